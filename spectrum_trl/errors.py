@@ -1,0 +1,51 @@
+"""A user's mistakes: one clear message, exit code 2, no traceback."""
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+
+class UserError(Exception):
+    """One or more mistakes in what the user gave: a file, a key, a row, an option.
+
+    Args:
+        *problems: One sentence each, naming the place, what was expected, and the fix.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class MissingData(UserError):
+    """Files of a data set are not in the data folder."""
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """Return a hint naming the candidate closest in spelling, or an empty string.
+
+    Args:
+        name: What the user wrote.
+        candidates: The names that would have been right.
+
+    Returns:
+        ``" Did you mean 'x'?"`` with a leading space, or ``""`` where nothing is close.
+    """
+    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Print a ``UserError`` to stderr and exit with code 2 instead of a traceback."""
+    try:
+        yield
+    except UserError as error:
+        console = Console(stderr=True, soft_wrap=True)
+        for problem in error.problems:
+            console.print("[bold red]error:[/]", end=" ")
+            console.print(problem, markup=False, highlight=False)
+        sys.exit(2)

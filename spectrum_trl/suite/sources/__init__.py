@@ -1,0 +1,1 @@
+"""Tasks read from real data sets: one short file a source."""
