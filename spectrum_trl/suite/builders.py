@@ -1,9 +1,34 @@
-"""The shapes that most tasks share: one individual, pooled rows, i.i.d. draws, one question."""
+"""The shapes that most tasks share, so that a source is a page of facts.
 
-import random
-from collections.abc import Iterable, Iterator, Sequence
+A source reads rows (dictionaries) and says which columns are what:
+
+    rows = csv_rows(data_dir / "ratings.csv", ("user", "film", "stars"))
+    yield from grouped(
+        rows, by="user", given="film", answer="stars", wording=WORDING, seed=seed, dropped=dropped
+    )
+
+- one individual: `grouped` by the person, ``given`` what they saw, ``answer`` what they said;
+- one question with many answers: `grouped` by the question, which the wording repeats, without ``given``;
+- pooled rows: `pooled`, all rows shuffled and cut into sequences of a given or a drawn length;
+- draws of a known distribution: `iid`.
+
+Every row becomes exactly one sample, or is counted in ``dropped`` with its reason.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from spectrum_trl.suite.sequence import Message
+
+Row = Mapping[str, Any]
+Field = str | Mapping[str, str] | Callable[[Row], str]
+Length = int | Callable[[np.random.Generator], int]
+Built = Iterator[tuple[str, list[Message]]]
 
 
 def description(content: str) -> Message:
@@ -26,4 +51,173 @@ def iid(outputs: Iterable[str], *, described: str) -> list[Message]:
     Returns:
         One description and one output turn per sample.
     """
-    return [description(described), *({"role": "output", "content": text} for text in outputs)]
+    samples: list[Message] = [{"role": "output", "content": text} for text in outputs]
+    return [description(described), *samples]
+
+
+def grouped(
+    rows: Iterable[Row],
+    *,
+    by: str | Sequence[str],
+    answer: Field,
+    wording: str | Sequence[str],
+    seed: int,
+    dropped: Counter[str],
+    given: Field | None = None,
+    facts: Row | None = None,
+    length: Length | None = None,
+    permutations: int = 1,
+) -> Built:
+    """Build the sequences of each group: of one individual, or of one question.
+
+    A `Field` is a column's name, a mapping from JSON keys to columns (written as a JSON object; none may be
+    empty), or a function of the row. A row whose group, input or output is empty is counted in ``dropped``.
+
+    Args:
+        rows: The table, in any order; read once.
+        by: Column or columns naming the group; the sequence id is made of them.
+        answer: The output.
+        wording: Descriptions, one chosen for each sequence; ``{column}`` stands for the column's value in the
+            group's first usable row, doubled braces for a brace.
+        seed: Not negative. A group's sequences depend on it, on the group's name and on its own rows only.
+        dropped: Receives the reasons of rows left out.
+        given: The input, or None for outputs alone.
+        facts: Columns to add to the rows, the same for each of them.
+        length: Samples per sequence, a number or a draw of it, each at least 1; None keeps the group whole.
+        permutations: How often the group's rows are shuffled anew.
+
+    Yields:
+        Sequence id and messages, groups in order of their first row.
+    """
+    columns = (by,) if isinstance(by, str) else tuple(by)
+    groups: dict[tuple[str, ...], tuple[Row, list[list[Message]]]] = {}
+    for row in ({**facts, **row} for row in rows) if facts else rows:
+        name = tuple(text(row[column]) for column in columns)
+        if not all(name):
+            dropped["empty group"] += 1
+        elif turns := _sample(row, given=given, answer=answer, dropped=dropped):
+            groups.setdefault(name, (row, []))[1].append(turns)
+    for name, (first, samples) in groups.items():
+        yield from _sequences(
+            "/".join(name),
+            samples,
+            described=_filled(wording, first),
+            length=length,
+            permutations=permutations,
+            seed=seed,
+        )
+
+
+def pooled(
+    rows: Iterable[Row],
+    *,
+    answer: Field,
+    wording: str | Sequence[str],
+    length: Length,
+    seed: int,
+    dropped: Counter[str],
+    given: Field | None = None,
+    permutations: int = 1,
+) -> Built:
+    """Shuffle all rows and cut them into sequences; arguments as for `grouped`, sequence ids are numbers."""
+    samples = [turns for row in rows if (turns := _sample(row, given=given, answer=answer, dropped=dropped))]
+    described = _filled(wording, {})
+    yield from _sequences(
+        "", samples, described=described, length=length, permutations=permutations, seed=seed
+    )
+
+
+def kept(
+    rows: Iterable[Row], condition: Callable[[Row], bool], *, reason: str, dropped: Counter[str]
+) -> Iterator[Row]:
+    """Yield the rows that meet the condition; count the others in ``dropped`` under ``reason``."""
+    for row in rows:
+        if condition(row):
+            yield row
+        else:
+            dropped[reason] += 1
+
+
+def text(value: Any) -> str:
+    """Return a cell as the text of a turn.
+
+    Args:
+        value: A text, a number, a truth value, a list or mapping of them, or a missing value.
+
+    Returns:
+        A text stripped of white space around it, of NUL characters and of broken surrogates; anything else as
+        JSON; an empty text for a missing value (None, NaN).
+    """
+    if not isinstance(value, str):
+        if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+            return ""
+        value = json.dumps(value, ensure_ascii=False)
+    return value.encode("utf-8", "ignore").decode("utf-8").replace("\0", "").strip()
+
+
+def as_json(fields: Row) -> str:
+    """Return the fields that hold something as a JSON object, in their order; an empty text if none does."""
+    present = {
+        key: text(value) if isinstance(value, str) else value for key, value in fields.items() if text(value)
+    }
+    return json.dumps(present, ensure_ascii=False) if present else ""
+
+
+def _filled(wording: str | Sequence[str], facts: Row) -> list[str]:
+    return [variant.format_map(facts) for variant in ((wording,) if isinstance(wording, str) else wording)]
+
+
+def _rendered(row: Row, field: Field) -> str:
+    if isinstance(field, str):
+        return text(row[field])
+    if callable(field):
+        return text(field(row))
+    values = {key: row[column] for key, column in field.items()}
+    return text(as_json(values)) if all(text(value) for value in values.values()) else ""
+
+
+def _sample(row: Row, *, given: Field | None, answer: Field, dropped: Counter[str]) -> list[Message]:
+    output = _rendered(row, answer)
+    if not output:
+        dropped["empty output"] += 1
+        return []
+    if given is None:
+        return [{"role": "output", "content": output}]
+    shown = _rendered(row, given)
+    if not shown:
+        dropped["empty input"] += 1
+        return []
+    return pair(shown, output)
+
+
+def _sequences(
+    name: str,
+    samples: Sequence[list[Message]],
+    *,
+    described: Sequence[str],
+    length: Length | None,
+    permutations: int,
+    seed: int,
+) -> Built:
+    # The name is part of the seed, so that a group keeps its order when others are added or left out.
+    rng = np.random.default_rng([seed, *name.encode()])
+    number = 0
+    for _ in range(permutations):
+        order = rng.permutation(len(samples))
+        for part in _parts(len(samples), length=length, rng=rng):
+            messages = [description(described[int(rng.integers(len(described)))])]
+            for index in order[part]:
+                messages.extend(samples[index])
+            whole = length is None and permutations == 1
+            yield name if whole else f"{name}/{number}" if name else str(number), messages
+            number += 1
+
+
+def _parts(n_samples: int, *, length: Length | None, rng: np.random.Generator) -> Iterator[slice]:
+    start = 0
+    while start < n_samples:
+        size = n_samples if length is None else length if isinstance(length, int) else length(rng)
+        if size < 1:
+            raise ValueError(f"a sequence of length {size} holds no sample")
+        yield slice(start, start + size)
+        start += size

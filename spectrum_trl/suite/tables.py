@@ -1,0 +1,225 @@
+"""Read the tables of the data folder: what does not fit is one clear error, never a silent change.
+
+Cells stay the text that is in the file: ``NA`` is a word and ``007`` keeps its zeros, unless a column is said
+to hold whole numbers. A byte order mark, CRLF line ends and line breaks inside quotes are read as meant.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from spectrum_trl.errors import MissingData, UserError, nearest
+
+SHOWN = 3
+RAGGED = "a row has more fields than the header (an unquoted comma, or a comma at the end of every row)"
+
+
+def csv_table(
+    path: Path,
+    columns: Sequence[str],
+    *,
+    header: bool = True,
+    whole: Sequence[str] = (),
+    encoding: str = "utf-8-sig",
+) -> pd.DataFrame:
+    """Read a CSV file.
+
+    Args:
+        path: The file.
+        columns: Columns to return, in this order; without a header, the names of all columns of the file.
+        header: Whether the first row holds the names (white space around them is ignored).
+        whole: Columns that hold whole numbers; returned as 64-bit integers, all others as text.
+        encoding: The file's encoding.
+
+    Returns:
+        One row per record, an empty text where a cell is empty or a row is too short.
+
+    Raises:
+        MissingData: If the file does not exist.
+        UserError: If the file is empty, malformed, in another encoding, lacks a column, or holds something
+            else where a whole number belongs.
+    """
+    try:
+        frame = pd.read_csv(
+            path,
+            dtype=str,
+            na_filter=False,
+            header=0 if header else None,
+            encoding=encoding,
+            low_memory=False,
+        )
+    except pd.errors.EmptyDataError:
+        raise UserError(f"{path} is empty: fetch it again") from None
+    except (pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
+        raise _unreadable(path, "CSV", error) from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise UserError(f"{path} is not the CSV table expected: {RAGGED}; fetch it again")
+    if not header:
+        if frame.shape[1] != len(columns):
+            raise UserError(
+                f"{path} has {frame.shape[1]} columns, expected {len(columns)} ({', '.join(columns)}): "
+                "fetch it again"
+            )
+        frame.columns = pd.Index(columns)
+    frame.columns = frame.columns.str.strip()
+    if lacking := _lacking(str(path), columns, frame.columns.tolist()):
+        raise UserError(*lacking)
+    if frame.empty:
+        raise UserError(f"{path} holds a header but no rows: fetch it again")
+    return _whole_numbers(frame[list(columns)], whole, path=path)
+
+
+def csv_rows(
+    path: Path,
+    columns: Sequence[str],
+    *,
+    header: bool = True,
+    whole: Sequence[str] = (),
+    encoding: str = "utf-8-sig",
+) -> list[dict[str, Any]]:
+    """Read a CSV file as one dictionary per row; arguments and errors as for `csv_table`."""
+    table = csv_table(path, columns, header=header, whole=whole, encoding=encoding)
+    return [
+        dict(zip(columns, row, strict=True))
+        for row in zip(*(table[name].tolist() for name in columns), strict=True)
+    ]
+
+
+def json_file(path: Path, *, relaxed: bool = False) -> Any:
+    """Read one JSON value.
+
+    Args:
+        path: The file, in UTF-8.
+        relaxed: Accept what YAML accepts of JSON, such as a comma after the last item; tabs become spaces.
+
+    Returns:
+        The value.
+
+    Raises:
+        MissingData: If the file does not exist.
+        UserError: If it is not JSON; the message names line and column.
+    """
+    content = _content(path)
+    try:
+        if relaxed:
+            return yaml.load(content.expandtabs(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return json.loads(content)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise _unreadable(path, "JSON", error) from None
+
+
+def json_rows(path: Path, fields: Sequence[str]) -> list[dict[str, Any]]:
+    """Read a JSON file that is an array of objects, or an object of objects (its keys are left out).
+
+    Args:
+        path: The file, in UTF-8.
+        fields: Keys to return; a value may be null, a key may not be missing.
+
+    Returns:
+        One dictionary per object.
+
+    Raises:
+        MissingData: If the file does not exist.
+        UserError: If it is not JSON or holds nothing; or naming the first objects that lack a key.
+    """
+    value = json_file(path)
+    items = (
+        value.items() if isinstance(value, dict) else enumerate(value, 1) if isinstance(value, list) else ()
+    )
+    return _objects(path, ((f"item {key}", item) for key, item in items), fields)
+
+
+def jsonl_rows(path: Path, fields: Sequence[str]) -> list[dict[str, Any]]:
+    """Read a file with one JSON object per line.
+
+    Args:
+        path: The file, in UTF-8; blank lines are skipped.
+        fields: Keys to return; a value may be null, a key may not be missing.
+
+    Returns:
+        One dictionary per line.
+
+    Raises:
+        MissingData: If the file does not exist.
+        UserError: If it holds nothing; or naming the first lines that are not JSON objects with these keys.
+    """
+    return _objects(path, _lines(path), fields)
+
+
+def _lines(path: Path) -> Iterator[tuple[str, Any]]:
+    # Not str.splitlines: it also breaks at characters that JSON strings may hold, such as U+2028.
+    for number, line in enumerate(_content(path).split("\n"), 1):
+        if line.strip():
+            try:
+                yield f"line {number}", json.loads(line)
+            except json.JSONDecodeError as error:
+                yield f"line {number}", error
+
+
+def _objects(path: Path, items: Iterable[tuple[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for place, item in items:
+        if isinstance(item, dict):
+            problems.extend(_lacking(f"{path}, {place}", fields, list(item)))
+            rows.append({field: item.get(field) for field in fields})
+        else:
+            found = (
+                f"{item.msg}, column {item.colno}"
+                if isinstance(item, json.JSONDecodeError)
+                else f"{item!r:.40}"
+            )
+            problems.append(f"{path}, {place}: expected a JSON object, found something else ({found})")
+    if problems:
+        raise UserError(*problems[:SHOWN], *_more(problems))
+    if not rows:
+        raise UserError(f"{path} holds no JSON objects: fetch it again")
+    return rows
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        raise _unreadable(path, "UTF-8 text", error) from None
+
+
+def _unreadable(path: Path, expected: str, error: Exception) -> UserError:
+    if isinstance(error, FileNotFoundError):
+        return MissingData(f"{path} does not exist: put the file there, or point the data folder elsewhere")
+    if isinstance(error, OSError):
+        return UserError(f"{path} cannot be read: {error.strerror}")
+    reason = " ".join(str(error).split())
+    return UserError(f"{path} is not valid {expected} ({reason}): fetch it again")
+
+
+def _more(problems: Sequence[object]) -> list[str]:
+    left = len(problems) - SHOWN
+    return [f"… and {left} more of this kind"] if left > 0 else []
+
+
+def _lacking(place: str, columns: Sequence[str], present: Sequence[str]) -> list[str]:
+    return [
+        f"{place} has no column {column!r}.{nearest(column, present)} It has: {', '.join(present)}. "
+        "Fetch the file again, or correct the name"
+        for column in columns
+        if column not in present
+    ]
+
+
+def _whole_numbers(frame: pd.DataFrame, columns: Sequence[str], *, path: Path) -> pd.DataFrame:
+    problems: list[str] = []
+    for column in columns:
+        # Eighteen digits always fit into 64 bits.
+        wrong = frame.index[~frame[column].str.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*")]
+        problems.extend(
+            f"{path}, row {row + 1}, column {column!r}: expected a whole number, found {value!r}"
+            for row, value in frame.loc[wrong, column].items()
+        )
+    if problems:
+        raise UserError(*problems[:SHOWN], *_more(problems))
+    return frame.astype(dict.fromkeys(columns, "int64"))

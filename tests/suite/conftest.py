@@ -1,0 +1,35 @@
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spectrum_trl.paths import data_dir
+from spectrum_trl.suite.sequence import Sequence, Task
+
+BESIDE_THE_CLONE = Path(__file__).parents[3] / "shared" / "data"
+Built = tuple[list[Sequence], Counter[str]]
+
+
+@pytest.fixture(scope="session")
+def suite_data() -> Path:
+    """The folder of the real data sets; tests that need it are skipped without it."""
+    if os.environ.get("SPECTRUM_DATA"):
+        return data_dir()
+    if BESIDE_THE_CLONE.is_dir():
+        return BESIDE_THE_CLONE
+    pytest.skip("needs real data: set SPECTRUM_DATA to the folder that holds the data sets")
+
+
+@pytest.fixture(scope="session")
+def built(suite_data: Path) -> Callable[..., Built]:
+    """Build a task from the real data, or skip the test naming the files that are not there."""
+
+    def build(task: Task, *, seed: int = 0) -> Built:
+        if missing := task.missing(suite_data):
+            pytest.skip(f"{task.name} needs {', '.join(missing)} in {suite_data}")
+        dropped: Counter[str] = Counter()
+        return list(task.sequences(suite_data, seed=seed, dropped=dropped)), dropped
+
+    return build

@@ -1,0 +1,114 @@
+import csv
+from collections import Counter
+from html.parser import HTMLParser
+
+import pytest
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.sources.generativesocialchoice import TASKS
+
+(VALIDATION,) = TASKS
+SCALES = {
+    "abortion": "very poorly, poorly, moderately, well, very well, excellently, exceptionally",
+    "chatbot_personalization": "not at all, poorly, somewhat, mostly, perfectly",
+}
+HEADER = "user_id,step,question_type,question_text,json_choices,choice,text,sample_type\n"
+
+
+def plain(html):
+    parts = []
+    parser = HTMLParser()
+    parser.handle_data = parts.append
+    parser.feed(html)
+    parser.close()
+    return "".join(parts)
+
+
+def raw(data, survey):
+    path = data / f"generativesocialchoice/data/{survey}_survey.csv"
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def answers(sequence):
+    turns = sequence.messages[1:]
+    return [(turns[i]["content"], turns[i + 1]["content"]) for i in range(0, len(turns), 2)]
+
+
+@pytest.fixture(scope="module")
+def validation(built):
+    return built(VALIDATION)
+
+
+def test_every_rating_of_the_validation_sample_is_an_output(suite_data, validation):
+    sequences, dropped = validation
+    found = {sequence.sequence_id: answers(sequence) for sequence in sequences}
+    n_rows = n_rated = 0
+    for survey in SCALES:
+        rated = Counter()
+        for row in raw(suite_data, survey):
+            n_rows += 1
+            if row["sample_type"] == "validation" and row["choice"]:
+                n_rated += 1
+                rated[f"{survey}/{row['user_id']}", row["choice"]] += 1
+                shown = plain(row["question_text"])
+                assert any(
+                    statement in shown and label == row["choice"]
+                    for statement, label in found[f"{survey}/{row['user_id']}"]
+                )
+        got = Counter(
+            (name, label) for name, pairs in found.items() if name.startswith(survey) for _, label in pairs
+        )
+        assert got == rated
+    assert n_rated + dropped.total() == n_rows
+    assert len(found) == len(sequences)
+
+
+def test_statements_are_whole_and_bare(validation):
+    statements = {text for sequence in validation[0] for text, _ in answers(sequence)}
+    assert len(statements) == 15
+    for text in statements:
+        assert text[-1] == "." and text[0].isupper()
+        assert not set("<>“”") & set(text)
+        assert "How well" not in text and "To what extent" not in text
+
+
+def test_nobody_rates_a_statement_twice(validation):
+    assert all(len({text for text, _ in answers(s)}) == s.n_outputs for s in validation[0])
+    assert {s.sequence_id.split("/")[0]: s.n_outputs for s in validation[0]} == {
+        "abortion": 10,
+        "chatbot_personalization": 5,
+    }
+
+
+def test_descriptions_name_topic_and_scale(validation):
+    for sequence in validation[0]:
+        survey = sequence.sequence_id.split("/")[0]
+        said = sequence.messages[0]["content"]
+        assert SCALES[survey] in said and survey.split("_")[0] in said
+        assert {label for _, label in answers(sequence)} <= set(SCALES[survey].split(", "))
+
+
+def test_the_seed_alone_decides(built, validation):
+    assert validation == built(VALIDATION)
+    assert validation[0] != built(VALIDATION, seed=1)[0]
+
+
+def test_a_label_outside_the_scale_and_a_question_without_statement_are_counted(tmp_path):
+    folder = tmp_path / "generativesocialchoice" / "data"
+    folder.mkdir(parents=True)
+    question = '"Consider the following statement:\n\n""Tea &amp; <b>milk</b>""\n\nTo what extent?"'
+    rows = [
+        f'v1,1,mc,{question},"[""no"", ""yes""]",yes,because,validation\n',
+        f'v1,2,mc,{question},"[""no"", ""yes""]",maybe,because,validation\n',
+        'v1,3,mc,What now?,"[""no"", ""yes""]",no,because,validation\n',
+    ]
+    for survey in SCALES:
+        (folder / f"{survey}_survey.csv").write_text(HEADER + "".join(rows))
+    dropped = Counter()
+    sequences = list(VALIDATION.sequences(tmp_path, seed=0, dropped=dropped))
+    assert [answers(sequence) for sequence in sequences] == [[("Tea & milk", "yes")]] * 2
+    assert dropped == {"empty output": 2, "empty input": 2}
+    (folder / "abortion_survey.csv").write_text("user_id\nv1\n")
+    with pytest.raises(UserError, match="abortion_survey.csv has no column 'question_text'"):
+        list(VALIDATION.sequences(tmp_path, seed=0))

@@ -1,0 +1,205 @@
+import csv
+from collections import Counter
+
+import pytest
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.sources.polis import TASKS
+
+POLIS_VOTE, POLIS_COMMENT = TASKS
+LABELS = {"1": "Agree", "-1": "Disagree", "0": "Pass"}
+COMMENTS = "timestamp,datetime,comment-id,author-id,agrees,disagrees,moderated,comment-body\n"
+VOTES = "timestamp,datetime,comment-id,voter-id,vote\n"
+
+
+def raw(path):
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def conversations(data):
+    return sorted(path.parent for path in data.glob("openData/*/summary.csv"))
+
+
+def answers(sequence):
+    turns = sequence.messages[1:]
+    return [(turns[i]["content"], turns[i + 1]["content"]) for i in range(0, len(turns), 2)]
+
+
+@pytest.fixture(scope="module")
+def votes(built):
+    return built(POLIS_VOTE)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    folder = tmp_path / "openData" / "tea"
+    folder.mkdir(parents=True)
+    (folder / "summary.csv").write_text(
+        'topic,Tea {or} not\nconversation-description,"See [this](http://x.y)"\n'
+    )
+    (folder / "comments.csv").write_text(
+        COMMENTS
+        + "1000,x,0,9,1,1,1,Tea is good\n1000,x,1,9,0,0,-1,spam\n"
+        + '9000,x,2,7,1,0,0,"Two\nlines"\n1,x,3,9,0,0,1,\n'
+    )
+    (folder / "votes.csv").write_text(
+        VOTES
+        + "5000,x,0,7,-1\n7000,x,0,7,1\n6000,x,0,7,0\n"  # changed twice, not in order of time: Agree
+        + "9000,x,2,7,1\n"  # recorded while posting
+        + "1000,x,0,9,1\n8000,x,0,9,-1\n"  # recorded while posting, then changed: Disagree
+        + "5000,x,1,7,0\n"  # on a comment rejected later: Pass
+        + "5000,x,8,7,1\n5000,x,3,7,1\n5000,x,2,8,5\n"  # no such comment, empty comment, no such answer
+    )
+    return tmp_path
+
+
+def test_one_is_agree_and_minus_one_is_disagree(suite_data, votes):
+    """The totals of comments.csv count every vote ever cast, and the outputs follow them."""
+    totals = Counter()
+    for folder in conversations(suite_data):
+        if (folder / "votes.csv").exists():
+            cast = Counter((row["comment-id"], row["vote"]) for row in raw(folder / "votes.csv"))
+            for comment in raw(folder / "comments.csv"):
+                assert cast[comment["comment-id"], "1"] == int(comment["agrees"])
+                assert cast[comment["comment-id"], "-1"] == int(comment["disagrees"])
+                totals.update(Agree=int(comment["agrees"]), Disagree=int(comment["disagrees"]))
+    sequences, dropped = votes
+    outputs = Counter(answer for sequence in sequences for _, answer in answers(sequence))
+    assert set(outputs) == {"Agree", "Disagree", "Pass"}
+    left_out = dropped["vote changed later"] + dropped["vote recorded while posting"]
+    for label, total in totals.items():
+        assert total - left_out <= outputs[label] <= total
+    assert totals["Agree"] > 2 * totals["Disagree"]  # so the bounds above cannot hold with the labels swapped
+
+
+def test_every_vote_is_an_output_or_counted(suite_data, votes):
+    sequences, dropped = votes
+    expected, n_votes, without = Counter(), 0, 0
+    for folder in conversations(suite_data):
+        if not (folder / "votes.csv").exists():
+            without += 1
+            continue
+        comments = {row["comment-id"]: row for row in raw(folder / "comments.csv")}
+        last = {}
+        for row in raw(folder / "votes.csv"):
+            n_votes += 1
+            key = row["voter-id"], row["comment-id"]
+            if key not in last or int(row["timestamp"]) >= int(last[key]["timestamp"]):
+                last[key] = row
+        for (voter, comment_id), row in last.items():
+            comment = comments[comment_id]
+            delay = int(row["timestamp"]) - int(comment["timestamp"])
+            if comment["author-id"] != voter or delay >= 2000:
+                sample = comment["comment-body"].strip(), LABELS[row["vote"]]
+                expected[f"{folder.name}/{voter}", *sample] += 1
+    assert Counter((s.sequence_id, *answer) for s in sequences for answer in answers(s)) == expected
+    assert dropped["conversation without votes.csv"] == without
+    assert expected.total() + dropped.total() - without == n_votes
+
+
+def test_votes_recorded_while_posting_are_nearly_all_agree_or_pass_of_the_author(suite_data, votes):
+    """What justifies leaving them out: they come within two seconds of the comment itself."""
+    early = own = 0
+    for folder in conversations(suite_data):
+        if (folder / "votes.csv").exists():
+            comments = {row["comment-id"]: row for row in raw(folder / "comments.csv")}
+            first = {}
+            for row in sorted(raw(folder / "votes.csv"), key=lambda row: int(row["timestamp"])):
+                if row["voter-id"] == comments[row["comment-id"]]["author-id"]:
+                    first.setdefault(row["comment-id"], row)
+            own += len(first)
+            early += sum(
+                int(row["timestamp"]) - int(comments[key]["timestamp"]) < 2000 for key, row in first.items()
+            )
+    assert early / own > 0.9
+
+
+def test_a_voter_looked_up_by_hand(suite_data, votes):
+    if not (suite_data / "openData/15-per-hour-seattle").is_dir():
+        pytest.skip("needs openData/15-per-hour-seattle")
+    found = {sequence.sequence_id: sequence for sequence in votes[0]}["15-per-hour-seattle/6"]
+    assert sorted((text[:24], answer) for text, answer in answers(found)) == [
+        ("I think it is unlikely t", "Disagree"),
+        ("This will lead to robots", "Agree"),
+    ]
+    assert "$15/hour" in found.messages[0]["content"]
+
+
+def test_ids_are_unique_and_every_description_names_the_topic(suite_data, votes):
+    topics = {}
+    for folder in conversations(suite_data):
+        with (folder / "summary.csv").open(encoding="utf-8-sig", newline="") as file:
+            topics[folder.name] = dict(csv.reader(file))["topic"].strip()
+    sequences, _ = votes
+    assert len({sequence.sequence_id for sequence in sequences}) == len(sequences)
+    assert all(topics[s.sequence_id.rpartition("/")[0]] in s.messages[0]["content"] for s in sequences)
+
+
+def test_accepted_comments_are_each_one_output(suite_data, built):
+    sequences, dropped = built(POLIS_COMMENT)
+    expected, rejected = Counter(), 0
+    for folder in conversations(suite_data):
+        for row in raw(folder / "comments.csv"):
+            if row["moderated"] == "-1":
+                rejected += 1
+            elif row["comment-body"].strip():
+                expected[folder.name, row["comment-body"].strip()] += 1
+    got = Counter(
+        (sequence.sequence_id.rpartition("/")[0], turn["content"])
+        for sequence in sequences
+        for turn in sequence.messages[1:]
+    )
+    assert got == expected
+    assert dropped["rejected by a moderator"] == rejected
+    assert {turn["role"] for sequence in sequences for turn in sequence.messages[1:]} == {"output"}
+    assert sequences == built(POLIS_COMMENT)[0]
+    assert sequences != built(POLIS_COMMENT, seed=1)[0]
+
+
+def test_votes_of_a_tiny_conversation(tiny):
+    dropped = Counter()
+    found = {s.sequence_id: s for s in POLIS_VOTE.sequences(tiny, seed=0, dropped=dropped)}
+    assert {name: sorted(answers(sequence)) for name, sequence in found.items()} == {
+        "tea/7": [("Tea is good", "Agree"), ("spam", "Pass")],
+        "tea/9": [("Tea is good", "Disagree")],
+    }
+    assert dropped == {
+        "vote changed later": 3,
+        "vote recorded while posting": 1,
+        "unknown comment": 1,
+        "empty input": 1,
+        "empty output": 1,
+    }
+
+
+def test_descriptions_hold_the_topic_and_no_addresses(tiny):
+    said = {s.messages[0]["content"] for seed in range(30) for s in POLIS_VOTE.sequences(tiny, seed=seed)}
+    assert all("Tea {or} not" in text and "http" not in text for text in said)
+    assert len(said) == 6
+    assert sum("See this" in text for text in said) == 3
+
+
+def test_comments_of_a_tiny_conversation(tiny):
+    dropped = Counter()
+    (found,) = POLIS_COMMENT.sequences(tiny, seed=0, dropped=dropped)
+    assert sorted(turn["content"] for turn in found.messages[1:]) == ["Tea is good", "Two\nlines"]
+    assert dropped == {"rejected by a moderator": 1, "empty output": 1}
+
+
+def test_a_conversation_without_votes_is_counted(tiny):
+    (tiny / "openData/tea/votes.csv").unlink()
+    dropped = Counter()
+    assert list(POLIS_VOTE.sequences(tiny, seed=0, dropped=dropped)) == []
+    assert dropped == {"conversation without votes.csv": 1}
+    assert POLIS_VOTE.missing(tiny) == ["openData/*/votes.csv"]
+
+
+def test_a_lacking_column_and_a_lacking_topic_are_named(tiny):
+    path = tiny / "openData/tea/votes.csv"
+    path.write_text(path.read_text().replace("voter-id", "voter_id"))
+    with pytest.raises(UserError, match=r"votes.csv has no column 'voter-id'. Did you mean 'voter_id'"):
+        list(POLIS_VOTE.sequences(tiny, seed=0))
+    (tiny / "openData/tea/summary.csv").write_text("title,Tea\n")
+    with pytest.raises(UserError, match="summary.csv has no topic"):
+        list(POLIS_COMMENT.sequences(tiny, seed=0))
