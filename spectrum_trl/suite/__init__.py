@@ -1,20 +1,20 @@
-"""Spectrum Suite: every module of ``synthetic`` and ``sources`` lists its tasks in ``TASKS``."""
+"""Spectrum Suite: modules of ``synthetic``, ``sources`` and ``mini`` list their tasks in ``TASKS``."""
 
 import importlib
 import pkgutil
 from functools import cache
 
-from spectrum_trl.suite import sources, synthetic
+from spectrum_trl.suite import mini, sources, synthetic
 from spectrum_trl.suite.sequence import Task
 
 
 @cache
 def tasks() -> dict[str, Task]:
-    """Return all tasks by name, found by reading the two folders, in alphabetical order."""
+    """Return all tasks by name, found by reading the three folders, in alphabetical order."""
     found: dict[str, Task] = {}
-    for package in (synthetic, sources):
+    for package in (synthetic, sources, mini):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            for task in importlib.import_module(module.name).TASKS:
+            for task in getattr(importlib.import_module(module.name), "TASKS", ()):
                 if task.name in found:
                     raise ValueError(f"two tasks are named {task.name!r}")
                 found[task.name] = task

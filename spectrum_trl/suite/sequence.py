@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol, TypedDict
 
 Role = Literal["description", "input", "output"]
 Kind = Literal["individual", "population", "numeric", "generation"]
-Split = Literal["train", "test"]
+Split = Literal["train", "test", "miniature"]
 
 
 class Message(TypedDict):
@@ -39,7 +39,7 @@ class Sequence:
         task: Name of the task.
         source: Where the data come from.
         kind: What is sampled: an individual's answers, a population's, numbers, or texts.
-        split: ``train``, or ``test`` for tasks held out from training.
+        split: ``train``, ``test`` for tasks held out from training, or ``miniature`` for the demo's.
         sequence_id: Stable name of this sequence inside its task.
     """
 
@@ -64,7 +64,7 @@ class Task:
         name: Name in the catalogue, for example ``polis_vote``.
         source: Where the data come from: a repository, a Hub id, or ``synthetic``.
         kind: What is sampled.
-        split: ``train``, or ``test`` for tasks held out from training.
+        split: ``train``, ``test`` for tasks held out from training, or ``miniature`` for the demo's.
         build: Yields ``(sequence id, messages)``; every sequence carries its description.
         files: Glob patterns below the data folder that must each match; empty for synthetic tasks.
         description_probability: Chance in [0, 1] that evaluation keeps the description.

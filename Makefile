@@ -1,0 +1,52 @@
+# Recipes of everyday work; `make` or `make help` lists them.
+VENV ?= .venv
+BIN := $(VENV)/bin
+MODEL ?= spectrum-trl/tiny-base
+RECIPE ?= recipes/demo.yaml
+RUN ?= runs/demo
+ARGS ?=
+# `accelerate launch` gives a CPU run one thread unless it is told.
+export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo preview train eval data report check test bench
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+setup: $(VENV)/.installed ## install into .venv (CPU build of torch first where there is one)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup ## Spectrum-tune the embedded model on the CPU, before and after in one table
+	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/demo.yaml --output_dir $(RUN) --overwrite true $(ARGS)
+
+preview: setup ## show what RECIPE trains on, trained tokens in colour
+	$(BIN)/spectrum-trl preview $(RECIPE) $(ARGS)
+
+train: setup ## train by RECIPE, e.g. make train RECIPE=recipes/lora.yaml ARGS='--max_steps 100'
+	$(BIN)/accelerate launch $(RECIPE) $(ARGS)
+
+eval: setup ## measure MODEL on held-out distributions of the miniature world
+	$(BIN)/spectrum-trl eval $(MODEL) $(ARGS)
+
+data: setup ## list the tasks and whether their data are in $$SPECTRUM_DATA
+	$(BIN)/spectrum-trl data $(ARGS)
+
+report: setup ## print the table and draw the curves of RUN again
+	$(BIN)/spectrum-trl report $(RUN)
+
+check: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: setup ## run the tests (no network, no GPU)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto $(ARGS)
+
+bench: setup ## time data building, training steps and evaluation of the embedded model
+	$(BIN)/python -m tests.bench $(ARGS)

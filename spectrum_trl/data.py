@@ -1,0 +1,44 @@
+"""List the tasks and say which of them have their data in place."""
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from spectrum_trl.errors import MissingData
+from spectrum_trl.paths import data_dir
+from spectrum_trl.suite import tasks
+from spectrum_trl.suite.sequence import Task
+
+
+def list_tasks(folder: Path | None) -> None:
+    """Print every task with kind, split, source, and the state of its files.
+
+    Args:
+        folder: Of the real data sets, or None for the environment variable SPECTRUM_DATA.
+
+    Raises:
+        MissingData: If a folder is named that does not exist.
+    """
+    try:
+        root: Path | None = data_dir(folder)
+    except MissingData:
+        if folder or os.environ.get("SPECTRUM_DATA"):
+            raise
+        root = None
+    table = Table(title=f"Data folder: {root or 'none (set SPECTRUM_DATA)'}")
+    for column in ("task", "split", "kind", "source", "data"):
+        table.add_column(column, overflow="fold")
+    for task in tasks().values():
+        table.add_row(task.name, task.split, task.kind, task.source, _state(task, root))
+    Console().print(table)
+
+
+def _state(task: Task, root: Path | None) -> str:
+    if not task.files:
+        return "generated"
+    if root is None:
+        return "no data folder"
+    absent = task.missing(root)
+    return f"missing: {', '.join(absent)}" if absent else "there"

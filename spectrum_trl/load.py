@@ -1,0 +1,67 @@
+"""Load a model and a tokenizer, with one clear message where that fails."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from spectrum_trl.arguments import EMBEDDED_MODEL
+from spectrum_trl.errors import UserError
+from spectrum_trl.paths import TINY_BASE
+
+
+def model_path(name: str) -> str:
+    """Return where to load a model from: the embedded one's folder, or the name as it is."""
+    return str(TINY_BASE) if name == EMBEDDED_MODEL else name
+
+
+def load_tokenizer(name: str, *, revision: str = "main") -> PreTrainedTokenizerBase:
+    """Load a tokenizer.
+
+    Args:
+        name: A folder, a Hub id, or the embedded model's name.
+        revision: Of a Hub repository.
+
+    Returns:
+        The tokenizer as published, without our template.
+
+    Raises:
+        UserError: If there is none.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(model_path(name), revision=revision)
+    except (OSError, ValueError) as error:
+        raise UserError(_not_found("tokenizer", name, error)) from error
+
+
+def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:
+    """Load a causal language model from safetensors, running no code of its repository.
+
+    Args:
+        name: A folder, a Hub id, or the embedded model's name.
+        revision: Of a Hub repository.
+        **settings: Further arguments of ``from_pretrained``, for example ``dtype``.
+
+    Returns:
+        The model.
+
+    Raises:
+        UserError: If there is none.
+    """
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            model_path(name), revision=revision, use_safetensors=True, trust_remote_code=False, **settings
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(_not_found("model", name, error)) from error
+
+
+def _not_found(what: str, name: str, error: Exception) -> str:
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    is_path = name.startswith((".", "/", "~")) or Path(name).exists()
+    hint = (
+        "Check the folder."
+        if is_path
+        else f"Check the Hub id, log in if it is gated, or use {EMBEDDED_MODEL} without a network."
+    )
+    return f"cannot load the {what} of {name!r}: {first_line} {hint}"

@@ -1,0 +1,64 @@
+"""A new small model from nothing: its tokenizer from the recipe's own texts, its weights from a seed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast, set_seed
+
+QWEN_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+
+
+def new_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE tokenizer with the Qwen role tokens.
+
+    Digits, spaces and punctuation marks are tokens of their own, so that a word is the same token
+    wherever it stands and numbers are read digit by digit. A line break belongs to the word before it, so
+    that a turn's header costs two tokens.
+
+    Args:
+        texts: What to learn merges from.
+        vocab_size: Upper limit of the vocabulary, at least 259 (256 bytes and the role tokens).
+
+    Returns:
+        A tokenizer whose end-of-sequence token is ``<|endoftext|>``, like Qwen's base models.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\p{N}|\p{L}+\n?|\s|[^\s\p{L}\p{N}]"), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(QWEN_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|endoftext|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=["<|im_start|>", "<|im_end|>"],
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def new_model(config: dict[str, Any], *, vocab_size: int, seed: int) -> PreTrainedModel:
+    """Initialise a causal language model.
+
+    Args:
+        config: Arguments of the transformers configuration, with its ``model_type``.
+        vocab_size: Rows of the embedding.
+        seed: Seed of the initial weights.
+
+    Returns:
+        The model in single precision.
+    """
+    set_seed(seed)
+    settings = dict(config)
+    model_config = AutoConfig.for_model(settings.pop("model_type"), vocab_size=vocab_size, **settings)
+    return AutoModelForCausalLM.from_config(model_config)

@@ -1,0 +1,64 @@
+"""Tuning tasks of the miniature world: the same distributions as the held-out ones, other words and numbers."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from spectrum_trl.suite.builders import iid
+from spectrum_trl.suite.mini import words, worlds
+from spectrum_trl.suite.sequence import Message, Task
+
+# Sequences a task can give; a recipe takes as many as it needs.
+SEQUENCES = 20_000
+OUTPUTS = 36
+
+
+def _counts(rng: np.random.Generator) -> worlds.World:
+    return worlds.counts(rng, labels=words.LABELS, sentences=words.COUNT_SENTENCES, for_evaluation=False)
+
+
+def _labels(rng: np.random.Generator) -> worlds.World:
+    # Two labels are as frequent as all longer lists together: coins are the most common case.
+    k = 2 if rng.random() < 0.4 else int(rng.integers(3, 7))
+    return worlds.unknown_labels(rng, labels=words.LABELS, sentences=words.LABEL_SENTENCES, k=k)
+
+
+def _range(rng: np.random.Generator) -> worlds.World:
+    return worlds.number_range(rng, sentences=words.RANGE_SENTENCES, for_evaluation=False)
+
+
+def _near(rng: np.random.Generator) -> worlds.World:
+    return worlds.near_number(rng, sentences=words.NEAR_SENTENCES)
+
+
+def _build(
+    data_dir: Path,
+    *,
+    seed: int,
+    dropped: Counter[str],
+    world: Callable[[np.random.Generator], worlds.World],
+) -> Iterator[tuple[str, list[Message]]]:
+    rng = np.random.default_rng([seed, *world.__name__.encode()])
+    for index in range(SEQUENCES):
+        drawn = world(rng)
+        yield str(index), iid(drawn.draw(rng, OUTPUTS), described=drawn.description)
+
+
+TASKS = tuple(
+    Task(
+        name=name,
+        source="synthetic",
+        kind="numeric",
+        split="miniature",
+        build=partial(_build, world=world),
+    )
+    for name, world in {
+        "mini_counts": _counts,
+        "mini_labels": _labels,
+        "mini_range": _range,
+        "mini_near": _near,
+    }.items()
+)

@@ -1,0 +1,184 @@
+"""Train by a recipe: parse, load, train, save."""
+
+import os
+import sys
+import time
+from importlib.util import find_spec
+
+from accelerate import PartialState
+from peft import PeftConfig
+from rich.console import Console
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.trainer_utils import get_last_checkpoint
+from trl import SFTTrainer, get_peft_config, get_quantization_config
+
+from spectrum_trl import preview, templates
+from spectrum_trl.errors import UserError, user_errors
+from spectrum_trl.load import load_model, load_tokenizer
+from spectrum_trl.mixture import Mixture, build_mixture, texts_of
+from spectrum_trl.new_model import new_model, new_tokenizer
+from spectrum_trl.output import begin_run, check_output_dir, generation_config, save_run
+from spectrum_trl.packing import check_packing
+from spectrum_trl.recipe import Recipe, read_recipe
+from spectrum_trl.role_tokens import copy_role_tokens, role_token_ids
+
+PREVIEW_SAMPLES = 3
+
+
+def launch(recipe_file: str) -> None:
+    """Run a recipe file that Python was started with, under ``accelerate launch``, torchrun or alone.
+
+    Args:
+        recipe_file: The recipe's ``__file__``; the command line's words override its fields.
+    """
+    with user_errors():
+        train(read_recipe(recipe_file, overrides=sys.argv[1:]))
+
+
+def train(recipe: Recipe) -> None:
+    """Train, save, and evaluate where the recipe asks for it.
+
+    Args:
+        recipe: The parsed recipe.
+
+    Raises:
+        UserError: For every fault that can be found before the first step.
+    """
+    is_main = int(os.environ.get("RANK", "0")) == 0
+    console = Console(quiet=not is_main)
+    if is_main:
+        check_output_dir(recipe)
+    started = time.monotonic()
+    tokenizer, family, mixture = prepare(recipe)
+    preview.show(
+        mixture, tokenizer=tokenizer, console=console, samples=PREVIEW_SAMPLES, seed=recipe.data.mixture_seed
+    )
+    model = _load(recipe, tokenizer=tokenizer, family=family)
+    check_packing(
+        recipe.training,
+        config=model.config.get_text_config(),
+        attention=str(model.config.get_text_config()._attn_implementation),
+    )
+    if is_main:
+        begin_run(recipe, mixture=mixture)
+    _report(console, "data and model", started)
+    _evaluate(recipe, model, tokenizer, console=console, when="before")
+    trainer = SFTTrainer(
+        model=model,
+        args=recipe.training,
+        train_dataset=mixture.dataset,
+        processing_class=tokenizer,
+        peft_config=_peft_config(recipe, tokenizer=tokenizer, family=family),
+    )
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=_checkpoint(recipe))
+    _report(console, "training", started)
+    save_run(trainer, tokenizer=tokenizer, generation=generation_config(tokenizer))
+    console.print(f"saved to {recipe.training.output_dir}", markup=False)
+    _evaluate(recipe, trainer.model, tokenizer, console=console, when="after")
+    trainer.end()
+
+
+def prepare(recipe: Recipe) -> tuple[PreTrainedTokenizerBase, str, Mixture]:
+    """Load or learn the tokenizer, install the template, and build the data: all of it but the model.
+
+    Args:
+        recipe: The parsed recipe.
+
+    Returns:
+        Tokenizer, template family, and mixture.
+    """
+    _check(recipe)
+    if recipe.run.new_model:
+        texts = texts_of(recipe.data)
+        tokenizer = new_tokenizer(texts, vocab_size=recipe.run.new_vocab_size)
+    else:
+        tokenizer = load_tokenizer(str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
+    family = templates.install(tokenizer)
+    mixture = build_mixture(
+        recipe.data,
+        tokenizer=tokenizer,
+        max_length=recipe.training.max_length,
+        assistant_only=recipe.training.assistant_only_loss,
+    )
+    return tokenizer, family, mixture
+
+
+def _check(recipe: Recipe) -> None:
+    """Raise all faults between fields at once."""
+    problems = []
+    if bool(recipe.run.new_model) == bool(recipe.model.model_name_or_path):
+        problems.append(f"{recipe.path}: give one of model_name_or_path and new_model")
+    if recipe.run.train_role_tokens and not recipe.model.use_peft:
+        problems.append(f"{recipe.path}: train_role_tokens needs use_peft: true; full training trains them anyway")
+    probability = recipe.data.description_probability
+    if probability is not None and not 0 <= probability <= 1:
+        problems.append(f"{recipe.path}: description_probability must lie in [0, 1], but it is {probability}")
+    if recipe.training.trust_remote_code:
+        problems.append(f"{recipe.path}: trust_remote_code stays off; use an architecture that transformers has")
+    for tracker in recipe.training.report_to or ():
+        if tracker in ("wandb", "trackio") and find_spec(tracker) is None:
+            problems.append(f"report_to: {tracker} is not installed; run `pip install 'spectrum-trl[wandb]'`")
+    if recipe.model.load_in_4bit and find_spec("bitsandbytes") is None:
+        problems.append("load_in_4bit: bitsandbytes is not installed; run `pip install 'spectrum-trl[quant]'`")
+    if problems:
+        raise UserError(*problems)
+
+
+def _load(recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str) -> PreTrainedModel:
+    """Load or initialise the model, with trained role tokens where the recipe names a donor."""
+    arguments = recipe.model
+    if recipe.run.new_model:
+        assert isinstance(recipe.run.new_model, dict)
+        model = new_model(recipe.run.new_model, vocab_size=len(tokenizer), seed=recipe.training.seed)
+    else:
+        quantization = get_quantization_config(arguments)
+        model = load_model(
+            str(arguments.model_name_or_path),
+            revision=arguments.model_revision,
+            dtype=arguments.dtype,
+            attn_implementation=arguments.attn_implementation,
+            quantization_config=quantization,
+            device_map={"": PartialState().local_process_index} if quantization else None,
+        )
+    if donor := recipe.run.copy_role_tokens_from:
+        copy_role_tokens(model, tokenizer=tokenizer, family=family, sibling=donor)
+    model.generation_config = generation_config(tokenizer)
+    return model
+
+
+def _peft_config(recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str) -> PeftConfig | None:
+    config = get_peft_config(recipe.model)
+    if config is not None and recipe.run.train_role_tokens:
+        config.trainable_token_indices = role_token_ids(tokenizer, family=family)
+    return config
+
+
+def _checkpoint(recipe: Recipe) -> str | None:
+    """Resolve ``last`` to the newest checkpoint of the output folder."""
+    wanted = recipe.training.resume_from_checkpoint
+    if wanted != "last":
+        return wanted
+    found = get_last_checkpoint(str(recipe.training.output_dir))
+    if found is None:
+        raise UserError(f"resume_from_checkpoint: {recipe.training.output_dir} holds no checkpoint; leave it out")
+    return found
+
+
+def _evaluate(
+    recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, console: Console, when: str
+) -> None:
+    """Measure the model on the miniature world's held-out distributions."""
+    if recipe.run.evaluate == "none" or int(os.environ.get("RANK", "0")):
+        return
+    from spectrum_trl.evaluation import miniature
+
+    started = time.monotonic()
+    model.eval()
+    result = miniature.evaluate(model, tokenizer)
+    miniature.save(result, f"{recipe.training.output_dir}/{when}.json")
+    _report(console, f"evaluation {when} training", started)
+
+
+def _report(console: Console, phase: str, started: float) -> None:
+    console.print(f"[bold]{phase}[/]: {time.monotonic() - started:.0f} s")
