@@ -42,6 +42,7 @@ class RunArguments:
         new_model: transformers configuration (with ``model_type``) of a model to train from nothing,
             instead of ``model_name_or_path``.
         new_vocab_size: Vocabulary of the new model's tokenizer, learnt from the mixture.
+        new_vocab_tasks: Further tasks that the new tokenizer learns words from.
         copy_role_tokens_from: Instruct sibling whose embeddings of the role tokens replace the
             untrained ones of a base checkpoint.
         train_role_tokens: With LoRA, train the role tokens' embeddings too.
@@ -51,6 +52,7 @@ class RunArguments:
 
     new_model: dict[str, Any] | str | None = field(default=None, metadata={"help": "Model to initialise."})
     new_vocab_size: int = field(default=2048, metadata={"help": "Vocabulary of a new tokenizer."})
+    new_vocab_tasks: list[str] | None = field(default=None, metadata={"help": "Further tasks for words."})
     copy_role_tokens_from: str | None = field(default=None, metadata={"help": "Instruct sibling."})
     train_role_tokens: bool = field(default=False, metadata={"help": "Train role embeddings with LoRA."})
     evaluate: Literal["none", "miniature"] = field(default="none", metadata={"help": "Before and after."})

@@ -68,7 +68,9 @@ def evaluate(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="output_dir of a run with `evaluate: miniature`.")]) -> None:
+def report(
+    run: Annotated[Path, typer.Argument(help="output_dir of a run with `evaluate: miniature`.")],
+) -> None:
     """Print a run's evaluation before and after as one table, and draw its curves."""
     from spectrum_trl.report import report_run
 

@@ -9,13 +9,14 @@ from rich.console import Console
 
 
 class UserError(Exception):
-    """One or more mistakes in what the user gave: a file, a key, a row, an option.
-
-    Args:
-        *problems: One sentence each, naming the place, what was expected, and the fix.
-    """
+    """One or more mistakes in what the user gave: a file, a key, a row, an option."""
 
     def __init__(self, *problems: str) -> None:
+        """Take the problems.
+
+        Args:
+            *problems: One sentence each, naming the place, what was expected, and the fix.
+        """
         super().__init__("\n".join(problems))
         self.problems = problems
 

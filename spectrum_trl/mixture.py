@@ -1,33 +1,28 @@
-"""Turn a recipe's choice of tasks into one tokenized data set, and count all that was kept, cut or dropped."""
+"""Turn a recipe's choice of tasks into one tokenized data set, with a count of all that was lost."""
 
 import fnmatch
-import hashlib
 import itertools
-import json
 import random
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-import numpy as np
 from datasets import Dataset, concatenate_datasets
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl import messages as message_checks
 from spectrum_trl.arguments import DataArguments
+from spectrum_trl.encode import TaskCounts, encode, usable
 from spectrum_trl.errors import MissingData, UserError, nearest
+from spectrum_trl.messages import normalise
+from spectrum_trl.own_files import read_conversations
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite import tasks as all_tasks
 from spectrum_trl.suite.sequence import Message, Split, Task
 
-BATCH = 64
-# Header, its line break, and end of turn: no turn is shorter, so more turns than this never fit.
-SHORTEST_TURN = 4
 # Enough for a new tokenizer to meet every word that a task uses.
-TOKENIZER_SEQUENCES = 3000
+TOKENIZER_SEQUENCES, TOKENIZER_TURNS = 1000, 8
 
 
 class Share(BaseModel):
@@ -36,32 +31,6 @@ class Share(BaseModel):
     model_config = ConfigDict(extra="forbid")
     max_sequences: int | None = Field(default=None, ge=1)
     weight: float = Field(default=1.0, gt=0)
-
-
-class TaskCounts(NamedTuple):
-    """What became of one task.
-
-    Attributes:
-        task: Its name.
-        sequences: Sequences trained on.
-        outputs: Output turns in them.
-        tokens: Tokens in them.
-        trained_tokens: Tokens that carry loss.
-        cut_sequences: Sequences shortened to the maximum length.
-        cut_outputs: Output turns lost to that.
-        dropped: Reason to number of rows or sequences left out.
-        sha256: Hash of the messages, before tokenization.
-    """
-
-    task: str
-    sequences: int
-    outputs: int
-    tokens: int
-    trained_tokens: int
-    cut_sequences: int
-    cut_outputs: int
-    dropped: dict[str, int]
-    sha256: str
 
 
 class Mixture(NamedTuple):
@@ -145,13 +114,17 @@ def messages_of(
     for sequence in itertools.islice(sequences, share.max_sequences):
         copies = int(share.weight) + (rng.random() < share.weight % 1)
         for _ in range(copies):
-            conversation = message_checks.normalise(sequence.messages)
+            conversation = normalise(sequence.messages)
             keep = rng.random() < probability
             yield conversation if keep else [m for m in conversation if m["role"] != "description"]
 
 
 def build_mixture(
-    data: DataArguments, *, tokenizer: PreTrainedTokenizerBase, max_length: int | None, assistant_only: bool = True
+    data: DataArguments,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None,
+    assistant_only: bool = True,
 ) -> Mixture:
     """Build the training data of a recipe.
 
@@ -176,14 +149,14 @@ def build_mixture(
             continue
         dropped: Counter[str] = Counter()
         conversations = messages_of(all_tasks()[name], share, folder=folder, data=data, dropped=dropped)
-        usable = _usable(conversations, tokenizer=tokenizer, dropped=dropped)
-        rows, count = tokenize(
-            name, usable, tokenizer=tokenizer, max_length=max_length, train_on=data.train_on, dropped=dropped
+        checked = usable(conversations, tokenizer=tokenizer, dropped=dropped)
+        rows, count = encode(
+            name, checked, tokenizer=tokenizer, max_length=max_length, train_on=data.train_on, dropped=dropped
         )
         parts.append(rows)
         counts.append(count)
     for file in data.train_files or []:
-        rows, count = tokenize(
+        rows, count = encode(
             file,
             read_conversations(Path(file), tokenizer=tokenizer),
             tokenizer=tokenizer,
@@ -212,143 +185,11 @@ def texts_of(data: DataArguments) -> Iterator[str]:
     missing, folder = _missing(chosen, data)
     for name in chosen:
         if name not in missing:
-            conversations = messages_of(all_tasks()[name], Share(), folder=folder, data=data, dropped=Counter())
-            for conversation in itertools.islice(conversations, TOKENIZER_SEQUENCES):
-                yield from (f"{message['role']}\n{message['content']}" for message in conversation)
-
-
-def tokenize(
-    name: str,
-    conversations: Iterable[list[Message]],
-    *,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int | None,
-    train_on: str = "outputs",
-    dropped: Counter[str],
-) -> tuple[Dataset, TaskCounts]:
-    """Tokenize conversations through the template, cut to whole turns, and count.
-
-    Args:
-        name: Of the task, for the counts.
-        conversations: Checked messages.
-        tokenizer: With the Spectrum template installed.
-        max_length: Longest sequence in tokens, or None.
-        train_on: Handed to the template: ``outputs``, ``first`` or ``last``.
-        dropped: Receives sequences that keep no trained output.
-
-    Returns:
-        The rows and the counts.
-    """
-    rows: dict[str, list[Any]] = {"messages": [], "input_ids": [], "assistant_masks": [], "task": []}
-    digest = hashlib.sha256()
-    totals: Counter[str] = Counter()
-    stream = iter(conversations)
-    while batch := list(itertools.islice(stream, BATCH)):
-        for conversation in batch:
-            digest.update(json.dumps(conversation, ensure_ascii=False).encode())
-        for whole, (kept, ids, mask) in zip(
-            batch, _encode(batch, tokenizer=tokenizer, max_length=max_length, train_on=train_on), strict=True
-        ):
-            lost = _n_outputs(whole) - _n_outputs(kept)
-            if not any(mask):
-                dropped["cut away by max_length" if lost else "no trained output"] += 1
-                continue
-            totals += Counter(
-                outputs=_n_outputs(kept), tokens=len(ids), trained=sum(mask), cut=int(lost > 0), lost=lost
+            conversations = messages_of(
+                all_tasks()[name], Share(), folder=folder, data=data, dropped=Counter()
             )
-            for column, value in zip(rows, (kept, ids, mask, name), strict=True):
-                rows[column].append(value)
-    return Dataset.from_dict(rows), TaskCounts(
-        name,
-        len(rows["task"]),
-        totals["outputs"],
-        totals["tokens"],
-        totals["trained"],
-        totals["cut"],
-        totals["lost"],
-        dict(dropped),
-        digest.hexdigest(),
-    )
-
-
-def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> list[list[Message]]:
-    """Read a user's JSON Lines file of conversations.
-
-    Args:
-        file: One object with ``messages`` a line.
-        tokenizer: Whose control tokens must not occur in contents.
-
-    Returns:
-        The conversations.
-
-    Raises:
-        UserError: With every faulty line at once (the first twenty).
-    """
-    if not file.is_file():
-        raise UserError(f"train_files: {file} does not exist")
-    problems, conversations = [], []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            conversation = json.loads(line)["messages"]
-            faults = message_checks.check(conversation, tokenizer=tokenizer)
-        except (json.JSONDecodeError, KeyError, TypeError):
-            faults = ['expected one JSON object with the key "messages"']
-        problems += [f"{file}, line {number}: {fault}" for fault in faults]
-        conversations.append(conversation if not faults else [])
-    if len(problems) > 20:
-        problems = [*problems[:20], f"{file}: and {len(problems) - 20} more faults"]
-    if problems:
-        raise UserError(*problems)
-    if not conversations:
-        raise UserError(f"{file} is empty: expected one JSON object with messages a line")
-    return conversations
-
-
-def _usable(
-    conversations: Iterable[list[Message]], *, tokenizer: PreTrainedTokenizerBase, dropped: Counter[str]
-) -> Iterator[list[Message]]:
-    """Pass on conversations without faults; count the others under their first fault."""
-    for conversation in conversations:
-        faults = message_checks.check(conversation, tokenizer=tokenizer)
-        if faults:
-            dropped[re.sub(r"^message \d+ ", "", faults[0]).split(":")[0]] += 1
-        else:
-            yield conversation
-
-
-def _encode(
-    batch: list[list[Message]], *, tokenizer: PreTrainedTokenizerBase, max_length: int | None, train_on: str
-) -> Iterator[tuple[list[Message], list[int], list[int]]]:
-    """Yield what is kept of each conversation, with its token ids and loss mask."""
-    limit = None if max_length is None else max_length // SHORTEST_TURN + 1
-    shorter = [conversation[:limit] for conversation in batch]
-    encoded = _apply(shorter, tokenizer=tokenizer, train_on=train_on)
-    for conversation, ids, mask in zip(shorter, *encoded, strict=True):
-        if max_length is None or len(ids) <= max_length:
-            yield conversation, ids, mask
-            continue
-        ends = np.flatnonzero(np.array(ids) == tokenizer.eos_token_id)
-        fitting = int((ends < max_length).sum())
-        kept = conversation[:fitting]
-        while kept and kept[-1]["role"] != "output":
-            kept = kept[:-1]
-        if kept:
-            (ids,), (mask,) = _apply([kept], tokenizer=tokenizer, train_on=train_on)
-            # The line break after the last end of turn may be the one token too many.
-            yield kept, ids[:max_length], mask[:max_length]
-        else:
-            yield [], [], []
-
-
-def _apply(
-    batch: list[list[Message]], *, tokenizer: PreTrainedTokenizerBase, train_on: str
-) -> tuple[list[list[int]], list[list[int]]]:
-    encoded = tokenizer.apply_chat_template(
-        batch, tokenize=True, return_dict=True, return_assistant_tokens_mask=True, train_on=train_on
-    )
-    return encoded["input_ids"], encoded["assistant_masks"]
+            for conversation in itertools.islice(conversations, TOKENIZER_SEQUENCES):
+                yield from (f"{m['role']}\n{m['content']}" for m in conversation[:TOKENIZER_TURNS])
 
 
 def _patterns(tasks: Any) -> dict[str, Any]:
@@ -372,10 +213,6 @@ def _missing(chosen: Iterable[str], data: DataArguments) -> tuple[dict[str, list
     if missing and not data.ignore_missing:
         raise MissingData(
             *(f"{name}: no file in {folder} matches {', '.join(files)}" for name, files in missing.items()),
-            "Fetch these data sets, remove the tasks, or set `ignore_missing: true` to train on what is there.",
+            "Fetch these, remove the tasks, or set `ignore_missing: true` to train on what is there.",
         )
     return missing, folder
-
-
-def _n_outputs(conversation: list[Message]) -> int:
-    return sum(message["role"] == "output" for message in conversation)

@@ -35,11 +35,13 @@ def check_output_dir(recipe: Recipe) -> None:
     if not folder.is_dir() or not any(folder.iterdir()) or recipe.training.resume_from_checkpoint:
         return
     if not is_run(folder):
-        raise UserError(f"output_dir {folder} holds files that are no run of spectrum-trl; name another folder")
+        raise UserError(
+            f"output_dir {folder} holds files that are no run of spectrum-trl; name another folder"
+        )
     if not recipe.run.overwrite:
         raise UserError(
-            f"output_dir {folder} holds another run; name another folder, add `--resume_from_checkpoint last` to "
-            "continue it, or `--overwrite true` to replace it"
+            f"output_dir {folder} holds another run; name another folder, add `--resume_from_checkpoint last` "
+            "to continue it, or `--overwrite true` to replace it"
         )
 
 
@@ -64,7 +66,9 @@ def begin_run(recipe: Recipe, *, mixture: Mixture) -> None:
     write_json(_provenance(mixture), folder / PROVENANCE)
 
 
-def save_run(trainer: SFTTrainer, *, tokenizer: PreTrainedTokenizerBase, generation: GenerationConfig) -> None:
+def save_run(
+    trainer: SFTTrainer, *, tokenizer: PreTrainedTokenizerBase, generation: GenerationConfig
+) -> None:
     """Save model, tokenizer and generation settings into a side folder, then move them into place.
 
     Args:
@@ -72,7 +76,7 @@ def save_run(trainer: SFTTrainer, *, tokenizer: PreTrainedTokenizerBase, generat
         tokenizer: With the Spectrum template.
         generation: What sampling should use by default.
     """
-    folder = Path(trainer.args.output_dir)
+    folder = Path(str(trainer.args.output_dir))
     staging = folder / STAGING
     trainer.save_model(str(staging))
     if trainer.is_world_process_zero():

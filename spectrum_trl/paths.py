@@ -42,5 +42,7 @@ def data_dir(folder: str | os.PathLike[str] | None = None) -> Path:
         )
     path = Path(chosen).expanduser()
     if not path.is_dir():
-        raise MissingData(f"data folder {path} does not exist: correct SPECTRUM_DATA (or data_dir in the recipe)")
+        raise MissingData(
+            f"data folder {path} does not exist: correct SPECTRUM_DATA (or data_dir in the recipe)"
+        )
     return path

@@ -54,12 +54,14 @@ def coloured(ids: list[int], mask: Iterable[int], *, tokenizer: PreTrainedTokeni
     """
     text = Text()
     for trained, pairs in groupby(zip(ids, mask, strict=True), key=lambda pair: pair[1]):
-        piece = tokenizer.decode([token for token, _ in pairs])
+        piece = str(tokenizer.decode([token for token, _ in pairs]))
         text.append(piece.replace("\n", "⏎\n"), style=TRAINED if trained else CONTEXT)
     return text
 
 
-def show(mixture: Mixture, *, tokenizer: PreTrainedTokenizerBase, console: Console, samples: int, seed: int) -> None:
+def show(
+    mixture: Mixture, *, tokenizer: PreTrainedTokenizerBase, console: Console, samples: int, seed: int
+) -> None:
     """Print counts, reasons of what was dropped, missing data sets, and sample sequences.
 
     Args:

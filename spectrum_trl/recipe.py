@@ -56,7 +56,9 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
     """
     file = find_recipe(path)
     settings, lines, problems = _read_yaml(file)
-    known = {item.name: get_type_hints(section)[item.name] for section in SECTIONS for item in fields(section)}
+    known = {
+        item.name: get_type_hints(section)[item.name] for section in SECTIONS for item in fields(section)
+    }
     # transformers 5 documents `fsdp: true` and still annotates the field as text.
     known["fsdp"] = bool | str | None
     for key, value in settings.items():
@@ -68,7 +70,9 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
     flags = [word.split("=")[0] for word in overrides if word.startswith("--")]
     for flag in flags:
         if (name := flag[2:].replace("-", "_")) not in known:
-            problems.append(f"command line: unknown option {flag}.{nearest(name, known)} Correct or remove it.")
+            problems.append(
+                f"command line: unknown option {flag}.{nearest(name, known)} Correct or remove it."
+            )
     if problems:
         raise UserError(*problems)
     return _parse(file, settings, overrides, {flag[2:].replace("-", "_") for flag in flags})
@@ -113,7 +117,7 @@ def write_recipe(settings: dict[str, Any], path: Path) -> None:
         path: The file, replaced only when all of it is written.
     """
     body = yaml.safe_dump(json.loads(json.dumps(settings, default=str)), sort_keys=False, allow_unicode=True)
-    text = f"# As run.  accelerate launch {path.name}\n{LAUNCH_LINE}\n\n{body}# \"\"\"\n"
+    text = f'# As run.  accelerate launch {path.name}\n{LAUNCH_LINE}\n\n{body}# """\n'
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

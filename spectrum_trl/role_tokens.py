@@ -1,5 +1,7 @@
 """The embeddings of the tokens that mark turns: a base checkpoint has them, but never trained them."""
 
+from typing import cast
+
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -15,10 +17,12 @@ def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[i
         tokenizer: Whose vocabulary has them.
         family: A template family, as ``templates.install`` returns it.
     """
-    header = tokenizer.apply_chat_template([{"role": "output", "content": ""}], tokenize=True, return_dict=True)
+    header = tokenizer.apply_chat_template(
+        [{"role": "output", "content": ""}], tokenize=True, return_dict=False
+    )
     control = set(tokenizer.convert_tokens_to_ids(list(turn_tokens()[family])))
     bos = tokenizer.bos_token_id
-    return sorted({token for token in header["input_ids"] if token in control and token != bos})
+    return sorted({token for token in cast(list[int], header) if token in control and token != bos})
 
 
 @torch.no_grad()
@@ -44,7 +48,7 @@ def copy_role_tokens(
     if donor.config.get_text_config().hidden_size != model.config.get_text_config().hidden_size:
         raise UserError(f"copy_role_tokens_from: {sibling} has another hidden size than the model to train")
     ids = role_token_ids(tokenizer, family=family)
-    tokens = tokenizer.convert_ids_to_tokens(ids)
+    tokens = list(tokenizer.convert_ids_to_tokens(ids))
     absent = [token for token in tokens if token not in donor_tokenizer.get_vocab()]
     if absent:
         raise UserError(f"copy_role_tokens_from: {sibling} has no token {', '.join(absent)}")

@@ -3,10 +3,14 @@
 import os
 import sys
 import time
+from dataclasses import replace
 from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+from typing import cast, get_args
 
 from accelerate import PartialState
-from peft import PeftConfig
+from peft import LoraConfig, PeftConfig
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_utils import get_last_checkpoint
@@ -14,13 +18,16 @@ from trl import SFTTrainer, get_peft_config, get_quantization_config
 
 from spectrum_trl import preview, templates
 from spectrum_trl.errors import UserError, user_errors
+from spectrum_trl.evaluation import miniature
 from spectrum_trl.load import load_model, load_tokenizer
 from spectrum_trl.mixture import Mixture, build_mixture, texts_of
 from spectrum_trl.new_model import new_model, new_tokenizer
 from spectrum_trl.output import begin_run, check_output_dir, generation_config, save_run
 from spectrum_trl.packing import check_packing
 from spectrum_trl.recipe import Recipe, read_recipe
+from spectrum_trl.report import report_run
 from spectrum_trl.role_tokens import copy_role_tokens, role_token_ids
+from spectrum_trl.suite.sequence import Split
 
 PREVIEW_SAMPLES = 3
 
@@ -75,7 +82,7 @@ def train(recipe: Recipe) -> None:
     _report(console, "training", started)
     save_run(trainer, tokenizer=tokenizer, generation=generation_config(tokenizer))
     console.print(f"saved to {recipe.training.output_dir}", markup=False)
-    _evaluate(recipe, trainer.model, tokenizer, console=console, when="after")
+    _evaluate(recipe, cast(PreTrainedModel, trainer.model), tokenizer, console=console, when="after")
     trainer.end()
 
 
@@ -90,8 +97,10 @@ def prepare(recipe: Recipe) -> tuple[PreTrainedTokenizerBase, str, Mixture]:
     """
     _check(recipe)
     if recipe.run.new_model:
-        texts = texts_of(recipe.data)
-        tokenizer = new_tokenizer(texts, vocab_size=recipe.run.new_vocab_size)
+        words = ",".join(recipe.run.new_vocab_tasks or [])
+        more = replace(recipe.data, tasks=words, split=list(get_args(Split)))
+        texts = chain(texts_of(recipe.data), texts_of(more))
+        tokenizer: PreTrainedTokenizerBase = new_tokenizer(texts, vocab_size=recipe.run.new_vocab_size)
     else:
         tokenizer = load_tokenizer(str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
     family = templates.install(tokenizer)
@@ -110,17 +119,27 @@ def _check(recipe: Recipe) -> None:
     if bool(recipe.run.new_model) == bool(recipe.model.model_name_or_path):
         problems.append(f"{recipe.path}: give one of model_name_or_path and new_model")
     if recipe.run.train_role_tokens and not recipe.model.use_peft:
-        problems.append(f"{recipe.path}: train_role_tokens needs use_peft: true; full training trains them anyway")
+        problems.append(
+            f"{recipe.path}: train_role_tokens needs use_peft: true; full training trains them anyway"
+        )
+    if recipe.training.fsdp and recipe.run.evaluate != "none":
+        problems.append(
+            f"{recipe.path}: evaluate needs the whole model in one process; run `spectrum-trl eval` after"
+        )
     probability = recipe.data.description_probability
     if probability is not None and not 0 <= probability <= 1:
         problems.append(f"{recipe.path}: description_probability must lie in [0, 1], but it is {probability}")
     if recipe.training.trust_remote_code:
-        problems.append(f"{recipe.path}: trust_remote_code stays off; use an architecture that transformers has")
+        problems.append(
+            f"{recipe.path}: trust_remote_code stays off; use an architecture that transformers has"
+        )
     for tracker in recipe.training.report_to or ():
         if tracker in ("wandb", "trackio") and find_spec(tracker) is None:
             problems.append(f"report_to: {tracker} is not installed; run `pip install 'spectrum-trl[wandb]'`")
     if recipe.model.load_in_4bit and find_spec("bitsandbytes") is None:
-        problems.append("load_in_4bit: bitsandbytes is not installed; run `pip install 'spectrum-trl[quant]'`")
+        problems.append(
+            "load_in_4bit: bitsandbytes is not installed; run `pip install 'spectrum-trl[quant]'`"
+        )
     if problems:
         raise UserError(*problems)
 
@@ -149,7 +168,7 @@ def _load(recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str) ->
 
 def _peft_config(recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str) -> PeftConfig | None:
     config = get_peft_config(recipe.model)
-    if config is not None and recipe.run.train_role_tokens:
+    if isinstance(config, LoraConfig) and recipe.run.train_role_tokens:
         config.trainable_token_indices = role_token_ids(tokenizer, family=family)
     return config
 
@@ -161,7 +180,9 @@ def _checkpoint(recipe: Recipe) -> str | None:
         return wanted
     found = get_last_checkpoint(str(recipe.training.output_dir))
     if found is None:
-        raise UserError(f"resume_from_checkpoint: {recipe.training.output_dir} holds no checkpoint; leave it out")
+        raise UserError(
+            f"resume_from_checkpoint: {recipe.training.output_dir} holds no checkpoint; leave it out"
+        )
     return found
 
 
@@ -171,13 +192,12 @@ def _evaluate(
     """Measure the model on the miniature world's held-out distributions."""
     if recipe.run.evaluate == "none" or int(os.environ.get("RANK", "0")):
         return
-    from spectrum_trl.evaluation import miniature
-
     started = time.monotonic()
-    model.eval()
-    result = miniature.evaluate(model, tokenizer)
-    miniature.save(result, f"{recipe.training.output_dir}/{when}.json")
+    folder = Path(str(recipe.training.output_dir))
+    miniature.save(miniature.evaluate(model, tokenizer, show_progress=True), folder / f"{when}.json")
     _report(console, f"evaluation {when} training", started)
+    if when == "after":
+        report_run(folder, console=console)
 
 
 def _report(console: Console, phase: str, started: float) -> None:

@@ -27,7 +27,9 @@ class Build(Protocol):
 
     def __call__(
         self, data_dir: Path, *, seed: int, dropped: Counter[str]
-    ) -> Iterable[tuple[str, list[Message]]]: ...  # noqa: D102
+    ) -> Iterable[tuple[str, list[Message]]]:
+        """Yield the sequences."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,9 @@ class Task:
         """Return the patterns of ``files`` that match nothing below ``data_dir``."""
         return [pattern for pattern in self.files if next(data_dir.glob(pattern), None) is None]
 
-    def sequences(self, data_dir: Path, *, seed: int, dropped: Counter[str] | None = None) -> Iterator[Sequence]:
+    def sequences(
+        self, data_dir: Path, *, seed: int, dropped: Counter[str] | None = None
+    ) -> Iterator[Sequence]:
         """Yield the task's sequences.
 
         Args:

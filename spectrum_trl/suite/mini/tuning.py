@@ -1,4 +1,4 @@
-"""Tuning tasks of the miniature world: the same distributions as the held-out ones, other words and numbers."""
+"""Tuning tasks of the miniature world: distributions like the held-out ones, in other words and numbers."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

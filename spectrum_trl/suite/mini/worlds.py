@@ -40,9 +40,7 @@ def held_out(parameters: Sequence[int]) -> bool:
     return zlib.crc32(str(sorted(int(p) for p in parameters)).encode()) % 5 == 0
 
 
-def _parameters(
-    propose: Callable[[], tuple[int, ...]], *, for_evaluation: bool | None
-) -> tuple[int, ...]:
+def _parameters(propose: Callable[[], tuple[int, ...]], *, for_evaluation: bool | None) -> tuple[int, ...]:
     """Propose parameters until they are on the wanted side of the held-out rule."""
     while held_out(parameters := propose()) is not for_evaluation:
         pass

@@ -1,0 +1,54 @@
+"""Cards drawn from a shuffled deck, without replacement."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.draws import Draw, count_labels, finite, sequences
+from spectrum_trl.suite.sequence import Distribution, Task
+
+RANKS = (*map(str, range(2, 11)), "J", "Q", "K", "A")
+DECK = tuple(rank + suit for suit in "♣♦♥♠" for rank in RANKS)
+
+_WORDINGS = (
+    "A shuffled standard deck of 52 playing cards, dealt one by one; no card is put back.",
+    "Cards drawn without replacement from a standard 52-card deck.",
+    "Standard deck, without replacement",
+)
+
+
+def predictive(outputs: Sequence[str]) -> Distribution:
+    """Return the distribution of the next card: uniform over those not yet drawn.
+
+    Args:
+        outputs: Cards drawn so far, in any order, such as ``10♦``.
+
+    Returns:
+        Probability 1 / (52 - cards drawn) each; an empty support after the last card.
+
+    Raises:
+        UserError: If a text is no card, or a card was drawn twice.
+    """
+    drawn = count_labels(outputs, labels=DECK)
+    if twice := [card for card, n in zip(DECK, drawn, strict=True) if n > 1]:
+        raise UserError(f"drawn more than once without replacement: {', '.join(twice)}; keep each card once")
+    left = [card for card, n in zip(DECK, drawn, strict=True) if n == 0]
+    return finite(dict.fromkeys(left, 1 / max(len(left), 1)))
+
+
+def sample(rng: np.random.Generator) -> Draw:
+    """Shuffle the deck and choose a wording."""
+    return Draw(str(rng.choice(_WORDINGS)), rng.permutation(DECK).tolist(), predictive)
+
+
+TASKS = (
+    Task(
+        name="cards",
+        source="synthetic",
+        kind="numeric",
+        split="train",
+        build=partial(sequences, name="cards", distributions=100, sample=sample),
+    ),
+)

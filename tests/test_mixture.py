@@ -1,0 +1,201 @@
+"""A mixture is chosen by name or glob, cut to whole turns, and everything is counted."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_trl.arguments import DataArguments
+from spectrum_trl.encode import encode
+from spectrum_trl.errors import MissingData, UserError
+from spectrum_trl.mixture import build_mixture, select_tasks
+
+MINI = DataArguments(tasks={"mini_*": {"max_sequences": 20}}, split=["miniature"])
+
+
+def outputs(*texts: str, described: bool = True) -> list[dict[str, str]]:
+    first = [{"role": "description", "content": "words"}] if described else []
+    return first + [{"role": "output", "content": text} for text in texts]
+
+
+def jsonl(folder: Path, *conversations: object) -> str:
+    file = folder / "own.jsonl"
+    file.write_text("\n".join(json.dumps({"messages": c}) for c in conversations))
+    return str(file)
+
+
+def test_globs_reach_the_chosen_splits_only() -> None:
+    assert set(select_tasks(MINI)) == {"mini_counts", "mini_labels", "mini_near", "mini_range"}
+    suite = select_tasks(DataArguments(tasks=["*"]))
+    assert {"coinflip", "polis_vote"} <= set(suite)
+    assert not any(name.startswith(("mini_", "base_")) or name == "flight" for name in suite)
+
+
+def test_every_fault_in_the_choice_of_tasks_is_told_at_once() -> None:
+    data = DataArguments(
+        tasks={"coinflp": {}, "flight": {}, "mini_*": {"weigth": 2}}, split=["train", "miniature", "tset"]
+    )
+    with pytest.raises(UserError) as caught:
+        select_tasks(data)
+    problems = "\n".join(caught.value.problems)
+    assert "no task is named 'coinflp'. Did you mean 'coinflip'?" in problems
+    assert "'flight' is in split test; add that to `split`" in problems
+    assert "weigth" in problems and "known: max_sequences, weight" in problems
+    assert "'tset' is none of" in problems and "Did you mean 'test'?" in problems
+
+
+def test_counts_agree_with_the_data(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+    mixture = build_mixture(MINI, tokenizer=tiny_tokenizer, max_length=128)
+    assert len(mixture.dataset) == sum(count.sequences for count in mixture.counts) == 80
+    assert sum(count.tokens for count in mixture.counts) == sum(map(len, mixture.dataset["input_ids"]))
+    assert sum(count.trained_tokens for count in mixture.counts) == sum(
+        map(sum, mixture.dataset["assistant_masks"])
+    )
+    assert max(map(len, mixture.dataset["input_ids"])) <= 128
+    assert all(count.cut_sequences and count.cut_outputs for count in mixture.counts)
+
+
+def test_the_same_seed_gives_the_same_data_and_hash(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+    def hashes(seed: int) -> list[str]:
+        data = DataArguments(
+            tasks={"mini_labels": {"max_sequences": 9}}, split=["miniature"], mixture_seed=seed
+        )
+        return [c.sha256 for c in build_mixture(data, tokenizer=tiny_tokenizer, max_length=256).counts]
+
+    assert hashes(0) == hashes(0) != hashes(1)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+def test_descriptions_are_kept_with_the_stated_probability(
+    tiny_tokenizer: PreTrainedTokenizerBase, probability: float
+) -> None:
+    data = DataArguments(
+        tasks={"mini_labels": {"max_sequences": 400}},
+        split=["miniature"],
+        description_probability=probability,
+    )
+    rows = build_mixture(data, tokenizer=tiny_tokenizer, max_length=256).dataset["messages"]
+    share = np.mean([row[0]["role"] == "description" for row in rows])
+    assert abs(share - probability) <= 4 * np.sqrt(probability * (1 - probability) / 400)
+
+
+def test_weight_repeats_and_thins_out(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+    def n(weight: float) -> int:
+        data = DataArguments(
+            tasks={"mini_range": {"max_sequences": 200, "weight": weight}}, split=["miniature"]
+        )
+        return len(build_mixture(data, tokenizer=tiny_tokenizer, max_length=256).dataset)
+
+    assert n(2) == 400
+    assert 60 <= n(0.5) <= 140
+
+
+@settings(max_examples=40, deadline=None)
+@given(lengths=st.lists(st.integers(0, 6), min_size=1, max_size=12), limit=st.integers(8, 90))
+def test_cutting_keeps_whole_turns_and_as_many_as_fit(
+    tiny_tokenizer: PreTrainedTokenizerBase, lengths: list[int], limit: int
+) -> None:
+    conversation = outputs(*(" ".join(["red"] * n) for n in lengths))
+    rows, count = encode(
+        "t", [conversation], tokenizer=tiny_tokenizer, max_length=limit, dropped=(dropped := Counter())
+    )
+    if not len(rows):
+        assert dropped == {"cut away by max_length": 1}
+        return
+    kept, ids = rows["messages"][0], rows["input_ids"][0]
+    assert kept == conversation[: len(kept)] and len(ids) <= limit
+    assert count.outputs + count.cut_outputs == len(lengths)
+    whole = tiny_tokenizer.apply_chat_template(kept, tokenize=True, return_dict=True)["input_ids"]
+    assert whole[:limit] == ids and tiny_tokenizer.eos_token_id in ids[-2:]
+    if len(kept) < len(conversation):
+        one_more = tiny_tokenizer.apply_chat_template(
+            conversation[: len(kept) + 1], tokenize=True, return_dict=True
+        )["input_ids"]
+        assert len(one_more) - 1 > limit
+
+
+def test_sequences_without_a_trained_output_are_dropped_and_counted(
+    tiny_tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    rows, count = encode(
+        "t",
+        [outputs("red", described=False), outputs("red", "blue", described=False)],
+        tokenizer=tiny_tokenizer,
+        max_length=99,
+        dropped=Counter(),
+    )
+    assert len(rows) == 1 and count.dropped == {"no trained output": 1}
+
+
+@pytest.mark.parametrize(
+    ("conversation", "told"),
+    [
+        ([{"role": "descripton", "content": "x"}, {"role": "output", "content": "y"}], "description"),
+        (outputs("red", described=False), "loss"),
+        (outputs("red", "<|im_end|>"), "<|im_end|>"),
+        ([], "empty"),
+        ({"role": "output"}, "list of messages"),
+    ],
+)
+def test_a_fault_in_a_file_of_ones_own_names_file_and_line(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path, conversation: object, told: str
+) -> None:
+    file = jsonl(tmp_path, outputs("red", "blue"), conversation, conversation)
+    data = DataArguments(train_files=[file])
+    with pytest.raises(UserError) as caught:
+        build_mixture(data, tokenizer=tiny_tokenizer, max_length=99)
+    assert len(caught.value.problems) >= 2
+    assert all(p.startswith((f"{file}, line 2:", f"{file}, line 3:")) for p in caught.value.problems)
+    assert told in str(caught.value)
+
+
+def test_an_empty_file_and_no_tasks_at_all_are_errors(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="is empty"):
+        build_mixture(DataArguments(train_files=[jsonl(tmp_path)]), tokenizer=tiny_tokenizer, max_length=99)
+    with pytest.raises(UserError, match="nothing to train on"):
+        build_mixture(DataArguments(), tokenizer=tiny_tokenizer, max_length=99)
+
+
+def test_ones_own_file_trains(tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    file = jsonl(tmp_path, outputs("red", "blue"))
+    mixture = build_mixture(DataArguments(train_files=[file]), tokenizer=tiny_tokenizer, max_length=99)
+    assert mixture.dataset["messages"][0] == outputs("red", "blue")
+
+
+def test_a_control_token_in_a_task_is_dropped_and_counted(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    folder = tmp_path / "misc"
+    folder.mkdir()
+    header = "Show Number, Air Date, Round, Category, Value, Question, Answer\n"
+    lines = [f'1,2000-01-01,R,"C","$1","clue {n}","answer<|im_end|>"\n' for n in range(30)]
+    (folder / "JEOPARDY_CSV.csv").write_text(header + "".join(lines))
+    data = DataArguments(tasks=["jeopardy_answer_prediction"], data_dir=str(tmp_path))
+    with pytest.raises(UserError, match="nothing to train on .*<|im_end|>"):
+        build_mixture(data, tokenizer=tiny_tokenizer, max_length=512)
+
+
+def test_missing_data_stop_the_run_or_are_listed(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPECTRUM_DATA", raising=False)
+    data = DataArguments(tasks={"polis_*": {}, "coinflip": {"max_sequences": 3}})
+    with pytest.raises(MissingData, match="SPECTRUM_DATA"):
+        build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
+    data.data_dir = str(tmp_path / "nowhere")
+    with pytest.raises(MissingData, match="does not exist"):
+        build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
+    data.data_dir = str(tmp_path)
+    with pytest.raises(MissingData, match="openData"):
+        build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
+    data.ignore_missing = True
+    mixture = build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
+    assert set(mixture.missing) == {"polis_vote", "polis_comment"}
+    assert [count.task for count in mixture.counts] == ["coinflip"]

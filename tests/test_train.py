@@ -1,0 +1,223 @@
+"""Recipes run by their literal commands, save what stock libraries load, and exit with 2 on mistakes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from spectrum_trl.paths import TINY_BASE, share
+from spectrum_trl.recipe import read_recipe
+
+ROOT = Path(__file__).parents[1]
+SMALL = [
+    "--max_steps",
+    "2",
+    "--max_sequences",
+    "8",
+    "--evaluate",
+    "none",
+    "--use_cpu",
+    "true",
+    "--bf16",
+    "false",
+]
+# What needs several GPUs or 4-bit kernels is switched off by name; everything else runs as the recipe says.
+ON_A_CPU = [
+    "--model_name_or_path",
+    str(TINY_BASE),
+    "--fsdp",
+    "",
+    "--load_in_4bit",
+    "false",
+    "--per_device_train_batch_size",
+    "1",
+    "--gradient_accumulation_steps",
+    "1",
+    "--max_length",
+    "256",
+]
+TRAINABLE = sorted(
+    file
+    for file in share("recipes").glob("*.yaml")
+    if "copy_role" in file.read_text() or "peft" in file.read_text()
+)
+
+
+def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "200", **environment}
+    env.pop("SPECTRUM_DATA", None)
+    env |= environment
+    return subprocess.run([str(c) for c in command], cwd=cwd, env=env, capture_output=True, text=True)
+
+
+def accelerate(
+    recipe: str | Path, *words: str | Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return run(Path(sys.executable).with_name("accelerate"), "launch", recipe, *words, **environment)
+
+
+def test_the_demo_recipe_trains_by_accelerate_launch_and_saves_what_stock_transformers_loads(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "x"
+    done = accelerate("recipes/demo.yaml", *SMALL, "--output_dir", out)
+    assert done.returncode == 0, done.stderr
+    assert "mini_counts" in done.stdout and "trained" in done.stdout
+    assert not list(out.glob("*.bin")) and not list(out.glob(".*"))
+    before, after = load_file(TINY_BASE / "model.safetensors"), load_file(out / "model.safetensors")
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    settings = GenerationConfig.from_pretrained(out)
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    assert settings.eos_token_id == tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert (settings.do_sample, settings.temperature, settings.top_p, settings.top_k) == (True, 1.0, 1.0, 0)
+    provenance = json.loads((out / "provenance.json").read_text())
+    assert {count["task"] for count in provenance["data"]} >= {"mini_counts", "coinflip"}
+    assert all(len(count["sha256"]) == 64 for count in provenance["data"])
+    assert provenance["versions"]["trl"]
+    assert read_recipe(out / "recipe.yaml").training.max_steps == 2
+    AutoModelForCausalLM.from_pretrained(out)
+
+
+@pytest.mark.parametrize("file", TRAINABLE, ids=lambda file: file.stem)
+def test_a_gpu_recipe_starts_on_a_cpu_with_the_tiny_base(file: Path, tmp_path: Path) -> None:
+    words = list(ON_A_CPU)
+    if "copy_role_tokens_from" in file.read_text():
+        words += ["--copy_role_tokens_from", str(TINY_BASE)]
+    tasks = '{"coinflip": {}, "categorical": {}, "normal": {}}'
+    done = accelerate(file, *SMALL, *words, "--tasks", tasks, "--output_dir", tmp_path / "x")
+    assert done.returncode == 0, done.stderr
+    saved = "adapter_model.safetensors" if "use_peft: true" in file.read_text() else "model.safetensors"
+    assert (tmp_path / "x" / saved).is_file()
+
+
+def test_a_misspelt_key_on_the_command_line_exits_2_without_a_traceback(tmp_path: Path) -> None:
+    done = accelerate("recipes/demo.yaml", "--max_stepz", "5", "--output_dir", tmp_path / "x")
+    assert done.returncode == 2
+    assert "Did you mean 'max_steps'" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_plain_python_and_torchrun_run_a_recipe_too(tmp_path: Path) -> None:
+    words = [*SMALL, "--tasks", "mini_range"]
+    python = run(sys.executable, "recipes/demo.yaml", *words, "--output_dir", tmp_path / "python")
+    assert python.returncode == 0, python.stderr
+    torchrun = run(
+        Path(sys.executable).with_name("torchrun"),
+        "--standalone",
+        "--nproc_per_node=2",
+        "recipes/demo.yaml",
+        *words,
+        "--output_dir",
+        tmp_path / "torchrun",
+    )
+    assert torchrun.returncode == 0, torchrun.stderr
+    assert (tmp_path / "torchrun" / "model.safetensors").is_file()
+    assert torchrun.stdout.count("Training data") == 1
+
+
+def test_an_interrupted_run_resumes_from_its_last_checkpoint(tmp_path: Path) -> None:
+    words = [*SMALL, "--tasks", "mini_range", "--output_dir", str(tmp_path / "x")]
+    words += ["--save_strategy", "steps", "--save_steps", "1", "--logging_steps", "1"]
+    assert run(sys.executable, "recipes/demo.yaml", *words).returncode == 0
+    again = run(
+        sys.executable, "recipes/demo.yaml", *words, "--max_steps", "3", "--resume_from_checkpoint", "last"
+    )
+    assert again.returncode == 0, again.stderr
+    state = json.loads((tmp_path / "x" / "checkpoint-3" / "trainer_state.json").read_text())
+    assert [entry["step"] for entry in state["log_history"] if "loss" in entry] == [1, 2, 3]
+
+
+def test_role_tokens_alone_train_with_lora_where_asked(tmp_path: Path) -> None:
+    words = [*SMALL, *ON_A_CPU, "--tasks", "coinflip", "--output_dir", str(tmp_path / "x")]
+    done = run(sys.executable, "recipes/qlora.yaml", *words, "--dtype", "float32")
+    assert done.returncode == 0, done.stderr
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "x")
+    config = json.loads((tmp_path / "x" / "adapter_config.json").read_text())
+    wanted = tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
+    assert sorted(config["trainable_token_indices"]) == sorted(wanted)
+
+
+def _write(folder: Path, name: str, text: str) -> str:
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"messages": [{"role": "outptu", "content": "x"}]}', "output"),
+        ("", "is empty"),
+        ('{"messages": [{"role": "output", "content": "x"}]}', "loss"),
+        (
+            '{"messages": [{"role": "output", "content": "x"}, {"role": "output", "content": "<|im_end|>"}]}',
+            "<|im_end|>",
+        ),
+    ],
+)
+def test_bad_input_is_one_clear_message_exit_2_and_nothing_written(
+    tmp_path: Path, line: str, told: str
+) -> None:
+    file = _write(tmp_path, "own.jsonl", line)
+    out = tmp_path / "x"
+    done = run(
+        sys.executable, "recipes/demo.yaml", "--tasks", "", "--train_files", file, "--output_dir", str(out)
+    )
+    assert (done.returncode, out.exists()) == (2, False), done.stderr
+    assert told in done.stderr and file in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--tasks", "polis_vote", "--split", "train"], "SPECTRUM_DATA"),
+        (["--tasks", "coinflop", "--split", "train"], "Did you mean 'coinflip'"),
+        (["--model_name_or_path", "nowhere/at-all"], "cannot load the tokenizer"),
+        (["--report_to", "wandb"], "wandb"),
+    ],
+)
+def test_bad_choices_are_one_clear_message_exit_2_and_nothing_written(
+    tmp_path: Path, words: list[str], told: str
+) -> None:
+    out = tmp_path / "x"
+    done = run(sys.executable, "recipes/demo.yaml", *words, "--output_dir", str(out))
+    assert (done.returncode, out.exists()) == (2, False), done.stderr
+    assert told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_tokenizer_without_role_tokens_is_refused(tmp_path: Path, byte_tokenizer) -> None:
+    byte_tokenizer().save_pretrained(tmp_path / "model")
+    done = run(
+        sys.executable,
+        "recipes/demo.yaml",
+        "--model_name_or_path",
+        tmp_path / "model",
+        "--output_dir",
+        tmp_path / "x",
+    )
+    assert (done.returncode, (tmp_path / "x").exists()) == (2, False), done.stderr
+    assert "<|im_start|>" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_folder_that_holds_another_run_or_other_files_is_left_alone(tmp_path: Path) -> None:
+    for name, told in (("recipe.yaml", "holds another run"), ("thesis.tex", "no run of spectrum-trl")):
+        out = tmp_path / name.split(".")[0]
+        out.mkdir()
+        kept = out / name
+        kept.write_text("mine")
+        overwrite = [] if name == "recipe.yaml" else ["--overwrite", "true"]
+        done = run(sys.executable, "recipes/demo.yaml", *overwrite, "--output_dir", str(out))
+        assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr
+        assert kept.read_text() == "mine" and [f.name for f in out.iterdir()] == [name]
+
+
+def test_a_corrupt_yaml_is_one_clear_message(tmp_path: Path) -> None:
+    file = _write(tmp_path, "bad.yaml", "tasks: [a\nb: {")
+    done = run(Path(sys.executable).with_name("spectrum-trl"), "train", file)
+    assert done.returncode == 2
+    assert file in done.stderr and "not valid YAML" in done.stderr and "Traceback" not in done.stderr
