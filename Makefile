@@ -7,6 +7,9 @@ RUN ?= runs/demo
 ARGS ?=
 # `accelerate launch` gives a CPU run one thread unless it is told.
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+# Threads that wait busily slow a shared machine down many times over.
+export OMP_WAIT_POLICY ?= passive
+export GOMP_SPINCOUNT ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo preview train eval data report check test bench

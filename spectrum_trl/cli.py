@@ -59,7 +59,7 @@ def data(
 def evaluate(
     model: Annotated[str, typer.Argument(help="A folder, a Hub id, or spectrum-trl/tiny-base.")],
     output: Annotated[Path | None, typer.Option(help="JSON file for the result.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of what is evaluated and sampled.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is evaluated and sampled.")] = 0,
 ) -> None:
     """Measure a model on the miniature world's held-out distributions."""
     from spectrum_trl.evaluate import evaluate_model

@@ -40,7 +40,7 @@ def check_output_dir(recipe: Recipe) -> None:
         )
     if not recipe.run.overwrite:
         raise UserError(
-            f"output_dir {folder} holds another run; name another folder, add `--resume_from_checkpoint last` "
+            f"output_dir {folder} holds another run; name another, add `--resume_from_checkpoint last` "
             "to continue it, or `--overwrite true` to replace it"
         )
 

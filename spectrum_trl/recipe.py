@@ -14,9 +14,14 @@ from spectrum_trl.arguments import DataArguments, RunArguments
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.paths import share
 
-SECTIONS = (DataArguments, RunArguments, SFTConfig, ModelConfig)
-# Where a recipe is silent: loss on outputs only (TRL trains on every token), and nothing is reported.
-DEFAULTS: dict[str, Any] = {"assistant_only_loss": True, "report_to": "none"}
+SECTIONS: list[Any] = [DataArguments, RunArguments, SFTConfig, ModelConfig]
+# Where a recipe is silent: loss on outputs only (TRL trains on every token), nothing reported, and TRL's
+# own default for recomputing activations under the name that transformers keeps.
+DEFAULTS: dict[str, Any] = {
+    "assistant_only_loss": True,
+    "report_to": "none",
+    "activation_checkpointing": True,
+}
 LAUNCH_KEY = "launch"
 LAUNCH_LINE = 'launch: any; from spectrum_trl.train import launch; launch(__file__); r"""'
 

@@ -20,7 +20,7 @@ def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[i
     header = tokenizer.apply_chat_template(
         [{"role": "output", "content": ""}], tokenize=True, return_dict=False
     )
-    control = set(tokenizer.convert_tokens_to_ids(list(turn_tokens()[family])))
+    control = set(cast(list[int], tokenizer.convert_tokens_to_ids(list(turn_tokens()[family]))))
     bos = tokenizer.bos_token_id
     return sorted({token for token in cast(list[int], header) if token in control and token != bos})
 

@@ -22,6 +22,7 @@ MODE_SHARE = 0.9
 def _world(rng: np.random.Generator) -> worlds.World:
     """Draw a world in any wording, never with held-out counts or ranges."""
     labels = words.LABELS
+    sentences: tuple[str, ...]
     kind = rng.integers(10)
     if kind < 4:
         sentences = words.COUNT_SENTENCES + words.URN_SENTENCES

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
+from spectrum_trl.suite.draws import finite
 from spectrum_trl.suite.mini.words import listed
 from spectrum_trl.suite.sequence import Distribution
 
@@ -30,17 +31,12 @@ class World(NamedTuple):
     predictive: Callable[[Sequence[str]], Distribution]
 
 
-def finite(probabilities: dict[str, float]) -> Distribution:
-    """Return the distribution that a mapping of texts to probabilities describes."""
-    return Distribution(lambda text: probabilities.get(text, 0.0), tuple(probabilities))
-
-
 def held_out(parameters: Sequence[int]) -> bool:
     """Tell whether these parameters are kept for evaluation: one fifth of all, whatever their order."""
     return zlib.crc32(str(sorted(int(p) for p in parameters)).encode()) % 5 == 0
 
 
-def _parameters(propose: Callable[[], tuple[int, ...]], *, for_evaluation: bool | None) -> tuple[int, ...]:
+def _parameters(propose: Callable[[], tuple[int, ...]], *, for_evaluation: bool) -> tuple[int, ...]:
     """Propose parameters until they are on the wanted side of the held-out rule."""
     while held_out(parameters := propose()) is not for_evaluation:
         pass

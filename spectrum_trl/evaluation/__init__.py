@@ -1,0 +1,1 @@
+"""Measure a causal language model: score it, sample it, and report on distributions known exactly."""

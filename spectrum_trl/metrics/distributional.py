@@ -1,0 +1,113 @@
+"""How far a model's probabilities of the possible answers are from the true ones.
+
+Source: Spectrum Tuning (arXiv 2510.06084), distributional alignment.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import entr, rel_entr
+
+# What the published figures add to every probability.
+PUBLISHED_SMOOTHING = 1e-6
+
+
+class Comparison(NamedTuple):
+    """An observed distribution against its target; natural logarithms throughout.
+
+    Attributes:
+        js_divergence: Jensen-Shannon divergence in nats, in [0, ln 2].
+        kl_divergence: KL(target || observed) in nats, at least 0, infinite where an answer is never observed.
+        reverse_kl: KL(observed || target) in nats, at least 0, infinite where an impossible one is observed.
+        cross_entropy: Of the observed under the target, in nats; the target's entropy plus ``kl_divergence``.
+        mode_match: Whether the likeliest answers agree, in [0, 1].
+        coverage: Sum of the unnormalised observed probabilities.
+    """
+
+    js_divergence: float
+    kl_divergence: float
+    reverse_kl: float
+    cross_entropy: float
+    mode_match: float
+    coverage: float
+
+
+def compare(target: ArrayLike, observed: ArrayLike) -> Comparison:
+    """Compare a model's probabilities of the answers with the target.
+
+    Both are normalised. Where nothing at all is observed, the mass counts as lying on some other answer:
+    ``js_divergence`` is ln 2, the other divergences are infinite. Where several answers are the likeliest,
+    each of the target's is right, and ``mode_match`` is the share of right ones among the observed. The
+    model's expected loss per answer is ``cross_entropy - log(coverage)``.
+
+    Args:
+        target: Shape (n,), not negative, of any positive sum.
+        observed: Shape (n,), the probability in [0, 1] of each answer with its end-of-turn token; these
+            cannot sum to more than 1.
+
+    Raises:
+        ValueError: If the shapes differ or the values are no probabilities.
+    """
+    p, q = _checked(target, observed)
+    coverage = float(q.sum())
+    if coverage == 0:
+        p, q = np.append(p, 0.0), np.append(q, 1.0)
+    p, q = p / p.sum(), q / q.sum()
+    likeliest = _modes(q)
+    mode_match = float(_modes(p)[likeliest].mean())
+    return _comparison(p, q, coverage=coverage, mode_match=mode_match)
+
+
+def compare_as_published(target: ArrayLike, observed: ArrayLike) -> Comparison:
+    """Compare as the paper's figures were computed; arguments as for `compare`.
+
+    1e-6 is added to every normalised observed and every target probability, and both are normalised again. So
+    no divergence is infinite, but all depend on the number of answers. The first of several likeliest answers
+    counts. Where nothing is observed, all but ``coverage`` is NaN.
+    """
+    p, q = _checked(target, observed)
+    coverage = float(q.sum())
+    if coverage == 0:
+        nan = float("nan")
+        return Comparison(nan, nan, nan, nan, nan, coverage)
+    p, q = (
+        smoothed / smoothed.sum()
+        for smoothed in (p + PUBLISHED_SMOOTHING, q / coverage + PUBLISHED_SMOOTHING)
+    )
+    return _comparison(p, q, coverage=coverage, mode_match=float(p.argmax() == q.argmax()))
+
+
+def _checked(target: ArrayLike, observed: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    p, q = np.asarray(target, dtype=np.float64), np.asarray(observed, dtype=np.float64)
+    if p.ndim != 1 or p.shape != q.shape or not p.size:
+        raise ValueError(
+            f"target of shape {p.shape} and observed of shape {q.shape}, expected (n,) twice, n > 0"
+        )
+    for name, values in (("target", p), ("observed", q)):
+        if not np.isfinite(values).all() or (values < 0).any():
+            raise ValueError(f"{name} holds values that are negative or not finite, expected probabilities")
+    if p.sum() == 0:
+        raise ValueError("target is 0 everywhere, expected probabilities")
+    return p, q
+
+
+def _modes(p: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.isclose(p, p.max(), rtol=1e-9, atol=0.0)
+
+
+def _comparison(
+    p: NDArray[np.float64], q: NDArray[np.float64], *, coverage: float, mode_match: float
+) -> Comparison:
+    # Rounding can push a divergence just past its bounds. scipy's jensenshannon, a root, is then NaN.
+    middle = (p + q) / 2
+    js = (rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2
+    kl = max(0.0, float(rel_entr(p, q).sum()))
+    return Comparison(
+        js_divergence=float(np.clip(js, 0.0, np.log(2))),
+        kl_divergence=kl,
+        reverse_kl=max(0.0, float(rel_entr(q, p).sum())),
+        cross_entropy=float(entr(p).sum()) + kl,
+        mode_match=mode_match,
+        coverage=coverage,
+    )

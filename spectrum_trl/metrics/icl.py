@@ -1,0 +1,115 @@
+"""Loss and accuracy of each output in a sequence of samples: does a model adapt to the samples it has seen?
+
+Source: Spectrum Tuning (arXiv 2510.06084), in-context steerability.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class OutputScores(NamedTuple):
+    """Scores of the n outputs of one sequence, in order; all arrays have shape (n,).
+
+    Attributes:
+        number: Number of the output, from 0.
+        n_tokens: Its tokens, the end-of-turn token among them.
+        loss: Summed negative log probability of its tokens, in nats.
+        first_correct: Whether the likeliest first token is right.
+        accuracy: Share of its tokens that are the likeliest, in [0, 1].
+        all_correct: Whether all of them are.
+    """
+
+    number: NDArray[np.int64]
+    n_tokens: NDArray[np.int64]
+    loss: NDArray[np.float64]
+    first_correct: NDArray[np.bool_]
+    accuracy: NDArray[np.float64]
+    all_correct: NDArray[np.bool_]
+
+
+class Means(NamedTuple):
+    """Means over all outputs with the same number; all arrays have shape (k,).
+
+    Attributes:
+        number: The k numbers that occur, ascending.
+        mean: Mean of the values.
+        n: Number of values.
+    """
+
+    number: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    n: NDArray[np.int64]
+
+
+def number_outputs(scored: ArrayLike) -> NDArray[np.int64]:
+    """Number the outputs of a sequence: each unbroken run of scored tokens is one.
+
+    Args:
+        scored: Shape (tokens,), whether a token belongs to an output.
+
+    Returns:
+        Shape (tokens,), the output's number from 0, or -1.
+    """
+    mask = np.asarray(scored, dtype=bool)
+    starts = mask & ~np.concatenate([[False], mask[:-1]])
+    return np.where(mask, np.cumsum(starts) - 1, -1)
+
+
+def per_output(log_probabilities: ArrayLike, correct: ArrayLike, numbers: ArrayLike) -> OutputScores:
+    """Sum up the tokens of each output.
+
+    Args:
+        log_probabilities: Shape (tokens,), of the scored tokens, in nats.
+        correct: Shape (tokens,), whether a scored token is the likeliest one.
+        numbers: Shape (tokens,), the output that each belongs to.
+
+    Returns:
+        One entry for each number that occurs, ascending.
+    """
+    number, first, inverse, n_tokens = np.unique(
+        np.asarray(numbers, dtype=np.int64), return_index=True, return_inverse=True, return_counts=True
+    )
+    hits = np.asarray(correct, dtype=bool)
+    n_correct = _sums(inverse, hits)
+    return OutputScores(
+        number=number,
+        n_tokens=n_tokens,
+        loss=-_sums(inverse, log_probabilities),
+        first_correct=hits[first],
+        accuracy=n_correct / n_tokens,
+        all_correct=n_correct == n_tokens,
+    )
+
+
+def mean_by_number(numbers: ArrayLike, values: ArrayLike) -> Means:
+    """Average over sequences, which may differ in length, for each output number.
+
+    Args:
+        numbers: Shape (outputs,), of all sequences one after the other.
+        values: Shape (outputs,), for example their losses in nats.
+    """
+    number, inverse, n = np.unique(
+        np.asarray(numbers, dtype=np.int64), return_inverse=True, return_counts=True
+    )
+    return Means(number, _sums(inverse, values) / n, n)
+
+
+def excess(losses: ArrayLike, optimal: ArrayLike, *, positions: slice = slice(None)) -> NDArray[np.float64]:
+    """Return each sequence's mean loss above that of the Bayes-optimal predictor.
+
+    Args:
+        losses: Shape (sequences, outputs), in nats.
+        optimal: Shape (sequences, outputs), negative log probability in nats under the exact predictive.
+        positions: Which outputs to average.
+
+    Returns:
+        Shape (sequences,), in nats. A single one may be negative, by luck; the expectation is not.
+    """
+    difference = np.asarray(losses, dtype=np.float64) - np.asarray(optimal, dtype=np.float64)
+    return difference[:, positions].mean(axis=1)
+
+
+def _sums(groups: NDArray[np.int64], values: ArrayLike) -> NDArray[np.float64]:
+    return np.bincount(groups, weights=np.asarray(values, dtype=np.float64)).astype(np.float64)

@@ -1,0 +1,72 @@
+"""Ratios of the work's phases, from one run (``make bench``): absolute times mean little elsewhere."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from spectrum_trl import templates
+from spectrum_trl.arguments import EMBEDDED_MODEL, DataArguments
+from spectrum_trl.encode import encode
+from spectrum_trl.evaluation.score import output_losses
+from spectrum_trl.load import load_model, load_tokenizer
+from spectrum_trl.messages import check
+from spectrum_trl.mixture import build_mixture
+from spectrum_trl.suite import tasks
+
+SEQUENCES, REPEATS = 400, 3
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the shortest of ``REPEATS`` runs: other work on the machine only ever adds time."""
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def main() -> None:
+    """Time building, checking, tokenizing, a training step, and scoring of the same sequences."""
+    tokenizer = load_tokenizer(EMBEDDED_MODEL)
+    templates.install(tokenizer)
+    model = load_model(EMBEDDED_MODEL)
+    task = tasks()["mini_labels"]
+    conversations = [s.messages for s in islice(task.sequences(Path(), seed=0), SEQUENCES)]
+    data = DataArguments(tasks={task.name: {"max_sequences": SEQUENCES}}, split=["miniature"])
+    mixture = build_mixture(data, tokenizer=tokenizer, max_length=256)
+    rows = mixture.dataset.with_format("torch")[:64]["input_ids"]
+    batch = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    share = 64 / SEQUENCES
+
+    def step() -> None:
+        model(input_ids=batch, labels=batch).loss.backward()
+
+    phases = {
+        "draw sequences": lambda: list(islice(task.sequences(Path(), seed=1), SEQUENCES)),
+        "check messages": lambda: [check(c, tokenizer=tokenizer) for c in conversations],
+        "tokenize with mask": lambda: encode(
+            "t", conversations, tokenizer=tokenizer, max_length=256, dropped=Counter()
+        ),
+        "forward and backward": step,
+        "score all outputs": lambda: output_losses(model, tokenizer, conversations[:64]),
+    }
+    times = {name: seconds(work) for name, work in phases.items()}
+    times["forward and backward"] /= share
+    times["score all outputs"] /= share
+    table = Table(title=f"{SEQUENCES} sequences of up to 256 tokens, relative to forward and backward")
+    table.add_column("phase")
+    table.add_column("share", justify="right")
+    for name, value in times.items():
+        table.add_row(name, f"{value / times['forward and backward']:.3f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

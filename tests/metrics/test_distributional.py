@@ -1,0 +1,121 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import entropy
+
+from spectrum_trl.metrics.distributional import compare, compare_as_published
+
+LN2 = math.log(2)
+POSITIVE = st.floats(1e-6, 1.0)
+
+
+def weights(n: int) -> st.SearchStrategy[list[float]]:
+    return st.lists(st.one_of(st.just(0.0), POSITIVE), min_size=n, max_size=n).filter(any)
+
+
+pairs = st.integers(1, 12).flatmap(lambda n: st.tuples(weights(n), weights(n)))
+
+
+@pytest.fixture(scope="module")
+def section(golden: Path) -> dict[str, Any]:
+    return json.loads((golden / "metrics.json").read_text("utf-8"))["distributional"]
+
+
+def test_published_definition_gives_the_golden_values(section: dict[str, Any]) -> None:
+    for case in section["cases"]:
+        found = compare_as_published(case["target"], case["observed"])._asdict()
+        assert found == pytest.approx(case["expected"], rel=1e-6, abs=1e-12), case["kind"]
+
+
+def test_means_of_the_published_definition_give_the_golden_summary(section: dict[str, Any]) -> None:
+    found = [compare_as_published(case["target"], case["observed"]) for case in section["cases"]]
+    for name, mean in zip(found[0]._fields, np.mean(found, axis=0), strict=True):
+        assert mean == pytest.approx(section["summary"][name]["mean"], rel=1e-6)
+
+
+def test_sound_definition_agrees_with_the_golden_values_but_for_the_smoothing(
+    section: dict[str, Any],
+) -> None:
+    for case in section["cases"]:
+        found, expected = compare(case["target"], case["observed"]), case["expected"]
+        assert found.coverage == pytest.approx(expected["coverage"], rel=1e-9)
+        assert found.js_divergence == pytest.approx(expected["js_divergence"], abs=1e-4)
+        if min(case["observed"]) > 0:
+            assert found.kl_divergence == pytest.approx(expected["kl_divergence"], rel=0.02, abs=1e-3)
+        if case["kind"].startswith("random"):
+            assert found.mode_match == expected["mode_match"]
+
+
+@given(pairs)
+def test_divergences_agree_with_scipy(pair: tuple[list[float], list[float]]) -> None:
+    target, observed = pair
+    found = compare(target, observed)
+    # scipy takes a root, which is NaN where rounding makes the divergence negative.
+    assert found.js_divergence == pytest.approx(
+        np.nan_to_num(jensenshannon(target, observed)) ** 2, abs=1e-12
+    )
+    assert found.kl_divergence == pytest.approx(entropy(target, observed), abs=1e-12)
+    assert found.reverse_kl == pytest.approx(entropy(observed, target), abs=1e-12)
+    assert found.cross_entropy == pytest.approx(entropy(target) + entropy(target, observed), abs=1e-12)
+
+
+@given(pairs)
+def test_js_divergence_is_symmetric_and_within_its_bounds(pair: tuple[list[float], list[float]]) -> None:
+    there, back = compare(*pair).js_divergence, compare(*reversed(pair)).js_divergence
+    assert there == pytest.approx(back, abs=1e-12)
+    assert 0 <= there <= LN2
+
+
+@given(pairs, st.floats(0.01, 1.0))
+def test_js_divergence_is_zero_only_where_the_shares_are_equal(
+    pair: tuple[list[float], list[float]], factor: float
+) -> None:
+    p, q = (np.array(values) / sum(values) for values in pair)
+    assert compare(p, factor * p).js_divergence == pytest.approx(0, abs=1e-12)
+    assume(np.abs(p - q).max() > 1e-4)
+    assert compare(p, q).js_divergence > 1e-12
+
+
+@given(pairs, st.randoms(use_true_random=False))
+def test_order_of_the_answers_does_not_matter(pair: tuple[list[float], list[float]], random: Any) -> None:
+    order = list(range(len(pair[0])))
+    random.shuffle(order)
+    shuffled = [[values[i] for i in order] for values in pair]
+    assert compare(*shuffled) == pytest.approx(compare(*pair), abs=1e-9)
+
+
+def test_nothing_observed_counts_as_all_mass_elsewhere() -> None:
+    found = compare([0.2, 0.8], [0.0, 0.0])
+    assert found.js_divergence == pytest.approx(LN2)
+    assert (found.kl_divergence, found.reverse_kl, found.cross_entropy) == (math.inf, math.inf, math.inf)
+    assert (found.mode_match, found.coverage) == (0.0, 0.0)
+    published = compare_as_published([0.2, 0.8], [0.0, 0.0])
+    assert published.coverage == 0 and all(map(math.isnan, published[:5]))
+
+
+def test_tied_modes_count_by_share() -> None:
+    assert compare([0.25, 0.25, 0.25, 0.25], [0.05, 0.05, 0.8, 0.05]).mode_match == 1.0
+    assert compare([0.2, 0.5, 0.3], [0.1, 0.4, 0.4]).mode_match == 0.5
+    assert compare([0.1 + 0.2, 0.3, 0.4 - 0.1], [0.1, 0.1, 0.5]).mode_match == 1.0
+
+
+def test_expected_loss_is_cross_entropy_and_lost_coverage() -> None:
+    target, observed = np.array([0.3, 0.7]), np.array([0.2, 0.4])
+    found = compare(target, observed)
+    assert found.cross_entropy - math.log(found.coverage) == pytest.approx(-(target * np.log(observed)).sum())
+
+
+@pytest.mark.parametrize(
+    ("target", "observed"),
+    [([0.5, 0.5], [1.0]), ([], []), ([-0.1, 1.1], [0.5, 0.5]), ([1.0], [math.nan]), ([0.0], [1.0])],
+)
+def test_what_is_no_distribution_is_refused(target: list[float], observed: list[float]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        compare(target, observed)

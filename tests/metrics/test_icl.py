@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from spectrum_trl.evaluation.forward import token_scores
+from spectrum_trl.metrics.icl import OutputScores, excess, mean_by_number, number_outputs, per_output
+
+
+@pytest.fixture(scope="module")
+def section(golden: Path) -> dict[str, Any]:
+    return json.loads((golden / "metrics.json").read_text("utf-8"))["icl"]
+
+
+def scored(instance: dict[str, Any], *, allowed: list[int] | None) -> OutputScores:
+    """Score an instance's logits as an evaluation does, other tokens than ``allowed`` all but impossible."""
+    logits, labels = torch.tensor([instance["logits"]]), torch.tensor([instance["labels"]])
+    if allowed is not None:
+        outside = torch.ones(logits.shape[-1], dtype=torch.bool)
+        outside[allowed] = False
+        logits[..., outside] -= 100
+    ((log_probabilities, correct),) = token_scores(logits, labels)
+    numbers = np.array(instance["example_inds"])[1:][labels[0, 1:].numpy() != -100]
+    return per_output(log_probabilities.numpy(), correct.numpy(), numbers)
+
+
+def kept(scores: OutputScores, limit: int | None) -> NDArray[np.bool_]:
+    return scores.number <= (limit if limit is not None else scores.number.max(initial=0))
+
+
+def test_outputs_give_the_golden_losses_and_accuracies(section: dict[str, Any]) -> None:
+    for scenario in section["scenarios"]:
+        options, found = scenario["options"], []
+        for number, instance in enumerate(scenario["instances"]):
+            if all(label == -100 for label in instance["labels"]):
+                continue
+            scores = scored(instance, allowed=options.get("restrict_logprobs"))
+            rows = zip(
+                *(field[kept(scores, options.get("fixed_example_number"))] for field in scores), strict=True
+            )
+            found += [(number, *row) for row in rows]
+        names = ("instance", "example_ind", "n_tokens", "loss", "first_acc", "acc", "all_acc")
+        expected = [tuple(row[name] for name in names) for row in scenario["expected"]["per_output"]]
+        assert len(found) == len(expected) > 0
+        np.testing.assert_allclose(np.array(found, float), np.array(expected, float), rtol=1e-4, atol=1e-5)
+
+
+def test_means_by_example_number_are_the_golden_ones(section: dict[str, Any]) -> None:
+    for scenario in section["scenarios"]:
+        rows = scenario["expected"]["per_output"]
+        for name in ("loss", "first_acc", "acc", "all_acc", "n_tokens"):
+            means = mean_by_number([row["example_ind"] for row in rows], [row[name] for row in rows])
+            expected = scenario["expected"]["per_example_ind"]
+            assert means.number.tolist() == [row["example_ind"] for row in expected]
+            assert means.n.tolist() == [row["n_instances"] for row in expected]
+            np.testing.assert_allclose(means.mean, [row[name] for row in expected], rtol=1e-4)
+
+
+def test_outputs_are_numbered_as_in_the_golden_cases(section: dict[str, Any]) -> None:
+    for case in section["example_numbering"]:
+        assert number_outputs(np.array(case["labels"]) != -100).tolist() == case["expected"]
+
+
+@given(st.lists(st.booleans(), min_size=1))
+def test_every_unbroken_run_is_one_output(mask: list[bool]) -> None:
+    numbers = number_outputs(mask)
+    assert ((numbers >= 0) == np.array(mask)).all()
+    starts = sum(now and not before for before, now in zip([False, *mask], mask, strict=False))
+    assert set(numbers.tolist()) - {-1} == set(range(starts))
+    assert (np.diff(numbers[numbers >= 0]) >= 0).all()
+
+
+def test_excess_is_the_mean_difference_at_the_chosen_outputs() -> None:
+    losses, optimal = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [[0.5, 1.0, 1.0], [4.0, 4.0, 7.0]]
+    assert excess(losses, optimal).tolist() == pytest.approx([3.5 / 3, 0.0])
+    assert excess(losses, optimal, positions=slice(0, 1)).tolist() == [0.5, 0.0]
+    assert excess(losses, optimal, positions=slice(1, None)).tolist() == [1.5, 0.0]
+    assert (excess(optimal, optimal) == 0).all()

@@ -1,0 +1,79 @@
+"""What the README says works: its commands run or at least parse, its code runs, its tree is the tree."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from spectrum_trl.paths import share
+from spectrum_trl.recipe import read_recipe
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = "".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    return [line.split("  #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def split_environment(command: str) -> tuple[dict[str, str], list[str]]:
+    words = shlex.split(command)
+    environment = {}
+    while "=" in words[0]:
+        name, value = words.pop(0).split("=", 1)
+        environment[name] = value
+    return environment, words
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
+    environment, words = split_environment(command)
+    if words[0] == "make":
+        known = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True)
+        assert known.returncode == 0, known.stderr
+    elif words[:2] == ["accelerate", "launch"]:
+        # Long or on GPUs: parsed here, run by tests/test_train.py with the tiny base.
+        first = next(index for index, word in enumerate(words) if word.endswith(".yaml"))
+        on_a_cpu = ["--use_cpu", "true", "--bf16", "false"]
+        read_recipe(ROOT / words[first], overrides=[*words[first + 1 :], *on_a_cpu])
+    elif words[0] == "spectrum-trl":
+        words = ["spectrum-trl/tiny-base" if word.startswith("runs/") else word for word in words]
+        env = {**os.environ, **environment, "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run([BIN / words[0], *words[1:]], cwd=ROOT, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    elif words[:2] == ["pip", "install"]:
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        assert set(re.findall(r"\[(.*?)\]", words[-1])) <= set(extras)
+    else:
+        assert words[0] in ("git", "cd"), f"no check for {command!r}"
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
+    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_tree_names_every_recipe_template_and_module() -> None:
+    (tree,) = blocks("text")
+    files = [*share("recipes").glob("*.yaml"), *share("chat_templates").glob("*.jinja")]
+    files += [file for file in (ROOT / "spectrum_trl").glob("*.py") if file.name != "__init__.py"]
+    missing = [file.name for file in files if file.name not in tree]
+    assert not missing
+
+
+def test_every_link_to_a_file_leads_to_one() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
