@@ -45,7 +45,6 @@ class RunArguments:
         new_vocab_tasks: Further tasks that the new tokenizer learns words from.
         copy_role_tokens_from: Instruct sibling whose embeddings of the role tokens replace the
             untrained ones of a base checkpoint.
-        train_role_tokens: With LoRA, train the role tokens' embeddings too.
         evaluate: Measure the model before and after training on ``miniature``'s held-out distributions.
         overwrite: Replace what an earlier run left in ``output_dir``.
     """
@@ -54,6 +53,5 @@ class RunArguments:
     new_vocab_size: int = field(default=2048, metadata={"help": "Vocabulary of a new tokenizer."})
     new_vocab_tasks: list[str] | None = field(default=None, metadata={"help": "Further tasks for words."})
     copy_role_tokens_from: str | None = field(default=None, metadata={"help": "Instruct sibling."})
-    train_role_tokens: bool = field(default=False, metadata={"help": "Train role embeddings with LoRA."})
     evaluate: Literal["none", "miniature"] = field(default="none", metadata={"help": "Before and after."})
     overwrite: bool = field(default=False, metadata={"help": "Replace an earlier run."})

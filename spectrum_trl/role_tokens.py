@@ -54,5 +54,6 @@ def copy_role_tokens(
         raise UserError(f"copy_role_tokens_from: {sibling} has no token {', '.join(absent)}")
     donor_ids = donor_tokenizer.convert_tokens_to_ids(tokens)
     for layer in ("get_input_embeddings", "get_output_embeddings"):
-        getattr(model, layer)().weight[ids] = getattr(donor, layer)().weight[donor_ids]
+        weight = getattr(model, layer)().weight
+        weight[ids] = getattr(donor, layer)().weight[donor_ids].to(weight)
     return tokens

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import cast, get_args
 
 from accelerate import PartialState
-from peft import LoraConfig, PeftConfig
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_utils import get_last_checkpoint
@@ -26,7 +25,7 @@ from spectrum_trl.output import begin_run, check_output_dir, generation_config, 
 from spectrum_trl.packing import check_packing
 from spectrum_trl.recipe import Recipe, read_recipe
 from spectrum_trl.report import report_run
-from spectrum_trl.role_tokens import copy_role_tokens, role_token_ids
+from spectrum_trl.role_tokens import copy_role_tokens
 from spectrum_trl.suite.sequence import Split
 
 PREVIEW_SAMPLES = 3
@@ -75,7 +74,7 @@ def train(recipe: Recipe) -> None:
         args=recipe.training,
         train_dataset=mixture.dataset,
         processing_class=tokenizer,
-        peft_config=_peft_config(recipe, tokenizer=tokenizer, family=family),
+        peft_config=get_peft_config(recipe.model),
     )
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=_checkpoint(recipe))
@@ -118,9 +117,15 @@ def _check(recipe: Recipe) -> None:
     problems = []
     if bool(recipe.run.new_model) == bool(recipe.model.model_name_or_path):
         problems.append(f"{recipe.path}: give one of model_name_or_path and new_model")
-    if recipe.run.train_role_tokens and not recipe.model.use_peft:
+    saved = set(recipe.model.lora_modules_to_save or [])
+    if (
+        recipe.run.copy_role_tokens_from
+        and recipe.model.use_peft
+        and not {"embed_tokens", "lm_head"} <= saved
+    ):
         problems.append(
-            f"{recipe.path}: train_role_tokens needs use_peft: true; full training trains them anyway"
+            f"{recipe.path}: copy_role_tokens_from changes embeddings that a LoRA adapter does not hold; add "
+            "`lora_modules_to_save: [embed_tokens, lm_head]`"
         )
     if recipe.training.fsdp and recipe.run.evaluate != "none":
         problems.append(
@@ -164,13 +169,6 @@ def _load(recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str) ->
         copy_role_tokens(model, tokenizer=tokenizer, family=family, sibling=donor)
     model.generation_config = generation_config(tokenizer)
     return model
-
-
-def _peft_config(recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str) -> PeftConfig | None:
-    config = get_peft_config(recipe.model)
-    if isinstance(config, LoraConfig) and recipe.run.train_role_tokens:
-        config.trainable_token_indices = role_token_ids(tokenizer, family=family)
-    return config
 
 
 def _checkpoint(recipe: Recipe) -> str | None:

@@ -133,14 +133,11 @@ def test_an_interrupted_run_resumes_from_its_last_checkpoint(tmp_path: Path) -> 
     assert [entry["step"] for entry in state["log_history"] if "loss" in entry] == [1, 2, 3]
 
 
-def test_role_tokens_alone_train_with_lora_where_asked(tmp_path: Path) -> None:
-    words = [*SMALL, *ON_A_CPU, "--tasks", "coinflip", "--output_dir", str(tmp_path / "x")]
-    done = run(sys.executable, "recipes/qlora.yaml", *words, "--dtype", "float32")
-    assert done.returncode == 0, done.stderr
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "x")
-    config = json.loads((tmp_path / "x" / "adapter_config.json").read_text())
-    wanted = tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
-    assert sorted(config["trainable_token_indices"]) == sorted(wanted)
+def test_copied_role_tokens_that_an_adapter_would_lose_are_refused(tmp_path: Path) -> None:
+    words = ["--lora_modules_to_save", "embed_tokens", "--output_dir", str(tmp_path / "x")]
+    done = run(sys.executable, "recipes/lora.yaml", *words, "--use_cpu", "true", "--bf16", "false")
+    assert done.returncode == 2 and "lora_modules_to_save" in done.stderr
+    assert not (tmp_path / "x").exists()
 
 
 def _write(folder: Path, name: str, text: str) -> str:
