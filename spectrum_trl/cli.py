@@ -34,15 +34,14 @@ def preview(
     samples: Annotated[int, typer.Option(help="Tasks to show a sequence of.")] = 3,
 ) -> None:
     """Print what a recipe trains on, without training: counts, and sequences with the loss in colour."""
-    from rich.console import Console
-
+    from spectrum_trl.console import console
     from spectrum_trl.preview import show
     from spectrum_trl.recipe import read_recipe
     from spectrum_trl.train import prepare
 
     parsed = read_recipe(recipe, overrides=context.args)
     tokenizer, _, mixture = prepare(parsed)
-    show(mixture, tokenizer=tokenizer, console=Console(), samples=samples, seed=parsed.data.mixture_seed)
+    show(mixture, tokenizer=tokenizer, console=console(), samples=samples, seed=parsed.data.mixture_seed)
 
 
 @app.command()

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from spectrum_trl.console import console
 from spectrum_trl.errors import MissingData
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite import tasks
@@ -32,7 +32,7 @@ def list_tasks(folder: Path | None) -> None:
         table.add_column(column, overflow="fold")
     for task in tasks().values():
         table.add_row(task.name, task.split, task.kind, task.source, _state(task, root))
-    Console().print(table)
+    console().print(table)
 
 
 def _state(task: Task, root: Path | None) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from spectrum_trl import templates
+from spectrum_trl.console import console
 from spectrum_trl.evaluation import miniature, report
 from spectrum_trl.load import load_model, load_tokenizer
 
@@ -21,7 +22,7 @@ def evaluate_model(model: str, *, output: Path | None = None, seed: int = 0) -> 
     tokenizer = load_tokenizer(model)
     templates.install(tokenizer)
     result = miniature.evaluate(load_model(model).eval(), tokenizer, seed=seed)
-    report.show({model: result})
+    report.show({model: result}, console=console())
     if output:
         miniature.save(result, output)
     return result

@@ -1,6 +1,7 @@
 """Show what a recipe trains on: a table of counts, and sequences with the trained tokens in colour."""
 
 import random
+from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 
@@ -17,7 +18,7 @@ TRAINED, CONTEXT = "black on green", "dim"
 def count_table(mixture: Mixture) -> Table:
     """Return a table of sequences, outputs, trained tokens, dropped and cut, one row a task."""
     table = Table(title="Training data")
-    table.add_column("task", overflow="fold")
+    table.add_column("task", min_width=30, overflow="fold")
     for column in ("sequences", "outputs", "tokens", "trained", "dropped", "cut sequences", "cut outputs"):
         table.add_column(column, justify="right")
     for count in mixture.counts:
@@ -73,7 +74,7 @@ def show(
     """
     console.print(count_table(mixture))
     for count in mixture.counts:
-        for reason, n in count.dropped.items():
+        for reason, n in (+Counter(count.dropped)).items():
             console.print(f"dropped from {count.task}: {n:,} ({reason})", markup=False)
     for task, files in mixture.missing.items():
         console.print(f"missing: {task} (no file matches {', '.join(files)})", markup=False, style="yellow")

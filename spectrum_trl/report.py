@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation import miniature, plot, report
 
@@ -11,12 +12,12 @@ WHEN = ("before", "after")
 PICTURE = "curves.png"
 
 
-def report_run(run: Path, *, console: Console | None = None) -> None:
+def report_run(run: Path, *, out: Console | None = None) -> None:
     """Print the table of a run and draw its curves.
 
     Args:
         run: Output folder of a run with ``evaluate: miniature``.
-        console: Where to print, or None for standard output.
+        out: Where to print, or None for standard output.
 
     Raises:
         UserError: If the folder holds no evaluation.
@@ -27,7 +28,7 @@ def report_run(run: Path, *, console: Console | None = None) -> None:
         raise UserError(
             f"{run} holds no evaluation; train with `evaluate: miniature` first, as recipes/demo.yaml"
         )
-    console = console or Console()
-    report.show(results, console=console)
+    out = out or console()
+    report.show(results, console=out)
     plot.save(results, run / PICTURE)
-    console.print(f"curves: {run / PICTURE}", markup=False)
+    out.print(f"curves: {run / PICTURE}", markup=False)

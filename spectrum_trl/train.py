@@ -16,6 +16,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTTrainer, get_peft_config, get_quantization_config
 
 from spectrum_trl import preview, templates
+from spectrum_trl.console import console
 from spectrum_trl.errors import UserError, user_errors
 from spectrum_trl.evaluation import miniature
 from spectrum_trl.load import load_model, load_tokenizer
@@ -51,24 +52,20 @@ def train(recipe: Recipe) -> None:
         UserError: For every fault that can be found before the first step.
     """
     is_main = int(os.environ.get("RANK", "0")) == 0
-    console = Console(quiet=not is_main)
+    out = console(quiet=not is_main)
     if is_main:
         check_output_dir(recipe)
+    checkpoint = _checkpoint(recipe)
     started = time.monotonic()
     tokenizer, family, mixture = prepare(recipe)
     preview.show(
-        mixture, tokenizer=tokenizer, console=console, samples=PREVIEW_SAMPLES, seed=recipe.data.mixture_seed
+        mixture, tokenizer=tokenizer, console=out, samples=PREVIEW_SAMPLES, seed=recipe.data.mixture_seed
     )
     model = _load(recipe, tokenizer=tokenizer, family=family)
-    check_packing(
-        recipe.training,
-        config=model.config.get_text_config(),
-        attention=str(model.config.get_text_config()._attn_implementation),
-    )
     if is_main:
         begin_run(recipe, mixture=mixture)
-    _report(console, "data and model", started)
-    _evaluate(recipe, model, tokenizer, console=console, when="before")
+    _report(out, "data and model", started)
+    _evaluate(recipe, model, tokenizer, out=out, when="before")
     trainer = SFTTrainer(
         model=model,
         args=recipe.training,
@@ -77,11 +74,11 @@ def train(recipe: Recipe) -> None:
         peft_config=get_peft_config(recipe.model),
     )
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=_checkpoint(recipe))
-    _report(console, "training", started)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    _report(out, "training", started)
     save_run(trainer, tokenizer=tokenizer, generation=generation_config(tokenizer))
-    console.print(f"saved to {recipe.training.output_dir}", markup=False)
-    _evaluate(recipe, cast(PreTrainedModel, trainer.model), tokenizer, console=console, when="after")
+    out.print(f"saved to {recipe.training.output_dir}", markup=False)
+    _evaluate(recipe, cast(PreTrainedModel, trainer.model), tokenizer, out=out, when="after")
     trainer.end()
 
 
@@ -168,6 +165,8 @@ def _load(recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str) ->
     if donor := recipe.run.copy_role_tokens_from:
         copy_role_tokens(model, tokenizer=tokenizer, family=family, sibling=donor)
     model.generation_config = generation_config(tokenizer)
+    config = model.config.get_text_config()
+    check_packing(recipe.training, config=config, attention=str(config._attn_implementation))
     return model
 
 
@@ -176,7 +175,8 @@ def _checkpoint(recipe: Recipe) -> str | None:
     wanted = recipe.training.resume_from_checkpoint
     if wanted != "last":
         return wanted
-    found = get_last_checkpoint(str(recipe.training.output_dir))
+    folder = Path(str(recipe.training.output_dir))
+    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     if found is None:
         raise UserError(
             f"resume_from_checkpoint: {recipe.training.output_dir} holds no checkpoint; leave it out"
@@ -185,7 +185,7 @@ def _checkpoint(recipe: Recipe) -> str | None:
 
 
 def _evaluate(
-    recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, console: Console, when: str
+    recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, out: Console, when: str
 ) -> None:
     """Measure the model on the miniature world's held-out distributions."""
     if recipe.run.evaluate == "none" or int(os.environ.get("RANK", "0")):
@@ -193,10 +193,10 @@ def _evaluate(
     started = time.monotonic()
     folder = Path(str(recipe.training.output_dir))
     miniature.save(miniature.evaluate(model, tokenizer, show_progress=True), folder / f"{when}.json")
-    _report(console, f"evaluation {when} training", started)
+    _report(out, f"evaluation {when} training", started)
     if when == "after":
-        report_run(folder, console=console)
+        report_run(folder, out=out)
 
 
-def _report(console: Console, phase: str, started: float) -> None:
-    console.print(f"[bold]{phase}[/]: {time.monotonic() - started:.0f} s")
+def _report(out: Console, phase: str, started: float) -> None:
+    out.print(f"[bold]{phase}[/]: {time.monotonic() - started:.0f} s")

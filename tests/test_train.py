@@ -188,7 +188,9 @@ def test_bad_choices_are_one_clear_message_exit_2_and_nothing_written(
 
 
 def test_a_tokenizer_without_role_tokens_is_refused(tmp_path: Path, byte_tokenizer) -> None:
-    byte_tokenizer().save_pretrained(tmp_path / "model")
+    byte_tokenizer(["<pad>", "<eos>"], eos_token="<eos>", pad_token="<pad>").save_pretrained(
+        tmp_path / "model"
+    )
     done = run(
         sys.executable,
         "recipes/demo.yaml",

@@ -37,7 +37,7 @@ class HeldOut(NamedTuple):
     Attributes:
         urns: Labels with described counts.
         coin: Two labels of unknown probability.
-        die: Three to six.
+        die: Three to five.
         number: Numbers around an unknown value.
         prompts: Worlds to sample many times: urns, then ranges from narrow to wide.
     """
@@ -61,7 +61,7 @@ def held_out(seed: int) -> HeldOut:
         urns=[_urn(streams[0]) for _ in range(URNS)],
         coin=_sequences([_labels(streams[1], k=2) for _ in range(SEQUENCES)], rng=streams[1]),
         die=_sequences(
-            [_labels(streams[2], k=int(streams[2].integers(3, 7))) for _ in range(SEQUENCES)], rng=streams[2]
+            [_labels(streams[2], k=int(streams[2].integers(3, 6))) for _ in range(SEQUENCES)], rng=streams[2]
         ),
         number=_sequences(
             [

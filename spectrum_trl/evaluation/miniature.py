@@ -80,7 +80,7 @@ class MiniatureResult(NamedTuple):
         seed: Of the worlds and the samples.
         urn: Reading counts as probabilities.
         coin: Learning two labels' probabilities from samples.
-        die: The same for three to six labels.
+        die: The same for three to five labels.
         number: Learning where numbers lie and how far they spread.
         sampling: Drawing from urns and ranges of numbers.
     """

@@ -34,7 +34,7 @@ def save(results: Mapping[str, MiniatureResult], path: str | Path, *, seed: int 
     axes = figure.subplots(2, 2)
     for kind, title, ax in (
         ("coin", "Coin of unknown bias", axes[0, 0]),
-        ("die", "Categorical, 3–6 labels of unknown probability", axes[0, 1]),
+        ("die", "Categorical, 3–5 labels of unknown probability", axes[0, 1]),
         ("number", "Numbers around an unknown value", axes[1, 0]),
     ):
         _curves(ax, {name: getattr(result, kind) for name, result in results.items()}, seed=seed)

@@ -24,11 +24,11 @@ def _world(rng: np.random.Generator) -> worlds.World:
     labels = words.LABELS
     sentences: tuple[str, ...]
     kind = rng.integers(10)
-    if kind < 4:
+    if kind < 3:
         sentences = words.COUNT_SENTENCES + words.URN_SENTENCES
         return worlds.counts(rng, labels=labels, sentences=sentences, for_evaluation=False)
-    if kind < 7:
-        k = 2 if rng.random() < 0.4 else int(rng.integers(3, 7))
+    if kind < 6:
+        k = 2 if rng.random() < 0.4 else int(rng.integers(3, 6))
         sentences = words.LABEL_SENTENCES + (words.COIN_SENTENCES if k == 2 else words.DIE_SENTENCES)
         return worlds.unknown_labels(rng, labels=labels, sentences=sentences, k=k)
     if kind < 9:

@@ -22,7 +22,7 @@ def _counts(rng: np.random.Generator) -> worlds.World:
 
 def _labels(rng: np.random.Generator) -> worlds.World:
     # Two labels are as frequent as all longer lists together: coins are the most common case.
-    k = 2 if rng.random() < 0.4 else int(rng.integers(3, 7))
+    k = 2 if rng.random() < 0.4 else int(rng.integers(3, 6))
     return worlds.unknown_labels(rng, labels=words.LABELS, sentences=words.LABEL_SENTENCES, k=k)
 
 

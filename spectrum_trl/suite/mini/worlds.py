@@ -50,11 +50,11 @@ def counts(
 
     Args:
         rng: Source of randomness.
-        labels: Words to choose 2 to 6 kinds from; each has 1 to 9 pieces.
+        labels: Words to choose 2 to 5 kinds from; each has 1 to 9 pieces.
         sentences: Wordings to choose from.
         for_evaluation: True for held-out counts, False for the others.
     """
-    k = int(rng.integers(2, 7))
+    k = int(rng.integers(2, 6))
     chosen = [str(label) for label in rng.choice(labels, k, replace=False)]
     pieces = _parameters(lambda: tuple(rng.integers(1, 10, k).tolist()), for_evaluation=for_evaluation)
     contents = listed([f"{n} {label}" for n, label in zip(pieces, chosen, strict=True)], last="and")
@@ -93,7 +93,7 @@ def unknown_labels(
 
 
 def number_range(rng: np.random.Generator, *, sentences: Sequence[str], for_evaluation: bool) -> World:
-    """Whole numbers drawn uniformly from a described range of 5 to 90 numbers within 1 to 99.
+    """Whole numbers drawn uniformly from a described range of 5 to 90 numbers within 10 to 99.
 
     Args:
         rng: Source of randomness.
@@ -103,7 +103,7 @@ def number_range(rng: np.random.Generator, *, sentences: Sequence[str], for_eval
 
     def propose() -> tuple[int, ...]:
         width = int(rng.integers(5, 91))
-        low = int(rng.integers(1, 101 - width))
+        low = int(rng.integers(10, 101 - width))
         return low, low + width - 1
 
     low, high = _parameters(propose, for_evaluation=for_evaluation)

@@ -1,0 +1,17 @@
+"""Where tables and messages are printed."""
+
+import sys
+
+from rich.console import Console
+
+# Wide enough for the tables where output goes to a file or a pipe, which has no width of its own.
+WIDTH = 120
+
+
+def console(*, quiet: bool = False) -> Console:
+    """Return a console for standard output.
+
+    Args:
+        quiet: Whether to print nothing, as all processes but the first should.
+    """
+    return Console(quiet=quiet, width=None if sys.stdout.isatty() else WIDTH)
