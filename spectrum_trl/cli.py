@@ -40,7 +40,7 @@ def preview(
     from spectrum_trl.train import prepare
 
     parsed = read_recipe(recipe, overrides=context.args)
-    tokenizer, _, mixture = prepare(parsed)
+    tokenizer, _, mixture = prepare(parsed, show_progress=True)
     show(mixture, tokenizer=tokenizer, console=console(), samples=samples, seed=parsed.data.mixture_seed)
 
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, get_args
 
 from datasets import Dataset, concatenate_datasets
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.console import Console
+from rich.progress import track
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.arguments import DataArguments
@@ -125,6 +127,7 @@ def build_mixture(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int | None,
     assistant_only: bool = True,
+    show_progress: bool = False,
 ) -> Mixture:
     """Build the training data of a recipe.
 
@@ -133,6 +136,7 @@ def build_mixture(
         tokenizer: With the Spectrum template installed.
         max_length: Longest sequence in tokens; longer ones lose whole turns at their end.
         assistant_only: False for loss on every token.
+        show_progress: Whether to show a bar for each task.
 
     Returns:
         The data set and its counts.
@@ -144,25 +148,18 @@ def build_mixture(
     chosen = select_tasks(data)
     missing, folder = _missing(chosen, data)
     parts, counts = [], []
-    for name, share in chosen.items():
-        if name in missing:
-            continue
-        dropped: Counter[str] = Counter()
-        conversations = messages_of(all_tasks()[name], share, folder=folder, data=data, dropped=dropped)
-        checked = usable(conversations, tokenizer=tokenizer, dropped=dropped)
-        rows, count = encode(
-            name, checked, tokenizer=tokenizer, max_length=max_length, train_on=data.train_on, dropped=dropped
+    present = {name: share for name, share in chosen.items() if name not in missing}
+    for name, stream, dropped in _streams(present, data, folder=folder, tokenizer=tokenizer):
+        shown = track(
+            stream,
+            description=name,
+            total=present[name].max_sequences if name in present else None,
+            console=Console(stderr=True),
+            transient=True,
+            disable=not show_progress,
         )
-        parts.append(rows)
-        counts.append(count)
-    for file in data.train_files or []:
         rows, count = encode(
-            file,
-            read_conversations(Path(file), tokenizer=tokenizer),
-            tokenizer=tokenizer,
-            max_length=max_length,
-            train_on=data.train_on,
-            dropped=Counter(),
+            name, shown, tokenizer=tokenizer, max_length=max_length, train_on=data.train_on, dropped=dropped
         )
         parts.append(rows)
         counts.append(count)
@@ -173,6 +170,18 @@ def build_mixture(
         raise UserError(f"nothing to train on ({told}). Add tasks or train_files with a trained output.")
     dataset = concatenate_datasets(parts)
     return Mixture(dataset if assistant_only else dataset.remove_columns("assistant_masks"), counts, missing)
+
+
+def _streams(
+    chosen: dict[str, Share], data: DataArguments, *, folder: Path, tokenizer: PreTrainedTokenizerBase
+) -> Iterator[tuple[str, Iterable[list[Message]], Counter[str]]]:
+    """Yield the name, the sound conversations, and the counter of what is dropped, of tasks and own files."""
+    for name, share in chosen.items():
+        dropped: Counter[str] = Counter()
+        conversations = messages_of(all_tasks()[name], share, folder=folder, data=data, dropped=dropped)
+        yield name, usable(conversations, tokenizer=tokenizer, dropped=dropped), dropped
+    for file in data.train_files or []:
+        yield file, read_conversations(Path(file), tokenizer=tokenizer), Counter()
 
 
 def texts_of(data: DataArguments) -> Iterator[str]:

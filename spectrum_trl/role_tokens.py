@@ -43,7 +43,7 @@ def copy_role_tokens(
     Raises:
         UserError: If the sibling has other sizes or lacks a token.
     """
-    donor = load_model(sibling, dtype=model.dtype)
+    donor = load_model(sibling, dtype="auto")
     donor_tokenizer = load_tokenizer(sibling)
     if donor.config.get_text_config().hidden_size != model.config.get_text_config().hidden_size:
         raise UserError(f"copy_role_tokens_from: {sibling} has another hidden size than the model to train")

@@ -57,7 +57,7 @@ def train(recipe: Recipe) -> None:
         check_output_dir(recipe)
     checkpoint = _checkpoint(recipe)
     started = time.monotonic()
-    tokenizer, family, mixture = prepare(recipe)
+    tokenizer, family, mixture = prepare(recipe, show_progress=is_main)
     preview.show(
         mixture, tokenizer=tokenizer, console=out, samples=PREVIEW_SAMPLES, seed=recipe.data.mixture_seed
     )
@@ -82,11 +82,12 @@ def train(recipe: Recipe) -> None:
     trainer.end()
 
 
-def prepare(recipe: Recipe) -> tuple[PreTrainedTokenizerBase, str, Mixture]:
+def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedTokenizerBase, str, Mixture]:
     """Load or learn the tokenizer, install the template, and build the data: all of it but the model.
 
     Args:
         recipe: The parsed recipe.
+        show_progress: Whether to show a bar for each task.
 
     Returns:
         Tokenizer, template family, and mixture.
@@ -105,6 +106,7 @@ def prepare(recipe: Recipe) -> tuple[PreTrainedTokenizerBase, str, Mixture]:
         tokenizer=tokenizer,
         max_length=recipe.training.max_length,
         assistant_only=recipe.training.assistant_only_loss,
+        show_progress=show_progress,
     )
     return tokenizer, family, mixture
 

