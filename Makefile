@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY ?= passive
 export GOMP_SPINCOUNT ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preview train eval data report check test bench
+.PHONY: help setup demo preview train eval data report base check test bench
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -42,6 +42,10 @@ data: setup ## list the tasks and whether their data are in $$SPECTRUM_DATA
 
 report: setup ## print the table and draw the curves of RUN again
 	$(BIN)/spectrum-trl report $(RUN)
+
+base: setup ## make the embedded base model again, from nothing (about an hour)
+	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_base.yaml --overwrite true
+	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_base_answers.yaml --overwrite true
 
 check: setup ## ruff and mypy
 	$(BIN)/ruff check .

@@ -107,7 +107,9 @@ def _full_urns(rng: np.random.Generator) -> Iterator[worlds.World]:
 
 def _ranges(rng: np.random.Generator) -> list[worlds.World]:
     drawn = [
-        worlds.number_range(rng, sentences=words.HELD_OUT_RANGE_SENTENCES, for_evaluation=True)
+        worlds.number_range(
+            rng, sentences=words.HELD_OUT_RANGE_SENTENCES, for_evaluation=True, whole_tens=True
+        )
         for _ in range(RANGES)
     ]
     step = RANGES // RANGE_PROMPTS

@@ -33,7 +33,7 @@ def _world(rng: np.random.Generator) -> worlds.World:
         return worlds.unknown_labels(rng, labels=labels, sentences=sentences, k=k)
     if kind < 9:
         sentences = words.RANGE_SENTENCES + words.HELD_OUT_RANGE_SENTENCES
-        return worlds.number_range(rng, sentences=sentences, for_evaluation=False)
+        return worlds.number_range(rng, sentences=sentences, for_evaluation=False, whole_tens=False)
     return worlds.near_number(rng, sentences=words.NEAR_SENTENCES + words.HELD_OUT_NEAR_SENTENCES)
 
 

@@ -21,13 +21,17 @@ def _counts(rng: np.random.Generator) -> worlds.World:
 
 
 def _labels(rng: np.random.Generator) -> worlds.World:
-    # Two labels are as frequent as all longer lists together: coins are the most common case.
-    k = 2 if rng.random() < 0.4 else int(rng.integers(3, 6))
+    k = 2 if rng.random() < 0.25 else int(rng.integers(3, 6))
     return worlds.unknown_labels(rng, labels=words.LABELS, sentences=words.LABEL_SENTENCES, k=k)
 
 
 def _range(rng: np.random.Generator) -> worlds.World:
-    return worlds.number_range(rng, sentences=words.RANGE_SENTENCES, for_evaluation=False)
+    return worlds.number_range(
+        rng,
+        sentences=words.RANGE_SENTENCES + words.MORE_RANGE_SENTENCES,
+        for_evaluation=False,
+        whole_tens=True,
+    )
 
 
 def _near(rng: np.random.Generator) -> worlds.World:

@@ -46,6 +46,15 @@ RANGE_SENTENCES = (
     "Pick a number from {} to {} at random.",
     "Numbers from {} to {}, each equally likely.",
 )
+# More for tuning alone: with three wordings, a fourth is taken for another kind of number.
+MORE_RANGE_SENTENCES = (
+    "A random number from {} to {}.",
+    "Numbers at random from {} to {}.",
+    "Any whole number from {} to {}, each equally likely.",
+    "One number from {} to {} is picked at random.",
+    "Each time a number from {} to {}.",
+    "At random, a whole number from {} to {}.",
+)
 HELD_OUT_RANGE_SENTENCES = ("A random whole number from {} to {}.",)
 
 NEAR_SENTENCES = (

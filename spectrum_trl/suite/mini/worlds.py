@@ -92,16 +92,22 @@ def unknown_labels(
     )
 
 
-def number_range(rng: np.random.Generator, *, sentences: Sequence[str], for_evaluation: bool) -> World:
-    """Whole numbers drawn uniformly from a described range of 5 to 90 numbers within 10 to 99.
+def number_range(
+    rng: np.random.Generator, *, sentences: Sequence[str], for_evaluation: bool, whole_tens: bool
+) -> World:
+    """Whole numbers drawn uniformly from a described range within 10 to 99.
 
     Args:
         rng: Source of randomness.
         sentences: Wordings to choose from.
         for_evaluation: True for held-out ranges, False for the others.
+        whole_tens: True for ranges like 20 to 59, False for any of 5 to 90 numbers.
     """
 
     def propose() -> tuple[int, ...]:
+        if whole_tens:
+            first, last = sorted(rng.choice(np.arange(1, 10), 2).tolist())
+            return 10 * first, 10 * last + 9
         width = int(rng.integers(5, 91))
         low = int(rng.integers(10, 101 - width))
         return low, low + width - 1

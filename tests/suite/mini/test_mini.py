@@ -28,7 +28,7 @@ def world_makers(*, for_evaluation: bool) -> dict[str, object]:
         "coin": lambda r: worlds.unknown_labels(r, labels=words.LABELS, sentences=words.COIN_SENTENCES, k=2),
         "die": lambda r: worlds.unknown_labels(r, labels=words.LABELS, sentences=words.DIE_SENTENCES, k=5),
         "range": lambda r: worlds.number_range(
-            r, sentences=words.RANGE_SENTENCES, for_evaluation=for_evaluation
+            r, sentences=words.RANGE_SENTENCES, for_evaluation=for_evaluation, whole_tens=True
         ),
         "near": lambda r: worlds.near_number(r, sentences=words.NEAR_SENTENCES),
     }
