@@ -13,8 +13,8 @@ from spectrum_trl.suite.sequence import Message, Task
 
 # Sequences a task can give; a recipe takes as many as it needs.
 SEQUENCES = 20_000
-# Described distributions are learnt from first outputs, so those sequences are short; hidden ones are
-# learnt from many.
+# Described ranges are learnt from first outputs, so those sequences are short; the others teach learning
+# from examples, too, and are long.
 FEW, MANY = 9, 36
 
 
@@ -64,7 +64,7 @@ TASKS = tuple(
         build=partial(_build, world=world, outputs=outputs),
     )
     for name, (world, outputs) in {
-        "mini_counts": (_counts, FEW),
+        "mini_counts": (_counts, MANY),
         "mini_labels": (_labels, MANY),
         "mini_range": (_range, FEW),
         "mini_near": (_near, MANY),
