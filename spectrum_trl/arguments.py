@@ -44,7 +44,8 @@ class RunArguments:
         new_vocab_size: Vocabulary of the new model's tokenizer, learnt from the mixture.
         new_vocab_tasks: Further tasks that the new tokenizer learns words from.
         copy_role_tokens_from: Instruct sibling whose embeddings of the role tokens replace the
-            untrained ones of a base checkpoint.
+            untrained ones of a base checkpoint. A recipe's own is for the recipe's own model: it is left out,
+            and that is printed, where the command line names another model without a sibling.
         evaluate: Measure the model before and after training on ``miniature``'s held-out distributions.
         overwrite: Replace what an earlier run left in ``output_dir``.
     """

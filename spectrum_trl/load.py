@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from spectrum_trl.arguments import EMBEDDED_MODEL
 from spectrum_trl.errors import UserError
@@ -13,6 +20,25 @@ from spectrum_trl.paths import TINY_BASE
 def model_path(name: str) -> str:
     """Return where to load a model from: the embedded one's folder, or the name as it is."""
     return str(TINY_BASE) if name == EMBEDDED_MODEL else name
+
+
+def load_config(name: str, *, revision: str = "main") -> PreTrainedConfig:
+    """Load a model's configuration, running no code of its repository.
+
+    Args:
+        name: A folder, a Hub id, or the embedded model's name.
+        revision: Of a Hub repository.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        UserError: If there is none.
+    """
+    try:
+        return AutoConfig.from_pretrained(model_path(name), revision=revision, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(_not_found("configuration", name, error)) from error
 
 
 def load_tokenizer(name: str, *, revision: str = "main") -> PreTrainedTokenizerBase:

@@ -96,6 +96,10 @@ def _parse(file: Path, settings: dict[str, Any], overrides: Sequence[str], flags
     if rest:
         raise UserError(f"command line: {' '.join(rest)!r} belongs to no option; write --field value")
     data.tasks, run.new_model = _from_json(data.tasks), _from_json(run.new_model)
+    overridden = "model_name_or_path" in flags and "copy_role_tokens_from" not in flags
+    if overridden and run.copy_role_tokens_from:
+        # The file's sibling belongs to the file's model alone. Training prints that nothing is copied.
+        run.copy_role_tokens_from = settings["copy_role_tokens_from"] = None
     for section in (data, run, training, model):
         names = {item.name for item in fields(section)}
         settings |= {name: getattr(section, name) for name in flags & names}

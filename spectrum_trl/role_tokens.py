@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.load import load_model, load_tokenizer
+from spectrum_trl.load import load_config, load_model, load_tokenizer
 from spectrum_trl.templates import turn_tokens
 
 
@@ -25,6 +25,29 @@ def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[i
     return sorted({token for token in cast(list[int], header) if token in control and token != bos})
 
 
+def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
+    """Find a sibling's faults in its small files, before data are built and weights loaded.
+
+    Args:
+        sibling: Folder or Hub id of the instruct model.
+        model: Folder or Hub id of the base model.
+        revision: The base model's.
+
+    Raises:
+        UserError: If the sibling is not there or has other sizes.
+    """
+    wanted = load_config(model, revision=revision).get_text_config().hidden_size
+    try:
+        found = load_config(sibling).get_text_config().hidden_size
+    except UserError as error:
+        raise UserError(f"copy_role_tokens_from: {error}") from error
+    if found != wanted:
+        raise UserError(
+            f"copy_role_tokens_from: {sibling} has hidden size {found}, {model} has {wanted}; name the "
+            "instruct model of the same size"
+        )
+
+
 @torch.no_grad()
 def copy_role_tokens(
     model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, family: str, sibling: str
@@ -41,17 +64,15 @@ def copy_role_tokens(
         The tokens copied.
 
     Raises:
-        UserError: If the sibling has other sizes or lacks a token.
+        UserError: If the sibling lacks a token.
     """
-    donor = load_model(sibling, dtype="auto")
-    donor_tokenizer = load_tokenizer(sibling)
-    if donor.config.get_text_config().hidden_size != model.config.get_text_config().hidden_size:
-        raise UserError(f"copy_role_tokens_from: {sibling} has another hidden size than the model to train")
     ids = role_token_ids(tokenizer, family=family)
     tokens = list(tokenizer.convert_ids_to_tokens(ids))
+    donor_tokenizer = load_tokenizer(sibling)
     absent = [token for token in tokens if token not in donor_tokenizer.get_vocab()]
     if absent:
         raise UserError(f"copy_role_tokens_from: {sibling} has no token {', '.join(absent)}")
+    donor = load_model(sibling, dtype="auto")
     donor_ids = donor_tokenizer.convert_tokens_to_ids(tokens)
     for layer in ("get_input_embeddings", "get_output_embeddings"):
         weight = getattr(model, layer)().weight

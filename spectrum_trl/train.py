@@ -26,7 +26,7 @@ from spectrum_trl.output import begin_run, check_output_dir, generation_config, 
 from spectrum_trl.packing import check_packing
 from spectrum_trl.recipe import Recipe, read_recipe
 from spectrum_trl.report import report_run
-from spectrum_trl.role_tokens import copy_role_tokens
+from spectrum_trl.role_tokens import check_sibling, copy_role_tokens
 from spectrum_trl.suite.sequence import Split
 
 PREVIEW_SAMPLES = 3
@@ -61,7 +61,7 @@ def train(recipe: Recipe) -> None:
     preview.show(
         mixture, tokenizer=tokenizer, console=out, samples=PREVIEW_SAMPLES, seed=recipe.data.mixture_seed
     )
-    model = _load(recipe, tokenizer=tokenizer, family=family)
+    model = _load(recipe, tokenizer=tokenizer, family=family, out=out)
     if is_main:
         begin_run(recipe, mixture=mixture)
     _report(out, "data and model", started)
@@ -93,6 +93,8 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
         Tokenizer, template family, and mixture.
     """
     _check(recipe)
+    if donor := recipe.run.copy_role_tokens_from:
+        check_sibling(donor, model=str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
     if recipe.run.new_model:
         words = ",".join(recipe.run.new_vocab_tasks or [])
         more = replace(recipe.data, tasks=words, split=list(get_args(Split)))
@@ -114,6 +116,8 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
 def _check(recipe: Recipe) -> None:
     """Raise all faults between fields at once."""
     problems = []
+    if recipe.run.new_model and recipe.run.copy_role_tokens_from:
+        problems.append(f"{recipe.path}: copy_role_tokens_from has no use for a new_model; remove it")
     if bool(recipe.run.new_model) == bool(recipe.model.model_name_or_path):
         problems.append(f"{recipe.path}: give one of model_name_or_path and new_model")
     saved = set(recipe.model.lora_modules_to_save or [])
@@ -148,7 +152,9 @@ def _check(recipe: Recipe) -> None:
         raise UserError(*problems)
 
 
-def _load(recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str) -> PreTrainedModel:
+def _load(
+    recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str, out: Console
+) -> PreTrainedModel:
     """Load or initialise the model, with trained role tokens where the recipe names a donor."""
     arguments = recipe.model
     if recipe.run.new_model:
@@ -165,7 +171,13 @@ def _load(recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str) ->
             device_map={"": PartialState().local_process_index} if quantization else None,
         )
     if donor := recipe.run.copy_role_tokens_from:
-        copy_role_tokens(model, tokenizer=tokenizer, family=family, sibling=donor)
+        copied = copy_role_tokens(model, tokenizer=tokenizer, family=family, sibling=donor)
+        out.print(f"role tokens: {', '.join(copied)} copied from {donor}", markup=False)
+    elif "copy_role_tokens_from" in recipe.settings:
+        out.print(
+            "role tokens: the model's own embeddings; for a base checkpoint, which never trained them, name "
+            "its instruct sibling by --copy_role_tokens_from"
+        )
     model.generation_config = generation_config(tokenizer)
     config = model.config.get_text_config()
     check_packing(recipe.training, config=config, attention=str(config._attn_implementation))

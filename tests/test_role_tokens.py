@@ -8,7 +8,7 @@ import torch
 from spectrum_trl import templates
 from spectrum_trl.errors import UserError
 from spectrum_trl.new_model import new_model, new_tokenizer
-from spectrum_trl.role_tokens import copy_role_tokens, role_token_ids
+from spectrum_trl.role_tokens import check_sibling, copy_role_tokens, role_token_ids
 
 
 def config(*, tied: bool, hidden: int = 16) -> dict[str, object]:
@@ -47,9 +47,15 @@ def test_exactly_the_turn_tokens_rows_are_copied(tmp_path: Path, tokenizer, tied
     assert torch.equal(model.get_input_embeddings().weight[others], before[others])
 
 
-def test_a_sibling_of_another_size_is_refused(tmp_path: Path, tokenizer) -> None:
-    new_model(config(tied=True, hidden=32), vocab_size=300, seed=1).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
+def test_a_sibling_of_another_size_is_refused(tmp_path: Path) -> None:
+    for name, hidden in (("base", 16), ("sibling", 32)):
+        new_model(config(tied=True, hidden=hidden), vocab_size=300, seed=1).save_pretrained(tmp_path / name)
+    with pytest.raises(UserError, match="sibling has hidden size 32, .*base has 16"):
+        check_sibling(str(tmp_path / "sibling"), model=str(tmp_path / "base"))
+
+
+def test_a_sibling_without_the_turn_tokens_is_refused(tmp_path: Path, tokenizer, byte_tokenizer) -> None:
+    byte_tokenizer(["<pad>", "<eos>"], eos_token="<eos>", pad_token="<pad>").save_pretrained(tmp_path)
     model = new_model(config(tied=True), vocab_size=300, seed=0)
-    with pytest.raises(UserError, match="another hidden size"):
+    with pytest.raises(UserError, match="has no token <|im_start|>"):
         copy_role_tokens(model, tokenizer=tokenizer, family="chatml", sibling=str(tmp_path))

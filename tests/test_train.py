@@ -89,12 +89,10 @@ def test_the_demo_recipe_trains_by_accelerate_launch_and_saves_what_stock_transf
 
 @pytest.mark.parametrize("file", TRAINABLE, ids=lambda file: file.stem)
 def test_a_gpu_recipe_starts_on_a_cpu_with_the_tiny_base(file: Path, tmp_path: Path) -> None:
-    words = list(ON_A_CPU)
-    if "copy_role_tokens_from" in file.read_text():
-        words += ["--copy_role_tokens_from", str(TINY_BASE)]
     tasks = '{"coinflip": {}, "categorical": {}, "normal": {}}'
-    done = accelerate(file, *SMALL, *words, "--tasks", tasks, "--output_dir", tmp_path / "x")
+    done = accelerate(file, *SMALL, *ON_A_CPU, "--tasks", tasks, "--output_dir", tmp_path / "x")
     assert done.returncode == 0, done.stderr
+    assert "role tokens: the model's own" in done.stdout
     saved = "adapter_model.safetensors" if "use_peft: true" in file.read_text() else "model.safetensors"
     assert (tmp_path / "x" / saved).is_file()
 
@@ -141,6 +139,22 @@ def test_copied_role_tokens_that_an_adapter_would_lose_are_refused(tmp_path: Pat
     done = run(sys.executable, "recipes/lora.yaml", *words, "--use_cpu", "true", "--bf16", "false")
     assert done.returncode == 2 and "lora_modules_to_save" in done.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_role_tokens_are_copied_from_a_named_sibling_and_a_missing_one_is_told_before_anything_else(
+    tmp_path: Path,
+) -> None:
+    words = [*SMALL, *ON_A_CPU, "--tasks", "coinflip", "--output_dir", str(tmp_path / "x")]
+    absent = run(
+        sys.executable, "recipes/single_gpu.yaml", *words, "--copy_role_tokens_from", "nowhere/at-all"
+    )
+    assert (absent.returncode, (tmp_path / "x").exists()) == (2, False), absent.stderr
+    assert "copy_role_tokens_from: cannot load" in absent.stderr and "Training data" not in absent.stdout
+    done = run(
+        sys.executable, "recipes/single_gpu.yaml", *words, "--copy_role_tokens_from", "spectrum-trl/tiny-base"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "<|im_end|> copied from spectrum-trl/tiny-base" in done.stdout
 
 
 def _write(folder: Path, name: str, text: str) -> str:
