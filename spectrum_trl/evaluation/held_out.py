@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from spectrum_trl.suite.mini import words, worlds
 
 URNS = 200
-SEQUENCES, OUTPUTS = 100, 25
-URN_PROMPTS, RANGE_PROMPTS, SAMPLES = 4, 4, 100
+SEQUENCES, OUTPUTS = 400, 25
+URN_PROMPTS, RANGE_PROMPTS, SAMPLES = 8, 8, 100
 # Urn prompts have at least this many kinds; range prompts are spread over the widths of this many ranges.
 MANY_KINDS, RANGES = 5, 40
 

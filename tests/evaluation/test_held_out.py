@@ -7,7 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.evaluation.held_out import OUTPUTS, SEQUENCES, URNS, held_out, probabilities
+from spectrum_trl.evaluation.held_out import (
+    OUTPUTS,
+    RANGE_PROMPTS,
+    SEQUENCES,
+    URN_PROMPTS,
+    URNS,
+    held_out,
+    probabilities,
+)
 from spectrum_trl.suite.mini import tuning, words, worlds
 
 
@@ -27,11 +35,12 @@ def test_urns_have_held_out_counts_which_give_their_probabilities() -> None:
 def test_prompts_are_full_urns_and_ranges_from_narrow_to_wide() -> None:
     prompts = held_out(0).prompts
     sizes = [len(probabilities(world)) for world in prompts]
-    assert len(prompts) == 8 and min(sizes[:4]) >= 5
-    for world, size in list(zip(prompts, sizes, strict=True))[4:]:
+    assert len(prompts) == URN_PROMPTS + RANGE_PROMPTS and min(sizes[:URN_PROMPTS]) >= 5
+    for world, size in list(zip(prompts, sizes, strict=True))[URN_PROMPTS:]:
         low, high = numbers(world.description)
         assert worlds.held_out([low, high]) and size == high - low + 1
-    assert sizes[4:] == sorted(sizes[4:]) and sizes[7] > 2 * sizes[4]
+    widths = sizes[URN_PROMPTS:]
+    assert widths == sorted(widths) and widths[-1] > 2 * widths[0]
 
 
 def test_no_description_is_one_that_tuning_trains_on() -> None:
