@@ -7,9 +7,8 @@ RUN ?= runs/demo
 ARGS ?=
 # `accelerate launch` gives a CPU run one thread unless it is told.
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
-# Threads that wait busily slow a shared machine down many times over.
-export OMP_WAIT_POLICY ?= passive
-export GOMP_SPINCOUNT ?= 0
+# Threads that wait busily for long slow a shared machine down many times over; a short while is worth it.
+export GOMP_SPINCOUNT ?= 3000
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo preview train eval data report base check test bench

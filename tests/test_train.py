@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -30,26 +31,18 @@ SMALL = [
     "--bf16",
     "false",
 ]
-# What needs several GPUs or 4-bit kernels is switched off by name; everything else runs as the recipe says.
-ON_A_CPU = [
-    "--model_name_or_path",
-    str(TINY_BASE),
-    "--fsdp",
-    "",
-    "--load_in_4bit",
-    "false",
-    "--per_device_train_batch_size",
-    "1",
-    "--gradient_accumulation_steps",
-    "1",
-    "--max_length",
-    "256",
-]
-TRAINABLE = sorted(
-    file
-    for file in share("recipes").glob("*.yaml")
-    if "copy_role" in file.read_text() or "peft" in file.read_text()
+SHORT = ["--max_length", "256", "--per_device_train_batch_size", "1"]
+ON_A_CPU = re.compile(r"^# To try it on a CPU: (.+)\n#  (.+)$", re.MULTILINE)
+FOR_A_GPU = sorted(
+    file for file in share("recipes").glob("*.yaml") if "use_cpu: true" not in file.read_text()
 )
+
+
+def on_a_cpu(recipe: str | Path) -> list[str]:
+    """Return what a recipe's header says to add on a CPU: it switches off what needs GPUs, by name."""
+    said = ON_A_CPU.search(Path(recipe).read_text())
+    assert said, f"{recipe}: the header must say how to try it on a CPU"
+    return shlex.split(" ".join(said.groups()))
 
 
 def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -87,10 +80,10 @@ def test_the_demo_recipe_trains_by_accelerate_launch_and_saves_what_stock_transf
     AutoModelForCausalLM.from_pretrained(out)
 
 
-@pytest.mark.parametrize("file", TRAINABLE, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FOR_A_GPU, ids=lambda file: file.stem)
 def test_a_gpu_recipe_starts_on_a_cpu_with_the_tiny_base(file: Path, tmp_path: Path) -> None:
     tasks = '{"coinflip": {}, "categorical": {}, "normal": {}}'
-    done = accelerate(file, *SMALL, *ON_A_CPU, "--tasks", tasks, "--output_dir", tmp_path / "x")
+    done = accelerate(file, *SMALL, *SHORT, *on_a_cpu(file), "--tasks", tasks, "--output_dir", tmp_path / "x")
     assert done.returncode == 0, done.stderr
     assert "role tokens: the model's own" in done.stdout
     saved = "adapter_model.safetensors" if "use_peft: true" in file.read_text() else "model.safetensors"
@@ -144,15 +137,13 @@ def test_copied_role_tokens_that_an_adapter_would_lose_are_refused(tmp_path: Pat
 def test_role_tokens_are_copied_from_a_named_sibling_and_a_missing_one_is_told_before_anything_else(
     tmp_path: Path,
 ) -> None:
-    words = [*SMALL, *ON_A_CPU, "--tasks", "coinflip", "--output_dir", str(tmp_path / "x")]
-    absent = run(
-        sys.executable, "recipes/single_gpu.yaml", *words, "--copy_role_tokens_from", "nowhere/at-all"
-    )
+    recipe = "recipes/single_gpu.yaml"
+    words = [*on_a_cpu(ROOT / recipe), *SMALL, *SHORT, "--tasks", "coinflip"]
+    words += ["--output_dir", str(tmp_path / "x")]
+    absent = run(sys.executable, recipe, *words, "--copy_role_tokens_from", "nowhere/at-all")
     assert (absent.returncode, (tmp_path / "x").exists()) == (2, False), absent.stderr
     assert "copy_role_tokens_from: cannot load" in absent.stderr and "Training data" not in absent.stdout
-    done = run(
-        sys.executable, "recipes/single_gpu.yaml", *words, "--copy_role_tokens_from", "spectrum-trl/tiny-base"
-    )
+    done = run(sys.executable, recipe, *words, "--copy_role_tokens_from", "spectrum-trl/tiny-base")
     assert done.returncode == 0, done.stderr
     assert "<|im_end|> copied from spectrum-trl/tiny-base" in done.stdout
 
