@@ -122,24 +122,38 @@ def _encode(
     batch: list[list[Message]], *, tokenizer: PreTrainedTokenizerBase, max_length: int | None, train_on: str
 ) -> Iterator[tuple[list[Message], list[int], list[int]]]:
     """Yield what is kept of each conversation, with its token ids and loss mask."""
-    limit = None if max_length is None else max_length // SHORTEST_TURN + 1
-    shorter = [conversation[:limit] for conversation in batch]
+    shorter = [_shortened(conversation, tokenizer=tokenizer, max_length=max_length) for conversation in batch]
     encoded = _apply(shorter, tokenizer=tokenizer, train_on=train_on)
     for conversation, ids, mask in zip(shorter, *encoded, strict=True):
         if max_length is None or len(ids) <= max_length:
             yield conversation, ids, mask
             continue
         ends = np.flatnonzero(np.array(ids) == tokenizer.eos_token_id)
-        fitting = int((ends < max_length).sum())
-        kept = conversation[:fitting]
+        kept = conversation[: int((ends < max_length).sum())]
         while kept and kept[-1]["role"] != "output":
             kept = kept[:-1]
-        if kept:
-            (ids,), (mask,) = _apply([kept], tokenizer=tokenizer, train_on=train_on)
-            # The line break after the last end of turn may be the one token too many.
-            yield kept, ids[:max_length], mask[:max_length]
-        else:
+        if not kept:
             yield [], [], []
+            continue
+        # What a template puts behind a turn, a line break or nothing, may be the one token too many.
+        behind = len(ids) - ends[-1] - 1
+        length = min(ends[len(kept) - 1] + 1 + behind, max_length)
+        if train_on == "last":
+            # Another output is the last one now.
+            (ids,), (mask,) = _apply([kept], tokenizer=tokenizer, train_on=train_on)
+        yield kept, ids[:length], mask[:length]
+
+
+def _shortened(
+    conversation: list[Message], *, tokenizer: PreTrainedTokenizerBase, max_length: int | None
+) -> list[Message]:
+    """Leave out turns that never fit, so that the template is not run on them: it is the slow part."""
+    if max_length is None:
+        return conversation
+    start = conversation[: max_length // SHORTEST_TURN + 1]
+    contents = tokenizer([message["content"] for message in start], add_special_tokens=False)["input_ids"]
+    lengths = np.cumsum([len(ids) + SHORTEST_TURN for ids in contents])
+    return start[: int(np.searchsorted(lengths, max_length, side="right")) + 1]
 
 
 def _apply(

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.arguments import DataArguments
@@ -93,30 +91,6 @@ def test_weight_repeats_and_thins_out(tiny_tokenizer: PreTrainedTokenizerBase) -
 
     assert n(2) == 400
     assert 60 <= n(0.5) <= 140
-
-
-@settings(max_examples=40, deadline=None)
-@given(lengths=st.lists(st.integers(0, 6), min_size=1, max_size=12), limit=st.integers(8, 90))
-def test_cutting_keeps_whole_turns_and_as_many_as_fit(
-    tiny_tokenizer: PreTrainedTokenizerBase, lengths: list[int], limit: int
-) -> None:
-    conversation = outputs(*(" ".join(["red"] * n) for n in lengths))
-    rows, count = encode(
-        "t", [conversation], tokenizer=tiny_tokenizer, max_length=limit, dropped=(dropped := Counter())
-    )
-    if not len(rows):
-        assert dropped == {"cut away by max_length": 1}
-        return
-    kept, ids = rows["messages"][0], rows["input_ids"][0]
-    assert kept == conversation[: len(kept)] and len(ids) <= limit
-    assert count.outputs + count.cut_outputs == len(lengths)
-    whole = tiny_tokenizer.apply_chat_template(kept, tokenize=True, return_dict=True)["input_ids"]
-    assert whole[:limit] == ids and tiny_tokenizer.eos_token_id in ids[-2:]
-    if len(kept) < len(conversation):
-        one_more = tiny_tokenizer.apply_chat_template(
-            conversation[: len(kept) + 1], tokenize=True, return_dict=True
-        )["input_ids"]
-        assert len(one_more) - 1 > limit
 
 
 def test_sequences_without_a_trained_output_are_dropped_and_counted(
