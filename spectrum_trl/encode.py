@@ -148,7 +148,7 @@ def _shortened(
     conversation: list[Message], *, tokenizer: PreTrainedTokenizerBase, max_length: int | None
 ) -> list[Message]:
     """Leave out turns that never fit, so that the template is not run on them: it is the slow part."""
-    if max_length is None:
+    if max_length is None or len(conversation) * SHORTEST_TURN <= max_length:
         return conversation
     start = conversation[: max_length // SHORTEST_TURN + 1]
     contents = tokenizer([message["content"] for message in start], add_special_tokens=False)["input_ids"]
