@@ -55,6 +55,9 @@ def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
     elif words[:2] == ["pip", "install"]:
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert set(re.findall(r"\[(.*?)\]", words[-1])) <= set(extras)
+    elif words[0] == ".":
+        setup = subprocess.run(["make", "-n", "-B", "setup"], cwd=ROOT, capture_output=True, text=True)
+        assert words[1:] == [".venv/bin/activate"] and "-m venv .venv" in setup.stdout
     else:
         assert words[0] in ("git", "cd"), f"no check for {command!r}"
 
