@@ -184,6 +184,10 @@ def test_bad_input_is_one_clear_message_exit_2_and_nothing_written(
         (["--tasks", "coinflop", "--split", "train"], "Did you mean 'coinflip'"),
         (["--model_name_or_path", "nowhere/at-all"], "cannot load the tokenizer"),
         (["--report_to", "wandb"], "wandb"),
+        (
+            ["--new_model", '{"model_type": "qwen3"}', "--copy_role_tokens_from", "spectrum-trl/tiny-base"],
+            "no use for a new_model",
+        ),
     ],
 )
 def test_bad_choices_are_one_clear_message_exit_2_and_nothing_written(
@@ -246,6 +250,8 @@ def test_the_embedded_model_can_be_made_again(tmp_path: Path) -> None:
 def test_the_embedded_model_is_small_and_comes_from_its_recipe() -> None:
     assert sum(file.stat().st_size for file in TINY_BASE.iterdir()) < 8e6
     assert not list(TINY_BASE.glob("*.bin"))
+    template = share("chat_templates") / "chatml.jinja"
+    assert (TINY_BASE / "chat_template.jinja").read_text() == template.read_text()
     for shipped, name in (("first_step.yaml", "tiny_base"), ("recipe.yaml", "tiny_base_answers")):
         assert read_recipe(TINY_BASE / shipped).settings == read_recipe(name).settings
 
