@@ -24,7 +24,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: setup ## Spectrum-tune the embedded model on the CPU, before and after in one table
+demo: setup ## Spectrum-tune the tiny model on the CPU, before and after in one table
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/demo.yaml --output_dir $(RUN) --overwrite true $(ARGS)
 
 preview: setup ## show what RECIPE trains on, trained tokens in colour
@@ -33,7 +33,7 @@ preview: setup ## show what RECIPE trains on, trained tokens in colour
 train: setup ## train by RECIPE, e.g. make train RECIPE=recipes/lora.yaml ARGS='--max_steps 100'
 	$(BIN)/accelerate launch $(RECIPE) $(ARGS)
 
-eval: setup ## measure MODEL on held-out distributions of the miniature world
+eval: setup ## measure MODEL on held-out distributions of the tiny world
 	$(BIN)/spectrum-trl eval $(MODEL) $(ARGS)
 
 data: setup ## list the tasks and whether their data are in $$SPECTRUM_DATA
@@ -42,7 +42,7 @@ data: setup ## list the tasks and whether their data are in $$SPECTRUM_DATA
 report: setup ## print the table and draw the curves of RUN again
 	$(BIN)/spectrum-trl report $(RUN)
 
-base: setup ## make the embedded base model again, from nothing (about an hour)
+base: setup ## make the tiny base model again, from nothing (about an hour)
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_base.yaml --overwrite true
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_base_answers.yaml --overwrite true
 
@@ -54,5 +54,5 @@ check: setup ## ruff and mypy
 test: setup ## run the tests (no network, no GPU)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto $(ARGS)
 
-bench: setup ## time data building, training steps and evaluation of the embedded model
+bench: setup ## time data building, training steps and evaluation of the tiny model
 	$(BIN)/python -m tests.bench $(ARGS)

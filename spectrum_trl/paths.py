@@ -1,4 +1,4 @@
-"""Where the files beside the code are: templates, recipes, tasks, the embedded model, the user's data."""
+"""Where the files beside the code are: templates, recipes, tasks, the tiny model, the user's data."""
 
 import os
 from pathlib import Path
@@ -6,10 +6,12 @@ from pathlib import Path
 from spectrum_trl.errors import MissingData
 
 PACKAGE = Path(__file__).parent
-TINY_BASE = PACKAGE / "tiny_base"
+# The tiny base model: the name that users write, and its folder.
+TINY_BASE_NAME = "spectrum-trl/tiny-base"
+TINY_BASE = PACKAGE / "tiny" / "base_model"
 
 
-def share(folder: str) -> Path:
+def bundled(folder: str) -> Path:
     """Return ``chat_templates``, ``recipes`` or ``tasks``: inside an installed wheel, else in the clone.
 
     Args:
@@ -18,7 +20,7 @@ def share(folder: str) -> Path:
     Returns:
         The folder's path.
     """
-    installed = PACKAGE / "_share" / folder
+    installed = PACKAGE / "_bundled" / folder
     return installed if installed.is_dir() else PACKAGE.parent / folder
 
 

@@ -10,14 +10,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from spectrum_trl import templates
-from spectrum_trl.arguments import EMBEDDED_MODEL, DataArguments
-from spectrum_trl.encode import encode
-from spectrum_trl.evaluation.score import output_losses
-from spectrum_trl.load import load_model, load_tokenizer
-from spectrum_trl.messages import check
-from spectrum_trl.mixture import build_mixture
-from spectrum_trl.suite import tasks
+from spectrum_trl.catalogue import tasks
+from spectrum_trl.models.load import load_model, load_tokenizer
+from spectrum_trl.paths import TINY_BASE_NAME
+from spectrum_trl.prompts import templates
+from spectrum_trl.prompts.messages import check
+from spectrum_trl.scoring.score import output_losses
+from spectrum_trl.training.arguments import DataArguments
+from spectrum_trl.training.encode import encode
+from spectrum_trl.training.mixture import build_mixture
 
 SEQUENCES, REPEATS = 400, 3
 
@@ -34,12 +35,12 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Time building, checking, tokenizing, a training step, and scoring of the same sequences."""
-    tokenizer = load_tokenizer(EMBEDDED_MODEL)
+    tokenizer = load_tokenizer(TINY_BASE_NAME)
     templates.install(tokenizer)
-    model = load_model(EMBEDDED_MODEL)
-    task = tasks()["mini_labels"]
+    model = load_model(TINY_BASE_NAME)
+    task = tasks()["tiny_labels"]
     conversations = [s.messages for s in islice(task.sequences(Path(), seed=0), SEQUENCES)]
-    data = DataArguments(tasks={task.name: {"max_sequences": SEQUENCES}}, split=["miniature"])
+    data = DataArguments(tasks={task.name: {"max_sequences": SEQUENCES}}, split=["train"])
     mixture = build_mixture(data, tokenizer=tokenizer, max_length=256)
     rows = mixture.dataset.with_format("torch")[:64]["input_ids"]
     batch = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)

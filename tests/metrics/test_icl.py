@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from spectrum_trl.evaluation.forward import token_scores
 from spectrum_trl.metrics.icl import OutputScores, excess, mean_by_number, number_outputs, per_output
+from spectrum_trl.scoring.forward import token_scores
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from spectrum_trl.suite.sequence import Sequence, Task
+from spectrum_trl.suite.task import SampleSequence, Task
 
-Built = tuple[list[Sequence], Counter[str]]
+Built = tuple[list[SampleSequence], Counter[str]]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectrum_trl.suite.builders import as_json, description, grouped, iid, kept, pair, pooled, text
+from spectrum_trl.suite.builders import (
+    as_json,
+    description_message,
+    grouped,
+    iid,
+    keep_rows,
+    pair,
+    pooled,
+    text,
+)
 
 NAMES = st.sampled_from(["ann", "ben", "中文", "{person}", "7"])
 ROWS = st.lists(
@@ -39,10 +48,10 @@ def build_people(rows, *, seed=0, dropped=None, **options):
     return list(
         grouped(
             rows,
-            by="person",
-            given="question",
-            answer="answer",
-            wording=("Answers of {person}.", "What {person} says."),
+            group_by="person",
+            input="question",
+            output="answer",
+            descriptions=("Answers of {person}.", "What {person} says."),
             seed=seed,
             dropped=Counter() if dropped is None else dropped,
             **options,
@@ -51,9 +60,9 @@ def build_people(rows, *, seed=0, dropped=None, **options):
 
 
 def test_turns_have_the_three_roles():
-    assert description("a die") == {"role": "description", "content": "a die"}
+    assert description_message("a die") == {"role": "description", "content": "a die"}
     assert pair("q", "a") == [{"role": "input", "content": "q"}, {"role": "output", "content": "a"}]
-    assert [message["role"] for message in iid(["1", "2"], described="a die")] == [
+    assert [message["role"] for message in iid(["1", "2"], description="a die")] == [
         "description",
         "output",
         "output",
@@ -88,7 +97,13 @@ def test_pooled_rows_are_each_used_once_per_permutation(rows, seed):
     dropped = Counter()
     found = list(
         pooled(
-            rows, answer="answer", wording="Answers.", length=3, permutations=2, seed=seed, dropped=dropped
+            rows,
+            output="answer",
+            descriptions="Answers.",
+            length=3,
+            permutations=2,
+            seed=seed,
+            dropped=dropped,
         )
     )
     usable = Counter(text(row["answer"]) for row in rows if text(row["answer"]))
@@ -145,10 +160,10 @@ def test_facts_are_columns_of_every_row():
     rows = [{"person": "p", "answer": "a"}, {"person": "q", "answer": "b"}]
     found = grouped(
         rows,
-        facts={"survey": "s", "topic": "tea"},
-        by=("survey", "person"),
-        answer={"topic": "topic", "said": "answer"},
-        wording="On {topic}.",
+        constants={"survey": "s", "topic": "tea"},
+        group_by=("survey", "person"),
+        output={"topic": "topic", "said": "answer"},
+        descriptions="On {topic}.",
         seed=0,
         dropped=Counter(),
     )
@@ -164,7 +179,7 @@ def test_a_json_field_with_an_empty_part_drops_the_row():
     dropped = Counter()
     rows = [{"a": "x", "b": ""}, {"a": "x", "b": 0}]
     found = list(
-        pooled(rows, answer={"A": "a", "B": "b"}, wording="w", length=5, seed=0, dropped=dropped),
+        pooled(rows, output={"A": "a", "B": "b"}, descriptions="w", length=5, seed=0, dropped=dropped),
     )
     assert [output for _, output in samples(found[0][1])] == ['{"A": "x", "B": 0}']
     assert dropped == {"empty output": 1}
@@ -175,8 +190,8 @@ def test_drawn_lengths_come_from_the_given_draw():
     found = list(
         pooled(
             rows,
-            answer="answer",
-            wording="w",
+            output="answer",
+            descriptions="w",
             length=lambda rng: int(rng.integers(2, 5)),
             seed=3,
             dropped=Counter(),
@@ -188,22 +203,31 @@ def test_drawn_lengths_come_from_the_given_draw():
 
 def test_a_length_without_samples_is_refused():
     with pytest.raises(ValueError, match="length 0"):
-        list(pooled([{"answer": "a"}], answer="answer", wording="w", length=0, seed=0, dropped=Counter()))
+        list(
+            pooled([{"answer": "a"}], output="answer", descriptions="w", length=0, seed=0, dropped=Counter())
+        )
 
 
 def test_an_unknown_column_is_an_error_and_not_a_dropped_row():
     with pytest.raises(KeyError, match="anser"):
-        list(pooled([{"answer": "a"}], answer="anser", wording="w", length=1, seed=0, dropped=Counter()))
+        list(pooled([{"answer": "a"}], output="anser", descriptions="w", length=1, seed=0, dropped=Counter()))
     with pytest.raises(KeyError, match="topic"):
         list(
-            pooled([{"answer": "a"}], answer="answer", wording="{topic}", length=1, seed=0, dropped=Counter())
+            pooled(
+                [{"answer": "a"}],
+                output="answer",
+                descriptions="{topic}",
+                length=1,
+                seed=0,
+                dropped=Counter(),
+            )
         )
 
 
 def test_kept_counts_what_it_leaves_out():
     dropped = Counter()
     rows = [{"n": number} for number in range(5)]
-    assert list(kept(rows, lambda row: row["n"] > 2, reason="small", dropped=dropped)) == rows[3:]
+    assert list(keep_rows(rows, lambda row: row["n"] > 2, reason="small", dropped=dropped)) == rows[3:]
     assert dropped == {"small": 3}
 
 

@@ -25,7 +25,7 @@ def test_the_generator_depends_on_seed_and_name_only():
 @given(st.floats(0, 1), st.integers(1, 6))
 def test_what_a_wording_tells_is_what_it_prints(p, places):
     described, told = stated(
-        np.random.default_rng(0), wordings=["{n} trials, p = {p}"], decimals=[places], n=7, p=p
+        np.random.default_rng(0), templates=["{n} trials, p = {p}"], decimals=[places], n=7, p=p
     )
     assert described == f"7 trials, p = {told['p']:.{places}f}"
     assert float(described.split()[-1]) == told["p"] > 0
@@ -34,7 +34,7 @@ def test_what_a_wording_tells_is_what_it_prints(p, places):
 
 
 def test_a_parameter_that_a_wording_leaves_out_is_not_told():
-    assert stated(np.random.default_rng(0), wordings=["name"], p=0.5) == ("name", {})
+    assert stated(np.random.default_rng(0), templates=["name"], p=0.5) == ("name", {})
 
 
 @given(st.text(max_size=30) | st.integers().map(str))

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from spectrum_trl.suite.builders import Built, iid
-from spectrum_trl.suite.sequence import Task
 from spectrum_trl.suite.tables import csv_table
+from spectrum_trl.suite.task import Task
 
 FILES = "baby_names/yob[0-9][0-9][0-9][0-9].txt"
 DRAWS = 500
@@ -21,7 +21,7 @@ TOP = (10, 100, 1000, 5000)
 SEXES = {"F": "girls", "M": "boys"}
 EQUAL, PROPORTIONAL = "each name equally likely", "in proportion to how many children were given the name"
 
-WORDING = (
+DESCRIPTIONS = (
     "First names of {whom} born in the United States {when}, drawn from {which}, {how}, without repetition.",
     "Draw names at random from {which} born in the United States {when}. How: {how}; no name comes twice.",
     "US baby names {when}. Taken from: {which}. Chances: {how}. Sampled without replacement.",
@@ -70,7 +70,7 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
         top = TOP[rng.integers(len(TOP))]
         year = rng.choice(years, p=recent / recent.sum()) if rng.integers(2) else None
         counts, which = _most_common(always if year is None else by_year[year], sexes=sexes, top=top)
-        described = WORDING[rng.integers(len(WORDING))].format(
+        description = DESCRIPTIONS[rng.integers(len(DESCRIPTIONS))].format(
             whom=" and ".join(SEXES[sex] for sex in sexes),
             when=f"from {years[0]} to {years[-1]}" if year is None else f"in {year}",
             which=which,
@@ -79,7 +79,7 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
         # The order of exponential waiting times is an order of draws without replacement.
         rates = counts.to_numpy() if how == PROPORTIONAL else np.ones(len(counts))
         order = np.argsort(rng.exponential(size=len(counts)) / rates)
-        yield str(draw), iid(counts.index[order], described=described)
+        yield str(draw), iid(counts.index[order], description=description)
 
 
 TASKS = [

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from spectrum_trl.suite.builders import Built, grouped
-from spectrum_trl.suite.sequence import Task
 from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.suite.task import Task
 
 FOLDER = "generativesocialchoice/data"
 SURVEYS = {"abortion": "abortion", "chatbot_personalization": "the personalization of chatbots"}
@@ -20,7 +20,7 @@ COLUMNS = ("user_id", "question_text", "json_choices", "choice", "sample_type")
 # The statement is quoted between an opening line and the question about it.
 STATEMENT = re.compile(r"(?:statement|summary):\s*[\"“](.+)[\"”]\s*(?:To what extent|How well)", re.DOTALL)
 
-WORDING = (
+DESCRIPTIONS = (
     "One survey participant rates how well statements about {topic} capture their own opinion. Possible "
     "answers, from worst to best: {scale}.",
     "A person's views on {topic}: each input is a statement, each output is how well it expresses what this "
@@ -62,11 +62,11 @@ def validation(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
     for survey, topic in SURVEYS.items():
         yield from grouped(
             _ratings(data_dir / FOLDER / f"{survey}_survey.csv", dropped=dropped),
-            facts={"survey": survey, "topic": topic},
-            by=("survey", "user_id"),
-            given="statement",
-            answer="rating",
-            wording=WORDING,
+            constants={"survey": survey, "topic": topic},
+            group_by=("survey", "user_id"),
+            input="statement",
+            output="rating",
+            descriptions=DESCRIPTIONS,
             seed=seed,
             dropped=dropped,
         )

@@ -5,15 +5,15 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Built, kept, pooled
+from spectrum_trl.suite.builders import Built, keep_rows, pooled
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.sequence import Task
 from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.suite.task import Task
 
 FILE = "misc/JEOPARDY_CSV.csv"
 NEEDS_MEDIA = re.compile(r"<a\b|\[(?:audio|video) clue\]|\b(?:seen|heard|shown) here\b", re.IGNORECASE)
 
-ANSWER_WORDING = (
+ANSWER_DESCRIPTIONS = (
     "Clues from the quiz show Jeopardy! and the responses that counted as correct, drawn from all rounds.",
     "Each input is a Jeopardy! clue with its category, each output the expected response, without “What is”.",
     "Trivia as on Jeopardy!: given category and clue, the correct response.",
@@ -22,7 +22,7 @@ ANSWER_WORDING = (
 
 def answers(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
     """Build sequences of clues and responses from all shows mixed, about 24 each."""
-    clues = kept(
+    clues = keep_rows(
         csv_rows(data_dir / FILE, ("Category", "Question", "Answer")),
         lambda row: not NEEDS_MEDIA.search(row["Question"]),
         reason="needs a picture, sound or film",
@@ -30,9 +30,9 @@ def answers(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
     )
     yield from pooled(
         clues,
-        given={"category": "Category", "clue": "Question"},
-        answer="Answer",
-        wording=ANSWER_WORDING,
+        input={"category": "Category", "clue": "Question"},
+        output="Answer",
+        descriptions=ANSWER_DESCRIPTIONS,
         length=partial(sequence_length, mean=24),
         seed=seed,
         dropped=dropped,

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from spectrum_trl.suite.builders import Built, Row, grouped, text
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.sequence import Task
 from spectrum_trl.suite.tables import json_file, json_rows
+from spectrum_trl.suite.task import Task
 
 SOURCE = "LeWiDi 2025 shared task"
 NLI = "lewidi/VariErrNLI/VariErrNLI"
 
-NLI_WORDING = (
+NLI_DESCRIPTIONS = (
     "One annotator{who} judges what a context says about a statement: entailment (the statement is true), "
     "contradiction (it is false) or neutral (neither). Where several readings are possible, the annotator "
     "may give several labels, separated by commas.",
@@ -46,10 +46,10 @@ def nli_categorical(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Buil
     """Build sequences of one annotator's labels of pairs of context and statement."""
     yield from grouped(
         _annotations(data_dir, NLI),
-        by="person",
-        given={"context": "context", "statement": "statement"},
-        answer=lambda row: ", ".join(sorted(text(label) for label in row["label"].split(","))),
-        wording=NLI_WORDING,
+        group_by="person",
+        input={"context": "context", "statement": "statement"},
+        output=lambda row: ", ".join(sorted(text(label) for label in row["label"].split(","))),
+        descriptions=NLI_DESCRIPTIONS,
         length=partial(sequence_length, mean=12),
         seed=seed,
         dropped=dropped,

@@ -14,24 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Built, Row, grouped, kept
+from spectrum_trl.suite.builders import Built, Row, grouped, keep_rows
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.sequence import Task
 from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.suite.task import Task
 
 SOURCE = "compdemocracy/openData"
 VOTES = {"1": "Agree", "-1": "Disagree", "0": "Pass"}
 REJECTED = -1
 POSTING_MS = 2000
 
-VOTE_WORDING = (
+VOTE_DESCRIPTIONS = (
     "One participant of an online discussion about “{topic}” votes on comments that participants wrote. "
     "Input: a comment. Output: this participant's vote, Agree, Disagree or Pass.",
     "All votes below were cast by the same person, who took part in an online discussion and could answer "
     "each comment with Agree, Disagree or Pass. The discussion is titled: {topic}",
     "How does this participant vote (Agree / Disagree / Pass) on comments in the discussion “{topic}”?",
 )
-COMMENT_WORDING = (
+COMMENT_DESCRIPTIONS = (
     "Comments that members of the public wrote in an online discussion about “{topic}”, each in the language "
     "of its author.",
     "Each output is one comment, picked at random, from a public online discussion titled: {topic}",
@@ -56,7 +56,7 @@ def _conversations(data_dir: Path) -> Iterator[tuple[Path, dict[str, str]]]:
         yield path.parent, facts
 
 
-def _wording(variants: tuple[str, ...], facts: Row) -> tuple[str, ...]:
+def _with_introduction(variants: tuple[str, ...], facts: Row) -> tuple[str, ...]:
     return (*variants, *(variant + INTRODUCED for variant in variants)) if facts["introduction"] else variants
 
 
@@ -94,11 +94,11 @@ def votes(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
             continue
         yield from grouped(
             _votes(folder, dropped=dropped),
-            facts=facts,
-            by=("conversation", "voter-id"),
-            given="comment",
-            answer="answer",
-            wording=_wording(VOTE_WORDING, facts),
+            constants=facts,
+            group_by=("conversation", "voter-id"),
+            input="comment",
+            output="answer",
+            descriptions=_with_introduction(VOTE_DESCRIPTIONS, facts),
             seed=seed,
             dropped=dropped,
         )
@@ -108,16 +108,16 @@ def comments(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
     """Build sequences of one conversation's comments, about 16 each."""
     for folder, facts in _conversations(data_dir):
         yield from grouped(
-            kept(
+            keep_rows(
                 _comments(folder),
                 lambda row: row["moderated"] != REJECTED,
                 reason="rejected by a moderator",
                 dropped=dropped,
             ),
-            facts=facts,
-            by="conversation",
-            answer="comment-body",
-            wording=_wording(COMMENT_WORDING, facts),
+            constants=facts,
+            group_by="conversation",
+            output="comment-body",
+            descriptions=_with_introduction(COMMENT_DESCRIPTIONS, facts),
             length=partial(sequence_length, mean=16),
             seed=seed,
             dropped=dropped,

@@ -7,12 +7,12 @@ import numpy as np
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, count_labels, finite, sequences
-from spectrum_trl.suite.sequence import Distribution, Task
+from spectrum_trl.suite.task import Distribution, Task
 
 RANKS = (*map(str, range(2, 11)), "J", "Q", "K", "A")
 DECK = tuple(rank + suit for suit in "♣♦♥♠" for rank in RANKS)
 
-_WORDINGS = (
+_DESCRIPTIONS = (
     "A shuffled standard deck of 52 playing cards, dealt one by one; no card is put back.",
     "Cards drawn without replacement from a standard 52-card deck.",
     "Standard deck, without replacement",
@@ -39,8 +39,8 @@ def predictive(outputs: Sequence[str]) -> Distribution:
 
 
 def sample(rng: np.random.Generator) -> Draw:
-    """Shuffle the deck and choose a wording."""
-    return Draw(str(rng.choice(_WORDINGS)), rng.permutation(DECK).tolist(), predictive)
+    """Shuffle the deck and choose a template."""
+    return Draw(str(rng.choice(_DESCRIPTIONS)), rng.permutation(DECK).tolist(), predictive)
 
 
 TASKS = (

@@ -8,12 +8,12 @@ from scipy.special import gammaln, logsumexp
 
 from spectrum_trl.suite.draws import Draw, count_labels, finite, read_whole_numbers, sequences
 from spectrum_trl.suite.lengths import length_pmf, sequence_length
-from spectrum_trl.suite.sequence import Distribution, Task
+from spectrum_trl.suite.task import Distribution, Task
 
 MEAN_LABELS = 12
 DECIMALS = 4
 
-_WORDINGS = (
+_DESCRIPTIONS = (
     "Categorical distribution over {k} labels with probabilities {probabilities}",
     "Labels 0 to {last} (k = {k}), drawn independently. Probabilities in this order: {probabilities}",
     "Categorical(k={k}, p={probabilities})",
@@ -81,14 +81,14 @@ def listed(p: np.ndarray) -> str:
 
 
 def sample(rng: np.random.Generator) -> Draw:
-    """Draw probabilities, a wording, and L(1024) labels."""
-    wording = str(rng.choice(_WORDINGS))
-    told = "{probabilities}" in wording
-    p = draw_probabilities(rng, rounded=told)
-    described = wording.format(k=len(p), last=len(p) - 1, probabilities=listed(p))
+    """Draw probabilities, a template, and L(1024) labels."""
+    template = str(rng.choice(_DESCRIPTIONS))
+    is_known = "{probabilities}" in template
+    p = draw_probabilities(rng, rounded=is_known)
+    description = template.format(k=len(p), last=len(p) - 1, probabilities=listed(p))
     labels = rng.choice(len(p), sequence_length(rng, mean=1024), p=p)
-    given = {"k": len(p), "probabilities": p.tolist()} if told else {}
-    return Draw(described, [str(label) for label in labels.tolist()], partial(predictive, **given))
+    known = {"k": len(p), "probabilities": p.tolist()} if is_known else {}
+    return Draw(description, [str(label) for label in labels.tolist()], partial(predictive, **known))
 
 
 TASKS = (

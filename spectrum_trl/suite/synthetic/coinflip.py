@@ -10,12 +10,12 @@ from scipy.special import logsumexp
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.draws import Draw, count_labels, finite, quadrature, sequences
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.sequence import Distribution, Task
+from spectrum_trl.suite.task import Distribution, Task
 
 LABELS = ("Heads", "Tails")
 
 # {x}, {y}: the labels in either order; {p}, {q}: their probabilities, with {d} decimals ({e} in percent).
-_WORDINGS = (
+_DESCRIPTIONS = (
     "{x} or {y}",
     "One coin, flipped again and again: each output is {x} or {y}.",
     '{{"{x}": {p:.{d}f}, "{y}": {q:.{d}f}}}',
@@ -64,21 +64,21 @@ def predictive(
 
 
 def sample(rng: np.random.Generator) -> Draw:
-    """Draw a bias, a wording and L(128) flips; a bias that is told is rounded before the flips are drawn."""
-    heads, decimals, wording = rng.random(), int(rng.integers(2, 5)), str(rng.choice(_WORDINGS))
-    told: dict[str, Any] = {}
-    if "{p" in wording:
-        heads = told["heads"] = round(heads, decimals)
+    """Draw a bias, a template and L(128) flips; a bias that is told is rounded before the flips are drawn."""
+    heads, decimals, template = rng.random(), int(rng.integers(2, 5)), str(rng.choice(_DESCRIPTIONS))
+    known: dict[str, Any] = {}
+    if "{p" in template:
+        heads = known["heads"] = round(heads, decimals)
     labels = dict(zip(LABELS, (heads, 1 - heads), strict=True))
     unlikely, likely = sorted(labels, key=labels.__getitem__)
-    if "{likely}" in wording:
-        told["likelier"] = likely
+    if "{likely}" in template:
+        known["likelier"] = likely
     x, y = rng.permutation(LABELS).tolist()
-    described = wording.format(
+    description = template.format(
         x=x, y=y, p=labels[x], q=labels[y], d=decimals, e=decimals - 2, likely=likely, unlikely=unlikely
     )
     flips = rng.random(sequence_length(rng, mean=128)) < heads
-    return Draw(described, np.where(flips, *LABELS).tolist(), partial(predictive, **told))
+    return Draw(description, np.where(flips, *LABELS).tolist(), partial(predictive, **known))
 
 
 TASKS = (

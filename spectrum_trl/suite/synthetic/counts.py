@@ -14,7 +14,7 @@ from scipy.special import betaln, gammaln, logsumexp, poch, xlog1py, zeta
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, quadrature, read_whole_numbers, sequences, stated, whole_numbers
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.sequence import Distribution, Task
+from spectrum_trl.suite.task import Distribution, Task
 
 RATE_SHAPE, RATE_SCALE = 0.5, 2000.0
 ZIPF_EXPONENTS = (1 + 1e-6, 2.5)
@@ -22,24 +22,24 @@ ZIPF_EXPONENTS = (1 + 1e-6, 2.5)
 # and with exponents near 1 most draws would be larger than any text should hold.
 ZIPF_LARGEST = 10**9
 
-_POISSON_WORDINGS = (
+_POISSON_DESCRIPTIONS = (
     "Poisson distribution with rate {rate}",
     "Counts of events, Poisson distributed; on average {rate} events each time.",
     "Poisson distribution",
     "Poisson({rate})",
 )
-_GEOMETRIC_WORDINGS = (
+_GEOMETRIC_DESCRIPTIONS = (
     "Geometric distribution with success probability {p}, counted from 1",
     "Number of trials up to and including the first success; a trial succeeds with probability {p}.",
     "Geometric distribution",
     "Geometric({p})",
 )
-_NEGATIVE_BINOMIAL_WORDINGS = (
+_NEGATIVE_BINOMIAL_DESCRIPTIONS = (
     "Negative binomial distribution with r = {r} and success probability p = {p}",
     "Failures before the r-th success, for r = {r} and a success probability of {p} (negative binomial).",
     "Negative binomial distribution",
 )
-_ZIPF_WORDINGS = (
+_ZIPF_DESCRIPTIONS = (
     "Zipf distribution with exponent {alpha}",
     "Zipfian ranks up to a billion: rank k has a weight of k to the power of -{alpha}.",
     "Zipf distribution",
@@ -179,44 +179,44 @@ def _open_unit(rng: np.random.Generator) -> float:
 
 
 def poisson(rng: np.random.Generator) -> Draw:
-    """Draw a rate from Gamma(0.5, scale 2000), a wording, and L(1024) counts."""
+    """Draw a rate from Gamma(0.5, scale 2000), a template, and L(1024) counts."""
     rate = rng.gamma(RATE_SHAPE, RATE_SCALE)
-    described, told = stated(rng, wordings=_POISSON_WORDINGS, decimals=(1, 2, 3, 4), rate=rate)
-    counts = rng.poisson(told.get("rate", rate), sequence_length(rng, mean=1024))
-    return Draw(described, _texts(counts), partial(poisson_predictive, **told))
+    description, known = stated(rng, templates=_POISSON_DESCRIPTIONS, decimals=(1, 2, 3, 4), rate=rate)
+    counts = rng.poisson(known.get("rate", rate), sequence_length(rng, mean=1024))
+    return Draw(description, _texts(counts), partial(poisson_predictive, **known))
 
 
 def geometric(rng: np.random.Generator, *, decimals: Sequence[int] = (2, 3, 4)) -> Draw:
-    """Draw a uniform success probability, a wording, and L(1024) numbers of trials.
+    """Draw a uniform success probability, a template, and L(1024) numbers of trials.
 
     Args:
         rng: Source of randomness.
         decimals: Numbers of decimals in which the probability may be printed.
     """
     p = _open_unit(rng)
-    described, told = stated(rng, wordings=_GEOMETRIC_WORDINGS, decimals=decimals, p=p)
-    numbers = rng.geometric(told.get("p", p), sequence_length(rng, mean=1024))
-    return Draw(described, _texts(numbers), partial(geometric_predictive, **told))
+    description, known = stated(rng, templates=_GEOMETRIC_DESCRIPTIONS, decimals=decimals, p=p)
+    numbers = rng.geometric(known.get("p", p), sequence_length(rng, mean=1024))
+    return Draw(description, _texts(numbers), partial(geometric_predictive, **known))
 
 
 def negative_binomial(rng: np.random.Generator) -> Draw:
-    """Draw uniform r and p, a wording, and L(1024) numbers of failures."""
+    """Draw uniform r and p, a template, and L(1024) numbers of failures."""
     r, p = _open_unit(rng), _open_unit(rng)
-    described, told = stated(rng, wordings=_NEGATIVE_BINOMIAL_WORDINGS, r=r, p=p)
+    description, known = stated(rng, templates=_NEGATIVE_BINOMIAL_DESCRIPTIONS, r=r, p=p)
     length = sequence_length(rng, mean=1024)
-    numbers = rng.negative_binomial(told.get("r", r), told.get("p", p), length)
-    return Draw(described, _texts(numbers), partial(negative_binomial_predictive, **told))
+    numbers = rng.negative_binomial(known.get("r", r), known.get("p", p), length)
+    return Draw(description, _texts(numbers), partial(negative_binomial_predictive, **known))
 
 
 def zipfian(rng: np.random.Generator) -> Draw:
-    """Draw an exponent, a wording, and L(1024) numbers of at most ``ZIPF_LARGEST``."""
+    """Draw an exponent, a template, and L(1024) numbers of at most ``ZIPF_LARGEST``."""
     alpha = rng.uniform(*ZIPF_EXPONENTS)
-    described, told = stated(rng, wordings=_ZIPF_WORDINGS, decimals=(3,), alpha=alpha)
-    exponent = max(told.get("alpha", alpha), ZIPF_EXPONENTS[0])
+    description, known = stated(rng, templates=_ZIPF_DESCRIPTIONS, decimals=(3,), alpha=alpha)
+    exponent = max(known.get("alpha", alpha), ZIPF_EXPONENTS[0])
     numbers = rng.zipf(exponent, sequence_length(rng, mean=1024))
     while (large := numbers > ZIPF_LARGEST).any():
         numbers[large] = rng.zipf(exponent, large.sum())
-    return Draw(described, _texts(numbers), partial(zipfian_predictive, **told))
+    return Draw(description, _texts(numbers), partial(zipfian_predictive, **known))
 
 
 _SAMPLES: dict[str, Callable[[np.random.Generator], Draw]] = {

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import description, pair
+from spectrum_trl.suite.builders import description_message, pair
 from spectrum_trl.suite.draws import count_labels, finite, generator
-from spectrum_trl.suite.sequence import Distribution, Message, Task
+from spectrum_trl.suite.task import Distribution, Message, Task
 
 PEOPLE, EXAMPLES, FLIGHTS = 200, 20, 3
 CHOICES = ("1", "2", "3")
@@ -25,7 +25,7 @@ _DEPARTURES = (5 * 60, 24 * 60)
 _DURATIONS = (45, 16 * 60)
 _PRICES = (50, 1500)
 
-_WORDINGS = (
+_DESCRIPTIONS = (
     "One traveller chooses among three flights again and again, always by the same taste.",
     "Which of the three flights does this person book? All the choices are the same person's.",
     "Flight choices of a single person: 1, 2 or 3",
@@ -155,11 +155,11 @@ def build(
         weights = rng.choice(weight_vectors())
         flights = rng.integers(0, LAST, size=(EXAMPLES, FLIGHTS, len(FEATURES)), endpoint=True)
         flights[..., -1] = rng.integers(0, 3, size=(EXAMPLES, FLIGHTS))
-        described = str(rng.choice(_WORDINGS))
+        description = str(rng.choice(_DESCRIPTIONS))
         if state_weights:
-            described += " " + _STATED.format(", ".join(f"{weight / 2:g}" for weight in weights))
+            description += " " + _STATED.format(", ".join(f"{weight / 2:g}" for weight in weights))
         chosen = choices(flights, weights=weights[None])[:, 0]
-        messages = [description(described)]
+        messages = [description_message(description)]
         for offered, choice in zip(flights.tolist(), chosen, strict=True):
             messages += pair(written(offered), CHOICES[choice])
         yield str(person), messages

@@ -12,14 +12,14 @@ from scipy.special import gammaln, xlogy
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, sequences
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.sequence import Distribution, Task
 from spectrum_trl.suite.synthetic.categorical import draw_probabilities, listed
+from spectrum_trl.suite.task import Distribution, Task
 
 MEAN_TOTAL = 32
 
 Layout = Literal["mapping", "list"]
 
-_WORDINGS = (
+_DESCRIPTIONS = (
     "Multinomial distribution: {total} draws from {k} categories with probabilities {p}; each output is a "
     "{layout} of counts.",
     "Multinomial(n={total}, p={p}), written as a {layout}",
@@ -120,20 +120,20 @@ def predictive(
 
 
 def sample(rng: np.random.Generator) -> Draw:
-    """Draw probabilities, a total of L(32), a layout, a wording, and L(1024) texts of counts."""
-    wording = str(rng.choice(_WORDINGS))
-    p = draw_probabilities(rng, rounded="{p}" in wording)
+    """Draw probabilities, a total of L(32), a layout, a template, and L(1024) texts of counts."""
+    template = str(rng.choice(_DESCRIPTIONS))
+    p = draw_probabilities(rng, rounded="{p}" in template)
     total = sequence_length(rng, mean=MEAN_TOTAL)
     layout: Layout = "mapping" if rng.random() < 0.5 else "list"
-    described = wording.format(total=total, k=len(p), p=listed(p), layout=layout)
+    description = template.format(total=total, k=len(p), p=listed(p), layout=layout)
     draws = rng.multinomial(total, p, sequence_length(rng, mean=1024))
-    told: dict[str, Any] = {}
-    if "{total}" in wording:
-        told = {"total": total, "k": len(p), "layout": layout}
-    if "{p}" in wording:
-        told["probabilities"] = p.tolist()
+    known: dict[str, Any] = {}
+    if "{total}" in template:
+        known = {"total": total, "k": len(p), "layout": layout}
+    if "{p}" in template:
+        known["probabilities"] = p.tolist()
     outputs = [Counts(tuple(numbers), layout).text() for numbers in draws.tolist()]
-    return Draw(described, outputs, partial(predictive, **told))
+    return Draw(description, outputs, partial(predictive, **known))
 
 
 TASKS = (

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, sequences
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.sequence import Distribution, Task
+from spectrum_trl.suite.task import Distribution, Task
 
 # Digits that a double holds for sure; more decimals would print artefacts of the binary representation.
 SIGNIFICANT_DIGITS = 15
@@ -110,25 +110,25 @@ def _printed(rng: np.random.Generator, *, mean: float, sd: float) -> tuple[str, 
 
 
 def sample(rng: np.random.Generator) -> Draw:
-    """Draw parameters, a wording, and L(128) numbers with 1 + Poisson(3) decimals.
+    """Draw parameters, a template, and L(128) numbers with 1 + Poisson(3) decimals.
 
     Mean and sd are rounded as printed before the numbers are drawn. Decimals that a double cannot hold at
     this scale are cut.
     """
     mean, sd = parameters(rng)
     kind = int(rng.choice(3, p=(0.6, 0.2, 0.2)))
-    wording = str(rng.choice((_PARAMETERS, _FAMILY, _NUMBERS)[kind]))
+    template = str(rng.choice((_PARAMETERS, _FAMILY, _NUMBERS)[kind]))
     if kind == 0:
         texts = _printed(rng, mean=mean, sd=sd)
-        wording = wording.format(mean=texts[0], sd=texts[1])
+        template = template.format(mean=texts[0], sd=texts[1])
         mean, sd = map(float, texts)
     largest = max(abs(mean) + 6 * sd, 1.0)
     decimals = max(0, min(1 + int(rng.poisson(3)), SIGNIFICANT_DIGITS - math.ceil(math.log10(largest))))
-    told = rng.random() < 0.5
-    described = str(rng.choice(_DECIMALS)).format(wording, decimals) if told else wording
+    known = rng.random() < 0.5
+    description = str(rng.choice(_DECIMALS)).format(template, decimals) if known else template
     numbers = rng.normal(mean, sd, sequence_length(rng, mean=128))
-    exact = partial(predictive, mean=mean, sd=sd, decimals=decimals) if kind == 0 and told else None
-    return Draw(described, [written(x, decimals=decimals) for x in numbers.tolist()], exact)
+    exact = partial(predictive, mean=mean, sd=sd, decimals=decimals) if kind == 0 and known else None
+    return Draw(description, [written(x, decimals=decimals) for x in numbers.tolist()], exact)
 
 
 TASKS = (

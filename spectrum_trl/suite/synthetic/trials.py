@@ -13,19 +13,19 @@ from scipy.special import betaln, gammaln, logsumexp, xlog1py, xlogy
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, read_whole_numbers, sequences, stated, whole_numbers
 from spectrum_trl.suite.lengths import length_pmf, sequence_length
-from spectrum_trl.suite.sequence import Distribution, Task
+from spectrum_trl.suite.task import Distribution, Task
 
 MEAN_TRIALS = 1024
 MEAN_POPULATION = 128
 
-_BINOMIAL_WORDINGS = (
+_BINOMIAL_DESCRIPTIONS = (
     "Binomial distribution with {trials} trials and success probability {p}",
     "Successes in {trials} independent trials that each succeed with probability {p}.",
     "Binomial({trials}, {p})",
     "Successes in {trials} independent trials; how likely a success is remains unknown.",
     "Binomial distribution",
 )
-_HYPERGEOMETRIC_WORDINGS = (
+_HYPERGEOMETRIC_DESCRIPTIONS = (
     "Hypergeometric distribution: population {population}, successes in it {successes}, drawn {drawn}",
     "Of {population} items, {successes} are marked; {drawn} are drawn without replacement. Each output "
     "counts the marked ones drawn.",
@@ -115,22 +115,22 @@ def hypergeometric_predictive(
 
 
 def binomial(rng: np.random.Generator) -> Draw:
-    """Draw a uniform p, L(1024) trials, a wording, and L(1024) numbers of successes."""
+    """Draw a uniform p, L(1024) trials, a template, and L(1024) numbers of successes."""
     p, trials = rng.random(), sequence_length(rng, mean=MEAN_TRIALS)
-    described, told = stated(rng, wordings=_BINOMIAL_WORDINGS, decimals=(2, 3, 4), trials=trials, p=p)
-    numbers = rng.binomial(trials, told.get("p", p), sequence_length(rng, mean=1024))
-    return Draw(described, [str(n) for n in numbers.tolist()], partial(binomial_predictive, **told))
+    description, known = stated(rng, templates=_BINOMIAL_DESCRIPTIONS, decimals=(2, 3, 4), trials=trials, p=p)
+    numbers = rng.binomial(trials, known.get("p", p), sequence_length(rng, mean=1024))
+    return Draw(description, [str(n) for n in numbers.tolist()], partial(binomial_predictive, **known))
 
 
 def hypergeometric(rng: np.random.Generator) -> Draw:
-    """Draw a population of L(128), uniform marks and draws, a wording, and L(1024) numbers."""
+    """Draw a population of L(128), uniform marks and draws, a template, and L(1024) numbers."""
     population = sequence_length(rng, mean=MEAN_POPULATION)
     successes, drawn = rng.integers(1, population, size=2, endpoint=True).tolist()
     parameters = {"population": population, "successes": successes, "drawn": drawn}
-    described, told = stated(rng, wordings=_HYPERGEOMETRIC_WORDINGS, **parameters)
+    description, known = stated(rng, templates=_HYPERGEOMETRIC_DESCRIPTIONS, **parameters)
     numbers = rng.hypergeometric(successes, population - successes, drawn, sequence_length(rng, mean=1024))
-    predictive = partial(hypergeometric_predictive, **told) if told else None
-    return Draw(described, [str(n) for n in numbers.tolist()], predictive)
+    predictive = partial(hypergeometric_predictive, **known) if known else None
+    return Draw(description, [str(n) for n in numbers.tolist()], predictive)
 
 
 TASKS = tuple(

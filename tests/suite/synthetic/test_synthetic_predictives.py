@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectrum_trl.suite import tasks
+from spectrum_trl.catalogue import tasks
 from spectrum_trl.suite.draws import Draw, generator
 
 SAMPLES: dict[str, Callable[[np.random.Generator], Draw]] = {

@@ -1,0 +1,1 @@
+"""The command ``spectrum-trl``: one verb, one module."""

@@ -1,0 +1,31 @@
+"""The console command ``spectrum-trl``: its verbs, each a module beside this one."""
+
+import typer
+
+from spectrum_trl.commands.data import data
+from spectrum_trl.commands.eval import evaluate
+from spectrum_trl.commands.preview import preview
+from spectrum_trl.commands.report import report
+from spectrum_trl.commands.train import train
+from spectrum_trl.errors import user_errors
+
+app = typer.Typer(
+    help="Spectrum Tuning on top of TRL: train, preview, evaluate.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+# A recipe's fields are options too; TRL's parser reads them.
+WITH_FIELDS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+app.command(context_settings=WITH_FIELDS)(train)
+app.command(context_settings=WITH_FIELDS)(preview)
+app.command()(data)
+app.command(name="eval")(evaluate)
+app.command()(report)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends it with exit code 2."""
+    with user_errors():
+        app()

@@ -1,0 +1,23 @@
+"""``spectrum-trl preview``: what a recipe trains on, without training."""
+
+from typing import Annotated
+
+import typer
+
+from spectrum_trl.commands.train import RecipeName
+
+
+def preview(
+    context: typer.Context,
+    recipe: RecipeName,
+    samples: Annotated[int, typer.Option(help="Tasks to show a sequence of.")] = 3,
+) -> None:
+    """Print what a recipe trains on, without training: counts, and sequences with the loss in colour."""
+    from spectrum_trl.console import console
+    from spectrum_trl.training.preview import show
+    from spectrum_trl.training.recipe import read_recipe
+    from spectrum_trl.training.train import prepare
+
+    parsed = read_recipe(recipe, overrides=context.args)
+    tokenizer, _, mixture = prepare(parsed, show_progress=True)
+    show(mixture, tokenizer=tokenizer, console=console(), samples=samples, seed=parsed.data.mixture_seed)

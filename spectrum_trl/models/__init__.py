@@ -1,0 +1,1 @@
+"""Load a model, prepare its role tokens, or initialise a new one."""

@@ -1,0 +1,92 @@
+"""Load a model and a tokenizer, with one clear message where that fails."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.paths import TINY_BASE, TINY_BASE_NAME
+
+
+def model_path(name: str) -> str:
+    """Return where to load a model from: the tiny base's folder, or the name as it is."""
+    return str(TINY_BASE) if name == TINY_BASE_NAME else name
+
+
+def load_config(name: str, *, revision: str = "main") -> PreTrainedConfig:
+    """Load a model's configuration, running no code of its repository.
+
+    Args:
+        name: A folder, a Hub id, or the tiny base's name.
+        revision: Of a Hub repository.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        UserError: If there is none.
+    """
+    try:
+        return AutoConfig.from_pretrained(model_path(name), revision=revision, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(_not_found("configuration", name, error)) from error
+
+
+def load_tokenizer(name: str, *, revision: str = "main") -> PreTrainedTokenizerBase:
+    """Load a tokenizer.
+
+    Args:
+        name: A folder, a Hub id, or the tiny base's name.
+        revision: Of a Hub repository.
+
+    Returns:
+        The tokenizer as published, without our template.
+
+    Raises:
+        UserError: If there is none.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(model_path(name), revision=revision)
+    except (OSError, ValueError) as error:
+        raise UserError(_not_found("tokenizer", name, error)) from error
+
+
+def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:
+    """Load a causal language model from safetensors, running no code of its repository.
+
+    Args:
+        name: A folder, a Hub id, or the tiny base's name.
+        revision: Of a Hub repository.
+        **settings: Further arguments of ``from_pretrained``, for example ``dtype``.
+
+    Returns:
+        The model.
+
+    Raises:
+        UserError: If there is none.
+    """
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            model_path(name), revision=revision, use_safetensors=True, trust_remote_code=False, **settings
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(_not_found("model", name, error)) from error
+
+
+def _not_found(what: str, name: str, error: Exception) -> str:
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    is_path = name.startswith((".", "/", "~")) or Path(name).exists()
+    hint = (
+        "Check the folder."
+        if is_path
+        else f"Check the Hub id, log in if it is gated, or use {TINY_BASE_NAME} without a network."
+    )
+    return f"cannot load the {what} of {name!r}: {first_line} {hint}"

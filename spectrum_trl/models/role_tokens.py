@@ -1,0 +1,80 @@
+"""The embeddings of the tokens that mark turns: a base checkpoint has them, but never trained them."""
+
+from typing import cast
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.models.load import load_config, load_model, load_tokenizer
+from spectrum_trl.prompts.templates import turn_tokens
+
+
+def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[int]:
+    """Return the ids of a family's turn tokens, for example ``<|im_start|>`` and ``<|im_end|>``.
+
+    Args:
+        tokenizer: Whose vocabulary has them.
+        family: A template family, as ``templates.install`` returns it.
+    """
+    header = tokenizer.apply_chat_template(
+        [{"role": "output", "content": ""}], tokenize=True, return_dict=False
+    )
+    control = set(cast(list[int], tokenizer.convert_tokens_to_ids(list(turn_tokens()[family]))))
+    bos = tokenizer.bos_token_id
+    return sorted({token for token in cast(list[int], header) if token in control and token != bos})
+
+
+def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
+    """Find a sibling's faults in its small files, before data are built and weights loaded.
+
+    Args:
+        sibling: Folder or Hub id of the instruct model.
+        model: Folder or Hub id of the base model.
+        revision: The base model's.
+
+    Raises:
+        UserError: If the sibling is not there or has other sizes.
+    """
+    wanted = load_config(model, revision=revision).get_text_config().hidden_size
+    try:
+        found = load_config(sibling).get_text_config().hidden_size
+    except UserError as error:
+        raise UserError(f"copy_role_tokens_from: {error}") from error
+    if found != wanted:
+        raise UserError(
+            f"copy_role_tokens_from: {sibling} has hidden size {found}, {model} has {wanted}; name the "
+            "instruct model of the same size"
+        )
+
+
+@torch.no_grad()
+def copy_role_tokens(
+    model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, family: str, sibling: str
+) -> list[str]:
+    """Copy the turn tokens' rows of the embedding and the output layer from an instruct sibling.
+
+    Args:
+        model: The base model, changed in place.
+        tokenizer: The base model's.
+        family: Its template family.
+        sibling: Folder or Hub id of the instruct model of the same architecture and size.
+
+    Returns:
+        The tokens copied.
+
+    Raises:
+        UserError: If the sibling lacks a token.
+    """
+    ids = role_token_ids(tokenizer, family=family)
+    tokens = list(tokenizer.convert_ids_to_tokens(ids))
+    donor_tokenizer = load_tokenizer(sibling)
+    absent = [token for token in tokens if token not in donor_tokenizer.get_vocab()]
+    if absent:
+        raise UserError(f"copy_role_tokens_from: {sibling} has no token {', '.join(absent)}")
+    donor = load_model(sibling, dtype="auto")
+    donor_ids = donor_tokenizer.convert_tokens_to_ids(tokens)
+    for layer in ("get_input_embeddings", "get_output_embeddings"):
+        weight = getattr(model, layer)().weight
+        weight[ids] = getattr(donor, layer)().weight[donor_ids].to(weight)
+    return tokens

@@ -1,0 +1,118 @@
+"""The data model of Spectrum Suite: tasks, and the sequences of exchangeable samples they yield."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, TypedDict
+
+Role = Literal["description", "input", "output"]
+Kind = Literal["individual", "population", "numeric", "generation"]
+Split = Literal["train", "test"]
+
+
+class Message(TypedDict):
+    """One turn: the role and its text."""
+
+    role: Role
+    content: str
+
+
+class Build(Protocol):
+    """What a source file writes: a generator of ``(sequence id, messages)``.
+
+    ``data_dir`` is the folder of the real data (synthetic tasks ignore it), ``seed`` the only source of
+    randomness, ``dropped`` counts every row left out, by reason.
+    """
+
+    def __call__(
+        self, data_dir: Path, *, seed: int, dropped: Counter[str]
+    ) -> Iterable[tuple[str, list[Message]]]:
+        """Yield the sequences."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSequence:
+    """Samples of one distribution, in an order that carries no information.
+
+    Attributes:
+        messages: Description (at most one, first), inputs and outputs.
+        task: Name of the task.
+        source: Where the data come from.
+        kind: What is sampled: an individual's answers, a population's, numbers, or texts.
+        split: ``train``, ``test`` for tasks held out from training.
+        sequence_id: Stable name of this sequence inside its task.
+    """
+
+    messages: list[Message]
+    task: str
+    source: str
+    kind: Kind
+    split: Split
+    sequence_id: str
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of samples."""
+        return sum(message["role"] == "output" for message in self.messages)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One entry of the catalogue.
+
+    Attributes:
+        name: Name in the catalogue, for example ``polis_vote``.
+        source: Where the data come from: a repository, a Hub id, or ``synthetic``.
+        kind: What is sampled.
+        split: ``train``, ``test`` for tasks held out from training.
+        build: Yields ``(sequence id, messages)``; every sequence carries its description.
+        files: Glob patterns below the data folder that must each match; empty for synthetic tasks.
+        description_probability: Chance in [0, 1] that evaluation keeps the description.
+    """
+
+    name: str
+    source: str
+    kind: Kind
+    split: Split
+    build: Build
+    files: tuple[str, ...] = ()
+    description_probability: float = 0.6
+
+    def missing(self, data_dir: Path) -> list[str]:
+        """Return the patterns of ``files`` that match nothing below ``data_dir``."""
+        return [pattern for pattern in self.files if next(data_dir.glob(pattern), None) is None]
+
+    def sequences(
+        self, data_dir: Path, *, seed: int, dropped: Counter[str] | None = None
+    ) -> Iterator[SampleSequence]:
+        """Yield the task's sequences.
+
+        Args:
+            data_dir: Folder of the real data; not read by synthetic tasks.
+            seed: The only source of randomness.
+            dropped: Counter that receives the reasons of rows left out.
+        """
+        counts: Counter[str] = Counter() if dropped is None else dropped
+        for sequence_id, messages in self.build(data_dir, seed=seed, dropped=counts):
+            yield SampleSequence(
+                messages=messages,
+                task=self.name,
+                source=self.source,
+                kind=self.kind,
+                split=self.split,
+                sequence_id=sequence_id,
+            )
+
+
+class Distribution(NamedTuple):
+    """A discrete distribution over output texts.
+
+    Attributes:
+        pmf: Probability in [0, 1] of an output text (0 for a text outside the support).
+        support: The texts with positive probability, or None where there are infinitely many.
+    """
+
+    pmf: Callable[[str], float]
+    support: tuple[str, ...] | None

@@ -1,0 +1,92 @@
+"""Results of the tiny evaluation as one picture."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from spectrum_trl.metrics.intervals import mean_interval
+from spectrum_trl.tiny.measure import InContext, TinyResult
+
+# Okabe and Ito's palette, told apart by colour-blind readers; markers tell the curves apart without colour.
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")
+MARKERS = ("o", "s", "^", "D")
+
+
+def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) -> None:
+    """Draw loss by number of examples, and divergences of the urns, as a PNG file.
+
+    The file is replaced only when all of it is written.
+
+    Args:
+        results: By name, for example ``before`` and ``after``; one to four, all measured with the same seed.
+        path: Of the picture.
+        seed: Of the bootstrap and of the scatter.
+
+    Raises:
+        ValueError: If there are no results, or more than there are colours.
+    """
+    if not 1 <= len(results) <= len(COLOURS):
+        raise ValueError(f"{len(results)} results to draw, expected 1 to {len(COLOURS)}")
+    figure = Figure(figsize=(11, 7.5), layout="constrained")
+    axes = figure.subplots(2, 2)
+    for kind, title, ax in (
+        ("coin", "Coin of unknown bias", axes[0, 0]),
+        ("die", "Categorical, 3–5 labels of unknown probability", axes[0, 1]),
+        ("number", "Numbers around an unknown value", axes[1, 0]),
+    ):
+        _curves(ax, {name: getattr(result, kind) for name, result in results.items()}, seed=seed)
+        ax.set(title=title, xlabel="examples seen", ylabel="loss per output (nats)")
+    _divergences(axes[1, 1], results, seed=seed)
+    # The curves of all panels share their look, so that one legend serves them all.
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.tmp")
+    figure.savefig(temporary, format="png", dpi=130)
+    temporary.replace(target)
+
+
+def _curves(ax: Axes, results: Mapping[str, InContext], *, seed: int) -> None:
+    """Draw the mean loss by position, and the Bayes-optimal one with the intervals of what lies above it."""
+    optimal = np.mean(next(iter(results.values())).optimal, axis=0)
+    positions = np.arange(len(optimal))
+    for (name, result), colour, marker in zip(results.items(), COLOURS, MARKERS, strict=False):
+        # The difference to the optimal loss: how hard the sequences happen to be is common to both curves.
+        excess = [mean_interval(result.excess(slice(n, n + 1)), seed=seed) for n in positions]
+        mean, low, high = optimal + np.array(excess).T
+        ax.plot(positions, mean, color=colour, marker=marker, markersize=4, label=name)
+        ax.fill_between(positions, low, high, color=colour, alpha=0.2, linewidth=0)
+    ax.plot(positions, optimal, color="black", linestyle="--", label="Bayes-optimal")
+    ax.set_ylim(bottom=0)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _divergences(ax: Axes, results: Mapping[str, TinyResult], *, seed: int) -> None:
+    """Draw one point per urn, and the mean with its interval."""
+    rng = np.random.default_rng(seed)
+    for place, ((_, result), colour, marker) in enumerate(
+        zip(results.items(), COLOURS, MARKERS, strict=False)
+    ):
+        values = np.array(result.urn.js_divergence)
+        spread = rng.uniform(-0.25, 0.25, len(values))
+        ax.scatter(place + spread, values, s=12, color=colour, marker=marker, alpha=0.35, linewidth=0)
+        mean, low, high = mean_interval(values, seed=seed)
+        ax.errorbar(
+            place,
+            mean,
+            yerr=[[mean - low], [high - mean]],
+            color="black",
+            marker="_",
+            markersize=28,
+            capsize=6,
+        )
+        ax.annotate(f"{mean:.3f}", (place + 0.3, mean), va="center")
+    # Divergences compare shares among the labels; how much falls on them at all belongs beside.
+    coverage = {name: np.mean(result.urn.coverage) for name, result in results.items()}
+    ax.set_xticks(range(len(results)), [f"{name}\ncoverage {share:.2f}" for name, share in coverage.items()])
+    ax.set_xlim(-0.5, len(results) - 0.3)
+    ax.set_ylim(bottom=0)
+    ax.set(title="Urns with described contents", ylabel="JS divergence from the exact (nats)")
+    ax.spines[["top", "right"]].set_visible(False)

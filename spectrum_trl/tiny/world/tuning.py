@@ -1,0 +1,72 @@
+"""Tuning tasks of the tiny world: distributions like the held-out ones, in other words and numbers."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from spectrum_trl.suite.builders import iid
+from spectrum_trl.suite.task import Message, Task
+from spectrum_trl.tiny.world import words, worlds
+
+# Sequences a task can give; a recipe takes as many as it needs.
+SEQUENCES = 20_000
+# Described ranges are learnt from first outputs, so those sequences are short; the others teach learning
+# from examples, too, and are long.
+FEW, MANY = 9, 36
+
+
+def _counts(rng: np.random.Generator) -> worlds.World:
+    return worlds.counts(rng, labels=words.LABELS, sentences=words.COUNT_SENTENCES, for_evaluation=False)
+
+
+def _labels(rng: np.random.Generator) -> worlds.World:
+    # Longer lists are harder, so they are most of the sequences.
+    k = 2 if rng.random() < 0.15 else int(rng.integers(3, 6))
+    return worlds.unknown_labels(rng, labels=words.LABELS, sentences=words.LABEL_SENTENCES, k=k)
+
+
+def _range(rng: np.random.Generator) -> worlds.World:
+    return worlds.number_range(
+        rng,
+        sentences=words.RANGE_SENTENCES + words.MORE_RANGE_SENTENCES,
+        for_evaluation=False,
+        whole_tens=True,
+    )
+
+
+def _near(rng: np.random.Generator) -> worlds.World:
+    return worlds.near_number(rng, sentences=words.NEAR_SENTENCES)
+
+
+def _build(
+    data_dir: Path,
+    *,
+    seed: int,
+    dropped: Counter[str],
+    world: Callable[[np.random.Generator], worlds.World],
+    outputs: int,
+) -> Iterator[tuple[str, list[Message]]]:
+    rng = np.random.default_rng([seed, *world.__name__.encode()])
+    for index in range(SEQUENCES):
+        drawn = world(rng)
+        yield str(index), iid(drawn.draw(rng, outputs), description=drawn.description)
+
+
+TASKS = tuple(
+    Task(
+        name=name,
+        source="synthetic",
+        kind="numeric",
+        split="train",
+        build=partial(_build, world=world, outputs=outputs),
+    )
+    for name, (world, outputs) in {
+        "tiny_counts": (_counts, MANY),
+        "tiny_labels": (_labels, MANY),
+        "tiny_range": (_range, FEW),
+        "tiny_near": (_near, MANY),
+    }.items()
+)

@@ -1,0 +1,155 @@
+"""Distributions of the tiny world: a description, a way to draw, and the exact predictive."""
+
+import zlib
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import norm
+
+from spectrum_trl.suite.draws import finite
+from spectrum_trl.suite.task import Distribution
+from spectrum_trl.tiny.world.words import listed
+
+# The grid over (mean, sd) that stands for their uniform prior, and the numbers that can be drawn.
+MEAN_RANGE, SD_RANGE = (0.0, 99.0), (2.0, 10.0)
+NUMBERS = tuple(str(number) for number in range(100))
+
+
+class World(NamedTuple):
+    """One distribution.
+
+    Attributes:
+        description: What is sampled, in words.
+        draw: ``(generator, n)`` to n output texts.
+        predictive: Outputs seen so far to the Bayes-optimal distribution of the next.
+    """
+
+    description: str
+    draw: Callable[[np.random.Generator, int], list[str]]
+    predictive: Callable[[Sequence[str]], Distribution]
+
+
+def is_reserved(parameters: Sequence[int]) -> bool:
+    """Tell whether these parameters are kept for evaluation: one fifth of all, whatever their order."""
+    return zlib.crc32(str(sorted(int(p) for p in parameters)).encode()) % 5 == 0
+
+
+def _parameters(propose: Callable[[], tuple[int, ...]], *, for_evaluation: bool) -> tuple[int, ...]:
+    """Propose parameters until they are on the wanted side of the held-out rule."""
+    while is_reserved(parameters := propose()) is not for_evaluation:
+        pass
+    return parameters
+
+
+def counts(
+    rng: np.random.Generator, *, labels: Sequence[str], sentences: Sequence[str], for_evaluation: bool
+) -> World:
+    """Draws with replacement from a container whose contents are described.
+
+    Args:
+        rng: Source of randomness.
+        labels: Words to choose 2 to 5 kinds from; each has 1 to 9 pieces.
+        sentences: Wordings to choose from.
+        for_evaluation: True for held-out counts, False for the others.
+    """
+    k = int(rng.integers(2, 6))
+    chosen = [str(label) for label in rng.choice(labels, k, replace=False)]
+    pieces = _parameters(lambda: tuple(rng.integers(1, 10, k).tolist()), for_evaluation=for_evaluation)
+    contents = listed([f"{n} {label}" for n, label in zip(pieces, chosen, strict=True)], last="and")
+    p = np.array(pieces) / sum(pieces)
+    distribution = finite(dict(zip(chosen, p.tolist(), strict=True)))
+    return World(
+        str(rng.choice(sentences)).format(contents),
+        lambda generator, n: generator.choice(chosen, n, p=p).tolist(),
+        lambda _: distribution,
+    )
+
+
+def unknown_labels(
+    rng: np.random.Generator, *, labels: Sequence[str], sentences: Sequence[str], k: int
+) -> World:
+    """Draws of k described labels whose probabilities are hidden, uniform on the simplex (Dirichlet(1)).
+
+    Args:
+        rng: Source of randomness; the hidden probabilities are drawn here.
+        labels: Words to choose from.
+        sentences: Wordings to choose from.
+        k: Number of labels.
+    """
+    chosen = [str(label) for label in rng.choice(labels, k, replace=False)]
+    p = rng.dirichlet(np.ones(k))
+
+    def predictive(outputs: Sequence[str]) -> Distribution:
+        seen = np.array([sum(text == label for text in outputs) for label in chosen])
+        return finite(dict(zip(chosen, ((1 + seen) / (k + seen.sum())).tolist(), strict=True)))
+
+    return World(
+        str(rng.choice(sentences)).format(listed(chosen, last="or")),
+        lambda generator, n: generator.choice(chosen, n, p=p).tolist(),
+        predictive,
+    )
+
+
+def number_range(
+    rng: np.random.Generator, *, sentences: Sequence[str], for_evaluation: bool, whole_tens: bool
+) -> World:
+    """Whole numbers drawn uniformly from a described range within 10 to 99.
+
+    Args:
+        rng: Source of randomness.
+        sentences: Wordings to choose from.
+        for_evaluation: True for held-out ranges, False for the others.
+        whole_tens: True for ranges like 20 to 59, False for any of 5 to 90 numbers.
+    """
+
+    def propose() -> tuple[int, ...]:
+        if whole_tens:
+            first, last = sorted(rng.choice(np.arange(1, 10), 2).tolist())
+            return 10 * first, 10 * last + 9
+        width = int(rng.integers(5, 91))
+        low = int(rng.integers(10, 101 - width))
+        return low, low + width - 1
+
+    low, high = _parameters(propose, for_evaluation=for_evaluation)
+    numbers = [str(number) for number in range(low, high + 1)]
+    distribution = finite(dict.fromkeys(numbers, 1 / len(numbers)))
+    return World(
+        str(rng.choice(sentences)).format(low, high),
+        lambda generator, n: generator.choice(numbers, n).tolist(),
+        lambda _: distribution,
+    )
+
+
+@cache
+def _number_grid() -> np.ndarray:
+    """Log probabilities, shape (means * sds, 100), of 0 to 99 under rounded, truncated normals."""
+    means = np.linspace(*MEAN_RANGE, 100)
+    sds = np.linspace(*SD_RANGE, 17)
+    mean, sd = (grid.reshape(-1, 1) for grid in np.meshgrid(means, sds))
+    logs = norm.logpdf(np.arange(100), mean, sd)
+    return logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)
+
+
+def near_number(rng: np.random.Generator, *, sentences: Sequence[str]) -> World:
+    """Whole numbers 0 to 99 around a hidden mean with a hidden spread (both uniform a priori).
+
+    Args:
+        rng: Source of randomness; mean and spread are drawn here.
+        sentences: Wordings to choose from.
+    """
+    mean, sd = rng.uniform(*MEAN_RANGE), rng.uniform(*SD_RANGE)
+    weights = norm.pdf(np.arange(100), mean, sd)
+
+    def predictive(outputs: Sequence[str]) -> Distribution:
+        grid = _number_grid()
+        posterior = grid[:, [int(text) for text in outputs]].sum(axis=1)
+        posterior = np.exp(posterior - np.logaddexp.reduce(posterior))
+        return finite(dict(zip(NUMBERS, (posterior @ np.exp(grid)).tolist(), strict=True)))
+
+    return World(
+        str(rng.choice(sentences)),
+        lambda generator, n: generator.choice(NUMBERS, n, p=weights / weights.sum()).tolist(),
+        predictive,
+    )

@@ -1,0 +1,227 @@
+"""Turn a recipe's choice of tasks into one tokenized data set, with a count of all that was lost."""
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from datasets import Dataset, concatenate_datasets
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.console import Console
+from rich.progress import track
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_trl.catalogue import matching
+from spectrum_trl.catalogue import tasks as all_tasks
+from spectrum_trl.errors import MissingData, UserError, nearest
+from spectrum_trl.paths import data_dir
+from spectrum_trl.prompts.messages import normalise
+from spectrum_trl.suite.task import Message, Split, Task
+from spectrum_trl.training.arguments import DataArguments
+from spectrum_trl.training.conversations import read_conversations
+from spectrum_trl.training.encode import TaskCounts, encode, usable
+
+# Enough for a new tokenizer to meet every word that a task uses.
+TOKENIZER_SEQUENCES, TOKENIZER_TURNS = 1000, 8
+
+
+class TaskOptions(BaseModel):
+    """What a recipe can say of one task or glob."""
+
+    model_config = ConfigDict(extra="forbid")
+    max_sequences: int | None = Field(default=None, ge=1)
+    weight: float = Field(default=1.0, gt=0)
+
+
+class Mixture(NamedTuple):
+    """The training data.
+
+    Attributes:
+        dataset: Columns ``messages``, ``input_ids``, ``assistant_masks``, ``task``.
+        counts: One entry a task.
+        missing: Task to the file patterns that matched nothing.
+    """
+
+    dataset: Dataset
+    counts: list[TaskCounts]
+    missing: dict[str, list[str]]
+
+
+def select_tasks(data: DataArguments) -> dict[str, TaskOptions]:
+    """Resolve names and globs to tasks.
+
+    Args:
+        data: The recipe's data arguments.
+
+    Returns:
+        Task name to its options, in the order of the recipe.
+
+    Raises:
+        UserError: With every unknown name, empty glob and bad options at once.
+    """
+    catalogue = {name: task for name, task in all_tasks().items() if task.split in data.split}
+    chosen: dict[str, TaskOptions] = {}
+    problems = [
+        f"split: {split!r} is none of {', '.join(get_args(Split))}.{nearest(split, get_args(Split))}"
+        for split in data.split
+        if split not in get_args(Split)
+    ]
+    for pattern, settings in _patterns(data.tasks).items():
+        names = [name for name in matching(pattern) if name in catalogue]
+        if not names:
+            outside = sorted({all_tasks()[name].split for name in matching(pattern)})
+            problems.append(
+                f"tasks: {pattern!r} is in split {', '.join(outside)}; add that to `split` to train on it."
+                if outside
+                else f"tasks: no task is named {pattern!r}.{nearest(pattern, catalogue)} "
+                "`spectrum-trl data` lists them."
+            )
+        try:
+            options = TaskOptions.model_validate(settings or {})
+        except ValidationError as error:
+            faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            problems.append(f"tasks: {pattern}: {'; '.join(faults)} (known: max_sequences, weight).")
+            continue
+        if options.max_sequences is None:
+            options = options.model_copy(update={"max_sequences": data.max_sequences})
+        chosen.update(dict.fromkeys(names, options))
+    if problems:
+        raise UserError(*problems)
+    return chosen
+
+
+def messages_of(
+    task: Task, options: TaskOptions, *, folder: Path, data: DataArguments, dropped: Counter[str]
+) -> Iterator[list[Message]]:
+    """Yield the conversations of one task: capped, weighted, descriptions dropped at random.
+
+    Args:
+        task: The task.
+        options: Its cap and weight.
+        folder: Folder of the real data.
+        data: The recipe's data arguments.
+        dropped: Receives the reasons of rows left out.
+    """
+    rng = random.Random(f"{data.mixture_seed} {task.name}")
+    sequences: Iterable = task.sequences(folder, seed=data.mixture_seed, dropped=dropped)
+    if task.files and options.max_sequences:
+        # Files come in an order that means something; generated sequences do not.
+        everything = list(sequences)
+        sequences = rng.sample(everything, min(options.max_sequences, len(everything)))
+    probability = (
+        task.description_probability if data.description_probability is None else data.description_probability
+    )
+    for sequence in itertools.islice(sequences, options.max_sequences):
+        copies = int(options.weight) + (rng.random() < options.weight % 1)
+        for _ in range(copies):
+            conversation = normalise(sequence.messages)
+            keep = rng.random() < probability
+            yield conversation if keep else [m for m in conversation if m["role"] != "description"]
+
+
+def build_mixture(
+    data: DataArguments,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None,
+    assistant_only: bool = True,
+    show_progress: bool = False,
+) -> Mixture:
+    """Build the training data of a recipe.
+
+    Args:
+        data: The recipe's data arguments.
+        tokenizer: With the Spectrum template installed.
+        max_length: Longest sequence in tokens; longer ones lose whole turns at their end.
+        assistant_only: False for loss on every token.
+        show_progress: Whether to show a bar for each task.
+
+    Returns:
+        The data set and its counts.
+
+    Raises:
+        UserError: If tasks are unknown, files of the user hold faults, or nothing is left to train on.
+        MissingData: If data sets are missing and ``ignore_missing`` is off.
+    """
+    chosen = select_tasks(data)
+    missing, folder = _missing(chosen, data)
+    parts, counts = [], []
+    present = {name: options for name, options in chosen.items() if name not in missing}
+    for name, stream, dropped in _streams(present, data, folder=folder, tokenizer=tokenizer):
+        shown = track(
+            stream,
+            description=name,
+            total=present[name].max_sequences if name in present else None,
+            console=Console(stderr=True),
+            transient=True,
+            disable=not show_progress,
+        )
+        rows, count = encode(
+            name, shown, tokenizer=tokenizer, max_length=max_length, train_on=data.train_on, dropped=dropped
+        )
+        parts.append(rows)
+        counts.append(count)
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        reasons = sum((Counter(count.dropped) for count in counts), Counter())
+        told = "; ".join(f"{reason}: {n}" for reason, n in reasons.items()) or "no task and no file was given"
+        raise UserError(f"nothing to train on ({told}). Add tasks or train_files with a trained output.")
+    dataset = concatenate_datasets(parts)
+    return Mixture(dataset if assistant_only else dataset.remove_columns("assistant_masks"), counts, missing)
+
+
+def _streams(
+    chosen: dict[str, TaskOptions], data: DataArguments, *, folder: Path, tokenizer: PreTrainedTokenizerBase
+) -> Iterator[tuple[str, Iterable[list[Message]], Counter[str]]]:
+    """Yield the name, the sound conversations, and the counter of what is dropped, of tasks and own files."""
+    for name, options in chosen.items():
+        dropped: Counter[str] = Counter()
+        conversations = messages_of(all_tasks()[name], options, folder=folder, data=data, dropped=dropped)
+        yield name, usable(conversations, tokenizer=tokenizer, dropped=dropped), dropped
+    for file in data.train_files or []:
+        yield file, read_conversations(Path(file), tokenizer=tokenizer), Counter()
+
+
+def texts_of(data: DataArguments) -> Iterator[str]:
+    """Yield the contents of the first sequences of each task, for a new tokenizer to learn from.
+
+    Args:
+        data: The recipe's data arguments.
+    """
+    chosen = select_tasks(data)
+    missing, folder = _missing(chosen, data)
+    for name in chosen:
+        if name not in missing:
+            conversations = messages_of(
+                all_tasks()[name], TaskOptions(), folder=folder, data=data, dropped=Counter()
+            )
+            for conversation in itertools.islice(conversations, TOKENIZER_SEQUENCES):
+                yield from (f"{m['role']}\n{m['content']}" for m in conversation[:TOKENIZER_TURNS])
+
+
+def _patterns(tasks: Any) -> dict[str, Any]:
+    if isinstance(tasks, str):
+        return {part.strip(): None for part in tasks.split(",") if part.strip()}
+    return dict(tasks) if isinstance(tasks, dict) else {str(task): None for task in tasks or []}
+
+
+def _missing(chosen: Iterable[str], data: DataArguments) -> tuple[dict[str, list[str]], Path]:
+    """Find tasks whose files are absent; an error unless the recipe ignores them."""
+    on_disk = [all_tasks()[name] for name in chosen if all_tasks()[name].files]
+    if not on_disk:
+        return {}, Path()
+    try:
+        folder = data_dir(data.data_dir)
+    except MissingData:
+        if not data.ignore_missing:
+            raise
+        return {task.name: list(task.files) for task in on_disk}, Path()
+    missing = {task.name: absent for task in on_disk if (absent := task.missing(folder))}
+    if missing and not data.ignore_missing:
+        raise MissingData(
+            *(f"{name}: no file in {folder} matches {', '.join(files)}" for name, files in missing.items()),
+            "Fetch these, remove the tasks, or set `ignore_missing: true` to train on what is there.",
+        )
+    return missing, folder

@@ -1,0 +1,59 @@
+"""Every verb runs, and a mistake on the command line ends with exit code 2."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def spectrum_trl(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "200"} | environment
+    env.pop("SPECTRUM_DATA", None)
+    command = [Path(sys.executable).with_name("spectrum-trl"), *words]
+    return subprocess.run(command, env=env | environment, capture_output=True, text=True)
+
+
+def test_help_lists_the_verbs() -> None:
+    done = spectrum_trl("--help")
+    assert done.returncode == 0
+    for verb in ("train", "preview", "data", "eval", "report"):
+        assert verb in done.stdout
+
+
+def test_data_lists_every_task_and_what_is_missing(tmp_path: Path) -> None:
+    from spectrum_trl.catalogue import tasks
+
+    done = spectrum_trl("data", "--data-dir", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    # Long texts fold over lines in the table: put the last column together again.
+    rows = [line.split("│") for line in done.stdout.splitlines() if "│" in line]
+    files = "".join(row[-2].strip() for row in rows)
+    assert "coinflip" in done.stdout and "generated" in files and "missing:openData" in files
+    assert len(tasks()) > 20
+
+
+def test_preview_by_bare_name_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = spectrum_trl("preview", "demo", "--samples", "1", "--max_sequences", "3", "--tasks", "coinflip")
+    assert done.returncode == 0, done.stderr
+    assert "coinflip" in done.stdout and "<|im_start|>" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("trian", "demo"), "trian"),
+        (("preview", "dmo"), "Did you mean 'demo'"),
+        (("train", "demo", "--learning_rte", "1"), "Did you mean 'learning_rate'"),
+        (("data", "--data-dir", "nowhere"), "does not exist"),
+        (("eval", "./nowhere"), "cannot load the tokenizer"),
+        (("report", "nowhere"), "nowhere"),
+    ],
+)
+def test_mistakes_exit_2_without_a_traceback(words: tuple[str, ...], told: str) -> None:
+    done = spectrum_trl(*words)
+    assert done.returncode == 2
+    assert told in done.stderr and "Traceback" not in done.stderr

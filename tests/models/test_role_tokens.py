@@ -1,0 +1,62 @@
+"""The turn tokens' embeddings come from a sibling, tied and untied."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.models.initialise import new_model, new_tokenizer
+from spectrum_trl.models.role_tokens import check_sibling, copy_role_tokens, role_token_ids
+from spectrum_trl.prompts import templates
+
+
+def config(*, tied: bool, hidden: int = 16) -> dict[str, object]:
+    return {
+        "model_type": "qwen3",
+        "hidden_size": hidden,
+        "num_hidden_layers": 1,
+        "intermediate_size": 16,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "tie_word_embeddings": tied,
+    }
+
+
+@pytest.fixture
+def tokenizer():
+    tokenizer = new_tokenizer(["description input output words"], vocab_size=300)
+    templates.install(tokenizer)
+    return tokenizer
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_exactly_the_turn_tokens_rows_are_copied(tmp_path: Path, tokenizer, tied: bool) -> None:
+    donor = new_model(config(tied=tied), vocab_size=300, seed=1)
+    donor.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = new_model(config(tied=tied), vocab_size=300, seed=0)
+    before = model.get_input_embeddings().weight.detach().clone()
+    copied = copy_role_tokens(model, tokenizer=tokenizer, family="chatml", sibling=str(tmp_path))
+    assert copied == ["<|im_start|>", "<|im_end|>"]
+    ids = role_token_ids(tokenizer, family="chatml")
+    for layer in ("get_input_embeddings", "get_output_embeddings"):
+        assert torch.equal(getattr(model, layer)().weight[ids], getattr(donor, layer)().weight[ids])
+    others = [index for index in range(300) if index not in ids]
+    assert torch.equal(model.get_input_embeddings().weight[others], before[others])
+
+
+def test_a_sibling_of_another_size_is_refused(tmp_path: Path) -> None:
+    for name, hidden in (("base", 16), ("sibling", 32)):
+        new_model(config(tied=True, hidden=hidden), vocab_size=300, seed=1).save_pretrained(tmp_path / name)
+    with pytest.raises(UserError, match="sibling has hidden size 32, .*base has 16"):
+        check_sibling(str(tmp_path / "sibling"), model=str(tmp_path / "base"))
+
+
+def test_a_sibling_without_the_turn_tokens_is_refused(tmp_path: Path, tokenizer, byte_tokenizer) -> None:
+    byte_tokenizer(["<pad>", "<eos>"], eos_token="<eos>", pad_token="<pad>").save_pretrained(tmp_path)
+    model = new_model(config(tied=True), vocab_size=300, seed=0)
+    with pytest.raises(UserError, match=re.escape("has no token <|im_start|>, <|im_end|>")):
+        copy_role_tokens(model, tokenizer=tokenizer, family="chatml", sibling=str(tmp_path))

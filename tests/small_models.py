@@ -1,0 +1,93 @@
+"""Small real models: one with random weights, one that is uniform, one that learnt the prompts to sample."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from spectrum_trl.models.initialise import new_model, new_tokenizer
+from spectrum_trl.prompts import templates
+from spectrum_trl.suite.builders import description_message, iid
+from spectrum_trl.suite.task import Message
+from spectrum_trl.tiny import measure
+from spectrum_trl.tiny.evaluation_items import evaluation_items, probabilities
+
+CONFIG = {
+    "model_type": "qwen3",
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "intermediate_size": 64,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "max_position_embeddings": 512,
+    "tie_word_embeddings": True,
+    "initializer_range": 0.2,
+}
+
+
+class Learnt(NamedTuple):
+    """A model trained on the worlds that are sampled: after ``prompt``, texts come with ``shares``."""
+
+    model: PreTrainedModel
+    prompt: list[Message]
+    shares: dict[str, float]
+
+
+@pytest.fixture(scope="session")
+def world_tokenizer() -> PreTrainedTokenizerBase:
+    texts = [f"{world.description} description output red dark blue" for world in evaluation_items(0).urns]
+    tokenizer = new_tokenizer(texts, vocab_size=400)
+    templates.install(tokenizer)
+    return tokenizer
+
+
+def built(tokenizer: PreTrainedTokenizerBase, **changes: Any) -> PreTrainedModel:
+    return new_model({**CONFIG, **changes}, vocab_size=len(tokenizer), seed=0).eval()
+
+
+@pytest.fixture(scope="session")
+def random_model(world_tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    return built(world_tokenizer)
+
+
+@pytest.fixture(scope="session")
+def uniform_model(world_tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """Every token is equally likely after any text."""
+    model = built(world_tokenizer)
+    with torch.no_grad():
+        model.get_output_embeddings().weight.zero_()
+    return model
+
+
+@pytest.fixture(scope="session")
+def learnt(world_tokenizer: PreTrainedTokenizerBase) -> Learnt:
+    model, worlds, rng = built(world_tokenizer), evaluation_items(0).prompts, np.random.default_rng(0)
+    encoded = world_tokenizer.apply_chat_template(
+        [iid(world.draw(rng, 12), description=world.description) for world in worlds for _ in range(3)],
+        return_dict=True,
+        return_tensors="pt",
+        padding=True,
+        return_assistant_tokens_mask=True,
+    )
+    labels = encoded["input_ids"].where(torch.as_tensor(encoded.pop("assistant_masks")).bool(), -100)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(50):
+        optimizer.zero_grad()
+        model(**encoded, labels=labels).loss.backward()
+        optimizer.step()
+    return Learnt(model, [description_message(worlds[0].description)], probabilities(worlds[0]))
+
+
+@pytest.fixture(scope="session")
+def uniform_result(
+    uniform_model: PreTrainedModel, world_tokenizer: PreTrainedTokenizerBase
+) -> measure.TinyResult:
+    return measure.evaluate(uniform_model, world_tokenizer, seed=0)
+
+
+@pytest.fixture(scope="session")
+def learnt_result(learnt: Learnt, world_tokenizer: PreTrainedTokenizerBase) -> measure.TinyResult:
+    return measure.evaluate(learnt.model, world_tokenizer, seed=0)

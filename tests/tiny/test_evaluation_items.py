@@ -1,0 +1,84 @@
+"""The evaluation's worlds are of the held-out kind, reproducible, and their optimal losses right."""
+
+import math
+import re
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from spectrum_trl.tiny.evaluation_items import (
+    OUTPUTS,
+    RANGE_PROMPTS,
+    SEQUENCES,
+    URN_PROMPTS,
+    URNS,
+    evaluation_items,
+    probabilities,
+)
+from spectrum_trl.tiny.world import tuning, words, worlds
+
+
+def numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def test_urns_have_held_out_counts_which_give_their_probabilities() -> None:
+    urns = evaluation_items(0).urns
+    assert len(urns) == URNS
+    for world in urns:
+        pieces = numbers(world.description)
+        assert worlds.is_reserved(pieces)
+        assert list(probabilities(world).values()) == [n / sum(pieces) for n in pieces]
+
+
+def test_prompts_are_full_urns_and_ranges_from_narrow_to_wide() -> None:
+    prompts = evaluation_items(0).prompts
+    sizes = [len(probabilities(world)) for world in prompts]
+    assert len(prompts) == URN_PROMPTS + RANGE_PROMPTS and min(sizes[:URN_PROMPTS]) >= 5
+    for world, size in list(zip(prompts, sizes, strict=True))[URN_PROMPTS:]:
+        low, high = numbers(world.description)
+        assert worlds.is_reserved([low, high]) and size == high - low + 1
+    widths = sizes[URN_PROMPTS:]
+    assert widths == sorted(widths) and widths[-1] > 2 * widths[0]
+
+
+def test_no_description_is_one_that_tuning_trains_on() -> None:
+    items = evaluation_items(0)
+    measured = {world.description for world in (*items.urns, *items.prompts)}
+    measured |= {text for part in (items.coin, items.die, items.number) for text in part.descriptions}
+    trained = {
+        sequence.messages[0]["content"]
+        for task in tuning.TASKS
+        for sequence in islice(task.sequences(Path(), seed=0), 500)
+    }
+    assert not measured & trained
+
+
+def test_optimal_losses_are_those_of_counting() -> None:
+    items = evaluation_items(0)
+    assert (
+        items.coin.optimal.shape
+        == items.die.optimal.shape
+        == items.number.optimal.shape
+        == (SEQUENCES, OUTPUTS)
+    )
+    for k, outputs, optimal in zip([2] * SEQUENCES, items.coin.outputs, items.coin.optimal, strict=True):
+        counted = [math.log((k + n) / (1 + outputs[:n].count(text))) for n, text in enumerate(outputs)]
+        np.testing.assert_allclose(optimal, counted)
+    known = items.die.optimal[:, 0]
+    assert set(np.exp(known).round(9)) <= {3.0, 4.0, 5.0, 6.0}
+    assert items.number.optimal[:, 0].mean() > items.number.optimal[:, 8:].mean() + 0.5
+
+
+def test_the_seed_decides_what_is_measured() -> None:
+    first, second = evaluation_items(0), evaluation_items.__wrapped__(0)
+    assert [world.description for world in first.urns] == [world.description for world in second.urns]
+    assert first.number.outputs == second.number.outputs
+    assert first.coin.descriptions != evaluation_items(1).coin.descriptions
+
+
+def test_sentences_of_the_evaluation_are_not_among_those_of_tuning() -> None:
+    tuned = {*words.COUNT_SENTENCES, *words.LABEL_SENTENCES, *words.RANGE_SENTENCES, *words.NEAR_SENTENCES}
+    measured = {*words.URN_SENTENCES, *words.COIN_SENTENCES, *words.DIE_SENTENCES}
+    assert not tuned & (measured | {*words.HELD_OUT_RANGE_SENTENCES, *words.HELD_OUT_NEAR_SENTENCES})

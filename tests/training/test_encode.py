@@ -1,0 +1,93 @@
+"""Sequences are cut to whole turns, as many as fit, and what is left is what the template makes of it."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_trl.prompts.messages import check, normalise
+from spectrum_trl.training.encode import encode
+
+FAMILIES = ("gemma3", "qwen3", "llama3_1")
+TURN = st.tuples(st.none() | st.text(max_size=6), st.text(max_size=12))
+
+
+def conversation(turns: list[tuple[str | None, str]], *, described: bool) -> list[dict[str, str]]:
+    made = [{"role": "description", "content": "words"}] if described else []
+    for given_text, text in turns:
+        if given_text is not None:
+            made.append({"role": "input", "content": given_text})
+        made.append({"role": "output", "content": text})
+    return normalise(made)
+
+
+def whole(messages: list[dict[str, str]], tokenizer: PreTrainedTokenizerBase, train_on: str) -> Any:
+    return tokenizer.apply_chat_template(
+        messages, return_dict=True, return_assistant_tokens_mask=True, train_on=train_on
+    )
+
+
+def assert_cut_to_whole_turns(
+    messages: list[dict[str, str]], tokenizer: PreTrainedTokenizerBase, *, limit: int, train_on: str
+) -> None:
+    dropped: Counter[str] = Counter()
+    rows, count = encode(
+        "t", [messages], tokenizer=tokenizer, max_length=limit, train_on=train_on, dropped=dropped
+    )
+    kept = rows["messages"][0] if len(rows) else []
+    last = len(kept)
+    if kept:
+        made = whole(kept, tokenizer, train_on)
+        assert kept == messages[:last] and kept[-1]["role"] == "output"
+        assert rows["input_ids"][0] == made["input_ids"][:limit]
+        assert rows["assistant_masks"][0] == made["assistant_masks"][:limit]
+        assert tokenizer.eos_token_id in rows["input_ids"][0][-2:]
+        assert count.outputs + count.cut_outputs == sum(m["role"] == "output" for m in messages)
+    else:
+        assert dropped == {"cut away by max_length": 1}
+    # With one more output it would be too long, or, where nothing was kept, would still carry no loss.
+    longer = next((n + 1 for n in range(last, len(messages)) if messages[n]["role"] == "output"), None)
+    if longer:
+        one_more = whole(messages[:longer], tokenizer, train_on)
+        fits = tokenizer.eos_token_id in one_more["input_ids"][len(one_more["input_ids"]) - 2 : limit]
+        assert not fits or not any(one_more["assistant_masks"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 6), min_size=1, max_size=12),
+    limit=st.integers(8, 90),
+    train_on=st.sampled_from(["outputs", "first", "last"]),
+)
+def test_cutting_keeps_whole_turns_and_as_many_as_fit(
+    tiny_tokenizer: PreTrainedTokenizerBase, lengths: list[int], limit: int, train_on: str
+) -> None:
+    turns: list[tuple[str | None, str]] = [(None, " ".join(["red"] * n)) for n in lengths]
+    messages = conversation(turns, described=True)
+    assert_cut_to_whole_turns(messages, tiny_tokenizer, limit=limit, train_on=train_on)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    turns=st.lists(TURN, min_size=1, max_size=10),
+    described=st.booleans(),
+    limit=st.integers(8, 90),
+    train_on=st.sampled_from(["outputs", "first", "last"]),
+)
+def test_any_text_is_cut_to_whole_turns_by_real_tokenizers(
+    spectrum_tokenizer: Callable[[str], PreTrainedTokenizerBase],
+    family: str,
+    turns: list[tuple[str | None, str]],
+    described: bool,
+    limit: int,
+    train_on: str,
+) -> None:
+    tokenizer = spectrum_tokenizer(family)
+    messages = conversation(turns, described=described)
+    if not check(messages, tokenizer=tokenizer):
+        assert_cut_to_whole_turns(messages, tokenizer, limit=limit, train_on=train_on)

@@ -1,0 +1,173 @@
+"""A mixture is chosen by name or glob, cut to whole turns, and everything is counted."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_trl.errors import MissingData, UserError
+from spectrum_trl.training.arguments import DataArguments
+from spectrum_trl.training.encode import encode
+from spectrum_trl.training.mixture import build_mixture, select_tasks
+
+TINY = DataArguments(
+    tasks={f"tiny_{kind}": {"max_sequences": 20} for kind in ("counts", "labels", "near", "range")}
+)
+
+
+def outputs(*texts: str, described: bool = True) -> list[dict[str, str]]:
+    first = [{"role": "description", "content": "words"}] if described else []
+    return first + [{"role": "output", "content": text} for text in texts]
+
+
+def jsonl(folder: Path, *conversations: object) -> str:
+    file = folder / "own.jsonl"
+    file.write_text("\n".join(json.dumps({"messages": c}) for c in conversations))
+    return str(file)
+
+
+def test_globs_reach_the_chosen_splits_only() -> None:
+    assert set(select_tasks(TINY)) >= {"tiny_counts", "tiny_labels", "tiny_near", "tiny_range"}
+    suite = select_tasks(DataArguments(tasks=["*"]))
+    assert {"coinflip", "polis_vote"} <= set(suite)
+    assert not any(name.startswith("tiny_") or name == "flight" for name in suite)
+
+
+def test_every_fault_in_the_choice_of_tasks_is_told_at_once() -> None:
+    data = DataArguments(
+        tasks={"coinflp": {}, "flight": {}, "tiny_*": {"weigth": 2}}, split=["train", "tset"]
+    )
+    with pytest.raises(UserError) as caught:
+        select_tasks(data)
+    problems = "\n".join(caught.value.problems)
+    assert "no task is named 'coinflp'. Did you mean 'coinflip'?" in problems
+    assert "'flight' is in split test; add that to `split`" in problems
+    assert "weigth" in problems and "known: max_sequences, weight" in problems
+    assert "'tset' is none of" in problems and "Did you mean 'test'?" in problems
+
+
+def test_counts_agree_with_the_data(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+    mixture = build_mixture(TINY, tokenizer=tiny_tokenizer, max_length=64)
+    assert len(mixture.dataset) == sum(count.sequences for count in mixture.counts) == 80
+    assert sum(count.tokens for count in mixture.counts) == sum(map(len, mixture.dataset["input_ids"]))
+    assert sum(count.trained_tokens for count in mixture.counts) == sum(
+        map(sum, mixture.dataset["assistant_masks"])
+    )
+    assert max(map(len, mixture.dataset["input_ids"])) <= 64
+    assert all(count.cut_sequences and count.cut_outputs for count in mixture.counts)
+
+
+def test_the_same_seed_gives_the_same_data_and_hash(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+    def hashes(seed: int) -> list[str]:
+        data = DataArguments(tasks={"tiny_labels": {"max_sequences": 9}}, split=["train"], mixture_seed=seed)
+        return [c.sha256 for c in build_mixture(data, tokenizer=tiny_tokenizer, max_length=256).counts]
+
+    assert hashes(0) == hashes(0) != hashes(1)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+def test_descriptions_are_kept_with_the_stated_probability(
+    tiny_tokenizer: PreTrainedTokenizerBase, probability: float
+) -> None:
+    data = DataArguments(
+        tasks={"tiny_labels": {"max_sequences": 400}},
+        split=["train"],
+        description_probability=probability,
+    )
+    rows = build_mixture(data, tokenizer=tiny_tokenizer, max_length=256).dataset["messages"]
+    options = np.mean([row[0]["role"] == "description" for row in rows])
+    assert abs(options - probability) <= 4 * np.sqrt(probability * (1 - probability) / 400)
+
+
+def test_weight_repeats_and_thins_out(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+    def n(weight: float) -> int:
+        data = DataArguments(tasks={"tiny_range": {"max_sequences": 200, "weight": weight}}, split=["train"])
+        return len(build_mixture(data, tokenizer=tiny_tokenizer, max_length=256).dataset)
+
+    assert n(2) == 400
+    assert 60 <= n(0.5) <= 140
+
+
+def test_sequences_without_a_trained_output_are_dropped_and_counted(
+    tiny_tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    rows, count = encode(
+        "t",
+        [outputs("red", described=False), outputs("red", "blue", described=False)],
+        tokenizer=tiny_tokenizer,
+        max_length=99,
+        dropped=Counter(),
+    )
+    assert len(rows) == 1 and count.dropped == {"no trained output": 1}
+
+
+@pytest.mark.parametrize(
+    ("conversation", "told"),
+    [
+        ([{"role": "descripton", "content": "x"}, {"role": "output", "content": "y"}], "description"),
+        (outputs("red", described=False), "loss"),
+        (outputs("red", "<|im_end|>"), "<|im_end|>"),
+        ([], "empty"),
+        ({"role": "output"}, "list of messages"),
+    ],
+)
+def test_a_fault_in_a_file_of_ones_own_names_file_and_line(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path, conversation: object, told: str
+) -> None:
+    file = jsonl(tmp_path, outputs("red", "blue"), conversation, conversation)
+    data = DataArguments(train_files=[file])
+    with pytest.raises(UserError) as caught:
+        build_mixture(data, tokenizer=tiny_tokenizer, max_length=99)
+    assert len(caught.value.problems) >= 2
+    assert all(p.startswith((f"{file}, line 2:", f"{file}, line 3:")) for p in caught.value.problems)
+    assert told in str(caught.value)
+
+
+def test_an_empty_file_and_no_tasks_at_all_are_errors(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="is empty"):
+        build_mixture(DataArguments(train_files=[jsonl(tmp_path)]), tokenizer=tiny_tokenizer, max_length=99)
+    with pytest.raises(UserError, match="nothing to train on"):
+        build_mixture(DataArguments(), tokenizer=tiny_tokenizer, max_length=99)
+
+
+def test_ones_own_file_trains(tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    file = jsonl(tmp_path, outputs("red", "blue"))
+    mixture = build_mixture(DataArguments(train_files=[file]), tokenizer=tiny_tokenizer, max_length=99)
+    assert mixture.dataset["messages"][0] == outputs("red", "blue")
+
+
+def test_a_control_token_in_a_task_is_dropped_and_counted(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    folder = tmp_path / "misc"
+    folder.mkdir()
+    header = "Show Number, Air Date, Round, Category, Value, Question, Answer\n"
+    lines = [f'1,2000-01-01,R,"C","$1","clue {n}","answer<|im_end|>"\n' for n in range(30)]
+    (folder / "JEOPARDY_CSV.csv").write_text(header + "".join(lines))
+    data = DataArguments(tasks=["jeopardy_answer_prediction"], data_dir=str(tmp_path))
+    with pytest.raises(UserError, match="nothing to train on .*<|im_end|>"):
+        build_mixture(data, tokenizer=tiny_tokenizer, max_length=512)
+
+
+def test_missing_data_stop_the_run_or_are_listed(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPECTRUM_DATA", raising=False)
+    data = DataArguments(tasks={"polis_*": {}, "coinflip": {"max_sequences": 3}})
+    with pytest.raises(MissingData, match="SPECTRUM_DATA"):
+        build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
+    data.data_dir = str(tmp_path / "nowhere")
+    with pytest.raises(MissingData, match="does not exist"):
+        build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
+    data.data_dir = str(tmp_path)
+    with pytest.raises(MissingData, match="openData"):
+        build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
+    data.ignore_missing = True
+    mixture = build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
+    assert set(mixture.missing) == {"polis_vote", "polis_comment"}
+    assert [count.task for count in mixture.counts] == ["coinflip"]

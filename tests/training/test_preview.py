@@ -1,0 +1,41 @@
+"""The preview shows which tokens carry loss, and every count."""
+
+from rich.console import Console
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_trl.training.arguments import DataArguments
+from spectrum_trl.training.mixture import build_mixture
+from spectrum_trl.training.preview import TRAINED, coloured, show
+
+
+def test_exactly_the_trained_tokens_are_coloured(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+    messages = [
+        {"role": "input", "content": "red"},
+        {"role": "output", "content": "blue"},
+        {"role": "output", "content": "green [bold]"},
+    ]
+    row = tiny_tokenizer.apply_chat_template(
+        messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    )
+    text = coloured(row["input_ids"], row["assistant_masks"], tokenizer=tiny_tokenizer)
+    trained = [text.plain[span.start : span.end] for span in text.spans if span.style == TRAINED]
+    assert trained == ["green [bold]<|im_end|>"]
+
+
+def test_the_preview_prints_counts_reasons_missing_data_and_samples(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path
+) -> None:
+    data = DataArguments(
+        tasks={"tiny_counts": {"max_sequences": 5}, "polis_vote": {}},
+        split=["train"],
+        data_dir=str(tmp_path),
+        ignore_missing=True,
+    )
+    mixture = build_mixture(data, tokenizer=tiny_tokenizer, max_length=100)
+    console = Console(record=True, width=200)
+    show(mixture, tokenizer=tiny_tokenizer, console=console, samples=2, seed=0)
+    printed = console.export_text()
+    count = mixture.counts[0]
+    for shown in ("tiny_counts", "cut sequences", f"{count.tokens:,}", f"{count.trained_tokens:,}"):
+        assert shown in printed
+    assert "missing: polis_vote" in printed and "<|im_start|>output" in printed
