@@ -14,9 +14,9 @@ def preview(
 ) -> None:
     """Print what a recipe trains on, without training: counts, and sequences with the loss in colour."""
     from spectrum_trl.console import console
+    from spectrum_trl.training.data import prepare
     from spectrum_trl.training.preview import show
     from spectrum_trl.training.recipe import read_recipe
-    from spectrum_trl.training.train import prepare
 
     parsed = read_recipe(recipe, overrides=context.args)
     tokenizer, _, mixture = prepare(parsed, show_progress=True)

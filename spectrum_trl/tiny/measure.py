@@ -10,6 +10,7 @@ from rich.progress import Progress
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.files import write_json
 from spectrum_trl.metrics import icl
 from spectrum_trl.metrics.distributional import compare
 from spectrum_trl.metrics.diversity import expected_yield, summarise
@@ -18,7 +19,6 @@ from spectrum_trl.scoring.score import candidate_logprobs, output_losses
 from spectrum_trl.suite.builders import description_message, iid
 from spectrum_trl.tiny.evaluation_items import SAMPLES, Sequences, evaluation_items, probabilities
 from spectrum_trl.tiny.world.worlds import World
-from spectrum_trl.training.run_folder import write_json
 
 # Longer than any held-out answer in any tokenizer that reads numbers digit by digit.
 MAX_NEW_TOKENS = 12

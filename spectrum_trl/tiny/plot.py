@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spectrum_trl.files import write_atomic
 from spectrum_trl.metrics.intervals import mean_interval
 from spectrum_trl.tiny.measure import InContext, TinyResult
 
@@ -43,9 +44,8 @@ def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) 
     # The curves of all panels share their look, so that one legend serves them all.
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=130)
-    temporary.replace(target)
+    with write_atomic(target) as temporary:
+        figure.savefig(temporary, format="png", dpi=130)
 
 
 def _curves(ax: Axes, results: Mapping[str, InContext], *, seed: int) -> None:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from trl import ModelConfig, SFTConfig, TrlParser
 
 from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.files import write_atomic
 from spectrum_trl.paths import bundled
 from spectrum_trl.training.arguments import DataArguments, RunArguments
 
@@ -127,9 +128,8 @@ def write_recipe(settings: dict[str, Any], path: Path) -> None:
     """
     body = yaml.safe_dump(json.loads(json.dumps(settings, default=str)), sort_keys=False, allow_unicode=True)
     text = f'# As run.  accelerate launch {path.name}\n{LAUNCH_LINE}\n\n{body}# """\n'
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with write_atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _read_yaml(file: Path) -> tuple[dict[str, Any], dict[str, int], list[str]]:

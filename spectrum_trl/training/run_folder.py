@@ -1,20 +1,17 @@
-"""What a run leaves in its folder: model, tokenizer, generation settings, recipe and provenance."""
+"""The folder of a run: whether it is free, and the recipe and provenance in it."""
 
 import importlib.metadata
-import json
 import platform
 import shutil
 from pathlib import Path
 from typing import Any
 
-from transformers import GenerationConfig, PreTrainedTokenizerBase
-from trl import SFTTrainer
-
 from spectrum_trl.errors import UserError
+from spectrum_trl.files import write_json
 from spectrum_trl.training.mixture import Mixture
 from spectrum_trl.training.recipe import Recipe, write_recipe
 
-RECIPE, PROVENANCE, STAGING = "recipe.yaml", "provenance.json", ".saving"
+RECIPE, PROVENANCE = "recipe.yaml", "provenance.json"
 PACKAGES = ("spectrum-trl", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
 
 
@@ -64,50 +61,6 @@ def begin_run(recipe: Recipe, *, mixture: Mixture) -> None:
     settings = {k: v for k, v in recipe.settings.items() if k not in ("overwrite", "resume_from_checkpoint")}
     write_recipe(settings, folder / RECIPE)
     write_json(_provenance(mixture), folder / PROVENANCE)
-
-
-def save_run(
-    trainer: SFTTrainer, *, tokenizer: PreTrainedTokenizerBase, generation: GenerationConfig
-) -> None:
-    """Save model, tokenizer and generation settings into a side folder, then move them into place.
-
-    Args:
-        trainer: After training; every process must call this.
-        tokenizer: With the Spectrum template.
-        generation: What sampling should use by default.
-    """
-    folder = Path(str(trainer.args.output_dir))
-    staging = folder / STAGING
-    trainer.save_model(str(staging))
-    if trainer.is_world_process_zero():
-        tokenizer.save_pretrained(staging)
-        generation.save_pretrained(staging)
-        # A pickle of the arguments; recipe.yaml says the same and runs no code when read.
-        (staging / "training_args.bin").unlink(missing_ok=True)
-        for file in sorted(staging.iterdir()):
-            file.replace(folder / file.name)
-        staging.rmdir()
-    trainer.accelerator.wait_for_everyone()
-
-
-def generation_config(tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
-    """Return settings that sample from the model's own distribution and stop at the end of the turn."""
-    return GenerationConfig(
-        do_sample=True,
-        temperature=1.0,
-        top_p=1.0,
-        top_k=0,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-    )
-
-
-def write_json(value: Any, path: Path) -> None:
-    """Write JSON, replacing the file only when all of it is written."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
 
 
 def _provenance(mixture: Mixture) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""Faults of a recipe that can be found before anything is loaded, all told at once."""
+
+from importlib.util import find_spec
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.training.recipe import Recipe
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raise all faults between fields at once."""
+    problems = []
+    if recipe.run.new_model and recipe.run.copy_role_tokens_from:
+        problems.append(f"{recipe.path}: copy_role_tokens_from has no use for a new_model; remove it")
+    if bool(recipe.run.new_model) == bool(recipe.model.model_name_or_path):
+        problems.append(f"{recipe.path}: give one of model_name_or_path and new_model")
+    saved = set(recipe.model.lora_modules_to_save or [])
+    if (
+        recipe.run.copy_role_tokens_from
+        and recipe.model.use_peft
+        and not {"embed_tokens", "lm_head"} <= saved
+    ):
+        problems.append(
+            f"{recipe.path}: copy_role_tokens_from changes embeddings that a LoRA adapter does not hold; add "
+            "`lora_modules_to_save: [embed_tokens, lm_head]`"
+        )
+    if recipe.training.fsdp and recipe.run.evaluate != "none":
+        problems.append(
+            f"{recipe.path}: evaluate needs the whole model in one process; run `spectrum-trl eval` after"
+        )
+    probability = recipe.data.description_probability
+    if probability is not None and not 0 <= probability <= 1:
+        problems.append(f"{recipe.path}: description_probability must lie in [0, 1], but it is {probability}")
+    if recipe.training.trust_remote_code:
+        problems.append(
+            f"{recipe.path}: trust_remote_code stays off; use an architecture that transformers has"
+        )
+    for tracker in recipe.training.report_to or ():
+        if tracker in ("wandb", "trackio") and find_spec(tracker) is None:
+            problems.append(f"report_to: {tracker} is not installed; run `pip install 'spectrum-trl[wandb]'`")
+    if recipe.model.load_in_4bit and find_spec("bitsandbytes") is None:
+        problems.append(
+            "load_in_4bit: bitsandbytes is not installed; run `pip install 'spectrum-trl[quant]'`"
+        )
+    if problems:
+        raise UserError(*problems)

@@ -1,0 +1,47 @@
+"""The tokenizer and the data that a recipe trains on: all of it but the model."""
+
+from dataclasses import replace
+from itertools import chain
+from typing import get_args
+
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_trl.models.initialise import new_tokenizer
+from spectrum_trl.models.load import load_tokenizer
+from spectrum_trl.models.role_tokens import check_sibling
+from spectrum_trl.prompts import templates
+from spectrum_trl.suite.task import Split
+from spectrum_trl.training.checks import check_recipe
+from spectrum_trl.training.mixture import Mixture, build_mixture, texts_of
+from spectrum_trl.training.recipe import Recipe
+
+
+def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedTokenizerBase, str, Mixture]:
+    """Load or learn the tokenizer, install the template, and build the data: all of it but the model.
+
+    Args:
+        recipe: The parsed recipe.
+        show_progress: Whether to show a bar for each task.
+
+    Returns:
+        Tokenizer, template family, and mixture.
+    """
+    check_recipe(recipe)
+    if donor := recipe.run.copy_role_tokens_from:
+        check_sibling(donor, model=str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
+    if recipe.run.new_model:
+        words = ",".join(recipe.run.new_vocab_tasks or [])
+        more = replace(recipe.data, tasks=words, split=list(get_args(Split)))
+        texts = chain(texts_of(recipe.data), texts_of(more))
+        tokenizer: PreTrainedTokenizerBase = new_tokenizer(texts, vocab_size=recipe.run.new_vocab_size)
+    else:
+        tokenizer = load_tokenizer(str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
+    family = templates.install(tokenizer)
+    mixture = build_mixture(
+        recipe.data,
+        tokenizer=tokenizer,
+        max_length=recipe.training.max_length,
+        assistant_only=recipe.training.assistant_only_loss,
+        show_progress=show_progress,
+    )
+    return tokenizer, family, mixture

@@ -1,0 +1,73 @@
+"""Run recipes and commands in processes of their own, forked from one that has imported the libraries.
+
+Importing torch, transformers and trl takes longer than most runs in the tests. What a fresh interpreter does is
+tested by the literal commands of `accelerate launch`, torchrun and the console script.
+"""
+
+import multiprocessing
+import os
+import runpy
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from subprocess import CompletedProcess
+
+ROOT = Path(__file__).parents[1]
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    ["spectrum_trl.train", "spectrum_trl.commands.main", "peft", "matplotlib.figure"]
+)
+
+
+def run_recipe(
+    recipe: str | Path, *words: str | Path, cwd: Path = ROOT, **environment: str
+) -> CompletedProcess[str]:
+    """Run a recipe file as ``python recipe words`` does; SPECTRUM_DATA is unset unless it is given."""
+    return _run([str(recipe), *map(str, words)], cwd=cwd, environment=environment)
+
+
+def run_command(*words: str | Path, cwd: Path = ROOT, **environment: str) -> CompletedProcess[str]:
+    """Run ``spectrum-trl words``."""
+    return _run(["spectrum-trl", *map(str, words)], cwd=cwd, environment=environment)
+
+
+def start_recipe(
+    recipe: str | Path, *words: str | Path, cwd: Path = ROOT, output: Path, **environment: str
+) -> multiprocessing.process.BaseProcess:
+    """Start a recipe and return at once; standard output and error both go to the file ``output``."""
+    process = _CONTEXT.Process(
+        target=_script,
+        args=([str(recipe), *map(str, words)], str(cwd), environment, str(output), str(output)),
+    )
+    process.start()
+    return process
+
+
+def _run(words: list[str], *, cwd: Path, environment: Mapping[str, str]) -> CompletedProcess[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = _CONTEXT.Process(
+            target=_script, args=(words, str(cwd), dict(environment), str(out), str(err))
+        )
+        process.start()
+        process.join()
+        code = 1 if process.exitcode is None else process.exitcode
+        return CompletedProcess(words, code, out.read_text(), err.read_text())
+
+
+def _script(words: list[str], cwd: str, environment: Mapping[str, str], out: str, err: str) -> None:
+    for path, stream in ((out, 1), (err, 2)):
+        target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(target, stream)
+    os.environ.pop("SPECTRUM_DATA", None)
+    os.environ |= {"HF_HUB_OFFLINE": "1", "COLUMNS": "200", **environment}
+    os.chdir(cwd)
+    sys.argv = words
+    if words[0] == "spectrum-trl":
+        from spectrum_trl.commands.main import main
+
+        main()
+    else:
+        sys.path.insert(0, str(Path(words[0]).resolve().parent))
+        runpy.run_path(words[0], run_name="__main__")
