@@ -1,11 +1,17 @@
 """A user's mistakes: one clear message, exit code 2, no traceback."""
 
 import difflib
+import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+
+EXIT_CODE = 2
+# Every process of a run finds the same mistake; the first one tells it, then the launcher ends the others.
+HEAD_START_SECONDS = 5
 
 
 class UserError(Exception):
@@ -45,8 +51,10 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except UserError as error:
+        if int(os.environ.get("LOCAL_RANK", "0")) > 0:
+            time.sleep(HEAD_START_SECONDS)
         console = Console(stderr=True, soft_wrap=True)
         for problem in error.problems:
             console.print("[bold red]error:[/]", end=" ")
             console.print(problem, markup=False, highlight=False)
-        sys.exit(2)
+        sys.exit(EXIT_CODE)

@@ -1,12 +1,14 @@
 """Run recipes and commands in processes of their own, forked from one that has imported the libraries.
 
-Importing torch, transformers and trl takes longer than most runs in the tests. What a fresh interpreter does is
-tested by the literal commands of `accelerate launch`, torchrun and the console script.
+Importing torch, transformers and trl takes longer than most runs in the tests. What a fresh interpreter does
+is tested by the literal commands of `accelerate launch`, torchrun and the console script.
 """
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import runpy
+import socket
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -44,6 +46,45 @@ def start_recipe(
     return process
 
 
+def run_processes(
+    n: int, recipe: str | Path, *words: str | Path, shard: bool = False, **environment: str
+) -> CompletedProcess[str]:
+    """Run a recipe in n processes that torch.distributed connects, as torchrun does.
+
+    Args:
+        n: Number of processes.
+        recipe: The file.
+        *words: Its options.
+        shard: Whether accelerate may shard on a CPU, see `tests.sharding`.
+        **environment: Further variables.
+
+    Returns:
+        The first process's output, with the errors of all; the exit code of one that failed.
+    """
+    with socket.socket() as free, tempfile.TemporaryDirectory() as folder:
+        free.bind(("127.0.0.1", 0))
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(n)}
+        shared |= {"LOCAL_WORLD_SIZE": str(n), "SHARD_ON_CPU": "1" if shard else "", **environment}
+        free.close()
+        command, processes = [str(recipe), *map(str, words)], []
+        for rank in range(n):
+            own = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            files = [str(Path(folder, f"{stream}{rank}")) for stream in ("out", "err")]
+            processes.append(_CONTEXT.Process(target=_script, args=(command, str(ROOT), own, *files)))
+            processes[-1].start()
+        # A process that fails leaves the others waiting for it, as under torchrun, which then ends them.
+        while any(process.exitcode is None for process in processes):
+            multiprocessing.connection.wait([p.sentinel for p in processes if p.exitcode is None])
+            if any(process.exitcode for process in processes):
+                for process in processes:
+                    process.terminate()
+        errors = "".join(Path(folder, f"err{rank}").read_text() for rank in range(n))
+        # Those that were ended for another's failure have negative codes.
+        codes = [process.exitcode or 0 for process in processes]
+        code = max(codes) or min(codes)
+        return CompletedProcess(command, code, Path(folder, "out0").read_text(), errors)
+
+
 def _run(words: list[str], *, cwd: Path, environment: Mapping[str, str]) -> CompletedProcess[str]:
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
@@ -63,6 +104,10 @@ def _script(words: list[str], cwd: str, environment: Mapping[str, str], out: str
     os.environ.pop("SPECTRUM_DATA", None)
     os.environ |= {"HF_HUB_OFFLINE": "1", "COLUMNS": "200", **environment}
     os.chdir(cwd)
+    if os.environ.pop("SHARD_ON_CPU", ""):
+        from tests.sharding import shard_on_cpu
+
+        shard_on_cpu()
     sys.argv = words
     if words[0] == "spectrum-trl":
         from spectrum_trl.commands.main import main

@@ -131,7 +131,7 @@ def evaluate(
 
 def save(result: TinyResult, path: str | Path) -> None:
     """Write a result as JSON, replacing the file only when all of it is written."""
-    write_json(_tree(result), Path(path))
+    write_json(as_json(result), Path(path))
 
 
 def load(path: str | Path) -> TinyResult:
@@ -148,8 +148,11 @@ def load(path: str | Path) -> TinyResult:
         raise UserError(f"{path}: not a result of `spectrum-trl eval`; run that again") from error
 
 
-def _tree(value: Any) -> Any:
-    return {key: _tree(part) for key, part in value._asdict().items()} if hasattr(value, "_asdict") else value
+def as_json(value: Any) -> Any:
+    """Return a result as mappings and lists."""
+    if not hasattr(value, "_asdict"):
+        return value
+    return {key: as_json(part) for key, part in value._asdict().items()}
 
 
 def _urns(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, urns: list[World]) -> Urns:

@@ -45,6 +45,8 @@ class RunArguments:
             untrained ones of a base checkpoint. A recipe's own is for the recipe's own model: it is left out,
             and that is printed, where the command line names another model without a sibling.
         evaluate: Measure the model before and after training on the tiny world's held-out distributions.
+        resume_despite_changes: Continue a run although settings, versions or data differ; the differences are
+            noted in its history.
         overwrite: Replace what an earlier run left in ``output_dir``.
     """
 
@@ -53,4 +55,7 @@ class RunArguments:
     new_vocab_tasks: list[str] | None = field(default=None, metadata={"help": "Further tasks for words."})
     copy_role_tokens_from: str | None = field(default=None, metadata={"help": "Instruct sibling."})
     evaluate: Literal["none", "tiny"] = field(default="none", metadata={"help": "Before and after."})
+    resume_despite_changes: bool = field(
+        default=False, metadata={"help": "Continue although settings, versions or data differ."}
+    )
     overwrite: bool = field(default=False, metadata={"help": "Replace an earlier run."})

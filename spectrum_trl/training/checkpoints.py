@@ -1,22 +1,141 @@
-"""Find the checkpoint that a run goes on from."""
+"""Find the checkpoint that a run goes on from, and tell whole ones from broken ones."""
 
+import json
+import zipfile
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from transformers.trainer_utils import get_last_checkpoint
+from safetensors import SafetensorError, safe_open
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.training.recipe import Recipe
+from spectrum_trl.training.record import RECORD
+
+STATE = "trainer_state.json"
+# One of each group must be there; FSDP writes the later names.
+REQUIRED = {
+    "weights": ("model.safetensors", "adapter_model.safetensors", "model.safetensors.index.json")
+    + ("pytorch_model_fsdp.bin", "pytorch_model_fsdp_0"),
+    "optimizer": ("optimizer.pt", "optimizer.bin", "optimizer_0"),
+    "scheduler": ("scheduler.pt",),
+    "random state": ("rng_state.pth", "rng_state_0.pth"),
+}
 
 
-def checkpoint_of(recipe: Recipe) -> str | None:
-    """Resolve ``last`` to the newest checkpoint of the output folder."""
-    wanted = recipe.training.resume_from_checkpoint
-    if wanted != "last":
-        return wanted
-    folder = Path(str(recipe.training.output_dir))
-    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    if found is None:
+class Checkpoint(NamedTuple):
+    """Where a run goes on.
+
+    Attributes:
+        path: The checkpoint, or None to start from the model.
+        passed_over: Newer checkpoints that are broken, each with what is wrong with it.
+        newer: All checkpoints of the output folder after this one, whole or not.
+        record: What decided the run that wrote it: settings, versions and data.
+    """
+
+    path: Path | None
+    passed_over: dict[Path, str]
+    newer: list[Path]
+    record: dict[str, Any]
+
+
+NONE = Checkpoint(None, {}, [], {})
+
+
+def find_checkpoint(recipe: Recipe) -> Checkpoint:
+    """Resolve ``resume_from_checkpoint``: ``last`` or ``true`` is the newest whole one, a path is itself.
+
+    Raises:
+        UserError: If there is none, it is broken, or it belongs to another run than the output folder.
+    """
+    if not recipe.resumes:
+        return NONE
+    wanted, folder = str(recipe.training.resume_from_checkpoint), Path(str(recipe.training.output_dir))
+    numbered = sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=_step, reverse=True)
+    if wanted.lower() not in ("last", "true"):
+        return _named(Path(wanted), folder, numbered)
+    passed_over: dict[Path, str] = {}
+    for checkpoint in numbered:
+        fault = fault_of(checkpoint)
+        if fault is None:
+            newer = numbered[: numbered.index(checkpoint)]
+            return Checkpoint(checkpoint, passed_over, newer, _record(checkpoint))
+        passed_over[checkpoint] = fault
+    raise UserError(
+        f"resume_from_checkpoint: {folder} holds no whole checkpoint; leave it out"
+        + ("" if not folder.is_dir() or passed_over else " to start anew"),
+        *(f"{checkpoint} is broken: {fault}" for checkpoint, fault in passed_over.items()),
+    )
+
+
+def fault_of(checkpoint: Path) -> str | None:
+    """Return what is wrong with a checkpoint, or None where it is whole.
+
+    Checkpoints are not written atomically: a full disk or a kill leaves files short or missing.
+    """
+    if not checkpoint.is_dir():
+        return "it is not a folder"
+    for what, names in REQUIRED.items():
+        if not any((checkpoint / name).exists() for name in names):
+            return f"it has no {what} ({' or '.join(names)})"
+    try:
+        state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+        processes = int(_record(checkpoint).get("processes", 1))
+        index = checkpoint / "model.safetensors.index.json"
+        shards = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
+    except FileNotFoundError:
+        return f"it has no {STATE}"
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        return f"its {STATE} or index cannot be read ({error})"
+    if not isinstance(state, dict) or state.get("global_step") != _step(checkpoint):
+        return f"its {STATE} is of another step than its name"
+    ranks = {f"rng_state_{rank}.pth" for rank in range(processes)} if processes > 1 else set()
+    absent = sorted(name for name in shards | ranks if not (checkpoint / name).is_file())
+    if absent:
+        return f"it has no {', '.join(absent)}"
+    broken = sorted(file.name for file in checkpoint.iterdir() if file.is_file() and not _is_whole(file))
+    return f"{', '.join(broken)} cannot be read to the end" if broken else None
+
+
+def _is_whole(file: Path) -> bool:
+    if file.suffix == ".safetensors":
+        try:
+            with safe_open(str(file), framework="numpy"):
+                return True
+        except (SafetensorError, OSError):
+            return False
+    # What torch.save writes is a zip archive, whose directory is at the end.
+    return file.suffix not in (".pt", ".pth", ".bin") or zipfile.is_zipfile(file)
+
+
+def _named(path: Path, folder: Path, numbered: list[Path]) -> Checkpoint:
+    if not path.exists():
+        known = ", ".join(checkpoint.name for checkpoint in numbered) or "none"
         raise UserError(
-            f"resume_from_checkpoint: {recipe.training.output_dir} holds no checkpoint; leave it out"
+            f"resume_from_checkpoint: {path} does not exist; write `last`, or the path of a checkpoint "
+            f"({folder} holds: {known})"
         )
-    return found
+    if fault := fault_of(path):
+        raise UserError(f"resume_from_checkpoint: {path} is not a whole checkpoint: {fault}")
+    inside = path.resolve().parent == folder.resolve()
+    if not inside and folder.is_dir() and (folder / RECORD).exists():
+        raise UserError(
+            f"resume_from_checkpoint: {path} belongs to another run than output_dir {folder}; name a new "
+            "output_dir, or a checkpoint in that folder"
+        )
+    newer = [other for other in numbered if _step(other) > _step(path)] if inside else []
+    return Checkpoint(path, {}, newer, _record(path))
+
+
+def _record(checkpoint: Path) -> dict[str, Any]:
+    """Return the record of the run that wrote a checkpoint; empty where there is none."""
+    try:
+        found = json.loads((checkpoint.resolve().parent / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _step(checkpoint: Path) -> int:
+    number = checkpoint.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1

@@ -11,7 +11,6 @@ from spectrum_trl.models.load import load_tokenizer
 from spectrum_trl.models.role_tokens import check_sibling
 from spectrum_trl.prompts import templates
 from spectrum_trl.suite.task import Split
-from spectrum_trl.training.checks import check_recipe
 from spectrum_trl.training.mixture import Mixture, build_mixture, texts_of
 from spectrum_trl.training.recipe import Recipe
 
@@ -26,7 +25,6 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
     Returns:
         Tokenizer, template family, and mixture.
     """
-    check_recipe(recipe)
     if donor := recipe.run.copy_role_tokens_from:
         check_sibling(donor, model=str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
     if recipe.run.new_model:

@@ -1,23 +1,41 @@
 """Measure the model before and after training, where the recipe asks for it."""
 
 import os
-from pathlib import Path
+import time
 
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.tiny import measure
-from spectrum_trl.tiny.report import report_run
+from spectrum_trl.tiny.report import PICTURE, report_run
 from spectrum_trl.training.recipe import Recipe
+from spectrum_trl.training.run_folder import RunFolder
 
 
 def evaluate_run(
-    recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, out: Console, when: str
+    recipe: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    folder: RunFolder,
+    out: Console,
+    when: str,
 ) -> None:
-    """Measure the model on the tiny world's held-out distributions."""
+    """Measure the model on the tiny world's held-out distributions; print the table after training.
+
+    Args:
+        recipe: Whose ``evaluate`` decides.
+        model: As it is now.
+        tokenizer: With the Spectrum template.
+        folder: Of the run, which keeps the result.
+        out: Where to print.
+        when: ``before`` or ``after`` training.
+    """
     if recipe.run.evaluate == "none" or int(os.environ.get("RANK", "0")):
         return
-    folder = Path(str(recipe.training.output_dir))
-    measure.save(measure.evaluate(model, tokenizer, show_progress=True), folder / f"{when}.json")
+    started = time.monotonic()
+    folder.add_json(f"{when}.json", measure.as_json(measure.evaluate(model, tokenizer, show_progress=True)))
+    out.print(f"[bold]evaluation {when} training[/]: {time.monotonic() - started:.0f} s")
     if when == "after":
-        report_run(folder, out=out)
+        report_run(folder.path, out=out)
+        folder.list_files([folder.path / PICTURE])

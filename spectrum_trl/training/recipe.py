@@ -46,6 +46,12 @@ class Recipe(NamedTuple):
     training: SFTConfig
     model: ModelConfig
 
+    @property
+    def resumes(self) -> bool:
+        """Whether the recipe continues a run."""
+        wanted = self.training.resume_from_checkpoint
+        return bool(wanted) and str(wanted).lower() not in ("false", "none")
+
 
 def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe.
@@ -62,11 +68,7 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
     """
     file = find_recipe(path)
     settings, lines, problems = _read_yaml(file)
-    known = {
-        item.name: get_type_hints(section)[item.name] for section in SECTIONS for item in fields(section)
-    }
-    # transformers 5 documents `fsdp: true` and still annotates the field as text.
-    known["fsdp"] = bool | str | None
+    known = field_types()
     for key, value in settings.items():
         if key not in known:
             where = f"{file}, line {lines[key]}"
@@ -82,6 +84,15 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
     if problems:
         raise UserError(*problems)
     return _parse(file, settings, overrides, {flag[2:].replace("-", "_") for flag in flags})
+
+
+def field_types() -> dict[str, Any]:
+    """Return the type of every field that a recipe can have."""
+    known = {
+        item.name: get_type_hints(section)[item.name] for section in SECTIONS for item in fields(section)
+    }
+    # transformers 5 documents `fsdp: true` and still annotates the field as text; a checkpoint can be `true`.
+    return known | {"fsdp": bool | str | None, "resume_from_checkpoint": bool | str | None}
 
 
 def _parse(file: Path, settings: dict[str, Any], overrides: Sequence[str], flags: set[str]) -> Recipe:

@@ -1,74 +1,219 @@
-"""The folder of a run: whether it is free, and the recipe and provenance in it."""
+"""What a run leaves in its folder, and a list of it: only listed files are ever replaced or deleted."""
 
-import importlib.metadata
-import platform
+import json
 import shutil
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import write_json
+from spectrum_trl.training.checkpoints import Checkpoint
 from spectrum_trl.training.mixture import Mixture
 from spectrum_trl.training.recipe import Recipe, write_recipe
+from spectrum_trl.training.record import RECORD, data_of, settings_of, versions
 
-RECIPE, PROVENANCE = "recipe.yaml", "provenance.json"
-PACKAGES = ("spectrum-trl", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
+RECIPE, HISTORY, FILES = "recipe.yaml", "history.jsonl", "run_files.json"
+STAGING, STAGED = ".saving", ".saved"
+# Without one of these no library loads the folder, so they are the first to go and the last to come.
+CONFIGS = ("config.json", "adapter_config.json")
+SET_ASIDE = "set_aside"
 
 
-def check_output_dir(recipe: Recipe) -> None:
-    """Check that the output folder is free, or meant to be continued or replaced.
+class RunFolder:
+    """The output folder of one run.
 
-    Args:
-        recipe: Its ``output_dir``, ``overwrite`` and ``resume_from_checkpoint`` decide.
+    Nothing is written, and nothing of an earlier run removed, before `begin`: a run that fails before its
+    first step leaves all as it was.
+    """
+
+    def __init__(self, recipe: Recipe, *, is_main: bool) -> None:
+        """Take the recipe.
+
+        Args:
+            recipe: Whose ``output_dir`` it is.
+            is_main: Whether this process writes; in the others all methods do nothing.
+        """
+        self.path = Path(str(recipe.training.output_dir))
+        self.begun = False
+        self._recipe, self._is_main = recipe, is_main
+        self._record: dict[str, Any] = {}
+        self._event: dict[str, Any] = {}
+        self._waiting: dict[str, Any] = {}
+        self._newer: list[Path] = []
+
+    def prepare(self, mixture: Mixture, *, checkpoint: Checkpoint, changes: Mapping[str, list[Any]]) -> None:
+        """Say what `begin` is to write.
+
+        Args:
+            mixture: The training data, for the record.
+            checkpoint: Where the run goes on; newer ones are set aside.
+            changes: Differences to the run that wrote it, for the history.
+        """
+        self._record = {
+            "settings": settings_of(self._recipe),
+            "processes": PartialState().num_processes,
+            "versions": versions(),
+            **data_of(mixture),
+        }
+        self._event = {
+            "event": "resumed" if checkpoint.path else "started",
+            "checkpoint": checkpoint.path and str(checkpoint.path),
+            "changes": dict(changes),
+        }
+        self._newer = list(checkpoint.newer)
+
+    def begin(self) -> None:
+        """Make the folder this run's: write recipe and record, or add to the history of a continued run."""
+        if self.begun or not self._is_main:
+            return
+        self.begun = True
+        self.path.mkdir(parents=True, exist_ok=True)
+        # The list comes first: it is what tells a run's folder from any other.
+        self.list_files(finish_move(self.path))
+        if self._recipe.run.overwrite:
+            self._clear()
+        set_aside(self._newer, self.path)
+        if not (self.path / RECORD).is_file():
+            self.list_files([])
+            write_json(self._record, self.path / RECORD)
+            write_recipe(self._recipe.settings, self.path / RECIPE)
+        event = {"time": datetime.now(UTC).isoformat(timespec="seconds"), **self._event}
+        with open(self.path / HISTORY, "a", encoding="utf-8") as history:
+            history.write(json.dumps(event, ensure_ascii=False) + "\n")
+        self.list_files([self.path / name for name in (RECIPE, RECORD, HISTORY)])
+        for name, value in self._waiting.items():
+            self.add_json(name, value)
+
+    def _clear(self) -> None:
+        remove_listed(self.path)
+        # What an interrupted run did not come to list; left in place, it could be taken for this run's.
+        set_aside(self.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), self.path)
+
+    def add_json(self, name: str, value: Any) -> None:
+        """Write a JSON file into the folder, once the run has begun."""
+        if not self._is_main:
+            return
+        if not self.begun:
+            self._waiting[name] = value
+            return
+        write_json(value, self.path / name)
+        self.list_files([self.path / name])
+
+    def list_files(self, files: Iterable[Path]) -> None:
+        """Add files to the list of what the run wrote."""
+        names = {file.relative_to(self.path).as_posix() for file in files if file.is_file()}
+        present = {name for name in listed(self.path) if (self.path / name).is_file()}
+        write_json(sorted(present | names | {FILES}), self.path / FILES)
+
+    def publish(self, staging: Path) -> None:
+        """Move a saved model from a side folder into place; `finish_move` finishes an interrupted move."""
+        if self._is_main:
+            # One rename decides: before it the old model counts, after it the new one.
+            staging.rename(self.path / STAGED)
+            self.list_files(finish_move(self.path))
+
+
+def finish_move(folder: Path) -> list[Path]:
+    """Finish moving a staged model into place, also where an earlier process was stopped in the middle.
+
+    Returns:
+        The files in their places; empty where nothing was staged.
+    """
+    staged = folder / STAGED
+    if not staged.is_dir():
+        return []
+    for config in CONFIGS:
+        (folder / config).unlink(missing_ok=True)
+    files = sorted(file for file in staged.rglob("*") if file.is_file())
+    names = [file.relative_to(staged) for file in files]
+    for old in listed(folder):
+        # Shards and templates of the model before, which the new one does not replace.
+        is_model = Path(old).name.endswith((".safetensors", ".safetensors.index.json", ".jinja"))
+        is_checkpoint = Path(old).parts[0].startswith(PREFIX_CHECKPOINT_DIR)
+        if is_model and not is_checkpoint and Path(old) not in names:
+            (folder / old).unlink(missing_ok=True)
+    for name in sorted(names, key=lambda name: name.as_posix() in CONFIGS):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (staged / name).replace(folder / name)
+    shutil.rmtree(staged)
+    return [folder / name for name in names]
+
+
+def listed(folder: Path) -> list[str]:
+    """Return the files that the run in a folder wrote, relative to it.
 
     Raises:
-        UserError: If the folder holds another run or files that no run wrote.
+        UserError: If the list was changed to name something outside the folder.
     """
-    if not recipe.training.output_dir:
-        raise UserError(f"{recipe.path}: output_dir is missing; name a folder for the trained model")
-    folder = Path(recipe.training.output_dir)
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"output_dir {folder} is a file; name a folder")
-    if not folder.is_dir() or not any(folder.iterdir()) or recipe.training.resume_from_checkpoint:
-        return
-    if not is_run(folder):
+    file = folder / FILES
+    if not file.is_file():
+        return []
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise UserError(
-            f"output_dir {folder} holds files that are no run of spectrum-trl; name another folder"
-        )
-    if not recipe.run.overwrite:
-        raise UserError(
-            f"output_dir {folder} holds another run; name another, add `--resume_from_checkpoint last` "
-            "to continue it, or `--overwrite true` to replace it"
-        )
+            f"{file} is damaged ({error}); remove the folder yourself, or name another"
+        ) from error
+    if not isinstance(names, list) or not all(isinstance(name, str) and _is_inside(name) for name in names):
+        raise UserError(f"{file} names files outside its folder; remove the folder yourself, or name another")
+    return names
 
 
-def is_run(folder: Path) -> bool:
-    """Tell whether a folder was begun by a run of ours."""
-    return (folder / RECIPE).is_file()
+def remove_listed(folder: Path) -> None:
+    """Delete the files that an earlier run wrote, and folders that this leaves empty; keep all others.
 
-
-def begin_run(recipe: Recipe, *, mixture: Mixture) -> None:
-    """Make the output folder, emptied if the recipe overwrites, and write recipe and provenance.
-
-    Args:
-        recipe: As parsed.
-        mixture: Whose counts and hashes are recorded.
+    The list itself goes last, so that an interrupted removal can be repeated.
     """
-    folder = Path(recipe.training.output_dir or "")
-    if recipe.run.overwrite and not recipe.training.resume_from_checkpoint and folder.is_dir():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = {k: v for k, v in recipe.settings.items() if k not in ("overwrite", "resume_from_checkpoint")}
-    write_recipe(settings, folder / RECIPE)
-    write_json(_provenance(mixture), folder / PROVENANCE)
+    files = [folder / name for name in listed(folder) if name != FILES]
+    for file in files:
+        if not any(parent.is_symlink() for parent in file.parents if folder in parent.parents):
+            file.unlink(missing_ok=True)
+    for parent in sorted({p for file in files for p in file.parents if folder in p.parents}, reverse=True):
+        if parent.is_dir() and not parent.is_symlink() and not any(parent.iterdir()):
+            parent.rmdir()
+    (folder / FILES).unlink(missing_ok=True)
 
 
-def _provenance(mixture: Mixture) -> dict[str, Any]:
-    versions = {}
-    for package in PACKAGES:
-        versions[package] = importlib.metadata.version(package)
-    return {
-        "versions": {"python": platform.python_version(), **versions},
-        "data": [count._asdict() for count in mixture.counts],
-        "missing": mixture.missing,
-    }
+def set_aside(checkpoints: Iterable[Path], folder: Path) -> None:
+    """Move checkpoints out of the way: rotation would count them, and resuming could take them for newer."""
+    for checkpoint in list(checkpoints):
+        (folder / SET_ASIDE).mkdir(exist_ok=True)
+        target, number = folder / SET_ASIDE / checkpoint.name, 1
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{checkpoint.name}.{number}")
+        checkpoint.rename(target)
+
+
+class KeepRunFolder(TrainerCallback):
+    """Begin the run with its first step, and list every checkpoint."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        """Take the folder."""
+        self._folder = folder
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Begin."""
+        self._folder.begin()
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """List the checkpoint's files."""
+        checkpoint = self._folder.path / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        if state.is_world_process_zero:
+            # TRL writes a model card beside the checkpoint.
+            self._folder.list_files([*checkpoint.rglob("*"), self._folder.path / "README.md"])
+
+
+def _is_inside(name: str) -> bool:
+    path = Path(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts

@@ -13,14 +13,17 @@ from trl import SFTTrainer, get_peft_config
 
 from spectrum_trl.console import console
 from spectrum_trl.errors import user_errors
-from spectrum_trl.training import preview
-from spectrum_trl.training.checkpoints import checkpoint_of
+from spectrum_trl.training import preview, strategy
+from spectrum_trl.training.checkpoints import find_checkpoint
+from spectrum_trl.training.checks import check_recipe
 from spectrum_trl.training.data import prepare
 from spectrum_trl.training.evaluation import evaluate_run
 from spectrum_trl.training.model import starting_model
+from spectrum_trl.training.output_dir import reserve_output_dir
 from spectrum_trl.training.recipe import Recipe, read_recipe
-from spectrum_trl.training.run_folder import begin_run, check_output_dir
-from spectrum_trl.training.saving import generation_config, save_run
+from spectrum_trl.training.resume import check_data, check_settings, print_passed_over
+from spectrum_trl.training.run_folder import KeepRunFolder, RunFolder
+from spectrum_trl.training.saving import save_run
 
 PREVIEW_SAMPLES = 3
 
@@ -36,43 +39,59 @@ def launch(recipe_file: str) -> None:
 
 
 def train(recipe: Recipe) -> None:
-    """Train, save, and evaluate where the recipe asks for it.
+    """Train as a recipe says, save, and evaluate where it asks for it.
 
     Args:
         recipe: The parsed recipe.
 
     Raises:
-        UserError: For every fault that can be found before the first step.
+        UserError: For every mistake that can be found before the first step; then no folder is left behind.
     """
     is_main = int(os.environ.get("RANK", "0")) == 0
     out = console(quiet=not is_main)
-    if is_main:
-        check_output_dir(recipe)
-    checkpoint = checkpoint_of(recipe)
-    with _timed("data and model", out=out):
-        tokenizer, family, mixture = prepare(recipe, show_progress=is_main)
-        preview.show(
-            mixture, tokenizer=tokenizer, console=out, samples=PREVIEW_SAMPLES, seed=recipe.data.mixture_seed
+    check_recipe(recipe)
+    strategy.check_processes(recipe)
+    with reserve_output_dir(recipe, is_main=is_main):
+        checkpoint = find_checkpoint(recipe)
+        changes = check_settings(recipe, checkpoint)
+        print_passed_over(checkpoint, out=out)
+        folder = RunFolder(recipe, is_main=is_main)
+
+        with _timed("data and model", out=out):
+            tokenizer, family, mixture = prepare(recipe, show_progress=is_main)
+            changes |= check_data(recipe, checkpoint, mixture)
+            preview.show(
+                mixture,
+                tokenizer=tokenizer,
+                console=out,
+                samples=PREVIEW_SAMPLES,
+                seed=recipe.data.mixture_seed,
+            )
+            strategy.load_on_first_process_only(recipe)
+            model = starting_model(recipe, tokenizer=tokenizer, family=family, out=out)
+        evaluate_run(recipe, model, tokenizer, folder=folder, out=out, when="before")
+
+        trainer = SFTTrainer(
+            model=model,
+            args=recipe.training,
+            train_dataset=mixture.dataset,
+            processing_class=tokenizer,
+            peft_config=get_peft_config(recipe.model),
+            callbacks=[KeepRunFolder(folder)],
         )
-        model = starting_model(recipe, tokenizer=tokenizer, family=family, out=out)
-        if is_main:
-            begin_run(recipe, mixture=mixture)
-    with _timed("evaluation before training", out=out):
-        evaluate_run(recipe, model, tokenizer, out=out, when="before")
-    trainer = SFTTrainer(
-        model=model,
-        args=recipe.training,
-        train_dataset=mixture.dataset,
-        processing_class=tokenizer,
-        peft_config=get_peft_config(recipe.model),
-    )
-    with _timed("training", out=out):
-        trainer.train(resume_from_checkpoint=checkpoint)
-    save_run(trainer, tokenizer=tokenizer, generation=generation_config(tokenizer))
-    out.print(f"saved to {recipe.training.output_dir}", markup=False)
-    with _timed("evaluation after training", out=out):
-        evaluate_run(recipe, cast(PreTrainedModel, trainer.model), tokenizer, out=out, when="after")
-    trainer.end()
+        strategy.check_sharding(recipe, trainer)
+        strategy.describe(trainer, mixture, out=out)
+        folder.prepare(mixture, checkpoint=checkpoint, changes=changes)
+        with _timed("training", out=out):
+            trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint.path else None)
+        folder.begin()
+
+        save_run(trainer, folder=folder, tokenizer=tokenizer)
+        out.print(f"saved to {folder.path}", markup=False)
+        evaluate_run(
+            recipe, cast(PreTrainedModel, trainer.model), tokenizer, folder=folder, out=out, when="after"
+        )
+        trainer.end()
 
 
 @contextmanager

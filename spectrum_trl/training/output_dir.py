@@ -1,0 +1,121 @@
+"""Who may write into the output folder: checks before anything is loaded, and a lock while a run uses it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.training.recipe import Recipe
+from spectrum_trl.training.record import RECORD
+from spectrum_trl.training.run_folder import FILES
+
+LOCK = ".lock"
+
+
+@contextmanager
+def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
+    """Keep the output folder for this run while the block runs; leave none behind if nothing was written.
+
+    Args:
+        recipe: Whose ``output_dir``, ``overwrite`` and ``resume_from_checkpoint`` decide.
+        is_main: Whether this process is the one that writes; the others pass through.
+
+    Raises:
+        UserError: If the folder cannot be used, or another run is using it.
+    """
+    if not is_main:
+        yield
+        return
+    check_output_dir(recipe)
+    folder = Path(str(recipe.training.output_dir))
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    lock = FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(
+            f"output_dir {folder} is in use by another run; wait until it ends, or name another folder"
+        ) from error
+    except OSError as error:
+        raise UserError(f"output_dir {folder} cannot be written: {error.strerror or error}") from error
+    try:
+        check_output_dir(recipe)
+        yield
+    finally:
+        # While it is still locked, so that nobody else can have locked the file that vanishes.
+        (folder / LOCK).unlink(missing_ok=True)
+        lock.release()
+        with suppress(OSError):
+            for parent in missing:
+                parent.rmdir()
+
+
+def check_output_dir(recipe: Recipe) -> None:
+    """Check that the output folder is free, or holds a run that is to be continued or replaced.
+
+    Raises:
+        UserError: If the folder is missing in the recipe, cannot be written, or holds something else.
+    """
+    if not recipe.training.output_dir:
+        raise UserError(f"{recipe.path}: output_dir is missing; name a folder for the trained model")
+    folder = Path(recipe.training.output_dir)
+    _check_writable(folder)
+    resuming = recipe.resumes
+    if resuming and recipe.run.overwrite:
+        raise UserError("overwrite and resume_from_checkpoint exclude each other; leave one of them out")
+    if not folder.is_dir() or not any(file.name != LOCK for file in folder.iterdir()):
+        return
+    if not (folder / FILES).is_file() and not (folder / RECORD).is_file():
+        raise UserError(
+            f"output_dir {folder} holds files that no run of spectrum-trl wrote; name another folder"
+        )
+    if recipe.run.overwrite:
+        _check_replaceable(folder, recipe)
+    elif not resuming:
+        raise UserError(
+            f"output_dir {folder} holds another run; name another folder, add "
+            "`--resume_from_checkpoint last` to continue it, or `--overwrite true` to replace it"
+        )
+
+
+def _check_writable(folder: Path) -> None:
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
+    if not existing.is_dir():
+        raise UserError(f"output_dir {folder}: {existing} is not a folder; name another output_dir")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"output_dir {folder}: {existing} is read-only; name another output_dir")
+
+
+def _check_replaceable(folder: Path, recipe: Recipe) -> None:
+    """Refuse to replace what could be more than a run: the user's own place, or what the new run reads."""
+    inside = folder.resolve()
+
+    def holds(path: str | os.PathLike[str]) -> bool:
+        resolved = Path(path).expanduser().resolve()
+        return resolved == inside or inside in resolved.parents
+
+    inputs: dict[str, list[str | None]] = {
+        "model_name_or_path": [recipe.model.model_name_or_path],
+        "copy_role_tokens_from": [recipe.run.copy_role_tokens_from],
+        "data_dir": [recipe.data.data_dir or os.environ.get("SPECTRUM_DATA")],
+        "train_files": list(recipe.data.train_files or ()),
+    }
+    problems = [
+        f"{key} {path} lies in it" for key, paths in inputs.items() for path in paths if path and holds(path)
+    ]
+    if folder.is_symlink():
+        problems.append("it is a link")
+    if holds(Path.cwd()):
+        problems.append("the current folder lies in it; start the run from elsewhere")
+    if holds(recipe.path):
+        problems.append(f"the recipe {recipe.path} lies in it; copy that elsewhere first")
+    if not (folder / FILES).is_file():
+        problems.append(
+            f"it has no {FILES}, which lists what the earlier run wrote; remove the folder yourself"
+        )
+    if problems:
+        raise UserError(*(f"output_dir {folder} is not overwritten: {problem}" for problem in problems))

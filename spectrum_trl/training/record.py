@@ -1,0 +1,110 @@
+"""What decides a run: settings, library versions and data; and how two such records differ."""
+
+import importlib.metadata
+import json
+import platform
+from dataclasses import fields
+from typing import Any
+
+from accelerate import PartialState
+
+from spectrum_trl.training.mixture import Mixture
+from spectrum_trl.training.recipe import Recipe
+
+RECORD = "provenance.json"
+PACKAGES = (
+    "spectrum-trl",
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "accelerate",
+    "datasets",
+    "tokenizers",
+    "bitsandbytes",
+)
+# These change how long a run goes on, and what is written or printed about it, never what a step does.
+MAY_CHANGE = frozenset(
+    "output_dir overwrite resume_from_checkpoint resume_despite_changes max_steps num_train_epochs evaluate "
+    "save_dtype data_dir ignore_missing report_to run_name project disable_tqdm log_level log_level_replica "
+    "log_on_each_node use_cpu ddp_timeout ddp_backend skip_memory_metrics local_rank trackio_space_id "
+    "trackio_bucket_id trackio_static_space_id dataloader_num_workers dataloader_pin_memory "
+    "dataloader_persistent_workers dataloader_prefetch_factor dataset_num_proc do_train do_eval "
+    "do_predict".split()
+)
+MAY_CHANGE_PREFIXES = ("logging_", "save_", "hub_", "push_to_hub", "eval_")
+# Only their product matters: 4 processes of 2 rows make the same step as 2 of 4.
+BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """Return every setting in force as JSON values, with ``rows_per_step`` for the fields that make it."""
+    settings = {
+        item.name: getattr(section, item.name)
+        for section in (recipe.data, recipe.run, recipe.model, recipe.training)
+        for item in fields(section)
+        if item.name not in BATCH
+    }
+    per_device, accumulation = (getattr(recipe.training, name) for name in BATCH)
+    settings["rows_per_step"] = per_device * accumulation * PartialState().num_processes
+    return json.loads(json.dumps(settings, default=_plain, sort_keys=True))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that decide a run."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def data_of(mixture: Mixture) -> dict[str, Any]:
+    """Return counts and hashes of the training data."""
+    return {"data": [count._asdict() for count in mixture.counts], "missing": mixture.missing}
+
+
+def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return the settings and versions that differ, each with the old and the new value."""
+    changes: dict[str, list[Any]] = {}
+    for group in ("settings", "versions"):
+        before, after = old.get(group, {}), new.get(group, {})
+        for name in sorted(before.keys() | after.keys()):
+            if before.get(name) != after.get(name):
+                changes[name] = [before.get(name), after.get(name)]
+    return changes
+
+
+def data_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return the tasks whose data differ, each with the old and the new number of sequences and hash."""
+
+    def hashes(record: dict[str, Any]) -> dict[str, str]:
+        return {
+            count["task"]: f"{count['sequences']:,} sequences, {count['tokens']:,} tokens, "
+            f"sha256 {count['sha256'][:12]}"
+            for count in record.get("data", ())
+        }
+
+    before, after = hashes(old), hashes(new)
+    return {
+        f"data of {task}": [before.get(task), after.get(task)]
+        for task in sorted(before.keys() | after.keys())
+        if before.get(task) != after.get(task)
+    }
+
+
+def may_change(name: str) -> bool:
+    """Tell whether a continued run may have another value of a setting."""
+    return name in MAY_CHANGE or name.startswith(MAY_CHANGE_PREFIXES)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    if hasattr(value, "value"):
+        return value.value
+    return vars(value) if hasattr(value, "__dict__") else str(value)

@@ -1,0 +1,106 @@
+"""How a run is spread over processes and in which precision: what is in force, not what was asked for."""
+
+from collections import Counter
+from collections.abc import Sized
+from typing import cast
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import DistributedType, enable_fsdp_ram_efficient_loading
+from rich.console import Console
+from trl import SFTTrainer
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.training.mixture import Mixture
+from spectrum_trl.training.recipe import Recipe
+
+NAMES = {
+    DistributedType.NO: "one process",
+    DistributedType.MULTI_CPU: "DDP: a whole copy of the model in every process",
+    DistributedType.MULTI_GPU: "DDP: a whole copy of the model on every GPU",
+}
+
+
+def check_processes(recipe: Recipe) -> None:
+    """Refuse a recipe that asks for FSDP where one process can have none, before anything is loaded.
+
+    Raises:
+        UserError: If there is nothing to shard over.
+    """
+    if recipe.training.fsdp and PartialState().distributed_type == DistributedType.NO:
+        raise UserError(_no_sharding(recipe, "this is a single process without torch.distributed"))
+
+
+def load_on_first_process_only(recipe: Recipe) -> None:
+    """Let only the first process of a node hold weights while they are loaded, where the recipe says so.
+
+    transformers looks at two variables in ``from_pretrained``. TrainingArguments set one of them; the other
+    is set with the trainer only, when every process has loaded everything.
+    """
+    config = recipe.training.fsdp_config or {}
+    if recipe.training.fsdp and isinstance(config, dict) and config.get("cpu_ram_efficient_loading"):
+        enable_fsdp_ram_efficient_loading()
+
+
+def check_sharding(recipe: Recipe, trainer: SFTTrainer) -> None:
+    """Refuse to train by another strategy than the recipe asks for: accelerate falls back without a word.
+
+    Raises:
+        UserError: If FSDP is asked for and not in force.
+    """
+    found = trainer.accelerator.distributed_type
+    if recipe.training.fsdp and found != DistributedType.FSDP:
+        raise UserError(
+            _no_sharding(recipe, f"accelerate chose {found.value} on {trainer.accelerator.device.type}")
+        )
+
+
+def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
+    """Print processes, strategy, precision, and the size of a step.
+
+    Args:
+        trainer: Ready to train.
+        mixture: Whose tokens are counted.
+        out: Where to print.
+    """
+    accelerator, args = trainer.accelerator, trainer.args
+    found = accelerator.distributed_type
+    strategy = NAMES.get(found, found.value)
+    if found == DistributedType.FSDP:
+        version = getattr(accelerator.state.fsdp_plugin, "fsdp_version", 1)
+        strategy = f"FSDP{version}: weights, gradients and optimizer states sharded"
+    n = accelerator.num_processes
+    out.print(f"[bold]processes[/]: {n} on {accelerator.device.type} ({strategy})")
+    parameters = list(cast(torch.nn.Module, trainer.model).parameters())
+    trained = _dtypes([parameter for parameter in parameters if parameter.requires_grad])
+    frozen = _dtypes([parameter for parameter in parameters if not parameter.requires_grad])
+    out.print(
+        f"[bold]precision[/]: trained weights, their gradients and optimizer states {trained}"
+        + (f"; frozen weights {frozen}" if frozen else "")
+        + f"; computed in {'float32' if accelerator.mixed_precision == 'no' else accelerator.mixed_precision}"
+    )
+    rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * n
+    # Packing puts several sequences into a row.
+    share = rows / len(cast(Sized, trainer.train_dataset))
+    sequences = share * sum(count.sequences for count in mixture.counts)
+    tokens = share * sum(count.tokens for count in mixture.counts)
+    trained_tokens = share * sum(count.trained_tokens for count in mixture.counts)
+    out.print(
+        f"[bold]a step[/]: {rows:,} rows ({n} processes x {args.per_device_train_batch_size} rows x "
+        f"{args.gradient_accumulation_steps} accumulated), on average {sequences:,.0f} sequences, "
+        f"{tokens:,.0f} tokens, {trained_tokens:,.0f} of them trained"
+    )
+
+
+def _dtypes(parameters: list[torch.nn.Parameter]) -> str:
+    counts: Counter[str] = Counter()
+    for parameter in parameters:
+        counts[str(parameter.dtype).removeprefix("torch.")] += parameter.numel()
+    return " and ".join(name for name, _ in counts.most_common())
+
+
+def _no_sharding(recipe: Recipe, found: str) -> str:
+    return (
+        f"{recipe.path}: fsdp is on, but {found}, so nothing would be sharded. Start it on several GPUs "
+        "(accelerate launch --num_processes N), or switch it off with `--fsdp false`"
+    )

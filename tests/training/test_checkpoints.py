@@ -1,0 +1,167 @@
+"""A run continues from its newest whole checkpoint, says what it passed over, and only as what it was."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from spectrum_trl.training.checkpoints import fault_of
+from tests.processes import start_recipe
+from tests.training.conftest import TINY_RUN
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+BREAK = {
+    "weights cut": lambda folder: cut(folder / "model.safetensors"),
+    "optimizer cut": lambda folder: cut(folder / "optimizer.pt"),
+    "state cut": lambda folder: cut(folder / "trainer_state.json"),
+    "random state cut": lambda folder: cut(folder / "rng_state.pth"),
+    "scheduler missing": lambda folder: (folder / "scheduler.pt").unlink(),
+    "optimizer missing": lambda folder: (folder / "optimizer.pt").unlink(),
+    "empty folder": lambda folder: (shutil.rmtree(folder), folder.mkdir()),
+    "empty weights": lambda folder: (folder / "model.safetensors").write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("how", BREAK)
+def test_last_passes_over_a_broken_newest_checkpoint_and_says_why(
+    how: str, finished_run: Path, tiny_run: Run
+) -> None:
+    BREAK[how](finished_run / "checkpoint-4")
+    assert fault_of(finished_run / "checkpoint-2") is None
+    done = tiny_run(finished_run, "--resume_from_checkpoint", "last", "--max_steps", "5")
+    assert done.returncode == 0, done.stderr
+    assert "passed over" in done.stdout and f"continuing from {finished_run}/checkpoint-2" in done.stdout
+    assert (finished_run / "set_aside" / "checkpoint-4").is_dir()
+    state = json.loads((finished_run / "checkpoint-5" / "trainer_state.json").read_text())
+    assert [entry["step"] for entry in state["log_history"] if "loss" in entry] == [1, 2, 3, 4, 5]
+
+
+def test_a_continued_run_ends_with_the_weights_of_one_that_was_never_stopped(
+    finished_run: Path, tiny_run: Run, tmp_path: Path
+) -> None:
+    shutil.rmtree(finished_run / "checkpoint-4")
+    assert tiny_run(finished_run, "--resume_from_checkpoint", "true").returncode == 0
+    assert tiny_run(tmp_path / "whole").returncode == 0
+    found, expected = (load_file(run / "model.safetensors") for run in (finished_run, tmp_path / "whole"))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("wanted", ["nowhere", "folder", "broken"])
+def test_a_wrong_checkpoint_is_one_clear_message(
+    wanted: str, finished_run: Path, tiny_run: Run, tmp_path: Path
+) -> None:
+    cut(finished_run / "checkpoint-4" / "optimizer.pt")
+    path = {"nowhere": tmp_path / "nowhere", "folder": tmp_path, "broken": finished_run / "checkpoint-4"}[
+        wanted
+    ]
+    done = tiny_run(finished_run, "--resume_from_checkpoint", path)
+    assert done.returncode == 2 and str(path) in done.stderr and "Traceback" not in done.stderr
+
+
+def test_without_a_whole_checkpoint_every_fault_is_told(finished_run: Path, tiny_run: Run) -> None:
+    for step in (2, 4):
+        cut(finished_run / f"checkpoint-{step}" / "model.safetensors")
+    done = tiny_run(finished_run, "--resume_from_checkpoint", "last")
+    assert done.returncode == 2 and done.stderr.count("is broken") == 2
+
+
+def test_a_checkpoint_of_another_run_does_not_let_a_run_write_into_a_foreign_folder(
+    finished_run: Path, tiny_run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("mine")
+    other = tmp_path / "other"
+    assert tiny_run(other).returncode == 0
+    for folder, told in ((tmp_path / "thesis", "no run of spectrum-trl wrote"), (other, "another run")):
+        done = tiny_run(folder, "--resume_from_checkpoint", finished_run / "checkpoint-2")
+        assert done.returncode == 2 and told in done.stderr
+    assert [file.name for file in (tmp_path / "thesis").iterdir()] == ["thesis.tex"]
+    new = tmp_path / "new"
+    done = tiny_run(new, "--resume_from_checkpoint", finished_run / "checkpoint-2")
+    assert done.returncode == 0, done.stderr
+    event = json.loads((new / "history.jsonl").read_text())
+    assert event["checkpoint"] == str(finished_run / "checkpoint-2")
+
+
+def test_what_changes_the_run_is_refused_with_a_list_and_the_record_stays_true(
+    finished_run: Path, tiny_run: Run
+) -> None:
+    before = {name: (finished_run / name).read_text() for name in ("recipe.yaml", "provenance.json")}
+    words = ["--resume_from_checkpoint", "last", "--learning_rate", "1e-5", "--seed", "7"]
+    words += ["--per_device_train_batch_size", "4", "--tasks", '{"tiny_range": {"max_sequences": 41}}']
+    done = tiny_run(finished_run, *words)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    for told in ("learning_rate was 0.0015", "seed was 0", "rows_per_step was 8", "tasks was"):
+        assert told in done.stderr
+    done = tiny_run(finished_run, *words, "--resume_despite_changes", "true", "--max_steps", "6")
+    assert done.returncode == 0, done.stderr
+    assert before == {name: (finished_run / name).read_text() for name in before}
+    event = json.loads((finished_run / "history.jsonl").read_text().splitlines()[-1])
+    assert event["changes"]["seed"] == [0, 7] and any(name.startswith("data of") for name in event["changes"])
+
+
+def test_other_data_or_versions_under_the_same_settings_are_refused(
+    finished_run: Path, tiny_run: Run, tmp_path: Path
+) -> None:
+    record = finished_run / "provenance.json"
+    was = json.loads(record.read_text())
+    for change in ("sha256", "version"):
+        changed = json.loads(record.read_text())
+        if change == "sha256":
+            changed["data"][0]["sha256"] = "0" * 64
+        else:
+            changed["versions"]["trl"] = "0.1"
+        record.write_text(json.dumps(changed))
+        done = tiny_run(finished_run, "--resume_from_checkpoint", "last", "--max_steps", "5")
+        assert done.returncode == 2
+        assert ("data of tiny_range" if change == "sha256" else "trl was '0.1'") in done.stderr
+        record.write_text(json.dumps(was))
+
+
+def test_the_same_global_batch_from_other_parts_is_the_same_run(finished_run: Path, tiny_run: Run) -> None:
+    words = ["--per_device_train_batch_size", "4", "--gradient_accumulation_steps", "2"]
+    done = tiny_run(finished_run, "--resume_from_checkpoint", "last", "--max_steps", "5", *words)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_and_resumed_a_packed_lora_run_ends_as_if_never_stopped(tmp_path: Path) -> None:
+    """Ten kills, spread over the run, some of them while a checkpoint is written."""
+    recipe, words = "recipes/demo.yaml", [*TINY_RUN, "--max_steps", "60", "--save_steps", "1"]
+    words += ["--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "2", "--packing", "true"]
+    words += ["--use_peft", "true", "--lora_r", "4", "--lora_target_modules", "q_proj", "v_proj"]
+    words += ["--tasks", '{"tiny_range": {"max_sequences": 400}}', "--save_total_limit", "3"]
+
+    def state(folder: Path) -> list[tuple[float, float]]:
+        found = json.loads((folder / "checkpoint-60" / "trainer_state.json").read_text())["log_history"]
+        return [(entry["step"], entry["loss"]) for entry in found if "loss" in entry]
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    process = start_recipe(recipe, *words, "--output_dir", str(whole), output=tmp_path / "log")
+    process.join()
+    assert process.exitcode == 0, (tmp_path / "log").read_text()[-2000:]
+    for kill in range(11):
+        resume = ["--resume_from_checkpoint", "last"] if list(broken.glob("checkpoint-*")) else []
+        process = start_recipe(recipe, *words, *resume, "--output_dir", str(broken), output=tmp_path / "log")
+        target = 60 if kill == 10 else 5 * (kill + 1)
+        while process.is_alive() and kill < 10 and not (broken / f"checkpoint-{target}").exists():
+            process.join(0.003 * kill)
+        if kill < 10:
+            process.kill()
+        process.join()
+    assert process.exitcode == 0, (tmp_path / "log").read_text()[-2000:]
+    assert state(broken) == state(whole)
+    found, expected = (load_file(run / "adapter_model.safetensors") for run in (broken, whole))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)

@@ -1,0 +1,82 @@
+"""FSDP is in force or refused; sharded runs equal one process; a run says how it is really spread."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from tests.processes import run_processes, run_recipe
+
+ROWS = 8
+WORDS = [
+    "--model_name_or_path", "spectrum-trl/tiny-base",
+    "--copy_role_tokens_from", "",
+    "--tasks", '{"coinflip": {"max_sequences": 60}, "normal": {"max_sequences": 60}}',
+    "--max_length", "256",
+    "--max_steps", "4",
+    "--save_steps", "2",
+    "--learning_rate", "1e-3",
+    "--per_device_train_batch_size", "1",
+    "--use_cpu", "true",
+]  # fmt: skip
+
+
+def full_ft(n: int, out: Path, *words: str, shard: bool = True) -> subprocess.CompletedProcess[str]:
+    each = ["--gradient_accumulation_steps", str(ROWS // n), "--output_dir", str(out)]
+    done = run_processes(n, "recipes/full_ft.yaml", *WORDS, *each, *words, shard=shard)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def logged(done: subprocess.CompletedProcess[str], name: str) -> list[float]:
+    return [float(value) for value in re.findall(rf"'{name}': '?([-0-9.e]+)", done.stdout)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("bf16", "tolerance"), [("false", 2e-5), ("true", 2e-2)])
+def test_sharded_full_training_equals_one_process_and_resumes_with_fewer(
+    bf16: str, tolerance: float, tmp_path: Path
+) -> None:
+    one = full_ft(1, tmp_path / "1", "--bf16", bf16, "--fsdp", "", shard=False)
+    weights = load_file(tmp_path / "1" / "model.safetensors")
+    for n in (2, 4):
+        sharded = full_ft(n, tmp_path / str(n), "--bf16", bf16)
+        assert f"processes: {n} on cpu (FSDP2" in sharded.stdout
+        assert f"{ROWS} rows ({n} processes x 1 rows x {ROWS // n} accumulated)" in sharded.stdout
+        for name in ("loss", "grad_norm"):
+            assert logged(sharded, name) == pytest.approx(logged(one, name), rel=max(tolerance, 1e-3))
+        found = load_file(tmp_path / str(n) / "model.safetensors")
+        assert found.keys() == weights.keys()
+        for name, weight in weights.items():
+            torch.testing.assert_close(found[name].float(), weight.float(), atol=tolerance, rtol=1e-2)
+        AutoModelForCausalLM.from_pretrained(tmp_path / str(n))
+    resumed = full_ft(
+        2, tmp_path / "4", "--bf16", bf16, "--resume_from_checkpoint", f"{tmp_path}/4/checkpoint-2"
+    )
+    assert logged(resumed, "loss") == pytest.approx(logged(one, "loss")[2:], rel=max(tolerance, 1e-3))
+    assert (tmp_path / "4" / "set_aside" / "checkpoint-4").is_dir()
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_fsdp_that_is_not_in_force_is_refused_and_nothing_is_written(n: int, tmp_path: Path) -> None:
+    words = [*WORDS, "--bf16", "false", "--output_dir", str(tmp_path / "x")]
+    if n == 1:
+        done = run_recipe("recipes/full_ft.yaml", *words)
+    else:
+        done = run_processes(n, "recipes/full_ft.yaml", *words)
+    assert done.returncode == 2 and "nothing would be sharded" in done.stderr
+    assert done.stderr.count("error:") == 1
+    assert "--fsdp false" in done.stderr and "Traceback" not in done.stderr and not (tmp_path / "x").exists()
+
+
+def test_a_run_says_how_it_is_spread_in_which_precision_and_how_large_a_step_is(tmp_path: Path) -> None:
+    tasks = '{"tiny_range": {"max_sequences": 40}}'
+    words = ["--tasks", tasks, "--evaluate", "none", "--max_steps", "1", "--output_dir", str(tmp_path / "x")]
+    done = run_recipe("recipes/demo.yaml", *words, "--gradient_accumulation_steps", "2")
+    assert "processes: 1 on cpu (one process)" in done.stdout
+    assert "optimizer states float32; computed in float32" in done.stdout
+    assert "16 rows (1 processes x 8 rows x 2 accumulated)" in done.stdout
