@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from tests.processes import run_processes, run_recipe
 
@@ -80,3 +80,45 @@ def test_a_run_says_how_it_is_spread_in_which_precision_and_how_large_a_step_is(
     assert "processes: 1 on cpu (one process)" in done.stdout
     assert "optimizer states float32; computed in float32" in done.stdout
     assert "16 rows (1 processes x 8 rows x 2 accumulated)" in done.stdout
+
+LOAD = """
+import resource, sys
+from pathlib import Path
+from accelerate import PartialState
+from spectrum_trl.models.load import load_model
+from spectrum_trl.training.recipe import read_recipe
+from spectrum_trl.training.strategy import load_on_first_process_only
+
+def resident():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+recipe = read_recipe("recipes/full_ft.yaml", overrides=["--bf16", "false", "--use_cpu", "true"])
+PartialState(cpu=True)
+if sys.argv[2] == "true":
+    load_on_first_process_only(recipe)
+before = resident()
+model = load_model(sys.argv[1], dtype="float32")
+Path(sys.argv[3], str(PartialState().process_index)).write_text(str(resident() - before))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads resident memory from /proc")
+def test_only_the_first_process_holds_weights_while_they_are_loaded(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 512, "intermediate_size": 512, "num_hidden_layers": 2, "vocab_size": 60_000}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 4, "tie_word_embeddings": False}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **sizes, **heads))
+    model.to(torch.bfloat16).save_pretrained(tmp_path / "model")
+    megabytes = sum(parameter.numel() for parameter in model.parameters()) * 4 / 2**20
+    del model
+    script = tmp_path / "load.py"
+    script.write_text(LOAD)
+    held = {}
+    for on in ("true", "false"):
+        (tmp_path / on).mkdir()
+        done = run_processes(2, script, str(tmp_path / "model"), on, str(tmp_path / on))
+        assert done.returncode == 0, done.stderr
+        held[on] = [float((tmp_path / on / str(rank)).read_text()) / megabytes for rank in range(2)]
+    print(held)
+    assert held["true"][0] > 0.8 and held["true"][1] < 0.2
+    assert min(held["false"]) > 0.8
