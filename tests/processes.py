@@ -1,7 +1,7 @@
 """Run recipes and commands in processes of their own, forked from one that has imported the libraries.
 
-Importing torch, transformers and trl takes longer than most runs in the tests. What a fresh interpreter does is
-tested by the literal commands of `accelerate launch`, torchrun and the console script.
+Importing torch, transformers and trl takes longer than most runs in the tests. What a fresh interpreter does
+is tested by the literal commands of `accelerate launch`, torchrun and the console script.
 """
 
 import multiprocessing

@@ -13,6 +13,7 @@ from trl import SFTTrainer, get_peft_config
 
 from spectrum_trl.console import console
 from spectrum_trl.errors import user_errors
+from spectrum_trl.progress import lines_when_piped, quiet_when_piped
 from spectrum_trl.training import preview
 from spectrum_trl.training.checkpoints import checkpoint_of
 from spectrum_trl.training.data import prepare
@@ -31,6 +32,7 @@ def launch(recipe_file: str) -> None:
     Args:
         recipe_file: The recipe's ``__file__``; the command line's words override its fields.
     """
+    quiet_when_piped()
     with user_errors():
         train(read_recipe(recipe_file, overrides=sys.argv[1:]))
 
@@ -66,6 +68,7 @@ def train(recipe: Recipe) -> None:
         processing_class=tokenizer,
         peft_config=get_peft_config(recipe.model),
     )
+    lines_when_piped(trainer)
     with _timed("training", out=out):
         trainer.train(resume_from_checkpoint=checkpoint)
     save_run(trainer, tokenizer=tokenizer, generation=generation_config(tokenizer))
