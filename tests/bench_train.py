@@ -9,6 +9,7 @@ import platform
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -17,11 +18,12 @@ from typing import Annotated, Any, NamedTuple
 import datasets
 import numpy as np
 import torch
+import transformers.utils.logging
 import typer
 from datasets import Dataset, concatenate_datasets
 from rich.console import Console
 from rich.table import Table
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 from transformers.utils import is_flash_attn_2_available
 from trl import SFTConfig, SFTTrainer
 
@@ -90,15 +92,15 @@ def sequences(tokenizer: PreTrainedTokenizerBase, *, lengths: tuple[float, float
 class Clock(TrainerCallback):
     """Notes time and tokens after each step, and stops when the time is up."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.notes = seconds, list[tuple[float, int]]()
+    def __init__(self, seconds: float, now: Callable[[], float]) -> None:
+        self.seconds, self.now, self.notes = seconds, now, list[tuple[float, int]]()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        self.notes.append((time.perf_counter(), state.num_input_tokens_seen))
+        self.notes.append((self.now(), state.num_input_tokens_seen))
         elapsed = self.notes[-1][0] - self.notes[0][0]
-        control.should_training_stop = len(self.notes) > 2 and elapsed >= self.seconds
+        control.should_training_stop = len(self.notes) > 1 and elapsed >= self.seconds
 
     def rate(self) -> float:
         """Tokens per second, without the first step, which warms up."""
@@ -109,7 +111,7 @@ class Clock(TrainerCallback):
 def tokens_per_second(
     way: Way, rows: Dataset, *, tokenizer: PreTrainedTokenizerBase, shared: dict[str, Any], model: str
 ) -> float:
-    clock = Clock(shared["seconds"])
+    clock = Clock(shared["seconds"], shared["now"])
     data = rows.select_columns(["messages"]) if way.from_messages else rows
     with tempfile.TemporaryDirectory() as folder:
         args = SFTConfig(
@@ -137,19 +139,18 @@ def tokens_per_second(
             processing_class=tokenizer,
             callbacks=[clock],
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
     del trainer
     gc.collect()
     return clock.rate()
 
 
-def compare(
-    model: str, *, device: str, max_length: int, seconds: float, rounds: int
-) -> dict[str, dict[str, Any]]:
+def compare(model: str, *, rounds: int, shared: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the median rate of each way for both shapes; a way that fails has its error instead."""
     tokenizer = load_tokenizer(model)
     templates.install(tokenizer)
-    shared = {"device": device, "max_length": max_length, "seconds": seconds}
+    max_length = shared["max_length"]
     full = (NEARLY_FULL[0] * max_length, NEARLY_FULL[1] * max_length)
     results: dict[str, dict[str, Any]] = {}
     for shape, lengths in (("nearly full", full), ("short", SHORT)):
@@ -190,22 +191,28 @@ def show(results: dict[str, dict[str, Any]], *, max_length: int, console: Consol
             cells += ["failed", "—"] if rate is None else [f"{rate:,.0f}", f"{rate / base:.2f}"]
         table.add_row(way.name, *cells)
     console.print(table)
-    for result in results.values():
-        for name, reason in result["failed"].items():
-            console.print(f"{name} failed: {reason}", markup=False)
+    failed = {name: reason for result in results.values() for name, reason in result["failed"].items()}
+    for name, reason in failed.items():
+        console.print(f"{name} failed: {reason}", markup=False)
 
 
 def main(
     model: Annotated[str, typer.Option(help="Folder, Hub id, or the tiny base.")] = TINY_BASE_NAME,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     max_length: Annotated[int, typer.Option(min=128, help="Tokens of a full row.")] = 1024,
-    seconds: Annotated[float, typer.Option(help="Time for each way in each round.")] = 2.5,
+    seconds: Annotated[float, typer.Option(help="Time for each way in each round.")] = 2.0,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 3,
+    cpu_time: Annotated[
+        bool, typer.Option(help="Count processor time, for a machine with other work; use one thread.")
+    ] = False,
     output: Annotated[Path, typer.Option(help="JSON file for the result.")] = Path("runs/bench_train.json"),
 ) -> None:
     """Measure, print one table, and write it as JSON."""
     datasets.disable_progress_bars()
-    results = compare(model, device=device, max_length=max_length, seconds=seconds, rounds=rounds)
+    transformers.utils.logging.disable_progress_bar()
+    now = time.process_time if cpu_time else time.perf_counter
+    shared = {"device": device, "max_length": max_length, "seconds": seconds, "now": now}
+    results = compare(model, rounds=rounds, shared=shared)
     show(results, max_length=max_length, console=Console(width=120))
     output.parent.mkdir(parents=True, exist_ok=True)
     packages = ("torch", "transformers", "trl", "accelerate")
@@ -213,6 +220,7 @@ def main(
         "model": model,
         "device": torch.cuda.get_device_name() if device == "cuda" else f"cpu ({platform.machine()})",
         "threads": torch.get_num_threads(),
+        "time": "processor" if cpu_time else "wall",
         "max_length": max_length,
         "versions": {package: version(package) for package in packages},
     }
