@@ -11,10 +11,10 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export GOMP_SPINCOUNT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preview train eval data report base check test bench
+.PHONY: help setup demo preview train eval data report base check test test-all bench bench-train
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(VENV)/.installed ## install into .venv (CPU build of torch first where there is one)
 
@@ -51,8 +51,14 @@ check: setup ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: setup ## run the tests (no network, no GPU)
+test: setup ## run all but the slow tests (no network, no GPU; minutes)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m "not slow" $(ARGS)
+
+test-all: setup ## run every test, as CI does
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto $(ARGS)
 
 bench: setup ## time data building, training steps and evaluation of the tiny model
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-train: setup ## compare ways to fill a training batch: trained tokens per second, padded and packed
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench_train $(ARGS)

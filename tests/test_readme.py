@@ -1,21 +1,19 @@
 """What the README says works: its commands run or at least parse, its code runs, its tree is the tree."""
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spectrum_trl.paths import bundled
 from spectrum_trl.training.recipe import read_recipe
+from tests.processes import ROOT, run_command, run_recipe
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-BIN = Path(sys.executable).parent
 
 
 def blocks(language: str) -> list[str]:
@@ -36,7 +34,11 @@ def split_environment(command: str) -> tuple[dict[str, str], list[str]]:
     return environment, words
 
 
-@pytest.mark.parametrize("command", commands())
+def case(command: str) -> Any:
+    return pytest.param(command, marks=pytest.mark.slow if "spectrum-trl eval" in command else ())
+
+
+@pytest.mark.parametrize("command", [case(command) for command in commands()])
 def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
     environment, words = split_environment(command)
     if words[0] == "make":
@@ -49,8 +51,9 @@ def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
         read_recipe(ROOT / words[first], overrides=[*words[first + 1 :], *on_a_cpu])
     elif words[0] == "spectrum-trl":
         words = ["spectrum-trl/tiny-base" if word.startswith("runs/") else word for word in words]
-        env = {**os.environ, **environment, "HF_HUB_OFFLINE": "1"}
-        done = subprocess.run([BIN / words[0], *words[1:]], cwd=ROOT, env=env, capture_output=True, text=True)
+        # A recipe's own tasks would take long to build.
+        few = ["--tasks", '{"tiny_counts": {"max_sequences": 8}}'] if words[1] == "preview" else []
+        done = run_command(*words[1:], *few, **environment)
         assert done.returncode == 0, done.stderr
     elif words[:2] == ["pip", "install"]:
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -64,8 +67,9 @@ def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
-    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    done = run_recipe(script, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

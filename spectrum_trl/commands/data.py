@@ -2,22 +2,25 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from spectrum_trl.catalogue import tasks
-from spectrum_trl.console import console
-from spectrum_trl.errors import MissingData
-from spectrum_trl.paths import data_dir
-from spectrum_trl.suite.task import Task
+if TYPE_CHECKING:
+    from spectrum_trl.suite.task import Task
 
 
 def data(
     folder: Annotated[Path | None, typer.Option("--data-dir", help="Default: $SPECTRUM_DATA.")] = None,
 ) -> None:
     """List the tasks, and which of them have their data in place."""
+    from rich.table import Table
+
+    from spectrum_trl.catalogue import tasks
+    from spectrum_trl.console import console
+    from spectrum_trl.errors import MissingData
+    from spectrum_trl.paths import data_dir
+
     try:
         root: Path | None = data_dir(folder)
     except MissingData:
@@ -32,7 +35,7 @@ def data(
     console().print(table)
 
 
-def _state(task: Task, root: Path | None) -> str:
+def _state(task: "Task", root: Path | None) -> str:
     if not task.files:
         return "generated"
     if root is None:

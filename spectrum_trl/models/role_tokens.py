@@ -7,7 +7,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import load_config, load_model, load_tokenizer
-from spectrum_trl.prompts.templates import turn_tokens
+from spectrum_trl.prompts.families import families
 
 
 def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[int]:
@@ -20,7 +20,7 @@ def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[i
     header = tokenizer.apply_chat_template(
         [{"role": "output", "content": ""}], tokenize=True, return_dict=False
     )
-    control = set(cast(list[int], tokenizer.convert_tokens_to_ids(list(turn_tokens()[family]))))
+    control = set(cast(list[int], tokenizer.convert_tokens_to_ids(list(families()[family].turn_tokens))))
     bos = tokenizer.bos_token_id
     return sorted({token for token in cast(list[int], header) if token in control and token != bos})
 

@@ -6,7 +6,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from spectrum_trl.errors import nearest
-from spectrum_trl.prompts.templates import CONTROL_TOKEN, ROLES, turn_tokens
+from spectrum_trl.prompts.families import families
+from spectrum_trl.prompts.formats import ROLES
+from spectrum_trl.prompts.templates import family_of, is_spectrum
 from spectrum_trl.suite.task import Message
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 _KEYS = {"role", "content"}
 _CHAT_ROLES = {"system": "description", "user": "input", "assistant": "output"}
 _LEADING_BREAKS = re.compile(r"\s*[\r\n]")
+# What a stock template may write as a control token; only those in the vocabulary count.
+_NAMED_TOKEN = re.compile(r"<[^<>\s'\"]+>")
 _HALF_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -32,7 +36,7 @@ def check(
 
     Args:
         messages: Description, inputs and outputs.
-        tokenizer: Whose control tokens content must not hold, or None for the turn tokens of all templates.
+        tokenizer: Whose control tokens content must not hold, or None for the control tokens of all families.
         trained: Whether the messages are for training: then at least one output must carry loss.
 
     Returns:
@@ -71,20 +75,23 @@ def _without_leading_breaks(message: Message) -> Message:
 def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[str, ...]:
     """Return the texts that a tokenizer turns into control tokens wherever they stand.
 
-    These are its special tokens, and of the others it adds to its vocabulary those written ``<|…|>`` or named
-    in a chat template it carries (``<think>``). Gemma's added white space and HTML tags are text. The answer
-    is kept until the special tokens or the template change.
+    These are its special tokens, and of the others it adds to its vocabulary those written ``<|…|>``, those
+    in the row of its family, and those that the model's own chat template names (``<think>``). Gemma's added
+    white space and HTML tags are text. The answer is kept until the special tokens or the template change.
     """
     templates = tokenizer.chat_template or ""
-    text = "".join(templates.values()) if isinstance(templates, Mapping) else templates
-    return _special_tokens(tokenizer, tuple(tokenizer.all_special_tokens), text)
+    texts = list(templates.values()) if isinstance(templates, Mapping) else [templates]
+    family = family_of(tokenizer)
+    known = family.control_tokens if family else ()
+    own = "\n".join(text for text in texts if not is_spectrum(text))
+    return _special_tokens(tokenizer, tuple(tokenizer.all_special_tokens), known, own)
 
 
 @lru_cache(maxsize=16)
 def _special_tokens(
-    tokenizer: "PreTrainedTokenizerBase", special: tuple[str, ...], templates: str
+    tokenizer: "PreTrainedTokenizerBase", special: tuple[str, ...], known: tuple[str, ...], own_template: str
 ) -> tuple[str, ...]:
-    named = set(CONTROL_TOKEN.findall(templates))
+    named = {*known, *_NAMED_TOKEN.findall(own_template)}
     added = tokenizer.added_tokens_decoder.values()
     control = {token.content for token in added if token.special or token.content in named}
     control |= {token.content for token in added if re.fullmatch(r"<\|.+\|>", token.content)}
@@ -99,7 +106,7 @@ def _pattern(tokens: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _all_turn_tokens() -> tuple[str, ...]:
-    return tuple(sorted({token for tokens in turn_tokens().values() for token in tokens}))
+    return tuple(sorted({token for family in families().values() for token in family.control_tokens}))
 
 
 def _message_problems(message: Any, *, forbidden: re.Pattern[str]) -> Iterator[str]:

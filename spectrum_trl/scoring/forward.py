@@ -9,8 +9,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.prompts.formats import render
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.prompts.templates import render
 
 Conversation = Sequence[Mapping[str, Any]]
 NO_LABEL = -100

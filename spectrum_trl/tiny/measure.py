@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
 from rich.progress import Progress
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -14,6 +15,7 @@ from spectrum_trl.files import write_json
 from spectrum_trl.metrics import icl
 from spectrum_trl.metrics.distributional import compare
 from spectrum_trl.metrics.diversity import expected_yield, summarise
+from spectrum_trl.progress import on_terminal
 from spectrum_trl.scoring.sample import sample
 from spectrum_trl.scoring.score import candidate_logprobs, output_losses
 from spectrum_trl.suite.builders import description_message, iid
@@ -108,7 +110,8 @@ def evaluate(
         UserError: If the tokenizer lacks the Spectrum template or the model's context is too short.
     """
     items = evaluation_items(seed)
-    with Progress(disable=not show_progress, transient=True) as progress:
+    disable = not (show_progress and on_terminal())
+    with Progress(console=Console(stderr=True), disable=disable, transient=True) as progress:
         done = progress.add_task("measuring", total=4 + len(items.prompts))
         urn = _urns(model, tokenizer, items.urns)
         progress.advance(done)

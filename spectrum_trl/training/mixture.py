@@ -17,6 +17,7 @@ from spectrum_trl.catalogue import matching
 from spectrum_trl.catalogue import tasks as all_tasks
 from spectrum_trl.errors import MissingData, UserError, nearest
 from spectrum_trl.paths import data_dir
+from spectrum_trl.progress import on_terminal
 from spectrum_trl.prompts.messages import normalise
 from spectrum_trl.suite.task import Message, Split, Task
 from spectrum_trl.training.arguments import DataArguments
@@ -156,7 +157,7 @@ def build_mixture(
             total=present[name].max_sequences if name in present else None,
             console=Console(stderr=True),
             transient=True,
-            disable=not show_progress,
+            disable=not (show_progress and on_terminal()),
         )
         rows, count = encode(
             name, shown, tokenizer=tokenizer, max_length=max_length, train_on=data.train_on, dropped=dropped

@@ -1,4 +1,4 @@
-"""Refuse packing where sequences would see each other."""
+"""Refuse packing where sequences would see each other, or where it is slower than none."""
 
 from trl import SFTConfig
 
@@ -14,12 +14,15 @@ SEPARATING = (
     "flash_attention_3",
     "flash_attention_4",
 )
+# A batch of packed rows becomes one long row; these then build a mask of its length squared. At batch 8 that
+# is several times slower than no packing (docs/benchmarks.md).
+DENSE_MASK = ("sdpa", "eager")
 # Layers that carry a state along the row and keep it at a boundary.
 RECURRENT = ("mamba", "linear_attention", "recurrent", "conv")
 
 
 def check_packing(training: SFTConfig, *, config: object, attention: str) -> None:
-    """Check that packed sequences are kept apart.
+    """Check that packed sequences are kept apart, and that packing saves time.
 
     Args:
         training: TRL's arguments.
@@ -27,11 +30,24 @@ def check_packing(training: SFTConfig, *, config: object, attention: str) -> Non
         attention: Name of the attention implementation that the model uses.
 
     Raises:
-        UserError: If packing is on and would leak, or would cut through an output.
+        UserError: If packing is on and would leak, cut through an output, or cost more than it saves.
     """
     if not training.packing:
         return
     problems = []
+    rows, steps = training.per_device_train_batch_size, training.gradient_accumulation_steps
+    if attention in DENSE_MASK and rows > 1:
+        problems.append(
+            f"packing: attention {attention!r} joins a batch of {rows} packed rows into one with a mask of "
+            "its length squared, which is slower than no packing; set `per_device_train_batch_size: 1` and "
+            f"`gradient_accumulation_steps: {rows * steps}`, or an attn_implementation that reads sequence "
+            "boundaries (flash_attention_2, or flex_attention on a GPU), or `packing: false`."
+        )
+    if attention == "flex_attention" and training.use_cpu:
+        problems.append(
+            "packing: PyTorch has no backward pass of flex_attention for the CPU; set "
+            "`attn_implementation: sdpa` and `per_device_train_batch_size: 1`."
+        )
     if training.packing_strategy != "bfd":
         problems.append(
             f"packing_strategy: {training.packing_strategy!r} cuts through outputs and lets sequences see "

@@ -13,6 +13,7 @@ from trl import SFTTrainer, get_peft_config
 
 from spectrum_trl.console import console
 from spectrum_trl.errors import user_errors
+from spectrum_trl.progress import lines_when_piped, quiet_when_piped
 from spectrum_trl.training import preview, strategy
 from spectrum_trl.training.checkpoints import find_checkpoint
 from spectrum_trl.training.checks import check_recipe
@@ -34,6 +35,7 @@ def launch(recipe_file: str) -> None:
     Args:
         recipe_file: The recipe's ``__file__``; the command line's words override its fields.
     """
+    quiet_when_piped()
     with user_errors():
         train(read_recipe(recipe_file, overrides=sys.argv[1:]))
 
@@ -79,6 +81,7 @@ def train(recipe: Recipe) -> None:
             peft_config=get_peft_config(recipe.model),
             callbacks=[KeepRunFolder(folder)],
         )
+        lines_when_piped(trainer)
         strategy.check_sharding(recipe, trainer)
         strategy.describe(trainer, mixture, out=out)
         folder.prepare(mixture, checkpoint=checkpoint, changes=changes)

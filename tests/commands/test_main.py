@@ -1,31 +1,31 @@
 """Every verb runs, and a mistake on the command line ends with exit code 2."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-
-def spectrum_trl(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "200"} | environment
-    env.pop("SPECTRUM_DATA", None)
-    command = [Path(sys.executable).with_name("spectrum-trl"), *words]
-    return subprocess.run(command, env=env | environment, capture_output=True, text=True)
+from tests.processes import run_command
 
 
-def test_help_lists_the_verbs() -> None:
-    done = spectrum_trl("--help")
-    assert done.returncode == 0
+def test_help_lists_the_verbs_without_loading_the_heavy_libraries() -> None:
+    # The console script itself, and what it imports before a verb runs.
+    script = Path(sys.executable).with_name("spectrum-trl")
+    command = [sys.executable, "-X", "importtime", script, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     for verb in ("train", "preview", "data", "eval", "report"):
         assert verb in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "spectrum_trl.commands.data" in imported
+    assert not imported & {"torch", "transformers", "trl", "pandas", "scipy", "numpy", "pydantic"}
 
 
 def test_data_lists_every_task_and_what_is_missing(tmp_path: Path) -> None:
     from spectrum_trl.catalogue import tasks
 
-    done = spectrum_trl("data", "--data-dir", str(tmp_path))
+    done = run_command("data", "--data-dir", str(tmp_path))
     assert done.returncode == 0, done.stderr
     # Long texts fold over lines in the table: put the last column together again.
     rows = [line.split("│") for line in done.stdout.splitlines() if "│" in line]
@@ -34,9 +34,9 @@ def test_data_lists_every_task_and_what_is_missing(tmp_path: Path) -> None:
     assert len(tasks()) > 20
 
 
-def test_preview_by_bare_name_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = spectrum_trl("preview", "demo", "--samples", "1", "--max_sequences", "3", "--tasks", "coinflip")
+def test_preview_by_bare_name_from_any_folder(tmp_path: Path) -> None:
+    words = ["--samples", "1", "--max_sequences", "3", "--tasks", "coinflip"]
+    done = run_command("preview", "demo", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "coinflip" in done.stdout and "<|im_start|>" in done.stdout
     assert not list(tmp_path.iterdir())
@@ -54,6 +54,6 @@ def test_preview_by_bare_name_from_any_folder(tmp_path: Path, monkeypatch: pytes
     ],
 )
 def test_mistakes_exit_2_without_a_traceback(words: tuple[str, ...], told: str) -> None:
-    done = spectrum_trl(*words)
+    done = run_command(*words)
     assert done.returncode == 2
     assert told in done.stderr and "Traceback" not in done.stderr

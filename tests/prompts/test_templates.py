@@ -22,15 +22,10 @@ from trl.chat_template_utils import is_chat_template_stop_token_trained
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
+from spectrum_trl.prompts.families import families
+from spectrum_trl.prompts.formats import CHAT_PROMPT, render
 from spectrum_trl.prompts.messages import check, normalise
-from spectrum_trl.prompts.templates import (
-    CHAT_PROMPT,
-    CONTROL_TOKEN,
-    install,
-    own_template,
-    render,
-    turn_tokens,
-)
+from spectrum_trl.prompts.templates import install, own_template
 
 FAMILIES = ["gemma3", "qwen3", "llama3_1"]
 FILES = sorted(bundled("chat_templates").glob("*.jinja"))
@@ -224,13 +219,16 @@ def template(request: pytest.FixtureRequest) -> Path:
     return request.param
 
 
+def control_tokens(template: Path) -> tuple[str, ...]:
+    family = families().get(template.stem)
+    return family.control_tokens if family else ()
+
+
 @pytest.fixture
 def tokenizer(template: Path, byte_tokenizer: Callable[..., Tokenizer]) -> Tokenizer:
     """A tokenizer of bytes and the template's own tokens, with the template set by hand."""
     source = template.read_text()
-    built = byte_tokenizer(
-        [*CONTROL_TOKEN.findall(source), "<s>", "<pad>"], bos_token="<s>", pad_token="<pad>"
-    )
+    built = byte_tokenizer([*control_tokens(template), "<s>", "<pad>"], bos_token="<s>", pad_token="<pad>")
     built.chat_template = source
     return built
 
@@ -238,17 +236,16 @@ def tokenizer(template: Path, byte_tokenizer: Callable[..., Tokenizer]) -> Token
 @pytest.fixture
 def sample(template: Path) -> Callable[[str], str]:
     """The trained text of an output."""
-    if template.stem not in turn_tokens():
+    if template.stem not in families():
         return lambda content: f" {content}\n\n"
-    end = template.read_text().split("set end_of_turn = '")[1].split("'")[0]
-    return lambda content: content + end
+    return lambda content: content + families()[template.stem].end_of_turn
 
 
 class TestEveryTemplate:
     def test_is_found_from_the_vocabulary_and_set_by_install(
         self, template: Path, tokenizer: Tokenizer, sample: Callable[[str], str]
     ) -> None:
-        if template.stem not in turn_tokens():
+        if template.stem not in families():
             with pytest.raises(UserError, match="no Spectrum template fits"):
                 install(tokenizer)
             return
@@ -269,7 +266,7 @@ class TestEveryTemplate:
         self, template: Path, tokenizer: Tokenizer, sample: Callable[[str], str]
     ) -> None:
         ids, mask = encode(tokenizer, MESSAGES[1:])
-        first = [] if template.stem in turn_tokens() else [sample("asleep")]
+        first = [] if template.stem in families() else [sample("asleep")]
         assert trained_texts(tokenizer, ids, mask) == [*first, sample("awake")]
 
     def test_description_after_the_first_output_does_not_rescue_it(
@@ -277,7 +274,7 @@ class TestEveryTemplate:
     ) -> None:
         ids, mask = encode(tokenizer, [MESSAGES[2], MESSAGES[0]])
         assert trained_texts(tokenizer, ids, mask) == (
-            [] if template.stem in turn_tokens() else [sample("asleep")]
+            [] if template.stem in families() else [sample("asleep")]
         )
 
     def test_prompt_and_sample_make_the_training_text(
@@ -288,10 +285,12 @@ class TestEveryTemplate:
         assert text(tokenizer, MESSAGES).startswith(prompt + sample("awake"))
         assert text(tokenizer, MESSAGES).removeprefix(prompt + sample("awake")) in ("", "\n")
 
-    def test_writes_nothing_but_bos_headers_and_content(self, tokenizer: Tokenizer) -> None:
+    def test_writes_nothing_but_bos_headers_and_content(self, template: Path, tokenizer: Tokenizer) -> None:
         written = text(tokenizer, MESSAGES)
         assert written.count("<s>") <= 1
-        left = CONTROL_TOKEN.sub("", written)
+        left = written.removeprefix("<s>")
+        for token in control_tokens(template):
+            left = left.replace(token, "")
         for message in MESSAGES:
             left = left.replace(message["content"], "", 1)
         assert set(left.replace(":", " ").lower().split()) == {"description", "input", "output"}
@@ -317,9 +316,9 @@ class TestEveryTemplate:
         self, template: Path, tokenizer: Tokenizer, sample: Callable[[str], str]
     ) -> None:
         ids, mask = encode(tokenizer, MESSAGES[1:], train_on="first")
-        expected = "awake" if template.stem in turn_tokens() else "asleep"
+        expected = "awake" if template.stem in families() else "asleep"
         assert trained_texts(tokenizer, ids, mask) == [sample(expected)]
-        if template.stem in turn_tokens():
+        if template.stem in families():
             assert not any(encode(tokenizer, [MESSAGES[2]], train_on="last")[1])
 
     def test_train_on_refuses_other_values(self, tokenizer: Tokenizer) -> None:
@@ -360,7 +359,7 @@ class TestEveryTemplate:
 
     def test_trl_finds_the_end_of_the_turn_trained(self, template: Path, tokenizer: Tokenizer) -> None:
         # Plain text ends a sample with a blank line, which TRL takes for content: its warning is right there.
-        assert is_chat_template_stop_token_trained(tokenizer) == (template.stem in turn_tokens())
+        assert is_chat_template_stop_token_trained(tokenizer) == (template.stem in families())
 
 
 class TestInstall:
@@ -396,7 +395,7 @@ class TestInstall:
     def test_end_of_sequence_token_decides_between_two_families(
         self, byte_tokenizer: Callable[..., Tokenizer]
     ) -> None:
-        tokens = ["<s>", "<pad>", *turn_tokens()["llama3_1"], *turn_tokens()["chatml"]]
+        tokens = ["<s>", "<pad>", *families()["llama3_1"].turn_tokens, *families()["chatml"].turn_tokens]
         assert install(byte_tokenizer(tokens, bos_token="<s>", eos_token="<|im_end|>")) == "chatml"
         assert install(byte_tokenizer(tokens, bos_token="<s>", eos_token="<|eot_id|>")) == "llama3_1"
         assert install(byte_tokenizer(tokens, bos_token="<s>")) == "llama3_1"

@@ -33,7 +33,7 @@ def full_ft(n: int, out: Path, *words: str, shard: bool = True) -> subprocess.Co
 
 
 def logged(done: subprocess.CompletedProcess[str], name: str) -> list[float]:
-    return [float(value) for value in re.findall(rf"'{name}': '?([-0-9.e]+)", done.stdout)]
+    return [float(value) for value in re.findall(rf"\b{name} ([-0-9.e]+)", done.stdout)]
 
 
 @pytest.mark.slow
@@ -80,6 +80,7 @@ def test_a_run_says_how_it_is_spread_in_which_precision_and_how_large_a_step_is(
     assert "processes: 1 on cpu (one process)" in done.stdout
     assert "optimizer states float32; computed in float32" in done.stdout
     assert "16 rows (1 processes x 8 rows x 2 accumulated)" in done.stdout
+
 
 LOAD = """
 import resource, sys

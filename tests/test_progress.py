@@ -1,0 +1,22 @@
+"""Output that goes to a file has plain lines: no bar is redrawn in it."""
+
+import json
+import re
+from pathlib import Path
+
+from tests.processes import run_recipe
+
+
+def test_a_piped_run_prints_one_line_per_log_entry_and_no_bars(tmp_path: Path) -> None:
+    file = tmp_path / "own.jsonl"
+    turns = [{"role": "description", "content": "A coin"}, {"role": "output", "content": "heads"}]
+    file.write_text((json.dumps({"messages": turns}) + "\n") * 40)
+    words = ["--tasks", "", "--train_files", file, "--max_steps", "20", "--logging_steps", "5"]
+    words += ["--per_device_train_batch_size", "2", "--save_strategy", "steps", "--save_steps", "10"]
+    done = run_recipe("recipes/demo.yaml", *words, "--evaluate", "none", "--output_dir", tmp_path / "x")
+    assert done.returncode == 0, done.stderr
+    assert "\r" not in done.stdout + done.stderr
+    assert "%|" not in done.stderr
+    assert len((done.stdout + done.stderr).splitlines()) < 60
+    logged = re.findall(r"^step (\d+)/20: loss [0-9.]+", done.stdout, re.MULTILINE)
+    assert logged == ["5", "10", "15", "20"]
