@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -11,6 +12,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import TINY_BASE, TINY_BASE_NAME
@@ -79,6 +81,37 @@ def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrai
         )
     except (OSError, ValueError, ImportError) as error:
         raise UserError(_not_found("model", name, error)) from error
+
+
+def load_without_weights(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:
+    """Load a model whose weights are allocated but never read or written: they come from another process.
+
+    ``from_pretrained`` reads the weights in every process, although accelerate replaces all but those of the
+    first (https://github.com/huggingface/transformers/issues/43749).
+
+    Args:
+        name: A folder, a Hub id, or the tiny base's name.
+        revision: Of a Hub repository.
+        **settings: Further arguments of ``from_pretrained``, for example ``dtype``.
+    """
+    config = load_config(name, revision=revision)
+    with torch.device("meta"):
+        model_class = type(AutoModelForCausalLM.from_config(config))
+    # Every weight is missing, as it should be: no report of it.
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        model = model_class.from_pretrained(None, config=config, state_dict={}, **settings)
+    finally:
+        logging.set_verbosity(level)
+    for module in model.modules():
+        for part, weight in list(module.named_parameters(recurse=False)):
+            # accelerate tells weights apart by their addresses, so each needs one; what nobody writes to takes
+            # no memory.
+            empty = torch.empty_like(weight, device="cpu")
+            setattr(module, part, torch.nn.Parameter(empty, requires_grad=weight.requires_grad))
+    model.tie_weights()
+    return model
 
 
 def _not_found(what: str, name: str, error: Exception) -> str:

@@ -6,11 +6,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import get_quantization_config
 
 from spectrum_trl.models.initialise import new_model
-from spectrum_trl.models.load import load_model
+from spectrum_trl.models.load import load_model, load_without_weights
 from spectrum_trl.models.role_tokens import copy_role_tokens
 from spectrum_trl.training.packing import check_packing
 from spectrum_trl.training.recipe import Recipe
 from spectrum_trl.training.saving import generation_config
+from spectrum_trl.training.strategy import receives_weights
 
 
 def starting_model(
@@ -23,7 +24,8 @@ def starting_model(
         model = new_model(recipe.run.new_model, vocab_size=len(tokenizer), seed=recipe.training.seed)
     else:
         quantization = get_quantization_config(arguments)
-        model = load_model(
+        load = load_without_weights if receives_weights() else load_model
+        model = load(
             str(arguments.model_name_or_path),
             revision=arguments.model_revision,
             dtype=arguments.dtype,
@@ -31,7 +33,8 @@ def starting_model(
             quantization_config=quantization,
             device_map={"": PartialState().local_process_index} if quantization else None,
         )
-    if donor := recipe.run.copy_role_tokens_from:
+    donor = recipe.run.copy_role_tokens_from
+    if donor and not receives_weights():
         copied = copy_role_tokens(model, tokenizer=tokenizer, family=family, sibling=donor)
         out.print(f"role tokens: {', '.join(copied)} copied from {donor}", markup=False)
     elif "copy_role_tokens_from" in recipe.settings:

@@ -1,5 +1,6 @@
 """How a run is spread over processes and in which precision: what is in force, not what was asked for."""
 
+import os
 from collections import Counter
 from collections.abc import Sized
 from typing import cast
@@ -8,6 +9,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType, enable_fsdp_ram_efficient_loading
 from rich.console import Console
+from transformers.integrations import is_fsdp_enabled
 from trl import SFTTrainer
 
 from spectrum_trl.errors import UserError
@@ -40,6 +42,11 @@ def load_on_first_process_only(recipe: Recipe) -> None:
     config = recipe.training.fsdp_config or {}
     if recipe.training.fsdp and isinstance(config, dict) and config.get("cpu_ram_efficient_loading"):
         enable_fsdp_ram_efficient_loading()
+
+
+def receives_weights() -> bool:
+    """Tell whether this process loads a model without weights, because the first one sends them."""
+    return is_fsdp_enabled() and int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
 def check_sharding(recipe: Recipe, trainer: SFTTrainer) -> None:
