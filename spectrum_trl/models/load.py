@@ -106,7 +106,7 @@ def load_without_weights(name: str, *, revision: str = "main", **settings: Any) 
         logging.set_verbosity(level)
     for module in model.modules():
         for part, weight in list(module.named_parameters(recurse=False)):
-            # accelerate tells weights apart by their addresses, so each needs one; what nobody writes to takes
+            # accelerate tells weights apart by address, so each needs one; what nobody writes to takes
             # no memory.
             empty = torch.empty_like(weight, device="cpu")
             setattr(module, part, torch.nn.Parameter(empty, requires_grad=weight.requires_grad))
