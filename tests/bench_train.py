@@ -200,7 +200,7 @@ def main(
     model: Annotated[str, typer.Option(help="Folder, Hub id, or the tiny base.")] = TINY_BASE_NAME,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     max_length: Annotated[int, typer.Option(min=128, help="Tokens of a full row.")] = 1024,
-    seconds: Annotated[float, typer.Option(help="Time for each way in each round.")] = 2.0,
+    seconds: Annotated[float, typer.Option(help="Time for each way in each round.")] = 1.5,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 3,
     cpu_time: Annotated[
         bool, typer.Option(help="Count processor time, for a machine with other work; use one thread.")

@@ -125,6 +125,14 @@ def test_role_tokens_are_copied_from_a_named_sibling_and_a_missing_one_is_told_b
     assert "<|im_end|> copied from spectrum-trl/tiny-base" in done.stdout
 
 
+def test_packing_several_rows_a_device_with_sdpa_is_refused_with_the_fix(tmp_path: Path) -> None:
+    recipe = "recipes/single_gpu.yaml"
+    words = [*on_a_cpu(recipe), *SMALL, "--per_device_train_batch_size", "8", "--output_dir", tmp_path / "x"]
+    done = run_recipe(recipe, *words)
+    assert (done.returncode, (tmp_path / "x").exists()) == (2, False), done.stderr
+    assert "`gradient_accumulation_steps: 8`" in done.stderr and "Traceback" not in done.stderr
+
+
 def _write(folder: Path, name: str, text: str) -> str:
     (folder / name).write_text(text)
     return str(folder / name)
