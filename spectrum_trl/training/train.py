@@ -9,18 +9,19 @@ from typing import cast
 
 from rich.console import Console
 from transformers import PreTrainedModel
-from trl import SFTTrainer, get_peft_config
+from trl import SFTTrainer
 
 from spectrum_trl.console import console
 from spectrum_trl.errors import user_errors
+from spectrum_trl.models.folder import generation_config
 from spectrum_trl.training import preview
 from spectrum_trl.training.checkpoints import checkpoint_of
 from spectrum_trl.training.data import prepare
 from spectrum_trl.training.evaluation import evaluate_run
-from spectrum_trl.training.model import starting_model
+from spectrum_trl.training.model import adapter_config, starting_model, train_in_single_precision
 from spectrum_trl.training.recipe import Recipe, read_recipe
 from spectrum_trl.training.run_folder import begin_run, check_output_dir
-from spectrum_trl.training.saving import generation_config, save_run
+from spectrum_trl.training.saving import save_run
 
 PREVIEW_SAMPLES = 3
 
@@ -64,11 +65,14 @@ def train(recipe: Recipe) -> None:
         args=recipe.training,
         train_dataset=mixture.dataset,
         processing_class=tokenizer,
-        peft_config=get_peft_config(recipe.model),
+        peft_config=adapter_config(recipe, model=model),
     )
+    if recipe.model.use_peft:
+        train_in_single_precision(cast(PreTrainedModel, trainer.model))
     with _timed("training", out=out):
         trainer.train(resume_from_checkpoint=checkpoint)
-    save_run(trainer, tokenizer=tokenizer, generation=generation_config(tokenizer))
+    generation = generation_config(tokenizer)
+    save_run(trainer, recipe=recipe, mixture=mixture, tokenizer=tokenizer, generation=generation)
     out.print(f"saved to {recipe.training.output_dir}", markup=False)
     with _timed("evaluation after training", out=out):
         evaluate_run(recipe, cast(PreTrainedModel, trainer.model), tokenizer, out=out, when="after")
