@@ -5,12 +5,13 @@ import re
 import torch
 from peft import LoraConfig
 from rich.console import Console
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 from trl import get_peft_config, get_quantization_config
 
 from spectrum_trl.models.folder import generation_config
 from spectrum_trl.models.initialise import new_model
 from spectrum_trl.models.load import load_model
+from spectrum_trl.models.quantize import for_cpu
 from spectrum_trl.models.role_tokens import copy_role_tokens
 from spectrum_trl.training.packing import check_packing
 from spectrum_trl.training.recipe import Recipe
@@ -25,7 +26,7 @@ def starting_model(
         assert isinstance(recipe.run.new_model, dict)
         model = new_model(recipe.run.new_model, vocab_size=len(tokenizer), seed=recipe.training.seed)
     else:
-        quantization = get_quantization_config(arguments)
+        quantization = _quantization(recipe, out=out)
         model = load_model(
             str(arguments.model_name_or_path),
             revision=arguments.model_revision,
@@ -81,6 +82,20 @@ def train_in_single_precision(model: torch.nn.Module) -> None:
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+
+
+def _quantization(recipe: Recipe, *, out: Console) -> BitsAndBytesConfig | None:
+    quantization = get_quantization_config(recipe.model)
+    if quantization and recipe.model.load_in_4bit and recipe.training.device.type == "cpu":
+        kept = for_cpu(
+            quantization, name=str(recipe.model.model_name_or_path), revision=recipe.model.model_revision
+        )
+        if kept:
+            out.print(
+                f"4-bit weights: {len(kept)} matrices stay as they are, because bitsandbytes cannot read rows on a "
+                "CPU whose width is not a multiple of 64"
+            )
+    return quantization
 
 
 def _other_modalities(model: PreTrainedModel) -> list[str]:
