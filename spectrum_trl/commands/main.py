@@ -4,6 +4,7 @@ import typer
 
 from spectrum_trl.commands.data import data
 from spectrum_trl.commands.eval import evaluate
+from spectrum_trl.commands.merge import merge
 from spectrum_trl.commands.preview import preview
 from spectrum_trl.commands.report import report
 from spectrum_trl.commands.train import train
@@ -23,6 +24,7 @@ app.command(context_settings=WITH_FIELDS)(preview)
 app.command()(data)
 app.command(name="eval")(evaluate)
 app.command()(report)
+app.command()(merge)
 
 
 def main() -> None:

@@ -1,13 +1,15 @@
 """Load a model and a tokenizer, with one clear message where that fails."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -42,6 +44,12 @@ def load_config(name: str, *, revision: str = "main") -> PreTrainedConfig:
         raise UserError(_not_found("configuration", name, error)) from error
 
 
+def checkpoint_dtype(name: str, *, revision: str = "main") -> torch.dtype | None:
+    """Return the number type that a checkpoint says its weights have, or None where it says nothing."""
+    config = load_config(name, revision=revision)
+    return cast(torch.dtype | None, config.dtype or config.get_text_config().dtype)
+
+
 def load_tokenizer(name: str, *, revision: str = "main") -> PreTrainedTokenizerBase:
     """Load a tokenizer.
 
@@ -64,6 +72,9 @@ def load_tokenizer(name: str, *, revision: str = "main") -> PreTrainedTokenizerB
 def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:
     """Load a causal language model from safetensors, running no code of its repository.
 
+    The folder of an adapter loads as its base model with the adapter on it, and with the adapter's generation
+    settings: transformers alone takes the base's, which do not stop at the end of a turn.
+
     Args:
         name: A folder, a Hub id, or the tiny base's name.
         revision: Of a Hub repository.
@@ -76,6 +87,8 @@ def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrai
         UserError: If there is none.
     """
     try:
+        if Path(name, ADAPTER_CONFIG).is_file():
+            settings.setdefault("generation_config", GenerationConfig.from_pretrained(name))
         return AutoModelForCausalLM.from_pretrained(
             model_path(name), revision=revision, use_safetensors=True, trust_remote_code=False, **settings
         )

@@ -44,6 +44,8 @@ class RunArguments:
         copy_role_tokens_from: Instruct sibling whose embeddings of the role tokens replace the
             untrained ones of a base checkpoint. A recipe's own is for the recipe's own model: it is left out,
             and that is printed, where the command line names another model without a sibling.
+        save_dtype: Number type of the saved weights; null for that of the model trained from, so that a
+            bfloat16 checkpoint trained in single precision is saved as bfloat16.
         evaluate: Measure the model before and after training on the tiny world's held-out distributions.
         resume_despite_changes: Continue a run although settings, versions or data differ; the differences are
             noted in its history.
@@ -54,6 +56,9 @@ class RunArguments:
     new_vocab_size: int = field(default=2048, metadata={"help": "Vocabulary of a new tokenizer."})
     new_vocab_tasks: list[str] | None = field(default=None, metadata={"help": "Further tasks for words."})
     copy_role_tokens_from: str | None = field(default=None, metadata={"help": "Instruct sibling."})
+    save_dtype: Literal["float32", "bfloat16", "float16"] | None = field(
+        default=None, metadata={"help": "Number type of the saved weights."}
+    )
     evaluate: Literal["none", "tiny"] = field(default="none", metadata={"help": "Before and after."})
     resume_despite_changes: bool = field(
         default=False, metadata={"help": "Continue although settings, versions or data differ."}

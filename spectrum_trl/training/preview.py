@@ -61,7 +61,7 @@ def coloured(ids: list[int], mask: Iterable[int], *, tokenizer: PreTrainedTokeni
 
 
 def show(
-    mixture: Mixture, *, tokenizer: PreTrainedTokenizerBase, console: Console, samples: int, seed: int
+    mixture: Mixture, *, tokenizer: PreTrainedTokenizerBase, console: Console, samples: int = 3, seed: int
 ) -> None:
     """Print counts, reasons of what was dropped, missing data sets, and sample sequences.
 

@@ -3,47 +3,113 @@
 import shutil
 from pathlib import Path
 
-from transformers import GenerationConfig, PreTrainedTokenizerBase
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTTrainer
 
+from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype
+from spectrum_trl.models.load import checkpoint_dtype
+from spectrum_trl.models.model_card import model_card
+from spectrum_trl.training.mixture import Mixture
+from spectrum_trl.training.recipe import Recipe
 from spectrum_trl.training.run_folder import STAGING, RunFolder
 
 
-def save_run(trainer: SFTTrainer, *, folder: RunFolder, tokenizer: PreTrainedTokenizerBase) -> None:
+def save_run(
+    trainer: SFTTrainer,
+    *,
+    folder: RunFolder,
+    recipe: Recipe,
+    mixture: Mixture,
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
     """Save the model into a side folder, all of it, and only then move it into place.
 
     Args:
         trainer: After training; every process must call this.
         folder: Of the run.
+        recipe: As parsed.
+        mixture: What was trained on.
         tokenizer: With the Spectrum template.
     """
     staging = folder.path / STAGING
     if trainer.is_world_process_zero():
         shutil.rmtree(staging, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-    write_model(trainer, staging, tokenizer=tokenizer)
+    write_model(trainer, staging, recipe=recipe, mixture=mixture, tokenizer=tokenizer)
     folder.publish(staging)
     trainer.accelerator.wait_for_everyone()
 
 
-def write_model(trainer: SFTTrainer, staging: Path, *, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Write model, tokenizer and generation settings into a folder; every process must call this."""
-    trainer.save_model(str(staging))
-    if trainer.is_world_process_zero():
-        tokenizer.save_pretrained(staging)
-        generation_config(tokenizer).save_pretrained(staging)
-        # A pickle of the arguments; recipe.yaml says the same and runs no code when read.
-        (staging / "training_args.bin").unlink(missing_ok=True)
+def write_model(
+    trainer: SFTTrainer,
+    staging: Path,
+    *,
+    recipe: Recipe,
+    mixture: Mixture,
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    """Fill a folder with all that stock libraries need to load the trained model, and its model card.
 
-
-def generation_config(tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
-    """Return settings that sample from the model's own distribution and stop at the end of the turn."""
-    return GenerationConfig(
-        do_sample=True,
-        temperature=1.0,
-        top_p=1.0,
-        top_k=0,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
+    Args:
+        trainer: After training; every process must call this.
+        staging: The folder; made by the first process.
+        recipe: As parsed.
+        mixture: What was trained on.
+        tokenizer: With the Spectrum template.
+    """
+    # A collective: with FSDP every process gives its shards, and the first gets whole tensors.
+    state = trainer.accelerator.get_state_dict(trainer.model)
+    if not trainer.is_world_process_zero():
+        return
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    assert isinstance(model, PreTrainedModel | PeftModel)
+    staging.mkdir(parents=True, exist_ok=True)
+    _write_weights(model, state, staging, dtype=_saved_dtype(recipe, model))
+    generation_config(tokenizer).save_pretrained(staging)
+    tokenizer.save_pretrained(staging)
+    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
+    if name:
+        copy_processor(name, staging, revision=revision, config=model.config)
+    card = model_card(
+        Path(str(trainer.args.output_dir)).name,
+        base_model=name,
+        revision=revision,
+        settings=recipe.settings,
+        counts=[count._asdict() for count in mixture.counts],
+        is_adapter=isinstance(model, PeftModel),
     )
+    card.save(staging / "README.md")
+
+
+def _saved_dtype(recipe: Recipe, model: PreTrainedModel | PeftModel) -> torch.dtype:
+    if recipe.run.save_dtype:
+        return getattr(torch, recipe.run.save_dtype)
+    name = recipe.model.model_name_or_path
+    own = checkpoint_dtype(name, revision=recipe.model.model_revision) if name else None
+    return own or model.dtype
+
+
+def _write_weights(
+    model: PreTrainedModel | PeftModel, state: dict[str, torch.Tensor], folder: Path, *, dtype: torch.dtype
+) -> None:
+    """Write the weights once each, and a configuration that says what they are."""
+    if isinstance(model, PeftModel):
+        # The base's weights are not saved; the rest is named by peft.
+        trained = [key for key in state if ".lora_" in key or ".modules_to_save." in key]
+    else:
+        # Gathered from shards, a tied head is a tensor of its own, which save_pretrained would write again.
+        for tied, source in model.all_tied_weights_keys.items():
+            if source in state:
+                state.pop(tied, None)
+        trained = list(state)
+    for key in trained:
+        if state[key].is_floating_point():
+            state[key] = state[key].to("cpu", dtype)
+    # Trainer switches the cache off for training.
+    model.config.use_cache = True
+    model.save_pretrained(str(folder), state_dict=state)
+    if not isinstance(model, PeftModel):
+        set_dtype(model.config, dtype)
+        model.config.save_pretrained(folder)

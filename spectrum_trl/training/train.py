@@ -1,4 +1,4 @@
-"""Train by a recipe: parse, load, train, save."""
+"""Train as a recipe says: parse, load, train, save."""
 
 import os
 import sys
@@ -9,11 +9,10 @@ from typing import cast
 
 from rich.console import Console
 from transformers import PreTrainedModel
-from trl import SFTTrainer, get_peft_config
 
 from spectrum_trl.console import console
 from spectrum_trl.errors import user_errors
-from spectrum_trl.progress import lines_when_piped, quiet_when_piped
+from spectrum_trl.progress import quiet_when_piped
 from spectrum_trl.training import preview, strategy
 from spectrum_trl.training.checkpoints import find_checkpoint
 from spectrum_trl.training.checks import check_recipe
@@ -23,10 +22,9 @@ from spectrum_trl.training.model import starting_model
 from spectrum_trl.training.output_dir import reserve_output_dir
 from spectrum_trl.training.recipe import Recipe, read_recipe
 from spectrum_trl.training.resume import check_data, check_settings, print_passed_over
-from spectrum_trl.training.run_folder import KeepRunFolder, RunFolder
+from spectrum_trl.training.run_folder import RunFolder
 from spectrum_trl.training.saving import save_run
-
-PREVIEW_SAMPLES = 3
+from spectrum_trl.training.trainer import make_trainer
 
 
 def launch(recipe_file: str) -> None:
@@ -54,46 +52,30 @@ def train(recipe: Recipe) -> None:
     check_recipe(recipe)
     strategy.check_processes(recipe)
     with reserve_output_dir(recipe, is_main=is_main):
+        folder = RunFolder(recipe, is_main=is_main)
         checkpoint = find_checkpoint(recipe)
         changes = check_settings(recipe, checkpoint)
         print_passed_over(checkpoint, out=out)
-        folder = RunFolder(recipe, is_main=is_main)
 
         with _timed("data and model", out=out):
             tokenizer, family, mixture = prepare(recipe, show_progress=is_main)
             changes |= check_data(recipe, checkpoint, mixture)
-            preview.show(
-                mixture,
-                tokenizer=tokenizer,
-                console=out,
-                samples=PREVIEW_SAMPLES,
-                seed=recipe.data.mixture_seed,
-            )
+            preview.show(mixture, tokenizer=tokenizer, console=out, seed=recipe.data.mixture_seed)
             strategy.load_on_first_process_only(recipe)
             model = starting_model(recipe, tokenizer=tokenizer, family=family, out=out)
         evaluate_run(recipe, model, tokenizer, folder=folder, out=out, when="before")
 
-        trainer = SFTTrainer(
-            model=model,
-            args=recipe.training,
-            train_dataset=mixture.dataset,
-            processing_class=tokenizer,
-            peft_config=get_peft_config(recipe.model),
-            callbacks=[KeepRunFolder(folder)],
-        )
-        lines_when_piped(trainer)
-        strategy.check_sharding(recipe, trainer)
+        trainer = make_trainer(recipe, model=model, tokenizer=tokenizer, mixture=mixture, folder=folder)
         strategy.describe(trainer, mixture, out=out)
         folder.prepare(mixture, checkpoint=checkpoint, changes=changes)
         with _timed("training", out=out):
             trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint.path else None)
         folder.begin()
 
-        save_run(trainer, folder=folder, tokenizer=tokenizer)
+        save_run(trainer, folder=folder, recipe=recipe, mixture=mixture, tokenizer=tokenizer)
         out.print(f"saved to {folder.path}", markup=False)
-        evaluate_run(
-            recipe, cast(PreTrainedModel, trainer.model), tokenizer, folder=folder, out=out, when="after"
-        )
+        trained = cast(PreTrainedModel, trainer.model)
+        evaluate_run(recipe, trained, tokenizer, folder=folder, out=out, when="after")
         trainer.end()
 
 

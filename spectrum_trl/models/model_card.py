@@ -1,0 +1,144 @@
+"""The model card of a run: what it was made from, on what data, by which recipe, and how to load it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+from transformers.utils import cached_file
+
+from spectrum_trl.paths import TINY_BASE, TINY_BASE_NAME
+
+LICENCE_KEYS = ("license", "license_name", "license_link")
+# Keys that are the user's own and belong into no card.
+PRIVATE = ("hub_token", "output_dir", "overwrite", "resume_from_checkpoint", "data_dir")
+
+WHOLE = """from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder)"""
+# Without its own generation settings an adapter would not stop at the end of the turn.
+ADAPTER = """from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(
+    folder, generation_config=GenerationConfig.from_pretrained(folder)
+)"""
+USE = """
+messages = [{"role": "description", "content": "A fair coin is tossed."}]
+prompt = tokenizer.apply_chat_template(
+    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+)
+print(tokenizer.batch_decode(model.generate(**prompt, max_new_tokens=32)))"""
+
+TEMPLATE = """---
+{{ card_data }}
+---
+
+# {{ title }}
+
+{{ origin }} with [Spectrum Tuning](https://arxiv.org/abs/2510.06084): supervised fine-tuning on sequences of
+exchangeable samples, with the roles `description`, `input` and `output`.
+
+## How to use
+
+```python
+{{ use }}
+```
+
+It samples at temperature 1 until the end of the turn.
+
+## Training data
+
+{{ data }}
+
+## Recipe
+
+```yaml
+{{ recipe }}```
+
+Trained with spectrum-trl and TRL; `provenance.json` has the versions and the hashes of the data.
+"""
+
+
+def model_card(
+    title: str,
+    *,
+    base_model: str | None,
+    revision: str,
+    settings: Mapping[str, Any],
+    counts: Sequence[Mapping[str, Any]],
+    is_adapter: bool,
+) -> ModelCard:
+    """Return the card of a trained model.
+
+    Args:
+        title: Name of its folder.
+        base_model: Folder or Hub id of the model trained from, or None where there was none.
+        revision: Of a Hub repository.
+        settings: The recipe's keys and values.
+        counts: For each task its ``task``, ``sequences``, ``outputs`` and ``trained_tokens``.
+        is_adapter: Whether the folder holds an adapter, not a whole model.
+    """
+    base, licence = _base(base_model, revision=revision) if base_model else (None, {})
+    relation = {"base_model_relation": "adapter" if is_adapter else "finetune"} if base else {}
+    others: dict[str, Any] = relation | licence
+    data = ModelCardData(
+        base_model=base,
+        library_name="peft" if is_adapter else "transformers",
+        pipeline_tag="text-generation",
+        tags=["spectrum-tuning", "sft", "trl", *(["lora"] if is_adapter else [])],
+        **others,
+    )
+    own = {key: value for key, value in settings.items() if key not in PRIVATE}
+    return ModelCard.from_template(
+        data,
+        template_str=TEMPLATE,
+        title=title,
+        origin=_origin(base_model, base=base, is_adapter=is_adapter),
+        use=f'folder = "{title}"\n{ADAPTER if is_adapter else WHOLE}\n{USE.strip()}',
+        data=_table(counts),
+        recipe=yaml.safe_dump(json.loads(json.dumps(own, default=str)), sort_keys=False, allow_unicode=True),
+    )
+
+
+def _base(name: str, *, revision: str) -> tuple[str | None, dict[str, str]]:
+    """Return the Hub id that a base model goes back to, and its licence, where they are known."""
+    if name in (TINY_BASE_NAME, str(TINY_BASE)):
+        return None, {"license": "apache-2.0"}
+    try:
+        file = cached_file(name, "README.md", revision=revision, _raise_exceptions_for_missing_entries=False)
+        card = ModelCard.load(file, ignore_metadata_errors=True).data.to_dict() if file else {}
+    except (OSError, ValueError):
+        card = {}
+    # A folder is no Hub id, but its card may say where the folder came from.
+    base = card.get("base_model") if Path(name).is_dir() else name
+    licence = {key: card[key] for key in LICENCE_KEYS if isinstance(card.get(key), str)}
+    return (base if isinstance(base, str) and _is_repo_id(base) else None), licence
+
+
+def _is_repo_id(name: str) -> bool:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
+def _origin(name: str | None, *, base: str | None, is_adapter: bool) -> str:
+    if name is None:
+        return "A model trained from random weights"
+    link = f"[{name}](https://huggingface.co/{name})" if base == name else f"`{name}`"
+    return f"A LoRA adapter for {link}, trained" if is_adapter else f"{link}, fine-tuned"
+
+
+def _table(counts: Sequence[Mapping[str, Any]]) -> str:
+    columns = ("task", "sequences", "outputs", "trained_tokens")
+    lines = ["| task | sequences | outputs | trained tokens |", "| --- | ---: | ---: | ---: |"]
+    for count in counts:
+        lines.append("| " + " | ".join(str(count[column]).replace("|", r"\|") for column in columns) + " |")
+    return "\n".join(lines)

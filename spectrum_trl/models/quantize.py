@@ -1,0 +1,33 @@
+"""Load in 4 bits only what bitsandbytes gets right."""
+
+import torch
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+from spectrum_trl.models.load import load_config
+
+BLOCK = 64
+
+
+def for_cpu(quantization: BitsAndBytesConfig, *, name: str, revision: str = "main") -> list[str]:
+    """Keep matrices out of 4 bits that a CPU would read back wrong.
+
+    The CPU kernel of bitsandbytes (0.50.2) takes a new block at each row: where a row is no multiple of 64
+    numbers wide, its weights come back with the scale of other blocks.
+
+    Args:
+        quantization: Changed in place.
+        name: Folder or Hub id of the model.
+        revision: Of a Hub repository.
+
+    Returns:
+        The names of the matrices that stay as they are.
+    """
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(load_config(name, revision=revision))
+    head = model.get_output_embeddings()
+    linear = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)]
+    kept = [path for path, layer in linear if layer is not head and layer.in_features % BLOCK]
+    if kept:
+        # A list of one's own replaces the default, which is the output layer.
+        quantization.llm_int8_skip_modules = [*kept, *(path for path, layer in linear if layer is head)]
+    return kept

@@ -1,0 +1,48 @@
+"""TRL's trainer as a recipe configures it."""
+
+from typing import cast
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl import SFTTrainer
+
+from spectrum_trl.progress import lines_when_piped
+from spectrum_trl.training.mixture import Mixture
+from spectrum_trl.training.model import adapter_config, train_in_single_precision
+from spectrum_trl.training.recipe import Recipe
+from spectrum_trl.training.run_folder import KeepRunFolder, RunFolder
+from spectrum_trl.training.strategy import check_sharding
+
+
+def make_trainer(
+    recipe: Recipe,
+    *,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    mixture: Mixture,
+    folder: RunFolder,
+) -> SFTTrainer:
+    """Return a trainer that is ready for its first step.
+
+    Args:
+        recipe: The parsed recipe.
+        model: To train.
+        tokenizer: With the Spectrum template.
+        mixture: The training data.
+        folder: Of the run, which begins with the first step.
+
+    Raises:
+        UserError: If FSDP is asked for and not in force.
+    """
+    trainer = SFTTrainer(
+        model=model,
+        args=recipe.training,
+        train_dataset=mixture.dataset,
+        processing_class=tokenizer,
+        peft_config=adapter_config(recipe, model=model),
+        callbacks=[KeepRunFolder(folder)],
+    )
+    check_sharding(recipe, trainer)
+    if recipe.model.use_peft:
+        train_in_single_precision(cast(PreTrainedModel, trainer.model))
+    lines_when_piped(trainer)
+    return trainer

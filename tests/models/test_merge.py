@@ -1,0 +1,179 @@
+"""Adapters stop where a turn ends, keep tied weights tied, and merge into stock folders."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.models.initialise import new_model
+from spectrum_trl.models.load import load_model
+from spectrum_trl.models.merge import merge
+from spectrum_trl.models.role_tokens import role_token_ids
+from spectrum_trl.training.recipe import read_recipe
+from tests.models.published import publish
+from tests.processes import run_command, run_recipe
+from tests.small_models import CONFIG
+
+ON_A_CPU = ["--use_cpu", "true", "--bf16", "false", "--max_steps", "3", "--gradient_accumulation_steps", "1"]
+DATA = ["--tasks", "coinflip", "--max_sequences", "6", "--max_length", "128", "--save_strategy", "no"]
+MESSAGES = [{"role": "description", "content": "A fair coin."}]
+TEXT = torch.arange(1000, 1012)[None]
+
+
+def lora(base: Path, out: Path, *words: str) -> Path:
+    """Train the bundled LoRA recipe on a base model for three steps."""
+    small = [*ON_A_CPU, *DATA, "--per_device_train_batch_size", "1", "--learning_rate", "1e-3"]
+    done = run_recipe("recipes/lora.yaml", "--model_name_or_path", base, "--output_dir", out, *small, *words)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def n_generated(model, folder: Path) -> int:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    prompt = tokenizer.apply_chat_template(
+        MESSAGES, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+    )
+    return model.generate(**prompt, max_new_tokens=8, do_sample=False).shape[1] - prompt["input_ids"].shape[1]
+
+
+@torch.no_grad()
+def logits(model) -> torch.Tensor:
+    return model.eval()(TEXT).logits
+
+
+def shares_storage(model) -> bool:
+    embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    return embedding.data_ptr() == head.data_ptr()
+
+
+@pytest.mark.parametrize(("family", "tied"), [("qwen3", True), ("llama3_1", False), ("gemma3", True)])
+def test_an_adapter_and_its_merged_model_stop_at_the_end_of_a_turn(
+    tmp_path: Path, tokenizer_folder, family: str, tied: bool
+) -> None:
+    base = publish(tmp_path / "base", family=family, tokenizer_folder=tokenizer_folder(family), tied=tied)
+    run, out = lora(base, tmp_path / "run"), tmp_path / "merged"
+    # The way in README.md and on the model card.
+    adapted = AutoModelForCausalLM.from_pretrained(
+        run, generation_config=GenerationConfig.from_pretrained(run)
+    )
+    with_peft = PeftModel.from_pretrained(load_model(str(base)), str(run))
+    assert n_generated(AutoModelForCausalLM.from_pretrained(run), run) == 8
+    assert n_generated(adapted, run) == n_generated(load_model(str(run)), run) == 1
+    done = run_command("merge", run, out)
+    assert done.returncode == 0, done.stderr
+    merged, original = AutoModelForCausalLM.from_pretrained(out), load_model(str(base))
+    assert n_generated(merged, out) == 1
+    assert (logits(adapted) - logits(with_peft)).abs().max() == 0
+    assert (logits(merged) - logits(adapted)).abs().max() < 1e-5
+    assert (logits(merged) - logits(original)).abs().max() > 1e-3
+    assert shares_storage(merged) == tied == shares_storage(with_peft)
+    assert load_file(out / "model.safetensors").keys() == load_file(base / "model.safetensors").keys()
+    assert merged.config.use_cache and not list(out.glob("*.bin"))
+    template = (run / "chat_template.jinja").read_text()
+    assert "'description'" in template and (out / "chat_template.jinja").read_text() == template
+    assert ModelCard.load(out / "README.md").data.library_name == "transformers"
+
+
+def test_lora_trains_one_matrix_of_a_tied_model(tiny_run: Path) -> None:
+    saved = load_file(tiny_run / "adapter_model.safetensors")
+    embedding = saved["base_model.model.model.embed_tokens.weight"]
+    assert torch.equal(embedding, saved["base_model.model.lm_head.weight"])
+    base = load_model("spectrum-trl/tiny-base")
+    assert not torch.equal(embedding, base.get_input_embeddings().weight)
+    assert shares_storage(AutoPeftModelForCausalLM.from_pretrained(tiny_run))
+    config = json.loads((tiny_run / "adapter_config.json").read_text())
+    assert config["ensure_weight_tying"]
+    assert read_recipe(tiny_run / "recipe.yaml").model.lora_modules_to_save == ["embed_tokens", "lm_head"]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_copied_role_tokens_survive_in_an_adapter_and_in_its_merged_model(
+    tmp_path: Path, world_tokenizer, tied: bool
+) -> None:
+    for name, seed in (("base", 0), ("sibling", 1)):
+        new_model(
+            CONFIG | {"tie_word_embeddings": tied}, vocab_size=len(world_tokenizer), seed=seed
+        ).save_pretrained(tmp_path / name)
+        world_tokenizer.save_pretrained(tmp_path / name)
+    words = ["--copy_role_tokens_from", str(tmp_path / "sibling"), "--learning_rate", "1e-9"]
+    merge(lora(tmp_path / "base", tmp_path / "run", *words), tmp_path / "merged")
+    ids = role_token_ids(world_tokenizer, family="chatml")
+    for layer in ("get_input_embeddings", "get_output_embeddings"):
+        base, sibling, merged = (
+            getattr(load_model(str(tmp_path / name)), layer)().weight
+            for name in ("base", "sibling", "merged")
+        )
+        assert torch.allclose(merged[ids], sibling[ids], atol=1e-6)
+        assert not torch.allclose(base[ids], sibling[ids], atol=1e-3)
+
+
+def test_a_merged_model_has_the_number_type_of_its_base_unless_another_is_named(
+    tmp_path: Path, tiny_run: Path
+) -> None:
+    merge(tiny_run, tmp_path / "own")
+    merge(tiny_run, tmp_path / "named", dtype=torch.bfloat16)
+    for name, dtype in (("own", torch.float32), ("named", torch.bfloat16)):
+        model = AutoModelForCausalLM.from_pretrained(tmp_path / name)
+        assert model.dtype == dtype
+        assert {tensor.dtype for tensor in load_file(tmp_path / name / "model.safetensors").values()} == {
+            dtype
+        }
+
+
+def test_embedding_and_head_that_an_adapter_trained_apart_are_both_kept(
+    tmp_path: Path, tiny_run: Path, tiny_tokenizer
+) -> None:
+    model = load_model("spectrum-trl/tiny-base")
+    config = LoraConfig(
+        task_type="CAUSAL_LM", r=2, target_modules=["q_proj"], modules_to_save=["embed_tokens", "lm_head"]
+    )
+    adapted = get_peft_model(model, config)
+    torch.nn.init.normal_(adapted.get_output_embeddings().weight)
+    adapted.save_pretrained(str(tmp_path / "run"))
+    tiny_tokenizer.save_pretrained(tmp_path / "run")
+    merge(tmp_path / "run", tmp_path / "merged")
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    assert not merged.config.tie_word_embeddings
+    text = TEXT % 700
+    with torch.no_grad():
+        assert torch.allclose(merged(text).logits, adapted.eval()(text).logits, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    return lora(Path("spectrum-trl/tiny-base"), folder / "run")
+
+
+def test_mistakes_are_one_clear_message_and_nothing_is_written(tmp_path: Path, tiny_run: Path) -> None:
+    taken, empty, out = tmp_path / "taken", tmp_path / "empty", tmp_path / "merged"
+    taken.mkdir()
+    empty.mkdir()
+    (taken / "thesis.tex").write_text("mine")
+    homeless = tmp_path / "homeless"
+    homeless.mkdir()
+    for file in tiny_run.iterdir():
+        if file.is_file():
+            (homeless / file.name).write_bytes(file.read_bytes())
+    config = homeless / "adapter_config.json"
+    config.write_text(config.read_text().replace('base_model"', 'nowhere"'))
+    whole = tmp_path / "whole"
+    merge(tiny_run, whole)
+    for run, target, told in (
+        (tiny_run, taken, "is not an empty folder"),
+        (tiny_run, tiny_run, "is not an empty folder"),
+        (empty, out, "holds no adapter"),
+        (tmp_path / "absent", out, "is no folder"),
+        (whole, out, "nothing to merge"),
+        (homeless, out, "correct base_model_name_or_path"),
+    ):
+        with pytest.raises(UserError, match=told):
+            merge(run, target)
+    assert [file.name for file in taken.iterdir()] == ["thesis.tex"] and not out.exists()
+    assert not list(tmp_path.glob(".*"))
