@@ -153,10 +153,10 @@ def compare(model: str, *, rounds: int, shared: dict[str, Any]) -> dict[str, dic
     max_length = shared["max_length"]
     full = (NEARLY_FULL[0] * max_length, NEARLY_FULL[1] * max_length)
     results: dict[str, dict[str, Any]] = {}
+    failed: dict[str, str] = {}
     for shape, lengths in (("nearly full", full), ("short", SHORT)):
         rows = sequences(tokenizer, lengths=lengths)
         rates: dict[str, list[float]] = {way.name: [] for way in ways(max_length)}
-        failed: dict[str, str] = {}
         # Rounds over all ways, so that other work on the machine slows none of them alone.
         for _ in range(rounds):
             for way in ways(max_length):
