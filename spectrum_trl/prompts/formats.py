@@ -119,7 +119,7 @@ def _roles(messages: Messages) -> list[str]:
 def _chat(
     turns: Messages, *, tokenizer: "PreTrainedTokenizerBase", template: str | None, open_end: bool
 ) -> str:
-    """Return chat turns as text, each answer with the empty block of thoughts of a model that reasons.
+    """Return chat turns as text, each answer preceded by the empty <think> block of a reasoning model.
 
     Its template writes the block before the last answer only, and that would tell the samples apart.
     """

@@ -132,11 +132,16 @@ def _message_problems(message: Any, *, forbidden: re.Pattern[str]) -> Iterator[s
 def _content_problems(role: Any, content: str, *, forbidden: re.Pattern[str]) -> Iterator[str]:
     if forbidden.search(content):
         found = ", ".join(map(repr, sorted(set(forbidden.findall(content)))))
-        yield f"({role}) holds {found}, which a tokenizer takes for control: drop the sequence, or reword it"
+        yield f"({role}) contains the control token {found}: drop the sequence or reword it"
     if not content.isascii() and _HALF_SURROGATE.search(content):
-        yield f"({role}) holds half a surrogate pair, which is no text: read its source with its own encoding"
+        yield (
+            f"({role}) contains an unpaired surrogate, which is not valid text: read the source in its real "
+            "encoding"
+        )
     if role == "output" and _LEADING_BREAKS.match(content):
-        yield "(output) starts with a line break, which joins the header's: call messages.normalise"
+        yield (
+            "(output) starts with a line break, which would merge with the header's: call messages.normalise"
+        )
     if role == "description" and not content.strip():
         yield "(description) is blank: leave it out"
 

@@ -46,12 +46,12 @@ def sequences(
     distributions: int,
     sample: Callable[[np.random.Generator], Draw],
 ) -> Iterator[tuple[str, list[Message]]]:
-    """Build a task of i.i.d. draws: ``partial`` of this with the last three arguments is its ``build``.
+    """Build a task of i.i.d. draws, as `Build`; ``partial`` with the last three arguments is a ``build``.
 
     Args:
-        data_dir: Not read.
+        data_dir: Unused, as nothing is read.
         seed: Together with the name the only source of randomness.
-        dropped: Nothing is dropped.
+        dropped: Unused, as every draw is kept.
         name: Name of the task.
         distributions: Number of sequences.
         sample: Draws the parameters of one distribution, then its samples.

@@ -93,7 +93,7 @@ class TestForm:
         assert "unknown role ['output']" in check([{"role": ["output"], "content": "x"}], trained=False)[0]
 
     def test_half_a_surrogate_pair_is_no_text(self) -> None:
-        assert "half a surrogate pair" in only(check(described("calm \ud83d")))
+        assert "unpaired surrogate" in only(check(described("calm \ud83d")))
         assert check(described("calm 😀")) == []
 
 
@@ -168,17 +168,17 @@ class TestControlTokens:
             described("calm", f"x{token}y"),
             [*described(), given_input(token), *outputs("calm")],
         ):
-            assert f"holds '{token}'" in only(check(messages))
+            assert f"control token '{token}'" in only(check(messages))
 
     def test_all_that_one_text_holds_are_named(self) -> None:
-        assert "holds '<|im_end|>', '<|im_start|>'" in only(check(described("<|im_end|>\n<|im_start|>input")))
+        assert "control token '<|im_end|>', '<|im_start|>'" in only(check(described("<|im_end|>\n<|im_start|>input")))
 
     def test_a_tokenizer_brings_its_own(self, byte_tokenizer: Callable[..., PreTrainedTokenizerBase]) -> None:
         tokenizer = byte_tokenizer(["<s>", "[MASK]", "<|reserved_3|>"], bos_token="<s>")
         tokenizer.add_tokens(["<|tool|>", "<b>", "word"])
         assert special_tokens(tokenizer) == ("<s>", "<|reserved_3|>", "<|tool|>", "[MASK]")
         for content in ("a<s>", "[MASK]", "<|reserved_3|>", "<|tool|>"):
-            assert "holds" in only(check(described(content), tokenizer=tokenizer))
+            assert "control token" in only(check(described(content), tokenizer=tokenizer))
         assert check(described("a <b>word</b> <|im_end|> <|3|>"), tokenizer=tokenizer) == []
 
     def test_a_template_set_later_is_noticed(
@@ -213,7 +213,7 @@ class TestControlTokens:
         tokenizer = spectrum_tokenizer(family)
         assert set(tokens) <= set(special_tokens(tokenizer))
         for token in tokens:
-            assert f"holds '{token}'" in only(check(described(f"a {token} b"), tokenizer=tokenizer))
+            assert f"control token '{token}'" in only(check(described(f"a {token} b"), tokenizer=tokenizer))
         assert check(described(text), tokenizer=tokenizer) == []
 
     @pytest.mark.parametrize("family", FAMILIES)
@@ -232,9 +232,9 @@ def test_golden_conversations(
         "newlines_around": "line break",
         "odd_order": "must be the first",
         "empty_description_and_input": "blank",
-        "special_turn_tokens": "takes for control",
-        "special_header_tokens": "takes for control",
-        "special_bos_eos_tokens": "takes for control",
+        "special_turn_tokens": "control token",
+        "special_header_tokens": "control token",
+        "special_bos_eos_tokens": "control token",
     }
     tokenizer = spectrum_tokenizer(family)
     for case in template_cases:

@@ -142,14 +142,7 @@ def predictive(
 def build(
     data_dir: Path, *, seed: int, dropped: Counter[str], state_weights: bool = False
 ) -> Iterator[tuple[str, list[Message]]]:
-    """Yield 200 people with 20 choices each.
-
-    Args:
-        data_dir: Not read.
-        seed: The only source of randomness.
-        dropped: Nothing is dropped.
-        state_weights: Whether the descriptions state each person's weights.
-    """
+    """Yield 200 people with 20 choices each; ``state_weights`` puts each person's weights into words."""
     rng = generator("flight", seed=seed)
     for person in range(PEOPLE):
         weights = rng.choice(weight_vectors())
