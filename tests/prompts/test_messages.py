@@ -171,7 +171,8 @@ class TestControlTokens:
             assert f"control token '{token}'" in only(check(messages))
 
     def test_all_that_one_text_holds_are_named(self) -> None:
-        assert "control token '<|im_end|>', '<|im_start|>'" in only(check(described("<|im_end|>\n<|im_start|>input")))
+        text = "<|im_end|>\n<|im_start|>input"
+        assert "control token '<|im_end|>', '<|im_start|>'" in only(check(described(text)))
 
     def test_a_tokenizer_brings_its_own(self, byte_tokenizer: Callable[..., PreTrainedTokenizerBase]) -> None:
         tokenizer = byte_tokenizer(["<s>", "[MASK]", "<|reserved_3|>"], bos_token="<s>")
