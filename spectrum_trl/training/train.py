@@ -15,10 +15,11 @@ from spectrum_trl.console import console
 from spectrum_trl.errors import user_errors
 from spectrum_trl.models.folder import generation_config
 from spectrum_trl.training import preview
+from spectrum_trl.training.adapter import adapter_config, train_in_single_precision
 from spectrum_trl.training.checkpoints import checkpoint_of
 from spectrum_trl.training.data import prepare
 from spectrum_trl.training.evaluation import evaluate_run
-from spectrum_trl.training.model import adapter_config, starting_model, train_in_single_precision
+from spectrum_trl.training.model import starting_model
 from spectrum_trl.training.recipe import Recipe, read_recipe
 from spectrum_trl.training.run_folder import begin_run, check_output_dir
 from spectrum_trl.training.saving import save_run
