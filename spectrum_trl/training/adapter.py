@@ -61,8 +61,8 @@ def check_sharding(recipe: Recipe) -> None:
     if whole and fsdp.get("cpu_ram_efficient_loading") and name and not recipe.model.load_in_4bit:
         if load_config(name, revision=revision).get_text_config().tie_word_embeddings:
             problems.append(
-                f"{recipe.path}: fsdp_config.cpu_ram_efficient_loading cannot load {name} with a LoRA adapter "
-                "that trains its tied embedding; set it to false"
+                f"{recipe.path}: fsdp_config.cpu_ram_efficient_loading cannot load {name} with a LoRA "
+                "adapter that trains its tied embedding; set it to false"
             )
     if problems:
         raise UserError(*problems)
@@ -78,8 +78,8 @@ def check_precision(recipe: Recipe, model: PreTrainedModel) -> None:
     linear = [layer for layer in model.get_decoder().modules() if type(layer) is torch.nn.Linear]
     if any(layer.weight.dtype != torch.float32 for layer in linear):
         raise UserError(
-            f"{recipe.path}: dtype {recipe.model.dtype} needs mixed precision, because embeddings are trained "
-            "in single precision; add `bf16: true`, or set `dtype: float32`"
+            f"{recipe.path}: dtype {recipe.model.dtype} needs mixed precision, because embeddings are "
+            "trained in single precision; add `bf16: true`, or set `dtype: float32`"
         )
 
 
