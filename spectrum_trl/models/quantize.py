@@ -11,8 +11,8 @@ BLOCK = 64
 def for_cpu(quantization: BitsAndBytesConfig, *, name: str, revision: str = "main") -> list[str]:
     """Keep matrices out of 4 bits that a CPU would read back wrong.
 
-    The CPU kernel of bitsandbytes (0.50.2) takes a new block at each row: where a row is no multiple of 64
-    numbers wide, its weights come back with the scale of other blocks.
+    The CPU kernel of bitsandbytes 0.50.2 starts a new block with each row. Where the width of a row is not a
+    multiple of the block's, weights come back with the scale of another block.
 
     Args:
         quantization: Changed in place.

@@ -1,18 +1,15 @@
 """The model that a recipe starts from."""
 
-import re
-
-import torch
-from peft import LoraConfig
 from rich.console import Console
 from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
-from trl import get_peft_config, get_quantization_config
+from trl import get_quantization_config
 
 from spectrum_trl.models.folder import generation_config
 from spectrum_trl.models.initialise import new_model
 from spectrum_trl.models.load import load_model, load_without_weights
 from spectrum_trl.models.quantize import for_cpu
 from spectrum_trl.models.role_tokens import copy_role_tokens
+from spectrum_trl.training.adapter import check_precision, check_sharded_adapter, other_modalities
 from spectrum_trl.training.packing import check_packing
 from spectrum_trl.training.recipe import Recipe
 from spectrum_trl.training.strategy import receives_weights
@@ -23,6 +20,8 @@ def starting_model(
 ) -> PreTrainedModel:
     """Load or initialise the model, with trained role tokens where the recipe names a donor."""
     arguments = recipe.model
+    if arguments.use_peft and recipe.training.fsdp:
+        check_sharded_adapter(recipe)
     if recipe.run.new_model:
         assert isinstance(recipe.run.new_model, dict)
         model = new_model(recipe.run.new_model, vocab_size=len(tokenizer), seed=recipe.training.seed)
@@ -37,7 +36,8 @@ def starting_model(
             quantization_config=quantization,
             device_map={"": recipe.training.device} if quantization else None,
         )
-        for name in _other_modalities(model):
+        check_precision(recipe, model)
+        for name in other_modalities(model):
             model.base_model.get_submodule(name).requires_grad_(False)
     donor = recipe.run.copy_role_tokens_from
     if donor and not receives_weights():
@@ -54,39 +54,6 @@ def starting_model(
     return model
 
 
-def adapter_config(recipe: Recipe, *, model: PreTrainedModel) -> LoraConfig | None:
-    """Return the adapter that a recipe asks for, fitted to its model; None for full fine-tuning.
-
-    Args:
-        recipe: The parsed recipe.
-        model: The model to adapt.
-    """
-    config = get_peft_config(recipe.model)
-    if config is None:
-        return None
-    assert isinstance(config, LoraConfig)
-    config.revision = recipe.model.model_revision
-    # A copy, because peft edits the list, which is also the recipe's.
-    whole = list(config.modules_to_save or [])
-    config.modules_to_save = whole or None
-    tied = model.config.get_text_config().tie_word_embeddings
-    config.ensure_weight_tying = tied and bool({"embed_tokens", "lm_head"} & set(whole))
-    if others := _other_modalities(model):
-        config.exclude_modules = rf"(.*\.)?({'|'.join(map(re.escape, others))})\..*"
-    return config
-
-
-def train_in_single_precision(model: torch.nn.Module) -> None:
-    """Keep what is trained in single precision, and with it the optimizer's states.
-
-    TRL casts an adapter on quantized weights to bfloat16, and steps of a small learning rate are then lost to
-    rounding (https://github.com/huggingface/trl/issues/7268 is about one such weight).
-    """
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-
-
 def _quantization(recipe: Recipe, *, out: Console) -> BitsAndBytesConfig | None:
     quantization = get_quantization_config(recipe.model)
     if quantization and recipe.model.load_in_4bit and recipe.training.device.type == "cpu":
@@ -95,15 +62,7 @@ def _quantization(recipe: Recipe, *, out: Console) -> BitsAndBytesConfig | None:
         )
         if kept:
             out.print(
-                f"4-bit weights: {len(kept)} matrices stay as they are, because on a CPU bitsandbytes cannot read "
-                "rows whose width is not a multiple of 64"
+                f"4-bit weights: {len(kept)} matrices stay as they are, because on a CPU bitsandbytes cannot "
+                "read rows whose width is not a multiple of 64"
             )
     return quantization
-
-
-def _other_modalities(model: PreTrainedModel) -> list[str]:
-    """Return the parts of a model that text does not reach, for example Gemma 3's vision tower."""
-    decoder = model.get_decoder()
-    if decoder is model.base_model:
-        return []
-    return [name for name, module in model.base_model.named_children() if module is not decoder]

@@ -6,8 +6,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTTrainer
 
 from spectrum_trl.progress import lines_when_piped
+from spectrum_trl.training.adapter import adapter_config, train_in_single_precision
 from spectrum_trl.training.mixture import Mixture
-from spectrum_trl.training.model import adapter_config, train_in_single_precision
 from spectrum_trl.training.recipe import Recipe
 from spectrum_trl.training.run_folder import KeepRunFolder, RunFolder
 from spectrum_trl.training.strategy import check_sharding

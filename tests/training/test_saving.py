@@ -18,12 +18,15 @@ from trl import SFTTrainer
 from spectrum_trl.models.initialise import new_model
 from spectrum_trl.models.load import load_model
 from spectrum_trl.models.merge import merge
-from spectrum_trl.training.model import adapter_config, starting_model, train_in_single_precision
+from spectrum_trl.paths import TINY_BASE_NAME
+from spectrum_trl.training.adapter import adapter_config, train_in_single_precision
+from spectrum_trl.training.model import starting_model
 from spectrum_trl.training.recipe import read_recipe
 from tests.models.published import publish_with_vision
 from tests.processes import run_recipe
 from tests.small_models import CONFIG
 
+ROOT = Path(__file__).parents[2]
 SMALL = ["--use_cpu", "true", "--bf16", "false", "--max_steps", "2", "--gradient_accumulation_steps", "1"]
 DATA = ["--tasks", "coinflip", "--max_sequences", "6", "--max_length", "128", "--save_strategy", "no"]
 WORDS = [*SMALL, *DATA, "--per_device_train_batch_size", "1"]
@@ -108,7 +111,7 @@ def test_the_code_on_the_model_card_runs(tmp_path: Path, bases: Path, monkeypatc
     assert "<|im_start|>output" in capsys.readouterr().out
 
 
-QLORA = ["--dtype", "float32", "--learning_rate", "1e-5"]
+QLORA = ["--learning_rate", "1e-5"]
 
 
 def test_qlora_trains_on_a_cpu_in_4_bits_and_every_trained_weight_moves_in_single_precision(
@@ -151,17 +154,28 @@ def test_what_is_trained_on_quantized_weights_is_in_single_precision_before_the_
 
 
 def test_qlora_leaves_alone_what_bitsandbytes_reads_wrong_on_a_cpu(tmp_path: Path) -> None:
-    done = run_recipe(
-        "recipes/qlora.yaml",
-        "--model_name_or_path",
-        "spectrum-trl/tiny-base",
-        "--output_dir",
-        tmp_path / "x",
-        *WORDS,
-        *QLORA,
-    )
+    words = [*WORDS, *QLORA, "--output_dir", str(tmp_path / "x"), "--model_name_or_path", TINY_BASE_NAME]
+    refused = run_recipe("recipes/qlora.yaml", *words)
+    assert (refused.returncode, (tmp_path / "x").exists()) == (2, False), refused.stderr
+    assert "dtype bfloat16 needs mixed precision" in refused.stderr and "Traceback" not in refused.stderr
+    done = run_recipe("recipes/qlora.yaml", *words, "--dtype", "float32")
     assert done.returncode == 0, done.stderr
     assert "4-bit weights: 18 matrices stay as they are" in done.stdout
+
+
+def test_an_adapter_that_fsdp_would_lose_is_refused_before_anything_is_written(
+    tmp_path: Path, bases: Path
+) -> None:
+    lines = "activation_checkpointing: true\nfsdp: true\nfsdp_config:\n  activation_checkpointing: true\n"
+    text = (ROOT / "recipes" / "lora.yaml").read_text()
+    recipe = tmp_path / "sharded.yaml"
+    changed = text.replace("activation_checkpointing: true\n", lines + "  cpu_ram_efficient_loading: true\n")
+    recipe.write_text(changed)
+    base, out = bases / "float32", tmp_path / "x"
+    done = run_recipe(recipe, "--model_name_or_path", base, "--output_dir", out, *WORDS)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and not out.exists()
+    assert "activation_checkpointing: true` at the top level" in done.stderr
+    assert "cpu_ram_efficient_loading cannot load " in done.stderr
 
 
 def test_gemma_3_with_its_vision_part_keeps_its_processor_and_its_adapter_loads(

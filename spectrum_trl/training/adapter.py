@@ -1,0 +1,91 @@
+"""The adapter of a LoRA or QLoRA run: tied where the model is, in single precision, on what reads text."""
+
+import re
+
+import torch
+from peft import LoraConfig
+from transformers import PreTrainedModel
+from trl import get_peft_config
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.models.load import load_config
+from spectrum_trl.training.recipe import Recipe
+
+
+def adapter_config(recipe: Recipe, *, model: PreTrainedModel) -> LoraConfig | None:
+    """Return the adapter that a recipe asks for, fitted to its model; None for full fine-tuning.
+
+    Args:
+        recipe: The parsed recipe.
+        model: The model to adapt.
+    """
+    config = get_peft_config(recipe.model)
+    if config is None:
+        return None
+    assert isinstance(config, LoraConfig)
+    config.revision = recipe.model.model_revision
+    # A copy, because peft edits the list, which is also the recipe's.
+    whole = list(config.modules_to_save or [])
+    config.modules_to_save = whole or None
+    tied = model.config.get_text_config().tie_word_embeddings
+    config.ensure_weight_tying = tied and bool({"embed_tokens", "lm_head"} & set(whole))
+    if others := other_modalities(model):
+        config.exclude_modules = rf"(.*\.)?({'|'.join(map(re.escape, others))})\..*"
+    return config
+
+
+def train_in_single_precision(model: torch.nn.Module) -> None:
+    """Keep what is trained in single precision, and with it the optimizer's states.
+
+    TRL casts an adapter on quantized weights to bfloat16, and steps of a small learning rate are then lost to
+    rounding (https://github.com/huggingface/trl/issues/7268 is about one such weight).
+    """
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+
+
+def check_sharded_adapter(recipe: Recipe) -> None:
+    """Refuse what would lose an adapter, or end in a library's own error, once FSDP has sharded it."""
+    fsdp, problems = recipe.training.fsdp_config, []
+    assert isinstance(fsdp, dict)
+    if fsdp.get("activation_checkpointing"):
+        # peft 0.21.2 looks for the adapter under the names of the wrapped layers, and saves none of it.
+        problems.append(
+            f"{recipe.path}: with fsdp_config.activation_checkpointing no LoRA matrix would be saved; set it "
+            "to false, and `activation_checkpointing: true` at the top level"
+        )
+    whole = {"embed_tokens", "lm_head"} & set(recipe.model.lora_modules_to_save or [])
+    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
+    # accelerate 1.15 ties the weights anew once it has emptied them, which peft's wrapped layers refuse.
+    if whole and fsdp.get("cpu_ram_efficient_loading") and name and not recipe.model.load_in_4bit:
+        if load_config(name, revision=revision).get_text_config().tie_word_embeddings:
+            problems.append(
+                f"{recipe.path}: fsdp_config.cpu_ram_efficient_loading cannot load {name} with a LoRA "
+                "adapter that trains its tied embedding; set it to false"
+            )
+    if problems:
+        raise UserError(*problems)
+
+
+def check_precision(recipe: Recipe, model: PreTrainedModel) -> None:
+    """Refuse frozen weights of 16 bits without mixed precision: what is trained has 32."""
+    if not (recipe.model.use_peft and recipe.model.lora_modules_to_save):
+        return
+    if recipe.training.bf16 or recipe.training.fp16:
+        return
+    # Quantized layers are of other classes, and cast what they are given.
+    linear = [layer for layer in model.get_decoder().modules() if type(layer) is torch.nn.Linear]
+    if any(layer.weight.dtype != torch.float32 for layer in linear):
+        raise UserError(
+            f"{recipe.path}: dtype {recipe.model.dtype} needs mixed precision, because embeddings are "
+            "trained in single precision; add `bf16: true`, or set `dtype: float32`"
+        )
+
+
+def other_modalities(model: PreTrainedModel) -> list[str]:
+    """Return the parts of a model that text does not reach, for example Gemma 3's vision tower."""
+    decoder = model.get_decoder()
+    if decoder is model.base_model:
+        return []
+    return [name for name, module in model.base_model.named_children() if module is not decoder]
