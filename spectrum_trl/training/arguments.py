@@ -14,7 +14,7 @@ class DataArguments:
     """The data mixture and what is done with it.
 
     Attributes:
-        tasks: Task names or globs, each with its options. A list, a comma-separated text, or a mapping of each
+        tasks: Task names or globs, each with its options. A list, comma-separated text, or a mapping of each
             to ``{max_sequences: int, weight: float}`` (both optional) becomes this type.
         train_files: JSON Lines files of your own, one ``{"messages": [...]}`` a line, each with its options;
             written like ``tasks``, with ``description_probability`` as a third option.
@@ -43,7 +43,8 @@ class DataArguments:
         default=None, metadata={"help": "Cap per task where the task itself names none."}
     )
     description_probability: float | None = field(
-        default=0.8, metadata={"help": "Chance that a task's sequence keeps its description; null for its own."}
+        default=0.8,
+        metadata={"help": "Chance that a task's sequence keeps its description; null for its own."},
     )
     train_on: Literal["outputs", "first", "last"] = field(
         default="outputs", metadata={"help": "Which outputs carry loss."}
@@ -83,7 +84,9 @@ class RunArguments:
     new_model: dict[str, Any] | None = field(
         default=None, metadata={"help": "Configuration of a model to train from nothing."}
     )
-    new_vocab_size: int = field(default=2048, metadata={"help": "Vocabulary size of a new model's tokenizer."})
+    new_vocab_size: int = field(
+        default=2048, metadata={"help": "Vocabulary size of a new model's tokenizer."}
+    )
     new_vocab_tasks: list[str] | None = field(
         default=None, metadata={"help": "Further tasks that a new tokenizer learns words from."}
     )

@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.training.fields import SECTIONS, Field, known_fields
+from spectrum_trl.training.fields import SECTIONS, Field, known_fields, shown
 from spectrum_trl.training.strict_json import strict_json
 
 HELP = ("-h", "--help")
@@ -75,11 +75,10 @@ def _unknown(rest: Sequence[str]) -> Iterator[str]:
         if word.startswith("--") and len(word) > 2:
             flag = True
             name = word[2:].split("=")[0].replace("-", "_")
-            yield (
-                f"command line: unknown option --{name}.{nearest(name, known_fields())} Correct or remove it."
-            )
+            hint = nearest(name, known_fields())
+            yield f"command line: unknown option --{shown(name)[1:-1]}.{hint} Correct or remove it."
         elif not flag:
-            yield f"command line: {word!r} follows no option; write --field value"
+            yield f"command line: {shown(word)} follows no option; write --field value"
 
 
 def _value(parts: list[str], field: Field) -> Any:
@@ -88,10 +87,10 @@ def _value(parts: list[str], field: Field) -> Any:
     if not parts:
         if bool in field.kinds:
             return True
-        raise ValueError("expected a value behind it")
+        raise ValueError("expected a value after it")
     if len(parts) > 1:
         if not listed:
-            raise ValueError(f"expected one value, but found {' '.join(parts)!r}")
+            raise ValueError(f"expected one value, but found {shown(' '.join(parts))}")
         return [piece.strip() for part in parts for piece in part.split(",") if piece.strip()]
     text = parts[0]
     if listed and text.lstrip().startswith(("{", "[")):

@@ -66,7 +66,11 @@ def without_description(conversation: list[Message]) -> list[Message]:
 
 
 def weighted(
-    conversations: Iterable[list[Message]], *, weight: float, description_probability: float, rng: random.Random
+    conversations: Iterable[list[Message]],
+    *,
+    weight: float,
+    description_probability: float,
+    rng: random.Random,
 ) -> Iterator[list[Message]]:
     """Repeat each conversation by its weight, and drop descriptions at random.
 
@@ -88,7 +92,9 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
     with file.open("rb") as stream:
         for number, raw in enumerate(stream, start=1):
             if number == 1:
-                if encoding := next((name for mark, name in OTHER_MARKS.items() if raw.startswith(mark)), None):
+                if encoding := next(
+                    (name for mark, name in OTHER_MARKS.items() if raw.startswith(mark)), None
+                ):
                     raise UserError(f"{file} is in {encoding}; save it as UTF-8")
                 raw = raw.removeprefix(b"\xef\xbb\xbf")
             try:

@@ -7,7 +7,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from datasets import Dataset
 from transformers import BatchEncoding, PreTrainedTokenizerBase
@@ -119,9 +119,7 @@ def usable(
 class Encoder:
     """Tokenizes batches of conversations, each cut to whole turns."""
 
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None, train_on: str
-    ) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None, train_on: str) -> None:
         """Prepare.
 
         Args:
@@ -145,7 +143,7 @@ class Encoder:
             if self.max_length is None or len(ids) <= self.max_length:
                 yield conversation, ids, mask
                 continue
-            ends = [cast(int, encoded.char_to_token(row, end)) for end in filled.ends]
+            ends = [encoded.char_to_token(row, end) for end in filled.ends]
             kept = conversation[: bisect_left(ends, self.max_length)]
             while kept and kept[-1]["role"] != "output":
                 kept = kept[:-1]
@@ -174,13 +172,13 @@ class Encoder:
 
 
 def _loss_mask(encoded: BatchEncoding, row: int, trained: Iterable[tuple[int, int]]) -> list[int]:
-    """Return 1 for each token of the trained parts of a text, given by their first character and their end."""
+    """Return 1 for each token of the trained parts of a text, given by their first character and end."""
     mask = [0] * len(encoded["input_ids"][row])
     for start, end in trained:
         # A tokenizer that normalises may have no token for a single character; a turn's end always has one.
         tokens = (encoded.char_to_token(row, position) for position in range(start, end))
         first = next(token for token in tokens if token is not None)
-        last = cast(int, encoded.char_to_token(row, end - 1))
+        last = encoded.char_to_token(row, end - 1)
         mask[first : last + 1] = [1] * (last + 1 - first)
     return mask
 

@@ -134,7 +134,7 @@ def _kinds(hint: Any) -> Iterator[Any]:
 
 
 def _not_plain(value: Any, path: tuple[Any, ...]) -> Iterator[Fault]:
-    """Find what no field takes, at any depth: dates, keys that are not text, numbers and text out of bounds."""
+    """Find what no field takes, at any depth: dates, and numbers and text out of bounds."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             # A key that is no text is told where the file is read.
@@ -214,5 +214,12 @@ def _near(texts: list[str], value: Any) -> str:
 
 
 def _wanted(field: Field) -> str:
-    names = {str: "text", int: "a whole number", float: "a number", list: "a list", dict: "a mapping", None: "null"}
+    names = {
+        str: "text",
+        int: "a whole number",
+        float: "a number",
+        list: "a list",
+        dict: "a mapping",
+        None: "null",
+    }
     return " or ".join(sorted(str(names.get(kind, repr(kind))) for kind in field.kinds))

@@ -98,15 +98,13 @@ def messages_of(
     conversations = (
         normalise(sequence.messages) for sequence in itertools.islice(sequences, options.max_sequences)
     )
-    yield from weighted(
-        conversations, weight=options.weight, description_probability=probability, rng=rng
-    )
+    yield from weighted(conversations, weight=options.weight, description_probability=probability, rng=rng)
 
 
 def messages_of_file(
     file: str, options: FileOptions, *, tokenizer: PreTrainedTokenizerBase, seed: int
 ) -> Iterator[list[Message]]:
-    """Yield the conversations of one of the user's files: sampled, weighted, descriptions dropped if asked to.
+    """Yield the conversations of one of the user's files: capped, weighted, descriptions dropped if asked.
 
     Args:
         file: Its path.

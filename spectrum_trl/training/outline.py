@@ -1,13 +1,13 @@
 """Render conversations by the template, which runs once for each order of roles.
 
-A Spectrum template looks at roles alone: it writes every content as it is, and what it puts around contents and
-which turns carry loss depend on nothing else. Running it is most of the time that encoding takes, and the
-conversations of a task mostly have the same roles in the same order.
+A Spectrum template looks at roles alone: it writes every content as it is, and what it puts around contents
+and which turns carry loss depend on nothing else. Running it takes longer than tokenizing, and most
+conversations of a task have the same roles in the same order.
 """
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import render_jinja_template
@@ -73,14 +73,15 @@ class Outlines:
         )
 
     def _outline(self, roles: tuple[str, ...]) -> _Outline:
-        texts, bounds = render_jinja_template(
+        rendered: Any = render_jinja_template(
             conversations=[[{"role": role, "content": _CONTENT} for role in roles]],
             chat_template=self._tokenizer.get_chat_template(),
             return_assistant_tokens_mask=True,
             train_on=self._train_on,
-            **self._tokenizer.special_tokens_map,
+            **cast(dict[str, Any], self._tokenizer.special_tokens_map),
         )
-        text = texts[0]
+        # Typed as text alone: with masks it comes with the bounds of what is trained.
+        (text,), (bounds,) = rendered
         pieces = text.split(_CONTENT)
         if len(pieces) != len(roles) + 1:
             raise RuntimeError("the template does not write each content once")
@@ -89,4 +90,4 @@ class Outlines:
             contents = text.count(_CONTENT, 0, position)
             return contents, position - contents
 
-        return _Outline(pieces, [(bound(start), bound(end)) for start, end in bounds[0]])
+        return _Outline(pieces, [(bound(start), bound(end)) for start, end in bounds])

@@ -97,7 +97,7 @@ RANGES: dict[str, tuple[Any, ...]] = {
 # Fields that a recipe cannot use, and why.
 UNUSABLE = {
     "chat_template_path": "the Spectrum template is chosen by the tokenizer; remove it",
-    "model_init_kwargs": "the model is loaded by a recipe's own fields; use those (dtype, attn_implementation)",
+    "model_init_kwargs": "use the recipe's own fields of the model instead, as dtype and attn_implementation",
 }
 NEEDS_EVALUATION_SET = ("eval_on_start", "load_best_model_at_end", "do_eval")
 
@@ -117,7 +117,10 @@ def contradictions(settings: dict[str, Any]) -> Iterable[tuple[str, str]]:
         if settings.get(name):
             yield name, "a recipe has no evaluation set; use `evaluate: tiny`, and remove this"
     if settings.get("eval_strategy", "no") != "no":
-        yield "eval_strategy", 'a recipe has no evaluation set; use `evaluate: tiny` and `eval_strategy: "no"`'
+        yield (
+            "eval_strategy",
+            'a recipe has no evaluation set; use `evaluate: tiny` and `eval_strategy: "no"`',
+        )
     if settings.get("save_strategy") == "best":
         yield "save_strategy", "the best needs an evaluation set, which a recipe has not; use steps or epoch"
     trackers = settings.get("report_to") or []

@@ -17,7 +17,7 @@ from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.paths import bundled
 from spectrum_trl.training.arguments import DataArguments, RunArguments
 from spectrum_trl.training.command_line import HELP, help_text, read_words
-from spectrum_trl.training.fields import SECTIONS, convert, known_fields, plain
+from spectrum_trl.training.fields import SECTIONS, convert, known_fields, plain, shown
 from spectrum_trl.training.ranges import contradictions
 from spectrum_trl.training.recipe_file import LAUNCH_LINE, RecipeFile, read_recipe_file, write_recipe
 
@@ -33,7 +33,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 # Characters of a library's own message.
-LONGEST_TOLD = 400
+LONGEST_TOLD, LONGEST_STEP = 400, 100
 
 
 class Recipe(NamedTuple):
@@ -122,11 +122,15 @@ class _Source(NamedTuple):
 
     def of(self, name: str, path: tuple[Any, ...] = ()) -> str:
         if name in self.flags:
-            return ", ".join(filter(None, (f"command line: --{name}", ".".join(map(str, path)))))
+            return ", ".join(filter(None, (f"command line: --{name}", _dotted(path))))
         where = (name, *path)
         known = next((where[:n] for n in range(len(where), 0, -1) if where[:n] in self.lines), None)
         line = f", line {self.lines[known]}" if known else ""
-        return f"{self.file}{line}: {'.'.join(map(str, where))}"
+        return f"{self.file}{line}: {_dotted(where)}"
+
+
+def _dotted(path: tuple[Any, ...]) -> str:
+    return ".".join(str(step)[:LONGEST_STEP] for step in path)
 
 
 def _convert(
@@ -137,7 +141,9 @@ def _convert(
     if name not in known_fields():
         if isinstance(name, str):
             where = place.of(name).removesuffix(f": {name}")
-            problems.append(f"{where}: unknown key {name!r}.{nearest(name, known_fields())} Correct or remove it.")
+            problems.append(
+                f"{where}: unknown key {shown(name)}.{nearest(name, known_fields())} Correct or remove it."
+            )
         return
     settings[name], faults = convert(name, value)
     problems += [f"{place.of(name, fault.path)}: {fault.text}" for fault in faults]
@@ -227,12 +233,16 @@ def _scheduler_faults(training: SFTConfig) -> Iterator[str]:
             scheduler_specific_kwargs=training.lr_scheduler_kwargs,  # type: ignore[arg-type]
         )
     except Exception as error:
-        yield f"the schedule {training.lr_scheduler_type.value} cannot be made: {_first_line(error)}"
+        yield f"the schedule {plain(training.lr_scheduler_type)} cannot be made: {_first_line(error)}"
 
 
 def _targets(names: Any) -> Any:
     """Undo TRL's unpacking of a list of one name, which peft would match against whole paths."""
-    return [names] if isinstance(names, str) and names != "all-linear" and re.fullmatch(r"[\w.]+", names) else names
+    return (
+        [names]
+        if isinstance(names, str) and names != "all-linear" and re.fullmatch(r"[\w.]+", names)
+        else names
+    )
 
 
 def _told(error: Exception, names: list[str], source: _Source) -> str:

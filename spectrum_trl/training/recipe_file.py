@@ -14,6 +14,7 @@ from spectrum_trl.files import write_atomic
 LAUNCH_KEY = "launch"
 LAUNCH_LINE = 'launch: any; from spectrum_trl.train import launch; launch(__file__); r"""'
 QUOTES = '"""'
+TEXT = "tag:yaml.org,2002:str"
 # Never written down.
 SECRETS = ("hub_token",)
 _OPENING = re.compile(rf"^{LAUNCH_KEY}:.*?{QUOTES}", re.MULTILINE)
@@ -67,21 +68,28 @@ def read_recipe_file(file: Path) -> RecipeFile:
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
-        aliases = [event for event in yaml.parse(text, Loader=_Loader) if isinstance(event, yaml.AliasEvent)]
-        if aliases:
-            line = aliases[0].start_mark.line + 1
-            raise UserError(f"{file}, line {line}: a recipe has no aliases (*); write the value out")
-        node, settings = yaml.compose(text, Loader=_Loader), yaml.load(text, Loader=_Loader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        lines: dict[tuple[Any, ...], int] = {}
+        problems = list(_key_problems(node, (), lines, seen=set()))
     except (yaml.YAMLError, ValueError, OSError) as error:
-        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{file} is not valid YAML: {_one_line(error)}") from error
     except RecursionError as error:
         raise UserError(f"{file} is not valid YAML: it is nested too deeply") from error
     if not isinstance(node, yaml.MappingNode):
         raise UserError(f"{file}: expected a mapping of keys to values at the top level")
-    lines: dict[tuple[Any, ...], int] = {}
-    problems = [f"{file}, line {line}: {problem}" for line, problem in _key_problems(node, (), lines)]
-    settings.pop(LAUNCH_KEY, None)
-    return RecipeFile(settings, lines, problems + [f"{file}, {told}" for told in _quote_problems(text)])
+    if aliases := [problem for problem in problems if "alias" in problem]:
+        raise UserError(f"{file}, {aliases[0]}")
+    settings: dict[str, Any] = {}
+    for key, value in node.value:
+        if key.tag == TEXT and key.value != LAUNCH_KEY:
+            try:
+                settings[key.value] = loader.construct_object(value, deep=True)
+            # Not only its own errors: the 13th month, and more digits than Python reads.
+            except (yaml.YAMLError, ValueError, RecursionError) as error:
+                problems.append(f"line {key.start_mark.line + 1}: {key.value}: {_one_line(error)}")
+    problems += _quote_problems(text)
+    return RecipeFile(settings, lines, [f"{file}, {problem}" for problem in problems])
 
 
 def write_recipe(settings: dict[str, Any], path: Path) -> None:
@@ -103,27 +111,31 @@ def write_recipe(settings: dict[str, Any], path: Path) -> None:
 
 
 def _key_problems(
-    node: yaml.Node, path: tuple[Any, ...], lines: dict[tuple[Any, ...], int]
-) -> Iterator[tuple[int, str]]:
-    """Yield keys that repeat or are no text, at any depth, and note the line of each key."""
+    node: yaml.Node | None, path: tuple[Any, ...], lines: dict[tuple[Any, ...], int], *, seen: set[int]
+) -> Iterator[str]:
+    """Yield keys that repeat or are no text, at any depth, and aliases; note the line of each key."""
+    if node is not None and id(node) in seen:
+        yield f"line {node.start_mark.line + 1}: a recipe has no aliases (*) of this value; write it out"
+        return
+    seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            yield from _key_problems(item, (*path, index), lines)
+            yield from _key_problems(item, (*path, index), lines, seen=seen)
     if not isinstance(node, yaml.MappingNode):
         return
     for key, value in node.value:
         line, name = key.start_mark.line + 1, str(key.value)
         here = (*path, name)
-        if key.tag != "tag:yaml.org,2002:str":
-            yield line, f"key {name!r} is no text to YAML; put it in quotes, or correct it"
+        if key.tag != TEXT:
+            yield f"line {line}: key {name[:60]!r} is no text to YAML; put it in quotes, or correct it"
         elif here in lines:
-            yield line, f"key {name!r} repeats line {lines[here]}; keep one of them"
+            yield f"line {line}: key {name[:60]!r} repeats line {lines[here]}; keep one of them"
         lines[here] = line
-        yield from _key_problems(value, here, lines)
+        yield from _key_problems(value, here, lines, seen=seen)
 
 
 def _quote_problems(text: str) -> Iterator[str]:
-    """Yield what keeps a file from being the same recipe to YAML and to Python, which reads one long string."""
+    """Yield what keeps a file from being the same recipe to YAML and to Python, which reads one text."""
     opening = _OPENING.search(text)
     if opening is None:
         return
@@ -136,4 +148,8 @@ def _quote_problems(text: str) -> Iterator[str]:
         yield f"line {line}: three quotes end the recipe to Python; write the value with other quotes"
     for number, behind in enumerate(rest.split("\n"), start=line):
         if behind.strip() and not behind.lstrip().startswith("#"):
-            yield f"line {number}: {behind.strip()[:60]!r} stands behind the closing quotes; move it before them"
+            yield f"line {number}: {behind.strip()[:60]!r} stands behind the closing quotes; move it up"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

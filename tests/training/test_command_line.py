@@ -29,7 +29,9 @@ def test_no_tasks_are_an_empty_text() -> None:
     assert read_recipe("demo", overrides=["--tasks", ""]).data.tasks == {}
 
 
-@pytest.mark.parametrize("field", ["split", "lora_target_modules", "new_vocab_tasks", "report_to", "label_names"])
+@pytest.mark.parametrize(
+    "field", ["split", "lora_target_modules", "new_vocab_tasks", "report_to", "label_names"]
+)
 def test_other_lists_are_read_in_the_same_ways(field: str) -> None:
     one, two = {"split": ("train", "test"), "report_to": ("wandb", "mlflow")}.get(field, ("q_proj", "v_proj"))
     for words in ([one, two], [f"{one},{two}"], [f'["{one}", "{two}"]']):
@@ -75,7 +77,7 @@ def test_hyphens_equal_signs_and_bare_switches_are_understood() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--seed"], "--seed: expected a value behind it"),
+        (["--seed"], "--seed: expected a value after it"),
         (["--seed", "1", "2"], "--seed: expected one value, but found '1 2'"),
         (["x", "--seed", "1"], "'x' follows no option"),
         (["--sed", "1"], "unknown option --sed. Did you mean 'seed'?"),

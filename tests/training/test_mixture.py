@@ -158,9 +158,7 @@ def test_each_file_of_ones_own_is_a_task_with_options_of_its_own(
     )
     assert [c.sha256 for c in mixture.counts] == [c.sha256 for c in again.counts]
     assert mixture.counts[0].sha256 != other.counts[0].sha256
-    described = Counter(
-        row["task"] for row in mixture.dataset if row["messages"][0]["role"] == "description"
-    )
+    described = Counter(row["task"] for row in mixture.dataset if row["messages"][0]["role"] == "description")
     # As written unless the recipe says otherwise.
     assert described[files[0]] == 20 and described[files[2]] == 60 and 15 <= described[files[1]] <= 45
     drawn = [row["messages"][2]["content"] for row in mixture.dataset if row["task"] == files[0]]

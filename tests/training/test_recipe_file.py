@@ -17,7 +17,9 @@ JSON = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs", "Cc"]))
     | st.sampled_from(['"""', "'''", '# """', "1e-6", "no", "2026-01-01", "a\nb", "\\"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab1_-", min_size=1), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("ab1_-", min_size=1), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -43,11 +45,11 @@ def problems_of(folder: Path, text: str) -> list[str]:
         ("x: {on: 1}\n", "line 1: key 'on' is no text"),
         ("x: {2026-01-01: 1}\n", "line 1: key '2026-01-01' is no text"),
         ("<<: {a: 1}\n", "line 1: key '<<' is no text"),
-        ("a: &x 3\nb: *x\n", "line 2: a recipe has no aliases"),
-        ("a: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
-        ("a: " + "9" * 5000, "not valid YAML"),
-        ("a: 2026-13-45\n", "not valid YAML"),
-        ("a: !!python/object:os.system x\n", "not valid YAML"),
+        ("a: &x 3\nb: *x\n", "line 1: a recipe has no aliases"),
+        ("a: " + "[" * 500 + "]" * 500, "nested too deeply"),
+        ("a: " + "9" * 5000, "line 1: a: Exceeds the limit"),
+        ("b: 1\na: 2026-13-45\n", "line 2: a: month must be"),
+        ("a: !!python/object:os.system x\n", "line 1: a: could not determine a constructor"),
         ("a: 1\n---\nb: 2\n", "not valid YAML"),
         ("", "expected a mapping"),
     ],
