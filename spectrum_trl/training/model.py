@@ -8,7 +8,7 @@ from trl import get_quantization_config
 from spectrum_trl.models.initialise import new_model
 from spectrum_trl.models.load import load_model
 from spectrum_trl.models.role_tokens import copy_role_tokens
-from spectrum_trl.training.model_checks import check_lora_targets
+from spectrum_trl.training.model_checks import check_lora_targets, check_optimizer
 from spectrum_trl.training.packing import check_packing
 from spectrum_trl.training.recipe import Recipe
 from spectrum_trl.training.saving import generation_config
@@ -42,6 +42,7 @@ def starting_model(
         )
     model.generation_config = generation_config(tokenizer)
     check_lora_targets(arguments, model=model)
+    check_optimizer(recipe.training, model=model)
     config = model.config.get_text_config()
     check_packing(recipe.training, config=config, attention=str(config._attn_implementation))
     return model

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterator
 
+import torch
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from trl import ModelConfig
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+from transformers.training_args import OptimizerNames
+from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.errors import UserError, nearest
 
@@ -43,8 +45,38 @@ def check_lora_targets(arguments: ModelConfig, *, model: PreTrainedModel) -> Non
         raise UserError(*problems)
 
 
+def check_optimizer(training: SFTConfig, *, model: PreTrainedModel) -> None:
+    """Make the optimizer on one number, since transformers makes it only when training begins.
+
+    Args:
+        training: TRL's arguments.
+        model: The loaded model.
+
+    Raises:
+        UserError: If it needs a package that is not installed, or other arguments.
+    """
+    try:
+        kind, settings = Trainer.get_optimizer_cls_and_kwargs(training, model)
+        # Those that pick parameters of their own are not made of one number.
+        if not {"params", "model", "optimizer_dict"} & settings.keys():
+            kind([torch.nn.Parameter(torch.zeros(1))], **settings)
+    # Each optimizer's package has its own errors.
+    except Exception as error:
+        told = str(error).strip().splitlines()[:1] or [repr(error)]
+        name = OptimizerNames(training.optim).value
+        raise UserError(f"optim: {name} cannot be made with its optim_args: {told[0]}") from error
+
+
 def _absent(arguments: ModelConfig, model: PreTrainedModel) -> Iterator[str]:
-    modules = [name for name, _ in model.named_modules() if name]
+    modules = [
+        name for name, module in model.named_modules() if name and any(True for _ in module.parameters())
+    ]
+    # What peft puts adapters on: projections and embeddings, not norms or blocks.
+    layers = [
+        name
+        for name, module in model.named_modules()
+        if getattr(getattr(module, "weight", None), "ndim", 0) > 1
+    ]
     parameters = [name for name, _ in model.named_parameters()]
     targets = arguments.lora_target_modules
     if targets is None and arguments.lora_target_parameters is None:
@@ -54,10 +86,10 @@ def _absent(arguments: ModelConfig, model: PreTrainedModel) -> Iterator[str]:
                 "example [q_proj, v_proj], or all-linear"
             )
     elif isinstance(targets, str):
-        if targets != ALL_LINEAR and (fault := _pattern_fault(targets, modules)):
+        if targets != ALL_LINEAR and (fault := _pattern_fault(targets, layers)):
             yield f"lora_target_modules: {fault}"
     for field, names, present in (
-        ("lora_target_modules", targets if isinstance(targets, list) else None, modules),
+        ("lora_target_modules", targets if isinstance(targets, list) else None, layers),
         ("lora_modules_to_save", arguments.lora_modules_to_save, modules),
         ("lora_target_parameters", arguments.lora_target_parameters, parameters),
     ):

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
+from accelerate.utils import DynamoBackend
+from accelerate.utils.constants import TORCH_DYNAMO_MODES
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
@@ -70,6 +72,10 @@ TYPES: dict[str, Any] = {
     "resume_from_checkpoint": bool | str | None,
     "pad_to_multiple_of": Annotated[int, Ge(1)] | Literal["auto"] | None,
     "max_steps": Annotated[int, AfterValidator(_max_steps)],
+    "lora_task_type": Literal["CAUSAL_LM"],
+    "bnb_4bit_quant_storage": Literal["uint8", "float16", "bfloat16", "float32"] | None,
+    "torch_compile_backend": Literal[*(backend.value.lower() for backend in DynamoBackend)] | None,
+    "torch_compile_mode": Literal[*TORCH_DYNAMO_MODES] | None,
     # No text says one.
     "parallelism_config": None,
 }
@@ -97,6 +103,8 @@ RANGES: dict[str, tuple[Any, ...]] = {
 # Fields that a recipe cannot use, and why.
 UNUSABLE = {
     "chat_template_path": "the Spectrum template is chosen by the tokenizer; remove it",
+    "completion_only_loss": "loss is on outputs, which assistant_only_loss says; remove it",
+    "dataset_kwargs": "the data set is prepared from tasks and train_files; remove it",
     "model_init_kwargs": "use the recipe's own fields of the model instead, as dtype and attn_implementation",
 }
 NEEDS_EVALUATION_SET = ("eval_on_start", "load_best_model_at_end", "do_eval")
@@ -121,6 +129,8 @@ def contradictions(settings: dict[str, Any]) -> Iterable[tuple[str, str]]:
             "eval_strategy",
             'a recipe has no evaluation set; use `evaluate: tiny` and `eval_strategy: "no"`',
         )
+    if settings.get("packing") and settings.get("max_length", 0) is None:
+        yield "packing", "packs rows of max_length tokens; give that a number, or set `packing: false`"
     if settings.get("save_strategy") == "best":
         yield "save_strategy", "the best needs an evaluation set, which a recipe has not; use steps or epoch"
     trackers = settings.get("report_to") or []

@@ -70,7 +70,7 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
         UserError: With every fault at once: not YAML, unknown or repeated keys, values of the wrong type or
             out of range, fields that contradict each other.
     """
-    if set(HELP) & set(overrides):
+    if set(HELP) & {str(path), *overrides}:
         show_help()
     file = find_recipe(path)
     said = read_recipe_file(file)
@@ -155,7 +155,7 @@ def _between_fields(
     """Yield what is wrong between fields that are each right alone."""
     yield from contradictions(settings)
     if folder := settings.get("output_dir"):
-        yield from ((("output_dir", told)) for told in _folder_faults(Path(folder).expanduser()))
+        yield from (("output_dir", told) for told in _folder_faults(Path(os.path.expanduser(folder))))
     model, sibling = settings.get("model_name_or_path"), settings.get("copy_role_tokens_from")
     own = said.settings.get("model_name_or_path")
     if "model_name_or_path" in flags and model != own and sibling and "copy_role_tokens_from" not in flags:

@@ -14,7 +14,7 @@ def strict_json(text: str) -> Any:
         ValueError: If it is no JSON, repeats a key, is nested too deeply, or holds a number too long to read.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"not valid JSON: {error.msg} at character {error.pos + 1}") from error
     except RecursionError as error:
@@ -32,3 +32,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is repeated")
     return found
+
+
+# Made once: json.loads makes one at each call that names a hook.
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)

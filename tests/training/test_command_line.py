@@ -8,7 +8,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.training.fields import known_fields
 from spectrum_trl.training.recipe import read_recipe
 from spectrum_trl.training.task_choice import TaskOptions
-from tests.processes import run_recipe
+from tests.processes import run_command, run_recipe
 
 
 def given(*words: str) -> object:
@@ -101,5 +101,7 @@ def test_help_lists_every_field_ours_first_and_trains_nothing(word: str) -> None
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  --")]
     assert listed == [f"--{name}" for name in known_fields()] and listed[0] == "--tasks"
     assert max(map(len, done.stdout.splitlines())) <= 120 and "Training data" not in done.stdout
+    for words in (["train", "demo", word], ["train", word]):
+        assert run_command(*words).stdout == done.stdout
     other = run_recipe("recipes/demo.yaml", word, RANK="1")
     assert (other.returncode, other.stdout) == (0, "")

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from trl import ModelConfig
+from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.training.data import prepare
-from spectrum_trl.training.model_checks import check_end_of_turn, check_lora_targets
+from spectrum_trl.training.model_checks import check_end_of_turn, check_lora_targets, check_optimizer
 from spectrum_trl.training.recipe import read_recipe
+from tests.processes import run_recipe
 
 
 def test_another_end_of_turn_is_refused(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
@@ -60,3 +61,49 @@ def test_a_pattern_that_matches_no_module_is_refused(random_model: PreTrainedMod
 
 def test_without_lora_nothing_is_checked(random_model: PreTrainedModel) -> None:
     check_lora_targets(ModelConfig(lora_target_modules=["nothing", "at_all"]), model=random_model)
+
+
+@pytest.mark.parametrize("name", ["mlp", "norm", "layers"])
+def test_what_peft_puts_no_adapter_on_is_no_target(random_model: PreTrainedModel, name: str) -> None:
+    with pytest.raises(UserError, match=f"the model has no '{name}'.* It has .*q_proj"):
+        check_lora_targets(
+            ModelConfig(use_peft=True, lora_target_modules=[name, "q_proj"]), model=random_model
+        )
+
+
+@pytest.mark.parametrize(
+    ("optim", "arguments", "told"),
+    [
+        ("adamw_torch", None, None),
+        ("adafactor", None, None),
+        ("galore_adamw", None, "optim: .*galore"),
+        ("ademamix", "beta1", "optim: ademamix"),
+        ("schedule_free_adamw", None, "optim: schedule_free_adamw"),
+    ],
+)
+def test_an_optimizer_that_cannot_be_made_is_refused_before_training(
+    random_model: PreTrainedModel, optim: str, arguments: str | None, told: str | None
+) -> None:
+    training = SFTConfig(use_cpu=True, bf16=False, optim=optim, optim_args=arguments)
+    if told is None:
+        check_optimizer(training, model=random_model)
+        return
+    with pytest.raises(UserError, match=told):
+        check_optimizer(training, model=random_model)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--use_peft", "true", "--lora_target_modules", "q_prj"], "Did you mean 'q_proj'?"),
+        (["--optim", "schedule_free_adamw"], "optim: schedule_free_adamw cannot be made"),
+        (["--eos_token", "<|endoftext|>"], "remove eos_token"),
+    ],
+)
+def test_a_run_ends_with_one_message_before_anything_is_written(
+    tmp_path: Path, words: list[str], told: str
+) -> None:
+    small = ["--tasks", "tiny_range", "--max_sequences", "5", "--evaluate", "none"]
+    done = run_recipe("recipes/demo.yaml", *small, *words, "--output_dir", tmp_path / "x")
+    assert (done.returncode, (tmp_path / "x").exists()) == (2, False), done.stderr
+    assert told in done.stderr and "Traceback" not in done.stderr

@@ -58,6 +58,12 @@ WRONG = [
     ("chat_template_path", "x.jinja", "chosen by the tokenizer"),
     ("lora_r", "8", "use_peft"),
     ("load_in_4bit", "true", "use_peft"),
+    ("lora_task_type", "SEQ_CLS", "expected 'CAUSAL_LM'"),
+    ("bnb_4bit_quant_storage", "int3", "expected 'uint8'"),
+    ("torch_compile_backend", "inducter", "Did you mean 'inductor'"),
+    ("torch_compile_mode", "fast", "expected 'default'"),
+    ("completion_only_loss", "true", "assistant_only_loss"),
+    ("packing", "true\nmax_length: null", "packs rows"),
     ("tf32", "true", "tf32"),
 ]
 
