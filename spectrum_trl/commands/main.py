@@ -19,7 +19,8 @@ app = typer.Typer(
 # A recipe's fields are options too; TRL's parser reads them.
 WITH_FIELDS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
-app.command(context_settings=WITH_FIELDS)(train)
+# Without an option --help of its own, so that a recipe's fields are what it lists.
+app.command(context_settings={**WITH_FIELDS, "help_option_names": []})(train)
 app.command(context_settings=WITH_FIELDS)(preview)
 app.command()(data)
 app.command(name="eval")(evaluate)

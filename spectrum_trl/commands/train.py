@@ -16,10 +16,13 @@ def train(context: typer.Context, recipe: RecipeName) -> None:
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    from spectrum_trl.training.recipe import find_recipe
+    from spectrum_trl.training.command_line import HELP
+    from spectrum_trl.training.recipe import find_recipe, show_help
 
+    if {recipe, *context.args} & set(HELP):
+        show_help()
     for_accelerate, for_recipe = split_words(context.args)
-    words = [*for_accelerate, str(find_recipe(recipe)), *for_recipe]
+    words = [*for_accelerate, "--module", "spectrum_trl.training", str(find_recipe(recipe)), *for_recipe]
     try:
         launch_command(launch_command_parser().parse_args(words))
     except subprocess.CalledProcessError as error:
@@ -40,17 +43,15 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
     """
     from accelerate.commands.launch import launch_command_parser
 
-    from spectrum_trl.training.recipe import field_types
+    from spectrum_trl.training.fields import known_fields
 
     known = {option for action in launch_command_parser()._actions for option in action.option_strings}
     parts: tuple[list[str], list[str]] = ([], [])
     chosen = parts[1]
     for word in words:
-        if word.startswith("-"):
+        if word.startswith("--"):
             option = word.split("=")[0]
-            is_field = option.lstrip("-").replace("-", "_") in field_types()
-            chosen = (
-                parts[0] if option in known and not is_field and option not in ("-h", "--help") else parts[1]
-            )
+            is_field = option[2:].replace("-", "_") in known_fields()
+            chosen = parts[0] if option in known and not is_field else parts[1]
         chosen.append(word)
     return parts

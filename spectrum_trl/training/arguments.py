@@ -3,15 +3,21 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
+from spectrum_trl.suite.task import Split
+from spectrum_trl.training.task_choice import FileChoice, FileOptions, TaskChoice, TaskOptions
+
 
 @dataclass
 class DataArguments:
     """The data mixture and what is done with it.
 
     Attributes:
-        tasks: Task names or globs. A list, a comma-separated text, or a mapping of each to
-            ``{max_sequences: int, weight: float}`` (both optional).
-        train_files: JSON Lines files of your own, one ``{"messages": [...]}`` a line.
+        tasks: Task names or globs, each with its options. A list, comma-separated text, or a mapping of each
+            to ``{max_sequences: int, weight: float}`` (both optional) becomes this type.
+        train_files: JSON Lines files of your own, one ``{"messages": [...]}`` a line, each with its options;
+            written like ``tasks``, with ``description_probability`` as a third option.
         split: Which splits the names and globs may reach: ``train`` or ``test`` (held out from training).
         max_sequences: Cap per task where the mapping names none.
         description_probability: Chance that a sequence keeps its description; null for each task's own.
@@ -21,15 +27,42 @@ class DataArguments:
         ignore_missing: Train on what is there and print what is missing, instead of stopping.
     """
 
-    tasks: dict[str, Any] | str | None = field(default=None, metadata={"help": "Task names or globs."})
-    train_files: list[str] | None = field(default=None, metadata={"help": "JSON Lines files with messages."})
-    split: list[str] = field(default_factory=lambda: ["train"], metadata={"help": "Splits to choose from."})
-    max_sequences: int | None = field(default=None, metadata={"help": "Cap per task."})
-    description_probability: float | None = field(default=0.8, metadata={"help": "In [0, 1], or null."})
-    train_on: Literal["outputs", "first", "last"] = field(default="outputs", metadata={"help": "Loss on."})
-    mixture_seed: int = field(default=0, metadata={"help": "Seed of the mixture."})
-    data_dir: str | None = field(default=None, metadata={"help": "Folder of the real data sets."})
-    ignore_missing: bool = field(default=False, metadata={"help": "Train without missing data sets."})
+    tasks: dict[str, TaskOptions] = field(
+        default_factory=dict, metadata={"help": "Task names or globs, each with {max_sequences, weight}."}
+    )
+    train_files: dict[str, FileOptions] = field(
+        default_factory=dict,
+        metadata={
+            "help": "Your JSON Lines files, each with {max_sequences, weight, description_probability}."
+        },
+    )
+    split: list[Split] = field(
+        default_factory=lambda: ["train"], metadata={"help": "Splits that the names and globs may reach."}
+    )
+    max_sequences: int | None = field(
+        default=None, metadata={"help": "Cap per task where the task itself names none."}
+    )
+    description_probability: float | None = field(
+        default=0.8,
+        metadata={"help": "Chance that a task's sequence keeps its description; null for its own."},
+    )
+    train_on: Literal["outputs", "first", "last"] = field(
+        default="outputs", metadata={"help": "Which outputs carry loss."}
+    )
+    mixture_seed: int = field(
+        default=0, metadata={"help": "Seed of building, sampling and dropping descriptions."}
+    )
+    data_dir: str | None = field(
+        default=None, metadata={"help": "Folder of the real data sets; null for $SPECTRUM_DATA."}
+    )
+    ignore_missing: bool = field(
+        default=False, metadata={"help": "Train without missing data sets instead of stopping."}
+    )
+
+    def __post_init__(self) -> None:
+        """Parse the choice of tasks and files."""
+        self.tasks = TypeAdapter(TaskChoice).validate_python(self.tasks)
+        self.train_files = TypeAdapter(FileChoice).validate_python(self.train_files)
 
 
 @dataclass
@@ -42,8 +75,8 @@ class RunArguments:
         new_vocab_size: Vocabulary of the new model's tokenizer, learnt from the mixture.
         new_vocab_tasks: Further tasks that the new tokenizer learns words from.
         copy_role_tokens_from: Instruct sibling whose embeddings of the role tokens replace the
-            untrained ones of a base checkpoint. A recipe's own is for the recipe's own model: it is left out,
-            and that is printed, where the command line names another model without a sibling.
+            untrained ones of a base checkpoint; an empty text copies nothing. Another
+            ``model_name_or_path`` on the command line needs its own sibling there.
         save_dtype: Number type of the saved weights; null for that of the model trained from, so that a
             bfloat16 checkpoint trained in single precision is saved as bfloat16.
         evaluate: Measure the model before and after training on the tiny world's held-out distributions.
@@ -52,15 +85,25 @@ class RunArguments:
         overwrite: Replace what an earlier run left in ``output_dir``.
     """
 
-    new_model: dict[str, Any] | str | None = field(default=None, metadata={"help": "Model to initialise."})
-    new_vocab_size: int = field(default=2048, metadata={"help": "Vocabulary of a new tokenizer."})
-    new_vocab_tasks: list[str] | None = field(default=None, metadata={"help": "Further tasks for words."})
-    copy_role_tokens_from: str | None = field(default=None, metadata={"help": "Instruct sibling."})
+    new_model: dict[str, Any] | None = field(
+        default=None, metadata={"help": "Configuration of a model to train from nothing."}
+    )
+    new_vocab_size: int = field(
+        default=2048, metadata={"help": "Vocabulary size of a new model's tokenizer."}
+    )
+    new_vocab_tasks: list[str] | None = field(
+        default=None, metadata={"help": "Further tasks that a new tokenizer learns words from."}
+    )
+    copy_role_tokens_from: str | None = field(
+        default=None, metadata={"help": "Instruct sibling to copy the role tokens' embeddings from."}
+    )
     save_dtype: Literal["float32", "bfloat16", "float16"] | None = field(
         default=None, metadata={"help": "Number type of the saved weights."}
     )
-    evaluate: Literal["none", "tiny"] = field(default="none", metadata={"help": "Before and after."})
-    resume_despite_changes: bool = field(
-        default=False, metadata={"help": "Continue although settings, versions or data differ."}
+    evaluate: Literal["none", "tiny"] = field(
+        default="none", metadata={"help": "What to measure before and after training."}
     )
-    overwrite: bool = field(default=False, metadata={"help": "Replace an earlier run."})
+    resume_despite_changes: bool = field(
+        default=False, metadata={"help": "Continue a run although settings, versions or data differ."}
+    )
+    overwrite: bool = field(default=False, metadata={"help": "Replace an earlier run in output_dir."})

@@ -1,15 +1,21 @@
 """Read a user's own conversations."""
 
-import json
+import random
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.suite.task import Message
+from spectrum_trl.training.strict_json import strict_json
 
 FAULTS_SHOWN = 20
+EXPECTED = 'expected one JSON object with the key "messages" alone'
+# What a file of another encoding than UTF-8 begins with.
+OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> list[list[Message]]:
@@ -25,19 +31,12 @@ def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> lis
     Raises:
         UserError: With every faulty line at once (the first ``FAULTS_SHOWN``).
     """
-    if not file.is_file():
-        raise UserError(f"train_files: {file} does not exist")
     problems, conversations = [], []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            conversation = json.loads(line)["messages"]
-            faults = check(conversation, tokenizer=tokenizer)
-        except (json.JSONDecodeError, KeyError, TypeError):
-            faults = ['expected one JSON object with the key "messages"']
+    for number, line in _lines(file):
+        conversation, faults = _conversation(line, tokenizer=tokenizer)
         problems += [f"{file}, line {number}: {fault}" for fault in faults]
-        conversations.append(conversation if not faults else [])
+        if not faults:
+            conversations.append(conversation)
     if len(problems) > FAULTS_SHOWN:
         problems = [*problems[:FAULTS_SHOWN], f"{file}: and {len(problems) - FAULTS_SHOWN} more faults"]
     if problems:
@@ -45,3 +44,75 @@ def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> lis
     if not conversations:
         raise UserError(f"{file} is empty: expected one JSON object with messages a line")
     return conversations
+
+
+def check_files(files: Iterable[str]) -> None:
+    """Check that the user's files are there, before anything slow.
+
+    Args:
+        files: Their paths.
+
+    Raises:
+        UserError: With all that are not.
+    """
+    absent = [f"train_files: {file} does not exist" for file in files if not Path(file).is_file()]
+    if absent:
+        raise UserError(*absent)
+
+
+def without_description(conversation: list[Message]) -> list[Message]:
+    """Return a conversation without its description."""
+    return [message for message in conversation if message["role"] != "description"]
+
+
+def weighted(
+    conversations: Iterable[list[Message]],
+    *,
+    weight: float,
+    description_probability: float,
+    rng: random.Random,
+) -> Iterator[list[Message]]:
+    """Repeat each conversation by its weight, and drop descriptions at random.
+
+    Args:
+        conversations: Of one task or file.
+        weight: How often each comes; a fraction is the chance of one more copy.
+        description_probability: Chance that a copy keeps its description.
+        rng: Source of randomness.
+    """
+    for conversation in conversations:
+        copies = int(weight) + (rng.random() < weight % 1)
+        for _ in range(copies):
+            keep = rng.random() < description_probability
+            yield conversation if keep else without_description(conversation)
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Yield the number and the text of each line that is not blank; a line ends at a line feed alone."""
+    with file.open("rb") as stream:
+        for number, raw in enumerate(stream, start=1):
+            if number == 1:
+                if encoding := next(
+                    (name for mark, name in OTHER_MARKS.items() if raw.startswith(mark)), None
+                ):
+                    raise UserError(f"{file} is in {encoding}; save it as UTF-8")
+                raw = raw.removeprefix(b"\xef\xbb\xbf")
+            try:
+                text = raw.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{file}, line {number}: byte {error.start + 1} is not UTF-8; save the file as UTF-8"
+                ) from error
+            if text.strip():
+                yield number, text
+
+
+def _conversation(line: str, *, tokenizer: PreTrainedTokenizerBase) -> tuple[Any, list[str]]:
+    """Return the messages of a line, and what is wrong with it."""
+    try:
+        row = strict_json(line)
+    except ValueError as error:
+        return None, [f"{EXPECTED}; {error}"]
+    if not isinstance(row, dict) or "messages" not in row:
+        return None, [EXPECTED]
+    return row["messages"], check(row["messages"], tokenizer=tokenizer)

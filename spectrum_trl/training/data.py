@@ -12,7 +12,9 @@ from spectrum_trl.models.role_tokens import check_sibling
 from spectrum_trl.prompts import templates
 from spectrum_trl.suite.task import Split
 from spectrum_trl.training.mixture import Mixture, build_mixture, texts_of
+from spectrum_trl.training.model_checks import check_end_of_turn
 from spectrum_trl.training.recipe import Recipe
+from spectrum_trl.training.task_choice import TaskOptions
 
 
 def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedTokenizerBase, str, Mixture]:
@@ -28,13 +30,14 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
     if donor := recipe.run.copy_role_tokens_from:
         check_sibling(donor, model=str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
     if recipe.run.new_model:
-        words = ",".join(recipe.run.new_vocab_tasks or [])
+        words = {name: TaskOptions() for name in recipe.run.new_vocab_tasks or []}
         more = replace(recipe.data, tasks=words, split=list(get_args(Split)))
         texts = chain(texts_of(recipe.data), texts_of(more))
         tokenizer: PreTrainedTokenizerBase = new_tokenizer(texts, vocab_size=recipe.run.new_vocab_size)
     else:
         tokenizer = load_tokenizer(str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
     family = templates.install(tokenizer)
+    check_end_of_turn(recipe.training.eos_token, tokenizer=tokenizer)
     mixture = build_mixture(
         recipe.data,
         tokenizer=tokenizer,

@@ -4,20 +4,20 @@ import hashlib
 import itertools
 import json
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import numpy as np
 from datasets import Dataset
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
+from spectrum_trl.prompts.formats import ROLES
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.suite.task import Message
+from spectrum_trl.training.outline import Outlines
 
-BATCH = 64
-# Header, its line break, and end of turn: no turn is shorter, so more turns than this never fit.
-SHORTEST_TURN = 4
+BATCH = 256
 
 
 class TaskCounts(NamedTuple):
@@ -69,34 +69,32 @@ def encode(
         The rows and the counts.
     """
     rows: dict[str, list[Any]] = {"messages": [], "input_ids": [], "assistant_masks": [], "task": []}
+    encoder = Encoder(tokenizer, max_length=max_length, train_on=train_on)
     digest = hashlib.sha256()
-    totals: Counter[str] = Counter()
+    cut_sequences = cut_outputs = 0
     stream = iter(conversations)
     while batch := list(itertools.islice(stream, BATCH)):
         for conversation in batch:
             digest.update(json.dumps(conversation, ensure_ascii=False).encode())
-        for whole, (kept, ids, mask) in zip(
-            batch, _encode(batch, tokenizer=tokenizer, max_length=max_length, train_on=train_on), strict=True
-        ):
+        for whole, (kept, ids, mask) in zip(batch, encoder.encode(batch), strict=True):
             lost = _n_outputs(whole) - _n_outputs(kept)
             if not any(mask):
                 dropped["cut away by max_length" if lost else "no trained output"] += 1
                 continue
-            totals += Counter(
-                outputs=_n_outputs(kept), tokens=len(ids), trained=sum(mask), cut=int(lost > 0), lost=lost
-            )
+            cut_sequences += lost > 0
+            cut_outputs += lost
             for column, value in zip(rows, (kept, ids, mask, name), strict=True):
                 rows[column].append(value)
     return Dataset.from_dict(rows), TaskCounts(
-        name,
-        len(rows["task"]),
-        totals["outputs"],
-        totals["tokens"],
-        totals["trained"],
-        totals["cut"],
-        totals["lost"],
-        dict(dropped),
-        digest.hexdigest(),
+        task=name,
+        sequences=len(rows["task"]),
+        outputs=sum(map(_n_outputs, rows["messages"])),
+        tokens=sum(map(len, rows["input_ids"])),
+        trained_tokens=sum(map(sum, rows["assistant_masks"])),
+        cut_sequences=cut_sequences,
+        cut_outputs=cut_outputs,
+        dropped=dict(dropped),
+        sha256=digest.hexdigest(),
     )
 
 
@@ -118,56 +116,71 @@ def usable(
             yield conversation
 
 
-def _encode(
-    batch: list[list[Message]], *, tokenizer: PreTrainedTokenizerBase, max_length: int | None, train_on: str
-) -> Iterator[tuple[list[Message], list[int], list[int]]]:
-    """Yield what is kept of each conversation, with its token ids and loss mask."""
-    shorter = [_shortened(conversation, tokenizer=tokenizer, max_length=max_length) for conversation in batch]
-    encoded = _apply(shorter, tokenizer=tokenizer, train_on=train_on)
-    for conversation, ids, mask in zip(shorter, *encoded, strict=True):
-        if max_length is None or len(ids) <= max_length:
-            yield conversation, ids, mask
-            continue
-        ends = np.flatnonzero(np.array(ids) == tokenizer.eos_token_id)
-        kept = conversation[: int((ends < max_length).sum())]
-        while kept and kept[-1]["role"] != "output":
-            kept = kept[:-1]
-        if not kept:
-            yield [], [], []
-            continue
-        # What a template puts behind a turn, a line break or nothing, may be the one token too many.
-        behind = len(ids) - ends[-1] - 1
-        length = min(ends[len(kept) - 1] + 1 + behind, max_length)
-        if train_on == "last":
-            # Another output is the last one now.
-            (ids,), (mask,) = _apply([kept], tokenizer=tokenizer, train_on=train_on)
-        yield kept, ids[:length], mask[:length]
+class Encoder:
+    """Tokenizes batches of conversations, each cut to whole turns."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None, train_on: str) -> None:
+        """Prepare.
+
+        Args:
+            tokenizer: With the Spectrum template installed.
+            max_length: Longest sequence in tokens, or None.
+            train_on: Handed to the template.
+        """
+        self.tokenizer, self.max_length, self.train_on = tokenizer, max_length, train_on
+        self.outlines = Outlines(tokenizer, train_on=train_on)
+        # More turns than this never fit, and one more shows that a sequence is too long.
+        self.most_turns = None if max_length is None else max_length // self._shortest_turn() + 1
+
+    def encode(self, batch: list[list[Message]]) -> Iterator[tuple[list[Message], list[int], list[int]]]:
+        """Yield what is kept of each conversation, with its token ids and loss mask."""
+        shorter = [conversation[: self.most_turns] for conversation in batch]
+        texts = [self.outlines.fill(conversation) for conversation in shorter]
+        encoded = self._tokenize([filled.text for filled in texts])
+        for row, (conversation, filled) in enumerate(zip(shorter, texts, strict=True)):
+            ids = encoded["input_ids"][row]
+            mask = _loss_mask(encoded, row, filled.trained)
+            if self.max_length is None or len(ids) <= self.max_length:
+                yield conversation, ids, mask
+                continue
+            ends = [encoded.char_to_token(row, end) for end in filled.ends]
+            kept = conversation[: bisect_left(ends, self.max_length)]
+            while kept and kept[-1]["role"] != "output":
+                kept = kept[:-1]
+            if not kept:
+                yield [], [], []
+                continue
+            # What a template puts behind a turn, a line break or nothing, may be the one token too many.
+            behind = len(ids) - ends[-1] - 1
+            length = min(ends[len(kept) - 1] + 1 + behind, self.max_length)
+            if self.train_on == "last":
+                # Another output is the last one now.
+                ((_, ids, mask),) = Encoder(self.tokenizer, max_length=None, train_on="last").encode([kept])
+            yield kept, ids[:length], mask[:length]
+
+    def _tokenize(self, texts: list[str]) -> BatchEncoding:
+        return self.tokenizer(
+            texts, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False
+        )
+
+    def _shortest_turn(self) -> int:
+        """Return the tokens of the shortest turn that the template writes around no content."""
+        output: Message = {"role": "output", "content": ""}
+        turns = [[output], *([Message(role=role, content=""), output] for role in ROLES)]
+        alone, *longer = self._tokenize([self.outlines.fill(turn).text for turn in turns])["input_ids"]
+        return max(1, min(len(ids) for ids in longer) - len(alone))
 
 
-def _shortened(
-    conversation: list[Message], *, tokenizer: PreTrainedTokenizerBase, max_length: int | None
-) -> list[Message]:
-    """Leave out turns that never fit, so that the template is not run on them: it is the slow part."""
-    if max_length is None or len(conversation) * SHORTEST_TURN <= max_length:
-        return conversation
-    start = conversation[: max_length // SHORTEST_TURN + 1]
-    contents = tokenizer([message["content"] for message in start], add_special_tokens=False)["input_ids"]
-    lengths = np.cumsum([len(ids) + SHORTEST_TURN for ids in contents])
-    return start[: int(np.searchsorted(lengths, max_length, side="right")) + 1]
-
-
-def _apply(
-    batch: list[list[Message]], *, tokenizer: PreTrainedTokenizerBase, train_on: str
-) -> tuple[list[list[int]], list[list[int]]]:
-    encoded = tokenizer.apply_chat_template(
-        cast(list[list[dict[str, str]]], batch),
-        tokenize=True,
-        return_dict=True,
-        return_assistant_tokens_mask=True,
-        train_on=train_on,
-    )
-    columns = cast(BatchEncoding, encoded)
-    return columns["input_ids"], columns["assistant_masks"]
+def _loss_mask(encoded: BatchEncoding, row: int, trained: Iterable[tuple[int, int]]) -> list[int]:
+    """Return 1 for each token of the trained parts of a text, given by their first character and end."""
+    mask = [0] * len(encoded["input_ids"][row])
+    for start, end in trained:
+        # A tokenizer that normalises may have no token for a single character; a turn's end always has one.
+        tokens = (encoded.char_to_token(row, position) for position in range(start, end))
+        first = next(token for token in tokens if token is not None)
+        last = encoded.char_to_token(row, end - 1)
+        mask[first : last + 1] = [1] * (last + 1 - first)
+    return mask
 
 
 def _n_outputs(conversation: list[Message]) -> int:

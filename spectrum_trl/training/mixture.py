@@ -5,10 +5,9 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple
 
 from datasets import Dataset, concatenate_datasets
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 from rich.progress import track
 from transformers import PreTrainedTokenizerBase
@@ -19,21 +18,14 @@ from spectrum_trl.errors import MissingData, UserError, nearest
 from spectrum_trl.paths import data_dir
 from spectrum_trl.progress import on_terminal
 from spectrum_trl.prompts.messages import normalise
-from spectrum_trl.suite.task import Message, Split, Task
+from spectrum_trl.suite.task import Message, Task
 from spectrum_trl.training.arguments import DataArguments
-from spectrum_trl.training.conversations import read_conversations
+from spectrum_trl.training.conversations import check_files, read_conversations, weighted
 from spectrum_trl.training.encode import TaskCounts, encode, usable
+from spectrum_trl.training.task_choice import FileOptions, TaskOptions
 
 # Enough for a new tokenizer to meet every word that a task uses.
 TOKENIZER_SEQUENCES, TOKENIZER_TURNS = 1000, 8
-
-
-class TaskOptions(BaseModel):
-    """What a recipe can say of one task or glob."""
-
-    model_config = ConfigDict(extra="forbid")
-    max_sequences: int | None = Field(default=None, ge=1)
-    weight: float = Field(default=1.0, gt=0)
 
 
 class Mixture(NamedTuple):
@@ -60,16 +52,12 @@ def select_tasks(data: DataArguments) -> dict[str, TaskOptions]:
         Task name to its options, in the order of the recipe.
 
     Raises:
-        UserError: With every unknown name, empty glob and bad options at once.
+        UserError: With every unknown name and empty glob at once.
     """
     catalogue = {name: task for name, task in all_tasks().items() if task.split in data.split}
     chosen: dict[str, TaskOptions] = {}
-    problems = [
-        f"split: {split!r} is none of {', '.join(get_args(Split))}.{nearest(split, get_args(Split))}"
-        for split in data.split
-        if split not in get_args(Split)
-    ]
-    for pattern, settings in _patterns(data.tasks).items():
+    problems = []
+    for pattern, options in data.tasks.items():
         names = [name for name in matching(pattern) if name in catalogue]
         if not names:
             outside = sorted({all_tasks()[name].split for name in matching(pattern)})
@@ -79,12 +67,6 @@ def select_tasks(data: DataArguments) -> dict[str, TaskOptions]:
                 else f"tasks: no task is named {pattern!r}.{nearest(pattern, catalogue)} "
                 "`spectrum-trl data` lists them."
             )
-        try:
-            options = TaskOptions.model_validate(settings or {})
-        except ValidationError as error:
-            faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-            problems.append(f"tasks: {pattern}: {'; '.join(faults)} (known: max_sequences, weight).")
-            continue
         if options.max_sequences is None:
             options = options.model_copy(update={"max_sequences": data.max_sequences})
         chosen.update(dict.fromkeys(names, options))
@@ -114,12 +96,35 @@ def messages_of(
     probability = (
         task.description_probability if data.description_probability is None else data.description_probability
     )
-    for sequence in itertools.islice(sequences, options.max_sequences):
-        copies = int(options.weight) + (rng.random() < options.weight % 1)
-        for _ in range(copies):
-            conversation = normalise(sequence.messages)
-            keep = rng.random() < probability
-            yield conversation if keep else [m for m in conversation if m["role"] != "description"]
+    conversations = (
+        normalise(sequence.messages) for sequence in itertools.islice(sequences, options.max_sequences)
+    )
+    yield from weighted(conversations, weight=options.weight, description_probability=probability, rng=rng)
+
+
+def messages_of_file(
+    file: str, options: FileOptions, *, tokenizer: PreTrainedTokenizerBase, seed: int
+) -> Iterator[list[Message]]:
+    """Yield the conversations of one of the user's files: capped, weighted, descriptions dropped if asked.
+
+    Args:
+        file: Its path.
+        options: Its cap, weight, and probability of descriptions.
+        tokenizer: Whose control tokens must not occur in contents.
+        seed: Of all randomness.
+    """
+    rng = random.Random(f"{seed} {Path(file).name}")
+    conversations = read_conversations(Path(file), tokenizer=tokenizer)
+    if options.max_sequences and options.max_sequences < len(conversations):
+        # In the file's order, so that the same lines keep their places.
+        chosen = sorted(rng.sample(range(len(conversations)), options.max_sequences))
+        conversations = [conversations[index] for index in chosen]
+    yield from weighted(
+        conversations,
+        weight=options.weight,
+        description_probability=options.description_probability,
+        rng=rng,
+    )
 
 
 def build_mixture(
@@ -147,6 +152,7 @@ def build_mixture(
         MissingData: If data sets are missing and ``ignore_missing`` is off.
     """
     chosen = select_tasks(data)
+    check_files(data.train_files)
     missing, folder = _missing(chosen, data)
     parts, counts = [], []
     present = {name: options for name, options in chosen.items() if name not in missing}
@@ -154,7 +160,7 @@ def build_mixture(
         shown = track(
             stream,
             description=name,
-            total=present[name].max_sequences if name in present else None,
+            total=data.train_files.get(name, present.get(name, TaskOptions())).max_sequences,
             console=Console(stderr=True),
             transient=True,
             disable=not (show_progress and on_terminal()),
@@ -181,8 +187,12 @@ def _streams(
         dropped: Counter[str] = Counter()
         conversations = messages_of(all_tasks()[name], options, folder=folder, data=data, dropped=dropped)
         yield name, usable(conversations, tokenizer=tokenizer, dropped=dropped), dropped
-    for file in data.train_files or []:
-        yield file, read_conversations(Path(file), tokenizer=tokenizer), Counter()
+    for file, options in data.train_files.items():
+        yield (
+            file,
+            messages_of_file(file, options, tokenizer=tokenizer, seed=data.mixture_seed),
+            Counter(),
+        )
 
 
 def texts_of(data: DataArguments) -> Iterator[str]:
@@ -200,12 +210,6 @@ def texts_of(data: DataArguments) -> Iterator[str]:
             )
             for conversation in itertools.islice(conversations, TOKENIZER_SEQUENCES):
                 yield from (f"{m['role']}\n{m['content']}" for m in conversation[:TOKENIZER_TURNS])
-
-
-def _patterns(tasks: Any) -> dict[str, Any]:
-    if isinstance(tasks, str):
-        return {part.strip(): None for part in tasks.split(",") if part.strip()}
-    return dict(tasks) if isinstance(tasks, dict) else {str(task): None for task in tasks or []}
 
 
 def _missing(chosen: Iterable[str], data: DataArguments) -> tuple[dict[str, list[str]], Path]:

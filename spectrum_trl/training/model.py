@@ -10,6 +10,7 @@ from spectrum_trl.models.load import load_model, load_without_weights
 from spectrum_trl.models.quantize import for_cpu
 from spectrum_trl.models.role_tokens import copy_role_tokens
 from spectrum_trl.training.adapter import check_precision, check_sharded_adapter, other_modalities
+from spectrum_trl.training.model_checks import check_lora_targets, check_optimizer
 from spectrum_trl.training.packing import check_packing
 from spectrum_trl.training.recipe import Recipe
 from spectrum_trl.training.strategy import receives_weights
@@ -49,6 +50,8 @@ def starting_model(
             "its instruct sibling by --copy_role_tokens_from"
         )
     model.generation_config = generation_config(tokenizer)
+    check_lora_targets(arguments, model=model)
+    check_optimizer(recipe.training, model=model)
     config = model.config.get_text_config()
     check_packing(recipe.training, config=config, attention=str(config._attn_implementation))
     return model

@@ -1,30 +1,39 @@
-"""Read a recipe: one file that is YAML for us and Python for ``accelerate launch``."""
+"""Read a recipe: its file and the command line become checked arguments, all faults told at once."""
 
-import json
+import os
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
-from trl import ModelConfig, SFTConfig, TrlParser
+import torch
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, get_scheduler
+from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.files import write_atomic
 from spectrum_trl.paths import bundled
 from spectrum_trl.training.arguments import DataArguments, RunArguments
+from spectrum_trl.training.command_line import HELP, help_text, read_words
+from spectrum_trl.training.fields import SECTIONS, convert, known_fields, plain, shown
+from spectrum_trl.training.ranges import contradictions
+from spectrum_trl.training.recipe_file import LAUNCH_LINE, RecipeFile, read_recipe_file, write_recipe
 
-SECTIONS: list[Any] = [DataArguments, RunArguments, SFTConfig, ModelConfig]
+__all__ = ["LAUNCH_LINE", "Recipe", "find_recipe", "read_recipe", "write_recipe"]
+
 # Where a recipe is silent: loss on outputs only (TRL trains on every token), nothing reported, and TRL's
 # own default for recomputing activations under the name that transformers keeps.
 DEFAULTS: dict[str, Any] = {
     "assistant_only_loss": True,
-    "report_to": "none",
+    "report_to": ["none"],
     "activation_checkpointing": True,
 }
-LAUNCH_KEY = "launch"
-LAUNCH_LINE = 'launch: any; from spectrum_trl.train import launch; launch(__file__); r"""'
+
+
+# Characters of a library's own message.
+LONGEST_TOLD, LONGEST_STEP = 400, 100
 
 
 class Recipe(NamedTuple):
@@ -54,7 +63,7 @@ class Recipe(NamedTuple):
 
 
 def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe.
+    """Read and check a recipe; ``--help`` among the overrides lists its fields and ends the program.
 
     Args:
         path: The file, or the bare name of a recipe that comes with the package (``demo``).
@@ -64,126 +73,193 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
         The recipe.
 
     Raises:
-        UserError: With every fault at once: not YAML, unknown or repeated keys, values of the wrong type.
+        UserError: With every fault at once: not YAML, unknown or repeated keys, values of the wrong type or
+            out of range, fields that contradict each other.
     """
+    if set(HELP) & {str(path), *overrides}:
+        show_help()
     file = find_recipe(path)
-    settings, lines, problems = _read_yaml(file)
-    known = field_types()
-    for key, value in settings.items():
-        if key not in known:
-            where = f"{file}, line {lines[key]}"
-            problems.append(f"{where}: unknown key {key!r}.{nearest(key, known)} Correct or remove it.")
-        elif fault := _type_fault(known[key], value):
-            problems.append(f"{file}, line {lines[key]}: {key}: {fault}, but it is {value!r}.")
-    flags = [word.split("=")[0] for word in overrides if word.startswith("--")]
-    for flag in flags:
-        if (name := flag[2:].replace("-", "_")) not in known:
-            problems.append(
-                f"command line: unknown option {flag}.{nearest(name, known)} Correct or remove it."
-            )
+    said = read_recipe_file(file)
+    flags, problems = read_words(overrides)
+    problems = [*said.problems, *problems]
+    settings: dict[str, Any] = {}
+    for name, value in said.settings.items():
+        _convert(name, value, settings=settings, problems=problems, source=_Source(file, said.lines))
+    for name, value in flags.items():
+        _convert(name, value, settings=settings, problems=problems, source=None)
+    source = _Source(file, said.lines, frozenset(flags))
+    if not problems:
+        problems += [source.of(name) + f": {told}" for name, told in _between_fields(settings, said, flags)]
     if problems:
         raise UserError(*problems)
-    return _parse(file, settings, overrides, {flag[2:].replace("-", "_") for flag in flags})
+    sections = _sections(settings, source)
+    settings = {name: plain(value) for name, value in settings.items()}
+    return Recipe(file, settings, *sections)
 
 
-def field_types() -> dict[str, Any]:
-    """Return the type of every field that a recipe can have."""
-    known = {
-        item.name: get_type_hints(section)[item.name] for section in SECTIONS for item in fields(section)
-    }
-    # transformers 5 documents `fsdp: true` and still annotates the field as text; a checkpoint can be `true`.
-    return known | {"fsdp": bool | str | None, "resume_from_checkpoint": bool | str | None}
-
-
-def _parse(file: Path, settings: dict[str, Any], overrides: Sequence[str], flags: set[str]) -> Recipe:
-    """Hand the settings to TRL's parser, which turns faults on the command line into exit code 2."""
-    parser = TrlParser(SECTIONS, usage="RECIPE [--field value ...]", allow_abbrev=False)
-    parser.set_defaults_with_config(**{**DEFAULTS, **settings})
-    try:
-        data, run, training, model, rest = parser.parse_args_into_dataclasses(
-            args=list(overrides), return_remaining_strings=True, look_for_args_file=False
-        )
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{file}: {error}") from error
-    if rest:
-        raise UserError(f"command line: {' '.join(rest)!r} belongs to no option; write --field value")
-    data.tasks, run.new_model = _from_json(data.tasks), _from_json(run.new_model)
-    overridden = "model_name_or_path" in flags and "copy_role_tokens_from" not in flags
-    if overridden and run.copy_role_tokens_from:
-        # The file's sibling belongs to the file's model alone. Training prints that nothing is copied.
-        run.copy_role_tokens_from = settings["copy_role_tokens_from"] = None
-    for section in (data, run, training, model):
-        names = {item.name for item in fields(section)}
-        settings |= {name: getattr(section, name) for name in flags & names}
-    return Recipe(file, settings, data, run, training, model)
+def show_help() -> None:
+    """Print the fields of a recipe, once for all processes, and end the program."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(help_text())
+    raise SystemExit(0)
 
 
 def find_recipe(path: str | Path) -> Path:
     """Return the file of a recipe given by path, or by name if it comes with the package."""
     file = Path(path)
     by_name = bundled("recipes") / f"{file.name.removesuffix('.yaml')}.yaml"
-    if file.is_file():
-        return file
-    if file.parent == Path(".") and by_name.is_file():
-        return by_name
+    try:
+        if file.is_file():
+            return file
+        if file.parent == Path(".") and by_name.is_file():
+            return by_name
+    except OSError as error:
+        raise UserError(f"no recipe {path}: {error.strerror}") from error
     names = sorted(recipe.stem for recipe in bundled("recipes").glob("*.yaml"))
     raise UserError(f"no recipe {path}.{nearest(file.stem, names)} There are: {', '.join(names)}.")
 
 
-def write_recipe(settings: dict[str, Any], path: Path) -> None:
-    """Write settings as a recipe that ``accelerate launch`` can run again.
+class _Source(NamedTuple):
+    """Where a recipe's values come from, for messages."""
 
-    Args:
-        settings: Keys and values.
-        path: The file, replaced only when all of it is written.
-    """
-    body = yaml.safe_dump(json.loads(json.dumps(settings, default=str)), sort_keys=False, allow_unicode=True)
-    text = f'# As run.  accelerate launch {path.name}\n{LAUNCH_LINE}\n\n{body}# """\n'
-    with write_atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    file: Path
+    lines: dict[tuple[Any, ...], int]
+    flags: frozenset[str] = frozenset()
+
+    def of(self, name: str, path: tuple[Any, ...] = ()) -> str:
+        if name in self.flags:
+            return ", ".join(filter(None, (f"command line: --{name}", _dotted(path))))
+        where = (name, *path)
+        known = next((where[:n] for n in range(len(where), 0, -1) if where[:n] in self.lines), None)
+        line = f", line {self.lines[known]}" if known else ""
+        return f"{self.file}{line}: {_dotted(where)}"
 
 
-def _read_yaml(file: Path) -> tuple[dict[str, Any], dict[str, int], list[str]]:
-    """Return a YAML mapping, the line of each key, and repeated keys as problems."""
+def _dotted(path: tuple[Any, ...]) -> str:
+    return ".".join(str(step)[:LONGEST_STEP] for step in path)
+
+
+def _convert(
+    name: str, value: Any, *, settings: dict[str, Any], problems: list[str], source: _Source | None
+) -> None:
+    """Check one value and add it to the settings, or what is wrong with it to the problems."""
+    place = source or _Source(Path(), {}, frozenset([name]))
+    if name not in known_fields():
+        if isinstance(name, str):
+            where = place.of(name).removesuffix(f": {name}")
+            problems.append(
+                f"{where}: unknown key {shown(name)}.{nearest(name, known_fields())} Correct or remove it."
+            )
+        return
+    settings[name], faults = convert(name, value)
+    problems += [f"{place.of(name, fault.path)}: {fault.text}" for fault in faults]
+
+
+def _between_fields(
+    settings: dict[str, Any], said: RecipeFile, flags: dict[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong between fields that are each right alone."""
+    yield from contradictions(settings)
+    if folder := settings.get("output_dir"):
+        yield from (("output_dir", told) for told in _folder_faults(Path(os.path.expanduser(folder))))
+    model, sibling = settings.get("model_name_or_path"), settings.get("copy_role_tokens_from")
+    own = said.settings.get("model_name_or_path")
+    if "model_name_or_path" in flags and model != own and sibling and "copy_role_tokens_from" not in flags:
+        yield (
+            "model_name_or_path",
+            f"the recipe copies role tokens from {sibling}, the sibling of {own}; name that of {model} "
+            'with --copy_role_tokens_from SIBLING, or copy nothing with --copy_role_tokens_from ""',
+        )
+    if settings.get("new_model"):
+        yield from (("new_model", told) for told in _new_model_faults(settings["new_model"]))
+
+
+def _folder_faults(folder: Path) -> Iterator[str]:
+    """Yield why a folder cannot be made or written."""
     try:
-        text = file.read_text(encoding="utf-8")
-        node, settings = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(node, yaml.MappingNode):
-        raise UserError(f"{file}: expected a mapping of keys to values at the top level")
-    lines: dict[str, int] = {}
-    problems = []
-    for key, line in _keys(node):
-        if key in lines:
-            problems.append(f"{file}, line {line}: key {key!r} repeats line {lines[key]}; keep one of them.")
-        lines[key] = line
-    settings.pop(LAUNCH_KEY, None)
-    return settings, lines, problems
+        present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not present.is_dir():
+            yield f"{present} is a file; name a folder"
+        elif not os.access(present, os.W_OK | os.X_OK):
+            yield f"{present} cannot be written; name another folder, or change its permissions"
+    except OSError as error:
+        yield f"{error.strerror}; name another folder"
 
 
-def _keys(node: yaml.MappingNode) -> Iterator[tuple[str, int]]:
-    for key, _ in node.value:
-        yield str(key.value), key.start_mark.line + 1
-
-
-def _type_fault(hint: Any, value: Any) -> str | None:
-    """Return what was expected where a value does not fit a field's type."""
-    if hint == dict[str, Any] | str | None and isinstance(value, list):
-        return None
+def _new_model_faults(config: dict[str, Any]) -> Iterator[str]:
+    """Build a new model without memory, so that a wrong configuration is found before data are built."""
+    rest = dict(config)
+    if (kind := rest.get("model_type")) not in CONFIG_MAPPING:
+        yield f"transformers has no model_type {kind!r}.{nearest(str(kind), CONFIG_MAPPING)}"
+        return
     try:
-        TypeAdapter(hint).validate_python(value)
-    except ValidationError as error:
-        wanted = sorted({fault["msg"].removeprefix("Input should be ") for fault in error.errors()})
-        return f"expected {' or '.join(wanted)}"
-    return None
+        with torch.device("meta"):
+            made = AutoConfig.for_model(rest.pop("model_type"), vocab_size=1000, **rest)
+            AutoModelForCausalLM.from_config(made)
+    # Whatever a configuration makes transformers raise is in the configuration.
+    except Exception as error:
+        yield f"no model can be made of it: {_first_line(error)}"
 
 
-def _from_json(value: Any) -> Any:
-    """Read a mapping or list that came as text from the command line."""
-    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+def _sections(
+    settings: dict[str, Any], source: _Source
+) -> tuple[DataArguments, RunArguments, SFTConfig, ModelConfig]:
+    """Make the arguments; what the libraries find between fields is the user's to mend."""
+    defaults = dict(DEFAULTS)
+    if "gradient_checkpointing" in settings:
+        # Its old name: transformers takes the new one where both are set.
+        defaults.pop("activation_checkpointing")
+    values = {**defaults, **settings}
+    made, problems = [], []
+    for section in SECTIONS:
+        names = {item.name for item in fields(section)} & values.keys()
         try:
-            return json.loads(value)
-        except json.JSONDecodeError as error:
-            raise UserError(f"command line: not valid JSON ({error}): {value}") from error
-    return value
+            # A copy, because transformers fills in fsdp_config.
+            made.append(section(**{name: deepcopy(values[name]) for name in names}))
+        except Exception as error:
+            problems.append(_told(error, [name for name in settings if name in names], source))
+    if not problems:
+        data, run, training, model = made
+        problems += [f"{source.of('lr_scheduler_kwargs')}: {told}" for told in _scheduler_faults(training)]
+    if problems:
+        raise UserError(*problems)
+    model.lora_target_modules = _targets(model.lora_target_modules)
+    return data, run, training, model
+
+
+def _scheduler_faults(training: SFTConfig) -> Iterator[str]:
+    """Try the schedule on a toy, since transformers makes it only when training begins."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=training.learning_rate)
+    try:
+        get_scheduler(
+            training.lr_scheduler_type,
+            optimizer,
+            num_warmup_steps=1,
+            num_training_steps=10,
+            scheduler_specific_kwargs=training.lr_scheduler_kwargs,  # type: ignore[arg-type]
+        )
+    except Exception as error:
+        yield f"the schedule {plain(training.lr_scheduler_type)} cannot be made: {_first_line(error)}"
+
+
+def _targets(names: Any) -> Any:
+    """Undo TRL's unpacking of a list of one name, which peft would match against whole paths."""
+    return (
+        [names]
+        if isinstance(names, str) and names != "all-linear" and re.fullmatch(r"[\w.]+", names)
+        else names
+    )
+
+
+def _told(error: Exception, names: list[str], source: _Source) -> str:
+    """Return a library's complaint with the fields that it names, or else those it could only mean."""
+    named = [name for name in names if re.search(rf"\b{name}\b", str(error))]
+    mappings = [name for name in names if dict in known_fields()[name].kinds]
+    where = "; ".join(source.of(name) for name in named or mappings) or str(source.file)
+    return f"{where}: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    told = lines[0] if lines and not isinstance(error, KeyError) else repr(error)
+    return textwrap.shorten(told, LONGEST_TOLD, placeholder=" …")

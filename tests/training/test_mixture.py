@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.training.arguments import DataArguments
 from spectrum_trl.training.encode import encode
-from spectrum_trl.training.mixture import build_mixture, select_tasks
+from spectrum_trl.training.mixture import Mixture, build_mixture, select_tasks
 
 TINY = DataArguments(
     tasks={f"tiny_{kind}": {"max_sequences": 20} for kind in ("counts", "labels", "near", "range")}
@@ -37,16 +37,12 @@ def test_globs_reach_the_chosen_splits_only() -> None:
 
 
 def test_every_fault_in_the_choice_of_tasks_is_told_at_once() -> None:
-    data = DataArguments(
-        tasks={"coinflp": {}, "flight": {}, "tiny_*": {"weigth": 2}}, split=["train", "tset"]
-    )
+    data = DataArguments(tasks={"coinflp": {}, "flight": {}})
     with pytest.raises(UserError) as caught:
         select_tasks(data)
     problems = "\n".join(caught.value.problems)
     assert "no task is named 'coinflp'. Did you mean 'coinflip'?" in problems
     assert "'flight' is in split test; add that to `split`" in problems
-    assert "weigth" in problems and "known: max_sequences, weight" in problems
-    assert "'tset' is none of" in problems and "Did you mean 'test'?" in problems
 
 
 def test_counts_agree_with_the_data(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
@@ -133,6 +129,40 @@ def test_an_empty_file_and_no_tasks_at_all_are_errors(
         build_mixture(DataArguments(train_files=[jsonl(tmp_path)]), tokenizer=tiny_tokenizer, max_length=99)
     with pytest.raises(UserError, match="nothing to train on"):
         build_mixture(DataArguments(), tokenizer=tiny_tokenizer, max_length=99)
+
+
+def test_a_missing_file_of_ones_own_is_told_before_any_data_are_built(
+    tiny_tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    data = DataArguments(tasks=["polis_vote"], train_files=["nowhere.jsonl"], data_dir="nowhere-either")
+    with pytest.raises(UserError, match="train_files: nowhere.jsonl does not exist"):
+        build_mixture(data, tokenizer=tiny_tokenizer, max_length=99)
+
+
+def test_each_file_of_ones_own_is_a_task_with_options_of_its_own(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    files = []
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        files.append(jsonl(tmp_path / name, *(outputs(name, str(n), "x") for n in range(60))))
+    options = [{"max_sequences": 10, "weight": 2}, {"description_probability": 0.5}, None]
+
+    def built(seed: int) -> Mixture:
+        data = DataArguments(train_files=dict(zip(files, options, strict=True)), mixture_seed=seed)
+        return build_mixture(data, tokenizer=tiny_tokenizer, max_length=99)
+
+    mixture, again, other = built(0), built(0), built(1)
+    assert [(count.task, count.sequences) for count in mixture.counts] == list(
+        zip(files, (20, 60, 60), strict=True)
+    )
+    assert [c.sha256 for c in mixture.counts] == [c.sha256 for c in again.counts]
+    assert mixture.counts[0].sha256 != other.counts[0].sha256
+    described = Counter(row["task"] for row in mixture.dataset if row["messages"][0]["role"] == "description")
+    # As written unless the recipe says otherwise.
+    assert described[files[0]] == 20 and described[files[2]] == 60 and 15 <= described[files[1]] <= 45
+    drawn = [row["messages"][2]["content"] for row in mixture.dataset if row["task"] == files[0]]
+    assert len(set(drawn)) == 10 and drawn[::2] == drawn[1::2]
 
 
 def test_ones_own_file_trains(tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:

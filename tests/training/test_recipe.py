@@ -9,6 +9,7 @@ import yaml
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
 from spectrum_trl.training.recipe import LAUNCH_LINE, read_recipe, write_recipe
+from spectrum_trl.training.task_choice import TaskOptions
 
 RECIPES = sorted(bundled("recipes").glob("*.yaml"))
 MINIMAL = "model_name_or_path: spectrum-trl/tiny-base\noutput_dir: x\ntasks: [tiny_counts]\nuse_cpu: true\n"
@@ -62,7 +63,8 @@ def test_the_command_line_wins_over_the_file_and_is_recorded(tmp_path: Path) -> 
     file = recipe_file(tmp_path, MINIMAL + "max_steps: 5\nlearning_rate: 1e-4\n")
     recipe = read_recipe(file, overrides=["--max_steps", "7", "--tasks", '{"tiny_range": {"weight": 2}}'])
     assert (recipe.training.max_steps, recipe.training.learning_rate) == (7, 1e-4)
-    assert recipe.data.tasks == {"tiny_range": {"weight": 2}}
+    assert recipe.data.tasks == {"tiny_range": TaskOptions(weight=2)}
+    assert recipe.settings["tasks"] == {"tiny_range": {"weight": 2}}
     assert recipe.settings["max_steps"] == 7
 
 
@@ -81,3 +83,64 @@ def test_a_written_recipe_reads_back_the_same(tmp_path: Path) -> None:
     ast.parse((tmp_path / "again.yaml").read_text())
     assert read_recipe(tmp_path / "again.yaml").settings == settings
     assert [file.name for file in tmp_path.iterdir()] == ["again.yaml"]
+
+
+def told(folder: Path, text: str = "", *words: str) -> list[str]:
+    with pytest.raises(UserError) as caught:
+        read_recipe(recipe_file(folder, MINIMAL + text), overrides=words)
+    return list(caught.value.problems)
+
+
+@pytest.mark.parametrize("value", ["false", "0", "''", "[]", "3", "true"])
+def test_a_task_takes_options_or_null_and_nothing_else(tmp_path: Path, value: str) -> None:
+    text = MINIMAL.replace("tasks: [tiny_counts]", f"tasks:\n  tiny_range: null\n  tiny_counts: {value}")
+    with pytest.raises(UserError) as caught:
+        read_recipe(recipe_file(tmp_path, text))
+    (problem,) = caught.value.problems
+    assert "line 5: tasks.tiny_counts: expected a mapping with any of max_sequences, weight" in problem
+    good = read_recipe(recipe_file(tmp_path, text.replace(f"tiny_counts: {value}", "tiny_counts: {}")))
+    assert good.data.tasks == {"tiny_range": TaskOptions(), "tiny_counts": TaskOptions()}
+
+
+def test_options_of_tasks_and_files_are_checked_where_they_stand(tmp_path: Path) -> None:
+    text = (
+        "train_files:\n  a.jsonl:\n    weight: 0\n    weigth: 2\n  b.jsonl: {description_probability: 1.5}\n"
+    )
+    problems = "\n".join(told(tmp_path, text))
+    assert "line 7: train_files.a.jsonl.weight: expected a number greater than 0, but it is 0" in problems
+    assert "line 8: train_files.a.jsonl.weigth: unknown option 'weigth'. Did you mean 'weight'?" in problems
+    assert "description_probability" in problems.splitlines()[-1] and "line 9" in problems
+    assert "is repeated" in told(tmp_path, "train_files: [a, b, a]\n")[0]
+
+
+def test_another_model_needs_its_own_sibling(tmp_path: Path) -> None:
+    text = "copy_role_tokens_from: spectrum-trl/tiny-base\n"
+    other = ["--model_name_or_path", "some/other"]
+    (problem,) = told(tmp_path, text, *other)
+    assert problem.startswith("command line: --model_name_or_path")
+    assert "--copy_role_tokens_from SIBLING" in problem and '--copy_role_tokens_from ""' in problem
+    file = recipe_file(tmp_path, MINIMAL + text)
+    for word, sibling in (("", None), ("null", None), ("some/sibling", "some/sibling")):
+        recipe = read_recipe(file, overrides=[*other, "--copy_role_tokens_from", word])
+        assert recipe.run.copy_role_tokens_from == sibling == recipe.settings["copy_role_tokens_from"]
+    same = read_recipe(file, overrides=["--model_name_or_path", "spectrum-trl/tiny-base"])
+    assert same.run.copy_role_tokens_from == "spectrum-trl/tiny-base"
+
+
+def test_the_old_name_of_activation_checkpointing_is_heard(tmp_path: Path) -> None:
+    file = recipe_file(tmp_path, MINIMAL + "gradient_checkpointing: false\n")
+    assert read_recipe(file).training.activation_checkpointing is False
+    assert read_recipe(recipe_file(tmp_path, MINIMAL)).training.activation_checkpointing is True
+
+
+def test_settings_are_recorded_as_given_without_what_libraries_fill_in(tmp_path: Path) -> None:
+    text = "fsdp: true\nfsdp_config: {version: 2}\nlearning_rate: 1e-4\nweight_decay: 1.0e-4\n"
+    settings = read_recipe(recipe_file(tmp_path, MINIMAL + text)).settings
+    assert settings["fsdp_config"] == {"version": 2}
+    assert (settings["learning_rate"], settings["weight_decay"]) == (1e-4, 1e-4)
+
+
+def test_one_lora_target_stays_a_list_which_peft_matches_by_the_end_of_the_name(tmp_path: Path) -> None:
+    lora = MINIMAL + "use_peft: true\nlora_target_modules: "
+    assert read_recipe(recipe_file(tmp_path, lora + "[q_proj]")).model.lora_target_modules == ["q_proj"]
+    assert read_recipe(recipe_file(tmp_path, lora + "all-linear")).model.lora_target_modules == "all-linear"

@@ -1,0 +1,98 @@
+"""Read a recipe's fields from the command line, as users write them, and list them for ``--help``."""
+
+import argparse
+import shutil
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, NoReturn
+
+from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.training.fields import SECTIONS, Field, known_fields, shown
+from spectrum_trl.training.strict_json import strict_json
+
+HELP = ("-h", "--help")
+TITLES = ("The data", "The run", "Training (TRL's SFTConfig)", "The model (TRL's ModelConfig)")
+NAME_WIDTH, HELP_WIDTH = 44, 120
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"command line: {message}")
+
+
+def read_words(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Read ``--field value`` words.
+
+    Args:
+        words: Of the command line, without the recipe.
+
+    Returns:
+        Values by field, not yet checked against their types, and problems.
+    """
+    known = known_fields()
+    parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    for name in known:
+        parser.add_argument(*dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")), nargs="*")
+    try:
+        given, rest = parser.parse_known_args(list(words))
+    except UserError as error:
+        return {}, list(error.problems)
+    values, problems = {}, list(_unknown(rest))
+    for name, parts in vars(given).items():
+        try:
+            values[name] = _value(parts, known[name])
+        except ValueError as error:
+            problems.append(f"command line: --{name}: {error}")
+    return values, problems
+
+
+def help_text() -> str:
+    """Return the fields of a recipe with one line of help each, ours first."""
+    width = min(shutil.get_terminal_size((HELP_WIDTH, 24)).columns, HELP_WIDTH)
+    known = known_fields()
+    parts = [
+        "usage: RECIPE [--field value ...]",
+        "Any field of a recipe can be given here; it then wins over the file.",
+        'Lists: --tasks a b, --tasks a,b or --tasks \'["a", "b"]\'. Mappings: JSON. Nothing: null.',
+    ]
+    for title, section in zip(TITLES, SECTIONS, strict=True):
+        parts += ["", f"{title}:"]
+        for item in fields(section):
+            field = known[item.name]
+            default = "" if field.default in (MISSING, None, "") else f" [{field.default}]"
+            sentence = textwrap.shorten(
+                field.help + default, max(width - NAME_WIDTH - 4, 20), placeholder=" …"
+            )
+            parts.append(f"  --{item.name:<{NAME_WIDTH - 2}}{sentence}")
+    return "\n".join(parts)
+
+
+def _unknown(rest: Sequence[str]) -> Iterator[str]:
+    """Yield words that no field took; those behind an unknown option are its own."""
+    flag = False
+    for word in rest:
+        if word.startswith("--") and len(word) > 2:
+            flag = True
+            name = word[2:].split("=")[0].replace("-", "_")
+            hint = nearest(name, known_fields())
+            yield f"command line: unknown option --{shown(name)[1:-1]}.{hint} Correct or remove it."
+        elif not flag:
+            yield f"command line: {shown(word)} follows no option; write --field value"
+
+
+def _value(parts: list[str], field: Field) -> Any:
+    """Return the words of one option as a value; its type is checked where those of the file are."""
+    listed = list in field.kinds or dict in field.kinds
+    if not parts:
+        if bool in field.kinds:
+            return True
+        raise ValueError("expected a value after it")
+    if len(parts) > 1:
+        if not listed:
+            raise ValueError(f"expected one value, but found {shown(' '.join(parts))}")
+        return [piece.strip() for part in parts for piece in part.split(",") if piece.strip()]
+    text = parts[0]
+    if listed and text.lstrip().startswith(("{", "[")):
+        return strict_json(text)
+    return None if text == "null" and None in field.kinds else text

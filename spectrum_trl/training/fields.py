@@ -1,0 +1,225 @@
+"""All fields that a recipe can hold, and the check of one value against its field's type and range."""
+
+import datetime
+import math
+import reprlib
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from enum import Enum
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
+from trl import ModelConfig, SFTConfig
+
+from spectrum_trl.errors import nearest
+from spectrum_trl.training.arguments import DataArguments, RunArguments
+from spectrum_trl.training.ranges import RANGES, TYPES
+from spectrum_trl.training.task_choice import FileOptions, TaskOptions, split_commas
+
+SECTIONS: tuple[Any, ...] = (DataArguments, RunArguments, SFTConfig, ModelConfig)
+# Whatever counts or seeds fits in 64 bits.
+LARGEST_NUMBER = 2**63 - 1
+
+
+class Field(NamedTuple):
+    """One field of a recipe.
+
+    Attributes:
+        adapter: Checks and converts a value.
+        kinds: The builtin types that its annotation mentions (``list``, ``dict``, ``str``, …; None for null).
+        help: One sentence.
+        default: Where a recipe is silent.
+    """
+
+    adapter: TypeAdapter
+    kinds: frozenset[Any]
+    help: str
+    default: Any
+
+
+class Fault(NamedTuple):
+    """What is wrong with a value: where in it, and what was expected."""
+
+    path: tuple[Any, ...]
+    text: str
+
+
+@cache
+def known_fields() -> dict[str, Field]:
+    """Return every field by name, ours first."""
+    found = {}
+    for section in SECTIONS:
+        hints = get_type_hints(section)
+        for item in fields(section):
+            hint = TYPES.get(item.name, _narrowed(hints[item.name], item.metadata.get("choices")))
+            kinds = frozenset(_kinds(hint))
+            if list in kinds and str not in kinds - {list}:
+                hint = Annotated[hint, BeforeValidator(split_commas)]
+            if ranges := RANGES.get(item.name):
+                hint = Annotated[hint, *ranges]
+            sentence = item.metadata.get("help", "").replace("%%", "%").split(". ")[0].rstrip(".") + "."
+            found[item.name] = Field(TypeAdapter(hint), kinds, sentence, item.default)
+    return found
+
+
+def convert(name: str, value: Any) -> tuple[Any, list[Fault]]:
+    """Check a value as YAML or the command line gave it, and convert it to its field's type.
+
+    Args:
+        name: Of a known field.
+        value: To check.
+
+    Returns:
+        The converted value, and its faults; the value is the old one where there are any.
+    """
+    field = known_fields()[name]
+    if faults := list(_not_plain(value, ())):
+        return value, faults
+    if value is False and "no" in field.kinds:
+        # YAML 1.1 reads a bare no as false.
+        value = "no"
+    elif isinstance(value, bool) and not {bool, value} & field.kinds:
+        return value, [Fault((), f"expected {_wanted(field)}, but it is {value!r}")]
+    try:
+        converted = field.adapter.validate_python(value)
+    except ValidationError as error:
+        return value, list(_faults(error, value))
+    return converted, list(_not_plain(converted, ()))
+
+
+def plain(value: Any) -> Any:
+    """Return a converted value as JSON has it, for the record."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(exclude_defaults=True)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def shown(value: Any) -> str:
+    """Return a value's text for a message: short, whatever it is."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 60
+    return short.repr(value)
+
+
+def _narrowed(hint: Any, choices: Iterable[Any] | None) -> Any:
+    """Return an annotation with its choices: those of its metadata, or of the enumeration in it."""
+    enums = [part for part in get_args(hint) if isinstance(part, type) and issubclass(part, Enum)]
+    if enums and str in get_args(hint):
+        choices = [member.value for member in enums[0]]
+    if not choices:
+        return hint
+    chosen = Literal[*choices]  # type: ignore[valid-type]
+    return chosen | None if type(None) in get_args(hint) else chosen
+
+
+def _kinds(hint: Any) -> Iterator[Any]:
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        for part in get_args(hint):
+            yield from _kinds(part)
+    elif origin is Annotated:
+        yield from _kinds(get_args(hint)[0])
+    elif origin is Literal:
+        yield from get_args(hint)
+    elif hint in (None, type(None)):
+        yield None
+    else:
+        yield origin or hint
+
+
+def _not_plain(value: Any, path: tuple[Any, ...]) -> Iterator[Fault]:
+    """Find what no field takes, at any depth: dates, and numbers and text out of bounds."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            # A key that is no text is told where the file is read.
+            yield from _not_plain(key, path) if isinstance(key, str) else ()
+            yield from _not_plain(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _not_plain(item, (*path, index))
+    elif isinstance(value, datetime.date):
+        yield Fault(path, f"YAML reads {value} as a date; put it in quotes")
+    elif isinstance(value, bool) or value is None or isinstance(value, BaseModel | Enum):
+        return
+    elif isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+        yield Fault(path, f"expected a number of at most {LARGEST_NUMBER}, but it is larger")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Fault(path, f"expected a finite number, but it is {value}")
+    elif isinstance(value, str):
+        if "\0" in value or not _encodable(value):
+            yield Fault(path, f"expected text, but {shown(value)} holds a character that no file can")
+    elif not isinstance(value, int | float):
+        yield Fault(path, f"expected text, a number, a list or a mapping, but it is {shown(value)}")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _faults(error: ValidationError, value: Any) -> Iterator[Fault]:
+    """Return pydantic's findings in our words; those of the parts of a union become one."""
+    found: dict[tuple[Any, ...], list[str]] = {}
+    inputs: dict[tuple[Any, ...], Any] = {}
+    for fault in error.errors():
+        path = _path_in(value, fault["loc"])
+        told = _told(fault, path)
+        found.setdefault(path, []).append(told)
+        inputs[path] = fault["input"]
+    for path, texts in found.items():
+        told = " or ".join(dict.fromkeys(texts))
+        if told.startswith("unknown") or ", but " in told:
+            yield Fault(path, told if told.startswith("unknown") else f"expected {told}")
+        else:
+            yield Fault(path, f"expected {told}, but it is {shown(inputs[path])}{_near(texts, inputs[path])}")
+
+
+def _told(fault: Any, path: tuple[Any, ...]) -> str:
+    options = "max_sequences, weight"
+    if fault["type"] == "extra_forbidden":
+        known = list(FileOptions.model_fields if "FileOptions" in str(fault) else TaskOptions.model_fields)
+        return f"unknown option {path[-1]!r}.{nearest(str(path[-1]), known)} (known: {', '.join(known)})"
+    if fault["type"] == "model_type":
+        return f"a mapping with any of {options}, or null for their defaults"
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"]).removeprefix("expected ")
+    text = fault["msg"].removeprefix("Input should be ").removeprefix("Unable to ")
+    text = text.split(", unable")[0].replace("dictionary", "mapping").replace("string", "text")
+    return f"a number {text}" if text.startswith(("greater", "less")) else text
+
+
+def _path_in(value: Any, location: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the part of pydantic's location that leads into a value; the rest names members of unions."""
+    path: list[Any] = []
+    for step in location:
+        if isinstance(value, Mapping) and step in value or isinstance(value, list) and isinstance(step, int):
+            path.append(step)
+            value = value[step]
+    return tuple(path)
+
+
+def _near(texts: list[str], value: Any) -> str:
+    choices = [word for text in texts for word in text.split("'")[1::2]]
+    hint = nearest(value, choices) if isinstance(value, str) else ""
+    return f".{hint}" if hint else ""
+
+
+def _wanted(field: Field) -> str:
+    names = {
+        str: "text",
+        int: "a whole number",
+        float: "a number",
+        list: "a list",
+        dict: "a mapping",
+        None: "null",
+    }
+    return " or ".join(sorted(str(names.get(kind, repr(kind))) for kind in field.kinds))

@@ -1,0 +1,109 @@
+"""Faults of a recipe that show only beside its tokenizer and its model."""
+
+import re
+from collections.abc import Iterator
+
+import torch
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+from transformers.training_args import OptimizerNames
+from trl import ModelConfig, SFTConfig
+
+from spectrum_trl.errors import UserError, nearest
+
+ALL_LINEAR = "all-linear"
+
+
+def check_end_of_turn(eos_token: str | None, *, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Check that a recipe's ``eos_token`` is what ends a turn: outputs are trained to end with that.
+
+    Args:
+        eos_token: The recipe's, or None.
+        tokenizer: With the Spectrum template, whose end-of-sequence token is the end of a turn.
+
+    Raises:
+        UserError: If it is another token.
+    """
+    if eos_token is not None and eos_token != tokenizer.eos_token:
+        raise UserError(
+            f"eos_token: outputs end with {tokenizer.eos_token!r} in this model's template, not with "
+            f"{eos_token!r}, which sampling would wait for; remove eos_token"
+        )
+
+
+def check_lora_targets(arguments: ModelConfig, *, model: PreTrainedModel) -> None:
+    """Check that the model has the modules that LoRA names.
+
+    Args:
+        arguments: TRL's model arguments.
+        model: The loaded model.
+
+    Raises:
+        UserError: With every name that matches nothing.
+    """
+    if arguments.use_peft and (problems := list(_absent(arguments, model))):
+        raise UserError(*problems)
+
+
+def check_optimizer(training: SFTConfig, *, model: PreTrainedModel) -> None:
+    """Make the optimizer on one number, since transformers makes it only when training begins.
+
+    Args:
+        training: TRL's arguments.
+        model: The loaded model.
+
+    Raises:
+        UserError: If it needs a package that is not installed, or other arguments.
+    """
+    try:
+        kind, settings = Trainer.get_optimizer_cls_and_kwargs(training, model)
+        # Those that pick parameters of their own are not made of one number.
+        if not {"params", "model", "optimizer_dict"} & settings.keys():
+            kind([torch.nn.Parameter(torch.zeros(1))], **settings)
+    # Each optimizer's package has its own errors.
+    except Exception as error:
+        told = str(error).strip().splitlines()[:1] or [repr(error)]
+        name = OptimizerNames(training.optim).value
+        raise UserError(f"optim: {name} cannot be made with its optim_args: {told[0]}") from error
+
+
+def _absent(arguments: ModelConfig, model: PreTrainedModel) -> Iterator[str]:
+    modules = [
+        name for name, module in model.named_modules() if name and any(True for _ in module.parameters())
+    ]
+    # What peft puts adapters on: projections and embeddings, not norms or blocks.
+    layers = [
+        name
+        for name, module in model.named_modules()
+        if getattr(getattr(module, "weight", None), "ndim", 0) > 1
+    ]
+    parameters = [name for name, _ in model.named_parameters()]
+    targets = arguments.lora_target_modules
+    if targets is None and arguments.lora_target_parameters is None:
+        if model.config.model_type not in TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING:
+            yield (
+                f"lora_target_modules: peft has no default for {model.config.model_type}; name modules, for "
+                "example [q_proj, v_proj], or all-linear"
+            )
+    elif isinstance(targets, str):
+        if targets != ALL_LINEAR and (fault := _pattern_fault(targets, layers)):
+            yield f"lora_target_modules: {fault}"
+    for field, names, present in (
+        ("lora_target_modules", targets if isinstance(targets, list) else None, layers),
+        ("lora_modules_to_save", arguments.lora_modules_to_save, modules),
+        ("lora_target_parameters", arguments.lora_target_parameters, parameters),
+    ):
+        endings = {name.rpartition(".")[2] for name in present}
+        for name in names or ():
+            if not any(full == name or full.endswith(f".{name}") for full in present):
+                known = ", ".join(sorted(ending for ending in endings if not ending.isdigit()))
+                yield f"{field}: the model has no {name!r}.{nearest(name, endings)} It has {known}."
+
+
+def _pattern_fault(pattern: str, modules: list[str]) -> str | None:
+    """Return what is wrong with a regular expression that peft would match against whole names."""
+    try:
+        found = any(re.fullmatch(pattern, name) for name in modules)
+    except re.error as error:
+        return f"{pattern!r} is no regular expression: {error}"
+    return None if found else f"the regular expression {pattern!r} matches no module of the model"

@@ -1,0 +1,93 @@
+"""Render conversations by the template, which runs once for each order of roles.
+
+A Spectrum template looks at roles alone: it writes every content as it is, and what it puts around contents
+and which turns carry loss depend on nothing else. Running it takes longer than tokenizing, and most
+conversations of a task have the same roles in the same order.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple, cast
+
+from transformers import PreTrainedTokenizerBase
+from transformers.utils.chat_template_utils import render_jinja_template
+
+from spectrum_trl.suite.task import Message
+
+# Stands for a content: a character of private use, which no template has.
+_CONTENT = "\ue000"
+
+
+class Filled(NamedTuple):
+    """The text of a conversation.
+
+    Attributes:
+        text: As the template writes it.
+        trained: First character and end of each part that carries loss.
+        ends: Where each content ends, and the end of its turn begins.
+    """
+
+    text: str
+    trained: list[tuple[int, int]]
+    ends: list[int]
+
+
+class _Outline(NamedTuple):
+    """What a template writes around contents.
+
+    Attributes:
+        pieces: Text before, between and behind the contents.
+        trained: The parts that carry loss: contents before each bound, and its distance in written text.
+    """
+
+    pieces: list[str]
+    trained: list[tuple[tuple[int, int], tuple[int, int]]]
+
+
+class Outlines:
+    """Renders conversations, keeping what the template writes for each order of roles."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, train_on: str) -> None:
+        """Prepare.
+
+        Args:
+            tokenizer: With the Spectrum template installed.
+            train_on: Handed to the template.
+        """
+        self._tokenizer, self._train_on = tokenizer, train_on
+        self._known: dict[tuple[str, ...], _Outline] = {}
+
+    def fill(self, conversation: Sequence[Message]) -> Filled:
+        """Return the text of a conversation, and where in it the loss lies."""
+        roles = tuple(message["role"] for message in conversation)
+        outline = self._known.get(roles)
+        if outline is None:
+            outline = self._known[roles] = self._outline(roles)
+        contents = [message["content"] for message in conversation]
+        before = list(accumulate(map(len, contents), initial=0))
+        written = list(accumulate(map(len, outline.pieces)))
+        return Filled(
+            text="".join(part for pair in zip(outline.pieces, [*contents, ""], strict=True) for part in pair),
+            trained=[(before[i] + start, before[j] + end) for (i, start), (j, end) in outline.trained],
+            ends=[written[i] + before[i + 1] for i in range(len(contents))],
+        )
+
+    def _outline(self, roles: tuple[str, ...]) -> _Outline:
+        rendered: Any = render_jinja_template(
+            conversations=[[{"role": role, "content": _CONTENT} for role in roles]],
+            chat_template=self._tokenizer.get_chat_template(),
+            return_assistant_tokens_mask=True,
+            train_on=self._train_on,
+            **cast(dict[str, Any], self._tokenizer.special_tokens_map),
+        )
+        # Typed as text alone: with masks it comes with the bounds of what is trained.
+        (text,), (bounds,) = rendered
+        pieces = text.split(_CONTENT)
+        if len(pieces) != len(roles) + 1:
+            raise RuntimeError("the template does not write each content once")
+
+        def bound(position: int) -> tuple[int, int]:
+            contents = text.count(_CONTENT, 0, position)
+            return contents, position - contents
+
+        return _Outline(pieces, [(bound(start), bound(end)) for start, end in bounds])

@@ -1,0 +1,109 @@
+"""An end of turn other than the template's, and LoRA targets that the model lacks, are refused."""
+
+from pathlib import Path
+
+import pytest
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl import ModelConfig, SFTConfig
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.training.data import prepare
+from spectrum_trl.training.model_checks import check_end_of_turn, check_lora_targets, check_optimizer
+from spectrum_trl.training.recipe import read_recipe
+from tests.processes import run_recipe
+
+
+def test_another_end_of_turn_is_refused(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+    check_end_of_turn(None, tokenizer=tiny_tokenizer)
+    check_end_of_turn("<|im_end|>", tokenizer=tiny_tokenizer)
+    for other in ("<|endoftext|>", "", "</s>"):
+        with pytest.raises(UserError, match="outputs end with '<|im_end|>'"):
+            check_end_of_turn(other, tokenizer=tiny_tokenizer)
+
+
+def test_a_recipe_with_another_end_of_turn_is_refused_before_data_are_built(tmp_path: Path) -> None:
+    words = ["--eos_token", "<|endoftext|>", "--output_dir", str(tmp_path / "x"), "--tasks", "tiny_range"]
+    with pytest.raises(UserError, match="remove eos_token"):
+        prepare(read_recipe("demo", overrides=words))
+
+
+@pytest.mark.parametrize(
+    "targets", [["q_proj", "v_proj"], ["self_attn.q_proj"], "all-linear", r".*\.(q|v)_proj", None], ids=str
+)
+def test_targets_that_the_model_has_pass(random_model: PreTrainedModel, targets: object) -> None:
+    arguments = ModelConfig(use_peft=True, lora_modules_to_save=["embed_tokens", "lm_head"])
+    arguments.lora_target_modules = targets
+    check_lora_targets(arguments, model=random_model)
+
+
+def test_all_targets_that_the_model_lacks_are_told_with_the_nearest(random_model: PreTrainedModel) -> None:
+    arguments = ModelConfig(
+        use_peft=True,
+        lora_target_modules=["q_prj", "v_proj", "qkv"],
+        lora_modules_to_save=["embed_token"],
+        lora_target_parameters=["nothing.weight"],
+    )
+    with pytest.raises(UserError) as caught:
+        check_lora_targets(arguments, model=random_model)
+    problems = caught.value.problems
+    assert len(problems) == 4
+    assert problems[0].startswith("lora_target_modules: the model has no 'q_prj'. Did you mean 'q_proj'?")
+    assert "lora_modules_to_save: the model has no 'embed_token'. Did you mean 'embed_tokens'?" in problems[2]
+
+
+@pytest.mark.parametrize("pattern", ["q_proj", ".*nothing", "("])
+def test_a_pattern_that_matches_no_module_is_refused(random_model: PreTrainedModel, pattern: str) -> None:
+    arguments = ModelConfig(use_peft=True)
+    arguments.lora_target_modules = pattern
+    with pytest.raises(UserError, match="regular expression"):
+        check_lora_targets(arguments, model=random_model)
+
+
+def test_without_lora_nothing_is_checked(random_model: PreTrainedModel) -> None:
+    check_lora_targets(ModelConfig(lora_target_modules=["nothing", "at_all"]), model=random_model)
+
+
+@pytest.mark.parametrize("name", ["mlp", "norm", "layers"])
+def test_what_peft_puts_no_adapter_on_is_no_target(random_model: PreTrainedModel, name: str) -> None:
+    with pytest.raises(UserError, match=f"the model has no '{name}'.* It has .*q_proj"):
+        check_lora_targets(
+            ModelConfig(use_peft=True, lora_target_modules=[name, "q_proj"]), model=random_model
+        )
+
+
+@pytest.mark.parametrize(
+    ("optim", "arguments", "told"),
+    [
+        ("adamw_torch", None, None),
+        ("adafactor", None, None),
+        ("galore_adamw", None, "optim: .*galore"),
+        ("ademamix", "beta1", "optim: ademamix"),
+        ("schedule_free_adamw", None, "optim: schedule_free_adamw"),
+    ],
+)
+def test_an_optimizer_that_cannot_be_made_is_refused_before_training(
+    random_model: PreTrainedModel, optim: str, arguments: str | None, told: str | None
+) -> None:
+    training = SFTConfig(use_cpu=True, bf16=False, optim=optim, optim_args=arguments)
+    if told is None:
+        check_optimizer(training, model=random_model)
+        return
+    with pytest.raises(UserError, match=told):
+        check_optimizer(training, model=random_model)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--use_peft", "true", "--lora_target_modules", "q_prj"], "Did you mean 'q_proj'?"),
+        (["--optim", "schedule_free_adamw"], "optim: schedule_free_adamw cannot be made"),
+        (["--eos_token", "<|endoftext|>"], "remove eos_token"),
+    ],
+)
+def test_a_run_ends_with_one_message_before_anything_is_written(
+    tmp_path: Path, words: list[str], told: str
+) -> None:
+    small = ["--tasks", "tiny_range", "--max_sequences", "5", "--evaluate", "none"]
+    done = run_recipe("recipes/demo.yaml", *small, *words, "--output_dir", tmp_path / "x")
+    assert (done.returncode, (tmp_path / "x").exists()) == (2, False), done.stderr
+    assert told in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,137 @@
+"""Values out of range are refused before anything is read or written, with their place."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.training.recipe import read_recipe
+
+MINIMAL = "model_name_or_path: spectrum-trl/tiny-base\ntasks: [tiny_counts]\nuse_cpu: true\nbf16: false\n"
+
+WRONG = [
+    ("per_device_train_batch_size", "0", "greater than or equal to 1"),
+    ("gradient_accumulation_steps", "-4", "greater than or equal to 1"),
+    ("max_length", "0", "greater than or equal to 1"),
+    ("max_sequences", "-1", "greater than or equal to 1"),
+    ("max_sequences", "2.5", "whole number|valid integer"),
+    ("max_steps", "0", "positive number of steps"),
+    ("max_steps", "true", "expected a whole number"),
+    ("num_train_epochs", "0", "greater than 0"),
+    ("learning_rate", ".nan", "finite"),
+    ("learning_rate", "-1", "greater than 0"),
+    ("learning_rate", ".inf", "finite"),
+    ("weight_decay", "1e999", "finite"),
+    ("warmup_steps", "-1", "greater than or equal to 0"),
+    ("adam_beta2", "1.0", "less than 1"),
+    ("lora_dropout", "-.1", "greater than or equal to 0"),
+    ("description_probability", "1.5", "less than or equal to 1"),
+    ("seed", "-1", "greater than or equal to 0"),
+    ("data_seed", "4294967296", "less than or equal to 4294967295"),
+    ("mixture_seed", "-3", "greater than or equal to 0"),
+    ("logging_steps", "0", "greater than 0"),
+    ("save_steps", "1.5", "whole number of steps"),
+    ("save_strategy", "bset", "Did you mean 'best'"),
+    ("save_strategy", "best", "needs an evaluation set"),
+    ("save_strategy", "yes", "but it is True"),
+    ("eval_strategy", "epoch", "no evaluation set"),
+    ("report_to", "wandbb", "Did you mean 'wandb'"),
+    ("report_to", "[none, wandb]", "contradict"),
+    ("lr_scheduler_type", "cosin", "Did you mean 'cosine'"),
+    ("lr_scheduler_kwargs", "{min_lrr: 1}", "schedule linear cannot be made"),
+    ("optim", "adamm", "expected 'adamw_torch'"),
+    ("dtype", "bf16", "Did you mean 'bfloat16'"),
+    ("split", "[trian]", "Did you mean 'train'"),
+    ("split", "[]", "at least one"),
+    ("run_name", "2026-01-01", "put it in quotes"),
+    ("lr_scheduler_kwargs", "{a: 2026-01-01}", "put it in quotes"),
+    ("lr_scheduler_kwargs", "{a: [.nan]}", "finite"),
+    ("seed", "0x" + "f" * 9000, "it is larger"),
+    ("run_name", '"a\\0b"', "no file can"),
+    ("fsdp_config", "{versoin: 2}", "but found versoin"),
+    ("fsdp", "sometimes", "sometimes"),
+    ("accelerator_config", "{x: 1}", "accelerator_config: .*unexpected keyword argument 'x'"),
+    ("new_model", "{model_type: qwen33}", "Did you mean 'qwen3'"),
+    ("new_model", "{model_type: qwen3, hidden_size: many}", "no model can be made of it"),
+    ("new_vocab_size", "10", "greater than or equal to 259"),
+    ("chat_template_path", "x.jinja", "chosen by the tokenizer"),
+    ("lora_r", "8", "use_peft"),
+    ("load_in_4bit", "true", "use_peft"),
+    ("lora_task_type", "SEQ_CLS", "expected 'CAUSAL_LM'"),
+    ("bnb_4bit_quant_storage", "int3", "expected 'uint8'"),
+    ("torch_compile_backend", "inducter", "Did you mean 'inductor'"),
+    ("torch_compile_mode", "fast", "expected 'default'"),
+    ("completion_only_loss", "true", "assistant_only_loss"),
+    ("packing", "true\nmax_length: null", "packs rows"),
+    ("tf32", "true", "tf32"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "told"), WRONG, ids=[f"{f}={v[:20]}" for f, v, _ in WRONG])
+def test_a_wrong_value_is_refused_with_its_line(tmp_path: Path, field: str, value: str, told: str) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text(f"{MINIMAL}output_dir: {tmp_path}/x\n{field}: {value}\n")
+    with pytest.raises(UserError, match=told) as caught:
+        read_recipe(file)
+    assert any(f"{file}, line 6: {field}" in problem for problem in caught.value.problems)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.yaml"]
+
+
+def test_wrong_values_of_file_and_command_line_are_told_together(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text(MINIMAL + "output_dir: x\nseed: -1\nmax_steps: 0\n")
+    with pytest.raises(UserError) as caught:
+        read_recipe(file, overrides=["--learning_rate", "nan", "--max-length", "-3"])
+    assert [problem.removeprefix(f"{file}, ").split(": ")[:2] for problem in caught.value.problems] == [
+        ["line 6", "seed"],
+        ["line 7", "max_steps"],
+        ["command line", "--learning_rate"],
+        ["command line", "--max_length"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        ("r.yaml/x", "is a file"),
+        ("r.yaml", "is a file"),
+        ("x" * 300, "too long"),
+        ("", "missing"),
+        (None, "missing"),
+    ],
+)
+def test_an_output_folder_that_cannot_be_made_is_refused(
+    tmp_path: Path, folder: str | None, told: str
+) -> None:
+    file = tmp_path / "r.yaml"
+    line = "" if folder is None else f"output_dir: {tmp_path / folder}\n" if folder else "output_dir: ''\n"
+    file.write_text(MINIMAL + line)
+    with pytest.raises(UserError, match=told):
+        read_recipe(file)
+
+
+def test_an_output_folder_that_cannot_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() == 0:
+        # Root may write anywhere; a read-only file system is the one thing that stops it.
+        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+        folder = next((m[1] for m in mounts if "ro" in m[3].split(",") and Path(m[1]).is_dir()), None)
+        if folder is None:
+            pytest.skip("root, and no read-only file system")
+    else:
+        (tmp_path / "locked").mkdir(mode=0o500)
+        folder = str(tmp_path / "locked")
+    file = tmp_path / "r.yaml"
+    file.write_text(f"{MINIMAL}output_dir: {folder}/x\n")
+    with pytest.raises(UserError, match="cannot be written"):
+        read_recipe(file)
+
+
+@pytest.mark.parametrize("text", ["save_strategy: no\n", 'save_strategy: "no"\n', "eval_strategy: no\n"])
+def test_a_bare_no_is_what_it_says(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text(f"{MINIMAL}output_dir: {tmp_path}/x\n{text}")
+    recipe = read_recipe(file)
+    assert recipe.settings[text.split(":")[0]] == "no"
