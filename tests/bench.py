@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from spectrum_trl.catalogue import tasks
+from spectrum_trl.data.encode import encode
+from spectrum_trl.data.mixture import build_mixture
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.prompts import templates
 from spectrum_trl.prompts.messages import check
+from spectrum_trl.recipe.arguments import DataArguments
 from spectrum_trl.scoring.score import output_losses
-from spectrum_trl.training.arguments import DataArguments
-from spectrum_trl.training.encode import encode
-from spectrum_trl.training.mixture import build_mixture
 
 SEQUENCES, REPEATS = 400, 3
 

@@ -27,13 +27,13 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallba
 from transformers.utils import is_flash_attn_2_available
 from trl import SFTConfig, SFTTrainer
 
+from spectrum_trl.data.encode import encode
 from spectrum_trl.files import write_json
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.prompts import templates
 from spectrum_trl.suite.builders import iid
 from spectrum_trl.tiny.evaluation_items import evaluation_items
-from spectrum_trl.training.encode import encode
 
 ROWS = 8
 SEQUENCES = 256

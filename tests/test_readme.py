@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from spectrum_trl.paths import bundled
-from spectrum_trl.training.recipe import read_recipe
+from spectrum_trl.recipe.read import read_recipe
 from tests.processes import ROOT, run_command, run_recipe
 
 README = (ROOT / "README.md").read_text()
@@ -67,6 +67,24 @@ def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
+    if "runs/lora" in code:
+        words = [
+            "--model_name_or_path",
+            "spectrum-trl/tiny-base",
+            "--copy_role_tokens_from",
+            "",
+            "--max_steps",
+            "1",
+        ]
+        words += ["--gradient_accumulation_steps", "1", "--bf16", "false", "--use_cpu", "true"]
+        words += [
+            "--tasks",
+            '{"tiny_range": {"max_sequences": 8}}',
+            "--output_dir",
+            str(tmp_path / "runs/lora"),
+        ]
+        done = run_recipe("recipes/lora.yaml", *words)
+        assert done.returncode == 0, done.stderr
     script = tmp_path / "script.py"
     script.write_text(code)
     done = run_recipe(script, cwd=tmp_path)

@@ -14,10 +14,10 @@ def preview(
 ) -> None:
     """Print what a recipe trains on, without training: counts, and sequences with the loss in colour."""
     from spectrum_trl.console import console
+    from spectrum_trl.data.prepare import prepare
+    from spectrum_trl.data.preview import show
+    from spectrum_trl.recipe.read import read_recipe
     from spectrum_trl.training.checks import check_recipe
-    from spectrum_trl.training.data import prepare
-    from spectrum_trl.training.preview import show
-    from spectrum_trl.training.recipe import read_recipe
 
     parsed = read_recipe(recipe, overrides=context.args)
     check_recipe(parsed)

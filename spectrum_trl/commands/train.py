@@ -16,8 +16,8 @@ def train(context: typer.Context, recipe: RecipeName) -> None:
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    from spectrum_trl.training.command_line import HELP
-    from spectrum_trl.training.recipe import find_recipe, show_help
+    from spectrum_trl.recipe.command_line import HELP
+    from spectrum_trl.recipe.read import find_recipe, show_help
 
     if {recipe, *context.args} & set(HELP):
         show_help()
@@ -43,7 +43,7 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
     """
     from accelerate.commands.launch import launch_command_parser
 
-    from spectrum_trl.training.fields import known_fields
+    from spectrum_trl.recipe.fields import known_fields
 
     known = {option for action in launch_command_parser()._actions for option in action.option_strings}
     parts: tuple[list[str], list[str]] = ([], [])

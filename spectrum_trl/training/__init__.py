@@ -1,1 +1,1 @@
-"""From a recipe to a saved model."""
+"""Load a model, train it on the data, and save it."""

@@ -9,7 +9,7 @@ from trl import get_peft_config
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import load_config
-from spectrum_trl.training.recipe import Recipe
+from spectrum_trl.recipe.read import Recipe
 
 
 def adapter_config(recipe: Recipe, *, model: PreTrainedModel) -> LoraConfig | None:

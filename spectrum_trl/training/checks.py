@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.training.recipe import Recipe
+from spectrum_trl.recipe.read import Recipe
 
 
 def check_recipe(recipe: Recipe) -> None:

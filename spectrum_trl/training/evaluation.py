@@ -6,10 +6,10 @@ import time
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.runs.run_folder import RunFolder
 from spectrum_trl.tiny import measure
 from spectrum_trl.tiny.report import PICTURE, report_run
-from spectrum_trl.training.recipe import Recipe
-from spectrum_trl.training.run_folder import RunFolder
 
 
 def evaluate_run(

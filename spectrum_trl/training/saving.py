@@ -8,12 +8,12 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTTrainer
 
+from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype
 from spectrum_trl.models.load import checkpoint_dtype
 from spectrum_trl.models.model_card import model_card
-from spectrum_trl.training.mixture import Mixture
-from spectrum_trl.training.recipe import Recipe
-from spectrum_trl.training.run_folder import STAGING, RunFolder
+from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.runs.run_folder import STAGING, RunFolder
 
 
 def save_run(

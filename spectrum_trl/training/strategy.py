@@ -12,9 +12,9 @@ from rich.console import Console
 from transformers.integrations import is_fsdp_enabled
 from trl import SFTTrainer
 
+from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
-from spectrum_trl.training.mixture import Mixture
-from spectrum_trl.training.recipe import Recipe
+from spectrum_trl.recipe.read import Recipe
 
 NAMES = {
     DistributedType.NO: "one process",

@@ -11,18 +11,19 @@ from rich.console import Console
 from transformers import PreTrainedModel
 
 from spectrum_trl.console import console
+from spectrum_trl.data import preview
+from spectrum_trl.data.prepare import prepare
 from spectrum_trl.errors import user_errors
 from spectrum_trl.progress import quiet_when_piped
-from spectrum_trl.training import preview, strategy
-from spectrum_trl.training.checkpoints import find_checkpoint
+from spectrum_trl.recipe.read import Recipe, read_recipe
+from spectrum_trl.runs.checkpoints import find_checkpoint
+from spectrum_trl.runs.output_dir import reserve_output_dir
+from spectrum_trl.runs.resume import check_data, check_settings, print_passed_over
+from spectrum_trl.runs.run_folder import RunFolder
+from spectrum_trl.training import strategy
 from spectrum_trl.training.checks import check_recipe
-from spectrum_trl.training.data import prepare
 from spectrum_trl.training.evaluation import evaluate_run
 from spectrum_trl.training.model import starting_model
-from spectrum_trl.training.output_dir import reserve_output_dir
-from spectrum_trl.training.recipe import Recipe, read_recipe
-from spectrum_trl.training.resume import check_data, check_settings, print_passed_over
-from spectrum_trl.training.run_folder import RunFolder
 from spectrum_trl.training.saving import save_run
 from spectrum_trl.training.trainer import make_trainer
 

@@ -5,11 +5,11 @@ from typing import cast
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTTrainer
 
+from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.progress import lines_when_piped
+from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
 from spectrum_trl.training.adapter import adapter_config, train_in_single_precision
-from spectrum_trl.training.mixture import Mixture
-from spectrum_trl.training.recipe import Recipe
-from spectrum_trl.training.run_folder import KeepRunFolder, RunFolder
 from spectrum_trl.training.strategy import check_sharding
 
 

@@ -15,7 +15,7 @@ from spectrum_trl.models.initialise import new_model
 from spectrum_trl.models.load import load_model
 from spectrum_trl.models.merge import merge
 from spectrum_trl.models.role_tokens import role_token_ids
-from spectrum_trl.training.recipe import read_recipe
+from spectrum_trl.recipe.read import read_recipe
 from tests.models.published import publish
 from tests.processes import run_command, run_recipe
 from tests.small_models import CONFIG

@@ -6,10 +6,10 @@ import pytest
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import ModelConfig, SFTConfig
 
+from spectrum_trl.data.prepare import prepare
 from spectrum_trl.errors import UserError
-from spectrum_trl.training.data import prepare
+from spectrum_trl.recipe.read import read_recipe
 from spectrum_trl.training.model_checks import check_end_of_turn, check_lora_targets, check_optimizer
-from spectrum_trl.training.recipe import read_recipe
 from tests.processes import run_recipe
 
 

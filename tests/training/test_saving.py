@@ -19,9 +19,9 @@ from spectrum_trl.models.initialise import new_model
 from spectrum_trl.models.load import load_model
 from spectrum_trl.models.merge import merge
 from spectrum_trl.paths import TINY_BASE_NAME
+from spectrum_trl.recipe.read import read_recipe
 from spectrum_trl.training.adapter import adapter_config, train_in_single_precision
 from spectrum_trl.training.model import starting_model
-from spectrum_trl.training.recipe import read_recipe
 from tests.models.published import publish_with_vision
 from tests.processes import run_recipe
 from tests.small_models import CONFIG
@@ -29,7 +29,7 @@ from tests.small_models import CONFIG
 ROOT = Path(__file__).parents[2]
 SMALL = ["--use_cpu", "true", "--bf16", "false", "--max_steps", "2", "--gradient_accumulation_steps", "1"]
 DATA = ["--tasks", "coinflip", "--max_sequences", "6", "--max_length", "128", "--save_strategy", "no"]
-WORDS = [*SMALL, *DATA, "--per_device_train_batch_size", "1"]
+WORDS = ["--copy_role_tokens_from", "", *SMALL, *DATA, "--per_device_train_batch_size", "1"]
 
 
 def train(recipe: str, base: str | Path, out: Path, *words: str) -> Path:

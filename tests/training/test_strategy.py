@@ -87,7 +87,7 @@ import resource, sys
 from pathlib import Path
 from accelerate import PartialState
 from spectrum_trl.models.load import load_model, load_without_weights
-from spectrum_trl.training.recipe import read_recipe
+from spectrum_trl.recipe.read import read_recipe
 from spectrum_trl.training.strategy import load_on_first_process_only, receives_weights
 
 def resident():

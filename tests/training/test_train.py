@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from spectrum_trl.paths import TINY_BASE, bundled
+from spectrum_trl.recipe.read import read_recipe
 from spectrum_trl.tiny import measure
-from spectrum_trl.training.recipe import read_recipe
 from tests.processes import ROOT, run_command, run_recipe
 
 DEMO = "recipes/demo.yaml"
@@ -210,7 +210,7 @@ def test_a_corrupt_yaml_is_one_clear_message(tmp_path: Path) -> None:
     assert file in done.stderr and "not valid YAML" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_the_embedded_model_can_be_made_again(tmp_path: Path) -> None:
+def test_the_tiny_model_can_be_made_again(tmp_path: Path) -> None:
     tasks = '{"tiny_records": {"max_sequences": 40}, "tiny_answers": {"max_sequences": 40}}'
     words = ["--tasks", tasks, "--new_vocab_tasks", "coinflip", "--max_steps", "2"]
     done = run_recipe("recipes/tiny_base.yaml", *words, "--output_dir", tmp_path / "x")
@@ -223,7 +223,7 @@ def test_the_embedded_model_can_be_made_again(tmp_path: Path) -> None:
     )
 
 
-def test_the_embedded_model_is_small_and_comes_from_its_recipe() -> None:
+def test_the_tiny_model_is_small_and_comes_from_its_recipe() -> None:
     assert sum(file.stat().st_size for file in TINY_BASE.iterdir()) < 8e6
     assert not list(TINY_BASE.glob("*.bin"))
     template = bundled("chat_templates") / "chatml.jinja"

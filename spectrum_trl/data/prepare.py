@@ -6,15 +6,15 @@ from typing import get_args
 
 from transformers import PreTrainedTokenizerBase
 
+from spectrum_trl.data.mixture import Mixture, build_mixture, texts_of
 from spectrum_trl.models.initialise import new_tokenizer
 from spectrum_trl.models.load import load_tokenizer
 from spectrum_trl.models.role_tokens import check_sibling
 from spectrum_trl.prompts import templates
+from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.recipe.task_choice import TaskOptions
 from spectrum_trl.suite.task import Split
-from spectrum_trl.training.mixture import Mixture, build_mixture, texts_of
 from spectrum_trl.training.model_checks import check_end_of_turn
-from spectrum_trl.training.recipe import Recipe
-from spectrum_trl.training.task_choice import TaskOptions
 
 
 def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedTokenizerBase, str, Mixture]:

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from spectrum_trl.recipe.task_choice import FileChoice, FileOptions, TaskChoice, TaskOptions
 from spectrum_trl.suite.task import Split
-from spectrum_trl.training.task_choice import FileChoice, FileOptions, TaskChoice, TaskOptions
 
 
 @dataclass

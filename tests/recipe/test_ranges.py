@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.training.recipe import read_recipe
+from spectrum_trl.recipe.read import read_recipe
 
 MINIMAL = "model_name_or_path: spectrum-trl/tiny-base\ntasks: [tiny_counts]\nuse_cpu: true\nbf16: false\n"
 

@@ -11,12 +11,12 @@ from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import write_json
-from spectrum_trl.training.checkpoints import Checkpoint
-from spectrum_trl.training.mixture import Mixture
-from spectrum_trl.training.recipe import Recipe, write_recipe
-from spectrum_trl.training.record import RECORD, data_of, settings_of, versions
+from spectrum_trl.recipe.read import Recipe, write_recipe
+from spectrum_trl.runs.checkpoints import Checkpoint
+from spectrum_trl.runs.record import RECORD, data_of, settings_of, versions
 
 RECIPE, HISTORY, FILES = "recipe.yaml", "history.jsonl", "run_files.json"
 STAGING, STAGED = ".saving", ".saved"

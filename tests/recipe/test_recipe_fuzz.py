@@ -7,11 +7,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spectrum_trl.data.mixture import select_tasks
 from spectrum_trl.errors import UserError
+from spectrum_trl.recipe.fields import known_fields
+from spectrum_trl.recipe.read import read_recipe, write_recipe
 from spectrum_trl.training.checks import check_recipe
-from spectrum_trl.training.fields import known_fields
-from spectrum_trl.training.mixture import select_tasks
-from spectrum_trl.training.recipe import read_recipe, write_recipe
 
 NAMES = [*known_fields()]
 LIKELY = [

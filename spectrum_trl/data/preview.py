@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl.training.mixture import Mixture
+from spectrum_trl.data.mixture import Mixture
 
 TRAINED, CONTEXT = "black on green", "dim"
 

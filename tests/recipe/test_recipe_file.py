@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.training.recipe_file import LAUNCH_LINE, read_recipe_file, write_recipe
+from spectrum_trl.recipe.recipe_file import LAUNCH_LINE, read_recipe_file, write_recipe
 
 JSON = st.recursive(
     st.none()

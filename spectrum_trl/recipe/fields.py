@@ -14,9 +14,9 @@ from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.errors import nearest
-from spectrum_trl.training.arguments import DataArguments, RunArguments
-from spectrum_trl.training.ranges import RANGES, TYPES
-from spectrum_trl.training.task_choice import FileOptions, TaskOptions, split_commas
+from spectrum_trl.recipe.arguments import DataArguments, RunArguments
+from spectrum_trl.recipe.ranges import RANGES, TYPES
+from spectrum_trl.recipe.task_choice import FileOptions, TaskOptions, split_commas
 
 SECTIONS: tuple[Any, ...] = (DataArguments, RunArguments, SFTConfig, ModelConfig)
 # Whatever counts or seeds fits in 64 bits.

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerBase
 
+from spectrum_trl.data.conversations import read_conversations
 from spectrum_trl.errors import UserError
-from spectrum_trl.training.conversations import read_conversations
 
 GOOD = [{"role": "description", "content": "d"}, {"role": "output", "content": "x"}]
 LINE = json.dumps({"messages": GOOD}).encode()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerBase
 
+from spectrum_trl.data.encode import encode
+from spectrum_trl.data.mixture import Mixture, build_mixture, select_tasks
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.training.arguments import DataArguments
-from spectrum_trl.training.encode import encode
-from spectrum_trl.training.mixture import Mixture, build_mixture, select_tasks
+from spectrum_trl.recipe.arguments import DataArguments
 
 TINY = DataArguments(
     tasks={f"tiny_{kind}": {"max_sequences": 20} for kind in ("counts", "labels", "near", "range")}

@@ -8,8 +8,8 @@ from typing import Any
 
 from accelerate import PartialState
 
-from spectrum_trl.training.mixture import Mixture
-from spectrum_trl.training.recipe import Recipe
+from spectrum_trl.data.mixture import Mixture
+from spectrum_trl.recipe.read import Recipe
 
 RECORD = "provenance.json"
 PACKAGES = (

@@ -9,8 +9,8 @@ from safetensors import SafetensorError, safe_open
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.training.recipe import Recipe
-from spectrum_trl.training.record import RECORD
+from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.runs.record import RECORD
 
 STATE = "trainer_state.json"
 # One of each group must be there; FSDP writes the later names.

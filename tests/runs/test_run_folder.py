@@ -11,7 +11,7 @@ from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.training.run_folder import (
+from spectrum_trl.runs.run_folder import (
     CONFIGS,
     FILES,
     STAGED,

@@ -9,8 +9,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
+from spectrum_trl.recipe.task_choice import FileChoice, TaskChoice
 from spectrum_trl.suite.task import Split
-from spectrum_trl.training.task_choice import FileChoice, TaskChoice
 
 # What numpy's generator, which transformers seeds, accepts.
 LARGEST_SEED = 2**32 - 1

@@ -8,8 +8,8 @@ from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.training.fields import SECTIONS, Field, known_fields, shown
-from spectrum_trl.training.strict_json import strict_json
+from spectrum_trl.recipe.fields import SECTIONS, Field, known_fields, shown
+from spectrum_trl.recipe.strict_json import strict_json
 
 HELP = ("-h", "--help")
 TITLES = ("The data", "The run", "Training (TRL's SFTConfig)", "The model (TRL's ModelConfig)")

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from datasets import Dataset
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
+from spectrum_trl.data.outline import Outlines
 from spectrum_trl.prompts.formats import ROLES
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.suite.task import Message
-from spectrum_trl.training.outline import Outlines
 
 BATCH = 256
 

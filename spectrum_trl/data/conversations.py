@@ -9,8 +9,8 @@ from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.messages import check
+from spectrum_trl.recipe.strict_json import strict_json
 from spectrum_trl.suite.task import Message
-from spectrum_trl.training.strict_json import strict_json
 
 FAULTS_SHOWN = 20
 EXPECTED = 'expected one JSON object with the key "messages" alone'

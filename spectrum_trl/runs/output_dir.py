@@ -8,9 +8,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.training.recipe import Recipe
-from spectrum_trl.training.record import RECORD
-from spectrum_trl.training.run_folder import FILES
+from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.runs.record import RECORD
+from spectrum_trl.runs.run_folder import FILES
 
 LOCK = ".lock"
 

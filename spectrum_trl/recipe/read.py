@@ -15,11 +15,11 @@ from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.paths import bundled
-from spectrum_trl.training.arguments import DataArguments, RunArguments
-from spectrum_trl.training.command_line import HELP, help_text, read_words
-from spectrum_trl.training.fields import SECTIONS, convert, known_fields, plain, shown
-from spectrum_trl.training.ranges import contradictions
-from spectrum_trl.training.recipe_file import LAUNCH_LINE, RecipeFile, read_recipe_file, write_recipe
+from spectrum_trl.recipe.arguments import DataArguments, RunArguments
+from spectrum_trl.recipe.command_line import HELP, help_text, read_words
+from spectrum_trl.recipe.fields import SECTIONS, convert, known_fields, plain, shown
+from spectrum_trl.recipe.ranges import contradictions
+from spectrum_trl.recipe.recipe_file import LAUNCH_LINE, RecipeFile, read_recipe_file, write_recipe
 
 __all__ = ["LAUNCH_LINE", "Recipe", "find_recipe", "read_recipe", "write_recipe"]
 

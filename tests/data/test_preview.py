@@ -3,9 +3,9 @@
 from rich.console import Console
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl.training.arguments import DataArguments
-from spectrum_trl.training.mixture import build_mixture
-from spectrum_trl.training.preview import TRAINED, coloured, show
+from spectrum_trl.data.mixture import build_mixture
+from spectrum_trl.data.preview import TRAINED, coloured, show
+from spectrum_trl.recipe.arguments import DataArguments
 
 
 def test_exactly_the_trained_tokens_are_coloured(tiny_tokenizer: PreTrainedTokenizerBase) -> None:

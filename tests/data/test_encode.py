@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerBase
 
+from spectrum_trl.data.encode import encode
 from spectrum_trl.prompts.messages import check, normalise
-from spectrum_trl.training.encode import encode
 
 FAMILIES = ("gemma3", "qwen3", "llama3_1")
 TURN = st.tuples(st.none() | st.text(max_size=6), st.text(max_size=12))

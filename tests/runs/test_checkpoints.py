@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from spectrum_trl.training.checkpoints import fault_of
+from spectrum_trl.runs.checkpoints import fault_of
 from tests.processes import start_recipe
-from tests.training.conftest import TINY_RUN
+from tests.runs.conftest import TINY_RUN
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

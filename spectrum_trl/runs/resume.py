@@ -5,11 +5,11 @@ from typing import Any
 
 from rich.console import Console
 
+from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
-from spectrum_trl.training.checkpoints import Checkpoint
-from spectrum_trl.training.mixture import Mixture
-from spectrum_trl.training.recipe import Recipe
-from spectrum_trl.training.record import (
+from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.runs.checkpoints import Checkpoint
+from spectrum_trl.runs.record import (
     data_changes,
     data_of,
     may_change,

@@ -14,15 +14,15 @@ from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.catalogue import matching
 from spectrum_trl.catalogue import tasks as all_tasks
+from spectrum_trl.data.conversations import check_files, read_conversations, weighted
+from spectrum_trl.data.encode import TaskCounts, encode, usable
 from spectrum_trl.errors import MissingData, UserError, nearest
 from spectrum_trl.paths import data_dir
 from spectrum_trl.progress import on_terminal
 from spectrum_trl.prompts.messages import normalise
+from spectrum_trl.recipe.arguments import DataArguments
+from spectrum_trl.recipe.task_choice import FileOptions, TaskOptions
 from spectrum_trl.suite.task import Message, Task
-from spectrum_trl.training.arguments import DataArguments
-from spectrum_trl.training.conversations import check_files, read_conversations, weighted
-from spectrum_trl.training.encode import TaskCounts, encode, usable
-from spectrum_trl.training.task_choice import FileOptions, TaskOptions
 
 # Enough for a new tokenizer to meet every word that a task uses.
 TOKENIZER_SEQUENCES, TOKENIZER_TURNS = 1000, 8

@@ -1,0 +1,1 @@
+"""From the tasks of a recipe to token ids and loss masks."""
