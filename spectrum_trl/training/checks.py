@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.training.adapter import check_sharded_adapter
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -43,3 +44,5 @@ def check_recipe(recipe: Recipe) -> None:
         )
     if problems:
         raise UserError(*problems)
+    if recipe.model.use_peft and recipe.training.fsdp:
+        check_sharded_adapter(recipe)

@@ -10,7 +10,7 @@ from spectrum_trl.models.load import load_model, load_without_weights
 from spectrum_trl.models.quantize import for_cpu
 from spectrum_trl.models.role_tokens import copy_role_tokens
 from spectrum_trl.recipe.read import Recipe
-from spectrum_trl.training.adapter import check_precision, check_sharded_adapter, other_modalities
+from spectrum_trl.training.adapter import check_precision, other_modalities
 from spectrum_trl.training.model_checks import check_lora_targets, check_optimizer
 from spectrum_trl.training.packing import check_packing
 from spectrum_trl.training.strategy import receives_weights
@@ -21,8 +21,6 @@ def starting_model(
 ) -> PreTrainedModel:
     """Load or initialise the model, with trained role tokens where the recipe names a donor."""
     arguments = recipe.model
-    if arguments.use_peft and recipe.training.fsdp:
-        check_sharded_adapter(recipe)
     if recipe.run.new_model:
         assert isinstance(recipe.run.new_model, dict)
         model = new_model(recipe.run.new_model, vocab_size=len(tokenizer), seed=recipe.training.seed)
