@@ -64,7 +64,7 @@ def select_tasks(data: DataArguments) -> dict[str, TaskOptions]:
             problems.append(
                 f"tasks: {pattern!r} is in split {', '.join(outside)}; add that to `split` to train on it."
                 if outside
-                else f"tasks: no task is named {pattern!r}.{nearest(pattern, catalogue)} "
+                else f"tasks: no task is named {pattern[:60]!r}.{nearest(pattern, catalogue)} "
                 "`spectrum-trl data` lists them."
             )
         if options.max_sequences is None:

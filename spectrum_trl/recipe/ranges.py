@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
+from spectrum_trl.errors import nearest
 from spectrum_trl.recipe.task_choice import FileChoice, TaskChoice
 from spectrum_trl.suite.task import Split
 
@@ -16,6 +17,10 @@ from spectrum_trl.suite.task import Split
 LARGEST_SEED = 2**32 - 1
 # 256 bytes and the role tokens.
 SMALLEST_VOCABULARY = 259
+# Each row is padded to a multiple of it; beyond this it is a slip that fills the memory.
+LONGEST_PADDING = 2**16
+# Processes of one machine.
+MOST_WORKERS = 1024
 FSDP_KEYS = (
     "version",
     "auto_wrap_policy",
@@ -39,7 +44,7 @@ FSDP_KEYS = (
 
 
 def _steps(value: float | None) -> float | None:
-    if value is not None and value >= 1 and value != int(value):
+    if value is not None and value >= 1 and not float(value).is_integer():
         raise ValueError("expected a whole number of steps, or a share of all steps below 1")
     return value
 
@@ -68,13 +73,16 @@ TYPES: dict[str, Any] = {
     "copy_role_tokens_from": Annotated[str | None, BeforeValidator(lambda name: name or None)],
     "fsdp": Annotated[bool | str | None, BeforeValidator(_switch)],
     "fsdp_config": Annotated[dict[str, Any] | str | None, AfterValidator(lambda keys: _fsdp_keys(keys))],
-    "report_to": list[Literal["none", "all", *INTEGRATION_TO_CALLBACK]] | None,  # type: ignore[valid-type]
+    "report_to": Annotated[
+        list[Literal["none", "all", *INTEGRATION_TO_CALLBACK]] | None,  # type: ignore[valid-type]
+        AfterValidator(lambda trackers: trackers or ["none"]),
+    ],
     "resume_from_checkpoint": bool | str | None,
-    "pad_to_multiple_of": Annotated[int, Ge(1)] | Literal["auto"] | None,
+    "pad_to_multiple_of": Annotated[int, Ge(1), Le(LONGEST_PADDING)] | Literal["auto"] | None,
     "max_steps": Annotated[int, AfterValidator(_max_steps)],
     "lora_task_type": Literal["CAUSAL_LM"],
     "bnb_4bit_quant_storage": Literal["uint8", "float16", "bfloat16", "float32"] | None,
-    "torch_compile_backend": Literal[*(backend.value.lower() for backend in DynamoBackend)] | None,
+    "torch_compile_backend": Annotated[str | None, AfterValidator(lambda name: _backend(name))],
     "torch_compile_mode": Literal[*TORCH_DYNAMO_MODES] | None,
     # No text says one.
     "parallelism_config": None,
@@ -88,12 +96,14 @@ def _of(names: str, *constraints: Any) -> dict[str, tuple[Any, ...]]:
 RANGES: dict[str, tuple[Any, ...]] = {
     **_of("per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps", Ge(1)),
     **_of("max_sequences max_length save_total_limit torch_empty_cache_steps eval_accumulation_steps", Ge(1)),
-    **_of("dataset_num_proc dataloader_prefetch_factor ddp_bucket_cap_mb ddp_timeout", Ge(1)),
+    **_of("dataset_num_proc", Ge(1), Le(MOST_WORKERS)),
+    **_of("dataloader_prefetch_factor ddp_bucket_cap_mb ddp_timeout", Ge(1)),
     **_of("lora_r lora_alpha", Ge(1)),
     **_of("new_vocab_size", Ge(SMALLEST_VOCABULARY)),
     **_of("learning_rate num_train_epochs adam_epsilon", Gt(0)),
     **_of("warmup_steps weight_decay max_grad_norm eval_delay neftune_noise_alpha", Ge(0)),
-    **_of("dataloader_num_workers router_aux_loss_coef", Ge(0)),
+    **_of("router_aux_loss_coef", Ge(0)),
+    **_of("dataloader_num_workers", Ge(0), Le(MOST_WORKERS)),
     **_of("adam_beta1 adam_beta2 label_smoothing_factor lora_dropout", Ge(0), Lt(1)),
     **_of("description_probability", Ge(0), Le(1)),
     **_of("seed data_seed mixture_seed", Ge(0), Le(LARGEST_SEED)),
@@ -103,6 +113,7 @@ RANGES: dict[str, tuple[Any, ...]] = {
 # Fields that a recipe cannot use, and why.
 UNUSABLE = {
     "chat_template_path": "the Spectrum template is chosen by the tokenizer; remove it",
+    "pad_token": "padding is chosen with the template; remove it",
     "completion_only_loss": "loss is on outputs, which assistant_only_loss says; remove it",
     "dataset_kwargs": "the data set is prepared from tasks and train_files; remove it",
     "model_init_kwargs": "use the recipe's own fields of the model instead, as dtype and attn_implementation",
@@ -131,6 +142,13 @@ def contradictions(settings: dict[str, Any]) -> Iterable[tuple[str, str]]:
         )
     if settings.get("packing") and settings.get("max_length", 0) is None:
         yield "packing", "packs rows of max_length tokens; give that a number, or set `packing: false`"
+    if settings.get("dataloader_persistent_workers") and not settings.get("dataloader_num_workers"):
+        yield (
+            "dataloader_persistent_workers",
+            "needs `dataloader_num_workers` above 0; set that, or remove this",
+        )
+    if settings.get("activation_offloading") and settings.get("use_cpu"):
+        yield "activation_offloading", "moves activations to the CPU, where they are already; remove it"
     if settings.get("save_strategy") == "best":
         yield "save_strategy", "the best needs an evaluation set, which a recipe has not; use steps or epoch"
     trackers = settings.get("report_to") or []
@@ -143,6 +161,17 @@ def contradictions(settings: dict[str, Any]) -> Iterable[tuple[str, str]]:
         for name in ("load_in_4bit", "load_in_8bit"):
             if settings.get(name) and "use_peft" in settings:
                 yield name, "quantized weights are not trained; set `use_peft: true`, or remove this"
+
+
+def _backend(name: str | None) -> str | None:
+    from torch._dynamo import list_backends
+
+    known = sorted({backend.value.lower() for backend in DynamoBackend} & set(list_backends(())))
+    if name is not None and name not in known:
+        raise ValueError(
+            f"expected one of {', '.join(known)}, but it is {name[:60]!r}.{nearest(name, known)}"
+        )
+    return name
 
 
 def _not_empty(chosen: list[Any]) -> list[Any]:

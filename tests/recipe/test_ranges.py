@@ -64,6 +64,12 @@ WRONG = [
     ("torch_compile_mode", "fast", "expected 'default'"),
     ("completion_only_loss", "true", "assistant_only_loss"),
     ("packing", "true\nmax_length: null", "packs rows"),
+    ("pad_token", "<pad>", "chosen with the template"),
+    ("pad_to_multiple_of", "1000000", "less than or equal to 65536"),
+    ("logging_steps", "9" * 400, "finite|larger"),
+    ("activation_offloading", "true", "already"),
+    ("dataloader_persistent_workers", "true", "dataloader_num_workers"),
+    ("dataloader_num_workers", "100000", "less than or equal to 1024"),
     ("tf32", "true", "tf32"),
 ]
 
@@ -135,3 +141,9 @@ def test_a_bare_no_is_what_it_says(tmp_path: Path, text: str) -> None:
     file.write_text(f"{MINIMAL}output_dir: {tmp_path}/x\n{text}")
     recipe = read_recipe(file)
     assert recipe.settings[text.split(":")[0]] == "no"
+
+
+def test_no_tracker_may_be_written_as_null(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text(f"{MINIMAL}output_dir: {tmp_path}/x\nreport_to: null\n")
+    assert read_recipe(file).training.report_to == []
