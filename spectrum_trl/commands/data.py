@@ -36,7 +36,7 @@ def data(
 
 
 def _state(task: "Task", root: Path | None) -> str:
-    if not task.files:
+    if task.synthetic:
         return "generated"
     if root is None:
         return "no data folder"

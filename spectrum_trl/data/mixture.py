@@ -89,7 +89,7 @@ def messages_of(
     """
     rng = random.Random(f"{data.mixture_seed} {task.name}")
     sequences: Iterable = task.sequences(folder, seed=data.mixture_seed, dropped=dropped)
-    if task.files and options.max_sequences:
+    if options.max_sequences and not task.synthetic:
         # Files come in an order that means something; generated sequences do not.
         everything = list(sequences)
         sequences = rng.sample(everything, min(options.max_sequences, len(everything)))

@@ -7,6 +7,7 @@ from typing import get_args
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.data.mixture import Mixture, build_mixture, texts_of
+from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_tokenizer
 from spectrum_trl.models.load import load_tokenizer
 from spectrum_trl.models.role_tokens import check_sibling
@@ -14,7 +15,6 @@ from spectrum_trl.prompts import templates
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.recipe.task_choice import TaskOptions
 from spectrum_trl.suite.task import Split
-from spectrum_trl.training.model_checks import check_end_of_turn
 
 
 def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedTokenizerBase, str, Mixture]:
@@ -46,3 +46,20 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
         show_progress=show_progress,
     )
     return tokenizer, family, mixture
+
+
+def check_end_of_turn(eos_token: str | None, *, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Check that a recipe's ``eos_token`` is what ends a turn: outputs are trained to end with that.
+
+    Args:
+        eos_token: The recipe's, or None.
+        tokenizer: With the Spectrum template, whose end-of-sequence token is the end of a turn.
+
+    Raises:
+        UserError: If it is another token.
+    """
+    if eos_token is not None and eos_token != tokenizer.eos_token:
+        raise UserError(
+            f"eos_token: outputs end with {tokenizer.eos_token!r} in this model's template, not with "
+            f"{eos_token!r}, which sampling would wait for; remove eos_token"
+        )

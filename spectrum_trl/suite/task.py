@@ -10,6 +10,9 @@ Role = Literal["description", "input", "output"]
 Kind = Literal["individual", "population", "numeric", "generation"]
 Split = Literal["train", "test"]
 
+# Source of the tasks whose rows are drawn as the paper defines them.
+SUITE = "Spectrum Suite, arXiv 2510.06084"
+
 
 class Message(TypedDict):
     """One turn: the role and its text."""
@@ -64,7 +67,7 @@ class Task:
 
     Attributes:
         name: Name in the catalogue, for example ``polis_vote``.
-        source: Where the data come from: a repository, a Hub id, or ``synthetic``.
+        source: Where the rows are from: a repository, a Hub id, or whose definition they are drawn by.
         kind: What is sampled.
         split: ``train``, ``test`` for tasks held out from training.
         build: Yields ``(sequence id, messages)``; every sequence carries its description.
@@ -79,6 +82,11 @@ class Task:
     build: Build
     files: tuple[str, ...] = ()
     description_probability: float = 0.6
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the rows are drawn from a seed, and no file is read."""
+        return not self.files
 
     def missing(self, data_dir: Path) -> list[str]:
         """Return the patterns of ``files`` that match nothing below ``data_dir``."""

@@ -5,30 +5,13 @@ from collections.abc import Iterator
 
 import torch
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+from transformers import PreTrainedModel, Trainer
 from transformers.training_args import OptimizerNames
 from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.errors import UserError, nearest
 
 ALL_LINEAR = "all-linear"
-
-
-def check_end_of_turn(eos_token: str | None, *, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Check that a recipe's ``eos_token`` is what ends a turn: outputs are trained to end with that.
-
-    Args:
-        eos_token: The recipe's, or None.
-        tokenizer: With the Spectrum template, whose end-of-sequence token is the end of a turn.
-
-    Raises:
-        UserError: If it is another token.
-    """
-    if eos_token is not None and eos_token != tokenizer.eos_token:
-        raise UserError(
-            f"eos_token: outputs end with {tokenizer.eos_token!r} in this model's template, not with "
-            f"{eos_token!r}, which sampling would wait for; remove eos_token"
-        )
 
 
 def check_lora_targets(arguments: ModelConfig, *, model: PreTrainedModel) -> None:

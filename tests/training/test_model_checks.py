@@ -1,30 +1,14 @@
-"""An end of turn other than the template's, and LoRA targets that the model lacks, are refused."""
+"""LoRA targets that the model lacks, and optimizers that cannot be made, are refused."""
 
 from pathlib import Path
 
 import pytest
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 from trl import ModelConfig, SFTConfig
 
-from spectrum_trl.data.prepare import prepare
 from spectrum_trl.errors import UserError
-from spectrum_trl.recipe.read import read_recipe
-from spectrum_trl.training.model_checks import check_end_of_turn, check_lora_targets, check_optimizer
+from spectrum_trl.training.model_checks import check_lora_targets, check_optimizer
 from tests.processes import run_recipe
-
-
-def test_another_end_of_turn_is_refused(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
-    check_end_of_turn(None, tokenizer=tiny_tokenizer)
-    check_end_of_turn("<|im_end|>", tokenizer=tiny_tokenizer)
-    for other in ("<|endoftext|>", "", "</s>"):
-        with pytest.raises(UserError, match="outputs end with '<|im_end|>'"):
-            check_end_of_turn(other, tokenizer=tiny_tokenizer)
-
-
-def test_a_recipe_with_another_end_of_turn_is_refused_before_data_are_built(tmp_path: Path) -> None:
-    words = ["--eos_token", "<|endoftext|>", "--output_dir", str(tmp_path / "x"), "--tasks", "tiny_range"]
-    with pytest.raises(UserError, match="remove eos_token"):
-        prepare(read_recipe("demo", overrides=words))
 
 
 @pytest.mark.parametrize(

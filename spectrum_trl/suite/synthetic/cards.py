@@ -7,7 +7,7 @@ import numpy as np
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, count_labels, finite, sequences
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import SUITE, Distribution, Task
 
 RANKS = (*map(str, range(2, 11)), "J", "Q", "K", "A")
 DECK = tuple(rank + suit for suit in "♣♦♥♠" for rank in RANKS)
@@ -46,7 +46,7 @@ def sample(rng: np.random.Generator) -> Draw:
 TASKS = (
     Task(
         name="cards",
-        source="synthetic",
+        source=SUITE,
         kind="numeric",
         split="train",
         build=partial(sequences, name="cards", distributions=100, sample=sample),

@@ -8,7 +8,7 @@ from scipy.special import gammaln, logsumexp
 
 from spectrum_trl.suite.draws import Draw, count_labels, finite, read_whole_numbers, sequences
 from spectrum_trl.suite.lengths import length_pmf, sequence_length
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import SUITE, Distribution, Task
 
 MEAN_LABELS = 12
 DECIMALS = 4
@@ -94,7 +94,7 @@ def sample(rng: np.random.Generator) -> Draw:
 TASKS = (
     Task(
         name="categorical",
-        source="synthetic",
+        source=SUITE,
         kind="numeric",
         split="train",
         build=partial(sequences, name="categorical", distributions=500, sample=sample),

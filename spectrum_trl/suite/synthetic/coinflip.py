@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.draws import Draw, count_labels, finite, quadrature, sequences
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import SUITE, Distribution, Task
 
 LABELS = ("Heads", "Tails")
 
@@ -84,7 +84,7 @@ def sample(rng: np.random.Generator) -> Draw:
 TASKS = (
     Task(
         name="coinflip",
-        source="synthetic",
+        source=SUITE,
         kind="numeric",
         split="train",
         build=partial(sequences, name="coinflip", distributions=1000, sample=sample),

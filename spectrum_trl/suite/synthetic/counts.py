@@ -14,7 +14,7 @@ from scipy.special import betaln, gammaln, logsumexp, poch, xlog1py, zeta
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, quadrature, read_whole_numbers, sequences, stated, whole_numbers
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import SUITE, Distribution, Task
 
 RATE_SHAPE, RATE_SCALE = 0.5, 2000.0
 ZIPF_EXPONENTS = (1 + 1e-6, 2.5)
@@ -230,7 +230,7 @@ _SAMPLES: dict[str, Callable[[np.random.Generator], Draw]] = {
 TASKS = tuple(
     Task(
         name=name,
-        source="synthetic",
+        source=SUITE,
         kind="numeric",
         split="train",
         build=partial(sequences, name=name, distributions=500, sample=sample),

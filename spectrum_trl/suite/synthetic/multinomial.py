@@ -13,7 +13,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, sequences
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.synthetic.categorical import draw_probabilities, listed
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import SUITE, Distribution, Task
 
 MEAN_TOTAL = 32
 
@@ -139,7 +139,7 @@ def sample(rng: np.random.Generator) -> Draw:
 TASKS = (
     Task(
         name="multinomial",
-        source="synthetic",
+        source=SUITE,
         kind="numeric",
         split="train",
         build=partial(sequences, name="multinomial", distributions=500, sample=sample),

@@ -13,7 +13,7 @@ from scipy.special import betaln, gammaln, logsumexp, xlog1py, xlogy
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, read_whole_numbers, sequences, stated, whole_numbers
 from spectrum_trl.suite.lengths import length_pmf, sequence_length
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import SUITE, Distribution, Task
 
 MEAN_TRIALS = 1024
 MEAN_POPULATION = 128
@@ -136,7 +136,7 @@ def hypergeometric(rng: np.random.Generator) -> Draw:
 TASKS = tuple(
     Task(
         name=name,
-        source="synthetic",
+        source=SUITE,
         kind="numeric",
         split="train",
         build=partial(sequences, name=name, distributions=500, sample=sample),

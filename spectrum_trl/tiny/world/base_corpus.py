@@ -62,6 +62,6 @@ def _answers(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tu
 
 
 TASKS = tuple(
-    Task(name=name, source="synthetic", kind="generation", split="train", build=build)
+    Task(name=name, source="spectrum-trl", kind="generation", split="train", build=build)
     for name, build in {"tiny_records": _records, "tiny_answers": _answers}.items()
 )

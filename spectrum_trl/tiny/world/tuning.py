@@ -58,7 +58,7 @@ def _build(
 TASKS = tuple(
     Task(
         name=name,
-        source="synthetic",
+        source="spectrum-trl",
         kind="numeric",
         split="train",
         build=partial(_build, world=world, outputs=outputs),

@@ -12,7 +12,7 @@ import yaml
 
 from spectrum_trl.catalogue import tasks
 
-SYNTHETIC = [name for name, task in tasks().items() if task.source == "synthetic"]
+SYNTHETIC = [name for name, task in tasks().items() if task.synthetic]
 DISTRIBUTIONS = {"coinflip": 1000, "cards": 100, "normal": 1000, "flight": 200} | dict.fromkeys(
     ("poisson", "geometric", "geometric_beta", "binomial", "negative_binomial", "categorical")
     + ("multinomial", "hypergeometric", "zipfian"),
@@ -84,6 +84,6 @@ def test_every_catalogued_synthetic_task_is_there_with_its_split_and_kind():
     assert {entry["task"] for entry in entries} == set(DISTRIBUTIONS)
     for entry in entries:
         task = tasks()[entry["task"]]
-        assert (task.source, task.split, task.kind) == ("synthetic", entry["split"], entry["kind"])
+        assert (task.synthetic, task.split, task.kind) == (True, entry["split"], entry["kind"])
         expected = 0.4 if task.name == "normal" else 0.6
         assert task.description_probability == expected
