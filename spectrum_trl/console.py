@@ -8,10 +8,11 @@ from rich.console import Console
 WIDTH = 120
 
 
-def console(*, quiet: bool = False) -> Console:
+def console(*, quiet: bool = False, stderr: bool = False) -> Console:
     """Return a console for standard output.
 
     Args:
+        stderr: Whether to print to standard error.
         quiet: Whether to print nothing, as all processes but the first should.
     """
-    return Console(quiet=quiet, width=None if sys.stdout.isatty() else WIDTH)
+    return Console(quiet=quiet, stderr=stderr, width=None if sys.stdout.isatty() else WIDTH)

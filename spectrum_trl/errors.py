@@ -51,7 +51,7 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        if int(os.environ.get("LOCAL_RANK", "0")) > 0:
+        if os.environ.get("LOCAL_RANK", "0") not in ("0", "-1"):
             time.sleep(HEAD_START_SECONDS)
         console = Console(stderr=True, soft_wrap=True)
         for problem in error.problems:

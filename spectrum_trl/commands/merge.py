@@ -19,6 +19,8 @@ def merge(
 
     from spectrum_trl.console import console
     from spectrum_trl.models.merge import merge as merge_adapter
+    from spectrum_trl.progress import quiet_when_piped
 
+    quiet_when_piped()
     merge_adapter(run, out, dtype=getattr(torch, dtype) if dtype else None)
     console().print(f"saved to {out}", markup=False)

@@ -6,11 +6,14 @@ import typer
 
 from spectrum_trl.commands.train import RecipeName
 
+# Nothing is trained, so a recipe for GPUs can be looked at without one.
+ON_ANY_MACHINE = ("--use_cpu", "true")
+
 
 def preview(
     context: typer.Context,
     recipe: RecipeName,
-    samples: Annotated[int, typer.Option(help="Tasks to show a sequence of.")] = 3,
+    samples: Annotated[int, typer.Option(min=0, help="Tasks to show a sequence of.")] = 3,
 ) -> None:
     """Print what a recipe trains on, without training: counts, and sequences with the loss in colour."""
     from spectrum_trl.console import console
@@ -19,7 +22,7 @@ def preview(
     from spectrum_trl.recipe.read import read_recipe
     from spectrum_trl.training.checks import check_recipe
 
-    parsed = read_recipe(recipe, overrides=context.args)
+    parsed = read_recipe(recipe, overrides=[*context.args, *ON_ANY_MACHINE])
     check_recipe(parsed)
     tokenizer, _, mixture = prepare(parsed, show_progress=True)
     show(mixture, tokenizer=tokenizer, console=console(), samples=samples, seed=parsed.data.mixture_seed)

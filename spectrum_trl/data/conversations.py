@@ -13,6 +13,8 @@ from spectrum_trl.recipe.strict_json import strict_json
 from spectrum_trl.suite.task import Message
 
 FAULTS_SHOWN = 20
+# Characters of a user's text in a message.
+SHOWN = 80
 EXPECTED = 'expected one JSON object with the key "messages" alone'
 # What a file of another encoding than UTF-8 begins with.
 OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
@@ -115,4 +117,6 @@ def _conversation(line: str, *, tokenizer: PreTrainedTokenizerBase) -> tuple[Any
         return None, [f"{EXPECTED}; {error}"]
     if not isinstance(row, dict) or "messages" not in row:
         return None, [EXPECTED]
+    if others := sorted(row.keys() - {"messages"}):
+        return None, [f"{EXPECTED}, but it also has {', '.join(others)[:SHOWN]}; remove what is not used"]
     return row["messages"], check(row["messages"], tokenizer=tokenizer)

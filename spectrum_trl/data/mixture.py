@@ -113,7 +113,7 @@ def messages_of_file(
         tokenizer: Whose control tokens must not occur in contents.
         seed: Of all randomness.
     """
-    rng = random.Random(f"{seed} {Path(file).name}")
+    rng = random.Random(f"{seed} {file}")
     conversations = read_conversations(Path(file), tokenizer=tokenizer)
     if options.max_sequences and options.max_sequences < len(conversations):
         # In the file's order, so that the same lines keep their places.
@@ -176,7 +176,11 @@ def build_mixture(
         told = "; ".join(f"{reason}: {n}" for reason, n in reasons.items()) or "no task and no file was given"
         raise UserError(f"nothing to train on ({told}). Add tasks or train_files with a trained output.")
     dataset = concatenate_datasets(parts)
-    return Mixture(dataset if assistant_only else dataset.remove_columns("assistant_masks"), counts, missing)
+    if not assistant_only:
+        dataset = dataset.remove_columns("assistant_masks")
+        # Every token but the first of a sequence is predicted.
+        counts = [count._replace(trained_tokens=count.tokens - count.sequences) for count in counts]
+    return Mixture(dataset, counts, missing)
 
 
 def _streams(

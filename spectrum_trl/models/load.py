@@ -92,7 +92,9 @@ def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrai
         return AutoModelForCausalLM.from_pretrained(
             model_path(name), revision=revision, use_safetensors=True, trust_remote_code=False, **settings
         )
-    except (OSError, ValueError, ImportError) as error:
+    except ImportError as error:
+        raise UserError(f"cannot load the model of {name!r}: {' '.join(str(error).split())}") from error
+    except (OSError, ValueError) as error:
         raise UserError(_not_found("model", name, error)) from error
 
 

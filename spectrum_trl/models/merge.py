@@ -5,15 +5,19 @@ import tempfile
 from pathlib import Path
 
 import torch
-import yaml
-from peft import PeftConfig, PeftModel
+from peft import PeftConfig, PeftModel, PeftType
 from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
+from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype
 from spectrum_trl.models.load import checkpoint_dtype, load_model, load_tokenizer
 from spectrum_trl.models.model_card import model_card
+from spectrum_trl.models.rounding import rounded
+from spectrum_trl.recipe.recipe_file import read_recipe_file
 
 
 def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
@@ -28,8 +32,7 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
         UserError: If there is no adapter, its base model cannot be loaded, or the folder is taken.
     """
     adapter = _read_adapter(run)
-    if out.is_symlink() or out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise UserError(f"{out} is not an empty folder; name a new one")
+    _check_free(out)
     base, revision = str(adapter.base_model_name_or_path), adapter.revision or "main"
     tokenizer = load_tokenizer(str(run))
     try:
@@ -44,17 +47,35 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
     merged = _merged(model, run)
     merged.generation_config = generation_config(tokenizer)
     merged.config.use_cache = True
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
-        folder = Path(temporary, "model")
-        torch.nn.Module.to(merged, dtype).save_pretrained(folder)
-        set_dtype(merged.config, dtype)
-        merged.config.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        copy_processor(base, folder, revision=revision, config=merged.config)
-        _write_card(run, folder, title=out.name, base=base, revision=revision)
-        # Replaces an empty folder, and fails where somebody has filled it meanwhile.
-        folder.rename(out)
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        setattr(merged.config.get_text_config(), name, getattr(tokenizer, name))
+    noise = torch.Generator().manual_seed(0)
+    for parameter in merged.parameters():
+        parameter.data = rounded(parameter.data, dtype, noise=noise)
+    torch.nn.Module.to(merged, dtype)
+    set_dtype(merged.config, dtype)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".merge.") as temporary:
+            folder = Path(temporary, "model")
+            merged.save_pretrained(folder)
+            merged.config.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            copy_processor(base, folder, revision=revision, config=merged.config)
+            _write_card(run, folder, title=out.name, base=base, revision=revision)
+            # Replaces an empty folder, and fails where somebody has filled it meanwhile.
+            folder.rename(out)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{out} cannot be written: {error}") from error
+
+
+def _check_free(out: Path) -> None:
+    try:
+        taken = out.is_symlink() or out.is_file() or (out.is_dir() and any(out.iterdir()))
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror}") from error
+    if taken or out.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise UserError(f"{out} is not an empty folder of its own; name a new one")
 
 
 def _read_adapter(run: Path) -> PeftConfig:
@@ -68,15 +89,22 @@ def _read_adapter(run: Path) -> PeftConfig:
             else f"{run} holds no adapter ({ADAPTER_CONFIG}); name the output_dir of a LoRA run"
         )
     try:
-        return PeftConfig.from_pretrained(str(run))
+        config = PeftConfig.from_pretrained(str(run))
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{run / ADAPTER_CONFIG} cannot be read: {error}") from error
+    if config.peft_type != PeftType.LORA or not config.base_model_name_or_path:
+        raise UserError(f"{run / ADAPTER_CONFIG} is not that of a LoRA adapter with a named base model")
+    if not (run / SAFETENSORS_WEIGHTS_NAME).is_file():
+        raise UserError(
+            f"{run} has no {SAFETENSORS_WEIGHTS_NAME}; name the output_dir of a finished LoRA run"
+        )
+    return config
 
 
 def _merged(base: PreTrainedModel, run: Path) -> PreTrainedModel:
     try:
         return PeftModel.from_pretrained(base, str(run)).merge_and_unload(safe_merge=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{run}: its adapter does not fit its base model: {error}") from error
 
 
@@ -85,14 +113,13 @@ def _write_card(run: Path, folder: Path, *, title: str, base: str, revision: str
     recipe, provenance = run / "recipe.yaml", run / "provenance.json"
     if not (recipe.is_file() and provenance.is_file()):
         return
-    settings = yaml.safe_load(recipe.read_text(encoding="utf-8"))
-    settings.pop("launch", None)
-    card = model_card(
-        title,
-        base_model=base,
-        revision=revision,
-        settings=settings,
-        counts=json.loads(provenance.read_text(encoding="utf-8"))["data"],
-        is_adapter=False,
-    )
+    try:
+        settings = read_recipe_file(recipe).settings
+        counts = json.loads(provenance.read_text(encoding="utf-8"))["data"]
+        card = model_card(
+            title, base_model=base, revision=revision, settings=settings, counts=counts, is_adapter=False
+        )
+    except (UserError, ValueError, KeyError, TypeError, AttributeError) as error:
+        console(stderr=True).print(f"no model card: the records of {run} are damaged ({error})", markup=False)
+        return
     card.save(folder / "README.md")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _KEYS = {"role", "content"}
+# Characters of a user's text in a message.
+SHOWN = 80
 _CHAT_ROLES = {"system": "description", "user": "input", "assistant": "output"}
 _LEADING_BREAKS = re.compile(r"\s*[\r\n]")
 # What a stock template may write as a control token; only those in the vocabulary count.
@@ -117,12 +119,12 @@ def _message_problems(message: Any, *, forbidden: re.Pattern[str]) -> Iterator[s
         for key in sorted(_KEYS - message.keys()):
             yield f"has no {key!r}"
         for key in sorted(map(str, message.keys() - _KEYS)):
-            yield f"has the key {key!r}, expected 'role' and 'content' only.{nearest(key, _KEYS)}"
+            yield f"has the key {repr(key)[:SHOWN]}, expected 'role' and 'content' only.{nearest(key, _KEYS)}"
     role, content = message.get("role"), message.get("content")
     if role not in ROLES and "role" in message:
         chat = _CHAT_ROLES.get(str(role))
         hint = f" Did you mean {chat!r}?" if chat else nearest(str(role), ROLES)
-        yield f"has the unknown role {role!r}, expected 'description', 'input' or 'output'.{hint}"
+        yield f"has the unknown role {repr(role)[:SHOWN]}, expected 'description', 'input' or 'output'.{hint}"
     if isinstance(content, str):
         yield from _content_problems(role, content, forbidden=forbidden)
     elif "content" in message:

@@ -78,7 +78,8 @@ class RunArguments:
             untrained ones of a base checkpoint; an empty text copies nothing. Another
             ``model_name_or_path`` on the command line needs its own sibling there.
         save_dtype: Number type of the saved weights; null for that of the model trained from, so that a
-            bfloat16 checkpoint trained in single precision is saved as bfloat16.
+            bfloat16 checkpoint trained in single precision is saved as bfloat16, rounded up or down at random
+            so that small updates are kept on average.
         evaluate: Measure the model before and after training on the tiny world's held-out distributions.
         resume_despite_changes: Continue a run although settings, versions or data differ; the differences are
             noted in its history.

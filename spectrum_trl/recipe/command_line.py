@@ -3,6 +3,7 @@
 import argparse
 import shutil
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, NoReturn
@@ -38,7 +39,7 @@ def read_words(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         given, rest = parser.parse_known_args(list(words))
     except UserError as error:
         return {}, list(error.problems)
-    values, problems = {}, list(_unknown(rest))
+    values, problems = {}, [*_unknown(rest), *_repeated(words)]
     for name, parts in vars(given).items():
         try:
             values[name] = _value(parts, known[name])
@@ -66,6 +67,13 @@ def help_text() -> str:
             )
             parts.append(f"  --{item.name:<{NAME_WIDTH - 2}}{sentence}")
     return "\n".join(parts)
+
+
+def _repeated(words: Sequence[str]) -> Iterator[str]:
+    names = [word[2:].split("=")[0].replace("-", "_") for word in words if word.startswith("--")]
+    for name, n in Counter(names).items():
+        if n > 1 and name in known_fields():
+            yield f"command line: --{name} is repeated; give it once (lists: --{name} a b)"
 
 
 def _unknown(rest: Sequence[str]) -> Iterator[str]:

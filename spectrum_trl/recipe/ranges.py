@@ -140,6 +140,12 @@ def contradictions(settings: dict[str, Any]) -> Iterable[tuple[str, str]]:
             "eval_strategy",
             'a recipe has no evaluation set; use `evaluate: tiny` and `eval_strategy: "no"`',
         )
+    if settings.get("push_to_hub"):
+        yield (
+            "push_to_hub",
+            "would upload checkpoints but never the trained model; upload the folder afterwards with "
+            "`hf upload REPOSITORY OUTPUT_DIR`",
+        )
     if settings.get("packing") and settings.get("max_length", 0) is None:
         yield "packing", "packs rows of max_length tokens; give that a number, or set `packing: false`"
     if settings.get("dataloader_persistent_workers") and not settings.get("dataloader_num_workers"):

@@ -99,7 +99,7 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
 
 def show_help() -> None:
     """Print the fields of a recipe, once for all processes, and end the program."""
-    if int(os.environ.get("RANK", "0")) == 0:
+    if os.environ.get("RANK", "0") == "0":
         print(help_text())
     raise SystemExit(0)
 

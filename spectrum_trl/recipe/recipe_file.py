@@ -86,7 +86,7 @@ def read_recipe_file(file: Path) -> RecipeFile:
             try:
                 settings[key.value] = loader.construct_object(value, deep=True)
             # Not only its own errors: the 13th month, and more digits than Python reads.
-            except (yaml.YAMLError, ValueError, RecursionError) as error:
+            except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
                 problems.append(f"line {key.start_mark.line + 1}: {key.value}: {_one_line(error)}")
     problems += _quote_problems(text)
     return RecipeFile(settings, lines, [f"{file}, {problem}" for problem in problems])
@@ -101,7 +101,7 @@ def write_recipe(settings: dict[str, Any], path: Path) -> None:
     """
     public = {key: value for key, value in settings.items() if key not in SECRETS}
     plain = json.loads(json.dumps(public, default=str))
-    body = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    body = yaml.dump(plain, Dumper=_Dumper, sort_keys=False)
     if QUOTES in body:
         # The file is a Python string, too, which three quotes would end; this style escapes them.
         body = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, default_style='"')

@@ -51,7 +51,7 @@ def find_checkpoint(recipe: Recipe) -> Checkpoint:
     if not recipe.resumes:
         return NONE
     wanted, folder = str(recipe.training.resume_from_checkpoint), Path(str(recipe.training.output_dir))
-    numbered = sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=_step, reverse=True)
+    numbered = sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=step_of, reverse=True)
     if wanted.lower() not in ("last", "true"):
         return _named(Path(wanted), folder, numbered)
     passed_over: dict[Path, str] = {}
@@ -62,8 +62,8 @@ def find_checkpoint(recipe: Recipe) -> Checkpoint:
             return Checkpoint(checkpoint, passed_over, newer, _record(checkpoint))
         passed_over[checkpoint] = fault
     raise UserError(
-        f"resume_from_checkpoint: {folder} holds no whole checkpoint; leave it out"
-        + ("" if not folder.is_dir() or passed_over else " to start anew"),
+        f"resume_from_checkpoint: {folder} holds no whole checkpoint; leave it out to start anew"
+        + (", and add `--overwrite true`" if (folder / RECORD).is_file() else ""),
         *(f"{checkpoint} is broken: {fault}" for checkpoint, fault in passed_over.items()),
     )
 
@@ -87,7 +87,7 @@ def fault_of(checkpoint: Path) -> str | None:
         return f"it has no {STATE}"
     except (ValueError, KeyError, TypeError, OSError) as error:
         return f"its {STATE} or index cannot be read ({error})"
-    if not isinstance(state, dict) or state.get("global_step") != _step(checkpoint):
+    if not isinstance(state, dict) or state.get("global_step") != step_of(checkpoint):
         return f"its {STATE} is of another step than its name"
     ranks = {f"rng_state_{rank}.pth" for rank in range(processes)} if processes > 1 else set()
     absent = sorted(name for name in shards | ranks if not (checkpoint / name).is_file())
@@ -100,8 +100,8 @@ def fault_of(checkpoint: Path) -> str | None:
 def _is_whole(file: Path) -> bool:
     if file.suffix == ".safetensors":
         try:
-            with safe_open(str(file), framework="numpy"):
-                return True
+            with safe_open(str(file), framework="numpy") as tensors:
+                return len(tensors.keys()) > 0
         except (SafetensorError, OSError):
             return False
     # What torch.save writes is a zip archive, whose directory is at the end.
@@ -123,7 +123,7 @@ def _named(path: Path, folder: Path, numbered: list[Path]) -> Checkpoint:
             f"resume_from_checkpoint: {path} belongs to another run than output_dir {folder}; name a new "
             "output_dir, or a checkpoint in that folder"
         )
-    newer = [other for other in numbered if _step(other) > _step(path)] if inside else []
+    newer = [other for other in numbered if step_of(other) > step_of(path)] if inside else []
     return Checkpoint(path, {}, newer, _record(path))
 
 
@@ -133,9 +133,12 @@ def _record(checkpoint: Path) -> dict[str, Any]:
         found = json.loads((checkpoint.resolve().parent / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    kinds = {"settings": dict, "versions": dict, "data": list}
+    is_record = isinstance(found, dict) and all(isinstance(found.get(k), kind) for k, kind in kinds.items())
+    return found if is_record else {}
 
 
-def _step(checkpoint: Path) -> int:
+def step_of(checkpoint: Path) -> int:
+    """Return the step in a checkpoint's name, or -1."""
     number = checkpoint.name.rpartition("-")[2]
     return int(number) if number.isdecimal() else -1

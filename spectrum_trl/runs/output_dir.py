@@ -1,18 +1,21 @@
 """Who may write into the output folder: checks before anything is loaded, and a lock while a run uses it."""
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.record import RECORD
-from spectrum_trl.runs.run_folder import FILES
+from spectrum_trl.runs.run_folder import FILES, listed
 
-LOCK = ".lock"
+LOCK = ".spectrum-trl.lock"
 
 
 @contextmanager
@@ -45,6 +48,13 @@ def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
     try:
         check_output_dir(recipe)
         yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if not _is_full_disk(error):
+            raise
+        raise UserError(
+            f"the disk of output_dir {folder} is full ({shutil.disk_usage(folder).free:,} bytes left); make "
+            "room, then go on with `--resume_from_checkpoint last`, or start anew with `--overwrite true`"
+        ) from error
     finally:
         # While it is still locked, so that nobody else can have locked the file that vanishes.
         (folder / LOCK).unlink(missing_ok=True)
@@ -73,13 +83,24 @@ def check_output_dir(recipe: Recipe) -> None:
         raise UserError(
             f"output_dir {folder} holds files that no run of spectrum-trl wrote; name another folder"
         )
+    listed(folder)
     if recipe.run.overwrite:
         _check_replaceable(folder, recipe)
+    elif not (folder / RECORD).is_file():
+        # A run that was stopped before it had written anything but its list.
+        return
     elif not resuming:
         raise UserError(
             f"output_dir {folder} holds another run; name another folder, add "
             "`--resume_from_checkpoint last` to continue it, or `--overwrite true` to replace it"
         )
+
+
+def _is_full_disk(error: Exception) -> bool:
+    """Tell whether an error is that of a full disk: safetensors and torch raise errors of their own."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return any(sign in str(error) for sign in ("os error 28", "No space left", "unexpected pos"))
 
 
 def _check_writable(folder: Path) -> None:

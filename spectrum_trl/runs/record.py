@@ -1,17 +1,23 @@
 """What decides a run: settings, library versions and data; and how two such records differ."""
 
+import hashlib
 import importlib.metadata
 import json
 import platform
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
 
 from spectrum_trl.data.mixture import Mixture
+from spectrum_trl.models.load import load_config, model_path
 from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.recipe.recipe_file import SECRETS
 
 RECORD = "provenance.json"
+# Bytes.
+PIECE = 2**20
 PACKAGES = (
     "spectrum-trl",
     "torch",
@@ -43,11 +49,38 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
         item.name: getattr(section, item.name)
         for section in (recipe.data, recipe.run, recipe.model, recipe.training)
         for item in fields(section)
-        if item.name not in BATCH
+        if item.name not in (*BATCH, *SECRETS)
     }
     per_device, accumulation = (getattr(recipe.training, name) for name in BATCH)
+    if recipe.training.train_sampling_strategy == "group_by_length":
+        # Its groups are as large as one process's rows of a step.
+        settings["rows_per_step_and_process"] = per_device * accumulation
     settings["rows_per_step"] = per_device * accumulation * PartialState().num_processes
     return json.loads(json.dumps(settings, default=_plain, sort_keys=True))
+
+
+def model_of(recipe: Recipe) -> dict[str, str]:
+    """Return what tells the model that a run starts from: its commit on the Hub, or hashes of its weights.
+
+    Of a large file only the size and three pieces are read.
+    """
+    name = recipe.model.model_name_or_path
+    if not name:
+        return {}
+    folder = Path(model_path(name))
+    if not folder.is_dir():
+        commit = load_config(name, revision=recipe.model.model_revision)._commit_hash
+        return {"commit of the model": str(commit)}
+    return {f"{file.name} of the model": _fingerprint(file) for file in sorted(folder.glob("*.safetensors"))}
+
+
+def _fingerprint(file: Path) -> str:
+    size, digest = file.stat().st_size, hashlib.sha256()
+    with file.open("rb") as stream:
+        for start in (0, size // 2, max(0, size - PIECE)):
+            stream.seek(start)
+            digest.update(stream.read(PIECE))
+    return f"{size:,} bytes, sha256 of pieces {digest.hexdigest()[:12]}"
 
 
 def versions() -> dict[str, str]:
@@ -69,7 +102,7 @@ def data_of(mixture: Mixture) -> dict[str, Any]:
 def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any]]:
     """Return the settings and versions that differ, each with the old and the new value."""
     changes: dict[str, list[Any]] = {}
-    for group in ("settings", "versions"):
+    for group in ("settings", "versions", "model"):
         before, after = old.get(group, {}), new.get(group, {})
         for name in sorted(before.keys() | after.keys()):
             if before.get(name) != after.get(name):

@@ -8,11 +8,12 @@ from rich.console import Console
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.read import Recipe
-from spectrum_trl.runs.checkpoints import Checkpoint
+from spectrum_trl.runs.checkpoints import Checkpoint, step_of
 from spectrum_trl.runs.record import (
     data_changes,
     data_of,
     may_change,
+    model_of,
     setting_changes,
     settings_of,
     versions,
@@ -39,7 +40,12 @@ def check_settings(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, list[Any
             f"resume_from_checkpoint: there is no record of the run beside {checkpoint.path}, so nobody can "
             "tell whether this recipe continues it; start a new run"
         )
-    now = {"settings": settings_of(recipe), "versions": versions()}
+    step, wanted = step_of(checkpoint.path), recipe.training.max_steps
+    if 0 < wanted < step:
+        raise UserError(
+            f"max_steps: {checkpoint.path} is past step {wanted} already; give it more than {step}"
+        )
+    now = {"settings": settings_of(recipe), "versions": versions(), "model": model_of(recipe)}
     changes = setting_changes(checkpoint.record, now)
     _refuse(recipe, checkpoint, {k: v for k, v in changes.items() if not may_change(k)})
     return changes

@@ -1,6 +1,7 @@
 """What a run leaves in its folder, and a list of it: only listed files are ever replaced or deleted."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -11,12 +12,13 @@ from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from spectrum_trl.console import console
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import write_json
 from spectrum_trl.recipe.read import Recipe, write_recipe
 from spectrum_trl.runs.checkpoints import Checkpoint
-from spectrum_trl.runs.record import RECORD, data_of, settings_of, versions
+from spectrum_trl.runs.record import RECORD, data_of, model_of, settings_of, versions
 
 RECIPE, HISTORY, FILES = "recipe.yaml", "history.jsonl", "run_files.json"
 STAGING, STAGED = ".saving", ".saved"
@@ -59,6 +61,7 @@ class RunFolder:
             "settings": settings_of(self._recipe),
             "processes": PartialState().num_processes,
             "versions": versions(),
+            "model": model_of(self._recipe),
             **data_of(mixture),
         }
         self._event = {
@@ -84,8 +87,7 @@ class RunFolder:
             write_json(self._record, self.path / RECORD)
             write_recipe(self._recipe.settings, self.path / RECIPE)
         event = {"time": datetime.now(UTC).isoformat(timespec="seconds"), **self._event}
-        with open(self.path / HISTORY, "a", encoding="utf-8") as history:
-            history.write(json.dumps(event, ensure_ascii=False) + "\n")
+        _append_line(json.dumps(event, ensure_ascii=False), self.path / HISTORY)
         self.list_files([self.path / name for name in (RECIPE, RECORD, HISTORY)])
         for name, value in self._waiting.items():
             self.add_json(name, value)
@@ -189,6 +191,7 @@ def set_aside(checkpoints: Iterable[Path], folder: Path) -> None:
             number += 1
             target = target.with_name(f"{checkpoint.name}.{number}")
         checkpoint.rename(target)
+        console().print(f"set aside: {checkpoint} is now {target}", markup=False)
 
 
 class KeepRunFolder(TrainerCallback):
@@ -212,6 +215,16 @@ class KeepRunFolder(TrainerCallback):
         if state.is_world_process_zero:
             # TRL writes a model card beside the checkpoint.
             self._folder.list_files([*checkpoint.rglob("*"), self._folder.path / "README.md"])
+
+
+def _append_line(line: str, file: Path) -> None:
+    with open(file, "a+b") as stream:
+        if stream.tell():
+            stream.seek(-1, os.SEEK_END)
+            # A full disk or a kill may have cut the line before.
+            if stream.read(1) != b"\n":
+                stream.write(b"\n")
+        stream.write(line.encode() + b"\n")
 
 
 def _is_inside(name: str) -> bool:

@@ -29,6 +29,13 @@ def adapter_config(recipe: Recipe, *, model: PreTrainedModel) -> LoraConfig | No
     config.modules_to_save = whole or None
     tied = model.config.get_text_config().tie_word_embeddings
     config.ensure_weight_tying = tied and bool({"embed_tokens", "lm_head"} & set(whole))
+    named = config.target_modules if isinstance(config.target_modules, set | list) else []
+    if tied and (adapted := sorted({"embed_tokens", "lm_head"} & set(named))):
+        # peft 0.21.2 adapts one of the two and merges another model than was trained.
+        raise UserError(
+            f"{recipe.path}: lora_target_modules: {', '.join(adapted)} shares its weights with another "
+            "layer; train both whole with `lora_modules_to_save: [embed_tokens, lm_head]`"
+        )
     if others := other_modalities(model):
         config.exclude_modules = rf"(.*\.)?({'|'.join(map(re.escape, others))})\..*"
     return config

@@ -2,6 +2,8 @@
 
 from importlib.util import find_spec
 
+from transformers.integrations import get_available_reporting_integrations
+
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.adapter import check_sharded_adapter
@@ -35,14 +37,30 @@ def check_recipe(recipe: Recipe) -> None:
         problems.append(
             f"{recipe.path}: trust_remote_code stays off; use an architecture that transformers has"
         )
-    for tracker in recipe.training.report_to or ():
-        if tracker in ("wandb", "trackio") and find_spec(tracker) is None:
-            problems.append(f"report_to: {tracker} is not installed; run `pip install 'spectrum-trl[wandb]'`")
-    if recipe.model.load_in_4bit and find_spec("bitsandbytes") is None:
-        problems.append(
-            "load_in_4bit: bitsandbytes is not installed; run `pip install 'spectrum-trl[quant]'`"
-        )
     if problems:
         raise UserError(*problems)
     if recipe.model.use_peft and recipe.training.fsdp:
         check_sharded_adapter(recipe)
+
+
+def check_environment(recipe: Recipe) -> None:
+    """Raise what the recipe needs to train and is not installed; a preview needs none of it."""
+    problems = []
+    for tracker in recipe.training.report_to or ():
+        if tracker not in ("none", "all") and tracker not in get_available_reporting_integrations():
+            extra = "'spectrum-trl[wandb]'" if tracker in ("wandb", "trackio") else tracker
+            problems.append(f"report_to: {tracker} is not installed; run `pip install {extra}`")
+    if recipe.model.load_in_4bit and find_spec("bitsandbytes") is None:
+        problems.append(
+            "load_in_4bit: bitsandbytes is not installed; run `pip install 'spectrum-trl[quant]'`"
+        )
+    if recipe.training.use_liger_kernel and find_spec("liger_kernel") is None:
+        problems.append("use_liger_kernel: liger-kernel is not installed; run `pip install liger-kernel`")
+    attention = recipe.model.attn_implementation or ""
+    if attention.startswith("flash_attention") and find_spec("flash_attn") is None:
+        problems.append(
+            f"attn_implementation: {attention} needs flash-attn, which is not installed; install it, or set "
+            "`attn_implementation: sdpa`"
+        )
+    if problems:
+        raise UserError(*problems)

@@ -1,8 +1,8 @@
 """Measure the model before and after training, where the recipe asks for it."""
 
-import os
 import time
 
+from accelerate import PartialState
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -31,7 +31,7 @@ def evaluate_run(
         out: Where to print.
         when: ``before`` or ``after`` training.
     """
-    if recipe.run.evaluate == "none" or int(os.environ.get("RANK", "0")):
+    if recipe.run.evaluate == "none" or not PartialState().is_main_process:
         return
     started = time.monotonic()
     folder.add_json(f"{when}.json", measure.as_json(measure.evaluate(model, tokenizer, show_progress=True)))

@@ -9,9 +9,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTTrainer
 
 from spectrum_trl.data.mixture import Mixture
+from spectrum_trl.errors import UserError
 from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype
 from spectrum_trl.models.load import checkpoint_dtype
 from spectrum_trl.models.model_card import model_card
+from spectrum_trl.models.rounding import rounded
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.run_folder import STAGING, RunFolder
 
@@ -66,7 +68,7 @@ def write_model(
     model = trainer.accelerator.unwrap_model(trainer.model)
     assert isinstance(model, PreTrainedModel | PeftModel)
     staging.mkdir(parents=True, exist_ok=True)
-    _write_weights(model, state, staging, dtype=_saved_dtype(recipe, model))
+    _write_weights(model, state, staging, dtype=_saved_dtype(recipe, model), seed=recipe.training.seed)
     generation_config(tokenizer).save_pretrained(staging)
     tokenizer.save_pretrained(staging)
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
@@ -92,7 +94,12 @@ def _saved_dtype(recipe: Recipe, model: PreTrainedModel | PeftModel) -> torch.dt
 
 
 def _write_weights(
-    model: PreTrainedModel | PeftModel, state: dict[str, torch.Tensor], folder: Path, *, dtype: torch.dtype
+    model: PreTrainedModel | PeftModel,
+    state: dict[str, torch.Tensor],
+    folder: Path,
+    *,
+    dtype: torch.dtype,
+    seed: int,
 ) -> None:
     """Write the weights once each, and a configuration that says what they are."""
     if isinstance(model, PeftModel):
@@ -104,9 +111,15 @@ def _write_weights(
             if source in state:
                 state.pop(tied, None)
         trained = list(state)
+    if broken := [key for key in trained if not state[key].isfinite().all()]:
+        raise UserError(
+            f"training diverged: {len(broken)} of {len(trained)} weights hold NaN or infinity, so nothing is "
+            "saved; try a smaller learning_rate (earlier checkpoints are kept)"
+        )
+    noise = torch.Generator().manual_seed(seed)
     for key in trained:
         if state[key].is_floating_point():
-            state[key] = state[key].to("cpu", dtype)
+            state[key] = rounded(state[key].to("cpu"), dtype, noise=noise)
     # Trainer switches the cache off for training.
     model.config.use_cache = True
     model.save_pretrained(str(folder), state_dict=state)

@@ -1,6 +1,6 @@
 """How a run is spread over processes and in which precision: what is in force, not what was asked for."""
 
-import os
+import math
 from collections import Counter
 from collections.abc import Sized
 from typing import cast
@@ -10,10 +10,11 @@ from accelerate import PartialState
 from accelerate.utils import DistributedType, enable_fsdp_ram_efficient_loading
 from rich.console import Console
 from transformers.integrations import is_fsdp_enabled
-from trl import SFTTrainer
+from trl import SFTConfig, SFTTrainer
 
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
+from spectrum_trl.recipe.fields import plain
 from spectrum_trl.recipe.read import Recipe
 
 NAMES = {
@@ -46,7 +47,7 @@ def load_on_first_process_only(recipe: Recipe) -> None:
 
 def receives_weights() -> bool:
     """Tell whether this process loads a model without weights, because the first one sends them."""
-    return is_fsdp_enabled() and int(os.environ.get("LOCAL_RANK", "0")) > 0
+    return is_fsdp_enabled() and PartialState().local_process_index > 0
 
 
 def check_sharding(recipe: Recipe, trainer: SFTTrainer) -> None:
@@ -70,7 +71,7 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
         mixture: Whose tokens are counted.
         out: Where to print.
     """
-    accelerator, args = trainer.accelerator, trainer.args
+    accelerator, args = trainer.accelerator, cast(SFTConfig, trainer.args)
     found = accelerator.distributed_type
     strategy = NAMES.get(found, found.value)
     if found == DistributedType.FSDP:
@@ -82,13 +83,16 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
     trained = _dtypes([parameter for parameter in parameters if parameter.requires_grad])
     frozen = _dtypes([parameter for parameter in parameters if not parameter.requires_grad])
     out.print(
-        f"[bold]precision[/]: trained weights, their gradients and optimizer states {trained}"
+        f"[bold]precision[/]: trained weights and their gradients {trained}"
         + (f"; frozen weights {frozen}" if frozen else "")
         + f"; computed in {'float32' if accelerator.mixed_precision == 'no' else accelerator.mixed_precision}"
+        + f"; optimizer {plain(args.optim)}"
     )
     rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * n
-    # Packing puts several sequences into a row.
-    share = rows / len(cast(Sized, trainer.train_dataset))
+    # Packing puts several sequences into a row; a step takes no more than there is.
+    in_all = len(cast(Sized, trainer.train_dataset))
+    share = min(rows / in_all, 1.0)
+    rows = min(rows, in_all)
     sequences = share * sum(count.sequences for count in mixture.counts)
     tokens = share * sum(count.tokens for count in mixture.counts)
     trained_tokens = share * sum(count.trained_tokens for count in mixture.counts)
@@ -97,6 +101,16 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
         f"{args.gradient_accumulation_steps} accumulated), on average {sequences:,.0f} sequences, "
         f"{tokens:,.0f} tokens, {trained_tokens:,.0f} of them trained"
     )
+    epochs = float(args.num_train_epochs)
+    steps = args.max_steps if args.max_steps > 0 else math.ceil(math.ceil(in_all / rows) * epochs)
+    out.print(f"[bold]steps[/]: about {steps:,}" + _never_saved(args, steps))
+
+
+def _never_saved(args: SFTConfig, steps: int) -> str:
+    """Say where a run ends before its first checkpoint."""
+    if args.save_strategy != "steps" or not 1 <= args.save_steps or args.save_steps <= steps:
+        return ""
+    return f", fewer than save_steps ({args.save_steps:g}): no checkpoint will be saved before the end"
 
 
 def _dtypes(parameters: list[torch.nn.Parameter]) -> str:

@@ -1,12 +1,12 @@
 """Train as a recipe says: parse, load, train, save."""
 
-import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
+from accelerate import PartialState
 from rich.console import Console
 from transformers import PreTrainedModel
 
@@ -21,7 +21,7 @@ from spectrum_trl.runs.output_dir import reserve_output_dir
 from spectrum_trl.runs.resume import check_data, check_settings, print_passed_over
 from spectrum_trl.runs.run_folder import RunFolder
 from spectrum_trl.training import strategy
-from spectrum_trl.training.checks import check_recipe
+from spectrum_trl.training.checks import check_environment, check_recipe
 from spectrum_trl.training.evaluation import evaluate_run
 from spectrum_trl.training.model import starting_model
 from spectrum_trl.training.saving import save_run
@@ -48,9 +48,11 @@ def train(recipe: Recipe) -> None:
     Raises:
         UserError: For every mistake that can be found before the first step; then no folder is left behind.
     """
-    is_main = int(os.environ.get("RANK", "0")) == 0
+    # Not the variable RANK, which a shell may have left behind.
+    is_main = PartialState().is_main_process
     out = console(quiet=not is_main)
     check_recipe(recipe)
+    check_environment(recipe)
     strategy.check_processes(recipe)
     with reserve_output_dir(recipe, is_main=is_main):
         folder = RunFolder(recipe, is_main=is_main)

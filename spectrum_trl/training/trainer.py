@@ -6,6 +6,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTTrainer
 
 from spectrum_trl.data.mixture import Mixture
+from spectrum_trl.errors import UserError
 from spectrum_trl.progress import lines_when_piped
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
@@ -31,16 +32,20 @@ def make_trainer(
         folder: Of the run, which begins with the first step.
 
     Raises:
-        UserError: If FSDP is asked for and not in force.
+        UserError: If TRL refuses the settings, or FSDP is asked for and not in force.
     """
-    trainer = SFTTrainer(
-        model=model,
-        args=recipe.training,
-        train_dataset=mixture.dataset,
-        processing_class=tokenizer,
-        peft_config=adapter_config(recipe, model=model),
-        callbacks=[KeepRunFolder(folder)],
-    )
+    try:
+        trainer = SFTTrainer(
+            model=model,
+            args=recipe.training,
+            train_dataset=mixture.dataset,
+            processing_class=tokenizer,
+            peft_config=adapter_config(recipe, model=model),
+            callbacks=[KeepRunFolder(folder)],
+        )
+    except (ValueError, ImportError) as error:
+        # What TRL and peft find wrong between fields of theirs.
+        raise UserError(f"{recipe.path}: {' '.join(str(error).split())}") from error
     check_sharding(recipe, trainer)
     if recipe.model.use_peft:
         train_in_single_precision(cast(PreTrainedModel, trainer.model))

@@ -29,7 +29,17 @@ TEXT = torch.arange(1000, 1012)[None]
 def lora(base: Path, out: Path, *words: str) -> Path:
     """Train the bundled LoRA recipe on a base model for three steps."""
     small = [*ON_A_CPU, *DATA, "--per_device_train_batch_size", "1", "--learning_rate", "1e-3"]
-    done = run_recipe("recipes/lora.yaml", "--model_name_or_path", base, "--output_dir", out, *small, *words)
+    done = run_recipe(
+        "recipes/lora.yaml",
+        "--model_name_or_path",
+        base,
+        "--copy_role_tokens_from",
+        "",
+        "--output_dir",
+        out,
+        *small,
+        *words,
+    )
     assert done.returncode == 0, done.stderr
     return out
 

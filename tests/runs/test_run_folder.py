@@ -11,6 +11,7 @@ from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.runs.output_dir import LOCK
 from spectrum_trl.runs.run_folder import (
     CONFIGS,
     FILES,
@@ -146,11 +147,11 @@ def test_a_move_that_was_interrupted_anywhere_is_finished_and_no_mixture_loads_b
 def test_two_runs_into_one_folder_are_refused_the_second_time(tiny_run: Run, tmp_path: Path) -> None:
     out = tmp_path / "run"
     out.mkdir()
-    with FileLock(out / ".lock"):
+    with FileLock(out / LOCK):
         done = tiny_run(out)
     assert done.returncode == 2 and "in use by another run" in done.stderr
     assert tiny_run(out).returncode == 0
-    assert not (out / ".lock").exists()
+    assert not (out / LOCK).exists()
 
 
 def test_what_fails_before_the_first_step_leaves_no_folder_and_the_corrected_retry_works(
@@ -183,4 +184,4 @@ def test_an_output_folder_that_cannot_be_made_is_one_clear_message(
 
 def test_every_file_of_a_run_is_listed(finished_run: Path) -> None:
     assert set(listed(finished_run)) == set(contents(finished_run))
-    assert not os.path.lexists(finished_run / ".lock")
+    assert not os.path.lexists(finished_run / LOCK)

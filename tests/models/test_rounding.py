@@ -1,0 +1,33 @@
+"""Rounding to bfloat16 keeps small updates on average, and weights that did not move exactly."""
+
+import torch
+
+from spectrum_trl.models.rounding import rounded
+
+
+def noise(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_updates_far_below_a_step_are_kept_on_average() -> None:
+    start = (torch.randn(200_000, generator=noise()) * 0.1).bfloat16().float()
+    update = 1e-5 * torch.sign(torch.randn(200_000, generator=noise(1)))
+    kept = (
+        (rounded(start + update, torch.bfloat16, noise=noise(2)).float() - start) @ update / (update @ update)
+    )
+    nearest = ((start + update).bfloat16().float() - start) @ update / (update @ update)
+    assert abs(kept - 1) < 0.1 and nearest < 0.5
+
+
+def test_a_weight_on_the_grid_is_exact_and_others_go_to_one_of_their_neighbours() -> None:
+    grid = torch.randn(10_000, generator=noise()).bfloat16()
+    assert torch.equal(rounded(grid.float(), torch.bfloat16, noise=noise(1)), grid)
+    weight = torch.randn(10_000, generator=noise(2))
+    found = rounded(weight, torch.bfloat16, noise=noise(3)).float()
+    assert ((found - weight).abs() <= weight.abs() * 2**-7).all()
+
+
+def test_other_types_are_converted_as_usual() -> None:
+    weight = torch.randn(100, generator=noise())
+    for dtype in (torch.float32, torch.float16):
+        assert torch.equal(rounded(weight, dtype, noise=noise()), weight.to(dtype))
