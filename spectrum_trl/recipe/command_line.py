@@ -70,9 +70,10 @@ def help_text() -> str:
 
 
 def _repeated(words: Sequence[str]) -> Iterator[str]:
+    """Yield lists that are given twice; of other options the last one wins, as users expect."""
     names = [word[2:].split("=")[0].replace("-", "_") for word in words if word.startswith("--")]
     for name, n in Counter(names).items():
-        if n > 1 and name in known_fields():
+        if n > 1 and name in known_fields() and {list, dict} & known_fields()[name].kinds:
             yield f"command line: --{name} is repeated; give it once (lists: --{name} a b)"
 
 

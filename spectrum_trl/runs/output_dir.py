@@ -16,6 +16,7 @@ from spectrum_trl.runs.record import RECORD
 from spectrum_trl.runs.run_folder import FILES, listed
 
 LOCK = ".spectrum-trl.lock"
+FULL_DISK: tuple[int, ...] = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -99,8 +100,10 @@ def check_output_dir(recipe: Recipe) -> None:
 def _is_full_disk(error: Exception) -> bool:
     """Tell whether an error is that of a full disk: safetensors and torch raise errors of their own."""
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return any(sign in str(error) for sign in ("os error 28", "No space left", "unexpected pos"))
+        return error.errno in FULL_DISK
+    return any(
+        sign in str(error) for sign in ("os error 28", "No space left", "unexpected pos", "write failed")
+    )
 
 
 def _check_writable(folder: Path) -> None:

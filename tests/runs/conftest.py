@@ -9,8 +9,8 @@ import pytest
 
 from tests.processes import run_recipe
 
+TASKS = ["--tasks", '{"tiny_range": {"max_sequences": 40}}']
 TINY_RUN = [
-    "--tasks", '{"tiny_range": {"max_sequences": 40}}',
     "--evaluate", "none",
     "--max_steps", "4",
     "--save_strategy", "steps",
@@ -24,7 +24,8 @@ def tiny_run() -> Callable[..., CompletedProcess[str]]:
     """Run four steps of the demo's recipe on few data into a folder; further words override."""
 
     def run(folder: Path, *words: str | Path, **environment: str) -> CompletedProcess[str]:
-        return run_recipe("recipes/demo.yaml", *TINY_RUN, "--output_dir", folder, *words, **environment)
+        own = [] if "--tasks" in words else TASKS
+        return run_recipe("recipes/demo.yaml", *own, *TINY_RUN, "--output_dir", folder, *words, **environment)
 
     return run
 
