@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 EXIT_CODE = 2
-# Every process of a run finds the same mistake; the first one tells it, then the launcher ends the others.
+# Every process of a run finds the same mistake; the first one reports it, then the launcher ends the others.
 HEAD_START_SECONDS = 5
 
 

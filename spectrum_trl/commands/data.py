@@ -41,4 +41,4 @@ def _state(task: "Task", root: Path | None) -> str:
     if root is None:
         return "no data folder"
     absent = task.missing(root)
-    return f"missing: {', '.join(absent)}" if absent else "there"
+    return f"missing: {', '.join(absent)}" if absent else "present"

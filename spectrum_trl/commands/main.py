@@ -11,7 +11,7 @@ from spectrum_trl.commands.train import train
 from spectrum_trl.errors import user_errors
 
 app = typer.Typer(
-    help="Spectrum Tuning on top of TRL: train, preview, evaluate.",
+    help="Spectrum Tuning on top of TRL.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

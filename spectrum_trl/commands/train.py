@@ -8,7 +8,9 @@ import typer
 
 from spectrum_trl.errors import EXIT_CODE
 
-RecipeName = Annotated[str, typer.Argument(help="A recipe's file, or the name of a bundled one, as `demo`.")]
+RecipeName = Annotated[
+    str, typer.Argument(help="A recipe's file, or the name of a bundled one, such as `demo`.")
+]
 
 
 def train(context: typer.Context, recipe: RecipeName) -> None:
@@ -33,7 +35,7 @@ def train(context: typer.Context, recipe: RecipeName) -> None:
 
 
 def split_words(words: list[str]) -> tuple[list[str], list[str]]:
-    """Part the options of ``accelerate launch`` from the recipe's; a name that both know is the recipe's.
+    """Separate the options of ``accelerate launch`` from the recipe's; a name that both know is the recipe's.
 
     Args:
         words: As on the command line.

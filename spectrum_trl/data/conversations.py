@@ -24,7 +24,7 @@ def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> lis
     """Read a user's JSON Lines file of conversations.
 
     Args:
-        file: One object with ``messages`` a line.
+        file: One object with ``messages`` per line.
         tokenizer: Whose control tokens must not occur in contents.
 
     Returns:
@@ -44,7 +44,7 @@ def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> lis
     if problems:
         raise UserError(*problems)
     if not conversations:
-        raise UserError(f"{file} is empty: expected one JSON object with messages a line")
+        raise UserError(f"{file} is empty: expected one JSON object with messages per line")
     return conversations
 
 

@@ -13,15 +13,15 @@ from datasets import Dataset
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from spectrum_trl.data.outline import Outlines
-from spectrum_trl.prompts.formats import ROLES
 from spectrum_trl.prompts.messages import check
+from spectrum_trl.prompts.templates import shortest_turn
 from spectrum_trl.suite.task import Message
 
 BATCH = 256
 
 
 class TaskCounts(NamedTuple):
-    """What became of one task.
+    """Counts for one task.
 
     Attributes:
         task: Its name.
@@ -130,7 +130,7 @@ class Encoder:
         self.tokenizer, self.max_length, self.train_on = tokenizer, max_length, train_on
         self.outlines = Outlines(tokenizer, train_on=train_on)
         # More turns than this never fit, and one more shows that a sequence is too long.
-        self.most_turns = None if max_length is None else max_length // self._shortest_turn() + 1
+        self.most_turns = None if max_length is None else max_length // shortest_turn(tokenizer) + 1
 
     def encode(self, batch: list[list[Message]]) -> Iterator[tuple[list[Message], list[int], list[int]]]:
         """Yield what is kept of each conversation, with its token ids and loss mask."""
@@ -150,7 +150,7 @@ class Encoder:
             if not kept:
                 yield [], [], []
                 continue
-            # What a template puts behind a turn, a line break or nothing, may be the one token too many.
+            # What a template puts behind a turn, a line break or nothing, may exceed the limit by one token.
             behind = len(ids) - ends[-1] - 1
             length = min(ends[len(kept) - 1] + 1 + behind, self.max_length)
             if self.train_on == "last":
@@ -162,13 +162,6 @@ class Encoder:
         return self.tokenizer(
             texts, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False
         )
-
-    def _shortest_turn(self) -> int:
-        """Return the tokens of the shortest turn that the template writes around no content."""
-        output: Message = {"role": "output", "content": ""}
-        turns = [[output], *([Message(role=role, content=""), output] for role in ROLES)]
-        alone, *longer = self._tokenize([self.outlines.fill(turn).text for turn in turns])["input_ids"]
-        return max(1, min(len(ids) for ids in longer) - len(alone))
 
 
 def _loss_mask(encoded: BatchEncoding, row: int, trained: Iterable[tuple[int, int]]) -> list[int]:

@@ -33,7 +33,7 @@ class Mixture(NamedTuple):
 
     Attributes:
         dataset: Columns ``messages``, ``input_ids``, ``assistant_masks``, ``task``.
-        counts: One entry a task.
+        counts: One entry per task.
         missing: Task to the file patterns that matched nothing.
     """
 
@@ -148,7 +148,7 @@ def build_mixture(
         The data set and its counts.
 
     Raises:
-        UserError: If tasks are unknown, files of the user hold faults, or nothing is left to train on.
+        UserError: If tasks are unknown, the user's files have errors, or nothing is left to train on.
         MissingData: If data sets are missing and ``ignore_missing`` is off.
     """
     chosen = select_tasks(data)

@@ -14,7 +14,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from spectrum_trl.suite.task import Message
 
-# Stands for a content: a character of private use, which no template has.
+# Stands for a content: a private-use character that no template contains.
 _CONTENT = "\ue000"
 
 

@@ -16,7 +16,7 @@ TRAINED, CONTEXT = "black on green", "dim"
 
 
 def count_table(mixture: Mixture) -> Table:
-    """Return a table of sequences, outputs, trained tokens, dropped and cut, one row a task."""
+    """Return a table of sequences, outputs, trained tokens, dropped and cut, one row per task."""
     table = Table(title="Training data")
     table.add_column("task", min_width=30, overflow="fold")
     for column in ("sequences", "outputs", "tokens", "trained", "dropped", "cut sequences", "cut outputs"):

@@ -80,7 +80,7 @@ def _check_free(out: Path) -> None:
 
 def _read_adapter(run: Path) -> PeftConfig:
     if not run.is_dir():
-        raise UserError(f"{run} is no folder; name the output_dir of a LoRA run")
+        raise UserError(f"{run} is not a folder; name the output_dir of a LoRA run")
     if not (run / ADAPTER_CONFIG).is_file():
         whole = (run / "config.json").is_file()
         raise UserError(

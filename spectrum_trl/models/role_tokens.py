@@ -1,4 +1,4 @@
-"""The embeddings of the tokens that mark turns: a base checkpoint has them, but never trained them."""
+"""The embeddings of the tokens that mark turns: a base checkpoint leaves them untrained."""
 
 from typing import cast
 

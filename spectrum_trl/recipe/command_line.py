@@ -55,7 +55,7 @@ def help_text() -> str:
     parts = [
         "usage: RECIPE [--field value ...]",
         "Any field of a recipe can be given here; it then wins over the file.",
-        'Lists: --tasks a b, --tasks a,b or --tasks \'["a", "b"]\'. Mappings: JSON. Nothing: null.',
+        'Lists: --tasks a b, --tasks a,b or --tasks \'["a", "b"]\'. Mappings: JSON. For no value: null.',
     ]
     for title, section in zip(TITLES, SECTIONS, strict=True):
         parts += ["", f"{title}:"]
@@ -87,7 +87,7 @@ def _unknown(rest: Sequence[str]) -> Iterator[str]:
             hint = nearest(name, known_fields())
             yield f"command line: unknown option --{shown(name)[1:-1]}.{hint} Correct or remove it."
         elif not flag:
-            yield f"command line: {shown(word)} follows no option; write --field value"
+            yield f"command line: {shown(word)} does not belong to any option; write --field value"
 
 
 def _value(parts: list[str], field: Field) -> Any:

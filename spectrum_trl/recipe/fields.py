@@ -30,7 +30,7 @@ class Field(NamedTuple):
         adapter: Checks and converts a value.
         kinds: The builtin types that its annotation mentions (``list``, ``dict``, ``str``, …; None for null).
         help: One sentence.
-        default: Where a recipe is silent.
+        default: Used when a recipe does not set it.
     """
 
     adapter: TypeAdapter
@@ -85,7 +85,9 @@ def convert(name: str, value: Any) -> tuple[Any, list[Fault]]:
     try:
         converted = field.adapter.validate_python(value)
     except ValidationError as error:
-        return value, list(_faults(error, value))
+        return value, list(
+            _faults(error, value, options=FileOptions if name == "train_files" else TaskOptions)
+        )
     return converted, list(_not_plain(converted, ()))
 
 
@@ -134,10 +136,10 @@ def _kinds(hint: Any) -> Iterator[Any]:
 
 
 def _not_plain(value: Any, path: tuple[Any, ...]) -> Iterator[Fault]:
-    """Find what no field takes, at any depth: dates, and numbers and text out of bounds."""
+    """Find what no field takes, at any depth: dates, numbers out of range, and invalid text."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            # A key that is no text is told where the file is read.
+            # A key that is not text is reported when the file is read.
             yield from _not_plain(key, path) if isinstance(key, str) else ()
             yield from _not_plain(item, (*path, key))
     elif isinstance(value, list | tuple):
@@ -153,7 +155,7 @@ def _not_plain(value: Any, path: tuple[Any, ...]) -> Iterator[Fault]:
         yield Fault(path, f"expected a finite number, but it is {value}")
     elif isinstance(value, str):
         if "\0" in value or not _encodable(value):
-            yield Fault(path, f"expected text, but {shown(value)} holds a character that no file can")
+            yield Fault(path, f"expected text, but {shown(value)} holds a character that cannot be encoded")
     elif not isinstance(value, int | float):
         yield Fault(path, f"expected text, a number, a list or a mapping, but it is {shown(value)}")
 
@@ -166,13 +168,13 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _faults(error: ValidationError, value: Any) -> Iterator[Fault]:
+def _faults(error: ValidationError, value: Any, *, options: type[BaseModel]) -> Iterator[Fault]:
     """Return pydantic's findings in our words; those of the parts of a union become one."""
     found: dict[tuple[Any, ...], list[str]] = {}
     inputs: dict[tuple[Any, ...], Any] = {}
     for fault in error.errors():
         path = _path_in(value, fault["loc"])
-        told = _told(fault, path)
+        told = _told(fault, path, known=list(options.model_fields))
         found.setdefault(path, []).append(told)
         inputs[path] = fault["input"]
     for path, texts in found.items():
@@ -183,13 +185,11 @@ def _faults(error: ValidationError, value: Any) -> Iterator[Fault]:
             yield Fault(path, f"expected {told}, but it is {shown(inputs[path])}{_near(texts, inputs[path])}")
 
 
-def _told(fault: Any, path: tuple[Any, ...]) -> str:
-    options = "max_sequences, weight"
+def _told(fault: Any, path: tuple[Any, ...], *, known: list[str]) -> str:
     if fault["type"] == "extra_forbidden":
-        known = list(FileOptions.model_fields if "FileOptions" in str(fault) else TaskOptions.model_fields)
         return f"unknown option {path[-1]!r}.{nearest(str(path[-1]), known)} (known: {', '.join(known)})"
     if fault["type"] == "model_type":
-        return f"a mapping with any of {options}, or null for their defaults"
+        return f"a mapping with any of {', '.join(known)}, or null for their defaults"
     if fault["type"] == "value_error":
         return str(fault["ctx"]["error"]).removeprefix("expected ")
     text = fault["msg"].removeprefix("Input should be ").removeprefix("Unable to ")

@@ -84,7 +84,7 @@ TYPES: dict[str, Any] = {
     "bnb_4bit_quant_storage": Literal["uint8", "float16", "bfloat16", "float32"] | None,
     "torch_compile_backend": Annotated[str | None, AfterValidator(lambda name: _backend(name))],
     "torch_compile_mode": Literal[*TORCH_DYNAMO_MODES] | None,
-    # No text says one.
+    # Cannot be written in YAML.
     "parallelism_config": None,
 }
 
@@ -156,7 +156,10 @@ def contradictions(settings: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if settings.get("activation_offloading") and settings.get("use_cpu"):
         yield "activation_offloading", "moves activations to the CPU, where they are already; remove it"
     if settings.get("save_strategy") == "best":
-        yield "save_strategy", "the best needs an evaluation set, which a recipe has not; use steps or epoch"
+        yield (
+            "save_strategy",
+            "the best needs an evaluation set, which a recipe does not have; use steps or epoch",
+        )
     trackers = settings.get("report_to") or []
     if len(trackers) > 1 and {"none", "all"} & set(trackers):
         yield "report_to", f"{' and '.join(trackers)} contradict each other; name the trackers alone"

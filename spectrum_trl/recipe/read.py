@@ -23,8 +23,8 @@ from spectrum_trl.recipe.recipe_file import LAUNCH_LINE, RecipeFile, read_recipe
 
 __all__ = ["LAUNCH_LINE", "Recipe", "find_recipe", "read_recipe", "write_recipe"]
 
-# Where a recipe is silent: loss on outputs only (TRL trains on every token), nothing reported, and TRL's
-# own default for recomputing activations under the name that transformers keeps.
+# Used when a recipe does not set them: loss on outputs only (TRL trains on every token), nothing reported,
+# and TRL's own default for recomputing activations under the name that transformers keeps.
 DEFAULTS: dict[str, Any] = {
     "assistant_only_loss": True,
     "report_to": ["none"],
@@ -204,7 +204,7 @@ def _new_model_faults(config: dict[str, Any]) -> Iterator[str]:
 def _sections(
     settings: dict[str, Any], source: _Source
 ) -> tuple[DataArguments, RunArguments, SFTConfig, ModelConfig]:
-    """Make the arguments; what the libraries find between fields is the user's to mend."""
+    """Make the arguments; what the libraries find between fields is for the user to fix."""
     defaults = dict(DEFAULTS)
     if "gradient_checkpointing" in settings:
         # Its old name: transformers takes the new one where both are set.
@@ -228,7 +228,7 @@ def _sections(
 
 
 def _scheduler_faults(training: SFTConfig) -> Iterator[str]:
-    """Try the schedule on a toy, since transformers makes it only when training begins."""
+    """Try the schedule on a dummy optimizer, since transformers makes it only when training begins."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=training.learning_rate)
     try:
         get_scheduler(
@@ -252,7 +252,7 @@ def _targets(names: Any) -> Any:
 
 
 def _told(error: Exception, names: list[str], source: _Source) -> str:
-    """Return a library's complaint with the fields that it names, or else those it could only mean."""
+    """Return a library's complaint with the fields that it names, or the only fields it could refer to."""
     named = [name for name in names if re.search(rf"\b{name}\b", str(error))]
     mappings = [name for name in names if dict in known_fields()[name].kinds]
     where = "; ".join(source.of(name) for name in named or mappings) or str(source.file)

@@ -64,7 +64,7 @@ def read_recipe_file(file: Path) -> RecipeFile:
         Settings, lines, and problems that leave the rest readable.
 
     Raises:
-        UserError: If it is no YAML mapping.
+        UserError: If it is not a YAML mapping.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -85,7 +85,7 @@ def read_recipe_file(file: Path) -> RecipeFile:
         if key.tag == TEXT and key.value != LAUNCH_KEY:
             try:
                 settings[key.value] = loader.construct_object(value, deep=True)
-            # Not only its own errors: the 13th month, and more digits than Python reads.
+            # Dates such as month 13 and very long integers raise other errors.
             except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
                 problems.append(f"line {key.start_mark.line + 1}: {key.value}: {_one_line(error)}")
     problems += _quote_problems(text)
@@ -115,7 +115,7 @@ def _key_problems(
 ) -> Iterator[str]:
     """Yield keys that repeat or are no text, at any depth, and aliases; note the line of each key."""
     if node is not None and id(node) in seen:
-        yield f"line {node.start_mark.line + 1}: a recipe has no aliases (*) of this value; write it out"
+        yield f"line {node.start_mark.line + 1}: YAML aliases (*) are not supported; write the value out"
         return
     seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
@@ -127,7 +127,7 @@ def _key_problems(
         line, name = key.start_mark.line + 1, str(key.value)
         here = (*path, name)
         if key.tag != TEXT:
-            yield f"line {line}: key {name[:60]!r} is no text to YAML; put it in quotes, or correct it"
+            yield f"line {line}: key {name[:60]!r} is not a string in YAML; put it in quotes, or correct it"
         elif here in lines:
             yield f"line {line}: key {name[:60]!r} repeats line {lines[here]}; keep one of them"
         lines[here] = line
@@ -148,7 +148,7 @@ def _quote_problems(text: str) -> Iterator[str]:
         yield f"line {line}: three quotes end the recipe to Python; write the value with other quotes"
     for number, behind in enumerate(rest.split("\n"), start=line):
         if behind.strip() and not behind.lstrip().startswith("#"):
-            yield f"line {number}: {behind.strip()[:60]!r} stands behind the closing quotes; move it up"
+            yield f"line {number}: {behind.strip()[:60]!r} comes after the closing quotes; move it up"
 
 
 def _one_line(error: Exception) -> str:

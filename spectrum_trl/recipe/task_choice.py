@@ -1,15 +1,15 @@
-"""What a recipe can say of tasks and of the user's own files, parsed in one place to one type."""
+"""What a recipe can say about tasks and of the user's own files, parsed in one place to one type."""
 
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-# A weight repeats each sequence; beyond this it is a slip, and would fill the disk.
+# A weight repeats each sequence; anything larger is a typo, and would fill the disk.
 LARGEST_WEIGHT = 1000
 
 
 class TaskOptions(BaseModel):
-    """What a recipe can say of one task or glob.
+    """What a recipe can say about one task or glob.
 
     Attributes:
         max_sequences: Cap on the sequences, or None for the recipe's own ``max_sequences``.
@@ -22,7 +22,7 @@ class TaskOptions(BaseModel):
 
 
 class FileOptions(TaskOptions):
-    """What a recipe can say of one of the user's own files.
+    """What a recipe can say about one of the user's own files.
 
     Attributes:
         description_probability: Chance that a conversation keeps its description; 1 keeps it as written.

@@ -1,4 +1,4 @@
-"""What decides a run: settings, library versions and data; and how two such records differ."""
+"""What determines a run: settings, library versions and data; and how two such records differ."""
 
 import hashlib
 import importlib.metadata

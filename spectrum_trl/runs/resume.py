@@ -1,4 +1,4 @@
-"""Go on with a run only as what it is: the same settings, versions and data."""
+"""Resume a run only if nothing relevant changed: settings, versions, model and data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -37,8 +37,8 @@ def check_settings(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, list[Any
         return {}
     if not checkpoint.record:
         raise UserError(
-            f"resume_from_checkpoint: there is no record of the run beside {checkpoint.path}, so nobody can "
-            "tell whether this recipe continues it; start a new run"
+            f"resume_from_checkpoint: there is no record of the run beside {checkpoint.path}, so it is "
+            "impossible to tell whether this recipe continues it; start a new run"
         )
     step, wanted = step_of(checkpoint.path), recipe.training.max_steps
     if 0 < wanted < step:

@@ -22,7 +22,7 @@ from spectrum_trl.runs.record import RECORD, data_of, model_of, settings_of, ver
 
 RECIPE, HISTORY, FILES = "recipe.yaml", "history.jsonl", "run_files.json"
 STAGING, STAGED = ".saving", ".saved"
-# Without one of these no library loads the folder, so they are the first to go and the last to come.
+# Without one of these no library loads the folder, so they are removed first and written last.
 CONFIGS = ("config.json", "adapter_config.json")
 SET_ASIDE = "set_aside"
 
@@ -55,7 +55,7 @@ class RunFolder:
         Args:
             mixture: The training data, for the record.
             checkpoint: Where the run goes on; newer ones are set aside.
-            changes: Differences to the run that wrote it, for the history.
+            changes: Differences from the run that wrote it, for the history.
         """
         self._record = {
             "settings": settings_of(self._recipe),

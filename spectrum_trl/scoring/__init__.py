@@ -1,1 +1,1 @@
-"""Measure a causal language model: score it, sample it, and report on distributions known exactly."""
+"""Log probabilities and samples of a causal language model."""

@@ -72,7 +72,8 @@ class Task:
         split: ``train``, ``test`` for tasks held out from training.
         build: Yields ``(sequence id, messages)``; every sequence carries its description.
         files: Glob patterns below the data folder that must each match; empty for synthetic tasks.
-        description_probability: Chance in [0, 1] that evaluation keeps the description.
+        description_probability: Chance in [0, 1] that a sequence keeps its description where a
+            recipe sets none.
     """
 
     name: str

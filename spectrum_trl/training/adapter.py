@@ -1,4 +1,4 @@
-"""The adapter of a LoRA or QLoRA run: tied where the model is, in single precision, on what reads text."""
+"""The adapter of a LoRA or QLoRA run: tied like the model, in single precision, on the text layers only."""
 
 import re
 
@@ -76,7 +76,7 @@ def check_sharded_adapter(recipe: Recipe) -> None:
 
 
 def check_precision(recipe: Recipe, model: PreTrainedModel) -> None:
-    """Refuse frozen weights of 16 bits without mixed precision: what is trained has 32."""
+    """Refuse frozen weights of 16 bits without mixed precision: trained weights are 32-bit."""
     if not (recipe.model.use_peft and recipe.model.lora_modules_to_save):
         return
     if recipe.training.bf16 or recipe.training.fp16:

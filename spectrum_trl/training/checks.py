@@ -30,9 +30,6 @@ def check_recipe(recipe: Recipe) -> None:
         problems.append(
             f"{recipe.path}: evaluate needs the whole model in one process; run `spectrum-trl eval` after"
         )
-    probability = recipe.data.description_probability
-    if probability is not None and not 0 <= probability <= 1:
-        problems.append(f"{recipe.path}: description_probability must lie in [0, 1], but it is {probability}")
     if recipe.training.trust_remote_code:
         problems.append(
             f"{recipe.path}: trust_remote_code stays off; use an architecture that transformers has"

@@ -5,7 +5,7 @@ from trl import SFTConfig
 from spectrum_trl.errors import UserError
 
 # These read sequence boundaries from position ids (flash) or from the mask that transformers makes of them;
-# tests/test_packing.py compares packed with separate logits for those that run on a CPU.
+# tests/training/test_packing.py compares packed with separate logits for those that run on a CPU.
 SEPARATING = (
     "sdpa",
     "eager",

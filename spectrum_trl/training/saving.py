@@ -26,7 +26,7 @@ def save_run(
     mixture: Mixture,
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    """Save the model into a side folder, all of it, and only then move it into place.
+    """Save the model to a staging folder first, and move it into place when it is complete.
 
     Args:
         trainer: After training; every process must call this.

@@ -25,7 +25,7 @@ NAMES = {
 
 
 def check_processes(recipe: Recipe) -> None:
-    """Refuse a recipe that asks for FSDP where one process can have none, before anything is loaded.
+    """Refuse a recipe that asks for FSDP when a single process cannot shard, before anything is loaded.
 
     Raises:
         UserError: If there is nothing to shard over.
@@ -51,7 +51,7 @@ def receives_weights() -> bool:
 
 
 def check_sharding(recipe: Recipe, trainer: SFTTrainer) -> None:
-    """Refuse to train by another strategy than the recipe asks for: accelerate falls back without a word.
+    """Refuse to train by another strategy than the recipe asks for: accelerate silently falls back.
 
     Raises:
         UserError: If FSDP is asked for and not in force.
@@ -96,9 +96,11 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
     sequences = share * sum(count.sequences for count in mixture.counts)
     tokens = share * sum(count.tokens for count in mixture.counts)
     trained_tokens = share * sum(count.trained_tokens for count in mixture.counts)
+    processes = "1 process" if n == 1 else f"{n} processes"
+    shape = f"{processes} x {args.per_device_train_batch_size} rows x {args.gradient_accumulation_steps}"
     out.print(
-        f"[bold]a step[/]: {rows:,} rows ({n} processes x {args.per_device_train_batch_size} rows x "
-        f"{args.gradient_accumulation_steps} accumulated), on average {sequences:,.0f} sequences, "
+        f"[bold]a step[/]: {rows:,} rows ({shape} accumulated), "
+        f"on average {sequences:,.0f} sequences, "
         f"{tokens:,.0f} tokens, {trained_tokens:,.0f} of them trained"
     )
     epochs = float(args.num_train_epochs)

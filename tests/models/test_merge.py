@@ -179,7 +179,7 @@ def test_mistakes_are_one_clear_message_and_nothing_is_written(tmp_path: Path, t
         (tiny_run, taken, "is not an empty folder"),
         (tiny_run, tiny_run, "is not an empty folder"),
         (empty, out, "holds no adapter"),
-        (tmp_path / "absent", out, "is no folder"),
+        (tmp_path / "absent", out, "is not a folder"),
         (whole, out, "nothing to merge"),
         (homeless, out, "correct base_model_name_or_path"),
     ):

@@ -48,7 +48,7 @@ WRONG = [
     ("lr_scheduler_kwargs", "{a: 2026-01-01}", "put it in quotes"),
     ("lr_scheduler_kwargs", "{a: [.nan]}", "finite"),
     ("seed", "0x" + "f" * 9000, "it is larger"),
-    ("run_name", '"a\\0b"', "no file can"),
+    ("run_name", '"a\\0b"', "cannot be encoded"),
     ("fsdp_config", "{versoin: 2}", "but found versoin"),
     ("fsdp", "sometimes", "sometimes"),
     ("accelerator_config", "{x: 1}", "accelerator_config: .*unexpected keyword argument 'x'"),
