@@ -78,7 +78,7 @@ def test_a_run_says_how_it_is_spread_in_which_precision_and_how_large_a_step_is(
     words = ["--tasks", tasks, "--evaluate", "none", "--max_steps", "1", "--output_dir", str(tmp_path / "x")]
     done = run_recipe("recipes/demo.yaml", *words, "--gradient_accumulation_steps", "2")
     assert "processes: 1 on cpu (one process)" in done.stdout
-    assert "optimizer states float32; computed in float32" in done.stdout
+    assert "gradients float32; computed in float32; optimizer adamw" in done.stdout
     assert "16 rows (1 process x 8 rows x 2 accumulated)" in done.stdout
 
 
