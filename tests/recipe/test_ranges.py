@@ -1,11 +1,15 @@
 """Values out of range are refused before anything is read or written, with their place."""
 
 import os
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.recipe.arguments import DataArguments, RunArguments
+from spectrum_trl.recipe.fields import known_fields
+from spectrum_trl.recipe.ranges import RANGES, TYPES
 from spectrum_trl.recipe.read import read_recipe
 
 MINIMAL = "model_name_or_path: spectrum-trl/tiny-base\ntasks: [tiny_counts]\nuse_cpu: true\nbf16: false\n"
@@ -147,3 +151,10 @@ def test_no_tracker_may_be_written_as_null(tmp_path: Path) -> None:
     file = tmp_path / "r.yaml"
     file.write_text(f"{MINIMAL}output_dir: {tmp_path}/x\nreport_to: null\n")
     assert read_recipe(file).training.report_to == []
+
+
+def test_every_number_of_our_own_has_a_range() -> None:
+    for section in (DataArguments, RunArguments):
+        for item in fields(section):
+            if {int, float} & known_fields()[item.name].kinds:
+                assert item.name in RANGES or item.name in TYPES, item.name

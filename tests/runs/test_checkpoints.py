@@ -135,6 +135,19 @@ def test_the_same_global_batch_from_other_parts_is_the_same_run(finished_run: Pa
     assert done.returncode == 0, done.stderr
 
 
+def test_a_run_that_is_given_more_steps_goes_on_at_the_rate_of_the_longer_schedule(
+    tiny_run: Run, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    assert tiny_run(out, "--warmup_steps", "0").returncode == 0
+    done = tiny_run(out, "--warmup_steps", "0", "--max_steps", "8", "--resume_from_checkpoint", "last")
+    assert done.returncode == 0, done.stderr
+    log = json.loads((out / "checkpoint-8" / "trainer_state.json").read_text())["log_history"]
+    rates = [entry["learning_rate"] for entry in log if "loss" in entry]
+    shares = [1 - step / 4 for step in range(4)] + [1 - step / 8 for step in range(4, 8)]
+    assert rates == pytest.approx([1.5e-3 * share for share in shares])
+
+
 @pytest.mark.slow
 def test_killed_at_any_moment_and_resumed_a_packed_lora_run_ends_as_if_never_stopped(tmp_path: Path) -> None:
     """Ten kills, spread over the run, some of them while a checkpoint is written."""
