@@ -192,15 +192,18 @@ def test_a_tokenizer_without_role_tokens_is_refused(tmp_path: Path, byte_tokeniz
 
 
 def test_a_folder_that_holds_another_run_or_other_files_is_left_alone(tmp_path: Path) -> None:
-    for name, told in (("run_files.json", "holds another run"), ("thesis.tex", "no run of spectrum-trl")):
-        out = tmp_path / name.split(".")[0]
+    run = {"run_files.json": '["run_files.json", "provenance.json"]', "provenance.json": "{}"}
+    for files, words, told in (
+        (run, [], "holds another run"),
+        ({"thesis.tex": "mine"}, ["--overwrite", "true"], "no run of spectrum-trl"),
+    ):
+        out = tmp_path / told.split()[0]
         out.mkdir()
-        kept = out / name
-        kept.write_text("mine")
-        overwrite = [] if name == "run_files.json" else ["--overwrite", "true"]
-        done = run_recipe(DEMO, *overwrite, "--output_dir", str(out))
+        for name, text in files.items():
+            (out / name).write_text(text)
+        done = run_recipe("recipes/demo.yaml", *words, "--output_dir", str(out))
         assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr
-        assert kept.read_text() == "mine" and [f.name for f in out.iterdir()] == [name]
+        assert {file.name: file.read_text() for file in out.iterdir()} == files
 
 
 def test_a_corrupt_yaml_is_one_clear_message(tmp_path: Path) -> None:
