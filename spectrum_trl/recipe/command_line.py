@@ -1,6 +1,7 @@
 """Read a recipe's fields from the command line, as users write them, and list them for ``--help``."""
 
 import argparse
+import re
 import shutil
 import textwrap
 from collections import Counter
@@ -15,6 +16,7 @@ from spectrum_trl.recipe.strict_json import strict_json
 HELP = ("-h", "--help")
 TITLES = ("The data", "The run", "Training (TRL's SFTConfig)", "The model (TRL's ModelConfig)")
 NAME_WIDTH, HELP_WIDTH = 44, 120
+_NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|-\.?(inf|nan)")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,7 +38,7 @@ def read_words(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     for name in known:
         parser.add_argument(*dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")), nargs="*")
     try:
-        given, rest = parser.parse_known_args(list(words))
+        given, rest = parser.parse_known_args(list(_joined(words)))
     except UserError as error:
         return {}, list(error.problems)
     values, problems = {}, [*_unknown(rest), *_repeated(words)]
@@ -67,6 +69,23 @@ def help_text() -> str:
             )
             parts.append(f"  --{item.name:<{NAME_WIDTH - 2}}{sentence}")
     return "\n".join(parts)
+
+
+def _joined(words: Sequence[str]) -> Iterator[str]:
+    """Write ``--field=-1e-5`` for ``--field -1e-5``, which argparse takes for an option."""
+    waiting = None
+    for word in words:
+        if waiting and _NEGATIVE.fullmatch(word):
+            yield f"{waiting}={word}"
+            waiting = None
+            continue
+        if waiting:
+            yield waiting
+        waiting = word if word.startswith("--") and "=" not in word else None
+        if waiting is None:
+            yield word
+    if waiting:
+        yield waiting
 
 
 def _repeated(words: Sequence[str]) -> Iterator[str]:

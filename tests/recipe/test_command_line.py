@@ -105,3 +105,9 @@ def test_help_lists_every_field_ours_first_and_trains_nothing(word: str) -> None
         assert run_command(*words).stdout == done.stdout
     other = run_recipe("recipes/demo.yaml", word, RANK="1")
     assert (other.returncode, other.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("value", ["-1e-5", "-3", "-.5", "-inf"])
+def test_a_negative_number_is_a_value_and_told_as_out_of_range(value: str) -> None:
+    with pytest.raises(UserError, match="learning_rate: expected"):
+        read_recipe("demo", overrides=["--learning_rate", value, "--seed", "1"])
