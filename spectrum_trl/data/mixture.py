@@ -218,7 +218,7 @@ def texts_of(data: DataArguments) -> Iterator[str]:
 
 def _missing(chosen: Iterable[str], data: DataArguments) -> tuple[dict[str, list[str]], Path]:
     """Find tasks whose files are absent; an error unless the recipe ignores them."""
-    on_disk = [all_tasks()[name] for name in chosen if all_tasks()[name].files]
+    on_disk = [all_tasks()[name] for name in chosen if not all_tasks()[name].synthetic]
     if not on_disk:
         return {}, Path()
     try:

@@ -69,12 +69,12 @@ def check_output_dir(recipe: Recipe) -> None:
     """Check that the output folder is free, or holds a run that is to be continued or replaced.
 
     Raises:
-        UserError: If the folder is missing in the recipe, cannot be written, or holds something else.
+        UserError: If the folder is missing in the recipe, or holds something else; that it can be written has
+            been checked when the recipe was read.
     """
     if not recipe.training.output_dir:
         raise UserError(f"{recipe.path}: output_dir is missing; name a folder for the trained model")
     folder = Path(recipe.training.output_dir)
-    _check_writable(folder)
     resuming = recipe.resumes
     if resuming and recipe.run.overwrite:
         raise UserError("overwrite and resume_from_checkpoint exclude each other; leave one of them out")
@@ -104,14 +104,6 @@ def _is_full_disk(error: Exception) -> bool:
     return any(
         sign in str(error) for sign in ("os error 28", "No space left", "unexpected pos", "write failed")
     )
-
-
-def _check_writable(folder: Path) -> None:
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
-    if not existing.is_dir():
-        raise UserError(f"output_dir {folder}: {existing} is not a folder; name another output_dir")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"output_dir {folder}: {existing} is read-only; name another output_dir")
 
 
 def _check_replaceable(folder: Path, recipe: Recipe) -> None:
