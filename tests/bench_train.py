@@ -13,7 +13,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import datasets
 import numpy as np
@@ -198,7 +198,7 @@ def show(results: dict[str, dict[str, Any]], *, max_length: int, console: Consol
 
 def main(
     model: Annotated[str, typer.Option(help="Folder, Hub id, or the tiny base.")] = TINY_BASE_NAME,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
     max_length: Annotated[int, typer.Option(min=128, help="Tokens of a full row.")] = 1024,
     seconds: Annotated[float, typer.Option(help="Time for each way in each round.")] = 1.5,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 3,

@@ -12,12 +12,17 @@ from spectrum_trl.prompts.messages import check
 from spectrum_trl.recipe.strict_json import strict_json
 from spectrum_trl.suite.task import Message
 
-FAULTS_SHOWN = 20
+PROBLEMS_SHOWN = 20
 # Characters of a user's text in a message.
 SHOWN = 80
 EXPECTED = 'expected one JSON object with the key "messages" alone'
 # What a file of another encoding than UTF-8 begins with.
-OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+OTHER_MARKS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 
 
 def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> list[list[Message]]:
@@ -31,16 +36,16 @@ def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> lis
         The conversations.
 
     Raises:
-        UserError: With every faulty line at once (the first ``FAULTS_SHOWN``).
+        UserError: With every faulty line at once (the first ``PROBLEMS_SHOWN``).
     """
     problems, conversations = [], []
     for number, line in _lines(file):
-        conversation, faults = _conversation(line, tokenizer=tokenizer)
-        problems += [f"{file}, line {number}: {fault}" for fault in faults]
-        if not faults:
+        conversation, found = _conversation(line, tokenizer=tokenizer)
+        problems += [f"{file}, line {number}: {problem}" for problem in found]
+        if not found:
             conversations.append(conversation)
-    if len(problems) > FAULTS_SHOWN:
-        problems = [*problems[:FAULTS_SHOWN], f"{file}: and {len(problems) - FAULTS_SHOWN} more faults"]
+    if len(problems) > PROBLEMS_SHOWN:
+        problems = [*problems[:PROBLEMS_SHOWN], f"{file}: and {len(problems) - PROBLEMS_SHOWN} more problems"]
     if problems:
         raise UserError(*problems)
     if not conversations:
@@ -57,9 +62,14 @@ def check_files(files: Iterable[str]) -> None:
     Raises:
         UserError: With all that are not.
     """
-    absent = [f"train_files: {file} does not exist" for file in files if not Path(file).is_file()]
+    absent = [file for file in files if not Path(file).is_file()]
     if absent:
-        raise UserError(*absent)
+        reasons = (
+            "is a folder; name its files" if Path(file).is_dir() else "does not exist" for file in absent
+        )
+        raise UserError(
+            *(f"train_files: {file} {reason}" for file, reason in zip(absent, reasons, strict=True))
+        )
 
 
 def without_description(conversation: list[Message]) -> list[Message]:

@@ -101,17 +101,17 @@ def encode(
 def usable(
     conversations: Iterable[list[Message]], *, tokenizer: PreTrainedTokenizerBase, dropped: Counter[str]
 ) -> Iterator[list[Message]]:
-    """Pass on conversations without faults; count the others under their first fault.
+    """Pass on conversations without problems; count the others under their first problem.
 
     Args:
         conversations: Normalised messages.
         tokenizer: Whose control tokens must not occur in contents.
-        dropped: Receives the faults, without the number of the message.
+        dropped: Receives the problems, without the number of the message.
     """
     for conversation in conversations:
-        faults = check(conversation, tokenizer=tokenizer)
-        if faults:
-            dropped[re.sub(r"^message \d+ ", "", faults[0]).split(":")[0]] += 1
+        problems = check(conversation, tokenizer=tokenizer)
+        if problems:
+            dropped[re.sub(r"^message \d+ ", "", problems[0]).split(":")[0]] += 1
         else:
             yield conversation
 

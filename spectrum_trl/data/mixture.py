@@ -173,8 +173,12 @@ def build_mixture(
     parts = [part for part in parts if len(part)]
     if not parts:
         reasons = sum((Counter(count.dropped) for count in counts), Counter())
-        told = "; ".join(f"{reason}: {n}" for reason, n in reasons.items()) or "no task and no file was given"
-        raise UserError(f"nothing to train on ({told}). Add tasks or train_files with a trained output.")
+        reasons_given = (
+            "; ".join(f"{reason}: {n}" for reason, n in reasons.items()) or "no task and no file was given"
+        )
+        raise UserError(
+            f"nothing to train on ({reasons_given}). Add tasks or train_files with a trained output."
+        )
     dataset = concatenate_datasets(parts)
     if not assistant_only:
         dataset = dataset.remove_columns("assistant_masks")

@@ -27,8 +27,10 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
     Returns:
         Tokenizer, template family, and mixture.
     """
-    if donor := recipe.run.copy_role_tokens_from:
-        check_sibling(donor, model=str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
+    if sibling := recipe.run.copy_role_tokens_from:
+        check_sibling(
+            sibling, model=str(recipe.model.model_name_or_path), revision=recipe.model.model_revision
+        )
     if recipe.run.new_model:
         words = {name: TaskOptions() for name in recipe.run.new_vocab_tasks or []}
         more = replace(recipe.data, tasks=words, split=list(get_args(Split)))

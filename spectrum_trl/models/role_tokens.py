@@ -26,7 +26,7 @@ def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[i
 
 
 def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
-    """Find a sibling's faults in its small files, before data are built and weights loaded.
+    """Find a sibling's problems in its small files, before data are built and weights loaded.
 
     Args:
         sibling: Folder or Hub id of the instruct model.
@@ -68,13 +68,13 @@ def copy_role_tokens(
     """
     ids = role_token_ids(tokenizer, family=family)
     tokens = list(tokenizer.convert_ids_to_tokens(ids))
-    donor_tokenizer = load_tokenizer(sibling)
-    absent = [token for token in tokens if token not in donor_tokenizer.get_vocab()]
+    sibling_tokenizer = load_tokenizer(sibling)
+    absent = [token for token in tokens if token not in sibling_tokenizer.get_vocab()]
     if absent:
         raise UserError(f"copy_role_tokens_from: {sibling} has no token {', '.join(absent)}")
-    donor = load_model(sibling, dtype="auto")
-    donor_ids = donor_tokenizer.convert_tokens_to_ids(tokens)
+    model_of_sibling = load_model(sibling, dtype="auto")
+    sibling_ids = sibling_tokenizer.convert_tokens_to_ids(tokens)
     for layer in ("get_input_embeddings", "get_output_embeddings"):
         weight = getattr(model, layer)().weight
-        weight[ids] = getattr(donor, layer)().weight[donor_ids].to(weight)
+        weight[ids] = getattr(model_of_sibling, layer)().weight[sibling_ids].to(weight)
     return tokens

@@ -59,7 +59,7 @@ def check(
 
 
 def normalise(messages: Iterable[Message]) -> list[Message]:
-    r"""Return messages whose outputs do not start with line breaks; the rest stays as it is, faults too.
+    r"""Return messages whose outputs do not start with line breaks; the rest stays as it is, problems too.
 
     A tokenizer joins such a break with the header's into a token that generation never meets (``"\n\n"``).
     """

@@ -86,18 +86,6 @@ def family_of(tokenizer: "PreTrainedTokenizerBase") -> Family | None:
     return next(found, None)
 
 
-def end_of_turn_id(tokenizer: "PreTrainedTokenizerBase") -> int:
-    """Return the id of the token that ends a turn, and with it a sample.
-
-    Args:
-        tokenizer: One that ``install`` was called on.
-    """
-    family = family_of(tokenizer)
-    if family is None:
-        raise UserError(f"tokenizer {name_of(tokenizer)} has no turns: call templates.install on it")
-    return cast(int, tokenizer.convert_tokens_to_ids(family.end_of_turn))
-
-
 def shortest_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
     """Return the number of tokens of an empty turn, the shortest there is, by rendering it.
 

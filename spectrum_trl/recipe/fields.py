@@ -39,7 +39,7 @@ class Field(NamedTuple):
     default: Any
 
 
-class Fault(NamedTuple):
+class Problem(NamedTuple):
     """What is wrong with a value: where in it, and what was expected."""
 
     path: tuple[Any, ...]
@@ -64,7 +64,7 @@ def known_fields() -> dict[str, Field]:
     return found
 
 
-def convert(name: str, value: Any) -> tuple[Any, list[Fault]]:
+def convert(name: str, value: Any) -> tuple[Any, list[Problem]]:
     """Check a value as YAML or the command line gave it, and convert it to its field's type.
 
     Args:
@@ -72,21 +72,21 @@ def convert(name: str, value: Any) -> tuple[Any, list[Fault]]:
         value: To check.
 
     Returns:
-        The converted value, and its faults; the value is the old one where there are any.
+        The converted value, and its problems; the value is the old one where there are any.
     """
     field = known_fields()[name]
-    if faults := list(_not_plain(value, ())):
-        return value, faults
+    if problems := list(_not_plain(value, ())):
+        return value, problems
     if value is False and "no" in field.kinds:
         # YAML 1.1 reads a bare no as false.
         value = "no"
     elif isinstance(value, bool) and not {bool, value} & field.kinds:
-        return value, [Fault((), f"expected {_wanted(field)}, but it is {value!r}")]
+        return value, [Problem((), f"expected {_wanted(field)}, but it is {value!r}")]
     try:
         converted = field.adapter.validate_python(value)
     except ValidationError as error:
         return value, list(
-            _faults(error, value, options=FileOptions if name == "train_files" else TaskOptions)
+            _problems(error, value, options=FileOptions if name == "train_files" else TaskOptions)
         )
     return converted, list(_not_plain(converted, ()))
 
@@ -135,7 +135,7 @@ def _kinds(hint: Any) -> Iterator[Any]:
         yield origin or hint
 
 
-def _not_plain(value: Any, path: tuple[Any, ...]) -> Iterator[Fault]:
+def _not_plain(value: Any, path: tuple[Any, ...]) -> Iterator[Problem]:
     """Find what no field takes, at any depth: dates, numbers out of range, and invalid text."""
     if isinstance(value, Mapping):
         for key, item in value.items():
@@ -146,18 +146,18 @@ def _not_plain(value: Any, path: tuple[Any, ...]) -> Iterator[Fault]:
         for index, item in enumerate(value):
             yield from _not_plain(item, (*path, index))
     elif isinstance(value, datetime.date):
-        yield Fault(path, f"YAML reads {value} as a date; put it in quotes")
+        yield Problem(path, f"YAML reads {value} as a date; put it in quotes")
     elif isinstance(value, bool) or value is None or isinstance(value, BaseModel | Enum):
         return
     elif isinstance(value, int) and abs(value) > LARGEST_NUMBER:
-        yield Fault(path, f"expected a number of at most {LARGEST_NUMBER}, but it is larger")
+        yield Problem(path, f"expected a number of at most {LARGEST_NUMBER}, but it is larger")
     elif isinstance(value, float) and not math.isfinite(value):
-        yield Fault(path, f"expected a finite number, but it is {value}")
+        yield Problem(path, f"expected a finite number, but it is {value}")
     elif isinstance(value, str):
         if "\0" in value or not _encodable(value):
-            yield Fault(path, f"expected text, but {shown(value)} holds a character that cannot be encoded")
+            yield Problem(path, f"expected text, but {shown(value)} holds a character that cannot be encoded")
     elif not isinstance(value, int | float):
-        yield Fault(path, f"expected text, a number, a list or a mapping, but it is {shown(value)}")
+        yield Problem(path, f"expected text, a number, a list or a mapping, but it is {shown(value)}")
 
 
 def _encodable(text: str) -> bool:
@@ -168,31 +168,33 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _faults(error: ValidationError, value: Any, *, options: type[BaseModel]) -> Iterator[Fault]:
+def _problems(error: ValidationError, value: Any, *, options: type[BaseModel]) -> Iterator[Problem]:
     """Return pydantic's findings in our words; those of the parts of a union become one."""
     found: dict[tuple[Any, ...], list[str]] = {}
     inputs: dict[tuple[Any, ...], Any] = {}
-    for fault in error.errors():
-        path = _path_in(value, fault["loc"])
-        told = _told(fault, path, known=list(options.model_fields))
-        found.setdefault(path, []).append(told)
-        inputs[path] = fault["input"]
+    for detail in error.errors():
+        path = _path_in(value, detail["loc"])
+        text = _text(detail, path, known=list(options.model_fields))
+        found.setdefault(path, []).append(text)
+        inputs[path] = detail["input"]
     for path, texts in found.items():
-        told = " or ".join(dict.fromkeys(texts))
-        if told.startswith("unknown") or ", but " in told:
-            yield Fault(path, told if told.startswith("unknown") else f"expected {told}")
+        text = " or ".join(dict.fromkeys(texts))
+        if text.startswith("unknown") or ", but " in text:
+            yield Problem(path, text if text.startswith("unknown") else f"expected {text}")
         else:
-            yield Fault(path, f"expected {told}, but it is {shown(inputs[path])}{_near(texts, inputs[path])}")
+            yield Problem(
+                path, f"expected {text}, but it is {shown(inputs[path])}{_near(texts, inputs[path])}"
+            )
 
 
-def _told(fault: Any, path: tuple[Any, ...], *, known: list[str]) -> str:
-    if fault["type"] == "extra_forbidden":
+def _text(detail: Any, path: tuple[Any, ...], *, known: list[str]) -> str:
+    if detail["type"] == "extra_forbidden":
         return f"unknown option {path[-1]!r}.{nearest(str(path[-1]), known)} (known: {', '.join(known)})"
-    if fault["type"] == "model_type":
+    if detail["type"] == "model_type":
         return f"a mapping with any of {', '.join(known)}, or null for their defaults"
-    if fault["type"] == "value_error":
-        return str(fault["ctx"]["error"]).removeprefix("expected ")
-    text = fault["msg"].removeprefix("Input should be ").removeprefix("Unable to ")
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"]).removeprefix("expected ")
+    text = detail["msg"].removeprefix("Input should be ").removeprefix("Unable to ")
     text = text.split(", unable")[0].replace("dictionary", "mapping").replace("string", "text")
     return f"a number {text}" if text.startswith(("greater", "less")) else text
 

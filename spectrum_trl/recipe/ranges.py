@@ -127,7 +127,7 @@ def contradictions(settings: dict[str, Any]) -> Iterable[tuple[str, str]]:
     Args:
         settings: Values that each are right alone.
     """
-    if not settings.get("output_dir"):
+    if not str(settings.get("output_dir") or "").strip():
         yield "output_dir", "is missing; name a folder for the trained model"
     for name, reason in UNUSABLE.items():
         if settings.get(name):

@@ -1,4 +1,4 @@
-"""Read a recipe: its file and the command line become checked arguments, all faults told at once."""
+"""Read a recipe: its file and the command line become checked arguments, all problems at once."""
 
 import os
 import re
@@ -33,7 +33,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 # Characters of a library's own message.
-LONGEST_TOLD, LONGEST_STEP = 400, 100
+LONGEST_MESSAGE, LONGEST_STEP = 400, 100
 
 
 class Recipe(NamedTuple):
@@ -73,7 +73,7 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
         The recipe.
 
     Raises:
-        UserError: With every fault at once: not YAML, unknown or repeated keys, values of the wrong type or
+        UserError: With every problem at once: not YAML, unknown or repeated keys, values of the wrong type or
             out of range, fields that contradict each other.
     """
     if set(HELP) & {str(path), *overrides}:
@@ -89,7 +89,9 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
         _convert(name, value, settings=settings, problems=problems, source=None)
     source = _Source(file, said.lines, frozenset(flags))
     if not problems:
-        problems += [source.of(name) + f": {told}" for name, told in _between_fields(settings, said, flags)]
+        problems += [
+            source.of(name) + f": {problem}" for name, problem in _between_fields(settings, said, flags)
+        ]
     if problems:
         raise UserError(*problems)
     sections = _sections(settings, source)
@@ -151,8 +153,8 @@ def _convert(
                 f"{where}: unknown key {shown(name)}.{nearest(name, known_fields())} Correct or remove it."
             )
         return
-    settings[name], faults = convert(name, value)
-    problems += [f"{place.of(name, fault.path)}: {fault.text}" for fault in faults]
+    settings[name], found = convert(name, value)
+    problems += [f"{place.of(name, problem.path)}: {problem.text}" for problem in found]
 
 
 def _between_fields(
@@ -161,7 +163,7 @@ def _between_fields(
     """Yield what is wrong between fields that are each right alone."""
     yield from contradictions(settings)
     if folder := settings.get("output_dir"):
-        yield from (("output_dir", told) for told in _folder_faults(Path(os.path.expanduser(folder))))
+        yield from (("output_dir", problem) for problem in _folder_problems(Path(os.path.expanduser(folder))))
     model, sibling = settings.get("model_name_or_path"), settings.get("copy_role_tokens_from")
     own = said.settings.get("model_name_or_path")
     if "model_name_or_path" in flags and model != own and sibling and "copy_role_tokens_from" not in flags:
@@ -171,10 +173,10 @@ def _between_fields(
             'with --copy_role_tokens_from SIBLING, or copy nothing with --copy_role_tokens_from ""',
         )
     if settings.get("new_model"):
-        yield from (("new_model", told) for told in _new_model_faults(settings["new_model"]))
+        yield from (("new_model", problem) for problem in _new_model_problems(settings["new_model"]))
 
 
-def _folder_faults(folder: Path) -> Iterator[str]:
+def _folder_problems(folder: Path) -> Iterator[str]:
     """Yield why a folder cannot be made or written."""
     try:
         present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -186,7 +188,7 @@ def _folder_faults(folder: Path) -> Iterator[str]:
         yield f"{error.strerror}; name another folder"
 
 
-def _new_model_faults(config: dict[str, Any]) -> Iterator[str]:
+def _new_model_problems(config: dict[str, Any]) -> Iterator[str]:
     """Build a new model without memory, so that a wrong configuration is found before data are built."""
     rest = dict(config)
     if (kind := rest.get("model_type")) not in CONFIG_MAPPING:
@@ -217,17 +219,19 @@ def _sections(
             # A copy, because transformers fills in fsdp_config.
             made.append(section(**{name: deepcopy(values[name]) for name in names}))
         except Exception as error:
-            problems.append(_told(error, [name for name in settings if name in names], source))
+            problems.append(_summary(error, [name for name in settings if name in names], source))
     if not problems:
         data, run, training, model = made
-        problems += [f"{source.of('lr_scheduler_kwargs')}: {told}" for told in _scheduler_faults(training)]
+        problems += [
+            f"{source.of('lr_scheduler_kwargs')}: {problem}" for problem in _scheduler_problems(training)
+        ]
     if problems:
         raise UserError(*problems)
     model.lora_target_modules = _targets(model.lora_target_modules)
     return data, run, training, model
 
 
-def _scheduler_faults(training: SFTConfig) -> Iterator[str]:
+def _scheduler_problems(training: SFTConfig) -> Iterator[str]:
     """Try the schedule on a dummy optimizer, since transformers makes it only when training begins."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=training.learning_rate)
     try:
@@ -251,7 +255,7 @@ def _targets(names: Any) -> Any:
     )
 
 
-def _told(error: Exception, names: list[str], source: _Source) -> str:
+def _summary(error: Exception, names: list[str], source: _Source) -> str:
     """Return a library's complaint with the fields that it names, or the only fields it could refer to."""
     named = [name for name in names if re.search(rf"\b{name}\b", str(error))]
     mappings = [name for name in names if dict in known_fields()[name].kinds]
@@ -261,5 +265,5 @@ def _told(error: Exception, names: list[str], source: _Source) -> str:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    told = lines[0] if lines and not isinstance(error, KeyError) else repr(error)
-    return textwrap.shorten(told, LONGEST_TOLD, placeholder=" …")
+    text = lines[0] if lines and not isinstance(error, KeyError) else repr(error)
+    return textwrap.shorten(text, LONGEST_MESSAGE, placeholder=" …")

@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-# A weight repeats each sequence; anything larger is a typo, and would fill the disk.
-LARGEST_WEIGHT = 1000
+# A weight repeats each sequence, or is the chance of keeping it; anything beyond is a typo, and would fill
+# the disk or leave nothing.
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.001, 1000
 
 
 class TaskOptions(BaseModel):
@@ -18,7 +19,7 @@ class TaskOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     max_sequences: int | None = Field(default=None, ge=1)
-    weight: float = Field(default=1.0, gt=0, le=LARGEST_WEIGHT, allow_inf_nan=False)
+    weight: float = Field(default=1.0, ge=SMALLEST_WEIGHT, le=LARGEST_WEIGHT, allow_inf_nan=False)
 
 
 class FileOptions(TaskOptions):

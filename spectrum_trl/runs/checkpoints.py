@@ -56,19 +56,19 @@ def find_checkpoint(recipe: Recipe) -> Checkpoint:
         return _named(Path(wanted), folder, numbered)
     passed_over: dict[Path, str] = {}
     for checkpoint in numbered:
-        fault = fault_of(checkpoint)
-        if fault is None:
+        problem = problem_of(checkpoint)
+        if problem is None:
             newer = numbered[: numbered.index(checkpoint)]
             return Checkpoint(checkpoint, passed_over, newer, _record(checkpoint))
-        passed_over[checkpoint] = fault
+        passed_over[checkpoint] = problem
     raise UserError(
         f"resume_from_checkpoint: {folder} holds no whole checkpoint; leave it out to start anew"
         + (", and add `--overwrite true`" if (folder / RECORD).is_file() else ""),
-        *(f"{checkpoint} is broken: {fault}" for checkpoint, fault in passed_over.items()),
+        *(f"{checkpoint} is broken: {problem}" for checkpoint, problem in passed_over.items()),
     )
 
 
-def fault_of(checkpoint: Path) -> str | None:
+def problem_of(checkpoint: Path) -> str | None:
     """Return what is wrong with a checkpoint, or None where it is whole.
 
     Checkpoints are not written atomically: a full disk or a kill leaves files short or missing.
@@ -115,8 +115,8 @@ def _named(path: Path, folder: Path, numbered: list[Path]) -> Checkpoint:
             f"resume_from_checkpoint: {path} does not exist; write `last`, or the path of a checkpoint "
             f"({folder} holds: {known})"
         )
-    if fault := fault_of(path):
-        raise UserError(f"resume_from_checkpoint: {path} is not a whole checkpoint: {fault}")
+    if problem := problem_of(path):
+        raise UserError(f"resume_from_checkpoint: {path} is not a whole checkpoint: {problem}")
     inside = path.resolve().parent == folder.resolve()
     if not inside and folder.is_dir() and (folder / RECORD).exists():
         raise UserError(

@@ -74,7 +74,7 @@ def _refuse(recipe: Recipe, checkpoint: Checkpoint, changes: Mapping[str, list[A
 
 def print_passed_over(checkpoint: Checkpoint, *, out: Console) -> None:
     """Say which newer checkpoints are broken, and where the run goes on."""
-    for path, fault in checkpoint.passed_over.items():
-        out.print(f"passed over {path}: {fault}", markup=False, style="yellow")
+    for path, problem in checkpoint.passed_over.items():
+        out.print(f"passed over {path}: {problem}", markup=False, style="yellow")
     if checkpoint.path:
         out.print(f"continuing from {checkpoint.path}", markup=False)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from spectrum_trl.models.folder import generation_config
 from spectrum_trl.scoring.forward import (
     Conversation,
     check_conversations,
@@ -73,13 +74,10 @@ def sample(
 
 
 def _settings(tokenizer: PreTrainedTokenizerBase, *, max_new_tokens: int) -> GenerationConfig:
+    settings = generation_config(tokenizer)
     # All are named: generate takes what is left out from the settings that a model was published with.
-    return GenerationConfig(
-        do_sample=True,
+    settings.update(
         num_beams=1,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
         min_p=0.0,
         typical_p=1.0,
         repetition_penalty=1.0,
@@ -87,9 +85,8 @@ def _settings(tokenizer: PreTrainedTokenizerBase, *, max_new_tokens: int) -> Gen
         num_return_sequences=1,
         use_cache=True,
         max_new_tokens=max_new_tokens,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
     )
+    return settings
 
 
 def _cut(ids: list[int], *, tokenizer: PreTrainedTokenizerBase, end: int) -> Sample:

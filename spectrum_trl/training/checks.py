@@ -1,4 +1,4 @@
-"""Faults of a recipe that can be found before anything is loaded, all told at once."""
+"""Problems of a recipe that can be found before anything is loaded, all at once."""
 
 from importlib.util import find_spec
 
@@ -10,7 +10,7 @@ from spectrum_trl.training.adapter import check_sharded_adapter
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raise all faults between fields at once."""
+    """Raise all problems between fields at once."""
     problems = []
     if recipe.run.new_model and recipe.run.copy_role_tokens_from:
         problems.append(f"{recipe.path}: copy_role_tokens_from has no use for a new_model; remove it")

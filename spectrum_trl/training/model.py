@@ -19,7 +19,7 @@ from spectrum_trl.training.strategy import receives_weights
 def starting_model(
     recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str, out: Console
 ) -> PreTrainedModel:
-    """Load or initialise the model, with trained role tokens where the recipe names a donor."""
+    """Load or initialise the model, with trained role tokens where the recipe names a sibling."""
     arguments = recipe.model
     if recipe.run.new_model:
         assert isinstance(recipe.run.new_model, dict)
@@ -38,10 +38,10 @@ def starting_model(
         check_precision(recipe, model)
         for name in other_modalities(model):
             model.base_model.get_submodule(name).requires_grad_(False)
-    donor = recipe.run.copy_role_tokens_from
-    if donor and not receives_weights():
-        copied = copy_role_tokens(model, tokenizer=tokenizer, family=family, sibling=donor)
-        out.print(f"role tokens: {', '.join(copied)} copied from {donor}", markup=False)
+    sibling = recipe.run.copy_role_tokens_from
+    if sibling and not receives_weights():
+        copied = copy_role_tokens(model, tokenizer=tokenizer, family=family, sibling=sibling)
+        out.print(f"role tokens: {', '.join(copied)} copied from {sibling}", markup=False)
     elif "copy_role_tokens_from" in recipe.settings:
         out.print(
             "role tokens: the model's own embeddings; for a base checkpoint, which never trained them, name "

@@ -1,12 +1,17 @@
-"""Faults of a recipe that show only beside its tokenizer and its model."""
+"""Problems of a recipe that show only beside its model."""
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
+from peft import PeftModel, get_peft_model_state_dict
+from peft.utils import SAFETENSORS_WEIGHTS_NAME as ADAPTER_WEIGHTS
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+from safetensors import safe_open
 from transformers import PreTrainedModel, Trainer
 from transformers.training_args import OptimizerNames
+from transformers.utils import SAFE_WEIGHTS_NAME
 from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.errors import UserError, nearest
@@ -39,15 +44,42 @@ def check_optimizer(training: SFTConfig, *, model: PreTrainedModel) -> None:
         UserError: If it needs a package that is not installed, or other arguments.
     """
     try:
-        kind, settings = Trainer.get_optimizer_cls_and_kwargs(training, model)
+        optimizer, settings = Trainer.get_optimizer_cls_and_kwargs(training, model)
         # Those that pick parameters of their own are not made of one number.
         if not {"params", "model", "optimizer_dict"} & settings.keys():
-            kind([torch.nn.Parameter(torch.zeros(1))], **settings)
+            optimizer([torch.nn.Parameter(torch.zeros(1))], **settings)
     # Each optimizer's package has its own errors.
     except Exception as error:
-        told = str(error).strip().splitlines()[:1] or [repr(error)]
+        reason = str(error).strip().splitlines()[:1] or [repr(error)]
         name = OptimizerNames(training.optim).value
-        raise UserError(f"optim: {name} cannot be made with its optim_args: {told[0]}") from error
+        raise UserError(f"optim: {name} cannot be made with its optim_args: {reason[0]}") from error
+
+
+def check_checkpoint(checkpoint: Path | None, *, model: object) -> None:
+    """Check that a checkpoint holds the weights that the model trains: Trainer only warns, and goes on.
+
+    Args:
+        checkpoint: To go on from, or None.
+        model: As it will be trained, with its adapter.
+
+    Raises:
+        UserError: With the first names that are missing.
+    """
+    assert isinstance(model, torch.nn.Module)
+    adapted = isinstance(model, PeftModel)
+    file = (checkpoint or Path()) / (ADAPTER_WEIGHTS if adapted else SAFE_WEIGHTS_NAME)
+    # Sharded weights have an index of their own, and FSDP its own format.
+    if checkpoint is None or not file.is_file():
+        return
+    trained = (name for name, parameter in model.named_parameters() if parameter.requires_grad)
+    needed = get_peft_model_state_dict(model) if adapted else trained
+    with safe_open(str(file), framework="numpy") as tensors:
+        missing = sorted(set(needed) - set(tensors.keys()))
+    if missing:
+        raise UserError(
+            f"resume_from_checkpoint: {file} is not of this model: it lacks {len(missing)} of its weights, "
+            f"for example {missing[0]}; name another checkpoint, or start a new run"
+        )
 
 
 def _absent(arguments: ModelConfig, model: PreTrainedModel) -> Iterator[str]:
@@ -69,8 +101,8 @@ def _absent(arguments: ModelConfig, model: PreTrainedModel) -> Iterator[str]:
                 "example [q_proj, v_proj], or all-linear"
             )
     elif isinstance(targets, str):
-        if targets != ALL_LINEAR and (fault := _pattern_fault(targets, layers)):
-            yield f"lora_target_modules: {fault}"
+        if targets != ALL_LINEAR and (problem := _pattern_problem(targets, layers)):
+            yield f"lora_target_modules: {problem}"
     for field, names, present in (
         ("lora_target_modules", targets if isinstance(targets, list) else None, layers),
         ("lora_modules_to_save", arguments.lora_modules_to_save, modules),
@@ -83,7 +115,7 @@ def _absent(arguments: ModelConfig, model: PreTrainedModel) -> Iterator[str]:
                 yield f"{field}: the model has no {name!r}.{nearest(name, endings)} It has {known}."
 
 
-def _pattern_fault(pattern: str, modules: list[str]) -> str | None:
+def _pattern_problem(pattern: str, modules: list[str]) -> str | None:
     """Return what is wrong with a regular expression that peft would match against whole names."""
     try:
         found = any(re.fullmatch(pattern, name) for name in modules)

@@ -24,6 +24,7 @@ from spectrum_trl.training import strategy
 from spectrum_trl.training.checks import check_environment, check_recipe
 from spectrum_trl.training.evaluation import evaluate_run
 from spectrum_trl.training.model import starting_model
+from spectrum_trl.training.model_checks import check_checkpoint
 from spectrum_trl.training.saving import save_run
 from spectrum_trl.training.trainer import make_trainer
 
@@ -69,6 +70,7 @@ def train(recipe: Recipe) -> None:
         evaluate_run(recipe, model, tokenizer, folder=folder, out=out, when="before")
 
         trainer = make_trainer(recipe, model=model, tokenizer=tokenizer, mixture=mixture, folder=folder)
+        check_checkpoint(checkpoint.path, model=trainer.model)
         strategy.describe(trainer, mixture, out=out)
         folder.prepare(mixture, checkpoint=checkpoint, changes=changes)
         with _timed("training", out=out):

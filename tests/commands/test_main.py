@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from spectrum_trl.commands.main import main
 from tests.processes import run_command
 
 
@@ -40,6 +41,22 @@ def test_preview_by_bare_name_from_any_folder(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "coinflip" in done.stdout and "<|im_start|>" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("recipe", ["qlora", "full_ft"])
+def test_a_recipe_for_gpus_can_be_looked_at_without_one_and_without_bitsandbytes(
+    recipe: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    # What an import of a package that is not installed meets.
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    words = ["--model_name_or_path", "spectrum-trl/tiny-base", "--copy_role_tokens_from", ""]
+    words += ["--tasks", "coinflip", "--max_sequences", "3", "--samples", "1"]
+    monkeypatch.setattr(sys, "argv", ["spectrum-trl", "preview", recipe, *words])
+    with pytest.raises(SystemExit) as exited:
+        main()
+    assert exited.value.code in (None, 0)
+    assert "coinflip" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

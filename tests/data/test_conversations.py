@@ -1,4 +1,4 @@
-"""A file of one's own is JSON Lines in UTF-8, and every fault in it has its line."""
+"""A file of one's own is JSON Lines in UTF-8, and every problem in it has its line."""
 
 import json
 from pathlib import Path
@@ -74,17 +74,26 @@ def test_a_line_that_cannot_be_read_is_one_clear_message(
     assert len(caught.value.problems[0]) < 500
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+@pytest.mark.parametrize(
+    ("encoding", "told"),
+    [
+        ("utf-16", "is in UTF-16; save it as UTF-8"),
+        ("utf-32", "is in UTF-32; save it as UTF-8"),
+        ("utf-16-le", "is not UTF-8"),
+        ("utf-16-be", "is not UTF-8"),
+        ("latin-1", "is not UTF-8; save the file as UTF-8"),
+    ],
+)
 def test_another_encoding_is_named_or_refused(
-    tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerBase, encoding: str
+    tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerBase, encoding: str, told: str
 ) -> None:
     text = json.dumps({"messages": [GOOD[0], {"role": "output", "content": "é"}]}, ensure_ascii=False)
     (tmp_path / "a").write_text(text, encoding=encoding)
-    with pytest.raises(UserError, match="UTF-8|UTF-16|not valid JSON"):
+    with pytest.raises(UserError, match=told):
         read_conversations(tmp_path / "a", tokenizer=tiny_tokenizer)
 
 
-def test_at_most_twenty_faults_are_shown(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+def test_at_most_twenty_problems_are_shown(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerBase) -> None:
     with pytest.raises(UserError) as caught:
         read(tmp_path / "a", tiny_tokenizer, *[b"{}"] * 50)
-    assert len(caught.value.problems) == 21 and "and 30 more faults" in caught.value.problems[-1]
+    assert len(caught.value.problems) == 21 and "and 30 more problems" in caught.value.problems[-1]

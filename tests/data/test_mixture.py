@@ -36,7 +36,7 @@ def test_globs_reach_the_chosen_splits_only() -> None:
     assert not any(name.startswith("tiny_") or name == "flight" for name in suite)
 
 
-def test_every_fault_in_the_choice_of_tasks_is_told_at_once() -> None:
+def test_every_problem_in_the_choice_of_tasks_is_told_at_once() -> None:
     data = DataArguments(tasks={"coinflp": {}, "flight": {}})
     with pytest.raises(UserError) as caught:
         select_tasks(data)
@@ -110,7 +110,7 @@ def test_sequences_without_a_trained_output_are_dropped_and_counted(
         ({"role": "output"}, "list of messages"),
     ],
 )
-def test_a_fault_in_a_file_of_ones_own_names_file_and_line(
+def test_a_problem_in_a_file_of_ones_own_names_file_and_line(
     tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path, conversation: object, told: str
 ) -> None:
     file = jsonl(tmp_path, outputs("red", "blue"), conversation, conversation)
@@ -132,11 +132,30 @@ def test_an_empty_file_and_no_tasks_at_all_are_errors(
 
 
 def test_a_missing_file_of_ones_own_is_told_before_any_data_are_built(
-    tiny_tokenizer: PreTrainedTokenizerBase,
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
-    data = DataArguments(tasks=["polis_vote"], train_files=["nowhere.jsonl"], data_dir="nowhere-either")
-    with pytest.raises(UserError, match="train_files: nowhere.jsonl does not exist"):
+    files = ["nowhere.jsonl", str(tmp_path)]
+    data = DataArguments(tasks=["polis_vote"], train_files=files, data_dir="nowhere-either")
+    with pytest.raises(UserError) as caught:
         build_mixture(data, tokenizer=tiny_tokenizer, max_length=99)
+    assert caught.value.problems == (
+        "train_files: nowhere.jsonl does not exist",
+        f"train_files: {tmp_path} is a folder; name its files",
+    )
+
+
+def test_files_of_one_name_in_two_folders_are_drawn_from_apart(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    files = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        files.append(jsonl(tmp_path / name, *(outputs(str(n), "x") for n in range(60))))
+    assert Path(files[0]).name == Path(files[1]).name
+    data = DataArguments(train_files=dict.fromkeys(files, {"max_sequences": 10}))
+    mixture = build_mixture(data, tokenizer=tiny_tokenizer, max_length=99)
+    first, second = mixture.counts
+    assert first.sequences == second.sequences == 10 and first.sha256 != second.sha256
 
 
 def test_each_file_of_ones_own_is_a_task_with_options_of_its_own(

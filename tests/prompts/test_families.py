@@ -5,11 +5,10 @@ from collections.abc import Callable
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
 from spectrum_trl.prompts.families import Family, families
 from spectrum_trl.prompts.messages import special_tokens
-from spectrum_trl.prompts.templates import end_of_turn_id, family_of, install, is_spectrum, shortest_turn
+from spectrum_trl.prompts.templates import family_of, install, is_spectrum, shortest_turn
 
 MESSAGES = [
     {"role": "description", "content": "Moods"},
@@ -43,8 +42,6 @@ def test_every_template_says_its_name(family: Family, byte_tokenizer: Build) -> 
     colon = (bundled("chat_templates") / "colon.jinja").read_text()
     tokenizer.chat_template = colon
     assert is_spectrum(colon) and family_of(tokenizer) is None
-    with pytest.raises(UserError, match="call templates.install"):
-        end_of_turn_id(tokenizer)
 
 
 def test_control_tokens_in_the_text_are_the_turn_tokens(family: Family, byte_tokenizer: Build) -> None:
@@ -59,9 +56,9 @@ def test_every_turn_ends_with_the_end_of_turn(family: Family, byte_tokenizer: Bu
     tokenizer = installed(family, byte_tokenizer, adds_bos=False)
     encoded = tokenizer.apply_chat_template(MESSAGES, return_dict=True, return_assistant_tokens_mask=True)
     ids, mask = encoded["input_ids"], encoded["assistant_masks"]
-    assert ids.count(end_of_turn_id(tokenizer)) == len(MESSAGES)
+    assert ids.count(tokenizer.convert_tokens_to_ids(family.end_of_turn)) == len(MESSAGES)
     trained = [token for token, is_trained in zip(ids, mask, strict=True) if is_trained]
-    assert trained[-1] == end_of_turn_id(tokenizer) == tokenizer.eos_token_id
+    assert trained[-1] == tokenizer.convert_tokens_to_ids(family.end_of_turn) == tokenizer.eos_token_id
 
 
 @pytest.mark.parametrize("adds_bos", [True, False])

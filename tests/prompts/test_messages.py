@@ -144,7 +144,7 @@ class TestLineBreaks:
         assert check(messages) == []
         assert normalise(messages) == messages
 
-    def test_faults_are_left_to_check(self) -> None:
+    def test_problems_are_left_to_check(self) -> None:
         faulty: list[Any] = ["text", {"role": "output"}, {"role": "output", "content": None}]
         assert normalise(faulty) == faulty
         assert normalise([{"role": "output", "content": "\nx", "id": 1}]) == [  # type: ignore[typeddict-unknown-key]

@@ -75,6 +75,8 @@ WRONG = [
     ("dataloader_persistent_workers", "true", "dataloader_num_workers"),
     ("dataloader_num_workers", "100000", "less than or equal to 1024"),
     ("tf32", "true", "tf32"),
+    ("push_to_hub", "true", "never the trained model"),
+    ("train_files", "{a.jsonl: {weight: 1.0e-300}}", "greater than or equal to 0.001"),
 ]
 
 
@@ -108,6 +110,7 @@ def test_wrong_values_of_file_and_command_line_are_told_together(tmp_path: Path)
         ("r.yaml", "is a file"),
         ("x" * 300, "too long"),
         ("", "missing"),
+        (" ", "missing"),
         (None, "missing"),
     ],
 )
@@ -115,7 +118,8 @@ def test_an_output_folder_that_cannot_be_made_is_refused(
     tmp_path: Path, folder: str | None, told: str
 ) -> None:
     file = tmp_path / "r.yaml"
-    line = "" if folder is None else f"output_dir: {tmp_path / folder}\n" if folder else "output_dir: ''\n"
+    path = tmp_path / folder if folder and folder.strip() else folder
+    line = "" if path is None else f"output_dir: '{path}'\n"
     file.write_text(MINIMAL + line)
     with pytest.raises(UserError, match=told):
         read_recipe(file)

@@ -1,4 +1,4 @@
-"""Recipes are read strictly, all faults at once, and every bundled one is sound."""
+"""Recipes are read strictly, all problems at once, and every bundled one is sound."""
 
 import ast
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_a_bundled_recipe_opens_with_its_command_costs_and_trade_offs(file: Path
         assert word in header.lower()
 
 
-def test_all_faults_of_a_recipe_are_told_at_once_with_line_and_nearest_name(tmp_path: Path) -> None:
+def test_all_problems_of_a_recipe_are_told_at_once_with_line_and_nearest_name(tmp_path: Path) -> None:
     file = recipe_file(tmp_path, MINIMAL + "learning_rat: 1e-5\nmax_steps: many\npacking: 3\nmax_steps: 4\n")
     with pytest.raises(UserError) as caught:
         read_recipe(file, overrides=["--max_stepz", "3"])

@@ -50,6 +50,9 @@ def problems_of(folder: Path, text: str) -> list[str]:
         ("a: " + "9" * 5000, "line 1: a: Exceeds the limit"),
         ("b: 1\na: 2026-13-45\n", "line 2: a: month must be"),
         ("a: !!python/object:os.system x\n", "line 1: a: could not determine a constructor"),
+        ('a: !!int ""\n', "line 1: a: "),
+        ('a: !!float "x"\n', "line 1: a: "),
+        ("a: !!binary x\n", "line 1: a: "),
         ("a: 1\n---\nb: 2\n", "not valid YAML"),
         ("", "expected a mapping"),
     ],
@@ -93,6 +96,12 @@ def test_whatever_is_written_reads_back_the_same_and_is_python(
     ast.parse(file.read_text(encoding="utf-8"))
     read = read_recipe_file(file)
     assert (read.settings, read.problems) == (values, [])
+
+
+def test_a_next_line_character_is_text_to_yaml_and_to_python(tmp_path: Path) -> None:
+    write_recipe({"run_name": "a\x85b\u2028c"}, tmp_path / "r.yaml")
+    ast.parse((tmp_path / "r.yaml").read_text(encoding="utf-8"))
+    assert read_recipe_file(tmp_path / "r.yaml").settings == {"run_name": "a\x85b\u2028c"}
 
 
 def test_a_token_for_the_hub_is_never_written(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from spectrum_trl.runs.checkpoints import fault_of
-from tests.processes import start_recipe
-from tests.runs.conftest import TINY_RUN
+from spectrum_trl.runs.checkpoints import problem_of
+from tests.processes import run_processes, start_recipe
+from tests.runs.conftest import TASKS, TINY_RUN
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -38,13 +38,24 @@ def test_last_passes_over_a_broken_newest_checkpoint_and_says_why(
     how: str, finished_run: Path, tiny_run: Run
 ) -> None:
     BREAK[how](finished_run / "checkpoint-4")
-    assert fault_of(finished_run / "checkpoint-2") is None
+    assert problem_of(finished_run / "checkpoint-2") is None
     done = tiny_run(finished_run, "--resume_from_checkpoint", "last", "--max_steps", "5")
     assert done.returncode == 0, done.stderr
     assert "passed over" in done.stdout and f"continuing from {finished_run}/checkpoint-2" in done.stdout
     assert (finished_run / "set_aside" / "checkpoint-4").is_dir()
     state = json.loads((finished_run / "checkpoint-5" / "trainer_state.json").read_text())
     assert [entry["step"] for entry in state["log_history"] if "loss" in entry] == [1, 2, 3, 4, 5]
+
+
+def test_a_checkpoint_of_another_model_is_refused(finished_run: Path, tiny_run: Run) -> None:
+    weights = finished_run / "checkpoint-4" / "model.safetensors"
+    tensors = load_file(weights)
+    save_file({f"other.{name}": tensor for name, tensor in tensors.items()}, weights)
+    before = {file: file.stat().st_mtime_ns for file in finished_run.rglob("*") if file.is_file()}
+    done = tiny_run(finished_run, "--resume_from_checkpoint", "last", "--max_steps", "5")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert f"{weights} is not of this model: it lacks {len(tensors)} of its weights" in done.stderr
+    assert before == {file: file.stat().st_mtime_ns for file in finished_run.rglob("*") if file.is_file()}
 
 
 def test_a_continued_run_ends_with_the_weights_of_one_that_was_never_stopped(
@@ -69,7 +80,7 @@ def test_a_wrong_checkpoint_is_one_clear_message(
     assert done.returncode == 2 and str(path) in done.stderr and "Traceback" not in done.stderr
 
 
-def test_without_a_whole_checkpoint_every_fault_is_told(finished_run: Path, tiny_run: Run) -> None:
+def test_without_a_whole_checkpoint_every_problem_is_told(finished_run: Path, tiny_run: Run) -> None:
     for step in (2, 4):
         cut(finished_run / f"checkpoint-{step}" / "model.safetensors")
     done = tiny_run(finished_run, "--resume_from_checkpoint", "last")
@@ -92,6 +103,15 @@ def test_a_checkpoint_of_another_run_does_not_let_a_run_write_into_a_foreign_fol
     assert done.returncode == 0, done.stderr
     event = json.loads((new / "history.jsonl").read_text())
     assert event["checkpoint"] == str(finished_run / "checkpoint-2")
+
+
+def test_groups_of_like_length_depend_on_the_number_of_processes(tiny_run: Run, tmp_path: Path) -> None:
+    words = ["--train_sampling_strategy", "group_by_length", "--output_dir", tmp_path / "run"]
+    assert tiny_run(tmp_path / "run", *words).returncode == 0
+    more = [*TASKS, *TINY_RUN, *words, "--per_device_train_batch_size", "4", "--max_steps", "5"]
+    done = run_processes(2, "recipes/demo.yaml", *more, "--resume_from_checkpoint", "last")
+    assert done.returncode == 2 and "rows_per_step_and_process was 8" in done.stderr
+    assert "rows_per_step was" not in done.stderr
 
 
 def test_what_changes_the_run_is_refused_with_a_list_and_the_record_stays_true(

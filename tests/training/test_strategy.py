@@ -1,5 +1,6 @@
 """FSDP is in force or refused; sharded runs equal one process; a run says how it is really spread."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -80,6 +81,20 @@ def test_a_run_says_how_it_is_spread_in_which_precision_and_how_large_a_step_is(
     assert "processes: 1 on cpu (one process)" in done.stdout
     assert "gradients float32; computed in float32; optimizer adamw" in done.stdout
     assert "16 rows (1 process x 8 rows x 2 accumulated)" in done.stdout
+
+
+@pytest.mark.parametrize("outputs_only", ["true", "false"])
+def test_a_step_of_all_the_data_takes_no_more_than_there_is(tmp_path: Path, outputs_only: str) -> None:
+    words = ["--tasks", '{"tiny_range": {"max_sequences": 5}}', "--evaluate", "none", "--max_steps", "1"]
+    words += ["--assistant_only_loss", outputs_only, "--output_dir", str(tmp_path / "x")]
+    done = run_recipe("recipes/demo.yaml", *words)
+    assert done.returncode == 0, done.stderr
+    (count,) = json.loads((tmp_path / "x" / "provenance.json").read_text())["data"]
+    trained = count["trained_tokens"]
+    assert "a step: 5 rows (1 process x 8 rows x 1 accumulated), on average 5 sequences, " in done.stdout
+    assert f"{count['tokens']:,} tokens, {trained:,} of them trained" in done.stdout
+    # All tokens are trained but each sequence's first, which nothing predicts.
+    assert (trained >= count["tokens"] - 5) == (outputs_only == "false")
 
 
 LOAD = """
