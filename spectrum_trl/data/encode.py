@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from datasets import Dataset
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from spectrum_trl.data.outline import Outlines
 from spectrum_trl.prompts.messages import check
+from spectrum_trl.prompts.outlines import Outlines
 from spectrum_trl.prompts.templates import shortest_turn
 from spectrum_trl.suite.task import Message
 

@@ -3,6 +3,7 @@
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,29 +38,32 @@ def generator(name: str, *, seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
-def sequences(
-    data_dir: Path,
-    *,
-    seed: int,
-    dropped: Counter[str],
-    name: str,
-    distributions: int,
-    sample: Callable[[np.random.Generator], Draw],
-) -> Iterator[tuple[str, list[Message]]]:
-    """Build a task of i.i.d. draws, as `Build`; ``partial`` with the last three arguments is a ``build``.
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """The build of a task of i.i.d. draws.
 
-    Args:
-        data_dir: Unused, as nothing is read.
-        seed: Together with the name the only source of randomness.
-        dropped: Unused, as every draw is kept.
-        name: Name of the task.
+    Attributes:
+        name: Name of the task; together with the seed the only source of randomness.
         distributions: Number of sequences.
         sample: Draws the parameters of one distribution, then its samples.
     """
-    rng = generator(name, seed=seed)
-    for index in range(distributions):
-        draw = sample(rng)
-        yield str(index), iid(draw.outputs, description=draw.description)
+
+    name: str
+    distributions: int
+    sample: Callable[[np.random.Generator], Draw]
+
+    def draws(self, *, seed: int) -> Iterator[tuple[str, Draw]]:
+        """Yield sequence ids and draws, which know their exact predictive."""
+        rng = generator(self.name, seed=seed)
+        for index in range(self.distributions):
+            yield str(index), self.sample(rng)
+
+    def __call__(
+        self, data_dir: Path, *, seed: int, dropped: Counter[str]
+    ) -> Iterator[tuple[str, list[Message]]]:
+        """Yield sequence ids and messages, as `Build`; nothing is read and nothing dropped."""
+        for sequence_id, draw in self.draws(seed=seed):
+            yield sequence_id, iid(draw.outputs, description=draw.description)
 
 
 def stated(

@@ -1,12 +1,11 @@
 """Cards drawn from a shuffled deck, without replacement."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import Draw, count_labels, finite, sequences
+from spectrum_trl.suite.draws import Draw, Draws, count_labels, finite
 from spectrum_trl.suite.task import SUITE, Distribution, Task
 
 RANKS = (*map(str, range(2, 11)), "J", "Q", "K", "A")
@@ -49,6 +48,6 @@ TASKS = (
         source=SUITE,
         kind="numeric",
         split="train",
-        build=partial(sequences, name="cards", distributions=100, sample=sample),
+        build=Draws(name="cards", distributions=100, sample=sample),
     ),
 )

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
-from spectrum_trl.suite.draws import Draw, count_labels, finite, read_whole_numbers, sequences
+from spectrum_trl.suite.draws import Draw, Draws, count_labels, finite, read_whole_numbers
 from spectrum_trl.suite.lengths import length_pmf, sequence_length
 from spectrum_trl.suite.task import SUITE, Distribution, Task
 
@@ -97,6 +97,6 @@ TASKS = (
         source=SUITE,
         kind="numeric",
         split="train",
-        build=partial(sequences, name="categorical", distributions=500, sample=sample),
+        build=Draws(name="categorical", distributions=500, sample=sample),
     ),
 )

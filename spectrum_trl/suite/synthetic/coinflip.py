@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.suite.draws import Draw, count_labels, finite, quadrature, sequences
+from spectrum_trl.suite.draws import Draw, Draws, count_labels, finite, quadrature
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.task import SUITE, Distribution, Task
 
@@ -87,6 +87,6 @@ TASKS = (
         source=SUITE,
         kind="numeric",
         split="train",
-        build=partial(sequences, name="coinflip", distributions=1000, sample=sample),
+        build=Draws(name="coinflip", distributions=1000, sample=sample),
     ),
 )

@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.special import betaln, gammaln, logsumexp, poch, xlog1py, zeta
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import Draw, quadrature, read_whole_numbers, sequences, stated, whole_numbers
+from spectrum_trl.suite.draws import Draw, Draws, quadrature, read_whole_numbers, stated, whole_numbers
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.task import SUITE, Distribution, Task
 
@@ -233,7 +233,7 @@ TASKS = tuple(
         source=SUITE,
         kind="numeric",
         split="train",
-        build=partial(sequences, name=name, distributions=500, sample=sample),
+        build=Draws(name=name, distributions=500, sample=sample),
     )
     for name, sample in _SAMPLES.items()
 )

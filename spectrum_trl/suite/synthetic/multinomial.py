@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.special import gammaln, xlogy
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import Draw, sequences
+from spectrum_trl.suite.draws import Draw, Draws
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.synthetic.categorical import draw_probabilities, listed
 from spectrum_trl.suite.task import SUITE, Distribution, Task
@@ -142,6 +142,6 @@ TASKS = (
         source=SUITE,
         kind="numeric",
         split="train",
-        build=partial(sequences, name="multinomial", distributions=500, sample=sample),
+        build=Draws(name="multinomial", distributions=500, sample=sample),
     ),
 )

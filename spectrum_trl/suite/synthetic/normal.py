@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import Draw, sequences
+from spectrum_trl.suite.draws import Draw, Draws
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.task import SUITE, Distribution, Task
 
@@ -137,7 +137,7 @@ TASKS = (
         source=SUITE,
         kind="numeric",
         split="train",
-        build=partial(sequences, name="normal", distributions=1000, sample=sample),
+        build=Draws(name="normal", distributions=1000, sample=sample),
         description_probability=0.4,
     ),
 )

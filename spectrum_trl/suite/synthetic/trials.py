@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.special import betaln, gammaln, logsumexp, xlog1py, xlogy
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import Draw, read_whole_numbers, sequences, stated, whole_numbers
+from spectrum_trl.suite.draws import Draw, Draws, read_whole_numbers, stated, whole_numbers
 from spectrum_trl.suite.lengths import length_pmf, sequence_length
 from spectrum_trl.suite.task import SUITE, Distribution, Task
 
@@ -139,7 +139,7 @@ TASKS = tuple(
         source=SUITE,
         kind="numeric",
         split="train",
-        build=partial(sequences, name=name, distributions=500, sample=sample),
+        build=Draws(name=name, distributions=500, sample=sample),
     )
     for name, sample in {"binomial": binomial, "hypergeometric": hypergeometric}.items()
 )

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.data.encode import encode
-from spectrum_trl.data.outline import Outlines
 from spectrum_trl.prompts.messages import check
+from spectrum_trl.prompts.outlines import Outlines
 
 FAMILIES = ("gemma3", "qwen3", "llama3_1")
 CONTENT = st.text(max_size=8) | st.sampled_from(

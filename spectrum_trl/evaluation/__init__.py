@@ -1,0 +1,1 @@
+"""The three axes as tasks of lm-evaluation-harness: steerability, alignment, and diversity against validity."""
