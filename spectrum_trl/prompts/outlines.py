@@ -47,14 +47,18 @@ class _Outline(NamedTuple):
 class Outlines:
     """Renders conversations, keeping what the template writes for each order of roles."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, train_on: str) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, *, template: str | None = None, **variables: Any
+    ) -> None:
         """Prepare.
 
         Args:
             tokenizer: With the Spectrum template installed.
-            train_on: Handed to the template.
+            template: Another template of ours than the installed one.
+            **variables: Handed to the template, as ``train_on``.
         """
-        self._tokenizer, self._train_on = tokenizer, train_on
+        self._tokenizer, self._variables = tokenizer, variables
+        self._template = template or tokenizer.get_chat_template()
         self._known: dict[tuple[str, ...], _Outline] = {}
 
     def fill(self, conversation: Sequence[Message]) -> Filled:
@@ -75,9 +79,9 @@ class Outlines:
     def _outline(self, roles: tuple[str, ...]) -> _Outline:
         rendered: Any = render_jinja_template(
             conversations=[[{"role": role, "content": _CONTENT} for role in roles]],
-            chat_template=self._tokenizer.get_chat_template(),
+            chat_template=self._template,
             return_assistant_tokens_mask=True,
-            train_on=self._train_on,
+            **self._variables,
             **cast(dict[str, Any], self._tokenizer.special_tokens_map),
         )
         # Typed as text alone: with masks it comes with the bounds of what is trained.

@@ -1,0 +1,136 @@
+"""Distributional alignment: a model's shares of the possible answers against the true ones, as lm-eval tasks.
+
+Source: Spectrum Tuning (arXiv 2510.06084), distributional alignment.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spectrum_trl.evaluation import aggregates
+from spectrum_trl.evaluation.alignment import alignment_tasks
+from spectrum_trl.evaluation.alignment.task import AlignmentTask, Item
+from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger, scored_apart
+from spectrum_trl.evaluation.options import data_folder
+from spectrum_trl.evaluation.own_tasks import own_alignment
+from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
+from spectrum_trl.metrics.distributional import Comparison, compare, compare_as_published, uniform_guess
+from spectrum_trl.suite.task import Message
+
+# Direction of each metric; coverage has none, since what the candidates leave out may be right too.
+HIGHER = {
+    "js_divergence": False,
+    "kl_divergence": False,
+    "reverse_kl": False,
+    "cross_entropy": False,
+    "total_variation": False,
+    "mode_match": True,
+    "coverage": True,
+}
+UNIFORM = ("js_divergence", "kl_divergence", "cross_entropy", "total_variation")
+# With more groups than these, a table of them would not be read; samples name each row's group.
+MOST_GROUPS = 12
+
+
+class Distributional(HarnessTask):
+    """One data set of questions whose distribution of answers is known."""
+
+    def rows(self) -> list[dict[str, Any]] | Missing:
+        """Return one row per question and group."""
+        folder, seed = data_folder(self.options), self.options.seed
+        source = self.config.metadata.get("config_source", "")
+        task = own_alignment(self.own, file=source) if "file" in self.own else _named(self.own)
+        absent = list(task.files) if folder is None else task.missing(folder)
+        if absent and task.files:
+            return Missing(", ".join(absent), f"Get {task.source} ({task.url}), and set SPECTRUM_DATA")
+        dropped: Counter[str] = Counter()
+        items = _items(task, folder or Path(), seed=seed, most=self.options.sequences, dropped=dropped)
+        self.config.metadata["left_out"] = dict(dropped)
+        logger.info("%s: %d items; left out: %s", self.config.task, len(items), dict(dropped) or "none")
+        return [item._asdict() for item in items]
+
+    def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield the requests of each candidate; the white space before them is scored once."""
+        if self.options.format == "verbalized":
+            yield ask_for_shares(row, prompts=self.prompts)
+            return
+        context = self.prompts.prompt(_messages(row))
+        texts = [self._scored(candidate) for candidate in row["candidates"]]
+        self.check_length(context, max(texts, key=len))
+        space: list[tuple[str, tuple[str, str]]] = []
+        for text in texts:
+            wanted, *space = scored_apart(context, text)
+            yield wanted
+        yield from space
+
+    def _scored(self, candidate: str) -> str:
+        text = self.prompts.answer(candidate)
+        return text if self.options.scoring == "with_end" else text.removesuffix(self.prompts.end)
+
+    def score(self, row: dict[str, Any], answers: Sequence[Any]) -> dict[str, Any]:
+        """Return a comparison of shares, beside that of the uniform guess."""
+        if self.options.format == "verbalized":
+            observed = read_shares(answers[0], candidates=row["candidates"])
+            found: dict[str, Any] = aggregates.with_interval("parsed", [float(observed is not None), 1])
+            if observed is None:
+                return found
+        else:
+            n, found = len(row["candidates"]), {}
+            space = answers[n][0] if len(answers) > n else 0.0
+            observed = np.exp([answer[0] - space for answer in answers[:n]])
+        published = self.options.scoring == "published"
+        comparison = (compare_as_published if published else compare)(row["target"], observed)
+        found |= {"items": 1}
+        for name in HIGHER:
+            value = [float(getattr(comparison, name)), 1, row["cluster"]]
+            found |= aggregates.with_interval(name, value)
+            if row["group"] in self._groups and name == "js_divergence":
+                found[f"{name}[{row['group']}]"] = value
+        guess: Comparison = uniform_guess(row["target"])
+        return found | {f"uniform_{name}": [float(getattr(guess, name)), 1] for name in UNIFORM}
+
+    @property
+    def _groups(self) -> list[str]:
+        groups = sorted({group for group in self.dataset["test"]["group"] if group})
+        return groups if len(groups) <= MOST_GROUPS else []
+
+    def aggregation(self) -> aggregates.Aggregation:
+        """Return means over items, with intervals clustered by question."""
+        groups = [] if self.missing else [f"js_divergence[{group}]" for group in self._groups]
+        plain = (*groups, *(f"uniform_{name}" for name in UNIFORM))
+        return aggregates.aggregations(*HIGHER, "parsed", plain=plain) | {"items": aggregates.total}
+
+    def higher_is_better(self) -> dict[str, bool]:
+        """Return the direction of each metric."""
+        return aggregates.directions({**HIGHER, "parsed": True})
+
+
+def _named(own: dict[str, Any]) -> AlignmentTask:
+    return alignment_tasks()[own["task"]]
+
+
+@cache
+def _built(name: str, folder: Path, seed: int, most: int) -> tuple[tuple[Item, ...], Counter[str]]:
+    dropped: Counter[str] = Counter()
+    return tuple(alignment_tasks()[name].items(folder, seed=seed, most=most, dropped=dropped)), dropped
+
+
+def _items(
+    task: AlignmentTask, folder: Path, *, seed: int, most: int, dropped: Counter[str]
+) -> Sequence[Item]:
+    if alignment_tasks().get(task.name) is not task:
+        return list(task.items(folder, seed=seed, most=most, dropped=dropped))
+    items, lost = _built(task.name, folder, seed, most)
+    dropped.update(lost)
+    return items
+
+
+def _messages(row: dict[str, Any]) -> list[Message]:
+    description: list[Message] = (
+        [{"role": "description", "content": row["description"]}] if row["description"] else []
+    )
+    return [*description, {"role": "input", "content": row["input"]}]

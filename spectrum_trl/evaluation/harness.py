@@ -1,0 +1,168 @@
+"""What our lm-evaluation-harness tasks share: options, missing data, prompts, and requests of text."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from datasets import Dataset
+from lm_eval.api.instance import Instance
+from lm_eval.api.task import ConfigurableTask
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.options import Options, at_the_edge, format_of, read_options
+from spectrum_trl.prompts.scored import Prompts
+
+logger = logging.getLogger(__name__)
+# A row that stands for a task whose data are not there: lm-eval wants one, and gives it no figure.
+PLACEHOLDER = {"missing": "data"}
+
+
+class Missing(NamedTuple):
+    """Why a task has no figure.
+
+    Attributes:
+        files: What was looked for.
+        how: How to get it.
+    """
+
+    files: str
+    how: str
+
+
+class HarnessTask(ConfigurableTask):
+    """A task of lm-evaluation-harness that writes its own prompts.
+
+    A subclass gives `rows`, `requests`, `score` and `aggregation`. Its YAML file has one key of our own,
+    ``spectrum``; all others are lm-eval's.
+    """
+
+    VERSION = 1.0
+    OUTPUT = "loglikelihood"
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Read a task's YAML file and build its data.
+
+        Args:
+            config: As lm-eval read it.
+        """
+        own = dict(config)
+        own.pop("class", None)
+        self.own: Any = own.pop("spectrum", None) or {}
+        self.missing: Missing | None = None
+        self._prompts: Prompts | None = None
+        with at_the_edge():
+            self.options: Options = read_options(own.get("metadata") or {})
+            super().__init__(config=self._complete(own))
+
+    def _complete(self, config: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **config,
+            "output_type": self.OUTPUT,
+            "test_split": "test",
+            "doc_to_text": "",
+            "doc_to_target": "",
+            "metric_list": [],
+            "num_fewshot": 0,
+            "metadata": {"version": self.VERSION, **(config.get("metadata") or {})},
+        }
+
+    @property
+    def prompts(self) -> Prompts:
+        """Writes prompts in the format asked for."""
+        if self._prompts is None:
+            tokenizer = self.options.load_tokenizer()
+            self._prompts = Prompts(tokenizer, fmt=format_of(self.options, tokenizer))
+            chosen = self.options.format or self._prompts.fmt
+            self.config.metadata["format"] = chosen
+            logger.info("%s: format %s", self.config.task, chosen)
+        return self._prompts
+
+    def rows(self) -> list[dict[str, Any]] | Missing:
+        """Return the rows to evaluate, or what is missing."""
+        raise NotImplementedError
+
+    def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield the type and the arguments of each request that a row needs."""
+        raise NotImplementedError
+
+    def score(self, row: dict[str, Any], answers: Sequence[Any]) -> dict[str, Any]:
+        """Return a row's value of each metric, from the answers to its requests."""
+        raise NotImplementedError
+
+    def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
+        """Build the rows; a task whose data are not there says what is missing."""
+        found = self.rows()
+        if isinstance(found, Missing):
+            self.missing = found
+            logger.warning(
+                "%s has no figure, since its data are missing: %s. %s",
+                self.config.task,
+                found.files,
+                found.how,
+            )
+            found = [PLACEHOLDER]
+        self.dataset = {"test": Dataset.from_list(found)}
+
+    def fewshot_context(self, doc: dict[str, Any], *args: Any, **kwargs: Any) -> str:
+        """Return nothing: requests hold whole prompts, whether or not a chat template is asked for."""
+        return ""
+
+    def doc_to_text(self, doc: dict[str, Any], doc_to_text: Any = None) -> str:
+        """Return nothing, see `fewshot_context`."""
+        return ""
+
+    def doc_to_target(self, doc: Mapping[str, Any], doc_to_target: Any = None) -> str:
+        """Return nothing: what is right is in the row."""
+        return ""
+
+    def construct_requests(self, doc: dict[str, Any], ctx: str, **kwargs: Any) -> list[Instance]:
+        """Return the requests of a row."""
+        kwargs.pop("apply_chat_template", None)
+        kwargs.pop("chat_template", None)
+        with at_the_edge():
+            found = [("loglikelihood", ("a", "b"))] if self.missing else list(self.requests(doc))
+        return [
+            Instance(request_type=kind, doc=doc, arguments=arguments, idx=n, **kwargs)
+            for n, (kind, arguments) in enumerate(found)
+        ]
+
+    def process_results(self, doc: dict[str, Any], results: Sequence[Any]) -> dict[str, Any]:
+        """Return a row's value of each metric; of a task without data none."""
+        return {} if self.missing else self.score(doc, results)
+
+    def higher_is_better(self) -> dict[str, bool]:
+        """Return the direction of each metric that has one."""
+        raise NotImplementedError
+
+    def aggregation(self) -> dict[str, Callable[[list[Any]], float]]:
+        """Return how the values of each metric become one."""
+        raise NotImplementedError
+
+    def check_length(self, *texts: str) -> None:
+        """Check that a prompt with its answer fits the model: lm-eval would cut it from the left.
+
+        Raises:
+            UserError: If it does not.
+        """
+        limit = self.options.context()
+        if limit is None:
+            return
+        tokenizer = self.prompts.tokenizer
+        length = len(tokenizer("".join(texts), add_special_tokens=False)["input_ids"])
+        if length > limit:
+            raise UserError(
+                f"{self.config.task}: a prompt with its answer has {length} tokens, but the model reads only "
+                f"{limit}; leave the task out, or use a model with a longer context"
+            )
+
+
+def scored_apart(context: str, text: str) -> list[tuple[str, tuple[str, str]]]:
+    """Return the requests for a text's log-probability after a context.
+
+    lm-eval moves white space at the end of a context into the text, so it is scored apart, to be subtracted
+    by `log_probability`.
+    """
+    bare = context.rstrip()
+    space = context[len(bare) :]
+    wanted = [("loglikelihood", (bare, space + text))]
+    return [*wanted, ("loglikelihood", (bare, space))] if space else wanted

@@ -1,0 +1,123 @@
+"""What a user can say about an evaluation: keys of lm-eval's ``--metadata``, beside those of the model."""
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_trl.errors import UserError, nearest, user_errors
+from spectrum_trl.models.load import load_config, load_tokenizer
+from spectrum_trl.prompts.formats import Format
+
+AnyFormat = Literal["spectrum", "colon", "chat", "chat_simple", "verbalized"]
+LM_EVAL = ("lm_eval", "lm-eval", "lm-evaluation-harness")
+
+
+class Options(BaseModel):
+    """Options of an evaluation; whatever else the metadata hold is an argument of the model, and not read.
+
+    Attributes:
+        format: How prompts are written; None for the one that suits the model's tokenizer.
+        data_dir: Folder of the real data; None for ``SPECTRUM_DATA``.
+        seed: Of the choice of sequences and items.
+        sequences: At most so many sequences or items a task.
+        max_tokens: Longest sequence, in tokens of four bytes, from which the number of examples is chosen.
+        k_tokenizer: Tokenizer to count these tokens with instead, as the paper does with Gemma 3 1B's.
+        restricted: Whether only the tokens of the task's own answers count as possible.
+        scoring: Whether candidates are scored ``with_end`` of turn, or as ``published``, without.
+        samples: Samples per prompt on the diversity axis.
+        mode: What a prompt shows on the diversity axis.
+        pretrained: The model.
+        tokenizer: Its tokenizer, where it is not the model's own.
+        revision: Of a Hub repository.
+        max_length: The model's context in tokens, where it is not its configuration's.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
+    format: AnyFormat | None = None
+    data_dir: str | None = None
+    seed: int = Field(default=42, ge=0, lt=2**32)
+    sequences: int = Field(default=1000, ge=1)
+    max_tokens: int = Field(default=2048, ge=16)
+    k_tokenizer: str | None = None
+    restricted: bool = False
+    scoring: Literal["with_end", "published"] = "with_end"
+    samples: int = Field(default=100, ge=1)
+    mode: Literal["both", "description", "examples"] = "both"
+    pretrained: Any = None
+    tokenizer: Any = None
+    revision: str = "main"
+    max_length: int | None = Field(default=None, ge=1)
+
+    def load_tokenizer(self) -> PreTrainedTokenizerBase:
+        """Return the model's tokenizer, which decides how prompts are written.
+
+        Raises:
+            UserError: If the metadata do not name it.
+        """
+        name = self.tokenizer or self.pretrained
+        if isinstance(name, PreTrainedTokenizerBase):
+            return name
+        if not isinstance(name, str) or not name:
+            raise UserError(
+                "metadata: prompts are written with the model's tokenizer; name it by "
+                "--model_args pretrained=MODEL, or --metadata tokenizer=MODEL"
+            )
+        return _tokenizer(name, self.revision)
+
+    def context(self) -> int | None:
+        """Return the number of tokens that the model can read, or None where nothing says it."""
+        if self.max_length is not None or not isinstance(self.pretrained, str):
+            return self.max_length
+        config = load_config(self.pretrained, revision=self.revision).get_text_config()
+        return getattr(config, "max_position_embeddings", None)
+
+
+@cache
+def _tokenizer(name: str, revision: str) -> PreTrainedTokenizerBase:
+    return load_tokenizer(name, revision=revision)
+
+
+def read_options(metadata: Mapping[str, Any]) -> Options:
+    """Read the options of an evaluation from lm-eval's metadata.
+
+    Raises:
+        UserError: With every wrong value at once.
+    """
+    try:
+        return Options.model_validate(dict(metadata))
+    except ValidationError as error:
+        raise UserError(*(_problem(dict(detail)) for detail in error.errors())) from error
+
+
+def format_of(options: Options, tokenizer: PreTrainedTokenizerBase) -> Format:
+    """Return the format that prompts are written in; answers asked for as JSON are asked for in chat."""
+    from spectrum_trl.prompts.scored import default_format
+
+    chosen = options.format or default_format(tokenizer)
+    return "chat" if chosen == "verbalized" else chosen
+
+
+def data_folder(options: Options) -> Path | None:
+    """Return the folder of the real data, or None where there is none."""
+    name = options.data_dir or os.environ.get("SPECTRUM_DATA")
+    folder = Path(name).expanduser() if name else None
+    return folder if folder and folder.is_dir() else None
+
+
+def at_the_edge() -> AbstractContextManager[None]:
+    """Turn a user's mistake into a message and exit code 2 where lm-eval's own command runs the tasks."""
+    return user_errors() if Path(sys.argv[0]).name in LM_EVAL else nullcontext()
+
+
+def _problem(detail: dict[str, Any]) -> str:
+    key, value = ".".join(map(str, detail["loc"])), detail["input"]
+    expected = str(detail["msg"]).removeprefix("Input should be ")
+    hint = nearest(str(value), get_args(AnyFormat)) if key == "format" else ""
+    return f"metadata: {key}: expected {expected}, but it is {str(value)[:60]!r}.{hint}"

@@ -1,0 +1,162 @@
+"""Choose the sequences of a task that steerability is measured on, and how many examples they have."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_trl.catalogue import tasks
+from spectrum_trl.errors import UserError
+from spectrum_trl.metrics.icl import automatic_k
+from spectrum_trl.prompts.messages import check, normalise
+from spectrum_trl.prompts.scored import Prompts
+from spectrum_trl.suite.task import Message
+
+# A yardstick that every model shares: tokens of four bytes, and five for what is written around a turn.
+BYTES_PER_TOKEN, TOKENS_PER_TURN = 4, 5
+
+
+class Chosen(NamedTuple):
+    """What is evaluated.
+
+    Attributes:
+        sequences: Sequence id and messages, each cut after output ``k``.
+        k: Number of examples before the last output.
+        dropped: Why other sequences are left out, with their numbers.
+    """
+
+    sequences: list[tuple[str, list[Message]]]
+    k: int
+    dropped: Counter[str]
+
+
+@cache
+def drawn(
+    name: str, *, folder: Path, seed: int, most: int
+) -> tuple[tuple[tuple[str, list[Message]], ...], Counter[str]]:
+    """Build a task's sequences once, at most so many, some without their description.
+
+    Args:
+        name: Of the Suite's task.
+        folder: Of the real data.
+        seed: Of the data, of the choice, and of which descriptions are kept.
+        most: Largest number of sequences.
+
+    Returns:
+        Sequence ids with messages, in the task's order; and what the task left out.
+    """
+    task, dropped = tasks()[name], Counter[str]()
+    every = [
+        (sequence.sequence_id, sequence.messages)
+        for sequence in task.sequences(folder, seed=seed, dropped=dropped)
+    ]
+    if len(every) > most:
+        picked = np.random.default_rng(seed).choice(len(every), size=most, replace=False)
+        every = [every[n] for n in sorted(picked.tolist())]
+    found = []
+    for sequence_id, messages in every:
+        keeps = random.Random(f"{seed}/{sequence_id}").random() < task.description_probability
+        kept = [message for message in messages if keeps or message["role"] != "description"]
+        found.append((sequence_id, normalise(kept)))
+    return tuple(found), dropped
+
+
+def choose(
+    name: str,
+    *,
+    folder: Path,
+    seed: int,
+    most: int,
+    max_tokens: int,
+    yardstick: PreTrainedTokenizerBase | None,
+    prompts: Prompts,
+    context: int | None,
+) -> Chosen:
+    """Choose sequences and the number of examples, so that every model is scored on the same outputs.
+
+    The number of examples maximises the outputs that are scored, as in the paper; but length is measured in
+    bytes unless a tokenizer is named. A model that cannot read so much gets fewer examples.
+
+    Args:
+        name: Of the Suite's task.
+        folder: Of the real data.
+        seed: See `drawn`.
+        most: See `drawn`.
+        max_tokens: Longest sequence.
+        yardstick: Tokenizer to measure with, or None for bytes.
+        prompts: Of the model evaluated.
+        context: Tokens that it can read, or None.
+
+    Raises:
+        UserError: If no sequence has two outputs that fit.
+    """
+    sequences, lost = drawn(name, folder=folder, seed=seed, most=most)
+    dropped, usable = Counter(lost), []
+    for sequence_id, messages in sequences:
+        if problems := check(messages, tokenizer=prompts.tokenizer, trained=False):
+            dropped[problems[0].partition(" ")[2].split(":")[0]] += 1
+        else:
+            usable.append((sequence_id, messages))
+    measure = _tokens_of(Prompts(yardstick, fmt="spectrum")) if yardstick else _bytes
+    last = [_last_within(measure(messages), max_tokens) for _, messages in usable]
+    if context is not None:
+        own = _tokens_of(prompts)
+        last = [
+            min(n, _last_within(own(_cut(messages, n)), context))
+            for n, (_, messages) in zip(last, usable, strict=True)
+        ]
+    found = automatic_k(last)
+    if found is None:
+        raise UserError(f"{name}: no sequence has two outputs within {max_tokens} tokens; raise max_tokens")
+    kept = [(usable[n][0], _cut(usable[n][1], found.k)) for n in found.kept.tolist()]
+    if len(usable) > len(kept):
+        dropped[f"fewer than {found.k + 1} outputs within {max_tokens} tokens"] += len(usable) - len(kept)
+    return Chosen(kept, found.k, dropped)
+
+
+def _bytes(messages: Sequence[Message]) -> Iterator[float]:
+    """Yield the length of a sequence up to the end of each output."""
+    length = 0.0
+    for message in messages:
+        length += len(message["content"].encode()) / BYTES_PER_TOKEN + TOKENS_PER_TURN
+        if message["role"] == "output":
+            yield length
+
+
+def _tokens_of(prompts: Prompts) -> Callable[[Sequence[Message]], Iterator[float]]:
+    def lengths(messages: Sequence[Message]) -> Iterator[float]:
+        outputs = prompts.outputs(messages)
+        whole = outputs[-1].context + outputs[-1].output
+        encoded = prompts.tokenizer(whole, add_special_tokens=False)
+        for output in outputs:
+            end = len(output.context) + len(output.output)
+            # In chat formats an earlier context need not be the beginning of a later one.
+            if whole.startswith(output.context + output.output):
+                yield float(encoded.char_to_token(end - 1) + 1)
+            else:
+                text = output.context + output.output
+                yield float(len(prompts.tokenizer(text, add_special_tokens=False)["input_ids"]))
+
+    return lengths
+
+
+def _last_within(lengths: Iterator[float], limit: float) -> int:
+    """Return the number of the last output that ends within a limit, counted from 0; -1 if none does."""
+    return sum(1 for length in lengths if length <= limit) - 1
+
+
+def _cut(messages: Sequence[Message], k: int) -> list[Message]:
+    """Return messages up to output ``k``, counted from 0."""
+    kept: list[Message] = []
+    for message in messages:
+        kept.append(message)
+        if message["role"] == "output":
+            k -= 1
+            if k < 0:
+                break
+    return kept

@@ -1,0 +1,136 @@
+"""Conversations as pairs of texts: what a model reads, and what it is scored on or has to write.
+
+The texts are those of training: in the formats ``spectrum`` and ``colon`` they come from the same templates,
+so that their token ids are the same too.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.prompts.families import template_source
+from spectrum_trl.prompts.formats import Format, render
+from spectrum_trl.prompts.outlines import Outlines
+from spectrum_trl.prompts.templates import family_of, install, is_spectrum, own_template, starts_with_bos
+from spectrum_trl.suite.builders import pair
+from spectrum_trl.suite.task import Message
+
+# Stands for an output: a private-use character that no template contains.
+_OUTPUT = "\ue000"
+
+
+class Scored(NamedTuple):
+    """An output and all that comes before it.
+
+    Attributes:
+        context: Text before the output, the header of its turn included.
+        output: The output as the format writes it, with what ends its turn.
+    """
+
+    context: str
+    output: str
+
+
+def default_format(tokenizer: PreTrainedTokenizerBase) -> Format:
+    """Return the format that suits a model: ``spectrum`` after Spectrum tuning, else ``chat``, ``colon``."""
+    templates = tokenizer.chat_template
+    own = templates.get("default") if isinstance(templates, dict) else templates
+    if own and is_spectrum(own) and family_of(tokenizer):
+        return "spectrum"
+    return "chat" if own_template(tokenizer) else "colon"
+
+
+class Prompts:
+    """Writes conversations in one format of one tokenizer."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, fmt: Format) -> None:
+        """Prepare.
+
+        Args:
+            tokenizer: Of the model; format ``spectrum`` installs our template on it where it has none.
+            fmt: The format.
+
+        Raises:
+            UserError: If the tokenizer does not allow the format.
+        """
+        self.tokenizer, self.fmt = tokenizer, fmt
+        self._outlines = None
+        if fmt == "spectrum":
+            if family_of(tokenizer) is None:
+                install(tokenizer)
+            self._outlines = Outlines(tokenizer, train_on="outputs")
+        elif fmt == "colon":
+            self._outlines = Outlines(
+                tokenizer,
+                template=template_source("colon"),
+                train_on="outputs",
+                add_bos_token=starts_with_bos(tokenizer),
+            )
+        elif own_template(tokenizer) is None:
+            raise UserError(
+                f"format: {fmt} needs a chat template, and the model has none; use format=colon, or spectrum"
+            )
+        self.before, self.end = self._around()
+
+    def prompt(self, messages: Sequence[Message]) -> str:
+        """Return the text up to an output that is to come, the header of its turn included."""
+        if self._outlines is None:
+            return render(messages, tokenizer=self.tokenizer, fmt=self.fmt, add_generation_prompt=True)
+        return self._outputs([*messages, {"role": "output", "content": ""}])[-1].context
+
+    def answer(self, text: str) -> str:
+        """Return an output's text as the format writes it, with what ends its turn."""
+        return f"{self.before}{text.strip() if self.fmt == 'colon' else text}{self.end}"
+
+    def outputs(self, messages: Sequence[Message]) -> list[Scored]:
+        """Return every output of a conversation with all that comes before it."""
+        if self._outlines is not None:
+            return self._outputs(messages)
+        return [
+            Scored(
+                render(messages[:n], tokenizer=self.tokenizer, fmt=self.fmt, add_generation_prompt=True)
+                if n
+                else self._empty(),
+                self.answer(message["content"]),
+            )
+            for n, message in enumerate(messages)
+            if message["role"] == "output"
+        ]
+
+    def _outputs(self, messages: Sequence[Message]) -> list[Scored]:
+        assert self._outlines is not None
+        if self.fmt == "colon":
+            messages = [
+                {**m, "content": m["content"].strip()} if m["role"] == "output" else m for m in messages
+            ]
+        filled = self._outlines.fill(messages)
+        found = []
+        for message, end in zip(messages, filled.ends, strict=True):
+            if message["role"] == "output":
+                start = end - len(message["content"]) - len(self.before)
+                found.append(Scored(filled.text[:start], filled.text[start:end] + self.end))
+        return found
+
+    def _empty(self) -> str:
+        # A first output without description or input: chat templates want something to answer.
+        asked: list[Message] = [{"role": "input", "content": "Generate."}]
+        return render(asked, tokenizer=self.tokenizer, fmt=self.fmt, add_generation_prompt=True)
+
+    def _around(self) -> tuple[str, str]:
+        """Return what a format writes before an output and after it, up to the end of the turn."""
+        if self.fmt == "spectrum":
+            family = family_of(self.tokenizer)
+            assert family is not None
+            return "", family.end_of_turn
+        if self.fmt == "colon":
+            return " ", "\n\n"
+        text = render(pair("?", _OUTPUT), tokenizer=self.tokenizer, fmt=self.fmt)
+        tail = text.rpartition(_OUTPUT)[2].strip()
+        if not tail:
+            raise UserError(
+                f"format: {self.fmt} cannot be scored, since the model's chat template does not end turns; "
+                "use format=colon"
+            )
+        return "", tail
