@@ -14,11 +14,12 @@ from spectrum_trl.catalogue import tasks
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger, scored_apart
 from spectrum_trl.evaluation.options import data_folder
+from spectrum_trl.evaluation.own_tasks import own_sequences
 from spectrum_trl.evaluation.sequences import choose
 from spectrum_trl.metrics.calibration import calibration_error
 from spectrum_trl.suite.draws import Draw, Draws
+from spectrum_trl.suite.task import Task
 
-PREFIX = "spectrum_icl_"
 CURVE = tuple(2**n for n in range(10))
 # Direction of each metric that has an interval.
 HIGHER = {
@@ -40,14 +41,13 @@ class Icl(HarnessTask):
 
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return one row per sequence."""
-        name = str(self.config.task).removeprefix(PREFIX)
-        task, folder = tasks()[name], data_folder(self.options)
+        task, folder = self._task(), data_folder(self.options)
         absent = list(task.files) if folder is None else task.missing(folder)
-        if absent and not task.synthetic:
+        if absent:
             return Missing(", ".join(absent), f"Get {task.source}, and set SPECTRUM_DATA to the data folder")
         measure = self.options.k_tokenizer
         chosen = choose(
-            name,
+            task,
             folder=folder or Path(),
             seed=self.options.seed,
             most=self.options.sequences,
@@ -65,6 +65,12 @@ class Icl(HarnessTask):
             dict(chosen.dropped) or "none",
         )
         return [{"id": sequence_id, "messages": messages} for sequence_id, messages in chosen.sequences]
+
+    def _task(self) -> Task:
+        if set(self.own) == {"task"}:
+            return tasks()[self.own["task"]]
+        source = self.config.metadata.get("config_source", "")
+        return own_sequences(self.own, file=source, name=str(self.config.task))
 
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield the requests of each output."""
@@ -90,8 +96,8 @@ class Icl(HarnessTask):
         return found
 
     def _regret(self, row: dict[str, Any], loss: np.ndarray, *, first: int) -> dict[str, Any]:
-        name = str(self.config.task).removeprefix(PREFIX)
-        build = tasks()[name].build
+        name = self.own.get("task", "")
+        build = tasks()[name].build if name else None
         # The exact predictive is that of a reader of the description.
         if first or not isinstance(build, Draws):
             return {}

@@ -10,12 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl.catalogue import tasks
 from spectrum_trl.errors import UserError
 from spectrum_trl.metrics.icl import automatic_k
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.prompts.scored import Prompts
-from spectrum_trl.suite.task import Message
+from spectrum_trl.suite.task import Message, Task
 
 # A yardstick that every model shares: tokens of four bytes, and five for what is written around a turn.
 BYTES_PER_TOKEN, TOKENS_PER_TURN = 4, 5
@@ -37,12 +36,12 @@ class Chosen(NamedTuple):
 
 @cache
 def drawn(
-    name: str, *, folder: Path, seed: int, most: int
+    task: Task, *, folder: Path, seed: int, most: int
 ) -> tuple[tuple[tuple[str, list[Message]], ...], Counter[str]]:
     """Build a task's sequences once, at most so many, some without their description.
 
     Args:
-        name: Of the Suite's task.
+        task: To build.
         folder: Of the real data.
         seed: Of the data, of the choice, and of which descriptions are kept.
         most: Largest number of sequences.
@@ -50,7 +49,7 @@ def drawn(
     Returns:
         Sequence ids with messages, in the task's order; and what the task left out.
     """
-    task, dropped = tasks()[name], Counter[str]()
+    dropped = Counter[str]()
     every = [
         (sequence.sequence_id, sequence.messages)
         for sequence in task.sequences(folder, seed=seed, dropped=dropped)
@@ -67,7 +66,7 @@ def drawn(
 
 
 def choose(
-    name: str,
+    task: Task,
     *,
     folder: Path,
     seed: int,
@@ -83,7 +82,7 @@ def choose(
     bytes unless a tokenizer is named. A model that cannot read so much gets fewer examples.
 
     Args:
-        name: Of the Suite's task.
+        task: To evaluate.
         folder: Of the real data.
         seed: See `drawn`.
         most: See `drawn`.
@@ -95,7 +94,7 @@ def choose(
     Raises:
         UserError: If no sequence has two outputs that fit.
     """
-    sequences, lost = drawn(name, folder=folder, seed=seed, most=most)
+    sequences, lost = drawn(task, folder=folder, seed=seed, most=most)
     dropped, usable = Counter(lost), []
     for sequence_id, messages in sequences:
         if problems := check(messages, tokenizer=prompts.tokenizer, trained=False):
@@ -112,7 +111,9 @@ def choose(
         ]
     found = automatic_k(last)
     if found is None:
-        raise UserError(f"{name}: no sequence has two outputs within {max_tokens} tokens; raise max_tokens")
+        raise UserError(
+            f"{task.name}: no sequence has two outputs within {max_tokens} tokens; raise max_tokens"
+        )
     kept = [(usable[n][0], _cut(usable[n][1], found.k)) for n in found.kept.tolist()]
     if len(usable) > len(kept):
         dropped[f"fewer than {found.k + 1} outputs within {max_tokens} tokens"] += len(usable) - len(kept)

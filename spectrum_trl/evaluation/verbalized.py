@@ -51,7 +51,7 @@ def read_shares(answer: str, *, candidates: Sequence[str]) -> NDArray[np.float64
     if not isinstance(found, dict):
         return None
     by_name = {str(name).strip().casefold(): value for name, value in found.items()}
-    values = [by_name.get(candidate.strip().casefold(), 0.0) for candidate in candidates]
+    values: list[Any] = [by_name.get(candidate.strip().casefold(), 0.0) for candidate in candidates]
     if not all(_is_probability(value) for value in values) or not sum(values) > 0:
         return None
     shares = np.array(values, dtype=np.float64)
@@ -77,8 +77,8 @@ def draw_answer(answer: str, *, seed: int) -> str | None:
     if not isinstance(found, list):
         return None
     listed = [one for one in found if isinstance(one, dict) and isinstance(one.get("text"), str)]
-    weights = [one.get("probability") for one in listed]
-    if not listed or not all(_is_probability(weight) for weight in weights) or not sum(weights) > 0:
+    weights: list[Any] = [one.get("probability") for one in listed]
+    if not listed or not all(map(_is_probability, weights)) or not sum(weights) > 0:
         return None
     return random.Random(seed).choices([one["text"] for one in listed], weights=weights)[0]
 

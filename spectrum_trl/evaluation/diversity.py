@@ -1,0 +1,120 @@
+"""Diversity against validity: 100 samples of one prompt, as an lm-evaluation-harness task.
+
+Source: Spectrum Tuning (arXiv 2510.06084), diversity and yield.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from spectrum_trl.evaluation import aggregates
+from spectrum_trl.evaluation.generation import generation_tasks
+from spectrum_trl.evaluation.generation.task import GenerationTask
+from spectrum_trl.evaluation.harness import HarnessTask, Missing
+from spectrum_trl.evaluation.options import data_folder
+from spectrum_trl.evaluation.own_tasks import own_generation
+from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
+from spectrum_trl.metrics.diversity import clean, exact, sample_intervals, summarise
+from spectrum_trl.suite.task import Message
+
+HIGHER = {
+    "share_valid": True,
+    "share_unique": True,
+    "yield_count": True,
+    "yield_share": True,
+    "unique_of_all": True,
+    "coverage": True,
+    "parsed": True,
+    "collision": False,
+}
+ENDS = tuple(
+    f"{name}_{end}" for name in ("share_valid", "share_unique", "yield_count") for end in ("low", "high")
+)
+# An answer of all tasks is one line.
+STOP = "\n"
+
+
+class Diversity(HarnessTask):
+    """One prompt, sampled many times."""
+
+    OUTPUT = "generate_until"
+
+    def rows(self) -> list[dict[str, Any]] | Missing:
+        """Return the one row: what the prompt shows."""
+        folder, source = data_folder(self.options), self.config.metadata.get("config_source", "")
+        self.task: GenerationTask = (
+            generation_tasks()[self.own["task"]]
+            if set(self.own) == {"task"}
+            else own_generation(self.own, file=source, name=str(self.config.task))
+        )
+        absent = list(self.task.files) if folder is None else self.task.missing(folder)
+        if absent and self.task.files:
+            return Missing(
+                ", ".join(absent), f"Get {self.task.source} ({self.task.url}), and set SPECTRUM_DATA"
+            )
+        self.valid = self.task.validator(folder or Path())
+        return [{"description": self.task.description, "examples": list(self.task.examples)}]
+
+    def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield the same request once per sample."""
+        messages = _messages(row, mode=self.options.mode)
+        settings = {
+            "until": [self.prompts.end, STOP],
+            "do_sample": True,
+            "temperature": 1.0,
+            "top_p": 1.0,
+            "top_k": 0,
+            "max_gen_toks": self.task.max_new_tokens,
+            **(self.config.generation_kwargs or {}),
+        }
+        if self.options.format == "verbalized":
+            request = ask_for_answers(messages, prompts=self.prompts, settings=settings)
+        else:
+            context = self.prompts.prompt(messages)
+            self.check_length(context, "a" * self.task.max_new_tokens)
+            request = ("generate_until", (context, settings))
+        for _ in range(self.options.samples):
+            yield request
+
+    def score(self, row: dict[str, Any], answers: Sequence[str]) -> dict[str, Any]:
+        """Return what is valid and what is different among the samples."""
+        found: dict[str, Any] = {"samples": len(answers)}
+        if self.options.format == "verbalized":
+            drawn = [draw_answer(answer, seed=n) for n, answer in enumerate(answers)]
+            found["parsed"] = [sum(text is not None for text in drawn) / len(drawn), 1]
+            texts = [text or "" for text in drawn]
+        else:
+            texts = [clean(answer, stops=(self.prompts.end, STOP)) for answer in answers]
+        texts = [self.task.canonical(text) for text in texts]
+        valid = [bool(text) and self.valid(text) for text in texts]
+        summary = summarise(texts, valid, possible=self.task.universe)
+        ends = sample_intervals(texts, valid, seed=aggregates.SEED)
+        for name in HIGHER:
+            if (value := getattr(summary, name, None)) is not None:
+                found[name] = [float(value), 1]
+        for name in ("share_valid", "share_unique", "yield_count"):
+            for end in ("low", "high"):
+                found[f"{name}_{end}"] = [float(getattr(getattr(ends, name), end)), 1]
+        if self.task.universe:
+            n = len(self.task.universe)
+            reference = exact([1 / n] * n, n_valid=sum(valid))
+            found |= {"exact_yield": [reference.yield_count, 1], "exact_unique": [reference.share_unique, 1]}
+        return found
+
+    def aggregation(self) -> aggregates.Aggregation:
+        """Return the figures of the one row."""
+        plain = (*HIGHER, *ENDS, "exact_yield", "exact_unique")
+        return aggregates.aggregations(plain=plain) | {"samples": aggregates.total}
+
+    def higher_is_better(self) -> dict[str, bool]:
+        """Return the direction of each metric."""
+        return aggregates.directions(HIGHER)
+
+
+def _messages(row: dict[str, Any], *, mode: str) -> list[Message]:
+    messages: list[Message] = []
+    if mode != "examples":
+        messages.append({"role": "description", "content": row["description"]})
+    if mode != "description":
+        messages += [{"role": "output", "content": text} for text in row["examples"]]
+    return messages

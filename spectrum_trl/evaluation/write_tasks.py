@@ -1,0 +1,131 @@
+"""Write the task files of lm-evaluation-harness: one short YAML file for each task, and a README per axis.
+
+python -m spectrum_trl.evaluation.write_tasks     # after a task was added; a test runs it and compares
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from spectrum_trl.catalogue import TINY_PREFIX, tasks
+from spectrum_trl.evaluation.alignment import alignment_tasks
+from spectrum_trl.evaluation.generation import generation_tasks
+from spectrum_trl.paths import PACKAGE
+
+HEAD = "# Written by spectrum_trl/evaluation/write_tasks.py\n"
+TAGS = {"icl": "spectrum_icl", "distributional": "spectrum_dist", "diversity": "spectrum_div"}
+QUICK, HELD_OUT = "spectrum_quick", "spectrum_icl_heldout"
+# Synthetic tasks that a small model does in minutes on a CPU.
+QUICK_TASKS = {
+    "icl": ("coinflip", "categorical", "geometric"),
+    "distributional": ("urn", "states"),
+    "diversity": ("rng_1_100", "us_states_full_names"),
+}
+CLASSES = {
+    "icl": "icl.Icl",
+    "distributional": "distributional.Distributional",
+    "diversity": "diversity.Diversity",
+}
+TITLES = {
+    "icl": "Steerability: loss and accuracy of each output given those before it",
+    "distributional": "Distributional alignment: shares of the possible answers against the true ones",
+    "diversity": "Diversity against validity: 100 samples of one prompt",
+}
+METRICS = {
+    "icl": """\
+- `loss` (headline): mean over outputs after the first of the summed loss in nats, end of turn
+  included, given all before; `loss_first`, `loss_all`, `loss_last`, and `loss_at_1`, `loss_at_2`,
+  `loss_at_4`, … the curve by number of examples
+- `accuracy` (whole output), `first_token_accuracy`, `token_accuracy`, `calibration_error`: with
+  `--model spectrum` only, since other models of the harness report sums alone
+- `regret`: loss above the exact predictive, on described sequences of synthetic tasks that have one
+- `..._low`, `..._high`: 95% interval, clustered by sequence; `sequences`: their number""",
+    "distributional": """\
+- `js_divergence` (headline), `kl_divergence` (target to model), `reverse_kl`, `cross_entropy` in
+  nats; `total_variation`, `mode_match`; `coverage`: the model's probability of all candidates
+  together
+- `uniform_...`: the same for the uniform guess over the candidates, which a model has to beat
+- `js_divergence[GROUP]`: by group, where there are at most twelve; `parsed`: share of verbalized
+  answers that parse
+- `..._low`, `..._high`: 95% interval, clustered by question; `items`: their number""",
+    "diversity": """\
+- `share_valid`, `share_unique` (different ones among the valid), `yield_count` (headline: different
+  valid samples), `yield_share`, `unique_of_all`, `collision` (chance that two valid samples agree),
+  `coverage` of closed lists
+- `exact_yield`, `exact_unique`: what an exact uniform sampler gives with as many valid samples, for
+  closed lists
+- `..._low`, `..._high`: 95% interval over samples; `samples`: their number""",
+}
+
+
+class TaskFile(NamedTuple):
+    """One task of an axis.
+
+    Attributes:
+        name: In our own catalogue.
+        source: Where the data are from.
+        licence: Of the data, or ``unstated``.
+        tags: Beside that of the axis.
+    """
+
+    name: str
+    source: str
+    licence: str
+    tags: tuple[str, ...]
+
+
+def task_files(axis: str) -> list[TaskFile]:
+    """Return what an axis measures, in alphabetical order."""
+    found: Iterable[TaskFile]
+    if axis == "icl":
+        found = (
+            TaskFile(
+                task.name, task.source, "see the source", ("spectrum_icl_heldout",) * (task.split == "test")
+            )
+            for task in tasks().values()
+            if not task.name.startswith(TINY_PREFIX)
+        )
+    elif axis == "distributional":
+        found = (TaskFile(t.name, t.source, t.licence, ()) for t in alignment_tasks().values())
+    else:
+        found = (TaskFile(t.name, t.source, t.licence, ()) for t in generation_tasks().values())
+    quick = QUICK_TASKS[axis]
+    return sorted(one._replace(tags=one.tags + (QUICK,) * (one.name in quick)) for one in found)
+
+
+def contents(axis: str) -> dict[str, str]:
+    """Return the files of an axis: name to text."""
+    tag = TAGS[axis]
+    files = {
+        f"_{axis}_yaml": f"{HEAD}class: !function spectrum_trl.evaluation.{CLASSES[axis]}\n"
+        f"tag: {tag}\nmetadata:\n  version: 1.0\n"
+    }
+    rows = []
+    for task in task_files(axis):
+        name = f"{tag}_{task.name}"
+        tags = f"tag: [{', '.join((tag, *task.tags))}]\n" if task.tags else ""
+        files[f"{name}.yaml"] = (
+            f"include: _{axis}_yaml\ntask: {name}\n{tags}spectrum: {{task: {task.name}}}\n"
+        )
+        rows.append(f"| `{name}` | {task.source} | {task.licence} | {', '.join(task.tags) or '—'} |")
+    table = "| task | source | licence | further tags |\n| --- | --- | --- | --- |\n" + "\n".join(rows)
+    files["README.md"] = (
+        f"# {TITLES[axis]}\n\nTasks of lm-evaluation-harness, version 1.0, tag `{tag}`. Source of the method: "
+        f"Spectrum Tuning (arXiv 2510.06084).\n\n## Metrics\n\n{METRICS[axis]}\n\n## Tasks\n\n{table}\n"
+    )
+    return files
+
+
+def main() -> None:
+    """Write all files into the clone, and remove those of tasks that are no more."""
+    for axis in TAGS:
+        folder = PACKAGE.parent / "tasks" / axis
+        folder.mkdir(parents=True, exist_ok=True)
+        files = contents(axis)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        for old in set(folder.iterdir()) - {folder / name for name in files}:
+            old.unlink()
+
+
+if __name__ == "__main__":
+    main()
