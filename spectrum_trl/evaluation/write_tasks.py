@@ -107,10 +107,10 @@ def contents(axis: str) -> dict[str, str]:
             f"include: _{axis}_yaml\ntask: {name}\n{tags}spectrum: {{task: {task.name}}}\n"
         )
         rows.append(f"| `{name}` | {task.source} | {task.licence} | {', '.join(task.tags) or '—'} |")
-    table = "| task | source | licence | further tags |\n| --- | --- | --- | --- |\n" + "\n".join(rows)
+    table = "| task | source | licence | further tags |\n| --- | --- | --- | --- |\n" + "\n".join((*rows, ""))
     files["README.md"] = (
-        f"# {TITLES[axis]}\n\nTasks of lm-evaluation-harness, version 1.0, tag `{tag}`. Source of the method: "
-        f"Spectrum Tuning (arXiv 2510.06084).\n\n## Metrics\n\n{METRICS[axis]}\n\n## Tasks\n\n{table}\n"
+        f"# {TITLES[axis]}\n\nTasks of lm-evaluation-harness, version 1.0, tag `{tag}`. Source of the "
+        f"method: Spectrum Tuning (arXiv 2510.06084).\n\n## Metrics\n\n{METRICS[axis]}\n\n## Tasks\n\n{table}"
     )
     return files
 
