@@ -11,14 +11,15 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export GOMP_SPINCOUNT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preview train eval data report base check test test-all bench bench-train
+.PHONY: help setup demo preview train eval eval-capability tasks data report base check test test-all bench bench-train
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(VENV)/.installed ## install into .venv (CPU build of torch first where there is one)
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# The task files are copied into lm-eval's folder when the package is installed.
+$(VENV)/.installed: pyproject.toml constraints.txt $(wildcard tasks/*/*)
 	python3 -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
@@ -33,8 +34,16 @@ preview: setup ## show what RECIPE trains on, trained tokens in colour
 train: setup ## train by RECIPE, e.g. make train RECIPE=recipes/lora.yaml ARGS='--max_steps 100'
 	$(BIN)/accelerate launch $(RECIPE) $(ARGS)
 
-eval: setup ## measure MODEL on held-out distributions of the tiny world
+eval: setup ## measure MODEL on the three axes, e.g. make eval MODEL=runs/demo ARGS='--tasks spectrum_dist'
 	$(BIN)/spectrum-trl eval $(MODEL) $(ARGS)
+
+# What tuning may cost: stock tasks of lm-eval, or with QUICK=1 its tinyBenchmarks of 100 items each.
+CAPABILITY := mmlu,gpqa_main_zeroshot,hellaswag,winogrande,arc_challenge,drop,truthfulqa_mc2,ifeval
+eval-capability: setup ## measure MODEL on stock benchmarks (QUICK=1: 100 items each)
+	$(BIN)/lm_eval --model hf --model_args pretrained=$(MODEL) --tasks $(if $(QUICK),tinyBenchmarks,$(CAPABILITY)) --output_path runs/capability $(ARGS)
+
+tasks: setup ## write the task files again, after a task was added
+	$(BIN)/python -m spectrum_trl.evaluation.write_tasks
 
 data: setup ## list the tasks and whether their data are in $$SPECTRUM_DATA
 	$(BIN)/spectrum-trl data $(ARGS)

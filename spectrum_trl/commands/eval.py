@@ -1,25 +1,66 @@
-"""``spectrum-trl eval``: measure one model on the tiny world's held-out distributions."""
+"""``spectrum-trl eval``: measure a model on the three axes, by lm-evaluation-harness."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+Backend = Annotated[
+    str, typer.Option(help="spectrum (fast), or another model class of lm-eval, as hf or vllm.")
+]
 
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="A folder, a Hub id, or spectrum-trl/tiny-base.")],
-    output: Annotated[Path | None, typer.Option(help="JSON file for the result.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what is evaluated and sampled.")] = 0,
+    tasks: Annotated[
+        str, typer.Option(help="Names, tags, globs or YAML files of tasks, separated by commas.")
+    ] = "spectrum_quick",
+    format: Annotated[
+        str | None,
+        typer.Option(help="spectrum, colon, chat, chat_simple, verbalized; default: what suits the model."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows a task, to try it out.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/eval"),
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the real data, or SPECTRUM_DATA.")] = None,
+    backend: Backend = "spectrum",
+    model_args: Annotated[str, typer.Option(help="Further arguments of the model, as dtype=bfloat16.")] = "",
+    metadata: Annotated[str, typer.Option(help="Further options, as mode=description,samples=20.")] = "",
+    include_path: Annotated[list[Path], typer.Option(help="A folder of your own tasks; repeatable.")] = [],  # noqa: B006
+    device: Annotated[Literal["cpu", "cuda", "mps"] | None, typer.Option(help="Where to run.")] = None,
 ) -> None:
-    """Measure a model on the tiny world's held-out distributions."""
-    from spectrum_trl.console import console
-    from spectrum_trl.models.load import load_model, load_tokenizer
-    from spectrum_trl.prompts import templates
-    from spectrum_trl.tiny import measure, table
+    """Measure a model on steerability, distributional alignment and diversity.
 
-    tokenizer = load_tokenizer(model)
-    templates.install(tokenizer)
-    result = measure.evaluate(load_model(model).eval(), tokenizer, seed=seed)
-    table.show({model: result}, console=console())
-    if output:
-        measure.save(result, output)
+    An interrupted command goes on where it stopped when it is given again. Results are in lm-eval's own
+    format; `spectrum-trl compare` compares two of them.
+    """
+    from lm_eval.utils import simple_parse_args_string
+    from rich.console import Console
+
+    from spectrum_trl.evaluation import run, table
+    from spectrum_trl.evaluation.options import read_options
+    from spectrum_trl.models.load import model_path
+    from spectrum_trl.progress import quiet_when_piped
+
+    quiet_when_piped()
+    options = simple_parse_args_string(metadata)
+    options |= {"format": format} if format else {}
+    options |= {"data_dir": str(data_dir)} if data_dir else {}
+    read_options(options)
+    arguments = {"pretrained": model_path(model), **simple_parse_args_string(model_args)}
+    setup = run.Setup(
+        backend=backend,
+        model=arguments | ({"device": device} if device else {}),
+        options=options,
+        output=output,
+        limit=limit,
+        include=tuple(include_path),
+    )
+    manager = run.task_manager(setup)
+    chosen = run.select([part.strip() for part in tasks.split(",") if part.strip()], manager=manager)
+    out = Console(soft_wrap=False)
+    results = run.evaluate(setup, chosen, manager=manager, out=out)
+    if results:
+        table.show(results, out=out)
+        if "results" in results:
+            run.save(results, setup)
+            out.print(f"results in {output}", markup=False)

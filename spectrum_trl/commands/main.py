@@ -7,6 +7,7 @@ from spectrum_trl.commands.eval import evaluate
 from spectrum_trl.commands.merge import merge
 from spectrum_trl.commands.preview import preview
 from spectrum_trl.commands.report import report
+from spectrum_trl.commands.tiny import tiny
 from spectrum_trl.commands.train import train
 from spectrum_trl.errors import user_errors
 
@@ -24,6 +25,7 @@ app.command(context_settings={**WITH_FIELDS, "help_option_names": []})(train)
 app.command(context_settings=WITH_FIELDS)(preview)
 app.command()(data)
 app.command(name="eval")(evaluate)
+app.command()(tiny)
 app.command()(report)
 app.command()(merge)
 

@@ -88,7 +88,7 @@ class Diversity(HarnessTask):
         texts = [self.task.canonical(text) for text in texts]
         valid = [bool(text) and self.valid(text) for text in texts]
         summary = summarise(texts, valid, possible=self.task.universe)
-        ends = sample_intervals(texts, valid, seed=aggregates.SEED)
+        ends = sample_intervals(texts, valid)
         for name in HIGHER:
             if (value := getattr(summary, name, None)) is not None:
                 found[name] = [float(value), 1]

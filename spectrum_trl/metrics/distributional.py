@@ -21,6 +21,7 @@ class Comparison(NamedTuple):
         kl_divergence: KL(target || observed) in nats, at least 0, infinite where an answer is never observed.
         reverse_kl: KL(observed || target) in nats, at least 0, infinite where an impossible one is observed.
         cross_entropy: Of the observed under the target, in nats; the target's entropy plus ``kl_divergence``.
+        total_variation: Half the sum of absolute differences, in [0, 1].
         mode_match: Whether the likeliest answers agree, in [0, 1].
         coverage: Sum of the unnormalised observed probabilities.
     """
@@ -29,6 +30,7 @@ class Comparison(NamedTuple):
     kl_divergence: float
     reverse_kl: float
     cross_entropy: float
+    total_variation: float
     mode_match: float
     coverage: float
 
@@ -70,12 +72,39 @@ def compare_as_published(target: ArrayLike, observed: ArrayLike) -> Comparison:
     coverage = float(q.sum())
     if coverage == 0:
         nan = float("nan")
-        return Comparison(nan, nan, nan, nan, nan, coverage)
+        return Comparison(nan, nan, nan, nan, nan, nan, coverage)
     p, q = (
         smoothed / smoothed.sum()
         for smoothed in (p + PUBLISHED_SMOOTHING, q / coverage + PUBLISHED_SMOOTHING)
     )
     return _comparison(p, q, coverage=coverage, mode_match=float(p.argmax() == q.argmax()))
+
+
+def uniform_guess(target: ArrayLike) -> Comparison:
+    """Compare the uniform guess over the answers with the target, shape (n,): what a model has to beat."""
+    n = np.asarray(target).size
+    return compare(target, np.full(n, 1 / n))
+
+
+class Summary(NamedTuple):
+    """A metric over items, as published.
+
+    Attributes:
+        mean: Of the values.
+        std: Their standard deviation, with divisor n - 1.
+        standard_error: ``std`` by the root of n.
+    """
+
+    mean: float
+    std: float
+    standard_error: float
+
+
+def summary_as_published(values: ArrayLike) -> Summary:
+    """Summarise a metric over items, shape (n,), n at least 2, as the paper's figures were."""
+    data = np.asarray(values, dtype=np.float64)
+    std = float(data.std(ddof=1))
+    return Summary(float(data.mean()), std, std / float(np.sqrt(data.size)))
 
 
 def _checked(target: ArrayLike, observed: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -108,6 +137,7 @@ def _comparison(
         kl_divergence=kl,
         reverse_kl=max(0.0, float(rel_entr(q, p).sum())),
         cross_entropy=float(entr(p).sum()) + kl,
+        total_variation=float(np.abs(p - q).sum()) / 2,
         mode_match=mode_match,
         coverage=coverage,
     )

@@ -8,6 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+# Sequences that must reach two examples where one is the best choice.
+FEWEST = 10
+
 
 class OutputScores(NamedTuple):
     """Scores of the n outputs of one sequence, in order; all arrays have shape (n,).
@@ -27,6 +30,18 @@ class OutputScores(NamedTuple):
     first_correct: NDArray[np.bool_]
     accuracy: NDArray[np.float64]
     all_correct: NDArray[np.bool_]
+
+
+class AutomaticK(NamedTuple):
+    """How many examples the sequences of a task are evaluated with.
+
+    Attributes:
+        k: Number of the last output evaluated, counted from 0.
+        kept: Indices of the sequences that reach it, shape (kept,).
+    """
+
+    k: int
+    kept: NDArray[np.int64]
 
 
 class Means(NamedTuple):
@@ -55,6 +70,27 @@ def number_outputs(scored: ArrayLike) -> NDArray[np.int64]:
     mask = np.asarray(scored, dtype=bool)
     starts = mask & ~np.concatenate([[False], mask[:-1]])
     return np.where(mask, np.cumsum(starts) - 1, -1)
+
+
+def automatic_k(numbers: ArrayLike) -> AutomaticK | None:
+    """Choose the number of examples that leaves the most outputs to evaluate, as the paper does.
+
+    Args:
+        numbers: Shape (sequences,), number of the last whole output of each, counted from 0; -1 for none.
+
+    Returns:
+        The k from 1 that maximises k times the number of sequences that reach it, the smallest of equals; in
+        place of 1, 2 where at least ten sequences reach that. None where not even that holds.
+    """
+    last = np.asarray(numbers, dtype=np.int64)
+    candidates = np.arange(1, max(last.max(initial=0), 1) + 1)
+    reached = (last[:, None] >= candidates).sum(axis=0)
+    k = int(candidates[np.argmax(candidates * reached)])
+    if k == 1:
+        if (last >= 2).sum() < FEWEST:
+            return None
+        k = 2
+    return AutomaticK(k, np.flatnonzero(last >= k))
 
 
 def per_output(log_probabilities: ArrayLike, correct: ArrayLike, numbers: ArrayLike) -> OutputScores:

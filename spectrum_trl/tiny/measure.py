@@ -146,9 +146,9 @@ def load(path: str | Path) -> TinyResult:
     try:
         return TypeAdapter(TinyResult).validate_json(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; expected a result of `spectrum-trl eval`") from error
+        raise UserError(f"{path}: no such file; expected a result of `spectrum-trl tiny`") from error
     except (ValidationError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a result of `spectrum-trl eval`; run that again") from error
+        raise UserError(f"{path}: not a result of `spectrum-trl tiny`; run that again") from error
 
 
 def as_json(value: Any) -> Any:

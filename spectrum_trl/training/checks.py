@@ -28,7 +28,7 @@ def check_recipe(recipe: Recipe) -> None:
         )
     if recipe.training.fsdp and recipe.run.evaluate != "none":
         problems.append(
-            f"{recipe.path}: evaluate needs the whole model in one process; run `spectrum-trl eval` after"
+            f"{recipe.path}: evaluate needs the whole model in one process; run `spectrum-trl tiny` after"
         )
     if recipe.training.trust_remote_code:
         problems.append(

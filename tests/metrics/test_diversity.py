@@ -3,11 +3,19 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectrum_trl.metrics.diversity import expected_yield, summarise
+from spectrum_trl.metrics.diversity import (
+    clean,
+    clean_as_published,
+    exact,
+    expected_yield,
+    sample_intervals,
+    summarise,
+)
 
 GOLDEN_NAMES = {
     "share_valid": "percent_valid",
@@ -75,3 +83,56 @@ def test_expected_yield_is_the_mean_over_all_possible_draws(probabilities: dict[
         for draw in itertools.product(outcomes, repeat=4)
     )
     assert expected_yield(list(probabilities.values()), n=4) == pytest.approx(mean)
+
+
+def test_published_cleaning_is_the_golden_one(golden: Path) -> None:
+    cleaning = json.loads((golden / "metrics.json").read_text("utf-8"))["diversity"]["cleaning"]
+    for case in cleaning["cases"]:
+        assert clean_as_published(case["raw"], stops=cleaning["stop_strings"]) == case["expected"]
+
+
+def test_published_aggregate_is_the_golden_one(golden: Path) -> None:
+    section = json.loads((golden / "metrics.json").read_text("utf-8"))["diversity"]
+    for theirs in GOLDEN_NAMES.values():
+        values = [case["expected"][theirs] for case in section["cases"]]
+        values = [value for value in values if value is not None]
+        expected = section["aggregate"]
+        assert np.mean(values) == pytest.approx(expected[f"mean_{theirs}"])
+        assert np.std(values) == pytest.approx(expected[f"std_{theirs}"])
+
+
+def test_the_earliest_stop_cuts() -> None:
+    assert clean(" Brie\nGouda<eos>", stops=("<eos>", "\n")) == "Brie"
+    assert clean("Brie", stops=("\n",)) == "Brie" and clean("", stops=("\n",)) == ""
+
+
+def test_an_exact_sampler_is_compared_at_the_same_number_of_valid_samples() -> None:
+    assert exact([0.5, 0.5], n_valid=1) == (1.0, 1.0)
+    assert exact([0.5, 0.5], n_valid=2) == (1.5, 0.75)
+    assert exact([1.0], n_valid=0) == (0.0, 0.0)
+
+
+SHAPES = {
+    "uniform over 50": np.full(50, 0.02),
+    "uniform over 1,000": np.full(1000, 0.001),
+    "Zipf": 1 / np.arange(1, 301) / (1 / np.arange(1, 301)).sum(),
+    "collapsed": np.array([0.9, *[0.1 / 30] * 30]),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_about_95_of_100_intervals_hold_the_expected_yield(shape: str) -> None:
+    p, rng, held = SHAPES[shape], np.random.default_rng(0), 0
+    truth = expected_yield(p, n=100)
+    for _ in range(500):
+        drawn = [str(n) for n in rng.choice(p.size, size=100, p=p)]
+        interval = sample_intervals(drawn, [True] * 100).yield_count
+        held += interval.low <= truth <= interval.high
+    assert 0.92 <= held / 500 <= 1.0
+
+
+def test_intervals_of_nothing_valid_and_of_one_text_are_sound() -> None:
+    none = sample_intervals(["a", "b"], [False, False])
+    assert none.yield_count == (0, 0, 0) and none.share_valid.low == 0 < none.share_valid.high
+    same = sample_intervals(["a"] * 100, [True] * 100)
+    assert same.yield_count.mean == same.yield_count.low == 1

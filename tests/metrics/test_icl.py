@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from spectrum_trl.metrics.icl import OutputScores, excess, mean_by_number, number_outputs, per_output
+from spectrum_trl.metrics.icl import (
+    OutputScores,
+    automatic_k,
+    excess,
+    mean_by_number,
+    number_outputs,
+    per_output,
+)
 from spectrum_trl.scoring.forward import token_scores
 
 
@@ -82,3 +89,31 @@ def test_excess_is_the_mean_difference_at_the_chosen_outputs() -> None:
     assert excess(losses, optimal, positions=slice(0, 1)).tolist() == [0.5, 0.0]
     assert excess(losses, optimal, positions=slice(1, None)).tolist() == [1.5, 0.0]
     assert (excess(optimal, optimal) == 0).all()
+
+
+def last_whole(instance: dict[str, Any]) -> int:
+    """Return the number of the last output that is not cut off; what is cut off ends with a label."""
+    return max(instance["example_inds"]) - (instance["labels"][-1] != -100)
+
+
+def test_the_number_of_examples_is_the_golden_one(section: dict[str, Any]) -> None:
+    for case in section["auto_k"]:
+        numbers = [last_whole(instance) for instance in case["instances"]]
+        found, expected = automatic_k(numbers), case["expected"]
+        if "error" in expected:
+            assert found is None
+            continue
+        assert found is not None and found.k == expected["k"]
+        # The published choice keeps sequences that do not reach a k that was raised from 1 to 2.
+        reaches = [n for n in expected["keep_original_index"] if numbers[n] >= found.k]
+        assert found.kept.tolist() == reaches
+        assert ("quirk" in case) == (reaches != expected["keep_original_index"])
+
+
+@given(st.lists(st.integers(-1, 40), max_size=30))
+def test_no_other_number_of_examples_leaves_more_outputs(numbers: list[int]) -> None:
+    found = automatic_k(numbers)
+    best = max((k * sum(n >= k for n in numbers) for k in range(1, 41)), default=0)
+    if found is not None and found.k > 2:
+        assert found.k * len(found.kept) == best
+        assert all(numbers[n] >= found.k for n in found.kept)

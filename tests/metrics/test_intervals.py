@@ -5,15 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectrum_trl.metrics.intervals import mean_interval
+from spectrum_trl.metrics.intervals import mean_interval, ratio_interval, stratified_interval
 
 
 @settings(max_examples=30)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=20))
-def test_interval_holds_its_mean_and_stays_within_the_data(values: list[float]) -> None:
-    mean, low, high = mean_interval(values, seed=0)
-    slack = 1e-9 * max(map(abs, values))
-    assert min(values) - slack <= low <= high <= max(values) + slack
+def test_interval_holds_its_mean_and_keeps_within_bounds(values: list[float]) -> None:
+    mean, low, high = mean_interval(values, seed=0, within=(-1e3, 1e3))
+    assert -1e3 <= low <= mean + 1e-9 and mean - 1e-9 <= high <= 1e3
     assert mean == pytest.approx(np.mean(values))
 
 
@@ -36,13 +35,77 @@ def test_seed_decides_the_interval_and_the_global_state_is_left_alone() -> None:
     assert (np.random.get_state()[1] == state).all()
 
 
-def test_about_95_percent_of_intervals_hold_the_true_mean() -> None:
+def clusters(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Losses of sequences of unequal lengths, alike within a sequence, many of them small."""
+    sizes = rng.integers(5, 40, size=100)
+    levels = rng.lognormal(0, 0.8, size=100)
+    return np.array([rng.exponential(level, n).sum() for level, n in zip(levels, sizes, strict=True)]), sizes
+
+
+DRAWS = {
+    "normal": (lambda rng: rng.normal(3, 2, 100), 3.0),
+    "exponential": (lambda rng: rng.exponential(1, 100), 1.0),
+    "lognormal": (lambda rng: rng.lognormal(0, 1, 100), np.exp(0.5)),
+    "gamma": (lambda rng: rng.gamma(0.5, 1, 100), 0.5),
+    "mixed": (
+        lambda rng: np.where(rng.random(100) < 0.1, rng.exponential(5, 100), rng.exponential(0.2, 100)),
+        0.68,
+    ),
+    "one in ten": (lambda rng: (rng.random(100) < 0.1).astype(float), 0.1),
+}
+TRIALS = 500
+# Of 500 intervals that each hold the truth with probability 0.95, so few or many do with probability 0.01.
+LEAST, MOST = 0.925, 0.975
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DRAWS)
+def test_95_of_100_intervals_hold_the_true_mean_of_skewed_losses_too(name: str) -> None:
+    draw, truth = DRAWS[name]
+    rng, held = np.random.default_rng(0), 0
+    for trial in range(TRIALS):
+        _, low, high = mean_interval(draw(rng), seed=trial)
+        held += low <= truth <= high
+    assert LEAST <= held / TRIALS <= MOST
+
+
+@pytest.mark.slow
+def test_95_of_100_intervals_of_clustered_outputs_hold_the_true_mean() -> None:
+    rng, held, truth = np.random.default_rng(0), 0, np.exp(0.32)
+    for trial in range(TRIALS):
+        _, low, high = ratio_interval(*clusters(rng), seed=trial)
+        held += low <= truth <= high
+    assert LEAST <= held / TRIALS <= MOST
+
+
+@pytest.mark.slow
+def test_95_of_100_intervals_over_tasks_hold_the_mean_over_tasks() -> None:
+    rng, held = np.random.default_rng(0), 0
+    for trial in range(TRIALS):
+        strata = [rng.exponential(scale, 100) for scale in (0.1, 1.0, 3.0)]
+        _, low, high = stratified_interval(strata, seed=trial)
+        held += low <= 4.1 / 3 <= high
+    assert LEAST <= held / TRIALS <= MOST
+
+
+def test_outputs_of_one_sequence_are_no_independent_values() -> None:
     rng = np.random.default_rng(0)
-    held = 0
-    for trial in range(200):
-        _, low, high = mean_interval(rng.normal(3.0, 2.0, size=40), seed=trial)
-        held += low <= 3.0 <= high
-    assert 0.89 <= held / 200 <= 0.99
+    sums, sizes = clusters(rng)
+    clustered = ratio_interval(sums, sizes, seed=0)
+    assert clustered.mean == pytest.approx(sums.sum() / sizes.sum())
+    apart = mean_interval(np.repeat(sums / sizes, sizes), seed=0)
+    assert clustered.high - clustered.low > 2 * (apart.high - apart.low)
+
+
+def test_equal_ratios_have_an_interval_of_width_zero_and_one_cluster_has_none() -> None:
+    assert ratio_interval([2.0, 4.0], [1, 2], seed=0) == (2.0, 2.0, 2.0)
+    mean, low, high = ratio_interval([2.0], [4], seed=0)
+    assert mean == 0.5 and math.isnan(low) and math.isnan(high)
+
+
+def test_strata_weigh_the_same_whatever_their_size() -> None:
+    strata = [np.array([0.0, 2.0] * 50), np.array([4.0, 6.0])]
+    assert stratified_interval(strata, seed=0).mean == 3.0
 
 
 def test_higher_confidence_gives_a_wider_interval() -> None:

@@ -1,0 +1,61 @@
+"""Calibration: do tokens come as often as their probabilities say?
+
+Source: Spectrum Tuning (arXiv 2510.06084), calibration of in-context outputs.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+BINS = 10
+# Of the tokens that did not come, only those with at least this probability count.
+LEAST_PROBABILITY = 0.01
+
+
+def calibration_error(rows: Sequence[Mapping[str, Sequence[float]]]) -> float:
+    """Return the expected calibration error of the tokens of many rows, in [0, 1].
+
+    Args:
+        rows: Each with log-probabilities in nats: ``correct`` of the tokens that came, ``rivals`` of all
+            others at their places, of at least 0.01.
+
+    Returns:
+        The mean absolute difference between probability and frequency over ten bins of as many tokens each.
+        Tokens that came count like the others only where their probability is at least 0.01, too: otherwise
+        the lowest bin would hold all that came and none that did not.
+    """
+    correct, rivals = ([p for row in rows for p in row[name]] for name in ("correct", "rivals"))
+    likely = np.asarray(correct) >= np.log(LEAST_PROBABILITY)
+    logs = np.concatenate([np.asarray(correct)[likely], np.asarray(rivals)])
+    came = np.arange(logs.size) < likely.sum()
+    if not logs.size:
+        return float("nan")
+    order = np.argsort(logs, kind="stable")
+    bins = [part for part in np.array_split(order, BINS) if part.size]
+    gaps = [abs(np.exp(logs[part]).mean() - came[part].mean()) for part in bins]
+    return float(np.average(gaps, weights=[part.size for part in bins]))
+
+
+def calibration_error_as_published(correct: ArrayLike, rivals: ArrayLike) -> float:
+    """Return the calibration error as the paper's figures were computed.
+
+    Bin edges are percentiles of all log-probabilities; a value on an edge belongs to both bins beside it, and
+    every bin weighs the same.
+
+    Args:
+        correct: Shape (n,), log-probabilities in nats of the tokens that came.
+        rivals: Shape (m,), of all others at their places. Of both, those below log 0.01 are dropped.
+    """
+    came, others = (
+        (logs := np.asarray(values, dtype=np.float64))[logs > np.log(LEAST_PROBABILITY)]
+        for values in (correct, rivals)
+    )
+    pool: NDArray[np.float64] = np.concatenate([came, others])
+    edges = np.percentile(pool, np.linspace(0, 100, min(BINS, pool.size) + 1))
+    gaps = []
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        inside = pool[(pool >= low) & (pool <= high)]
+        right = ((came >= low) & (came <= high)).sum()
+        gaps.append(abs(np.exp(inside).mean() - right / inside.size))
+    return float(np.mean(gaps))

@@ -1,0 +1,61 @@
+"""Calibration error: the published definition gives the golden values, the default that of known models."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spectrum_trl.metrics.calibration import calibration_error, calibration_error_as_published
+
+
+def test_published_definition_gives_the_golden_values(golden: Path) -> None:
+    cases = json.loads((golden / "metrics.json").read_text("utf-8"))["icl"]["ece"]
+    for case in cases:
+        found = calibration_error_as_published(case["correct_logprobs"], case["incorrect_logprobs"])
+        assert found == pytest.approx(case["expected"]["ece"], abs=1e-6), case["kind"]
+
+
+def test_pooled_tokens_of_the_golden_sequences_give_the_golden_error(golden: Path) -> None:
+    scenarios = json.loads((golden / "metrics.json").read_text("utf-8"))["icl"]["scenarios"]
+    for scenario in scenarios:
+        outputs = scenario["expected"]["per_output"]
+        last = max(output["example_ind"] for output in outputs) - 1
+        chosen = {
+            "calibration/ece": lambda number: True,
+            "calibration/geq1.ece": lambda number: number >= 1,
+            "calibration/k.ece": lambda number, last=last: number == last,
+        }
+        for name, keep in chosen.items():
+            if name not in scenario["expected"]["logged"]:
+                continue
+            kept = [output for output in outputs if keep(output["example_ind"])]
+            found = calibration_error_as_published(
+                [p for output in kept for p in output["correct_logprobs"]],
+                [p for output in kept for p in output["incorrect_logprobs_above_0_01"]],
+            )
+            assert found == pytest.approx(scenario["expected"]["logged"][name], abs=1e-3), name
+
+
+def drawn(rng: np.random.Generator, temperature: float) -> list[dict[str, Any]]:
+    """Draw tokens from known distributions, and report them sharpened by a temperature."""
+    rows = []
+    for _ in range(4000):
+        true = rng.dirichlet(np.ones(4))
+        told = true ** (1 / temperature) / (true ** (1 / temperature)).sum()
+        token = rng.choice(4, p=true)
+        others = np.delete(told, token)
+        rows.append(
+            {"correct": [float(np.log(told[token]))], "rivals": np.log(others[others >= 0.01]).tolist()}
+        )
+    return rows
+
+
+def test_a_calibrated_model_has_almost_no_error_and_an_overconfident_one_has() -> None:
+    calibrated, sharpened = (calibration_error(drawn(np.random.default_rng(0), t)) for t in (1.0, 0.4))
+    assert calibrated < 0.02 < 0.08 < sharpened
+
+
+def test_without_tokens_there_is_no_error_to_tell() -> None:
+    assert np.isnan(calibration_error([{"correct": [], "rivals": []}]))
