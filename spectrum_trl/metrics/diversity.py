@@ -143,9 +143,10 @@ def sample_intervals(
     """Return intervals over the samples of one prompt.
 
     Resampling them would lose different texts. A sample changes their number only if its text came once, so
-    that the variance is close to f1 (1 - f1 / n), with f1 texts that came once among n (Efron and Stein, Annals
-    of Statistics 1981); one is added to f1, since none may have come once by luck. Simulated with 100 samples of
-    uniform, Zipf and collapsed distributions, 95% intervals of the yield held its mean in 94.9% to 99.5%.
+    that the variance is close to f1 (1 - f1 / n), with f1 texts that came once among n (Efron and Stein,
+    Annals of Statistics 1981); one is added to f1, since none may have come once by luck. Simulated with 100
+    samples of uniform, Zipf and collapsed distributions, 95% intervals of the yield held its mean in 94.9% to
+    99.5%.
 
     Args:
         generations: The samples.
