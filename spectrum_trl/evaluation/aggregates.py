@@ -1,20 +1,21 @@
 """How the values of a metric over rows become one figure with its interval."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from spectrum_trl.metrics.intervals import Interval, ratio_interval
+from spectrum_trl.metrics.intervals import ratio_interval
 
-# Of a row: the sum over its outputs, and their number.
-Pair = Sequence[float]
+# The sum over a row's outputs, their number, and where rows are not independent, what they have in common.
+Row = Sequence[Any]
 Aggregation = dict[str, Callable[[list[Any]], float]]
 SEED = 0
 
 
-def with_interval(name: str, pair: Pair) -> dict[str, Pair]:
+def with_interval(name: str, row: Row) -> dict[str, Row]:
     """Return a row's value under the name of a metric and of both ends of its interval."""
-    return {name: pair, f"{name}_low": pair, f"{name}_high": pair}
+    return {name: row, f"{name}_low": row, f"{name}_high": row}
 
 
 def aggregations(*names: str, plain: Sequence[str] = ()) -> Aggregation:
@@ -35,9 +36,10 @@ def directions(higher: Mapping[str, bool]) -> dict[str, bool]:
     return {f"{name}{end}": up for name, up in higher.items() for end in ("", "_low", "_high")}
 
 
-def ratio(pairs: list[Pair]) -> float:
-    """Return the mean over all outputs of all rows."""
-    return sum(pair[0] for pair in pairs) / sum(pair[1] for pair in pairs)
+def ratio(rows: list[Row]) -> float:
+    """Return the mean over all outputs of all rows; NaN where there is none."""
+    n = sum(row[1] for row in rows)
+    return sum(row[0] for row in rows) / n if n else float("nan")
 
 
 def total(values: list[float]) -> float:
@@ -45,6 +47,14 @@ def total(values: list[float]) -> float:
     return sum(values)
 
 
-def _end(which: str, pairs: list[Pair]) -> float:
-    interval: Interval = ratio_interval([pair[0] for pair in pairs], [pair[1] for pair in pairs], seed=SEED)
-    return getattr(interval, which)
+def _end(which: str, rows: list[Row]) -> float:
+    clusters: dict[Any, tuple[float, float]] = {}
+    for number, (value, n, *cluster) in enumerate(rows):
+        name = cluster[0] if cluster else number
+        before = clusters.get(name, (0.0, 0.0))
+        clusters[name] = (before[0] + value, before[1] + n)
+    filled = [cluster for cluster in clusters.values() if cluster[1]]
+    if not filled or not all(math.isfinite(value) for value, _ in filled):
+        return float("nan")
+    sums, counts = zip(*filled, strict=True)
+    return getattr(ratio_interval(sums, counts, seed=SEED), which)

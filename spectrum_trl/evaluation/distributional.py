@@ -14,7 +14,7 @@ import numpy as np
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.alignment import alignment_tasks
 from spectrum_trl.evaluation.alignment.task import AlignmentTask, Item
-from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger, scored_apart
+from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.options import data_folder
 from spectrum_trl.evaluation.own_tasks import own_alignment
 from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
@@ -54,18 +54,14 @@ class Distributional(HarnessTask):
         return [item._asdict() for item in items]
 
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """Yield the requests of each candidate; the white space before them is scored once."""
+        """Yield the requests of each candidate."""
         if self.options.format == "verbalized":
             yield ask_for_shares(row, prompts=self.prompts)
             return
         context = self.prompts.prompt(_messages(row))
         texts = [self._scored(candidate) for candidate in row["candidates"]]
         self.check_length(context, max(texts, key=len))
-        space: list[tuple[str, tuple[str, str]]] = []
-        for text in texts:
-            wanted, *space = scored_apart(context, text)
-            yield wanted
-        yield from space
+        yield from self.scored_apart(context, *texts)
 
     def _scored(self, candidate: str) -> str:
         text = self.prompts.answer(candidate)

@@ -3,7 +3,7 @@
 Source: Spectrum Tuning (arXiv 2510.06084), diversity and yield.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class Diversity(HarnessTask):
     """One prompt, sampled many times."""
 
     OUTPUT = "generate_until"
+    # From the model's own distribution; lm-eval's --gen_kwargs override them.
+    SETTINGS: Mapping[str, Any] = {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
 
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return the one row: what the prompt shows."""
@@ -59,13 +61,9 @@ class Diversity(HarnessTask):
         """Yield the same request once per sample."""
         messages = _messages(row, mode=self.options.mode)
         settings = {
-            "until": [self.prompts.end, STOP],
-            "do_sample": True,
-            "temperature": 1.0,
-            "top_p": 1.0,
-            "top_k": 0,
-            "max_gen_toks": self.task.max_new_tokens,
             **(self.config.generation_kwargs or {}),
+            "until": [self.prompts.end, STOP],
+            "max_gen_toks": self.task.max_new_tokens,
         }
         if self.options.format == "verbalized":
             request = ask_for_answers(messages, prompts=self.prompts, settings=settings)

@@ -38,6 +38,7 @@ class HarnessTask(ConfigurableTask):
 
     VERSION = 1.0
     OUTPUT = "loglikelihood"
+    SETTINGS: Mapping[str, Any] = {}
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Read a task's YAML file and build its data.
@@ -63,6 +64,7 @@ class HarnessTask(ConfigurableTask):
             "doc_to_target": "",
             "metric_list": [],
             "num_fewshot": 0,
+            **({"generation_kwargs": dict(self.SETTINGS)} if self.SETTINGS else {}),
             "metadata": {"version": self.VERSION, **(config.get("metadata") or {})},
         }
 
@@ -155,14 +157,14 @@ class HarnessTask(ConfigurableTask):
                 f"{limit}; leave the task out, or use a model with a longer context"
             )
 
+    def scored_apart(self, context: str, *texts: str) -> Iterator[tuple[str, tuple[str, str]]]:
+        """Yield the requests for the log-probabilities of texts after a context.
 
-def scored_apart(context: str, text: str) -> list[tuple[str, tuple[str, str]]]:
-    """Return the requests for a text's log-probability after a context.
-
-    lm-eval moves white space at the end of a context into the text, so it is scored apart, to be subtracted
-    by `log_probability`.
-    """
-    bare = context.rstrip()
-    space = context[len(bare) :]
-    wanted = [("loglikelihood", (bare, space + text))]
-    return [*wanted, ("loglikelihood", (bare, space))] if space else wanted
+        Where the end of the context has to be scored with each text, a last request scores it alone, to be
+        subtracted.
+        """
+        bare, lead = self.prompts.split(context)
+        for text in texts:
+            yield "loglikelihood", (bare, lead + text)
+        if lead:
+            yield "loglikelihood", (bare, lead)

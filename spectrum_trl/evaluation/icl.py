@@ -12,7 +12,7 @@ import numpy as np
 
 from spectrum_trl.catalogue import tasks
 from spectrum_trl.evaluation import aggregates
-from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger, scored_apart
+from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.options import data_folder
 from spectrum_trl.evaluation.own_tasks import own_sequences
 from spectrum_trl.evaluation.sequences import choose
@@ -75,7 +75,7 @@ class Icl(HarnessTask):
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield the requests of each output."""
         for scored in self.prompts.outputs(row["messages"])[_first(row) :]:
-            yield from scored_apart(scored.context, scored.output)
+            yield from self.scored_apart(scored.context, scored.output)
 
     def score(self, row: dict[str, Any], answers: Sequence[Any]) -> dict[str, Any]:
         """Return sums over a sequence's outputs, with their numbers."""
@@ -87,8 +87,8 @@ class Icl(HarnessTask):
         later = slice(1 - first, None)
         found: dict[str, Any] = aggregates.with_interval("loss", _pair(loss[later]))
         found |= {"loss_all": _pair(loss), "loss_last": _pair(loss[-1:]), "sequences": 1}
-        if not first:
-            found["loss_first"] = _pair(loss[:1])
+        # Every row has every metric, a sum over nothing where it has no such output.
+        found["loss_first"] = _pair(loss[: 1 - first])
         found |= {f"loss_at_{k}": _pair(loss[k - first : k - first + 1]) for k in CURVE if k < n + first}
         found |= self._regret(row, loss, first=first)
         if all(hasattr(answer, "correct") for answer in answers):
@@ -98,11 +98,12 @@ class Icl(HarnessTask):
     def _regret(self, row: dict[str, Any], loss: np.ndarray, *, first: int) -> dict[str, Any]:
         name = self.own.get("task", "")
         build = tasks()[name].build if name else None
-        # The exact predictive is that of a reader of the description.
-        if first or not isinstance(build, Draws):
+        if not isinstance(build, Draws):
             return {}
-        optimal = _optimal(_draws(name, self.options.seed)[row["id"]], n=len(loss))
-        return {} if optimal is None else aggregates.with_interval("regret", _pair(loss[1:] - optimal[1:]))
+        # The exact predictive is that of a reader of the description.
+        optimal = None if first else _optimal(_draws(name, self.options.seed)[row["id"]], n=len(loss))
+        excess = np.array([]) if optimal is None else loss[1:] - optimal[1:]
+        return aggregates.with_interval("regret", _pair(excess))
 
     def aggregation(self) -> aggregates.Aggregation:
         """Return means over outputs, with intervals clustered by sequence."""

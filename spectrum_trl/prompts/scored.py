@@ -17,6 +17,8 @@ from spectrum_trl.prompts.templates import family_of, install, is_spectrum, own_
 from spectrum_trl.suite.builders import pair
 from spectrum_trl.suite.task import Message
 
+# Characters at the end of a context that hold the header of an output, in every template.
+TAIL = 64
 # Stands for an output: a private-use character that no template contains.
 _OUTPUT = "\ue000"
 
@@ -56,6 +58,7 @@ class Prompts:
             UserError: If the tokenizer does not allow the format.
         """
         self.tokenizer, self.fmt = tokenizer, fmt
+        self._leads: dict[str, int] = {}
         self._outlines = None
         if fmt == "spectrum":
             if family_of(tokenizer) is None:
@@ -79,6 +82,32 @@ class Prompts:
         if self._outlines is None:
             return render(messages, tokenizer=self.tokenizer, fmt=self.fmt, add_generation_prompt=True)
         return self._outputs([*messages, {"role": "output", "content": ""}])[-1].context
+
+    def split(self, context: str) -> tuple[str, str]:
+        """Split off the end of a context that a harness of texts would tokenize otherwise than the whole.
+
+        lm-eval tokenizes context and continuation together and apart, and moves white space at the end of
+        the context into the continuation. Both are right only if the context ends with a token of the whole
+        that is not white space: ``output`` and the line break of a header may be one token.
+
+        Returns:
+            A context that ends so, and the rest of it, which may be empty.
+        """
+        tail = context[-TAIL:]
+        if tail not in self._leads:
+            self._leads[tail] = self._lead(tail)
+        lead = self._leads[tail]
+        return context[: len(context) - lead], context[len(context) - lead :]
+
+    def _lead(self, tail: str) -> int:
+        """Return how many characters at the end of a text are to be split off."""
+        whole = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
+        for end in range(len(tail), 0, -1):
+            bare = tail[:end]
+            ids = self.tokenizer(bare, add_special_tokens=False)["input_ids"]
+            if bare == bare.rstrip() and whole[: len(ids)] == ids:
+                return len(tail) - end
+        raise UserError(f"format: {self.fmt} cannot be scored: nothing of its header {tail!r} is a token")
 
     def answer(self, text: str) -> str:
         """Return an output's text as the format writes it, with what ends its turn."""
