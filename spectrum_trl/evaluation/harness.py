@@ -2,19 +2,24 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from datasets import Dataset
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
+from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.options import Options, at_the_edge, format_of, read_options
+from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts
 
 logger = logging.getLogger(__name__)
 # A row that stands for a task whose data are not there: lm-eval wants one, and gives it no figure.
 PLACEHOLDER = {"missing": "data"}
+# Of a context, in the samples that lm-eval writes.
+KEPT_CHARACTERS = 200
 
 
 class Missing(NamedTuple):
@@ -73,7 +78,7 @@ class HarnessTask(ConfigurableTask):
         """Writes prompts in the format asked for."""
         if self._prompts is None:
             tokenizer = self.options.load_tokenizer()
-            self._prompts = Prompts(tokenizer, fmt=format_of(self.options, tokenizer))
+            self._prompts = _prompts(tokenizer, format_of(self.options, tokenizer))
             chosen = self.options.format or self._prompts.fmt
             self.config.metadata["format"] = chosen
             logger.info("%s: format %s", self.config.task, chosen)
@@ -128,6 +133,14 @@ class HarnessTask(ConfigurableTask):
             for n, (kind, arguments) in enumerate(found)
         ]
 
+    def apply_filters(self) -> list[Instance] | None:
+        """Put the answers into place, and keep the end of each context alone: whole ones fill gigabytes."""
+        found = super().apply_filters()
+        for instance in self.instances:
+            context, *others = instance.arguments
+            instance.arguments = (context[-KEPT_CHARACTERS:], *others)
+        return found
+
     def process_results(self, doc: dict[str, Any], results: Sequence[Any]) -> dict[str, Any]:
         """Return a row's value of each metric; of a task without data none."""
         return {} if self.missing else self.score(doc, results)
@@ -168,3 +181,8 @@ class HarnessTask(ConfigurableTask):
             yield "loglikelihood", (bare, lead + text)
         if lead:
             yield "loglikelihood", (bare, lead)
+
+
+@cache
+def _prompts(tokenizer: PreTrainedTokenizerBase, fmt: Format) -> Prompts:
+    return Prompts(tokenizer, fmt=fmt)

@@ -3,14 +3,17 @@
 Source: Spectrum Tuning (arXiv 2510.06084), in-context steerability.
 """
 
+import random
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 
 from spectrum_trl.catalogue import tasks
+from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.options import data_folder
@@ -20,6 +23,8 @@ from spectrum_trl.metrics.calibration import calibration_error
 from spectrum_trl.suite.draws import Draw, Draws
 from spectrum_trl.suite.task import Task
 
+# Labels of a task that outputs can be scored among.
+MOST_LABELS = 30
 CURVE = tuple(2**n for n in range(10))
 # Direction of each metric that has an interval.
 HIGHER = {
@@ -28,8 +33,26 @@ HIGHER = {
     "accuracy": True,
     "first_token_accuracy": True,
     "token_accuracy": True,
+    "loss_restricted": False,
+    "accuracy_restricted": True,
 }
 ALL = ("loss_first", "loss_all", "loss_last", "accuracy_all", "accuracy_last")
+
+
+class Scored(NamedTuple):
+    """Which outputs of a sequence are scored; numbers are counted from 0.
+
+    Attributes:
+        every: All of them, ascending.
+        chosen: Those that the headline is the mean of: all after the first, or a random choice.
+        has_first: Whether the first output is scored: only after a description.
+        last: Number of the last output.
+    """
+
+    every: list[int]
+    chosen: list[int]
+    has_first: bool
+    last: int
 
 
 class Icl(HarnessTask):
@@ -45,14 +68,13 @@ class Icl(HarnessTask):
         absent = list(task.files) if folder is None else task.missing(folder)
         if absent:
             return Missing(", ".join(absent), f"Get {task.source}, and set SPECTRUM_DATA to the data folder")
-        measure = self.options.k_tokenizer
         chosen = choose(
             task,
             folder=folder or Path(),
             seed=self.options.seed,
             most=self.options.sequences,
             max_tokens=self.options.max_tokens,
-            yardstick=_yardstick(measure) if measure else None,
+            yardstick=self.options.k_tokenizer,
             prompts=self.prompts,
             context=self.options.context(),
         )
@@ -73,37 +95,72 @@ class Icl(HarnessTask):
         return own_sequences(self.own, file=source, name=str(self.config.task))
 
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """Yield the requests of each output."""
-        for scored in self.prompts.outputs(row["messages"])[_first(row) :]:
-            yield from self.scored_apart(scored.context, scored.output)
+        """Yield the requests of each output that is scored."""
+        outputs = self.prompts.outputs(row["messages"])
+        for n in self._scored(row).every:
+            others = [self.prompts.answer(label) for label in self._labels]
+            others = [text for text in others if text != outputs[n].output]
+            yield from self.scored_apart(outputs[n].context, outputs[n].output, *others)
+
+    def _scored(self, row: dict[str, Any]) -> Scored:
+        n = sum(message["role"] == "output" for message in row["messages"])
+        chosen = list(range(1, n))
+        if len(chosen) > self.options.outputs:
+            rng = random.Random(f"{self.options.seed}/{row['id']}")
+            chosen = sorted(rng.sample(chosen, self.options.outputs))
+        first = [0] if row["messages"][0]["role"] == "description" else []
+        curve = [k for k in CURVE if k < n]
+        return Scored(sorted({*first, *chosen, *curve, n - 1}), chosen, bool(first), n - 1)
 
     def score(self, row: dict[str, Any], answers: Sequence[Any]) -> dict[str, Any]:
         """Return sums over a sequence's outputs, with their numbers."""
-        first = _first(row)
-        n = sum(message["role"] == "output" for message in row["messages"]) - first
-        step = len(answers) // n
-        whole, spaces = answers[::step], answers[1::2] if step == 2 else [(0.0, True)] * n
-        loss = np.array([s[0] - w[0] for w, s in zip(whole, spaces, strict=True)])
-        later = slice(1 - first, None)
-        found: dict[str, Any] = aggregates.with_interval("loss", _pair(loss[later]))
-        found |= {"loss_all": _pair(loss), "loss_last": _pair(loss[-1:]), "sequences": 1}
+        scored = self._scored(row)
+        step, n_others = len(answers) // len(scored.every), max(0, len(self._labels) - 1)
+        whole = dict(zip(scored.every, answers[::step], strict=True))
+        has_lead = step > 1 + n_others
+        leads = dict(zip(scored.every, answers[step - 1 :: step], strict=True)) if has_lead else {}
+        loss = {n: (leads[n][0] if leads else 0.0) - whole[n][0] for n in scored.every}
+        found: dict[str, Any] = aggregates.with_interval("loss", _sum(loss, scored.chosen))
         # Every row has every metric, a sum over nothing where it has no such output.
-        found["loss_first"] = _pair(loss[: 1 - first])
-        found |= {f"loss_at_{k}": _pair(loss[k - first : k - first + 1]) for k in CURVE if k < n + first}
-        found |= self._regret(row, loss, first=first)
+        found |= {
+            "loss_first": _sum(loss, [0] * scored.has_first),
+            "loss_all": _sum(loss, [0] * scored.has_first + scored.chosen),
+            "loss_last": _sum(loss, [scored.last]),
+            "sequences": 1,
+        }
+        found |= {f"loss_at_{k}": _sum(loss, [k]) for k in CURVE if k <= scored.last}
+        found |= self._regret(row, loss, scored)
+        if self._labels:
+            others = {n: answers[i * step + 1 : i * step + 1 + n_others] for i, n in enumerate(scored.every)}
+            found |= _restricted(whole, others, scored.chosen)
         if all(hasattr(answer, "correct") for answer in answers):
-            found |= _accuracies(whole, spaces, later=later)
+            found |= _accuracies(whole, leads, scored)
         return found
 
-    def _regret(self, row: dict[str, Any], loss: np.ndarray, *, first: int) -> dict[str, Any]:
+    @cached_property
+    def _labels(self) -> list[str]:
+        """The task's own labels, where outputs are scored among them, too."""
+        if not self.options.restricted:
+            return []
+        rows = self.dataset["test"]["messages"]
+        found = {m["content"] for messages in rows for m in messages if m["role"] == "output"}
+        if len(found) > MOST_LABELS:
+            raise UserError(
+                f"{self.config.task}: restricted needs at most {MOST_LABELS} different outputs, and there are "
+                f"{len(found)}; leave restricted out for this task"
+            )
+        return sorted(found)
+
+    def _regret(self, row: dict[str, Any], loss: dict[int, float], scored: Scored) -> dict[str, Any]:
         name = self.own.get("task", "")
         build = tasks()[name].build if name else None
         if not isinstance(build, Draws):
             return {}
+        draw = _draws(name, self.options.seed)[row["id"]]
         # The exact predictive is that of a reader of the description.
-        optimal = None if first else _optimal(_draws(name, self.options.seed)[row["id"]], n=len(loss))
-        excess = np.array([]) if optimal is None else loss[1:] - optimal[1:]
-        return aggregates.with_interval("regret", _pair(excess))
+        known = scored.chosen if scored.has_first and draw.predictive else []
+        excess = {n: loss[n] - _optimal(draw, n) for n in known}
+        return aggregates.with_interval("regret", _sum(excess, known))
 
     def aggregation(self) -> aggregates.Aggregation:
         """Return means over outputs, with intervals clustered by sequence."""
@@ -117,31 +174,38 @@ class Icl(HarnessTask):
         }
 
 
-def _first(row: dict[str, Any]) -> int:
-    """Return the number of the first output that is scored: 0 only after a description."""
-    return 0 if row["messages"][0]["role"] == "description" else 1
+def _sum(values: dict[int, float], chosen: list[int]) -> list[float]:
+    """Return the sum of the chosen outputs' values, and how many they are."""
+    return [float(sum(values[n] for n in chosen)), len(chosen)]
 
 
-def _pair(values: np.ndarray) -> list[float]:
-    return [float(np.sum(values)), len(values)]
+def _restricted(whole: dict[int, Any], others: dict[int, Sequence[Any]], chosen: list[int]) -> dict[str, Any]:
+    """Return loss and accuracy of outputs among the labels alone: what precedes them cancels out."""
+    logs = {n: np.array([whole[n][0], *(other[0] for other in others[n])]) for n in chosen}
+    loss = {n: float(logsumexp(values) - values[0]) for n, values in logs.items()}
+    right = {n: float(values.argmax() == 0) for n, values in logs.items()}
+    found = aggregates.with_interval("loss_restricted", _sum(loss, chosen))
+    return found | aggregates.with_interval("accuracy_restricted", _sum(right, chosen))
 
 
-def _accuracies(whole: Sequence[Any], spaces: Sequence[Any], *, later: slice) -> dict[str, Any]:
+def _accuracies(whole: dict[int, Any], leads: dict[int, Any], scored: Scored) -> dict[str, Any]:
     """Return accuracies, and the log-probabilities that calibration is computed from."""
-    skipped = [len(getattr(space, "correct", ())) for space in spaces]
-    correct = [answer.correct[n:] for answer, n in zip(whole, skipped, strict=True)]
-    right = np.array([all(tokens) for tokens in correct], dtype=float)
-    found: dict[str, Any] = {"accuracy_all": _pair(right), "accuracy_last": _pair(right[-1:])}
+    skipped = {n: len(leads[n].correct) if leads else 0 for n in whole}
+    correct = {n: answer.correct[skipped[n] :] for n, answer in whole.items()}
+    right = {n: float(all(tokens)) for n, tokens in correct.items()}
+    found: dict[str, Any] = {
+        "accuracy_all": _sum(right, [0] * scored.has_first + scored.chosen),
+        "accuracy_last": _sum(right, [scored.last]),
+    }
     for name, values in (
         ("accuracy", right),
-        ("first_token_accuracy", np.array([tokens[0] for tokens in correct], dtype=float)),
-        ("token_accuracy", np.array([np.mean(tokens) for tokens in correct])),
+        ("first_token_accuracy", {n: float(tokens[0]) for n, tokens in correct.items()}),
+        ("token_accuracy", {n: float(np.mean(tokens)) for n, tokens in correct.items()}),
     ):
-        found |= aggregates.with_interval(name, _pair(values[later]))
-    chosen = list(zip(whole, skipped, strict=True))[later]
+        found |= aggregates.with_interval(name, _sum(values, scored.chosen))
     found["calibration_error"] = {
-        "correct": [p for answer, n in chosen for p in answer.log_probabilities[n:]],
-        "rivals": [p for answer, n in chosen for token in answer.rivals[n:] for p in token],
+        "correct": [p for n in scored.chosen for p in whole[n].log_probabilities[skipped[n] :]],
+        "rivals": [p for n in scored.chosen for token in whole[n].rivals[skipped[n] :] for p in token],
     }
     return found
 
@@ -153,15 +217,7 @@ def _draws(name: str, seed: int) -> dict[str, Draw]:
     return dict(build.draws(seed=seed))
 
 
-def _optimal(draw: Draw, *, n: int) -> np.ndarray | None:
-    """Return the losses in nats of a draw's first outputs under its exact predictive; None where unknown."""
-    if draw.predictive is None:
-        return None
-    seen = [draw.predictive(draw.outputs[:index]).pmf(draw.outputs[index]) for index in range(n)]
-    return -np.log(seen)
-
-
-def _yardstick(name: str) -> Any:
-    from spectrum_trl.models.load import load_tokenizer
-
-    return load_tokenizer(name)
+def _optimal(draw: Draw, n: int) -> float:
+    """Return the loss in nats of a draw's output under its exact predictive."""
+    assert draw.predictive is not None
+    return -float(np.log(draw.predictive(draw.outputs[:n]).pmf(draw.outputs[n])))

@@ -29,7 +29,9 @@ class Options(BaseModel):
         sequences: At most so many sequences or items a task.
         max_tokens: Longest sequence, in tokens of four bytes, from which the number of examples is chosen.
         k_tokenizer: Tokenizer to count these tokens with instead, as the paper does with Gemma 3 1B's.
-        restricted: Whether only the tokens of the task's own answers count as possible.
+        outputs: At most so many outputs of a sequence are scored, a random choice of those after the first;
+            the curve has its own.
+        restricted: Whether an output is also scored among the task's own labels alone.
         scoring: Whether candidates are scored ``with_end`` of turn, or as ``published``, without.
         samples: Samples per prompt on the diversity axis.
         mode: What a prompt shows on the diversity axis.
@@ -46,6 +48,7 @@ class Options(BaseModel):
     sequences: int = Field(default=1000, ge=1)
     max_tokens: int = Field(default=2048, ge=16)
     k_tokenizer: str | None = None
+    outputs: int = Field(default=32, ge=1)
     restricted: bool = False
     scoring: Literal["with_end", "published"] = "with_end"
     samples: int = Field(default=100, ge=1)

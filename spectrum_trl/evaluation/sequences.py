@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.metrics.icl import automatic_k
+from spectrum_trl.models.load import load_tokenizer
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.suite.task import Message, Task
@@ -65,6 +65,7 @@ def drawn(
     return tuple(found), dropped
 
 
+@cache
 def choose(
     task: Task,
     *,
@@ -72,7 +73,7 @@ def choose(
     seed: int,
     most: int,
     max_tokens: int,
-    yardstick: PreTrainedTokenizerBase | None,
+    yardstick: str | None,
     prompts: Prompts,
     context: int | None,
 ) -> Chosen:
@@ -87,7 +88,7 @@ def choose(
         seed: See `drawn`.
         most: See `drawn`.
         max_tokens: Longest sequence.
-        yardstick: Tokenizer to measure with, or None for bytes.
+        yardstick: Folder or Hub id of a tokenizer to measure with, or None for bytes.
         prompts: Of the model evaluated.
         context: Tokens that it can read, or None.
 
@@ -101,7 +102,7 @@ def choose(
             dropped[problems[0].partition(" ")[2].split(":")[0]] += 1
         else:
             usable.append((sequence_id, messages))
-    measure = _tokens_of(Prompts(yardstick, fmt="spectrum")) if yardstick else _bytes
+    measure = _tokens_of(Prompts(load_tokenizer(yardstick), fmt="spectrum")) if yardstick else _bytes
     last = [_last_within(measure(messages), max_tokens) for _, messages in usable]
     if context is not None:
         own = _tokens_of(prompts)

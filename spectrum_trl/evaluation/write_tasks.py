@@ -16,7 +16,7 @@ TAGS = {"icl": "spectrum_icl", "distributional": "spectrum_dist", "diversity": "
 QUICK, HELD_OUT = "spectrum_quick", "spectrum_icl_heldout"
 # Synthetic tasks that a small model does in minutes on a CPU.
 QUICK_TASKS = {
-    "icl": ("coinflip", "categorical", "geometric"),
+    "icl": ("cards", "flight"),
     "distributional": ("urn", "states"),
     "diversity": ("rng_1_100", "us_states_full_names"),
 }
