@@ -146,8 +146,8 @@ class Icl(HarnessTask):
         found = {m["content"] for messages in rows for m in messages if m["role"] == "output"}
         if len(found) > MOST_LABELS:
             raise UserError(
-                f"{self.config.task}: restricted needs at most {MOST_LABELS} different outputs, and there are "
-                f"{len(found)}; leave restricted out for this task"
+                f"{self.config.task}: restricted takes at most {MOST_LABELS} different outputs, but there "
+                f"are {len(found)}; leave restricted out for this task"
             )
         return sorted(found)
 

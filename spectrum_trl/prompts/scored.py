@@ -14,7 +14,7 @@ from spectrum_trl.prompts.families import template_source
 from spectrum_trl.prompts.formats import Format, render
 from spectrum_trl.prompts.outlines import Outlines
 from spectrum_trl.prompts.templates import family_of, install, is_spectrum, own_template, starts_with_bos
-from spectrum_trl.suite.builders import pair
+from spectrum_trl.suite.builders import description_message, pair
 from spectrum_trl.suite.task import Message
 
 # Characters at the end of a context that hold the header of an output, in every template.
@@ -155,7 +155,9 @@ class Prompts:
             return "", family.end_of_turn
         if self.fmt == "colon":
             return " ", "\n\n"
-        text = render(pair("?", _OUTPUT), tokenizer=self.tokenizer, fmt=self.fmt)
+        # Without a description the output would be an example in the system text.
+        messages = [description_message("?"), *pair("?", _OUTPUT)]
+        text = render(messages, tokenizer=self.tokenizer, fmt=self.fmt)
         tail = text.rpartition(_OUTPUT)[2].strip()
         if not tail:
             raise UserError(

@@ -1,0 +1,116 @@
+"""Shares of candidates are those of our own scoring; answers in JSON are read, or counted as unread."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spectrum_trl.evaluation.alignment import alignment_tasks
+from spectrum_trl.evaluation.verbalized import draw_answer, read_shares
+from spectrum_trl.metrics.distributional import compare, compare_as_published, uniform_guess
+from spectrum_trl.scoring.score import candidate_logprobs
+from tests.evaluation.harness import evaluate, load
+
+
+def messages(row: dict[str, Any]) -> list[dict[str, str]]:
+    return [
+        {"role": "description", "content": row["description"]},
+        {"role": "input", "content": row["input"]},
+    ]
+
+
+@pytest.fixture(scope="module")
+def urn(random_model, world_tokenizer) -> tuple[Any, dict[str, Any]]:
+    task = load("spectrum_dist_urn", world_tokenizer)
+    return task, evaluate(task, random_model, world_tokenizer, limit=12)
+
+
+def test_comparisons_are_those_of_our_own_scoring(urn, random_model, world_tokenizer) -> None:
+    task, figures = urn
+    rows = [task.eval_docs[n] for n in range(12)]
+    logs = candidate_logprobs(
+        random_model, world_tokenizer, [messages(row) for row in rows], [row["candidates"] for row in rows]
+    )
+    expected = [compare(row["target"], np.exp(log)) for row, log in zip(rows, logs, strict=True)]
+    for name in ("js_divergence", "kl_divergence", "total_variation", "coverage", "mode_match"):
+        values = [getattr(one, name) for one in expected]
+        assert figures[name] == pytest.approx(np.mean(values), rel=1e-4)
+        assert [row[name][0] for row in figures["samples"]] == pytest.approx(values, rel=1e-4)
+    guesses = [uniform_guess(row["target"]).js_divergence for row in rows]
+    assert figures["uniform_js_divergence"] == pytest.approx(np.mean(guesses))
+    assert figures["js_divergence_low"] < figures["js_divergence"] < figures["js_divergence_high"]
+    assert figures["items"] == 12
+
+
+def test_published_scoring_leaves_the_end_of_the_turn_out(random_model, world_tokenizer) -> None:
+    task = load("spectrum_dist_urn", world_tokenizer, scoring="published")
+    figures = evaluate(task, random_model, world_tokenizer, limit=3)
+    with_end = evaluate(load("spectrum_dist_urn", world_tokenizer), random_model, world_tokenizer, limit=3)
+    assert figures["coverage"] > with_end["coverage"]
+    row = task.eval_docs[0]
+    assert all(not args[1].endswith(task.prompts.end) for args in figures["samples"][0]["arguments"])
+    assert compare_as_published(row["target"], row["target"]).js_divergence == pytest.approx(0)
+
+
+def test_every_state_is_scored_whole(random_model, world_tokenizer) -> None:
+    figures = evaluate(load("spectrum_dist_states", world_tokenizer), random_model, world_tokenizer)
+    assert figures["items"] == 1 and 0 < figures["js_divergence"] < np.log(2)
+    assert np.isnan(figures["js_divergence_low"])
+
+
+@pytest.mark.parametrize("name", ["states", "urn"])
+def test_targets_sum_to_one_and_are_reproducible(name: str) -> None:
+    task = alignment_tasks()[name]
+    dropped: Any = {}
+    items = task.items(Path(), seed=42, most=1000, dropped=dropped)
+    assert items == task.items(Path(), seed=42, most=1000, dropped=dropped)
+    for item in items:
+        assert sum(item.target) == pytest.approx(1) and len(item.candidates) == len(set(item.candidates))
+
+
+@pytest.mark.parametrize(
+    ("answer", "shares"),
+    [
+        ('{"red": 0.7, "blue": 0.3}', [0.7, 0.3]),
+        ('Sure: {"Red": 0.5}', [0.5, 0.0]),
+        ('{"red": 70, "blue": 30}', [0.7, 0.3]),
+        ('{"red": 0.2, "green": 0.8}', [0.2, 0.0]),
+        ('{"red": "most"}', None),
+        ('{"red": true}', None),
+        ('{"red": -1, "blue": 2}', None),
+        ('{"green": 1}', None),
+        ("red", None),
+        ("{", None),
+        ("[1, 2]", None),
+    ],
+)
+def test_verbalized_shares_are_read_or_not_parsed(answer: str, shares: list[float] | None) -> None:
+    found = read_shares(answer, candidates=["red", "blue"])
+    assert (found is None) if shares is None else found == pytest.approx(shares)
+
+
+def test_one_of_the_verbalized_answers_is_drawn_by_its_probability() -> None:
+    answer = 'Here: [{"text": "a", "probability": 0.9}, {"text": "b", "probability": 0.1}]'
+    drawn = [draw_answer(answer, seed=n) for n in range(500)]
+    assert 0.85 < drawn.count("a") / 500 < 0.95 and set(drawn) == {"a", "b"}
+    for broken in ("", "[]", '[{"text": 1, "probability": 1}]', '[{"text": "a"}]', '{"text": "a"}'):
+        assert draw_answer(broken, seed=0) is None
+
+
+def test_what_does_not_parse_has_no_figure_but_is_counted(random_model, world_tokenizer) -> None:
+    world_tokenizer = _with_chat(world_tokenizer)
+    task = load("spectrum_dist_urn", world_tokenizer, format="verbalized", max_length=4096)
+    figures = evaluate(task, random_model, world_tokenizer, limit=1)
+    assert figures["parsed"] == 0 and "js_divergence" not in figures
+
+
+def _with_chat(tokenizer: Any) -> Any:
+    import copy
+
+    found = copy.deepcopy(tokenizer)
+    found.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }} {{ m.content }}<|im_end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant {% endif %}"
+    )
+    return found

@@ -1,0 +1,132 @@
+"""The harness gives the losses of our own scoring, whichever model class answers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spectrum_trl.catalogue import tasks
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.icl import Icl
+from spectrum_trl.scoring.score import output_losses
+from tests.evaluation.harness import evaluate, load
+
+
+@pytest.fixture(scope="module")
+def flight(random_model, world_tokenizer) -> tuple[Icl, dict[str, Any]]:
+    task = load("spectrum_icl_flight", world_tokenizer, sequences=20, max_tokens=300)
+    return task, evaluate(task, random_model, world_tokenizer)
+
+
+def test_losses_are_those_of_our_own_scoring(flight, random_model, world_tokenizer) -> None:
+    task, figures = flight
+    described = [row for row in task.eval_docs if row["messages"][0]["role"] == "description"]
+    assert 0 < len(described) < len(task.eval_docs)
+    by_id = {row["doc"]["id"]: row for row in figures["samples"]}
+    for row in described:
+        (expected,) = output_losses(random_model, world_tokenizer, [row["messages"]])
+        found = by_id[row["id"]]
+        assert found["loss"][1] == len(expected) - 1
+        assert found["loss"][0] == pytest.approx(expected[1:].sum(), rel=1e-5)
+        assert found["loss_first"] == [pytest.approx(expected[0], rel=1e-5), 1]
+        assert found["loss_last"][0] == pytest.approx(expected[-1], rel=1e-5)
+        for k in (1, 2):
+            assert found[f"loss_at_{k}"][0] == pytest.approx(expected[k], rel=1e-5)
+
+
+def test_means_run_over_outputs_and_intervals_hold_them(flight) -> None:
+    task, figures = flight
+    rows = [row["loss"] for row in figures["samples"]]
+    assert figures["loss"] == pytest.approx(sum(r[0] for r in rows) / sum(r[1] for r in rows))
+    assert figures["loss_low"] < figures["loss"] < figures["loss_high"]
+    assert figures["sequences"] == len(task.eval_docs)
+    assert len(task.eval_docs) + sum(task.config.metadata["left_out"].values()) == 20
+    # Stock models report sums alone: no figure is better than a zero.
+    assert "accuracy" not in figures and "calibration_error" not in figures
+
+
+def test_first_outputs_count_only_after_a_description(flight) -> None:
+    task, figures = flight
+    for row in figures["samples"]:
+        described = row["doc"]["messages"][0]["role"] == "description"
+        assert row["loss_first"][1] == described
+        n = sum(message["role"] == "output" for message in row["doc"]["messages"])
+        assert row["loss"][1] == n - 1 and row["loss_all"][1] == n - 1 + described
+
+
+def test_samples_keep_the_ends_of_contexts_only(flight) -> None:
+    _, figures = flight
+    assert all(len(context) <= 200 for row in figures["samples"] for context, _ in row["arguments"])
+
+
+@pytest.mark.parametrize("name", ["binomial", "cards", "coinflip", "geometric"])
+def test_regret_is_the_loss_above_the_exact_predictive(name: str, uniform_model, world_tokenizer) -> None:
+    task = load(f"spectrum_icl_{name}", world_tokenizer, sequences=8, max_tokens=120)
+    figures = evaluate(task, uniform_model, world_tokenizer)
+    draws: Any = dict(tasks()[name].build.draws(seed=42))
+    for row in figures["samples"]:
+        draw, described = draws[row["doc"]["id"]], row["loss_first"][1] == 1
+        if not described or draw.predictive is None:
+            assert row["regret"] == [0.0, 0]
+            continue
+        n = int(row["loss"][1])
+        exact = [-np.log(draw.predictive(draw.outputs[:k]).pmf(draw.outputs[k])) for k in range(1, n + 1)]
+        assert row["regret"][0] == pytest.approx(row["loss"][0] - sum(exact), rel=1e-5)
+
+
+def test_many_outputs_are_a_random_choice_whose_mean_is_not_biased(world_tokenizer, random_model) -> None:
+    some = load("spectrum_icl_cards", world_tokenizer, sequences=30, max_tokens=250, outputs=4)
+    every = load("spectrum_icl_cards", world_tokenizer, sequences=30, max_tokens=250, outputs=1000)
+    chosen = [some._scored(row) for row in some.eval_docs]
+    assert all(len(scored.chosen) == 4 and 0 not in scored.chosen for scored in chosen)
+    assert len({tuple(scored.chosen) for scored in chosen}) > 10
+    assert all({1, 2, 4, 8, scored.last} <= set(scored.every) for scored in chosen)
+    found, exact = (evaluate(task, random_model, world_tokenizer) for task in (some, every))
+    assert found["loss_low"] < exact["loss"] < found["loss_high"]
+    assert found["loss_at_8"] == pytest.approx(exact["loss_at_8"], rel=1e-6)
+
+
+def test_restricted_to_the_labels_probabilities_sum_to_one(world_tokenizer, random_model) -> None:
+    task = load("spectrum_icl_coinflip", world_tokenizer, sequences=5, max_tokens=100, restricted="true")
+    figures = evaluate(task, random_model, world_tokenizer)
+    for row in figures["samples"]:
+        sums, n = row["loss_restricted"]
+        assert 0 < sums / n < 30 and row["accuracy_restricted"][1] == n
+        assert sums <= row["loss"][0]
+
+
+def test_a_task_with_too_many_labels_refuses_the_restriction(world_tokenizer) -> None:
+    task = load("spectrum_icl_cards", world_tokenizer, sequences=5, max_tokens=200, restricted="true")
+    with pytest.raises(UserError, match="restricted takes at most 30 different outputs"):
+        task.build_all_requests()
+
+
+def test_a_model_with_a_short_context_gets_fewer_examples_not_a_cut_prompt(world_tokenizer) -> None:
+    long, short = (
+        load("spectrum_icl_cards", world_tokenizer, sequences=5, max_tokens=2048, max_length=length)
+        for length in (4096, 300)
+    )
+    assert short.config.metadata["k"] < long.config.metadata["k"] == 51
+    for row in short.eval_docs:
+        outputs = short.prompts.outputs(row["messages"])
+        text = outputs[-1].context + outputs[-1].output
+        assert len(world_tokenizer(text, add_special_tokens=False)["input_ids"]) <= 300
+
+
+@pytest.mark.parametrize("fmt", ["colon", "spectrum"])
+def test_every_format_scores_the_same_outputs_of_the_same_sequences(world_tokenizer, fmt: str) -> None:
+    task = load("spectrum_icl_coinflip", world_tokenizer, sequences=6, max_tokens=150, format=fmt)
+    reference = load("spectrum_icl_coinflip", world_tokenizer, sequences=6, max_tokens=150)
+    assert [row["id"] for row in task.eval_docs] == [row["id"] for row in reference.eval_docs]
+    assert [task._scored(r) for r in task.eval_docs] == [reference._scored(r) for r in reference.eval_docs]
+
+
+def test_data_that_are_not_there_give_no_figure(
+    tmp_path: Path, world_tokenizer, random_model, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = load("spectrum_icl_polis_vote", world_tokenizer, data_dir=str(tmp_path))
+    assert task.missing is not None and "openData/*/votes.csv" in task.missing.files
+    assert "has no figure, since its data are missing" in caplog.text and "SPECTRUM_DATA" in caplog.text
+    figures = evaluate(task, random_model, world_tokenizer)
+    assert not [name for name in figures if name.startswith(("loss", "accuracy"))]

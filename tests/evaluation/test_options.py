@@ -1,0 +1,49 @@
+"""Options come by lm-eval's metadata, are checked together, and name the nearest."""
+
+import pytest
+from lm_eval.tasks import TaskManager
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.options import Options, read_options
+from spectrum_trl.paths import TINY_BASE, bundled
+
+
+def test_arguments_of_the_model_pass_and_options_are_read() -> None:
+    found = read_options({"pretrained": "x", "dtype": "bfloat16", "format": "colon", "samples": "7"})
+    assert (found.format, found.samples, found.pretrained) == ("colon", 7, "x")
+    assert read_options({}) == Options()
+
+
+def test_all_wrong_values_are_told_with_the_nearest() -> None:
+    with pytest.raises(UserError) as caught:
+        read_options({"format": "colom", "samples": 0, "seed": "x", "scoring": "with_ends"})
+    assert len(caught.value.problems) == 4
+    assert "metadata: format: expected 'spectrum', 'colon'" in caught.value.problems[0]
+    assert "Did you mean 'colon'?" in caught.value.problems[0]
+
+
+def test_without_a_named_model_prompts_cannot_be_written() -> None:
+    with pytest.raises(UserError, match="--model_args pretrained=MODEL, or --metadata tokenizer=MODEL"):
+        Options().load_tokenizer()
+
+
+def test_a_chat_format_without_a_chat_template_is_one_clear_message() -> None:
+    manager = TaskManager(
+        include_path=str(bundled("tasks")),
+        include_defaults=False,
+        metadata={"pretrained": str(TINY_BASE), "format": "chat"},
+    )
+    (task,) = manager.load(["spectrum_dist_urn"])["tasks"].values()
+    with pytest.raises(UserError, match="chat needs a chat template, and the model has none"):
+        task.build_all_requests(limit=1)
+
+
+def test_a_prompt_longer_than_the_context_is_refused_not_cut() -> None:
+    manager = TaskManager(
+        include_path=str(bundled("tasks")),
+        include_defaults=False,
+        metadata={"pretrained": str(TINY_BASE), "max_length": 20},
+    )
+    (task,) = manager.load(["spectrum_dist_urn"])["tasks"].values()
+    with pytest.raises(UserError, match="but the model reads only 20"):
+        task.build_all_requests(limit=1)
