@@ -56,7 +56,7 @@ class Distributional(HarnessTask):
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield the requests of each candidate."""
         if self.options.format == "verbalized":
-            yield ask_for_shares(row, prompts=self.prompts)
+            yield ask_for_shares(row, prompts=self.prompts, context=self.options.context())
             return
         context = self.prompts.prompt(_messages(row))
         texts = [self._scored(candidate) for candidate in row["candidates"]]

@@ -66,7 +66,9 @@ class Diversity(HarnessTask):
             "max_gen_toks": self.task.max_new_tokens,
         }
         if self.options.format == "verbalized":
-            request = ask_for_answers(messages, prompts=self.prompts, settings=settings)
+            request = ask_for_answers(
+                messages, prompts=self.prompts, settings=settings, context=self.options.context()
+            )
         else:
             context = self.prompts.prompt(messages)
             self.check_length(context, "a" * self.task.max_new_tokens)

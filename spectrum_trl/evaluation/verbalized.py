@@ -27,18 +27,19 @@ MAX_NEW_TOKENS = 512
 Request = tuple[str, tuple[Any, ...]]
 
 
-def ask_for_shares(row: dict[str, Any], *, prompts: Prompts) -> Request:
+def ask_for_shares(row: dict[str, Any], *, prompts: Prompts, context: int | None) -> Request:
     """Return the request for the probabilities of all candidates, answered greedily.
 
     Args:
         row: Of a distributional task.
         prompts: Writes chat prompts.
+        context: Tokens that the model can read, or None.
     """
     question = row["input"] + SHARES.format(", ".join(row["candidates"]))
     messages: list[Message] = [{"role": "input", "content": question}]
     if row["description"]:
         messages.insert(0, {"role": "description", "content": row["description"]})
-    settings = {"until": [prompts.end], "do_sample": False, "max_gen_toks": MAX_NEW_TOKENS}
+    settings = {"until": [prompts.end], "do_sample": False, "max_gen_toks": _most_tokens(context)}
     return "generate_until", (prompts.prompt(messages), settings)
 
 
@@ -58,16 +59,19 @@ def read_shares(answer: str, *, candidates: Sequence[str]) -> NDArray[np.float64
     return shares / max(1.0, shares.sum())
 
 
-def ask_for_answers(messages: Sequence[Message], *, prompts: Prompts, settings: dict[str, Any]) -> Request:
+def ask_for_answers(
+    messages: Sequence[Message], *, prompts: Prompts, settings: dict[str, Any], context: int | None
+) -> Request:
     """Return the request for several outputs with their probabilities.
 
     Args:
         messages: Description and examples.
         prompts: Writes chat prompts.
         settings: Of the generation.
+        context: Tokens that the model can read, or None.
     """
     asked: Message = {"role": "input", "content": ANSWERS.format(n=N_ANSWERS)}
-    settings = {**settings, "until": [prompts.end], "max_gen_toks": MAX_NEW_TOKENS}
+    settings = {**settings, "until": [prompts.end], "max_gen_toks": _most_tokens(context)}
     return "generate_until", (prompts.prompt([*messages, asked]), settings)
 
 
@@ -81,6 +85,11 @@ def draw_answer(answer: str, *, seed: int) -> str | None:
     if not listed or not all(map(_is_probability, weights)) or not sum(weights) > 0:
         return None
     return random.Random(seed).choices([one["text"] for one in listed], weights=weights)[0]
+
+
+def _most_tokens(context: int | None) -> int:
+    """Return the length of the longest answer: of a short context most is for the prompt."""
+    return MAX_NEW_TOKENS if context is None else min(MAX_NEW_TOKENS, context // 4)
 
 
 def _json(answer: str, first: str, last: str) -> Any:

@@ -100,7 +100,7 @@ def test_one_of_the_verbalized_answers_is_drawn_by_its_probability() -> None:
 
 def test_what_does_not_parse_has_no_figure_but_is_counted(random_model, world_tokenizer) -> None:
     world_tokenizer = _with_chat(world_tokenizer)
-    task = load("spectrum_dist_urn", world_tokenizer, format="verbalized", max_length=4096)
+    task = load("spectrum_dist_urn", world_tokenizer, format="verbalized")
     figures = evaluate(task, random_model, world_tokenizer, limit=1)
     assert figures["parsed"] == 0 and "js_divergence" not in figures
 

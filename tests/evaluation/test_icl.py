@@ -15,7 +15,7 @@ from tests.evaluation.harness import evaluate, load
 
 @pytest.fixture(scope="module")
 def flight(random_model, world_tokenizer) -> tuple[Icl, dict[str, Any]]:
-    task = load("spectrum_icl_flight", world_tokenizer, sequences=20, max_tokens=300)
+    task = load("spectrum_icl_flight", world_tokenizer, sequences=20, max_tokens=300, max_length=480)
     return task, evaluate(task, random_model, world_tokenizer)
 
 
