@@ -14,13 +14,13 @@ from tests.evaluation.harness import evaluate, load
 
 
 @pytest.fixture(scope="module")
-def flight(random_model, world_tokenizer) -> tuple[Icl, dict[str, Any]]:
-    task = load("spectrum_icl_flight", world_tokenizer, sequences=20, max_tokens=300, max_length=480)
+def coinflip(random_model, world_tokenizer) -> tuple[Icl, dict[str, Any]]:
+    task = load("spectrum_icl_coinflip", world_tokenizer, sequences=20, max_tokens=100, max_length=480)
     return task, evaluate(task, random_model, world_tokenizer)
 
 
-def test_losses_are_those_of_our_own_scoring(flight, random_model, world_tokenizer) -> None:
-    task, figures = flight
+def test_losses_are_those_of_our_own_scoring(coinflip, random_model, world_tokenizer) -> None:
+    task, figures = coinflip
     described = [row for row in task.eval_docs if row["messages"][0]["role"] == "description"]
     assert 0 < len(described) < len(task.eval_docs)
     by_id = {row["doc"]["id"]: row for row in figures["samples"]}
@@ -35,8 +35,8 @@ def test_losses_are_those_of_our_own_scoring(flight, random_model, world_tokeniz
             assert found[f"loss_at_{k}"][0] == pytest.approx(expected[k], rel=1e-5)
 
 
-def test_means_run_over_outputs_and_intervals_hold_them(flight) -> None:
-    task, figures = flight
+def test_means_run_over_outputs_and_intervals_hold_them(coinflip) -> None:
+    task, figures = coinflip
     rows = [row["loss"] for row in figures["samples"]]
     assert figures["loss"] == pytest.approx(sum(r[0] for r in rows) / sum(r[1] for r in rows))
     assert figures["loss_low"] < figures["loss"] < figures["loss_high"]
@@ -46,8 +46,8 @@ def test_means_run_over_outputs_and_intervals_hold_them(flight) -> None:
     assert "accuracy" not in figures and "calibration_error" not in figures
 
 
-def test_first_outputs_count_only_after_a_description(flight) -> None:
-    task, figures = flight
+def test_first_outputs_count_only_after_a_description(coinflip) -> None:
+    task, figures = coinflip
     for row in figures["samples"]:
         described = row["doc"]["messages"][0]["role"] == "description"
         assert row["loss_first"][1] == described
@@ -55,8 +55,8 @@ def test_first_outputs_count_only_after_a_description(flight) -> None:
         assert row["loss"][1] == n - 1 and row["loss_all"][1] == n - 1 + described
 
 
-def test_samples_keep_the_ends_of_contexts_only(flight) -> None:
-    _, figures = flight
+def test_samples_keep_the_ends_of_contexts_only(coinflip) -> None:
+    _, figures = coinflip
     assert all(len(context) <= 200 for row in figures["samples"] for context, _ in row["arguments"])
 
 
