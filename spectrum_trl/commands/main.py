@@ -2,6 +2,7 @@
 
 import typer
 
+from spectrum_trl.commands.compare import compare
 from spectrum_trl.commands.data import data
 from spectrum_trl.commands.eval import evaluate
 from spectrum_trl.commands.merge import merge
@@ -25,6 +26,7 @@ app.command(context_settings={**WITH_FIELDS, "help_option_names": []})(train)
 app.command(context_settings=WITH_FIELDS)(preview)
 app.command()(data)
 app.command(name="eval")(evaluate)
+app.command()(compare)
 app.command()(tiny)
 app.command()(report)
 app.command()(merge)

@@ -1,0 +1,120 @@
+"""Two evaluations are compared row by row, and nothing that is not paired goes unseen."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.compare import compare
+from spectrum_trl.evaluation.results import read_results
+from tests.processes import run_command
+
+
+def write(folder: Path, tasks: dict[str, np.ndarray], *, changed: int = 0, date: str = "2026-01-01") -> Path:
+    """Write results as lm-eval does: one loss per row, the first of them asked otherwise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    results = {
+        "results": {name: {"loss,none": float(values.mean())} for name, values in tasks.items()},
+        "higher_is_better": {name: {"loss": False, "yield_count": True} for name in tasks},
+    }
+    (folder / f"results_{date}.json").write_text(json.dumps(results))
+    for name, values in tasks.items():
+        rows: list[dict[str, Any]] = [
+            {
+                "doc_id": n,
+                "doc_hash": f"{'other' if n < changed else 'same'}{n}",
+                "metrics": ["loss", "calibration_error"],
+                "loss": [float(value) * 3, 3],
+                "calibration_error": {"correct": []},
+            }
+            for n, value in enumerate(values)
+        ]
+        lines = "\n".join(json.dumps(row) for row in rows)
+        (folder / f"samples_{name}_{date}.jsonl").write_text(lines + "\n")
+    return folder
+
+
+@pytest.fixture
+def losses() -> np.ndarray:
+    return np.random.default_rng(0).exponential(2.0, size=60)
+
+
+def test_paired_differences_show_what_two_means_would_hide(tmp_path: Path, losses: np.ndarray) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.05, size=60)
+    before = {"better": losses, "same": losses, "worse": losses}
+    after = {"better": losses - 0.1 + noise, "same": losses + noise, "worse": losses + 0.1 + noise}
+    found = compare(read_results(write(tmp_path / "a", before)), read_results(write(tmp_path / "b", after)))
+    assert {one.task: one.verdict for one in found.tasks} == {
+        "better": "improved",
+        "same": "unchanged",
+        "worse": "fell",
+    }
+    (better, *_) = found.tasks
+    assert better.n == 60 and better.left_out == 0
+    assert better.difference.low < -0.1 < better.difference.high < 0
+    # Unpaired, the means lie well within each other's noise.
+    assert losses.std() / np.sqrt(60) > 2 * abs(better.difference.mean)
+    assert abs(found.means["loss"].mean) < 0.02
+
+
+def test_many_tasks_are_corrected_for(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    before = {f"task{n}": rng.normal(size=30) for n in range(60)}
+    after = {name: rng.normal(size=30) for name in before}
+    found = compare(read_results(write(tmp_path / "a", before)), read_results(write(tmp_path / "b", after)))
+    assert [one.verdict for one in found.tasks].count("unchanged") == 60
+
+
+def test_rows_that_are_not_paired_are_counted(tmp_path: Path, losses: np.ndarray) -> None:
+    first = write(tmp_path / "a", {"task": losses})
+    second = write(tmp_path / "b", {"task": losses[:50]}, changed=5)
+    (one,) = compare(read_results(first), read_results(second)).tasks
+    assert one.n == 45 and one.left_out == 5 + 5 + 10
+
+
+def test_nothing_in_common_is_one_clear_message(tmp_path: Path, losses: np.ndarray) -> None:
+    first, second = write(tmp_path / "a", {"one": losses}), write(tmp_path / "b", {"two": losses})
+    with pytest.raises(UserError, match="no row of loss.* in common"):
+        compare(read_results(first), read_results(second))
+
+
+def test_the_newest_results_count_wherever_they_lie(tmp_path: Path, losses: np.ndarray) -> None:
+    write(tmp_path / "out" / "model", {"task": losses}, date="2026-01-01T00")
+    write(tmp_path / "out" / "model", {"task": losses + 1}, date="2026-02-01T00")
+    found = read_results(tmp_path / "out")
+    assert found.rows["task"]["loss"][(0, "same0")] == pytest.approx(losses[0] + 1)
+    assert list(found.rows["task"]) == ["loss"]
+
+
+@pytest.mark.parametrize("damage", ["none", "no samples", "not json", "not results"])
+def test_what_cannot_be_read_is_one_clear_message(tmp_path: Path, losses: np.ndarray, damage: str) -> None:
+    folder = tmp_path / "a"
+    if damage != "none":
+        write(folder, {"task": losses})
+    if damage == "no samples":
+        next(folder.glob("samples_*")).unlink()
+    elif damage == "not json":
+        next(folder.glob("samples_*")).write_text("{\n")
+    elif damage == "not results":
+        next(folder.glob("results_*")).write_text("[]")
+    told = {
+        "none": "holds no results",
+        "no samples": "--log_samples",
+        "not json": "line 1",
+        "not results": "not a",
+    }
+    with pytest.raises(UserError, match=told[damage]):
+        read_results(folder)
+
+
+def test_the_command_prints_and_writes(tmp_path: Path, losses: np.ndarray) -> None:
+    first, second = write(tmp_path / "a", {"task": losses}), write(tmp_path / "b", {"task": losses - 0.5})
+    done = run_command("compare", first, second, "--output", tmp_path / "c.json")
+    assert done.returncode == 0, done.stderr
+    assert "improved" in done.stdout
+    (one,) = json.loads((tmp_path / "c.json").read_text())["tasks"]
+    assert one["difference"]["mean"] == pytest.approx(-0.5) and one["verdict"] == "improved"
+    assert run_command("compare", first, tmp_path / "nowhere").returncode == 2
