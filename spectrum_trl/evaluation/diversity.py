@@ -39,7 +39,13 @@ class Diversity(HarnessTask):
 
     OUTPUT = "generate_until"
     # From the model's own distribution; lm-eval's --gen_kwargs override them.
-    SETTINGS: Mapping[str, Any] = {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
+    SETTINGS: Mapping[str, Any] = {
+        "do_sample": True,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "top_k": 0,
+        "until": [STOP],
+    }
 
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return the one row: what the prompt shows."""
