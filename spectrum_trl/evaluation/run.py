@@ -3,14 +3,13 @@
 import hashlib
 import importlib.metadata
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lm_eval
 import torch
-from lm_eval.api.model import LM, CachingLM
+from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model
 from lm_eval.api.task import Task
 from lm_eval.loggers import EvaluationTracker
@@ -25,6 +24,8 @@ from spectrum_trl.models.fingerprint import fingerprints
 from spectrum_trl.paths import bundled
 
 FAST = "spectrum"
+# lm-eval's own classes of transformers models, which choose a GPU even where there is none.
+HF = ("hf", "hf-auto", "huggingface")
 KEPT = ".finished"
 # Results of tasks that are put together key by key.
 BY_TASK = ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples", "samples")
@@ -110,8 +111,9 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, manager: TaskManager, out: C
             out.print(f"{number}/{len(ready)} {name}: kept from an earlier run", markup=False)
             _add(together, json.loads(file.read_text(encoding="utf-8")))
             continue
-        lm = lm or _load(setup, identity)
-        out.print(f"{number}/{len(ready)} {name}: {len(task.eval_docs)} rows", markup=False)
+        lm = lm or _load(setup)
+        n = min(len(task.eval_docs), setup.limit or len(task.eval_docs))
+        out.print(f"{number}/{len(ready)} {name}: {n:,} {'row' if n == 1 else 'rows'}", markup=False)
         results: Any = lm_eval.simple_evaluate(
             model=lm,
             tasks=[task],
@@ -119,6 +121,8 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, manager: TaskManager, out: C
             task_manager=manager,
             bootstrap_iters=0,
             log_samples=True,
+            # Requests are told by their text, which holds template, format and data.
+            use_cache=str(setup.output / KEPT / f"answers_{identity}"),
         )
         if results is not None:
             plain = json.loads(json.dumps(results, default=handle_non_serializable))
@@ -154,20 +158,15 @@ def save(results: dict[str, Any], setup: Setup) -> None:
         tracker.save_results_samples(task_name=name, samples=rows)
 
 
-def _load(setup: Setup, identity: str) -> LM:
-    """Load the model, with a store of what it has answered."""
+def _load(setup: Setup) -> LM:
     if setup.backend == FAST:
         from spectrum_trl.scoring.lm import SpectrumLM
 
         lm: LM = SpectrumLM(**setup.model)
     else:
-        lm = get_model(setup.backend).create_from_arg_obj(setup.model)
-    folder = setup.output / KEPT
-    folder.mkdir(parents=True, exist_ok=True)
-    # lm-eval's own: requests are told by their text, which holds template, format and data.
-    rank = lm.rank or int(os.environ.get("LOCAL_RANK", "0"))
-    caching: Any = CachingLM(lm, str(folder / f"answers_{identity}_rank{rank}.db"))
-    return caching
+        device = {"device": "cuda" if torch.cuda.is_available() else "cpu"} if setup.backend in HF else {}
+        lm = get_model(setup.backend).create_from_arg_obj(device | setup.model)
+    return lm
 
 
 def _identity(setup: Setup) -> str:
