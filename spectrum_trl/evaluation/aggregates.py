@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from spectrum_trl.metrics.intervals import ratio_interval
 
@@ -13,27 +13,42 @@ Aggregation = dict[str, Callable[[list[Any]], float]]
 SEED = 0
 
 
+class Metric(NamedTuple):
+    """What is known of a metric.
+
+    Attributes:
+        higher_is_better: Its direction.
+        within: Its smallest and largest value.
+    """
+
+    higher_is_better: bool
+    within: tuple[float, float] = (0.0, 1.0)
+
+
 def with_interval(name: str, row: Row) -> dict[str, Row]:
     """Return a row's value under the name of a metric and of both ends of its interval."""
     return {name: row, f"{name}_low": row, f"{name}_high": row}
 
 
-def aggregations(*names: str, plain: Sequence[str] = ()) -> Aggregation:
+def aggregations(metrics: Mapping[str, Metric], *, plain: Sequence[str] = ()) -> Aggregation:
     """Return how metrics are put together.
 
     Args:
-        *names: Metrics with an interval.
-        plain: Metrics without.
+        metrics: Those with an interval.
+        plain: Names of those without.
     """
     found: Aggregation = dict.fromkeys(plain, ratio)
-    for name in names:
-        found |= {name: ratio, f"{name}_low": partial(_end, "low"), f"{name}_high": partial(_end, "high")}
+    for name, metric in metrics.items():
+        found[name] = ratio
+        for which in ("low", "high"):
+            found[f"{name}_{which}"] = partial(_end, which, metric.within)
     return found
 
 
-def directions(higher: Mapping[str, bool]) -> dict[str, bool]:
+def directions(metrics: Mapping[str, Metric]) -> dict[str, bool]:
     """Return the direction of metrics, and of the ends of their intervals."""
-    return {f"{name}{end}": up for name, up in higher.items() for end in ("", "_low", "_high")}
+    ends = ("", "_low", "_high")
+    return {f"{name}{end}": metric.higher_is_better for name, metric in metrics.items() for end in ends}
 
 
 def ratio(rows: list[Row]) -> float:
@@ -47,7 +62,7 @@ def total(values: list[float]) -> float:
     return sum(values)
 
 
-def _end(which: str, rows: list[Row]) -> float:
+def _end(which: str, within: tuple[float, float], rows: list[Row]) -> float:
     clusters: dict[Any, tuple[float, float]] = {}
     for number, (value, n, *cluster) in enumerate(rows):
         name = cluster[0] if cluster else number
@@ -57,4 +72,4 @@ def _end(which: str, rows: list[Row]) -> float:
     if not filled or not all(math.isfinite(value) for value, _ in filled):
         return float("nan")
     sums, counts = zip(*filled, strict=True)
-    return getattr(ratio_interval(sums, counts, seed=SEED), which)
+    return getattr(ratio_interval(sums, counts, seed=SEED, within=within), which)

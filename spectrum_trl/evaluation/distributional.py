@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from spectrum_trl.evaluation import aggregates
+from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.alignment import alignment_tasks
 from spectrum_trl.evaluation.alignment.task import AlignmentTask, Item
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
@@ -21,16 +22,17 @@ from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
 from spectrum_trl.metrics.distributional import Comparison, compare, compare_as_published, uniform_guess
 from spectrum_trl.suite.task import Message
 
-# Direction of each metric; coverage has none, since what the candidates leave out may be right too.
-HIGHER = {
-    "js_divergence": False,
-    "kl_divergence": False,
-    "reverse_kl": False,
-    "cross_entropy": False,
-    "total_variation": False,
-    "mode_match": True,
-    "coverage": True,
+# More coverage is not always better: what the candidates leave out may be right, too.
+METRICS = {
+    "js_divergence": Metric(False, (0.0, float(np.log(2)))),
+    "kl_divergence": Metric(False, (0.0, np.inf)),
+    "reverse_kl": Metric(False, (0.0, np.inf)),
+    "cross_entropy": Metric(False, (0.0, np.inf)),
+    "total_variation": Metric(False),
+    "mode_match": Metric(True),
+    "coverage": Metric(True),
 }
+PARSED = {"parsed": Metric(True)}
 UNIFORM = ("js_divergence", "kl_divergence", "cross_entropy", "total_variation")
 # With more groups than these, a table of them would not be read; samples name each row's group.
 MOST_GROUPS = 12
@@ -81,7 +83,7 @@ class Distributional(HarnessTask):
         published = self.options.scoring == "published"
         comparison = (compare_as_published if published else compare)(row["target"], observed)
         found |= {"items": 1}
-        for name in HIGHER:
+        for name in METRICS:
             value = [float(getattr(comparison, name)), 1, row["cluster"]]
             found |= aggregates.with_interval(name, value)
             if row["group"] in self._groups and name == "js_divergence":
@@ -98,11 +100,11 @@ class Distributional(HarnessTask):
         """Return means over items, with intervals clustered by question."""
         groups = [] if self.missing else [f"js_divergence[{group}]" for group in self._groups]
         plain = (*groups, *(f"uniform_{name}" for name in UNIFORM))
-        return aggregates.aggregations(*HIGHER, "parsed", plain=plain) | {"items": aggregates.total}
+        return aggregates.aggregations(METRICS | PARSED, plain=plain) | {"items": aggregates.total}
 
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric."""
-        return aggregates.directions({**HIGHER, "parsed": True})
+        return aggregates.directions(METRICS | PARSED)
 
 
 def _named(own: dict[str, Any]) -> AlignmentTask:

@@ -110,11 +110,11 @@ class Diversity(HarnessTask):
     def aggregation(self) -> aggregates.Aggregation:
         """Return the figures of the one row."""
         plain = (*HIGHER, *ENDS, "exact_yield", "exact_unique")
-        return aggregates.aggregations(plain=plain) | {"samples": aggregates.total}
+        return aggregates.aggregations({}, plain=plain) | {"samples": aggregates.total}
 
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric."""
-        return aggregates.directions(HIGHER)
+        return dict(HIGHER)
 
 
 def _messages(row: dict[str, Any], *, mode: str) -> list[Message]:

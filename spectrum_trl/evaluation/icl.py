@@ -15,6 +15,7 @@ from scipy.special import logsumexp
 from spectrum_trl.catalogue import tasks
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation import aggregates
+from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.options import data_folder
 from spectrum_trl.evaluation.own_tasks import own_sequences
@@ -26,15 +27,14 @@ from spectrum_trl.suite.task import Task
 # Labels of a task that outputs can be scored among.
 MOST_LABELS = 30
 CURVE = tuple(2**n for n in range(10))
-# Direction of each metric that has an interval.
-HIGHER = {
-    "loss": False,
-    "regret": False,
-    "accuracy": True,
-    "first_token_accuracy": True,
-    "token_accuracy": True,
-    "loss_restricted": False,
-    "accuracy_restricted": True,
+METRICS = {
+    "loss": Metric(False, (0.0, np.inf)),
+    "regret": Metric(False, (-np.inf, np.inf)),
+    "accuracy": Metric(True),
+    "first_token_accuracy": Metric(True),
+    "token_accuracy": Metric(True),
+    "loss_restricted": Metric(False, (0.0, np.inf)),
+    "accuracy_restricted": Metric(True),
 }
 ALL = ("loss_first", "loss_all", "loss_last", "accuracy_all", "accuracy_last")
 
@@ -164,12 +164,12 @@ class Icl(HarnessTask):
 
     def aggregation(self) -> aggregates.Aggregation:
         """Return means over outputs, with intervals clustered by sequence."""
-        found = aggregates.aggregations(*HIGHER, plain=(*ALL, *(f"loss_at_{k}" for k in CURVE)))
+        found = aggregates.aggregations(METRICS, plain=(*ALL, *(f"loss_at_{k}" for k in CURVE)))
         return found | {"sequences": aggregates.total, "calibration_error": calibration_error}
 
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric."""
-        return aggregates.directions(HIGHER) | {
+        return aggregates.directions(METRICS) | {
             name: not name.startswith("loss") for name in (*ALL, *(f"loss_at_{k}" for k in CURVE))
         }
 
