@@ -39,7 +39,8 @@ MAY_CHANGE = frozenset(
     "do_predict".split()
 )
 MAY_CHANGE_PREFIXES = ("logging_", "save_", "hub_", "push_to_hub", "eval_")
-# Only their product matters: 4 processes of 2 rows make the same step as 2 of 4.
+# Only their product matters: 4 processes of 2 rows make the same step as 2 of 4, but for the end of an epoch
+# whose rows cannot be shared out evenly, where accelerate repeats some.
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
 
 
