@@ -22,6 +22,7 @@ from spectrum_trl.runs.run_folder import (
     remove_listed,
 )
 from tests.processes import run_recipe
+from tests.runs.conftest import TASKS, TINY_RUN
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 CONTINUE = ("--resume_from_checkpoint", "last", "--max_steps")
@@ -154,19 +155,37 @@ def test_two_runs_into_one_folder_are_refused_the_second_time(tiny_run: Run, tmp
     assert not (out / LOCK).exists()
 
 
+FAILING = """
+from transformers import Trainer
+from spectrum_trl.train import launch
+
+def fail(*args, **kwargs):
+    raise RuntimeError("the first step fails")
+
+Trainer.training_step = fail
+launch("recipes/demo.yaml")
+"""
+
+
+def fail_in_the_first_step(script: Path, out: Path, *words: str) -> None:
+    """Run the demo's recipe up to its first step, which raises: later than any check."""
+    script.write_text(FAILING)
+    done = run_recipe(script, *TASKS, *TINY_RUN, "--output_dir", out, *words)
+    assert done.returncode != 0 and "the first step fails" in done.stderr
+
+
 def test_what_fails_before_the_first_step_leaves_no_folder_and_the_corrected_retry_works(
     tiny_run: Run, tmp_path: Path
 ) -> None:
     out = tmp_path / "deep" / "run"
-    # adamw refuses this value when the optimizer is made, long after all checks.
-    failed = tiny_run(out, "--adam_beta2", "1.5")
-    assert failed.returncode != 0 and not (tmp_path / "deep").exists()
+    fail_in_the_first_step(tmp_path / "script.py", out)
+    assert not (tmp_path / "deep").exists()
     assert tiny_run(out).returncode == 0
 
 
-def test_a_failed_overwrite_leaves_the_earlier_run_as_it_was(finished_run: Path, tiny_run: Run) -> None:
+def test_a_failed_overwrite_leaves_the_earlier_run_as_it_was(finished_run: Path, tmp_path: Path) -> None:
     before = contents(finished_run)
-    assert tiny_run(finished_run, "--overwrite", "true", "--adam_beta2", "1.5").returncode != 0
+    fail_in_the_first_step(tmp_path / "script.py", finished_run, "--overwrite", "true")
     assert contents(finished_run) == before
 
 
