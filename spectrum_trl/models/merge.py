@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from peft import PeftConfig, PeftModel, PeftType
+from peft import PeftConfig, PeftModel, PeftType, get_peft_model
 from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors import SafetensorError
@@ -44,7 +44,7 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
             f"{run}: its base model is missing: {error} If it has moved, correct base_model_name_or_path in "
             f"{run / ADAPTER_CONFIG}."
         ) from error
-    merged = _merged(model, run)
+    merged = _merged(model, run, adapter)
     merged.generation_config = generation_config(tokenizer)
     merged.config.use_cache = True
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
@@ -101,11 +101,21 @@ def _read_adapter(run: Path) -> PeftConfig:
     return config
 
 
-def _merged(base: PreTrainedModel, run: Path) -> PreTrainedModel:
+def _merged(base: PreTrainedModel, run: Path, adapter: PeftConfig) -> PreTrainedModel:
     try:
-        return PeftModel.from_pretrained(base, str(run)).merge_and_unload(safe_merge=True)
+        model = get_peft_model(base, adapter)
+        assert isinstance(model, PeftModel)
+        # from_pretrained would do the same, and only warn of what it did not find.
+        found = model.load_adapter(str(run), "default")
+        if wrong := [*found.missing_keys, *found.unexpected_keys]:
+            raise ValueError(
+                f"{SAFETENSORS_WEIGHTS_NAME} lacks {len(found.missing_keys)} of its weights and has "
+                f"{len(found.unexpected_keys)} that have no place, for example {wrong[0]}"
+            )
+        merged: PreTrainedModel = model.merge_and_unload(safe_merge=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{run}: its adapter does not fit its base model: {error}") from error
+    return merged
 
 
 def _write_card(run: Path, folder: Path, *, title: str, base: str, revision: str) -> None:

@@ -16,9 +16,10 @@ from spectrum_trl.models.initialise import new_model
 from spectrum_trl.models.load import load_model
 from spectrum_trl.models.merge import merge
 from spectrum_trl.models.role_tokens import role_token_ids
+from spectrum_trl.paths import TINY_BASE
 from spectrum_trl.recipe.read import read_recipe
 from tests.models.published import publish
-from tests.processes import run_command, run_recipe
+from tests.processes import ROOT, run_command, run_recipe
 from tests.small_models import CONFIG
 
 ON_A_CPU = ["--use_cpu", "true", "--bf16", "false", "--max_steps", "3", "--gradient_accumulation_steps", "1"]
@@ -27,11 +28,11 @@ MESSAGES = [{"role": "description", "content": "A fair coin."}]
 TEXT = torch.arange(1000, 1012)[None]
 
 
-def lora(base: Path, out: Path, *words: str) -> Path:
+def lora(base: Path, out: Path, *words: str, cwd: Path = ROOT) -> Path:
     """Train the bundled LoRA recipe on a base model for three steps."""
     small = [*ON_A_CPU, *DATA, "--per_device_train_batch_size", "1", "--learning_rate", "1e-3"]
     done = run_recipe(
-        "recipes/lora.yaml",
+        ROOT / "recipes/lora.yaml",
         "--model_name_or_path",
         base,
         "--copy_role_tokens_from",
@@ -40,6 +41,7 @@ def lora(base: Path, out: Path, *words: str) -> Path:
         out,
         *small,
         *words,
+        cwd=cwd,
     )
     assert done.returncode == 0, done.stderr
     return out
@@ -207,7 +209,20 @@ def _write_config(run: Path, **changes: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
+def _keep_weights(run: Path, *, share: float) -> None:
+    file = run / "adapter_model.safetensors"
+    tensors = load_file(file)
+    lora = sorted(name for name in tensors if "lora_" in name)
+    for name in lora[int(share * len(lora)) :]:
+        del tensors[name]
+    save_file(tensors, file)
+
+
 DAMAGE = {
+    "lacks 6 of its weights": lambda run: _keep_weights(run, share=0.5),
+    "lacks 12 of its weights": lambda run: _keep_weights(run, share=0),
+    "its adapter does not fit": lambda run: save_file({}, run / "adapter_model.safetensors"),
+    "6 that have no place, .*v_proj": lambda run: _write_config(run, target_modules=["q_proj"]),
     "correct base_model_name_or_path": _without_base,
     "its adapter does not fit its base model": _cut,
     "is not that of a LoRA adapter": lambda run: _write_config(run, peft_type="PROMPT_TUNING"),
@@ -228,6 +243,27 @@ def test_a_damaged_adapter_is_one_clear_message_and_nothing_is_written(
     with pytest.raises(UserError, match=told):
         merge(run, tmp_path / "merged")
     assert {path.name for path in tmp_path.iterdir()} <= {"run"}
+
+
+def test_evaluation_refuses_an_adapter_that_lacks_weights(tmp_path: Path, tiny_run: Path) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoint-*"))
+    _keep_weights(run, share=0.5)
+    with pytest.raises(UserError, match="does not fit its configuration or its base model: 6 are missing"):
+        load_model(str(run))
+
+
+def test_an_adapter_is_no_base_model(tmp_path: Path, tiny_run: Path) -> None:
+    done = run_recipe(
+        "recipes/demo.yaml", "--model_name_or_path", tiny_run, "--output_dir", tmp_path / "x", *DATA
+    )
+    assert done.returncode == 2 and f"merge it first: spectrum-trl merge {tiny_run} FOLDER" in done.stderr
+
+
+def test_an_adapter_names_its_base_by_full_path(tmp_path: Path) -> None:
+    shutil.copytree(TINY_BASE, tmp_path / "base")
+    run = lora(Path("base"), tmp_path / "run", cwd=tmp_path)
+    config = json.loads((run / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(tmp_path / "base")
 
 
 def test_a_whole_model_has_nothing_to_merge(tmp_path: Path, tiny_run: Path) -> None:
