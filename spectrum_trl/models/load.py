@@ -100,7 +100,7 @@ def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrai
     if os.path.isfile(os.path.join(model_path(name), ADAPTER_CONFIG)):
         return _load_adapted(model_path(name), **settings)
     with _told("model", name):
-        model, found = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             model_path(name),
             revision=revision,
             use_safetensors=True,
@@ -111,8 +111,12 @@ def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrai
             **settings,
         )
         # transformers fills what is missing with random numbers.
-        _check_weights(f"the weights of {name!r} do not fit its configuration", found)
-    return model
+        _check_weights(
+            f"the weights of {name!r} do not fit its configuration",
+            loaded[1],
+            fix="download or copy them again",
+        )
+    return cast(PreTrainedModel, loaded[0])
 
 
 def _load_adapted(name: str, **settings: Any) -> PreTrainedModel:
@@ -125,12 +129,16 @@ def _load_adapted(name: str, **settings: Any) -> PreTrainedModel:
         _check_weights(
             f"the adapter of {name!r} does not fit its configuration or its base model",
             found,
+            fix=f"copy it again; or merge it (spectrum-trl merge {name} FOLDER), because transformers cannot "
+            "load every adapter that peft can, DoRA's for example",
             unexpected=found["unexpected_keys"],
         )
     return model
 
 
-def _check_weights(problem: str, found: dict[str, Any], *, unexpected: Collection[str] = ()) -> None:
+def _check_weights(
+    problem: str, found: dict[str, Any], *, fix: str, unexpected: Collection[str] = ()
+) -> None:
     """Refuse weights that were not read from the checkpoint."""
     wrong_size = [name for name, *_ in found["mismatched_keys"]]
     parts = [
@@ -143,7 +151,7 @@ def _check_weights(problem: str, found: dict[str, Any], *, unexpected: Collectio
         if names
     ]
     if parts:
-        raise UserError(f"{problem}: {'; '.join(parts)}. Download or copy it again.")
+        raise UserError(f"{problem}: {'; '.join(parts)}; {fix}")
 
 
 def model_without_memory(name: str, *, revision: str = "main") -> PreTrainedModel:
@@ -196,7 +204,7 @@ def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
     Raises:
         UserError: If the tokenizer is that of another model.
     """
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = cast(torch.nn.Embedding, model.get_input_embeddings()).weight.shape[0]
     turns = [{"role": role, "content": ""} for role in ("description", "input", "output")]
     used = set(cast(list[int], tokenizer.apply_chat_template(turns, return_dict=False)))
     used |= {tokenizer.eos_token_id, tokenizer.pad_token_id}

@@ -1,8 +1,10 @@
 """Merge an adapter into its base model: a folder that every stock tool loads."""
 
 import json
+import os
 import tempfile
 from pathlib import Path
+from typing import cast
 
 import torch
 from peft import PeftConfig, PeftModel, PeftType, get_peft_model
@@ -13,6 +15,7 @@ from transformers import PreTrainedModel
 
 from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
+from spectrum_trl.files import folder_problems, writing
 from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype
 from spectrum_trl.models.load import checkpoint_dtype, load_model, load_tokenizer
 from spectrum_trl.models.model_card import model_card
@@ -31,8 +34,8 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
     Raises:
         UserError: If there is no adapter, its base model cannot be loaded, or the folder is taken.
     """
-    adapter = _read_adapter(run)
     _check_free(out)
+    adapter = _read_adapter(run)
     base, revision = str(adapter.base_model_name_or_path), adapter.revision or "main"
     tokenizer = load_tokenizer(str(run))
     try:
@@ -70,16 +73,17 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
 
 
 def _check_free(out: Path) -> None:
-    try:
+    with writing(out):
         taken = out.is_symlink() or out.is_file() or (out.is_dir() and any(out.iterdir()))
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror}") from error
     if taken or out.resolve() in (Path.cwd(), *Path.cwd().parents):
         raise UserError(f"{out} is not an empty folder of its own; name a new one")
+    # Beside it, where the folder is filled before it takes its name.
+    if problems := list(folder_problems(out.parent)):
+        raise UserError(*(f"{out}: {problem}" for problem in problems))
 
 
 def _read_adapter(run: Path) -> PeftConfig:
-    if not run.is_dir():
+    if not os.path.isdir(run):
         raise UserError(f"{run} is not a folder; name the output_dir of a LoRA run")
     if not (run / ADAPTER_CONFIG).is_file():
         whole = (run / "config.json").is_file()
@@ -103,8 +107,7 @@ def _read_adapter(run: Path) -> PeftConfig:
 
 def _merged(base: PreTrainedModel, run: Path, adapter: PeftConfig) -> PreTrainedModel:
     try:
-        model = get_peft_model(base, adapter)
-        assert isinstance(model, PeftModel)
+        model = cast(PeftModel, get_peft_model(base, adapter))
         # from_pretrained would do the same, and only warn of what it did not find.
         found = model.load_adapter(str(run), "default")
         if wrong := [*found.missing_keys, *found.unexpected_keys]:
@@ -112,10 +115,9 @@ def _merged(base: PreTrainedModel, run: Path, adapter: PeftConfig) -> PreTrained
                 f"{SAFETENSORS_WEIGHTS_NAME} lacks {len(found.missing_keys)} of its weights and has "
                 f"{len(found.unexpected_keys)} that have no place, for example {wrong[0]}"
             )
-        merged: PreTrainedModel = model.merge_and_unload(safe_merge=True)
+        return model.merge_and_unload(safe_merge=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{run}: its adapter does not fit its base model: {error}") from error
-    return merged
 
 
 def _write_card(run: Path, folder: Path, *, title: str, base: str, revision: str) -> None:

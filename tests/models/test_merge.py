@@ -22,7 +22,18 @@ from tests.models.published import publish
 from tests.processes import ROOT, run_command, run_recipe
 from tests.small_models import CONFIG
 
-ON_A_CPU = ["--use_cpu", "true", "--bf16", "false", "--max_steps", "3", "--gradient_accumulation_steps", "1"]
+ON_A_CPU = [
+    "--use_cpu",
+    "true",
+    "--bf16",
+    "false",
+    "--dtype",
+    "float32",
+    "--max_steps",
+    "3",
+    "--gradient_accumulation_steps",
+    "1",
+]
 DATA = ["--tasks", "coinflip", "--max_sequences", "6", "--max_length", "128", "--save_strategy", "no"]
 MESSAGES = [{"role": "description", "content": "A fair coin."}]
 TEXT = torch.arange(1000, 1012)[None]
@@ -264,6 +275,15 @@ def test_an_adapter_names_its_base_by_full_path(tmp_path: Path) -> None:
     run = lora(Path("base"), tmp_path / "run", cwd=tmp_path)
     config = json.loads((run / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(tmp_path / "base")
+
+
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_loaded(
+    tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spectrum_trl.models.merge.load_model", lambda *_, **__: pytest.fail("loaded"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file is a file; name a folder"):
+        merge(tiny_run, tmp_path / "file" / "merged")
 
 
 def test_a_whole_model_has_nothing_to_merge(tmp_path: Path, tiny_run: Path) -> None:
