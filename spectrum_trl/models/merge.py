@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import cast
@@ -21,6 +22,8 @@ from spectrum_trl.models.load import checkpoint_dtype, load_model, load_tokenize
 from spectrum_trl.models.model_card import model_card
 from spectrum_trl.models.rounding import rounded
 from spectrum_trl.recipe.recipe_file import read_recipe_file
+
+ON_TIED = re.compile(r"\.lora_embedding_|lm_head\.lora_")
 
 
 def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
@@ -114,6 +117,12 @@ def _merged(base: PreTrainedModel, run: Path, adapter: PeftConfig) -> PreTrained
             raise ValueError(
                 f"{SAFETENSORS_WEIGHTS_NAME} lacks {len(found.missing_keys)} of its weights and has "
                 f"{len(found.unexpected_keys)} that have no place, for example {wrong[0]}"
+            )
+        names = [name for name, _ in model.named_parameters()]
+        if base.config.get_text_config().tie_word_embeddings and any(map(ON_TIED.search, names)):
+            # peft 0.21.2 merges into the one matrix what only one of its two users was trained with.
+            raise ValueError(
+                "it adapts an embedding or output layer that shares its weights; it cannot be merged"
             )
         return model.merge_and_unload(safe_merge=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

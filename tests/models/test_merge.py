@@ -182,6 +182,17 @@ def test_embedding_and_head_that_an_adapter_trained_apart_are_both_kept(
         assert torch.allclose(merged(text).logits, adapted.eval()(text).logits, atol=1e-5)
 
 
+@pytest.mark.parametrize("layer", ["embed_tokens", "lm_head"])
+def test_an_adapter_on_one_of_two_tied_layers_is_not_merged_into_both(
+    tmp_path: Path, tiny_tokenizer, layer: str
+) -> None:
+    config = LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj", layer], init_lora_weights=False)
+    get_peft_model(load_model("spectrum-trl/tiny-base"), config).save_pretrained(str(tmp_path / "run"))
+    tiny_tokenizer.save_pretrained(tmp_path / "run")
+    with pytest.raises(UserError, match="shares its weights; it cannot be merged"):
+        merge(tmp_path / "run", tmp_path / "merged")
+
+
 @pytest.fixture(scope="module")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
