@@ -77,6 +77,7 @@ def test_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
             "1",
         ]
         words += ["--gradient_accumulation_steps", "1", "--bf16", "false", "--use_cpu", "true"]
+        words += ["--dtype", "float32"]
         words += [
             "--tasks",
             '{"tiny_range": {"max_sequences": 8}}',

@@ -1,5 +1,6 @@
 """Read a user's own conversations."""
 
+import os
 import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -62,10 +63,10 @@ def check_files(files: Iterable[str]) -> None:
     Raises:
         UserError: With all that are not.
     """
-    absent = [file for file in files if not Path(file).is_file()]
+    absent = [file for file in files if not os.path.isfile(file)]
     if absent:
         reasons = (
-            "is a folder; name its files" if Path(file).is_dir() else "does not exist" for file in absent
+            "is a folder; name its files" if os.path.isdir(file) else "does not exist" for file in absent
         )
         raise UserError(
             *(f"train_files: {file} {reason}" for file, reason in zip(absent, reasons, strict=True))

@@ -9,6 +9,8 @@ import pytest
 from spectrum_trl.commands.main import main
 from tests.processes import run_command
 
+LONG = "x" * 300
+
 
 def test_help_lists_the_verbs_without_loading_the_heavy_libraries() -> None:
     # The console script itself, and what it imports before a verb runs.
@@ -68,6 +70,16 @@ def test_a_recipe_for_gpus_can_be_looked_at_without_one_and_without_bitsandbytes
         (("data", "--data-dir", "nowhere"), "does not exist"),
         (("eval", "./nowhere"), "cannot load the tokenizer"),
         (("report", "nowhere"), "nowhere"),
+        (("eval", "spectrum-trl/tiny-base", "--output", "nowhere/x.json"), "no folder nowhere"),
+        (("eval", "spectrum-trl/tiny-base", "--output", "."), ". is a folder; name a file"),
+        (("eval", "spectrum-trl/tiny-base", "--output", LONG), "too long"),
+        (("eval", f"/{LONG}"), "cannot load the tokenizer"),
+        (("merge", LONG, "x"), "is not a folder"),
+        (("merge", ".", LONG), "too long"),
+        (("report", LONG), "holds no evaluation"),
+        (("data", "--data-dir", LONG), "does not exist"),
+        (("preview", "demo", "--train_files", LONG), "does not exist"),
+        (("preview", "demo", "--model_name_or_path", f"/{LONG}"), "cannot load the tokenizer"),
     ],
 )
 def test_mistakes_exit_2_without_a_traceback(words: tuple[str, ...], told: str) -> None:
