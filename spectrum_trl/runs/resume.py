@@ -42,9 +42,7 @@ def check_settings(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, list[Any
         )
     step, wanted = step_of(checkpoint.path), recipe.training.max_steps
     if 0 < wanted < step:
-        raise UserError(
-            f"max_steps: {checkpoint.path} is past step {wanted} already; give it more than {step}"
-        )
+        raise UserError(f"max_steps: {checkpoint.path} is past step {wanted} already; give it {step} or more")
     now = {"settings": settings_of(recipe), "versions": versions(), "model": model_of(recipe)}
     changes = setting_changes(checkpoint.record, now)
     _refuse(recipe, checkpoint, {k: v for k, v in changes.items() if not may_change(k)})
