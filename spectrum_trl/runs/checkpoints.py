@@ -13,6 +13,7 @@ from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.record import RECORD
 
 STATE = "trainer_state.json"
+SET_ASIDE = "set_aside"
 # One of each group must be there; FSDP writes the later names.
 REQUIRED = {
     "weights": ("model.safetensors", "adapter_model.safetensors", "model.safetensors.index.json")
@@ -30,7 +31,7 @@ class Checkpoint(NamedTuple):
         path: The checkpoint, or None to start from the model.
         passed_over: Newer checkpoints that are broken, each with what is wrong with it.
         newer: All checkpoints of the output folder after this one, whole or not.
-        record: What decided the run that wrote it: settings, versions and data.
+        record: What decided the start that wrote it: settings, versions, data and processes.
     """
 
     path: Path | None
@@ -117,20 +118,24 @@ def _named(path: Path, folder: Path, numbered: list[Path]) -> Checkpoint:
         )
     if problem := problem_of(path):
         raise UserError(f"resume_from_checkpoint: {path} is not a whole checkpoint: {problem}")
-    inside = path.resolve().parent == folder.resolve()
+    inside = path.resolve().parent in (folder.resolve(), folder.resolve() / SET_ASIDE)
     if not inside and folder.is_dir() and (folder / RECORD).exists():
         raise UserError(
             f"resume_from_checkpoint: {path} belongs to another run than output_dir {folder}; name a new "
             "output_dir, or a checkpoint in that folder"
         )
-    newer = [other for other in numbered if step_of(other) > step_of(path)] if inside else []
+    others = [other for other in numbered if other.resolve() != path.resolve()]
+    newer = [other for other in others if step_of(other) >= step_of(path)] if inside else []
     return Checkpoint(path, {}, newer, _record(path))
 
 
 def _record(checkpoint: Path) -> dict[str, Any]:
-    """Return the record of the run that wrote a checkpoint; empty where there is none."""
+    """Return the record of the start that wrote a checkpoint; empty where there is none."""
+    own = checkpoint / RECORD
     try:
-        found = json.loads((checkpoint.resolve().parent / RECORD).read_text(encoding="utf-8"))
+        # One that was killed before it could write that is the run's newest.
+        file = own if own.exists() else checkpoint.resolve().parent / RECORD
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     kinds = {"settings": dict, "versions": dict, "data": list}
@@ -139,6 +144,6 @@ def _record(checkpoint: Path) -> dict[str, Any]:
 
 
 def step_of(checkpoint: Path) -> int:
-    """Return the step in a checkpoint's name, or -1."""
-    number = checkpoint.name.rpartition("-")[2]
+    """Return the step in a checkpoint's name, or -1; of ``checkpoint-4.2``, the second one set aside, 4."""
+    number = checkpoint.name.rpartition("-")[2].partition(".")[0]
     return int(number) if number.isdecimal() else -1

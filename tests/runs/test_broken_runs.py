@@ -91,8 +91,8 @@ def test_an_event_after_a_truncated_one_has_its_own_line(finished_run: Path, tin
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("provenance.json", '{"settings": []}'),
-        ("provenance.json", '{"settings": {}, "versions": {}, "data": 5}'),
+        ("checkpoint-4/provenance.json", '{"settings": []}'),
+        ("checkpoint-4/provenance.json", '{"settings": {}, "versions": {}, "data": 5}'),
         (FILES, '["../x"]'),
         (FILES, "{"),
     ],

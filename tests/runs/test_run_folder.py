@@ -110,7 +110,7 @@ def test_a_run_can_be_continued_again_and_again_with_a_tokenizer_that_has_a_temp
     assert len(weights) == 3
     assert (out / "additional_chat_templates" / "chat.jinja").is_file()
     events = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
-    assert [event["changes"].get("max_steps") for event in events] == [None, [4, 6], [4, 8], [4, 10]]
+    assert [event["changes"].get("max_steps") for event in events] == [None, [4, 6], [6, 8], [8, 10]]
 
 
 def test_a_move_that_was_interrupted_anywhere_is_finished_and_no_mixture_loads_before(tmp_path: Path) -> None:
