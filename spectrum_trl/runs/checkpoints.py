@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
+from transformers import TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from spectrum_trl.errors import UserError
@@ -80,7 +81,7 @@ def problem_of(checkpoint: Path) -> str | None:
         if not any((checkpoint / name).exists() for name in names):
             return f"it has no {what} ({' or '.join(names)})"
     try:
-        state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+        state = TrainerState.load_from_json(str(checkpoint / STATE))
         processes = int(_record(checkpoint).get("processes", 1))
         index = checkpoint / "model.safetensors.index.json"
         shards = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
@@ -88,8 +89,11 @@ def problem_of(checkpoint: Path) -> str | None:
         return f"it has no {STATE}"
     except (ValueError, KeyError, TypeError, OSError) as error:
         return f"its {STATE} or index cannot be read ({error})"
-    if not isinstance(state, dict) or state.get("global_step") != step_of(checkpoint):
+    if state.global_step != step_of(checkpoint):
         return f"its {STATE} is of another step than its name"
+    # Trainer writes into it when it saves next.
+    if not isinstance(state.stateful_callbacks, dict) or "TrainerControl" not in state.stateful_callbacks:
+        return f"its {STATE} is not what Trainer writes"
     ranks = {f"rng_state_{rank}.pth" for rank in range(processes)} if processes > 1 else set()
     absent = sorted(name for name in shards | ranks if not (checkpoint / name).is_file())
     if absent:
@@ -105,8 +109,15 @@ def _is_whole(file: Path) -> bool:
                 return len(tensors.keys()) > 0
         except (SafetensorError, OSError):
             return False
-    # What torch.save writes is a zip archive, whose directory is at the end.
-    return file.suffix not in (".pt", ".pth", ".bin") or zipfile.is_zipfile(file)
+    if file.suffix not in (".pt", ".pth", ".bin"):
+        return True
+    # What torch.save writes is a zip archive, with a checksum of each part.
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    # A damaged header makes it raise almost anything.
+    except Exception:
+        return False
 
 
 def _named(path: Path, folder: Path, numbered: list[Path]) -> Checkpoint:

@@ -22,7 +22,23 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
+def zero(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 64] = bytes(64)
+    file.write_bytes(data)
+
+
+def change_state(folder: Path, **changes: object) -> None:
+    file = folder / "trainer_state.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
 BREAK = {
+    "optimizer with zeros": lambda folder: zero(folder / "optimizer.pt"),
+    "random state with zeros": lambda folder: zero(folder / "rng_state.pth"),
+    "state of a step alone": lambda folder: (folder / "trainer_state.json").write_text('{"global_step": 4}'),
+    "state with an unknown key": lambda folder: change_state(folder, other=1),
     "weights cut": lambda folder: cut(folder / "model.safetensors"),
     "optimizer cut": lambda folder: cut(folder / "optimizer.pt"),
     "state cut": lambda folder: cut(folder / "trainer_state.json"),
