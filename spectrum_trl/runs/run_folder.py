@@ -182,8 +182,11 @@ def listed(folder: Path) -> list[str]:
         raise UserError(
             f"{file} is damaged ({error}); remove the folder yourself, or name another"
         ) from error
-    if not isinstance(names, list) or not all(isinstance(name, str) and _is_inside(name) for name in names):
-        raise UserError(f"{file} names files outside its folder; remove the folder yourself, or name another")
+    if not isinstance(names, list) or not all(_can_be_inside(folder, name) for name in names):
+        raise UserError(
+            f"{file} names files outside its folder, or with names that no file can have; remove the folder "
+            "yourself, or name another"
+        )
     return names
 
 
@@ -244,6 +247,15 @@ def _append_line(line: str, file: Path) -> None:
         stream.write(line.encode() + b"\n")
 
 
-def _is_inside(name: str) -> bool:
-    path = Path(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+def _can_be_inside(folder: Path, name: Any) -> bool:
+    path = Path(name) if isinstance(name, str) else Path()
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        return False
+    try:
+        os.lstat(folder / path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    # Names that are too long, or hold what no file's name can hold.
+    except (OSError, ValueError):
+        return False
+    return True

@@ -48,7 +48,7 @@ def test_a_list_that_names_files_outside_its_folder_deletes_nothing(tmp_path: Pa
     (tmp_path / "precious").write_text("x")
     run = tmp_path / "run"
     run.mkdir()
-    for name in ("../precious", str(tmp_path / "precious"), "", 3):
+    for name in ("../precious", str(tmp_path / "precious"), "", 3, "x" * 300, "x\0"):
         (run / FILES).write_text(json.dumps([name]))
         with pytest.raises(UserError, match="outside its folder"):
             remove_listed(run)
@@ -89,6 +89,20 @@ def test_a_folder_that_may_hold_more_than_a_run_is_not_overwritten(
     )
     assert done.returncode == 2 and "is not overwritten" in done.stderr and "Traceback" not in done.stderr
     assert contents(finished_run) == before
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "model.safetensors", "history.jsonl"])
+def test_a_folder_in_place_of_a_runs_file_is_told_before_anything_is_deleted(
+    name: str, finished_run: Path, tiny_run: Run
+) -> None:
+    (finished_run / name).unlink()
+    (finished_run / name).mkdir()
+    (finished_run / name / "mine").write_text("x")
+    before = contents(finished_run)
+    for words in (["--overwrite", "true"], [*CONTINUE, "5"]):
+        done = tiny_run(finished_run, *words)
+        assert done.returncode == 2 and f"{name} is a folder" in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr and contents(finished_run) == before
 
 
 def test_a_run_can_be_continued_again_and_again_with_a_tokenizer_that_has_a_template_of_its_own(
