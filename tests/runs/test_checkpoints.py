@@ -158,6 +158,13 @@ def test_after_an_accepted_change_the_record_tells_what_ran_and_later_starts_are
     assert (settings["learning_rate"], settings["weight_decay"], settings["max_steps"]) == (1e-5, 0.5, 8)
     recipe = read_recipe(finished_run / "recipe.yaml")
     assert (recipe.training.learning_rate, recipe.training.max_steps) == (1e-5, 8)
+    log = json.loads((finished_run / "checkpoint-8" / "trainer_state.json").read_text())["log_history"]
+    # In the warm-up of 50 steps.
+    assert [entry["learning_rate"] for entry in log[4:8]] == pytest.approx(
+        [step * 2e-7 for step in range(4, 8)]
+    )
+    group = torch.load(finished_run / "checkpoint-8" / "optimizer.pt")["param_groups"][0]
+    assert group["weight_decay"] == 0.5
     done = tiny_run(finished_run, *words, "--max_steps", "10")
     assert done.returncode == 2 and "learning_rate was 1e-05 in the run that wrote" in done.stderr
     old = tiny_run(finished_run, "--resume_from_checkpoint", finished_run / "checkpoint-2")
