@@ -102,6 +102,23 @@ def problem_of(checkpoint: Path) -> str | None:
     return f"{', '.join(broken)} cannot be read to the end" if broken else None
 
 
+def newest_finite(folder: Path) -> Path | None:
+    """Return the newest whole checkpoint of a run whose weights hold neither NaN nor infinity, if any.
+
+    Those of FSDP's own format are not looked at.
+    """
+    for checkpoint in sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=step_of, reverse=True):
+        files = list(checkpoint.glob("*.safetensors"))
+        if files and problem_of(checkpoint) is None and all(map(_is_finite, files)):
+            return checkpoint
+    return None
+
+
+def _is_finite(file: Path) -> bool:
+    with safe_open(str(file), framework="pt") as tensors:
+        return all(bool(tensors.get_tensor(name).isfinite().all()) for name in tensors.keys())
+
+
 def _is_whole(file: Path) -> bool:
     if file.suffix == ".safetensors":
         try:
