@@ -45,7 +45,7 @@ class RunFolder:
         """
         self.path = Path(str(recipe.training.output_dir))
         self.begun = False
-        self._recipe, self._is_main = recipe, is_main
+        self._recipe, self.is_main = recipe, is_main
         self._record: dict[str, Any] = {}
         self._event: dict[str, Any] = {}
         self._waiting: dict[str, Any] = {}
@@ -78,7 +78,7 @@ class RunFolder:
 
     def begin(self) -> None:
         """Make the folder this run's: write recipe and record of this start, and add it to the history."""
-        if self.begun or not self._is_main:
+        if self.begun or not self.is_main:
             return
         self.begun = True
         self.path.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ class RunFolder:
 
     def add_record(self, checkpoint: Path) -> None:
         """Write this start's record into a checkpoint, and list all that is in it."""
-        if self._is_main:
+        if self.is_main:
             write_json(self._record, checkpoint / RECORD)
             # TRL writes a model card beside the checkpoint.
             self.list_files([*checkpoint.rglob("*"), self.path / "README.md"])
@@ -119,7 +119,7 @@ class RunFolder:
 
     def add_json(self, name: str, value: Any) -> None:
         """Write a JSON file into the folder, once the run has begun."""
-        if not self._is_main:
+        if not self.is_main:
             return
         if not self.begun:
             self._waiting[name] = value
@@ -135,7 +135,7 @@ class RunFolder:
 
     def publish(self, staging: Path) -> None:
         """Move a saved model from a side folder into place; `finish_move` finishes an interrupted move."""
-        if self._is_main:
+        if self.is_main:
             # One rename decides: before it the old model counts, after it the new one.
             staging.rename(self.path / STAGED)
             self.list_files(finish_move(self.path))

@@ -18,7 +18,7 @@ from spectrum_trl.progress import quiet_when_piped
 from spectrum_trl.recipe.read import Recipe, read_recipe
 from spectrum_trl.runs.checkpoints import find_checkpoint
 from spectrum_trl.runs.output_dir import reserve_output_dir
-from spectrum_trl.runs.resume import check_data, check_settings, print_passed_over
+from spectrum_trl.runs.resume import check_data, check_settings, print_passed_over, tell_how_to_go_on
 from spectrum_trl.runs.run_folder import RunFolder
 from spectrum_trl.training import strategy
 from spectrum_trl.training.checks import check_environment, check_recipe
@@ -35,6 +35,8 @@ def launch(recipe_file: str) -> None:
     Args:
         recipe_file: The recipe's ``__file__``; the command line's words override its fields.
     """
+    if _is_imported_again(recipe_file):
+        return
     quiet_when_piped()
     with user_errors():
         train(read_recipe(recipe_file, overrides=sys.argv[1:]))
@@ -55,8 +57,8 @@ def train(recipe: Recipe) -> None:
     check_recipe(recipe)
     check_environment(recipe)
     strategy.check_processes(recipe)
-    with reserve_output_dir(recipe, is_main=is_main):
-        folder = RunFolder(recipe, is_main=is_main)
+    folder = RunFolder(recipe, is_main=is_main)
+    with reserve_output_dir(recipe, is_main=is_main), tell_how_to_go_on(folder):
         checkpoint = find_checkpoint(recipe)
         changes = check_settings(recipe, checkpoint)
         print_passed_over(checkpoint, out=out)
@@ -82,6 +84,14 @@ def train(recipe: Recipe) -> None:
         trained = cast(PreTrainedModel, trainer.model)
         evaluate_run(recipe, trained, tokenizer, folder=folder, out=out, when="after")
         trainer.end()
+
+
+def _is_imported_again(recipe_file: str) -> bool:
+    """Tell whether a worker that multiprocessing has spawned imports the program it belongs to, the recipe.
+
+    A recipe cannot say ``if __name__ == "__main__"`` in its one line.
+    """
+    return getattr(sys.modules.get("__mp_main__"), "__file__", None) == recipe_file
 
 
 @contextmanager

@@ -68,6 +68,8 @@ def test_a_recipe_for_gpus_can_be_looked_at_without_one_and_without_bitsandbytes
         (("data", "--data-dir", "nowhere"), "does not exist"),
         (("eval", "./nowhere"), "cannot load the tokenizer"),
         (("report", "nowhere"), "nowhere"),
+        (("train", "--num_processes", "2", "demo"), "the recipe comes first"),
+        (("train", "demo", "--config_file", "/nowhere.yaml"), "/nowhere.yaml does not exist"),
     ],
 )
 def test_mistakes_exit_2_without_a_traceback(words: tuple[str, ...], told: str) -> None:
