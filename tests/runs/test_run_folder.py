@@ -22,6 +22,7 @@ from spectrum_trl.runs.run_folder import (
     remove_listed,
 )
 from tests.processes import run_recipe
+from tests.runs.conftest import TASKS, TINY_RUN
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 CONTINUE = ("--resume_from_checkpoint", "last", "--max_steps")
@@ -194,6 +195,15 @@ def test_an_output_folder_that_cannot_be_made_is_one_clear_message(
     )
     done = tiny_run(folder)
     assert done.returncode == 2 and "output_dir" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_run_into_the_current_folder_has_a_model_card_with_its_name(tmp_path: Path) -> None:
+    words = [*TASKS, *TINY_RUN, "--max_steps", "1", "--save_strategy", "no", "--output_dir", "."]
+    recipe = Path(__file__).parents[2] / "recipes/demo.yaml"
+    (tmp_path / "mine").mkdir()
+    done = run_recipe(recipe, *words, cwd=tmp_path / "mine")
+    assert done.returncode == 0, done.stderr
+    assert "\n# mine\n" in (tmp_path / "mine" / "README.md").read_text()
 
 
 def test_every_file_of_a_run_is_listed(finished_run: Path) -> None:
