@@ -35,7 +35,9 @@ def launch(recipe_file: str) -> None:
     Args:
         recipe_file: The recipe's ``__file__``; the command line's words override its fields.
     """
-    if _is_imported_again(recipe_file):
+    # A worker that multiprocessing has spawned imports the program it belongs to under this name: the recipe,
+    # which cannot say ``if __name__ == "__main__"`` in its one line.
+    if sys._getframe(1).f_globals["__name__"] == "__mp_main__":
         return
     quiet_when_piped()
     with user_errors():
@@ -84,14 +86,6 @@ def train(recipe: Recipe) -> None:
         trained = cast(PreTrainedModel, trainer.model)
         evaluate_run(recipe, trained, tokenizer, folder=folder, out=out, when="after")
         trainer.end()
-
-
-def _is_imported_again(recipe_file: str) -> bool:
-    """Tell whether a worker that multiprocessing has spawned imports the program it belongs to, the recipe.
-
-    A recipe cannot say ``if __name__ == "__main__"`` in its one line.
-    """
-    return getattr(sys.modules.get("__mp_main__"), "__file__", None) == recipe_file
 
 
 @contextmanager

@@ -72,3 +72,4 @@ def test_workers_that_are_spawned_load_data(tmp_path: Path) -> None:
     command = [sys.executable, str(recipe), *words, "--output_dir", str(tmp_path / "run")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "in use" not in done.stderr, done.stderr
+    assert (tmp_path / "run" / "model.safetensors").is_file()
