@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from accelerate import PartialState
 
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.models.load import load_config, model_path
+from spectrum_trl.recipe.arguments import DataArguments, RunArguments
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.recipe.recipe_file import SECRETS
 
@@ -42,6 +43,14 @@ MAY_CHANGE_PREFIXES = ("logging_", "save_", "hub_", "push_to_hub", "eval_")
 # Only their product matters: 4 processes of 2 rows make the same step as 2 of 4, but for the end of an epoch
 # whose rows cannot be shared out evenly, where accelerate repeats some.
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
+
+
+OWN_DEFAULTS = {
+    item.name: item.default
+    for section in (DataArguments, RunArguments)
+    for item in fields(section)
+    if item.default is not MISSING
+}
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
@@ -106,8 +115,10 @@ def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[
     for group in ("settings", "versions", "model"):
         before, after = old.get(group, {}), new.get(group, {})
         for name in sorted(before.keys() | after.keys()):
-            if before.get(name) != after.get(name):
-                changes[name] = [before.get(name), after.get(name)]
+            # A run from before an option of ours existed had its default.
+            was = before.get(name, OWN_DEFAULTS.get(name) if group == "settings" else None)
+            if was != after.get(name):
+                changes[name] = [was, after.get(name)]
     return changes
 
 

@@ -80,6 +80,8 @@ def test_a_recipe_for_gpus_can_be_looked_at_without_one_and_without_bitsandbytes
         (("data", "--data-dir", LONG), "does not exist"),
         (("preview", "demo", "--train_files", LONG), "does not exist"),
         (("preview", "demo", "--model_name_or_path", f"/{LONG}"), "cannot load the tokenizer"),
+        (("train", "--num_processes", "2", "demo"), "the recipe comes first"),
+        (("train", "demo", "--config_file", "/nowhere.yaml"), "/nowhere.yaml does not exist"),
     ],
 )
 def test_mistakes_exit_2_without_a_traceback(words: tuple[str, ...], told: str) -> None:
