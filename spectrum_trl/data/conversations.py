@@ -16,7 +16,7 @@ from spectrum_trl.suite.task import Message
 PROBLEMS_SHOWN = 20
 # Characters of a user's text in a message.
 SHOWN = 80
-EXPECTED = 'expected one JSON object with the key "messages" alone'
+EXPECTED = 'expected one JSON object with "messages" as its only key'
 # What a file of another encoding than UTF-8 begins with.
 OTHER_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
@@ -129,5 +129,5 @@ def _conversation(line: str, *, tokenizer: PreTrainedTokenizerBase) -> tuple[Any
     if not isinstance(row, dict) or "messages" not in row:
         return None, [EXPECTED]
     if others := sorted(row.keys() - {"messages"}):
-        return None, [f"{EXPECTED}, but it also has {', '.join(others)[:SHOWN]}; remove what is not used"]
+        return None, [f"{EXPECTED}, but it also has {', '.join(others)[:SHOWN]}; remove them"]
     return row["messages"], check(row["messages"], tokenizer=tokenizer)

@@ -49,18 +49,18 @@ def contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 "afterwards with `hf upload REPOSITORY OUTPUT_DIR`",
             )
     if settings.get("packing") and settings.get("max_length", 0) is None:
-        yield "packing", "packs rows of max_length tokens; give that a number, or set `packing: false`"
+        yield "packing", "needs max_length; set it to a number, or set `packing: false`"
     if settings.get("dataloader_persistent_workers") and not settings.get("dataloader_num_workers"):
         yield (
             "dataloader_persistent_workers",
             "needs `dataloader_num_workers` above 0; set that, or remove this",
         )
     if settings.get("activation_offloading") and settings.get("use_cpu"):
-        yield "activation_offloading", "moves activations to the CPU, where they are already; remove it"
+        yield "activation_offloading", "has no effect on a CPU; remove it"
     if settings.get("save_strategy") == "best":
         yield (
             "save_strategy",
-            "the best needs an evaluation set, which a recipe does not have; use steps or epoch",
+            "`best` needs an evaluation set, which a recipe does not have; use steps or epoch",
         )
     trackers = settings.get("report_to") or []
     if len(trackers) > 1 and {"none", "all"} & set(trackers):

@@ -64,7 +64,7 @@ def find_checkpoint(recipe: Recipe) -> Checkpoint:
             return Checkpoint(checkpoint, passed_over, newer, _record(checkpoint))
         passed_over[checkpoint] = problem
     raise UserError(
-        f"resume_from_checkpoint: {folder} holds no whole checkpoint; leave it out to start anew"
+        f"resume_from_checkpoint: {folder} holds no complete checkpoint; drop the option to start over"
         + (", and add `--overwrite true`" if (folder / RECORD).is_file() else ""),
         *(f"{checkpoint} is broken: {problem}" for checkpoint, problem in passed_over.items()),
     )

@@ -70,7 +70,7 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
 
 
 def model_of(recipe: Recipe) -> dict[str, str]:
-    """Return what tells the model that a run starts from: its commit on the Hub, or hashes of its weights.
+    """Return what identifies the starting model: its commit on the Hub, or hashes of its weights.
 
     Of a large file only the size and three pieces are read.
     """

@@ -114,7 +114,7 @@ class RunFolder:
 
     def _clear(self) -> None:
         remove_listed(self.path)
-        # What an interrupted run did not come to list; left in place, it could be taken for this run's.
+        # What an interrupted run had not yet listed; left in place, it could be taken for this run's.
         set_aside(self.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), self.path)
 
     def add_json(self, name: str, value: Any) -> None:

@@ -14,7 +14,7 @@ def check_recipe(recipe: Recipe) -> None:
     """Raise all problems between fields at once."""
     problems = []
     if recipe.run.new_model and recipe.run.copy_role_tokens_from:
-        problems.append(f"{recipe.path}: copy_role_tokens_from has no use for a new_model; remove it")
+        problems.append(f"{recipe.path}: copy_role_tokens_from cannot be combined with new_model; remove it")
     if bool(recipe.run.new_model) == bool(recipe.model.model_name_or_path):
         problems.append(f"{recipe.path}: give one of model_name_or_path and new_model")
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
@@ -39,7 +39,7 @@ def check_recipe(recipe: Recipe) -> None:
         )
     if recipe.training.trust_remote_code:
         problems.append(
-            f"{recipe.path}: trust_remote_code stays off; use an architecture that transformers has"
+            f"{recipe.path}: trust_remote_code is not supported; use an architecture that transformers has"
         )
     if problems:
         raise UserError(*problems)

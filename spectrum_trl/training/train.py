@@ -1,4 +1,4 @@
-"""Train as a recipe says: parse, load, train, save."""
+"""Train a model from a recipe: parse, load, train, save."""
 
 import sys
 import time
@@ -45,7 +45,7 @@ def launch(recipe_file: str) -> None:
 
 
 def train(recipe: Recipe) -> None:
-    """Train as a recipe says, save, and evaluate where it asks for it.
+    """Train a model from a recipe, save it, and evaluate it where the recipe asks for it.
 
     Args:
         recipe: The parsed recipe.

@@ -27,8 +27,8 @@ class ResumableTrainer(SFTTrainer):
     """TRL's trainer, which goes on as the recipe says by now, and tells what is wrong with a checkpoint.
 
     No argument of transformers 5.23 does this: a checkpoint's learning rate wins over the recipe's
-    (https://github.com/huggingface/transformers/issues/9099, "expected behaviour"), and a run that is continued
-    at its last step trains one more.
+    (https://github.com/huggingface/transformers/issues/9099, "expected behaviour"), and a run that is
+    continued at its last step trains one more.
     """
 
     def _init_training_state(self, max_steps: int, *args: Any, **kwargs: Any) -> tuple[int, int]:
