@@ -7,7 +7,7 @@ RUN ?= runs/demo
 ARGS ?=
 # `accelerate launch` gives a CPU run one thread unless it is told.
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
-# Threads that wait busily for long slow a shared machine down many times over; a short while is worth it.
+# Long busy-waiting slows a shared machine badly; a short while is worth it.
 export GOMP_SPINCOUNT ?= 3000
 
 .DEFAULT_GOAL := help
@@ -31,7 +31,7 @@ demo: setup ## Spectrum-tune the tiny model on the CPU, before and after in one 
 preview: setup ## show what RECIPE trains on, trained tokens in colour
 	$(BIN)/spectrum-trl preview $(RECIPE) $(ARGS)
 
-train: setup ## train by RECIPE, e.g. make train RECIPE=recipes/lora.yaml ARGS='--max_steps 100'
+train: setup ## train from RECIPE, e.g. make train RECIPE=recipes/lora.yaml ARGS='--max_steps 100'
 	$(BIN)/accelerate launch $(RECIPE) $(ARGS)
 
 eval: setup ## measure MODEL on the three axes, e.g. make eval MODEL=runs/demo ARGS='--tasks spectrum_dist'

@@ -10,12 +10,16 @@ from contextlib import contextmanager
 from rich.console import Console
 
 EXIT_CODE = 2
+# What shells give a program that Ctrl-C ended.
+INTERRUPTED = 130
 # Every process of a run finds the same mistake; the first one reports it, then the launcher ends the others.
 HEAD_START_SECONDS = 5
 
 
 class UserError(Exception):
     """One or more mistakes in what the user gave: a file, a key, a row, an option."""
+
+    exit_code, label = EXIT_CODE, "error"
 
     def __init__(self, *problems: str) -> None:
         """Take the problems.
@@ -29,6 +33,12 @@ class UserError(Exception):
 
 class MissingData(UserError):
     """Files of a data set are not in the data folder."""
+
+
+class Interrupted(UserError):
+    """The user stopped the program; says what is left of it, and how to go on."""
+
+    exit_code, label = INTERRUPTED, "stopped"
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
@@ -47,14 +57,16 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Print a ``UserError`` to stderr and exit with code 2 instead of a traceback."""
+    """Print a ``UserError`` to stderr and exit with its code, 2, instead of a traceback; so with Ctrl-C."""
     try:
         yield
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except UserError as error:
         if os.environ.get("LOCAL_RANK", "0") not in ("0", "-1"):
             time.sleep(HEAD_START_SECONDS)
         console = Console(stderr=True, soft_wrap=True)
         for problem in error.problems:
-            console.print("[bold red]error:[/]", end=" ")
+            console.print(f"[bold red]{error.label}:[/]", end=" ")
             console.print(problem, markup=False, highlight=False)
-        sys.exit(EXIT_CODE)
+        sys.exit(error.exit_code)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from spectrum_trl.errors import UserError
+
 
 @contextmanager
 def write_atomic(path: Path) -> Iterator[Path]:
@@ -27,3 +29,46 @@ def write_json(value: Any, path: Path) -> None:
     """Write JSON, replacing the file only when all of it is written."""
     with write_atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what keeps ``path`` from being written into a ``UserError``."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}; name another") from error
+
+
+def check_writable(file: Path) -> None:
+    """Check before long work that its result can be written.
+
+    Args:
+        file: The file to write; its folder must exist.
+
+    Raises:
+        UserError: If it cannot.
+    """
+    with writing(file):
+        if file.is_dir():
+            raise UserError(f"{file} is a folder; name a file")
+        if not file.parent.is_dir():
+            raise UserError(f"{file} cannot be written: there is no folder {file.parent}; make it first")
+    if problems := list(folder_problems(file.parent)):
+        raise UserError(*problems)
+
+
+def folder_problems(folder: Path) -> Iterator[str]:
+    """Yield why a folder cannot be made or written.
+
+    Args:
+        folder: Which may be missing, as may those above it.
+    """
+    try:
+        present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not present.is_dir():
+            yield f"{present} is a file; name a folder"
+        elif not os.access(present, os.W_OK | os.X_OK):
+            yield f"{present} cannot be written; name another folder, or change its permissions"
+    except OSError as error:
+        yield f"{error.strerror}; name another folder"

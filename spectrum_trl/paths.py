@@ -43,7 +43,7 @@ def data_dir(folder: str | os.PathLike[str] | None = None) -> Path:
             "folder that holds the data sets, or train on the synthetic tasks only"
         )
     path = Path(chosen).expanduser()
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise MissingData(
             f"data folder {path} does not exist: correct SPECTRUM_DATA (or data_dir in the recipe)"
         )

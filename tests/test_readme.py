@@ -3,14 +3,18 @@
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from lm_eval.tasks import TaskManager
 
-from spectrum_trl.paths import bundled
+from spectrum_trl.paths import TINY_BASE, bundled
 from spectrum_trl.recipe.read import read_recipe
+from tests.evaluation.test_compare import write
 from tests.processes import ROOT, run_command, run_recipe
 
 README = (ROOT / "README.md").read_text()
@@ -35,7 +39,8 @@ def split_environment(command: str) -> tuple[dict[str, str], list[str]]:
 
 
 def case(command: str) -> Any:
-    return pytest.param(command, marks=pytest.mark.slow if "spectrum-trl eval" in command else ())
+    long = any(words in command for words in ("spectrum-trl eval", "spectrum-trl tiny", "lm_eval"))
+    return pytest.param(command, marks=pytest.mark.slow if long else ())
 
 
 @pytest.mark.parametrize("command", [case(command) for command in commands()])
@@ -52,9 +57,24 @@ def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
     elif words[0] == "spectrum-trl":
         words = ["spectrum-trl/tiny-base" if word.startswith("runs/") else word for word in words]
         # A recipe's own tasks would take long to build.
-        few = ["--tasks", '{"tiny_counts": {"max_sequences": 8}}'] if words[1] == "preview" else []
+        few = {
+            "preview": ["--tasks", '{"tiny_counts": {"max_sequences": 8}}'],
+            "eval": ["--output", str(tmp_path / "out"), "--limit", "2"],
+        }.get(words[1], [])
+        if words[1] == "compare":
+            values = np.arange(20.0)
+            words = [*words[:2], *(str(write(tmp_path / name, {"task": values})) for name in "ab")]
         done = run_command(*words[1:], *few, **environment)
         assert done.returncode == 0, done.stderr
+    elif words[0] == "lm_eval":
+        pattern = words.index("--tasks") + 1
+        manager = TaskManager(include_path=str(bundled("tasks")), include_defaults=False)
+        assert manager.match_tasks([words[pattern]])
+        words[pattern] = "spectrum_dist_states"
+        words = [word.replace("runs/demo", str(TINY_BASE)) for word in words]
+        words[0] = str(Path(sys.executable).with_name("lm_eval"))
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0 and "js_divergence" in done.stdout, done.stderr
     elif words[:2] == ["pip", "install"]:
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert set(re.findall(r"\[(.*?)\]", words[-1])) <= set(extras)
@@ -77,6 +97,7 @@ def test_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
             "1",
         ]
         words += ["--gradient_accumulation_steps", "1", "--bf16", "false", "--use_cpu", "true"]
+        words += ["--dtype", "float32"]
         words += [
             "--tasks",
             '{"tiny_range": {"max_sequences": 8}}',

@@ -14,6 +14,7 @@ def data(
     folder: Annotated[Path | None, typer.Option("--data-dir", help="Default: $SPECTRUM_DATA.")] = None,
 ) -> None:
     """List the tasks, and which of them have their data in place."""
+    from rich.markup import escape
     from rich.table import Table
 
     from spectrum_trl.catalogue import tasks
@@ -27,7 +28,7 @@ def data(
         if folder or os.environ.get("SPECTRUM_DATA"):
             raise
         root = None
-    table = Table(title=f"Data folder: {root or 'none (set SPECTRUM_DATA)'}")
+    table = Table(title=escape(f"Data folder: {root or 'none (set SPECTRUM_DATA)'}"))
     for column in ("task", "split", "kind", "source", "data"):
         table.add_column(column, overflow="fold")
     for task in tasks().values():

@@ -13,7 +13,7 @@ ON_ANY_MACHINE = ("--use_cpu", "true")
 def preview(
     context: typer.Context,
     recipe: RecipeName,
-    samples: Annotated[int, typer.Option(min=0, help="Tasks to show a sequence of.")] = 3,
+    samples: Annotated[int, typer.Option(min=0, help="Number of tasks to show an example from.")] = 3,
 ) -> None:
     """Print what a recipe trains on, without training: counts, and sequences with the loss in colour."""
     from spectrum_trl.console import console

@@ -13,13 +13,19 @@ def tiny(
 ) -> None:
     """Measure a model on the tiny world's held-out distributions."""
     from spectrum_trl.console import console
-    from spectrum_trl.models.load import load_model, load_tokenizer
+    from spectrum_trl.files import check_writable, writing
+    from spectrum_trl.models.load import check_vocabulary, load_model, load_tokenizer
     from spectrum_trl.prompts import templates
     from spectrum_trl.tiny import measure, table
 
+    if output:
+        check_writable(output)
     tokenizer = load_tokenizer(model)
     templates.install(tokenizer)
-    result = measure.evaluate(load_model(model).eval(), tokenizer, seed=seed)
+    loaded = load_model(model).eval()
+    check_vocabulary(loaded, tokenizer)
+    result = measure.evaluate(loaded, tokenizer, seed=seed)
     table.show({model: result}, console=console())
     if output:
-        measure.save(result, output)
+        with writing(output):
+            measure.save(result, output)

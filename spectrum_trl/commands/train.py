@@ -1,21 +1,27 @@
 """``spectrum-trl train``: start a recipe through ``accelerate launch``, as ``trl sft`` does."""
 
+import signal
 import subprocess
 import sys
+from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 
-from spectrum_trl.errors import EXIT_CODE
+from spectrum_trl.errors import EXIT_CODE, UserError
 
 RecipeName = Annotated[
     str, typer.Argument(help="A recipe's file, or the name of a bundled one, such as `demo`.")
 ]
+# What shells add to the number of the signal that ended a program.
+SIGNALLED = 128
 
 
 def train(context: typer.Context, recipe: RecipeName) -> None:
     """Train as a recipe says. Its fields follow as --field value; options of `accelerate launch` work too."""
     from accelerate.commands.launch import launch_command, launch_command_parser
+    from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     from spectrum_trl.recipe.command_line import HELP
@@ -23,12 +29,21 @@ def train(context: typer.Context, recipe: RecipeName) -> None:
 
     if {recipe, *context.args} & set(HELP):
         show_help()
+    if recipe.startswith("-"):
+        raise UserError(f"the recipe comes first: spectrum-trl train RECIPE {recipe} …")
     for_accelerate, for_recipe = split_words(context.args)
     words = [*for_accelerate, "--module", "spectrum_trl.training", str(find_recipe(recipe)), *for_recipe]
+    arguments = launch_command_parser().parse_args(words)
+    if arguments.config_file and not Path(arguments.config_file).is_file():
+        raise UserError(f"--config_file: {arguments.config_file} does not exist; name a file of accelerate's")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _pass_on)
     try:
-        launch_command(launch_command_parser().parse_args(words))
+        launch_command(arguments)
     except subprocess.CalledProcessError as error:
-        sys.exit(error.returncode)
+        sys.exit(error.returncode if error.returncode > 0 else SIGNALLED - error.returncode)
+    except SignalException as error:
+        sys.exit(SIGNALLED + error.sigval)
     except ChildFailedError as error:
         codes = {failure.exitcode for failure in error.failures.values()}
         sys.exit(EXIT_CODE if EXIT_CODE in codes else 1)
@@ -57,3 +72,14 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
             chosen = parts[0] if option in known and not is_field else parts[1]
         chosen.append(word)
     return parts
+
+
+def _pass_on(number: int, frame: FrameType | None) -> None:
+    """Send a signal to the process that trains, which accelerate starts and would leave behind, and wait."""
+    import psutil
+
+    children = psutil.Process().children()
+    if not children:
+        sys.exit(SIGNALLED + number)
+    for child in children:
+        child.send_signal(number)

@@ -1,5 +1,6 @@
 """Read a user's own conversations."""
 
+import os
 import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from spectrum_trl.suite.task import Message
 PROBLEMS_SHOWN = 20
 # Characters of a user's text in a message.
 SHOWN = 80
-EXPECTED = 'expected one JSON object with the key "messages" alone'
+EXPECTED = 'expected one JSON object with "messages" as its only key'
 # What a file of another encoding than UTF-8 begins with.
 OTHER_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
@@ -62,10 +63,10 @@ def check_files(files: Iterable[str]) -> None:
     Raises:
         UserError: With all that are not.
     """
-    absent = [file for file in files if not Path(file).is_file()]
+    absent = [file for file in files if not os.path.isfile(file)]
     if absent:
         reasons = (
-            "is a folder; name its files" if Path(file).is_dir() else "does not exist" for file in absent
+            "is a folder; name its files" if os.path.isdir(file) else "does not exist" for file in absent
         )
         raise UserError(
             *(f"train_files: {file} {reason}" for file, reason in zip(absent, reasons, strict=True))
@@ -128,5 +129,5 @@ def _conversation(line: str, *, tokenizer: PreTrainedTokenizerBase) -> tuple[Any
     if not isinstance(row, dict) or "messages" not in row:
         return None, [EXPECTED]
     if others := sorted(row.keys() - {"messages"}):
-        return None, [f"{EXPECTED}, but it also has {', '.join(others)[:SHOWN]}; remove what is not used"]
+        return None, [f"{EXPECTED}, but it also has {', '.join(others)[:SHOWN]}; remove them"]
     return row["messages"], check(row["messages"], tokenizer=tokenizer)

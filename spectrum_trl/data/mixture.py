@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from datasets import Dataset, concatenate_datasets
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from transformers import PreTrainedTokenizerBase
 
@@ -159,7 +160,7 @@ def build_mixture(
     for name, stream, dropped in _streams(present, data, folder=folder, tokenizer=tokenizer):
         shown = track(
             stream,
-            description=name,
+            description=escape(name),
             total=data.train_files.get(name, present.get(name, TaskOptions())).max_sequences,
             console=Console(stderr=True),
             transient=True,

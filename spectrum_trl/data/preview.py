@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from transformers import PreTrainedTokenizerBase
@@ -13,6 +14,10 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_trl.data.mixture import Mixture
 
 TRAINED, CONTEXT = "black on green", "dim"
+# Control characters but tab and line feed, which a terminal would obey, as their pictures (␛ for escape).
+PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {
+    code: 0xFFFD for code in range(0x7F, 0xA0)
+}
 
 
 def count_table(mixture: Mixture) -> Table:
@@ -23,7 +28,7 @@ def count_table(mixture: Mixture) -> Table:
         table.add_column(column, justify="right")
     for count in mixture.counts:
         table.add_row(
-            count.task,
+            escape(visible(count.task)),
             *(f"{n:,}" for n in (count.sequences, count.outputs, count.tokens, count.trained_tokens)),
             f"{sum(count.dropped.values()):,}",
             f"{count.cut_sequences:,}",
@@ -45,6 +50,11 @@ def count_table(mixture: Mixture) -> Table:
     return table
 
 
+def visible(text: str) -> str:
+    """Return text that a terminal only shows: no control character of it is obeyed."""
+    return text.translate(PICTURES)
+
+
 def coloured(ids: list[int], mask: Iterable[int], *, tokenizer: PreTrainedTokenizerBase) -> Text:
     """Return the text of a sequence, tokens that carry loss on green.
 
@@ -56,7 +66,7 @@ def coloured(ids: list[int], mask: Iterable[int], *, tokenizer: PreTrainedTokeni
     text = Text()
     for trained, pairs in groupby(zip(ids, mask, strict=True), key=lambda pair: pair[1]):
         piece = str(tokenizer.decode([token for token, _ in pairs]))
-        text.append(piece.replace("\n", "⏎\n"), style=TRAINED if trained else CONTEXT)
+        text.append(visible(piece).replace("\n", "⏎\n"), style=TRAINED if trained else CONTEXT)
     return text
 
 
@@ -75,7 +85,7 @@ def show(
     console.print(count_table(mixture))
     for count in mixture.counts:
         for reason, n in (+Counter(count.dropped)).items():
-            console.print(f"dropped from {count.task}: {n:,} ({reason})", markup=False)
+            console.print(f"dropped from {visible(count.task)}: {n:,} ({reason})", markup=False)
     for task, files in mixture.missing.items():
         console.print(f"missing: {task} (no file matches {', '.join(files)})", markup=False, style="yellow")
     rng = random.Random(seed)
@@ -85,5 +95,5 @@ def show(
         rows = [index for index, name in enumerate(tasks) if name == task]
         row = mixture.dataset[rng.choice(rows)]
         mask = row.get("assistant_masks") or [1] * len(row["input_ids"])
-        console.rule(task)
+        console.rule(escape(visible(task)))
         console.print(coloured(row["input_ids"], mask, tokenizer=tokenizer))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError, nearest, user_errors
-from spectrum_trl.models.load import load_config, load_tokenizer
+from spectrum_trl.models.load import base_of, load_config, load_tokenizer
 from spectrum_trl.prompts.formats import Format
 
 AnyFormat = Literal["spectrum", "colon", "chat", "chat_simple", "verbalized"]
@@ -78,7 +78,7 @@ class Options(BaseModel):
         """Return the number of tokens that the model can read, or None where nothing says it."""
         if self.max_length is not None or not isinstance(self.pretrained, str):
             return self.max_length
-        config = load_config(self.pretrained, revision=self.revision).get_text_config()
+        config = load_config(base_of(self.pretrained, revision=self.revision)).get_text_config()
         return getattr(config, "max_position_embeddings", None)
 
 

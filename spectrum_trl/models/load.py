@@ -1,9 +1,12 @@
 """Load a model and a tokenizer, with one clear message where that fails."""
 
-from pathlib import Path
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
+from peft import PeftConfig
 from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from transformers import (
     AutoConfig,
@@ -15,14 +18,33 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from transformers.utils import logging
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import TINY_BASE, TINY_BASE_NAME
 
 
 def model_path(name: str) -> str:
-    """Return where to load a model from: the tiny base's folder, or the name as it is."""
-    return str(TINY_BASE) if name == TINY_BASE_NAME else name
+    """Return where to load a model from: a folder's full path, or a Hub id as it is."""
+    folder = str(TINY_BASE) if name == TINY_BASE_NAME else os.path.expanduser(name)
+    # peft writes the path into the adapter, which is then loaded from anywhere.
+    return os.path.abspath(folder) if os.path.isdir(folder) else name
+
+
+def is_adapter(name: str, *, revision: str = "main") -> bool:
+    """Tell whether a folder or a repository holds an adapter in place of a whole model."""
+    try:
+        return find_adapter_config_file(model_path(name), revision=revision) is not None
+    except (OSError, ValueError):
+        # What is wrong with the name is told where it is loaded.
+        return False
+
+
+def base_of(name: str, *, revision: str = "main") -> str:
+    """Return the base model of an adapter's folder or repository; any other name as it is."""
+    if not is_adapter(name, revision=revision):
+        return name
+    return str(PeftConfig.from_pretrained(model_path(name)).base_model_name_or_path)
 
 
 def load_config(name: str, *, revision: str = "main") -> PreTrainedConfig:
@@ -38,10 +60,8 @@ def load_config(name: str, *, revision: str = "main") -> PreTrainedConfig:
     Raises:
         UserError: If there is none.
     """
-    try:
+    with _told("configuration", name):
         return AutoConfig.from_pretrained(model_path(name), revision=revision, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UserError(_not_found("configuration", name, error)) from error
 
 
 def checkpoint_dtype(name: str, *, revision: str = "main") -> torch.dtype | None:
@@ -63,10 +83,8 @@ def load_tokenizer(name: str, *, revision: str = "main") -> PreTrainedTokenizerB
     Raises:
         UserError: If there is none.
     """
-    try:
+    with _told("tokenizer", name):
         return AutoTokenizer.from_pretrained(model_path(name), revision=revision)
-    except (OSError, ValueError) as error:
-        raise UserError(_not_found("tokenizer", name, error)) from error
 
 
 def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:
@@ -86,16 +104,68 @@ def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrai
     Raises:
         UserError: If there is none.
     """
-    try:
-        if Path(name, ADAPTER_CONFIG).is_file():
-            settings.setdefault("generation_config", GenerationConfig.from_pretrained(name))
-        return AutoModelForCausalLM.from_pretrained(
-            model_path(name), revision=revision, use_safetensors=True, trust_remote_code=False, **settings
+    if os.path.isfile(os.path.join(model_path(name), ADAPTER_CONFIG)):
+        return _load_adapted(model_path(name), **settings)
+    with _told("model", name):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            model_path(name),
+            revision=revision,
+            use_safetensors=True,
+            trust_remote_code=False,
+            # Sizes are told below, with names.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **settings,
         )
-    except ImportError as error:
-        raise UserError(f"cannot load the model of {name!r}: {' '.join(str(error).split())}") from error
-    except (OSError, ValueError) as error:
-        raise UserError(_not_found("model", name, error)) from error
+        # transformers fills what is missing with random numbers.
+        _check_weights(
+            f"the weights of {name!r} do not fit its configuration",
+            loaded[1],
+            fix="download or copy them again",
+        )
+    return cast(PreTrainedModel, loaded[0])
+
+
+def _load_adapted(name: str, **settings: Any) -> PreTrainedModel:
+    with _told("adapter", name):
+        adapter = PeftConfig.from_pretrained(name)
+        settings.setdefault("generation_config", GenerationConfig.from_pretrained(name))
+        base = str(adapter.base_model_name_or_path)
+        model = load_model(base, revision=adapter.revision or "main", **settings)
+        found = model.load_adapter(name, ignore_mismatched_sizes=True).to_dict()
+        _check_weights(
+            f"the adapter of {name!r} does not fit its configuration or its base model",
+            found,
+            fix=f"copy it again; or merge it (spectrum-trl merge {name} FOLDER), because transformers cannot "
+            "load every adapter that peft can, DoRA's for example",
+            unexpected=found["unexpected_keys"],
+        )
+    return model
+
+
+def _check_weights(
+    problem: str, found: dict[str, Any], *, fix: str, unexpected: Collection[str] = ()
+) -> None:
+    """Refuse weights that were not read from the checkpoint."""
+    wrong_size = [name for name, *_ in found["mismatched_keys"]]
+    parts = [
+        f"{len(names)} {what}, for example {min(names)}"
+        for names, what in (
+            (found["missing_keys"], "are missing"),
+            (wrong_size, "have another size"),
+            (unexpected, "have no place"),
+        )
+        if names
+    ]
+    if parts:
+        raise UserError(f"{problem}: {'; '.join(parts)}; {fix}")
+
+
+def model_without_memory(name: str, *, revision: str = "main") -> PreTrainedModel:
+    """Return a model of a configuration, its weights not even allocated."""
+    config = load_config(name, revision=revision)
+    with _told("model", name), torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config)
 
 
 def load_without_weights(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:
@@ -109,9 +179,8 @@ def load_without_weights(name: str, *, revision: str = "main", **settings: Any) 
         revision: Of a Hub repository.
         **settings: Further arguments of ``from_pretrained``, for example ``dtype``.
     """
-    config = load_config(name, revision=revision)
-    with torch.device("meta"):
-        model_class = type(AutoModelForCausalLM.from_config(config))
+    empty = model_without_memory(name, revision=revision)
+    config, model_class = empty.config, type(empty)
     # Every weight is missing, as it should be: no report of it.
     level = logging.get_verbosity()
     logging.set_verbosity_error()
@@ -123,18 +192,52 @@ def load_without_weights(name: str, *, revision: str = "main", **settings: Any) 
         for part, weight in list(module.named_parameters(recurse=False)):
             # accelerate tells weights apart by address, so each needs one; what nobody writes to takes
             # no memory.
-            empty = torch.empty_like(weight, device="cpu")
-            setattr(module, part, torch.nn.Parameter(empty, requires_grad=weight.requires_grad))
+            unread = torch.empty_like(weight, device="cpu")
+            setattr(module, part, torch.nn.Parameter(unread, requires_grad=weight.requires_grad))
     model.tie_weights()
     return model
 
 
-def _not_found(what: str, name: str, error: Exception) -> str:
-    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    is_path = name.startswith((".", "/", "~")) or Path(name).exists()
-    hint = (
-        "Check the folder."
-        if is_path
-        else f"Check the Hub id, log in if it is gated, or use {TINY_BASE_NAME} without a network."
-    )
-    return f"cannot load the {what} of {name!r}: {first_line} {hint}"
+def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Check that every token which can occur has a row of the embedding.
+
+    Special tokens that the template does not use cannot occur in text: Gemma 3's text models have no row for
+    the image's.
+
+    Args:
+        model: The loaded model.
+        tokenizer: With the Spectrum template.
+
+    Raises:
+        UserError: If the tokenizer is that of another model.
+    """
+    rows = cast(torch.nn.Embedding, model.get_input_embeddings()).weight.shape[0]
+    turns = [{"role": role, "content": ""} for role in ("description", "input", "output")]
+    used = set(cast(list[int], tokenizer.apply_chat_template(turns, return_dict=False)))
+    used |= {tokenizer.eos_token_id, tokenizer.pad_token_id}
+    special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
+    if beyond := [id for id in (set(tokenizer.get_vocab().values()) - special) | used if id >= rows]:
+        raise UserError(
+            f"the embedding of {model.name_or_path!r} has {rows:,} rows, but its tokenizer has ids up to "
+            f"{max(beyond):,}: they are of different models; take both from one folder"
+        )
+
+
+@contextmanager
+def _told(what: str, name: str) -> Iterator[None]:
+    """Turn whatever a broken folder or a missing repository makes the libraries raise into one message."""
+    try:
+        yield
+    except UserError:
+        raise
+    except ImportError as error:
+        raise UserError(f"cannot load the {what} of {name!r}: {' '.join(str(error).split())}") from error
+    except Exception as error:
+        first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        is_path = name.startswith((".", "/", "~")) or os.path.exists(name)
+        hint = (
+            "Check the folder."
+            if is_path
+            else f"Check the Hub id, log in if it is gated, or use {TINY_BASE_NAME} without a network."
+        )
+        raise UserError(f"cannot load the {what} of {name!r}: {first_line} {hint}") from error

@@ -1,11 +1,14 @@
 """Merge an adapter into its base model: a folder that every stock tool loads."""
 
 import json
+import os
+import re
 import tempfile
 from pathlib import Path
+from typing import cast
 
 import torch
-from peft import PeftConfig, PeftModel, PeftType
+from peft import PeftConfig, PeftModel, PeftType, get_peft_model
 from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors import SafetensorError
@@ -13,11 +16,14 @@ from transformers import PreTrainedModel
 
 from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
+from spectrum_trl.files import folder_problems, writing
 from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype
 from spectrum_trl.models.load import checkpoint_dtype, load_model, load_tokenizer
 from spectrum_trl.models.model_card import model_card
 from spectrum_trl.models.rounding import rounded
 from spectrum_trl.recipe.recipe_file import read_recipe_file
+
+ON_TIED = re.compile(r"\.lora_embedding_|lm_head\.lora_")
 
 
 def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
@@ -31,8 +37,8 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
     Raises:
         UserError: If there is no adapter, its base model cannot be loaded, or the folder is taken.
     """
-    adapter = _read_adapter(run)
     _check_free(out)
+    adapter = _read_adapter(run)
     base, revision = str(adapter.base_model_name_or_path), adapter.revision or "main"
     tokenizer = load_tokenizer(str(run))
     try:
@@ -44,7 +50,7 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
             f"{run}: its base model is missing: {error} If it has moved, correct base_model_name_or_path in "
             f"{run / ADAPTER_CONFIG}."
         ) from error
-    merged = _merged(model, run)
+    merged = _merged(model, run, adapter)
     merged.generation_config = generation_config(tokenizer)
     merged.config.use_cache = True
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
@@ -70,16 +76,17 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
 
 
 def _check_free(out: Path) -> None:
-    try:
+    with writing(out):
         taken = out.is_symlink() or out.is_file() or (out.is_dir() and any(out.iterdir()))
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror}") from error
     if taken or out.resolve() in (Path.cwd(), *Path.cwd().parents):
         raise UserError(f"{out} is not an empty folder of its own; name a new one")
+    # Beside it, where the folder is filled before it takes its name.
+    if problems := list(folder_problems(out.parent)):
+        raise UserError(*(f"{out}: {problem}" for problem in problems))
 
 
 def _read_adapter(run: Path) -> PeftConfig:
-    if not run.is_dir():
+    if not os.path.isdir(run):
         raise UserError(f"{run} is not a folder; name the output_dir of a LoRA run")
     if not (run / ADAPTER_CONFIG).is_file():
         whole = (run / "config.json").is_file()
@@ -101,9 +108,23 @@ def _read_adapter(run: Path) -> PeftConfig:
     return config
 
 
-def _merged(base: PreTrainedModel, run: Path) -> PreTrainedModel:
+def _merged(base: PreTrainedModel, run: Path, adapter: PeftConfig) -> PreTrainedModel:
     try:
-        return PeftModel.from_pretrained(base, str(run)).merge_and_unload(safe_merge=True)
+        model = cast(PeftModel, get_peft_model(base, adapter))
+        # from_pretrained would do the same, and only warn of what it did not find.
+        found = model.load_adapter(str(run), "default")
+        if wrong := [*found.missing_keys, *found.unexpected_keys]:
+            raise ValueError(
+                f"{SAFETENSORS_WEIGHTS_NAME} lacks {len(found.missing_keys)} of its weights and has "
+                f"{len(found.unexpected_keys)} that have no place, for example {wrong[0]}"
+            )
+        names = [name for name, _ in model.named_parameters()]
+        if base.config.get_text_config().tie_word_embeddings and any(map(ON_TIED.search, names)):
+            # peft 0.21.2 merges into the one matrix what only one of its two users was trained with.
+            raise ValueError(
+                "it adapts an embedding or output layer that shares its weights; it cannot be merged"
+            )
+        return model.merge_and_unload(safe_merge=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{run}: its adapter does not fit its base model: {error}") from error
 

@@ -140,5 +140,7 @@ def _table(counts: Sequence[Mapping[str, Any]]) -> str:
     columns = ("task", "sequences", "outputs", "trained_tokens")
     lines = ["| task | sequences | outputs | trained tokens |", "| --- | ---: | ---: | ---: |"]
     for count in counts:
-        lines.append("| " + " | ".join(str(count[column]).replace("|", r"\|") for column in columns) + " |")
+        # A user's own file is named by its path, which is nobody else's business.
+        cells = [Path(str(count["task"])).name, *(str(count[column]) for column in columns[1:])]
+        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return "\n".join(lines)

@@ -1,9 +1,9 @@
 """Load in 4 bits only what bitsandbytes gets right."""
 
 import torch
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import BitsAndBytesConfig
 
-from spectrum_trl.models.load import load_config
+from spectrum_trl.models.load import model_without_memory
 
 BLOCK = 64
 
@@ -22,8 +22,7 @@ def for_cpu(quantization: BitsAndBytesConfig, *, name: str, revision: str = "mai
     Returns:
         The names of the matrices that stay as they are.
     """
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(load_config(name, revision=revision))
+    model = model_without_memory(name, revision=revision)
     head = model.get_output_embeddings()
     linear = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)]
     kept = [path for path, layer in linear if layer is not head and layer.in_features % BLOCK]

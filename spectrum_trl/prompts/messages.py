@@ -32,8 +32,9 @@ def check(
 ) -> list[str]:
     """Return everything that is wrong with a conversation; an empty list where nothing is.
 
-    Right is at most one description, first and not blank; then outputs, each with or without an input right
-    before it (several outputs may follow one input); last, if at all, an input whose output is yet to come.
+    A valid conversation has at most one description, first and not blank; then outputs, each with or without
+    an input right before it (several outputs may follow one input); last, if at all, an input whose output is
+    yet to come.
     Inputs and outputs may be empty.
 
     Args:

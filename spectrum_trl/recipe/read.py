@@ -14,11 +14,12 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, get_s
 from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.files import folder_problems
 from spectrum_trl.paths import bundled
 from spectrum_trl.recipe.arguments import DataArguments, RunArguments
 from spectrum_trl.recipe.command_line import HELP, help_text, read_words
-from spectrum_trl.recipe.fields import SECTIONS, convert, known_fields, plain, shown
-from spectrum_trl.recipe.ranges import contradictions
+from spectrum_trl.recipe.contradictions import contradictions
+from spectrum_trl.recipe.fields import SECTIONS, convert, hint, known_fields, plain, shown
 from spectrum_trl.recipe.recipe_file import LAUNCH_LINE, RecipeFile, read_recipe_file, write_recipe
 
 __all__ = ["LAUNCH_LINE", "Recipe", "find_recipe", "read_recipe", "write_recipe"]
@@ -149,9 +150,7 @@ def _convert(
     if name not in known_fields():
         if isinstance(name, str):
             where = place.of(name).removesuffix(f": {name}")
-            problems.append(
-                f"{where}: unknown key {shown(name)}.{nearest(name, known_fields())} Correct or remove it."
-            )
+            problems.append(f"{where}: unknown key {shown(name)}.{hint(name)} Correct or remove it.")
         return
     settings[name], found = convert(name, value)
     problems += [f"{place.of(name, problem.path)}: {problem.text}" for problem in found]
@@ -163,7 +162,7 @@ def _between_fields(
     """Yield what is wrong between fields that are each right alone."""
     yield from contradictions(settings)
     if folder := settings.get("output_dir"):
-        yield from (("output_dir", problem) for problem in _folder_problems(Path(os.path.expanduser(folder))))
+        yield from (("output_dir", problem) for problem in folder_problems(Path(os.path.expanduser(folder))))
     model, sibling = settings.get("model_name_or_path"), settings.get("copy_role_tokens_from")
     own = said.settings.get("model_name_or_path")
     if "model_name_or_path" in flags and model != own and sibling and "copy_role_tokens_from" not in flags:
@@ -174,18 +173,6 @@ def _between_fields(
         )
     if settings.get("new_model"):
         yield from (("new_model", problem) for problem in _new_model_problems(settings["new_model"]))
-
-
-def _folder_problems(folder: Path) -> Iterator[str]:
-    """Yield why a folder cannot be made or written."""
-    try:
-        present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        if not present.is_dir():
-            yield f"{present} is a file; name a folder"
-        elif not os.access(present, os.W_OK | os.X_OK):
-            yield f"{present} cannot be written; name another folder, or change its permissions"
-    except OSError as error:
-        yield f"{error.strerror}; name another folder"
 
 
 def _new_model_problems(config: dict[str, Any]) -> Iterator[str]:

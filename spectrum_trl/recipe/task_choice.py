@@ -1,12 +1,22 @@
 """What a recipe can say about tasks and of the user's own files, parsed in one place to one type."""
 
+import os
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 # A weight repeats each sequence, or is the chance of keeping it; anything beyond is a typo, and would fill
 # the disk or leave nothing.
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.001, 1000
+
+
+def _no_switch(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, but it is {value!r}")
+    return value
+
+
+_NoSwitch = BeforeValidator(_no_switch)
 
 
 class TaskOptions(BaseModel):
@@ -18,8 +28,10 @@ class TaskOptions(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    max_sequences: int | None = Field(default=None, ge=1)
-    weight: float = Field(default=1.0, ge=SMALLEST_WEIGHT, le=LARGEST_WEIGHT, allow_inf_nan=False)
+    max_sequences: Annotated[int | None, _NoSwitch] = Field(default=None, ge=1)
+    weight: Annotated[float, _NoSwitch] = Field(
+        default=1.0, ge=SMALLEST_WEIGHT, le=LARGEST_WEIGHT, allow_inf_nan=False
+    )
 
 
 class FileOptions(TaskOptions):
@@ -29,7 +41,7 @@ class FileOptions(TaskOptions):
         description_probability: Chance that a conversation keeps its description; 1 keeps it as written.
     """
 
-    description_probability: float = Field(default=1.0, ge=0, le=1)
+    description_probability: Annotated[float, _NoSwitch] = Field(default=1.0, ge=0, le=1)
 
 
 def split_commas(value: Any) -> Any:
@@ -51,6 +63,17 @@ def _named(value: Any) -> Any:
     return dict.fromkeys(names)
 
 
+def _different_files(chosen: dict[str, FileOptions]) -> dict[str, FileOptions]:
+    """Refuse two names of one file, which would be trained on twice."""
+    names: dict[str, str] = {}
+    for name in chosen:
+        if (other := names.setdefault(os.path.realpath(name), name)) != name:
+            raise ValueError(f"expected each file once, but {name} is {other}; set its weight")
+    return chosen
+
+
 _Defaults = BeforeValidator(lambda value: {} if value is None else value)
 TaskChoice = Annotated[dict[str, Annotated[TaskOptions, _Defaults]], BeforeValidator(_named)]
-FileChoice = Annotated[dict[str, Annotated[FileOptions, _Defaults]], BeforeValidator(_named)]
+FileChoice = Annotated[
+    dict[str, Annotated[FileOptions, _Defaults]], BeforeValidator(_named), AfterValidator(_different_files)
+]

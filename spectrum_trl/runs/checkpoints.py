@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
+from transformers import TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from spectrum_trl.errors import UserError
@@ -13,6 +14,7 @@ from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.record import RECORD
 
 STATE = "trainer_state.json"
+SET_ASIDE = "set_aside"
 # One of each group must be there; FSDP writes the later names.
 REQUIRED = {
     "weights": ("model.safetensors", "adapter_model.safetensors", "model.safetensors.index.json")
@@ -30,7 +32,7 @@ class Checkpoint(NamedTuple):
         path: The checkpoint, or None to start from the model.
         passed_over: Newer checkpoints that are broken, each with what is wrong with it.
         newer: All checkpoints of the output folder after this one, whole or not.
-        record: What decided the run that wrote it: settings, versions and data.
+        record: What decided the start that wrote it: settings, versions, data and processes.
     """
 
     path: Path | None
@@ -62,7 +64,7 @@ def find_checkpoint(recipe: Recipe) -> Checkpoint:
             return Checkpoint(checkpoint, passed_over, newer, _record(checkpoint))
         passed_over[checkpoint] = problem
     raise UserError(
-        f"resume_from_checkpoint: {folder} holds no whole checkpoint; leave it out to start anew"
+        f"resume_from_checkpoint: {folder} holds no complete checkpoint; drop the option to start over"
         + (", and add `--overwrite true`" if (folder / RECORD).is_file() else ""),
         *(f"{checkpoint} is broken: {problem}" for checkpoint, problem in passed_over.items()),
     )
@@ -79,7 +81,7 @@ def problem_of(checkpoint: Path) -> str | None:
         if not any((checkpoint / name).exists() for name in names):
             return f"it has no {what} ({' or '.join(names)})"
     try:
-        state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+        state = TrainerState.load_from_json(str(checkpoint / STATE))
         processes = int(_record(checkpoint).get("processes", 1))
         index = checkpoint / "model.safetensors.index.json"
         shards = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
@@ -87,14 +89,34 @@ def problem_of(checkpoint: Path) -> str | None:
         return f"it has no {STATE}"
     except (ValueError, KeyError, TypeError, OSError) as error:
         return f"its {STATE} or index cannot be read ({error})"
-    if not isinstance(state, dict) or state.get("global_step") != step_of(checkpoint):
+    if state.global_step != step_of(checkpoint):
         return f"its {STATE} is of another step than its name"
+    # Trainer writes into it when it saves next.
+    if not isinstance(state.stateful_callbacks, dict) or "TrainerControl" not in state.stateful_callbacks:
+        return f"its {STATE} is not what Trainer writes"
     ranks = {f"rng_state_{rank}.pth" for rank in range(processes)} if processes > 1 else set()
     absent = sorted(name for name in shards | ranks if not (checkpoint / name).is_file())
     if absent:
         return f"it has no {', '.join(absent)}"
     broken = sorted(file.name for file in checkpoint.iterdir() if file.is_file() and not _is_whole(file))
     return f"{', '.join(broken)} cannot be read to the end" if broken else None
+
+
+def newest_finite(folder: Path) -> Path | None:
+    """Return the newest whole checkpoint of a run whose weights hold neither NaN nor infinity, if any.
+
+    Those of FSDP's own format are not looked at.
+    """
+    for checkpoint in sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=step_of, reverse=True):
+        files = list(checkpoint.glob("*.safetensors"))
+        if files and problem_of(checkpoint) is None and all(map(_is_finite, files)):
+            return checkpoint
+    return None
+
+
+def _is_finite(file: Path) -> bool:
+    with safe_open(str(file), framework="pt") as tensors:
+        return all(bool(tensors.get_tensor(name).isfinite().all()) for name in tensors.keys())
 
 
 def _is_whole(file: Path) -> bool:
@@ -104,8 +126,15 @@ def _is_whole(file: Path) -> bool:
                 return len(tensors.keys()) > 0
         except (SafetensorError, OSError):
             return False
-    # What torch.save writes is a zip archive, whose directory is at the end.
-    return file.suffix not in (".pt", ".pth", ".bin") or zipfile.is_zipfile(file)
+    if file.suffix not in (".pt", ".pth", ".bin"):
+        return True
+    # What torch.save writes is a zip archive, with a checksum of each part.
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    # A damaged header makes it raise almost anything.
+    except Exception:
+        return False
 
 
 def _named(path: Path, folder: Path, numbered: list[Path]) -> Checkpoint:
@@ -117,20 +146,24 @@ def _named(path: Path, folder: Path, numbered: list[Path]) -> Checkpoint:
         )
     if problem := problem_of(path):
         raise UserError(f"resume_from_checkpoint: {path} is not a whole checkpoint: {problem}")
-    inside = path.resolve().parent == folder.resolve()
+    inside = path.resolve().parent in (folder.resolve(), folder.resolve() / SET_ASIDE)
     if not inside and folder.is_dir() and (folder / RECORD).exists():
         raise UserError(
             f"resume_from_checkpoint: {path} belongs to another run than output_dir {folder}; name a new "
             "output_dir, or a checkpoint in that folder"
         )
-    newer = [other for other in numbered if step_of(other) > step_of(path)] if inside else []
+    others = [other for other in numbered if other.resolve() != path.resolve()]
+    newer = [other for other in others if step_of(other) >= step_of(path)] if inside else []
     return Checkpoint(path, {}, newer, _record(path))
 
 
 def _record(checkpoint: Path) -> dict[str, Any]:
-    """Return the record of the run that wrote a checkpoint; empty where there is none."""
+    """Return the record of the start that wrote a checkpoint; empty where there is none."""
+    own = checkpoint / RECORD
     try:
-        found = json.loads((checkpoint.resolve().parent / RECORD).read_text(encoding="utf-8"))
+        # One that was killed before it could write that is the run's newest.
+        file = own if own.exists() else checkpoint.resolve().parent / RECORD
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     kinds = {"settings": dict, "versions": dict, "data": list}
@@ -139,6 +172,6 @@ def _record(checkpoint: Path) -> dict[str, Any]:
 
 
 def step_of(checkpoint: Path) -> int:
-    """Return the step in a checkpoint's name, or -1."""
-    number = checkpoint.name.rpartition("-")[2]
+    """Return the step in a checkpoint's name, or -1; of ``checkpoint-4.2``, the second one set aside, 4."""
+    number = checkpoint.name.rpartition("-")[2].partition(".")[0]
     return int(number) if number.isdecimal() else -1

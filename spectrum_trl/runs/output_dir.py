@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.record import RECORD
-from spectrum_trl.runs.run_folder import FILES, listed
+from spectrum_trl.runs.run_folder import CONFIGS, FILES, HISTORY, RECIPE, listed
 
 LOCK = ".spectrum-trl.lock"
 FULL_DISK: tuple[int, ...] = (errno.ENOSPC, errno.EDQUOT)
@@ -84,7 +84,15 @@ def check_output_dir(recipe: Recipe) -> None:
         raise UserError(
             f"output_dir {folder} holds files that no run of spectrum-trl wrote; name another folder"
         )
-    listed(folder)
+    # What a user has made of a run's file: a folder, which can be neither replaced nor deleted as a file.
+    names = {FILES, RECORD, RECIPE, HISTORY, "README.md", *CONFIGS, *listed(folder)}
+    if folders := sorted(name for name in names if (folder / name).is_dir()):
+        raise UserError(
+            *(
+                f"output_dir {folder}: {name} is a folder, where a run writes a file; move it elsewhere"
+                for name in folders
+            )
+        )
     if recipe.run.overwrite:
         _check_replaceable(folder, recipe)
     elif not (folder / RECORD).is_file():

@@ -1,23 +1,20 @@
 """What determines a run: settings, library versions and data; and how two such records differ."""
 
-import hashlib
 import importlib.metadata
 import json
 import platform
-from dataclasses import fields
-from pathlib import Path
+from dataclasses import MISSING, fields
 from typing import Any
 
 from accelerate import PartialState
 
 from spectrum_trl.data.mixture import Mixture
-from spectrum_trl.models.load import load_config, model_path
+from spectrum_trl.models.fingerprint import fingerprints
+from spectrum_trl.recipe.arguments import DataArguments, RunArguments
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.recipe.recipe_file import SECRETS
 
 RECORD = "provenance.json"
-# Bytes.
-PIECE = 2**20
 PACKAGES = (
     "spectrum-trl",
     "torch",
@@ -39,8 +36,17 @@ MAY_CHANGE = frozenset(
     "do_predict".split()
 )
 MAY_CHANGE_PREFIXES = ("logging_", "save_", "hub_", "push_to_hub", "eval_")
-# Only their product matters: 4 processes of 2 rows make the same step as 2 of 4.
+# Only their product matters: 4 processes of 2 rows make the same step as 2 of 4, but for the end of an epoch
+# whose rows cannot be shared out evenly, where accelerate repeats some.
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
+
+
+OWN_DEFAULTS = {
+    item.name: item.default
+    for section in (DataArguments, RunArguments)
+    for item in fields(section)
+    if item.default is not MISSING
+}
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
@@ -60,27 +66,9 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
 
 
 def model_of(recipe: Recipe) -> dict[str, str]:
-    """Return what tells the model that a run starts from: its commit on the Hub, or hashes of its weights.
-
-    Of a large file only the size and three pieces are read.
-    """
+    """Return what identifies the starting model."""
     name = recipe.model.model_name_or_path
-    if not name:
-        return {}
-    folder = Path(model_path(name))
-    if not folder.is_dir():
-        commit = load_config(name, revision=recipe.model.model_revision)._commit_hash
-        return {"commit of the model": str(commit)}
-    return {f"{file.name} of the model": _fingerprint(file) for file in sorted(folder.glob("*.safetensors"))}
-
-
-def _fingerprint(file: Path) -> str:
-    size, digest = file.stat().st_size, hashlib.sha256()
-    with file.open("rb") as stream:
-        for start in (0, size // 2, max(0, size - PIECE)):
-            stream.seek(start)
-            digest.update(stream.read(PIECE))
-    return f"{size:,} bytes, sha256 of pieces {digest.hexdigest()[:12]}"
+    return fingerprints(name, revision=recipe.model.model_revision) if name else {}
 
 
 def versions() -> dict[str, str]:
@@ -105,8 +93,10 @@ def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[
     for group in ("settings", "versions", "model"):
         before, after = old.get(group, {}), new.get(group, {})
         for name in sorted(before.keys() | after.keys()):
-            if before.get(name) != after.get(name):
-                changes[name] = [before.get(name), after.get(name)]
+            # A run from before an option of ours existed had its default.
+            was = before.get(name, OWN_DEFAULTS.get(name) if group == "settings" else None)
+            if was != after.get(name):
+                changes[name] = [was, after.get(name)]
     return changes
 
 

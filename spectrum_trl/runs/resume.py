@@ -1,12 +1,15 @@
 """Resume a run only if nothing relevant changed: settings, versions, model and data."""
 
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from spectrum_trl.data.mixture import Mixture
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import Interrupted, UserError
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import Checkpoint, step_of
 from spectrum_trl.runs.record import (
@@ -18,6 +21,7 @@ from spectrum_trl.runs.record import (
     settings_of,
     versions,
 )
+from spectrum_trl.runs.run_folder import RunFolder
 
 
 def check_settings(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, list[Any]]:
@@ -42,9 +46,7 @@ def check_settings(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, list[Any
         )
     step, wanted = step_of(checkpoint.path), recipe.training.max_steps
     if 0 < wanted < step:
-        raise UserError(
-            f"max_steps: {checkpoint.path} is past step {wanted} already; give it more than {step}"
-        )
+        raise UserError(f"max_steps: {checkpoint.path} is past step {wanted} already; give it {step} or more")
     now = {"settings": settings_of(recipe), "versions": versions(), "model": model_of(recipe)}
     changes = setting_changes(checkpoint.record, now)
     _refuse(recipe, checkpoint, {k: v for k, v in changes.items() if not may_change(k)})
@@ -78,3 +80,26 @@ def print_passed_over(checkpoint: Checkpoint, *, out: Console) -> None:
         out.print(f"passed over {path}: {problem}", markup=False, style="yellow")
     if checkpoint.path:
         out.print(f"continuing from {checkpoint.path}", markup=False)
+
+
+@contextmanager
+def tell_how_to_go_on(folder: RunFolder) -> Iterator[None]:
+    """Turn Ctrl-C into one line that says how to go on with the run.
+
+    Raises:
+        Interrupted: In the process that writes; the others end without a word.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        # It comes twice where a launcher passes on what the terminal has sent to both.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if not folder.is_main:
+            raise
+        if not folder.begun:
+            way_on = "nothing was written yet"
+        elif any(folder.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*")):
+            way_on = "go on from the newest checkpoint with `--resume_from_checkpoint last`"
+        else:
+            way_on = "it has no checkpoint to go on from; start anew with `--overwrite true`"
+        raise Interrupted(f"the run in {folder.path}: {way_on}") from error

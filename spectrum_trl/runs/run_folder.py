@@ -17,14 +17,16 @@ from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import write_json
 from spectrum_trl.recipe.read import Recipe, write_recipe
-from spectrum_trl.runs.checkpoints import Checkpoint
+from spectrum_trl.recipe.recipe_file import SECRETS
+from spectrum_trl.runs.checkpoints import SET_ASIDE, Checkpoint, step_of
 from spectrum_trl.runs.record import RECORD, data_of, model_of, settings_of, versions
 
 RECIPE, HISTORY, FILES = "recipe.yaml", "history.jsonl", "run_files.json"
 STAGING, STAGED = ".saving", ".saved"
 # Without one of these no library loads the folder, so they are removed first and written last.
 CONFIGS = ("config.json", "adapter_config.json")
-SET_ASIDE = "set_aside"
+# How a run is started, not what it is: the recipe that it leaves can be started anew and continued.
+STARTS = ("overwrite", "resume_from_checkpoint", "resume_despite_changes")
 
 
 class RunFolder:
@@ -43,7 +45,7 @@ class RunFolder:
         """
         self.path = Path(str(recipe.training.output_dir))
         self.begun = False
-        self._recipe, self._is_main = recipe, is_main
+        self._recipe, self.is_main = recipe, is_main
         self._record: dict[str, Any] = {}
         self._event: dict[str, Any] = {}
         self._waiting: dict[str, Any] = {}
@@ -64,16 +66,19 @@ class RunFolder:
             "model": model_of(self._recipe),
             **data_of(mixture),
         }
+        settings = self._recipe.settings
         self._event = {
             "event": "resumed" if checkpoint.path else "started",
             "checkpoint": checkpoint.path and str(checkpoint.path),
             "changes": dict(changes),
+            "processes": self._record["processes"],
+            "recipe": {name: settings[name] for name in settings if name not in (*STARTS, *SECRETS)},
         }
         self._newer = list(checkpoint.newer)
 
     def begin(self) -> None:
-        """Make the folder this run's: write recipe and record, or add to the history of a continued run."""
-        if self.begun or not self._is_main:
+        """Make the folder this run's: write recipe and record of this start, and add it to the history."""
+        if self.begun or not self.is_main:
             return
         self.begun = True
         self.path.mkdir(parents=True, exist_ok=True)
@@ -81,25 +86,40 @@ class RunFolder:
         self.list_files(finish_move(self.path))
         if self._recipe.run.overwrite:
             self._clear()
+        self._keep_record()
         set_aside(self._newer, self.path)
-        if not (self.path / RECORD).is_file():
-            self.list_files([])
-            write_json(self._record, self.path / RECORD)
-            write_recipe(self._recipe.settings, self.path / RECIPE)
+        self.list_files([])
+        write_json(self._record, self.path / RECORD)
+        write_recipe(self._event["recipe"], self.path / RECIPE)
         event = {"time": datetime.now(UTC).isoformat(timespec="seconds"), **self._event}
-        _append_line(json.dumps(event, ensure_ascii=False), self.path / HISTORY)
+        _append_line(json.dumps(event, ensure_ascii=False, default=str), self.path / HISTORY)
         self.list_files([self.path / name for name in (RECIPE, RECORD, HISTORY)])
         for name, value in self._waiting.items():
             self.add_json(name, value)
 
+    def _keep_record(self) -> None:
+        """Give a checkpoint that was written last, before a kill, the record of the start that wrote it."""
+        record = self.path / RECORD
+        for checkpoint in sorted(self.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=step_of):
+            if record.is_file() and checkpoint.is_dir() and not (checkpoint / RECORD).exists():
+                shutil.copyfile(record, checkpoint / RECORD)
+                self.list_files([checkpoint / RECORD])
+
+    def add_record(self, checkpoint: Path) -> None:
+        """Write this start's record into a checkpoint, and list all that is in it."""
+        if self.is_main:
+            write_json(self._record, checkpoint / RECORD)
+            # TRL writes a model card beside the checkpoint.
+            self.list_files([*checkpoint.rglob("*"), self.path / "README.md"])
+
     def _clear(self) -> None:
         remove_listed(self.path)
-        # What an interrupted run did not come to list; left in place, it could be taken for this run's.
+        # What an interrupted run had not yet listed; left in place, it could be taken for this run's.
         set_aside(self.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), self.path)
 
     def add_json(self, name: str, value: Any) -> None:
         """Write a JSON file into the folder, once the run has begun."""
-        if not self._is_main:
+        if not self.is_main:
             return
         if not self.begun:
             self._waiting[name] = value
@@ -115,7 +135,7 @@ class RunFolder:
 
     def publish(self, staging: Path) -> None:
         """Move a saved model from a side folder into place; `finish_move` finishes an interrupted move."""
-        if self._is_main:
+        if self.is_main:
             # One rename decides: before it the old model counts, after it the new one.
             staging.rename(self.path / STAGED)
             self.list_files(finish_move(self.path))
@@ -162,8 +182,11 @@ def listed(folder: Path) -> list[str]:
         raise UserError(
             f"{file} is damaged ({error}); remove the folder yourself, or name another"
         ) from error
-    if not isinstance(names, list) or not all(isinstance(name, str) and _is_inside(name) for name in names):
-        raise UserError(f"{file} names files outside its folder; remove the folder yourself, or name another")
+    if not isinstance(names, list) or not all(_can_be_inside(folder, name) for name in names):
+        raise UserError(
+            f"{file} names files outside its folder, or with names that no file can have; remove the folder "
+            "yourself, or name another"
+        )
     return names
 
 
@@ -195,7 +218,7 @@ def set_aside(checkpoints: Iterable[Path], folder: Path) -> None:
 
 
 class KeepRunFolder(TrainerCallback):
-    """Begin the run with its first step, and list every checkpoint."""
+    """Begin the run with its first step, and record what wrote every checkpoint."""
 
     def __init__(self, folder: RunFolder) -> None:
         """Take the folder."""
@@ -210,11 +233,8 @@ class KeepRunFolder(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """List the checkpoint's files."""
-        checkpoint = self._folder.path / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
-        if state.is_world_process_zero:
-            # TRL writes a model card beside the checkpoint.
-            self._folder.list_files([*checkpoint.rglob("*"), self._folder.path / "README.md"])
+        """Add the record."""
+        self._folder.add_record(self._folder.path / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
 
 
 def _append_line(line: str, file: Path) -> None:
@@ -227,6 +247,15 @@ def _append_line(line: str, file: Path) -> None:
         stream.write(line.encode() + b"\n")
 
 
-def _is_inside(name: str) -> bool:
-    path = Path(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+def _can_be_inside(folder: Path, name: Any) -> bool:
+    path = Path(name) if isinstance(name, str) else Path()
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        return False
+    try:
+        os.lstat(folder / path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    # Names that are too long, or hold what no file's name can hold.
+    except (OSError, ValueError):
+        return False
+    return True

@@ -144,11 +144,27 @@ def load(path: str | Path) -> TinyResult:
         UserError: If there is no such file, or it holds something else.
     """
     try:
-        return TypeAdapter(TinyResult).validate_json(Path(path).read_text(encoding="utf-8"))
+        result = TypeAdapter(TinyResult).validate_json(Path(path).read_text(encoding="utf-8"))
+        _check_lengths(result)
+        return result
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; expected a result of `spectrum-trl tiny`") from error
-    except (ValidationError, UnicodeDecodeError) as error:
+    except (ValidationError, ValueError) as error:
         raise UserError(f"{path}: not a result of `spectrum-trl tiny`; run that again") from error
+
+
+def _check_lengths(result: TinyResult) -> None:
+    """Refuse lists of numbers that are empty, of different lengths, or not finite."""
+    urn, sampling = result.urn, result.sampling
+    groups = [
+        [urn.js_divergence, urn.coverage],
+        [sampling.share_valid, sampling.share_unique, sampling.yield_count, sampling.exact_yield],
+        *([*part.losses, *part.optimal] for part in (result.coin, result.die, result.number)),
+    ]
+    for lists in groups:
+        values = np.array(lists, dtype=float)
+        if values.ndim != 2 or not values.size or not np.isfinite(values).all():
+            raise ValueError("lists of different lengths, or numbers that are not finite")
 
 
 def as_json(value: Any) -> Any:

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from transformers.integrations import get_available_reporting_integrations
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.models.load import is_adapter
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.adapter import check_sharded_adapter
 
@@ -13,9 +14,15 @@ def check_recipe(recipe: Recipe) -> None:
     """Raise all problems between fields at once."""
     problems = []
     if recipe.run.new_model and recipe.run.copy_role_tokens_from:
-        problems.append(f"{recipe.path}: copy_role_tokens_from has no use for a new_model; remove it")
+        problems.append(f"{recipe.path}: copy_role_tokens_from cannot be combined with new_model; remove it")
     if bool(recipe.run.new_model) == bool(recipe.model.model_name_or_path):
         problems.append(f"{recipe.path}: give one of model_name_or_path and new_model")
+    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
+    if name and is_adapter(name, revision=revision):
+        problems.append(
+            f"{recipe.path}: model_name_or_path: {name} is an adapter, not a whole model; merge it first: "
+            f"spectrum-trl merge {name} FOLDER"
+        )
     saved = set(recipe.model.lora_modules_to_save or [])
     if (
         recipe.run.copy_role_tokens_from
@@ -32,7 +39,7 @@ def check_recipe(recipe: Recipe) -> None:
         )
     if recipe.training.trust_remote_code:
         problems.append(
-            f"{recipe.path}: trust_remote_code stays off; use an architecture that transformers has"
+            f"{recipe.path}: trust_remote_code is not supported; use an architecture that transformers has"
         )
     if problems:
         raise UserError(*problems)

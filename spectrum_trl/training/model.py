@@ -6,7 +6,7 @@ from trl import get_quantization_config
 
 from spectrum_trl.models.folder import generation_config
 from spectrum_trl.models.initialise import new_model
-from spectrum_trl.models.load import load_model, load_without_weights
+from spectrum_trl.models.load import check_vocabulary, load_model, load_without_weights
 from spectrum_trl.models.quantize import for_cpu
 from spectrum_trl.models.role_tokens import copy_role_tokens
 from spectrum_trl.recipe.read import Recipe
@@ -35,6 +35,7 @@ def starting_model(
             quantization_config=quantization,
             device_map={"": recipe.training.device} if quantization else None,
         )
+        check_vocabulary(model, tokenizer)
         check_precision(recipe, model)
         for name in other_modalities(model):
             model.base_model.get_submodule(name).requires_grad_(False)

@@ -45,7 +45,7 @@ def check_optimizer(training: SFTConfig, *, model: PreTrainedModel) -> None:
     """
     try:
         optimizer, settings = Trainer.get_optimizer_cls_and_kwargs(training, model)
-        # Those that pick parameters of their own are not made of one number.
+        # Optimizers that choose their own parameters cannot be tried on one.
         if not {"params", "model", "optimizer_dict"} & settings.keys():
             optimizer([torch.nn.Parameter(torch.zeros(1))], **settings)
     # Each optimizer's package has its own errors.
@@ -120,5 +120,5 @@ def _pattern_problem(pattern: str, modules: list[str]) -> str | None:
     try:
         found = any(re.fullmatch(pattern, name) for name in modules)
     except re.error as error:
-        return f"{pattern!r} is no regular expression: {error}"
+        return f"{pattern!r} is not a regular expression: {error}"
     return None if found else f"the regular expression {pattern!r} matches no module of the model"

@@ -32,6 +32,11 @@ def check_packing(training: SFTConfig, *, config: object, attention: str) -> Non
     Raises:
         UserError: If packing is on and would leak, cut through an output, or cost more than it saves.
     """
+    if attention == "flex_attention" and training.use_cpu:
+        raise UserError(
+            "attn_implementation: PyTorch has no backward pass of flex_attention for the CPU; set "
+            "`attn_implementation: sdpa` (with packing, `per_device_train_batch_size: 1`, too)."
+        )
     if not training.packing:
         return
     problems = []
@@ -42,11 +47,6 @@ def check_packing(training: SFTConfig, *, config: object, attention: str) -> Non
             "its length squared, which is slower than no packing; set `per_device_train_batch_size: 1` and "
             f"`gradient_accumulation_steps: {rows * steps}`, or an attn_implementation that reads sequence "
             "boundaries (flash_attention_2, or flex_attention on a GPU), or `packing: false`."
-        )
-    if attention == "flex_attention" and training.use_cpu:
-        problems.append(
-            "packing: PyTorch has no backward pass of flex_attention for the CPU; set "
-            "`attn_implementation: sdpa` and `per_device_train_batch_size: 1`."
         )
     if training.packing_strategy != "bfd":
         problems.append(

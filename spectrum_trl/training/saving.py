@@ -15,6 +15,7 @@ from spectrum_trl.models.load import checkpoint_dtype
 from spectrum_trl.models.model_card import model_card
 from spectrum_trl.models.rounding import rounded
 from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.runs.checkpoints import newest_finite
 from spectrum_trl.runs.run_folder import STAGING, RunFolder
 
 
@@ -68,14 +69,18 @@ def write_model(
     model = trainer.accelerator.unwrap_model(trainer.model)
     assert isinstance(model, PreTrainedModel | PeftModel)
     staging.mkdir(parents=True, exist_ok=True)
-    _write_weights(model, state, staging, dtype=_saved_dtype(recipe, model), seed=recipe.training.seed)
+    run = Path(str(trainer.args.output_dir))
+    _write_weights(
+        model, state, staging, dtype=_saved_dtype(recipe, model), seed=recipe.training.seed, run=run
+    )
     generation_config(tokenizer).save_pretrained(staging)
     tokenizer.save_pretrained(staging)
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     if name:
         copy_processor(name, staging, revision=revision, config=model.config)
     card = model_card(
-        Path(str(trainer.args.output_dir)).name,
+        # Of `.` there is no name.
+        run.resolve().name,
         base_model=name,
         revision=revision,
         settings=recipe.settings,
@@ -100,6 +105,7 @@ def _write_weights(
     *,
     dtype: torch.dtype,
     seed: int,
+    run: Path,
 ) -> None:
     """Write the weights once each, and a configuration that says what they are."""
     if isinstance(model, PeftModel):
@@ -112,9 +118,13 @@ def _write_weights(
                 state.pop(tied, None)
         trained = list(state)
     if broken := [key for key in trained if not state[key].isfinite().all()]:
+        last = newest_finite(run)
+        way_back = f"the newest checkpoint whose weights are finite is {last}"
+        if last is None:
+            way_back = "there is no checkpoint whose weights are finite"
         raise UserError(
             f"training diverged: {len(broken)} of {len(trained)} weights hold NaN or infinity, so nothing is "
-            "saved; try a smaller learning_rate (earlier checkpoints are kept)"
+            f"saved; try a smaller learning_rate; {way_back}"
         )
     noise = torch.Generator().manual_seed(seed)
     for key in trained:

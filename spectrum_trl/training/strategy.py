@@ -6,7 +6,7 @@ from collections.abc import Sized
 from typing import cast
 
 import torch
-from accelerate import PartialState
+from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedType, enable_fsdp_ram_efficient_loading
 from rich.console import Console
 from transformers.integrations import is_fsdp_enabled
@@ -86,6 +86,7 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
         f"[bold]precision[/]: trained weights and their gradients {trained}"
         + (f"; frozen weights {frozen}" if frozen else "")
         + f"; computed in {'float32' if accelerator.mixed_precision == 'no' else accelerator.mixed_precision}"
+        + _reduced(accelerator)
         + f"; optimizer {plain(args.optim)}"
     )
     rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * n
@@ -103,6 +104,12 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
         f"on average {sequences:,.0f} sequences, "
         f"{tokens:,.0f} tokens, {trained_tokens:,.0f} of them trained"
     )
+    # accelerate's even_batches: a process without rows would leave the others waiting.
+    if repeated := -in_all % (n * args.per_device_train_batch_size) if n > 1 else 0:
+        out.print(
+            f"[bold]an epoch[/]: {in_all:,} rows, of which {repeated:,} are trained twice, so that every "
+            "process has as many"
+        )
     epochs = float(args.num_train_epochs)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(math.ceil(in_all / rows) * epochs)
     out.print(f"[bold]steps[/]: about {steps:,}" + _never_saved(args, steps))
@@ -113,6 +120,13 @@ def _never_saved(args: SFTConfig, steps: int) -> str:
     if args.save_strategy != "steps" or not 1 <= args.save_steps or args.save_steps <= steps:
         return ""
     return f", fewer than save_steps ({args.save_steps:g}): no checkpoint will be saved before the end"
+
+
+def _reduced(accelerator: Accelerator) -> str:
+    """Say in which precision sharded gradients are added up over processes."""
+    plugin = getattr(accelerator.state, "fsdp_plugin", None)
+    dtype = getattr(getattr(plugin, "mixed_precision_policy", None), "reduce_dtype", None)
+    return f"; gradients added up over processes in {str(dtype).removeprefix('torch.')}" if dtype else ""
 
 
 def _dtypes(parameters: list[torch.nn.Parameter]) -> str:

@@ -1,4 +1,4 @@
-"""Train as a recipe says: parse, load, train, save."""
+"""Train a model from a recipe: parse, load, train, save."""
 
 import sys
 import time
@@ -18,7 +18,7 @@ from spectrum_trl.progress import quiet_when_piped
 from spectrum_trl.recipe.read import Recipe, read_recipe
 from spectrum_trl.runs.checkpoints import find_checkpoint
 from spectrum_trl.runs.output_dir import reserve_output_dir
-from spectrum_trl.runs.resume import check_data, check_settings, print_passed_over
+from spectrum_trl.runs.resume import check_data, check_settings, print_passed_over, tell_how_to_go_on
 from spectrum_trl.runs.run_folder import RunFolder
 from spectrum_trl.training import strategy
 from spectrum_trl.training.checks import check_environment, check_recipe
@@ -35,13 +35,17 @@ def launch(recipe_file: str) -> None:
     Args:
         recipe_file: The recipe's ``__file__``; the command line's words override its fields.
     """
+    # A worker that multiprocessing has spawned imports the program it belongs to under this name: the recipe,
+    # which cannot say ``if __name__ == "__main__"`` in its one line.
+    if sys._getframe(1).f_globals["__name__"] == "__mp_main__":
+        return
     quiet_when_piped()
     with user_errors():
         train(read_recipe(recipe_file, overrides=sys.argv[1:]))
 
 
 def train(recipe: Recipe) -> None:
-    """Train as a recipe says, save, and evaluate where it asks for it.
+    """Train a model from a recipe, save it, and evaluate it where the recipe asks for it.
 
     Args:
         recipe: The parsed recipe.
@@ -55,8 +59,8 @@ def train(recipe: Recipe) -> None:
     check_recipe(recipe)
     check_environment(recipe)
     strategy.check_processes(recipe)
-    with reserve_output_dir(recipe, is_main=is_main):
-        folder = RunFolder(recipe, is_main=is_main)
+    folder = RunFolder(recipe, is_main=is_main)
+    with reserve_output_dir(recipe, is_main=is_main), tell_how_to_go_on(folder):
         checkpoint = find_checkpoint(recipe)
         changes = check_settings(recipe, checkpoint)
         print_passed_over(checkpoint, out=out)

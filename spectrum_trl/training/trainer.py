@@ -1,11 +1,16 @@
 """TRL's trainer as a recipe configures it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pickle import UnpicklingError
 from typing import Any, cast
 
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainerState
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTTrainer
 
+from spectrum_trl.console import console
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
 from spectrum_trl.progress import lines_when_piped
@@ -14,32 +19,84 @@ from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
 from spectrum_trl.training.adapter import adapter_config, train_in_single_precision
 from spectrum_trl.training.strategy import check_sharding
 
+# What transformers sets in an optimizer's groups by the recipe; the rest is an optimizer's own state.
+OPTIONS = ("initial_lr", "weight_decay", "betas", "eps")
 
-class StartAtScheduledRate(TrainerCallback):
-    """Begins a continued run at the rate of its own schedule.
 
-    A checkpoint's optimizer holds the rate of the schedule before, which is 0 at its end: the first step of a
-    run that is given more steps would change nothing.
+class ResumableTrainer(SFTTrainer):
+    """TRL's trainer, which goes on as the recipe says by now, and tells what is wrong with a checkpoint.
+
+    No argument of transformers 5.23 does this: a checkpoint's learning rate wins over the recipe's
+    (https://github.com/huggingface/transformers/issues/9099, "expected behaviour"), and a run that is
+    continued at its last step trains one more.
     """
 
-    def on_train_begin(
-        self,
-        args: Any,
-        state: TrainerState,
-        control: Any,
-        optimizer: Any = None,
-        lr_scheduler: Any = None,
-        **_: Any,
-    ) -> None:
-        """Set the rate."""
-        scheduler = getattr(lr_scheduler, "scheduler", lr_scheduler)
-        if state.global_step and isinstance(scheduler, LambdaLR):
-            for group, factor, rate in zip(
-                optimizer.param_groups, scheduler.lr_lambdas, scheduler.base_lrs, strict=True
-            ):
-                group["lr"] = rate * factor(scheduler.last_epoch)
+    def _init_training_state(self, max_steps: int, *args: Any, **kwargs: Any) -> tuple[int, int]:
+        found = super()._init_training_state(max_steps, *args, **kwargs)
+        state = self.state
+        # How many steps a number of epochs makes is known here only.
+        if state.global_step > max_steps:
+            raise UserError(
+                f"num_train_epochs: {self.args.num_train_epochs:g} make {max_steps} steps, but the run "
+                f"is past step {state.global_step} already; give it {state.epoch:g} or more"
+            )
+        if state.global_step == max_steps:
+            out = console(quiet=not self.is_world_process_zero())
+            out.print(f"already at step {max_steps}, the last one: nothing is left to train")
+        # A checkpoint brings its own steps between saves and logs.
+        state.compute_steps(self.args, max_steps)
+        return found
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # Trainer looks at the number of steps only behind one of them, so that it would train one too many.
+        if self.state.global_step < self.state.max_steps:
+            super()._run_epoch(*args, **kwargs)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        with _loading(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        scheduler = getattr(self.lr_scheduler, "scheduler", self.lr_scheduler)
+        rates = list(getattr(scheduler, "base_lrs", ()))
+        options = [{name: group[name] for name in OPTIONS if name in group} for group in self._groups()]
+        with _loading(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None:
+            return
+        # A checkpoint brings its own learning rate and the rest, whatever the recipe says by now.
+        for group, own in zip(self._groups(), options, strict=True):
+            group.update(own)
+        if isinstance(scheduler, LambdaLR):
+            scheduler.base_lrs = rates
+            # The rate that a schedule ended with is 0: the first step of a longer one would change nothing.
+            now = [
+                rate * factor(scheduler.last_epoch)
+                for rate, factor in zip(rates, scheduler.lr_lambdas, strict=True)
+            ]
+            for group, rate in zip(self._groups(), now, strict=True):
+                group["lr"] = rate
             # What is logged.
-            scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
+            scheduler._last_lr = list(now)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return cast(Optimizer, self.optimizer).param_groups
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with _loading(checkpoint):
+            super()._load_rng_state(checkpoint)
+
+
+@contextmanager
+def _loading(checkpoint: str | None) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, LookupError, RuntimeError, TypeError, UnpicklingError, ValueError) as error:
+        reason = str(error).strip().splitlines()[:1] or [repr(error)]
+        raise UserError(
+            f"resume_from_checkpoint: {checkpoint} does not fit this run, or is broken: {reason[0]}; name "
+            "another checkpoint, or start a new run"
+        ) from error
 
 
 def make_trainer(
@@ -63,13 +120,13 @@ def make_trainer(
         UserError: If TRL refuses the settings, or FSDP is asked for and not in force.
     """
     try:
-        trainer = SFTTrainer(
+        trainer = ResumableTrainer(
             model=model,
             args=recipe.training,
             train_dataset=mixture.dataset,
             processing_class=tokenizer,
             peft_config=adapter_config(recipe, model=model),
-            callbacks=[KeepRunFolder(folder), StartAtScheduledRate()],
+            callbacks=[KeepRunFolder(folder)],
         )
     except (ValueError, ImportError) as error:
         # What TRL and peft find wrong between fields of theirs.

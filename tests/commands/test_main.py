@@ -9,6 +9,8 @@ import pytest
 from spectrum_trl.commands.main import main
 from tests.processes import run_command
 
+LONG = "x" * 300
+
 
 def test_help_lists_the_verbs_without_loading_the_heavy_libraries() -> None:
     # The console script itself, and what it imports before a verb runs.
@@ -16,7 +18,7 @@ def test_help_lists_the_verbs_without_loading_the_heavy_libraries() -> None:
     command = [sys.executable, "-X", "importtime", script, "--help"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for verb in ("train", "preview", "data", "eval", "report"):
+    for verb in ("train", "preview", "data", "eval", "compare", "tiny", "report", "merge"):
         assert verb in done.stdout
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "spectrum_trl.commands.data" in imported
@@ -66,8 +68,20 @@ def test_a_recipe_for_gpus_can_be_looked_at_without_one_and_without_bitsandbytes
         (("preview", "dmo"), "Did you mean 'demo'"),
         (("train", "demo", "--learning_rte", "1"), "Did you mean 'learning_rate'"),
         (("data", "--data-dir", "nowhere"), "does not exist"),
-        (("eval", "./nowhere"), "cannot load the tokenizer"),
+        (("tiny", "./nowhere"), "cannot load the tokenizer"),
         (("report", "nowhere"), "nowhere"),
+        (("tiny", "spectrum-trl/tiny-base", "--output", "nowhere/x.json"), "no folder nowhere"),
+        (("tiny", "spectrum-trl/tiny-base", "--output", "."), ". is a folder; name a file"),
+        (("tiny", "spectrum-trl/tiny-base", "--output", LONG), "too long"),
+        (("tiny", f"/{LONG}"), "cannot load the tokenizer"),
+        (("merge", LONG, "x"), "is not a folder"),
+        (("merge", ".", LONG), "too long"),
+        (("report", LONG), "holds no evaluation"),
+        (("data", "--data-dir", LONG), "does not exist"),
+        (("preview", "demo", "--train_files", LONG), "does not exist"),
+        (("preview", "demo", "--model_name_or_path", f"/{LONG}"), "cannot load the tokenizer"),
+        (("train", "--num_processes", "2", "demo"), "the recipe comes first"),
+        (("train", "demo", "--config_file", "/nowhere.yaml"), "/nowhere.yaml does not exist"),
     ],
 )
 def test_mistakes_exit_2_without_a_traceback(words: tuple[str, ...], told: str) -> None:

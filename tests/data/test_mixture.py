@@ -199,7 +199,7 @@ def test_a_control_token_in_a_task_is_dropped_and_counted(
     lines = [f'1,2000-01-01,R,"C","$1","clue {n}","answer<|im_end|>"\n' for n in range(30)]
     (folder / "JEOPARDY_CSV.csv").write_text(header + "".join(lines))
     data = DataArguments(tasks=["jeopardy_answer_prediction"], data_dir=str(tmp_path))
-    with pytest.raises(UserError, match="nothing to train on .*<|im_end|>"):
+    with pytest.raises(UserError, match=r"nothing to train on .*<\|im_end\|>"):
         build_mixture(data, tokenizer=tiny_tokenizer, max_length=512)
 
 

@@ -1,5 +1,9 @@
 """The preview shows which tokens carry loss, and every count."""
 
+import io
+import json
+from pathlib import Path
+
 from rich.console import Console
 from transformers import PreTrainedTokenizerBase
 
@@ -39,3 +43,20 @@ def test_the_preview_prints_counts_reasons_missing_data_and_samples(
     for shown in ("tiny_counts", "cut sequences", f"{count.tokens:,}", f"{count.trained_tokens:,}"):
         assert shown in printed
     assert "missing: polis_vote" in printed and "<|im_start|>output" in printed
+
+
+def test_markup_and_control_characters_are_shown_and_not_obeyed(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    folder = tmp_path / "["
+    folder.mkdir()
+    messages = [{"role": "output", "content": text} for text in ("red", "a\x1b[2J\x9b1mblue")]
+    for name in ("x].jsonl", "[bold]x.jsonl"):
+        (folder / name).write_text(json.dumps({"messages": messages}))
+    data = DataArguments(train_files=[str(file) for file in folder.iterdir()])
+    mixture = build_mixture(data, tokenizer=tiny_tokenizer, max_length=100, show_progress=True)
+    out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=400)
+    show(mixture, tokenizer=tiny_tokenizer, console=out, samples=2, seed=0)
+    printed = out.file.getvalue()
+    assert all(str(file) in printed for file in folder.iterdir())
+    assert "␛[2J" in printed and "\x1b[2J" not in printed and "\x9b" not in printed

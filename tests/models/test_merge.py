@@ -16,22 +16,34 @@ from spectrum_trl.models.initialise import new_model
 from spectrum_trl.models.load import load_model
 from spectrum_trl.models.merge import merge
 from spectrum_trl.models.role_tokens import role_token_ids
+from spectrum_trl.paths import TINY_BASE
 from spectrum_trl.recipe.read import read_recipe
 from tests.models.published import publish
-from tests.processes import run_command, run_recipe
+from tests.processes import ROOT, run_command, run_recipe
 from tests.small_models import CONFIG
 
-ON_A_CPU = ["--use_cpu", "true", "--bf16", "false", "--max_steps", "3", "--gradient_accumulation_steps", "1"]
+ON_A_CPU = [
+    "--use_cpu",
+    "true",
+    "--bf16",
+    "false",
+    "--dtype",
+    "float32",
+    "--max_steps",
+    "3",
+    "--gradient_accumulation_steps",
+    "1",
+]
 DATA = ["--tasks", "coinflip", "--max_sequences", "6", "--max_length", "128", "--save_strategy", "no"]
 MESSAGES = [{"role": "description", "content": "A fair coin."}]
 TEXT = torch.arange(1000, 1012)[None]
 
 
-def lora(base: Path, out: Path, *words: str) -> Path:
+def lora(base: Path, out: Path, *words: str, cwd: Path = ROOT) -> Path:
     """Train the bundled LoRA recipe on a base model for three steps."""
     small = [*ON_A_CPU, *DATA, "--per_device_train_batch_size", "1", "--learning_rate", "1e-3"]
     done = run_recipe(
-        "recipes/lora.yaml",
+        ROOT / "recipes/lora.yaml",
         "--model_name_or_path",
         base,
         "--copy_role_tokens_from",
@@ -40,6 +52,7 @@ def lora(base: Path, out: Path, *words: str) -> Path:
         out,
         *small,
         *words,
+        cwd=cwd,
     )
     assert done.returncode == 0, done.stderr
     return out
@@ -169,6 +182,17 @@ def test_embedding_and_head_that_an_adapter_trained_apart_are_both_kept(
         assert torch.allclose(merged(text).logits, adapted.eval()(text).logits, atol=1e-5)
 
 
+@pytest.mark.parametrize("layer", ["embed_tokens", "lm_head"])
+def test_an_adapter_on_one_of_two_tied_layers_is_not_merged_into_both(
+    tmp_path: Path, tiny_tokenizer, layer: str
+) -> None:
+    config = LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj", layer], init_lora_weights=False)
+    get_peft_model(load_model("spectrum-trl/tiny-base"), config).save_pretrained(str(tmp_path / "run"))
+    tiny_tokenizer.save_pretrained(tmp_path / "run")
+    with pytest.raises(UserError, match="shares its weights; it cannot be merged"):
+        merge(tmp_path / "run", tmp_path / "merged")
+
+
 @pytest.fixture(scope="module")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
@@ -207,7 +231,20 @@ def _write_config(run: Path, **changes: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
+def _keep_weights(run: Path, *, share: float) -> None:
+    file = run / "adapter_model.safetensors"
+    tensors = load_file(file)
+    lora = sorted(name for name in tensors if "lora_" in name)
+    for name in lora[int(share * len(lora)) :]:
+        del tensors[name]
+    save_file(tensors, file)
+
+
 DAMAGE = {
+    "lacks 6 of its weights": lambda run: _keep_weights(run, share=0.5),
+    "lacks 12 of its weights": lambda run: _keep_weights(run, share=0),
+    "its adapter does not fit": lambda run: save_file({}, run / "adapter_model.safetensors"),
+    "6 that have no place, .*v_proj": lambda run: _write_config(run, target_modules=["q_proj"]),
     "correct base_model_name_or_path": _without_base,
     "its adapter does not fit its base model": _cut,
     "is not that of a LoRA adapter": lambda run: _write_config(run, peft_type="PROMPT_TUNING"),
@@ -228,6 +265,36 @@ def test_a_damaged_adapter_is_one_clear_message_and_nothing_is_written(
     with pytest.raises(UserError, match=told):
         merge(run, tmp_path / "merged")
     assert {path.name for path in tmp_path.iterdir()} <= {"run"}
+
+
+def test_evaluation_refuses_an_adapter_that_lacks_weights(tmp_path: Path, tiny_run: Path) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoint-*"))
+    _keep_weights(run, share=0.5)
+    with pytest.raises(UserError, match="does not fit its configuration or its base model: 6 are missing"):
+        load_model(str(run))
+
+
+def test_an_adapter_is_no_base_model(tmp_path: Path, tiny_run: Path) -> None:
+    done = run_recipe(
+        "recipes/demo.yaml", "--model_name_or_path", tiny_run, "--output_dir", tmp_path / "x", *DATA
+    )
+    assert done.returncode == 2 and f"merge it first: spectrum-trl merge {tiny_run} FOLDER" in done.stderr
+
+
+def test_an_adapter_names_its_base_by_full_path(tmp_path: Path) -> None:
+    shutil.copytree(TINY_BASE, tmp_path / "base")
+    run = lora(Path("base"), tmp_path / "run", cwd=tmp_path)
+    config = json.loads((run / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(tmp_path / "base")
+
+
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_loaded(
+    tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spectrum_trl.models.merge.load_model", lambda *_, **__: pytest.fail("loaded"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file is a file; name a folder"):
+        merge(tiny_run, tmp_path / "file" / "merged")
 
 
 def test_a_whole_model_has_nothing_to_merge(tmp_path: Path, tiny_run: Path) -> None:

@@ -54,6 +54,13 @@ WRONG = [
     ("seed", "0x" + "f" * 9000, "it is larger"),
     ("run_name", '"a\\0b"', "cannot be encoded"),
     ("fsdp_config", "{versoin: 2}", "but found versoin"),
+    ("fsdp_config", "{version: 3}", "version to be 1 or 2, but it is 3"),
+    ("fsdp_config", "{state_dict_type: nonsense}", "'SHARDED_STATE_DICT'.*but it is 'nonsense'"),
+    ("fsdp_config", "{fsdp_activation_checkpointing: [1]}", "activation_checkpointing to be .*boolean"),
+    ("fsdp_config", "{reshard_after_forward: full_shard}", "reshard_after_forward to be .*boolean"),
+    ("fsdp_config", "{forward_prefetch: true}", "but found forward_prefetch .*of version 1 only"),
+    ("fsdp_config", "fsdp.json", "expected a valid mapping"),
+    ("fsdp_config", "{version: 2}", "has no effect without `fsdp: true`"),
     ("fsdp", "sometimes", "sometimes"),
     ("accelerator_config", "{x: 1}", "accelerator_config: .*unexpected keyword argument 'x'"),
     ("new_model", "{model_type: qwen33}", "Did you mean 'qwen3'"),
@@ -62,16 +69,33 @@ WRONG = [
     ("chat_template_path", "x.jinja", "chosen by the tokenizer"),
     ("lora_r", "8", "use_peft"),
     ("load_in_4bit", "true", "use_peft"),
+    ("use_dora", "true", "no effect without `use_peft: true`"),
+    ("use_rslora", "true", "no effect without `use_peft: true`"),
+    ("bnb_4bit_quant_type", "fp4", "no effect without `load_in_4bit: true`"),
+    ("use_bnb_nested_quant", "true", "no effect without `load_in_4bit: true`"),
+    ("truncation_mode", "keep_start", "loses whole turns at its end"),
+    ("dataset_text_field", "text", "remove it"),
+    ("eval_packing", "true", "no evaluation set"),
+    ("eval_steps", "5", "no evaluation set"),
+    ("hub_model_id", "me/mine", "hf upload"),
+    ("lora_r", "99999999999", "less than or equal to 65536"),
+    ("neftune_noise_alpha", "1.0e+308", "less than or equal to 1000"),
+    ("train_files", "{a.jsonl: {max_sequences: true}}", "max_sequences: expected a number, but it is True"),
+    ("train_files", "[a.jsonl, ./a.jsonl]", "expected each file once, but ./a.jsonl is a.jsonl"),
+    ("torch_dtype", "bfloat16", "Today that is dtype"),
+    ("max_seq_length", "10", "Today that is max_length"),
+    ("group_by_length", "true", "Today that is train_sampling_strategy: group_by_length"),
+    ("warmup_ratio", "0.1", "Today that is warmup_steps"),
     ("lora_task_type", "SEQ_CLS", "expected 'CAUSAL_LM'"),
     ("bnb_4bit_quant_storage", "int3", "expected 'uint8'"),
     ("torch_compile_backend", "inducter", "Did you mean 'inductor'"),
     ("torch_compile_mode", "fast", "expected 'default'"),
     ("completion_only_loss", "true", "assistant_only_loss"),
-    ("packing", "true\nmax_length: null", "packs rows"),
+    ("packing", "true\nmax_length: null", "needs max_length"),
     ("pad_token", "<pad>", "chosen with the template"),
     ("pad_to_multiple_of", "1000000", "less than or equal to 65536"),
     ("logging_steps", "9" * 400, "finite|larger"),
-    ("activation_offloading", "true", "already"),
+    ("activation_offloading", "true", "has no effect on a CPU"),
     ("dataloader_persistent_workers", "true", "dataloader_num_workers"),
     ("dataloader_num_workers", "100000", "less than or equal to 1024"),
     ("tf32", "true", "tf32"),
@@ -86,8 +110,29 @@ def test_a_wrong_value_is_refused_with_its_line(tmp_path: Path, field: str, valu
     file.write_text(f"{MINIMAL}output_dir: {tmp_path}/x\n{field}: {value}\n")
     with pytest.raises(UserError, match=told) as caught:
         read_recipe(file)
-    assert any(f"{file}, line 6: {field}" in problem for problem in caught.value.problems)
+    assert any(
+        problem.startswith((f"{file}, line 6: {field}", f"{file}, line 6: unknown key '{field}'"))
+        for problem in caught.value.problems
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["r.yaml"]
+
+
+def test_what_is_switched_off_by_name_may_keep_its_settings(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    text = "use_peft: true\nload_in_4bit: true\nbnb_4bit_quant_type: fp4\nuse_dora: true\nfsdp: true\n"
+    file.write_text(f"{MINIMAL}output_dir: {tmp_path}/x\n{text}fsdp_config: {{version: 2}}\n")
+    read_recipe(file)
+    off = ["--use_peft", "false", "--load_in_4bit", "false", "--fsdp", "false"]
+    assert not read_recipe(file, overrides=off).training.fsdp
+
+
+def test_keys_of_the_first_version_of_fsdp_are_known_there(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    config = (
+        "{version: 1, forward_prefetch: true, reshard_after_forward: full_shard, fsdp_use_orig_params: true}"
+    )
+    file.write_text(f"{MINIMAL}output_dir: {tmp_path}/x\nfsdp: true\nfsdp_config: {config}\n")
+    assert read_recipe(file).settings["fsdp_config"]["forward_prefetch"] is True
 
 
 def test_wrong_values_of_file_and_command_line_are_told_together(tmp_path: Path) -> None:

@@ -107,7 +107,10 @@ def test_options_of_tasks_and_files_are_checked_where_they_stand(tmp_path: Path)
         "train_files:\n  a.jsonl:\n    weight: 0\n    weigth: 2\n  b.jsonl: {description_probability: 1.5}\n"
     )
     problems = "\n".join(told(tmp_path, text))
-    assert "line 7: train_files.a.jsonl.weight: expected a number greater than 0, but it is 0" in problems
+    assert (
+        "line 7: train_files.a.jsonl.weight: expected a number greater than or equal to 0.001, but"
+        in problems
+    )
     assert "line 8: train_files.a.jsonl.weigth: unknown option 'weigth'. Did you mean 'weight'?" in problems
     assert "description_probability" in problems.splitlines()[-1] and "line 9" in problems
     assert "is repeated" in told(tmp_path, "train_files: [a, b, a]\n")[0]

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import resource
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,21 @@ def test_weights_that_are_not_finite_are_not_published(tiny_run: Run, tmp_path: 
     done = tiny_run(out, "--learning_rate", "1e30", "--warmup_steps", "0", "--save_strategy", "no")
     assert done.returncode == 2 and "training diverged" in done.stderr and "Traceback" not in done.stderr
     assert not (out / "model.safetensors").exists()
+
+
+def test_diverged_training_names_the_newest_checkpoint_whose_weights_are_finite(
+    finished_run: Path, tiny_run: Run
+) -> None:
+    out = finished_run
+    words = ["--learning_rate", "1e30", "--warmup_steps", "0", "--save_steps", "1"]
+    words += ["--resume_despite_changes", "true"]
+    done = tiny_run(out, *LAST, *words, "--max_steps", "8")
+    assert done.returncode == 2 and (out / "checkpoint-8").is_dir()
+    assert f"the newest checkpoint whose weights are finite is {out}/checkpoint-" in done.stderr
+    for step in range(2, 7):
+        shutil.rmtree(out / f"checkpoint-{step}", ignore_errors=True)
+    done = tiny_run(out, "--resume_from_checkpoint", out / "checkpoint-7", *words, "--max_steps", "8")
+    assert done.returncode == 2 and "no checkpoint whose weights are finite" in done.stderr
 
 
 def test_another_base_under_the_same_name_is_refused(tiny_run: Run, tmp_path: Path) -> None:
@@ -91,8 +107,8 @@ def test_an_event_after_a_truncated_one_has_its_own_line(finished_run: Path, tin
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("provenance.json", '{"settings": []}'),
-        ("provenance.json", '{"settings": {}, "versions": {}, "data": 5}'),
+        ("checkpoint-4/provenance.json", '{"settings": []}'),
+        ("checkpoint-4/provenance.json", '{"settings": {}, "versions": {}, "data": 5}'),
         (FILES, '["../x"]'),
         (FILES, "{"),
     ],

@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from spectrum_trl.recipe.read import read_recipe
 from spectrum_trl.runs.checkpoints import problem_of
-from tests.processes import run_processes, start_recipe
+from tests.processes import run_processes, run_recipe, start_recipe
 from tests.runs.conftest import TASKS, TINY_RUN
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -21,7 +22,23 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
+def zero(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 64] = bytes(64)
+    file.write_bytes(data)
+
+
+def change_state(folder: Path, **changes: object) -> None:
+    file = folder / "trainer_state.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
 BREAK = {
+    "optimizer with zeros": lambda folder: zero(folder / "optimizer.pt"),
+    "random state with zeros": lambda folder: zero(folder / "rng_state.pth"),
+    "state of a step alone": lambda folder: (folder / "trainer_state.json").write_text('{"global_step": 4}'),
+    "state with an unknown key": lambda folder: change_state(folder, other=1),
     "weights cut": lambda folder: cut(folder / "model.safetensors"),
     "optimizer cut": lambda folder: cut(folder / "optimizer.pt"),
     "state cut": lambda folder: cut(folder / "trainer_state.json"),
@@ -124,17 +141,84 @@ def test_what_changes_the_run_is_refused_with_a_list_and_the_record_stays_true(
     assert done.returncode == 2 and "Traceback" not in done.stderr
     for told in ("learning_rate was 0.0015", "seed was 0", "rows_per_step was 8", "tasks was"):
         assert told in done.stderr
+    assert before == {name: (finished_run / name).read_text() for name in before}
     done = tiny_run(finished_run, *words, "--resume_despite_changes", "true", "--max_steps", "6")
     assert done.returncode == 0, done.stderr
-    assert before == {name: (finished_run / name).read_text() for name in before}
     event = json.loads((finished_run / "history.jsonl").read_text().splitlines()[-1])
     assert event["changes"]["seed"] == [0, 7] and any(name.startswith("data of") for name in event["changes"])
+
+
+def test_after_an_accepted_change_the_record_tells_what_ran_and_later_starts_are_compared_with_it(
+    finished_run: Path, tiny_run: Run
+) -> None:
+    words = ["--resume_from_checkpoint", "last", "--max_steps", "8"]
+    changed = ["--learning_rate", "1e-5", "--weight_decay", "0.5", "--resume_despite_changes", "true"]
+    assert tiny_run(finished_run, *words, *changed).returncode == 0
+    settings = json.loads((finished_run / "provenance.json").read_text())["settings"]
+    assert (settings["learning_rate"], settings["weight_decay"], settings["max_steps"]) == (1e-5, 0.5, 8)
+    recipe = read_recipe(finished_run / "recipe.yaml")
+    assert (recipe.training.learning_rate, recipe.training.max_steps) == (1e-5, 8)
+    log = json.loads((finished_run / "checkpoint-8" / "trainer_state.json").read_text())["log_history"]
+    # In the warm-up of 50 steps.
+    assert [entry["learning_rate"] for entry in log[4:8]] == pytest.approx(
+        [step * 2e-7 for step in range(4, 8)]
+    )
+    group = torch.load(finished_run / "checkpoint-8" / "optimizer.pt")["param_groups"][0]
+    assert group["weight_decay"] == 0.5
+    done = tiny_run(finished_run, *words, "--max_steps", "10")
+    assert done.returncode == 2 and "learning_rate was 1e-05 in the run that wrote" in done.stderr
+    old = tiny_run(finished_run, "--resume_from_checkpoint", finished_run / "checkpoint-2")
+    assert old.returncode == 0, old.stderr
+    events = [json.loads(line) for line in (finished_run / "history.jsonl").read_text().splitlines()]
+    assert [event["recipe"]["learning_rate"] for event in events] == [0.0015, 1e-5, 0.0015]
+
+
+def test_a_checkpoint_that_was_set_aside_can_be_gone_on_from(finished_run: Path, tiny_run: Run) -> None:
+    first, aside = finished_run / "checkpoint-2", finished_run / "set_aside" / "checkpoint-4"
+    for _ in range(2):
+        assert tiny_run(finished_run, "--resume_from_checkpoint", first).returncode == 0
+    for named in (aside, aside.with_name("checkpoint-4.2")):
+        done = tiny_run(finished_run, "--resume_from_checkpoint", named, "--max_steps", "5")
+        assert done.returncode == 0, done.stderr
+        assert "step 5/5" in done.stdout and not (finished_run / "checkpoint-4").exists()
+
+
+def test_checkpoints_of_fewer_processes_than_the_first_start_are_whole(tmp_path: Path, tiny_run: Run) -> None:
+    words = ["--resume_from_checkpoint", "last", "--max_steps"]
+    two = [*TASKS, *TINY_RUN, "--output_dir", tmp_path / "run", "--per_device_train_batch_size", "4"]
+    first = run_processes(2, "recipes/demo.yaml", *two, "--train_sampling_strategy", "random")
+    assert first.returncode == 0, first.stderr
+    for step in (6, 8):
+        done = tiny_run(tmp_path / "run", *words, str(step), "--train_sampling_strategy", "random")
+        assert done.returncode == 0, done.stderr
+        assert "passed over" not in done.stdout and f"checkpoint-{step - 2}\n" in done.stdout
+    (tmp_path / "run" / "checkpoint-4" / "rng_state_1.pth").unlink()
+    assert problem_of(tmp_path / "run" / "checkpoint-4") == "it has no rng_state_1.pth"
+
+
+def test_a_run_that_replaced_another_is_continued_by_the_recipe_that_it_left(
+    finished_run: Path, tiny_run: Run
+) -> None:
+    assert tiny_run(finished_run, "--overwrite", "true").returncode == 0
+    done = run_recipe(finished_run / "recipe.yaml", "--resume_from_checkpoint", "last", "--max_steps", "5")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_checkpoint_without_a_record_keeps_that_of_the_start_that_wrote_it(
+    finished_run: Path, tiny_run: Run
+) -> None:
+    # What a kill right behind the newest checkpoint leaves.
+    (finished_run / "checkpoint-4" / "provenance.json").unlink()
+    before = (finished_run / "provenance.json").read_text()
+    words = ["--learning_rate", "1e-5", "--resume_despite_changes", "true", "--max_steps", "5"]
+    assert tiny_run(finished_run, "--resume_from_checkpoint", "last", *words).returncode == 0
+    assert (finished_run / "checkpoint-4" / "provenance.json").read_text() == before
 
 
 def test_other_data_or_versions_under_the_same_settings_are_refused(
     finished_run: Path, tiny_run: Run, tmp_path: Path
 ) -> None:
-    record = finished_run / "provenance.json"
+    record = finished_run / "checkpoint-4" / "provenance.json"
     was = json.loads(record.read_text())
     for change in ("sha256", "version"):
         changed = json.loads(record.read_text())

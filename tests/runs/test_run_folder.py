@@ -22,6 +22,7 @@ from spectrum_trl.runs.run_folder import (
     remove_listed,
 )
 from tests.processes import run_recipe
+from tests.runs.conftest import TASKS, TINY_RUN
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 CONTINUE = ("--resume_from_checkpoint", "last", "--max_steps")
@@ -48,7 +49,7 @@ def test_a_list_that_names_files_outside_its_folder_deletes_nothing(tmp_path: Pa
     (tmp_path / "precious").write_text("x")
     run = tmp_path / "run"
     run.mkdir()
-    for name in ("../precious", str(tmp_path / "precious"), "", 3):
+    for name in ("../precious", str(tmp_path / "precious"), "", 3, "x" * 300, "x\0"):
         (run / FILES).write_text(json.dumps([name]))
         with pytest.raises(UserError, match="outside its folder"):
             remove_listed(run)
@@ -91,6 +92,20 @@ def test_a_folder_that_may_hold_more_than_a_run_is_not_overwritten(
     assert contents(finished_run) == before
 
 
+@pytest.mark.parametrize("name", ["README.md", "config.json", "model.safetensors", "history.jsonl"])
+def test_a_folder_in_place_of_a_runs_file_is_told_before_anything_is_deleted(
+    name: str, finished_run: Path, tiny_run: Run
+) -> None:
+    (finished_run / name).unlink()
+    (finished_run / name).mkdir()
+    (finished_run / name / "mine").write_text("x")
+    before = contents(finished_run)
+    for words in (["--overwrite", "true"], [*CONTINUE, "5"]):
+        done = tiny_run(finished_run, *words)
+        assert done.returncode == 2 and f"{name} is a folder" in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr and contents(finished_run) == before
+
+
 def test_a_run_can_be_continued_again_and_again_with_a_tokenizer_that_has_a_template_of_its_own(
     tiny_run: Run, tmp_path: Path
 ) -> None:
@@ -110,7 +125,7 @@ def test_a_run_can_be_continued_again_and_again_with_a_tokenizer_that_has_a_temp
     assert len(weights) == 3
     assert (out / "additional_chat_templates" / "chat.jinja").is_file()
     events = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
-    assert [event["changes"].get("max_steps") for event in events] == [None, [4, 6], [4, 8], [4, 10]]
+    assert [event["changes"].get("max_steps") for event in events] == [None, [4, 6], [6, 8], [8, 10]]
 
 
 def test_a_move_that_was_interrupted_anywhere_is_finished_and_no_mixture_loads_before(tmp_path: Path) -> None:
@@ -154,19 +169,37 @@ def test_two_runs_into_one_folder_are_refused_the_second_time(tiny_run: Run, tmp
     assert not (out / LOCK).exists()
 
 
+FAILING = """
+from transformers import Trainer
+from spectrum_trl.train import launch
+
+def fail(*args, **kwargs):
+    raise RuntimeError("the first step fails")
+
+Trainer.training_step = fail
+launch("recipes/demo.yaml")
+"""
+
+
+def fail_in_the_first_step(script: Path, out: Path, *words: str) -> None:
+    """Run the demo's recipe up to its first step, which raises: later than any check."""
+    script.write_text(FAILING)
+    done = run_recipe(script, *TASKS, *TINY_RUN, "--output_dir", out, *words)
+    assert done.returncode != 0 and "the first step fails" in done.stderr
+
+
 def test_what_fails_before_the_first_step_leaves_no_folder_and_the_corrected_retry_works(
     tiny_run: Run, tmp_path: Path
 ) -> None:
     out = tmp_path / "deep" / "run"
-    # adamw refuses this value when the optimizer is made, long after all checks.
-    failed = tiny_run(out, "--adam_beta2", "1.5")
-    assert failed.returncode != 0 and not (tmp_path / "deep").exists()
+    fail_in_the_first_step(tmp_path / "script.py", out)
+    assert not (tmp_path / "deep").exists()
     assert tiny_run(out).returncode == 0
 
 
-def test_a_failed_overwrite_leaves_the_earlier_run_as_it_was(finished_run: Path, tiny_run: Run) -> None:
+def test_a_failed_overwrite_leaves_the_earlier_run_as_it_was(finished_run: Path, tmp_path: Path) -> None:
     before = contents(finished_run)
-    assert tiny_run(finished_run, "--overwrite", "true", "--adam_beta2", "1.5").returncode != 0
+    fail_in_the_first_step(tmp_path / "script.py", finished_run, "--overwrite", "true")
     assert contents(finished_run) == before
 
 
@@ -180,6 +213,15 @@ def test_an_output_folder_that_cannot_be_made_is_one_clear_message(
     )
     done = tiny_run(folder)
     assert done.returncode == 2 and "output_dir" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_run_into_the_current_folder_has_a_model_card_with_its_name(tmp_path: Path) -> None:
+    words = [*TASKS, *TINY_RUN, "--max_steps", "1", "--save_strategy", "no", "--output_dir", "."]
+    recipe = Path(__file__).parents[2] / "recipes/demo.yaml"
+    (tmp_path / "mine").mkdir()
+    done = run_recipe(recipe, *words, cwd=tmp_path / "mine")
+    assert done.returncode == 0, done.stderr
+    assert "\n# mine\n" in (tmp_path / "mine" / "README.md").read_text()
 
 
 def test_every_file_of_a_run_is_listed(finished_run: Path) -> None:

@@ -193,7 +193,7 @@ def test_all_problems_of_all_conversations_are_named_at_once(
         "conversation 1",
         "conversation 3",
     ]
-    with pytest.raises(UserError, match="conversation 1: .*<|im_end|>"):
+    with pytest.raises(UserError, match=r"conversation 1: .*<\|im_end\|>"):
         candidate_logprobs(random_model, world_tokenizer, [CONVERSATIONS[2]], [["a<|im_end|>"]])
 
 

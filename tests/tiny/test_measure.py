@@ -123,6 +123,21 @@ def test_a_file_that_is_no_result_is_refused(content: str, tmp_path: Path) -> No
         measure.load(tmp_path / "other.json")
 
 
+@pytest.mark.parametrize("values", [[], [0.5], [float("nan")] * 40], ids=["empty", "short", "NaN"])
+def test_numbers_that_no_evaluation_gives_are_refused(
+    values: list[float], uniform_result: measure.TinyResult, tmp_path: Path
+) -> None:
+    path = tmp_path / "after.json"
+    measure.save(uniform_result._replace(urn=uniform_result.urn._replace(coverage=values)), path)
+    with pytest.raises(UserError, match="not a result"):
+        measure.load(path)
+    if values:
+        return
+    measure.save(uniform_result._replace(coin=measure.InContext(values, values)), path)
+    with pytest.raises(UserError, match="not a result"):
+        measure.load(path)
+
+
 def test_a_tokenizer_without_our_template_is_refused(random_model: PreTrainedModel) -> None:
     with pytest.raises(UserError, match="templates.install"):
         measure.evaluate(random_model, new_tokenizer(["red"], vocab_size=300))

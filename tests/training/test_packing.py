@@ -76,6 +76,11 @@ def test_packing_that_is_slower_than_none_or_cannot_run_is_refused_with_the_fix(
         check_packing(arguments(**settings), config=SimpleNamespace(), attention=attention)
 
 
+def test_flex_attention_on_a_cpu_is_refused_without_packing_too() -> None:
+    with pytest.raises(UserError, match="no backward pass of flex_attention"):
+        check_packing(arguments(packing=False), config=SimpleNamespace(), attention="flex_attention")
+
+
 def test_attention_that_reads_boundaries_may_pack_several_rows() -> None:
     for attention in ("flash_attention_2", "kernels-community/flash-attn2"):
         training = arguments(per_device_train_batch_size=8)

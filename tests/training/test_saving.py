@@ -31,6 +31,9 @@ SMALL = ["--use_cpu", "true", "--bf16", "false", "--max_steps", "2", "--gradient
 DATA = ["--tasks", "coinflip", "--max_sequences", "6", "--max_length", "128", "--save_strategy", "no"]
 WORDS = ["--copy_role_tokens_from", "", *SMALL, *DATA, "--per_device_train_batch_size", "1"]
 
+# Without mixed precision, what is frozen has the precision of what is trained.
+WHOLE_BASE = ["--dtype", "float32"]
+
 
 def train(recipe: str, base: str | Path, out: Path, *words: str) -> Path:
     done = run_recipe(
@@ -77,7 +80,7 @@ def test_full_fine_tuning_is_saved_in_the_number_type_of_its_checkpoint(
 
 
 def test_an_adapter_is_saved_in_the_number_type_of_its_base(tmp_path: Path, bases: Path) -> None:
-    out = train("lora", bases / "bfloat16", tmp_path / "x")
+    out = train("lora", bases / "bfloat16", tmp_path / "x", *WHOLE_BASE)
     saved = load_file(out / "adapter_model.safetensors")
     assert {tensor.dtype for tensor in saved.values()} == {torch.bfloat16}
 
@@ -89,7 +92,7 @@ def test_an_adapter_is_saved_in_the_number_type_of_its_base(tmp_path: Path, base
 def test_the_model_card_names_base_licence_data_and_recipe(
     tmp_path: Path, bases: Path, recipe: str, library: str, relation: str
 ) -> None:
-    out = train(recipe, bases / "float32", tmp_path / "x", "--hub_token", "hf_secret")
+    out = train(recipe, bases / "float32", tmp_path / "x", "--hub_token", "hf_secret", *WHOLE_BASE)
     card = ModelCard.load(out / "README.md", ignore_metadata_errors=False)
     data = card.data.to_dict()
     assert (data["library_name"], data["license"], data["base_model"]) == (
@@ -104,7 +107,7 @@ def test_the_model_card_names_base_licence_data_and_recipe(
 
 
 def test_the_code_on_the_model_card_runs(tmp_path: Path, bases: Path, monkeypatch, capsys) -> None:
-    train("lora", bases / "float32", tmp_path / "mine")
+    train("lora", bases / "float32", tmp_path / "mine", *WHOLE_BASE)
     monkeypatch.chdir(tmp_path)
     code = re.search(r"```python\n(.+?)```", (tmp_path / "mine" / "README.md").read_text(), re.DOTALL)
     exec(code[1], {})
@@ -178,11 +181,28 @@ def test_an_adapter_that_fsdp_would_lose_is_refused_before_anything_is_written(
     assert "cpu_ram_efficient_loading cannot load " in done.stderr
 
 
+def test_lora_keeps_the_frozen_base_in_16_bits_and_trains_in_32(tmp_path: Path, bases: Path) -> None:
+    words = [*WORDS, "--bf16", "true", "--learning_rate", "1e-3"]
+    out = tmp_path / "x"
+    done = run_recipe(
+        "recipes/lora.yaml", "--model_name_or_path", bases / "bfloat16", "--output_dir", out, *words
+    )
+    assert done.returncode == 0, done.stderr
+    assert "trained weights and their gradients float32; frozen weights bfloat16" in " ".join(
+        done.stdout.split()
+    )
+    merge(out, tmp_path / "merged", dtype=torch.float32)
+    trained, base = load_model(str(tmp_path / "merged")), load_model(str(bases / "bfloat16"))
+    for layer in ("q_proj", "v_proj"):
+        name = f"model.layers.0.self_attn.{layer}"
+        assert not torch.equal(trained.get_submodule(name).weight, base.get_submodule(name).weight.float())
+
+
 def test_gemma_3_with_its_vision_part_keeps_its_processor_and_its_adapter_loads(
     tmp_path: Path, tokenizer_folder
 ) -> None:
     base = publish_with_vision(tmp_path / "base", tokenizer_folder=tokenizer_folder("gemma3"))
-    run = train("lora", base, tmp_path / "run", "--learning_rate", "1e-3")
+    run = train("lora", base, tmp_path / "run", "--learning_rate", "1e-3", *WHOLE_BASE)
     assert not [name for name in load_file(run / "adapter_model.safetensors") if "vision" in name]
     adapted = load_model(str(run)).eval()
     text = torch.arange(1000, 1012)[None]

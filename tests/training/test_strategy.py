@@ -138,3 +138,49 @@ def test_only_the_first_process_holds_weights_while_they_are_loaded(tmp_path: Pa
         held[on] = [float((tmp_path / on / str(rank)).read_text()) / megabytes for rank in range(2)]
     assert held["true"][0] > 0.8 and held["true"][1] < 0.2
     assert min(held["false"]) > 0.8
+
+
+PROBE = """
+from torch.distributed.fsdp import FSDPModule
+from transformers import TrainerCallback
+from spectrum_trl import train
+from spectrum_trl.training import train as training
+
+class Probe(TrainerCallback):
+    def on_substep_end(self, args, state, control, model=None, **_):
+        held = {"sharded": 0, "whole": 0}
+        for module in model.modules():
+            group = module._get_fsdp_state()._fsdp_param_group if isinstance(module, FSDPModule) else None
+            for parameter in group.fsdp_params if group else ():
+                if parameter.sharded_param.grad is not None:
+                    held["sharded"] += parameter.sharded_param.grad._local_tensor.numel()
+                held["whole"] += parameter.unsharded_accumulated_grad is not None
+        print("PROBE", held, flush=True)
+
+made = training.make_trainer
+def make_trainer(*args, **kwargs):
+    trainer = made(*args, **kwargs)
+    trainer.add_callback(Probe())
+    return trainer
+training.make_trainer = make_trainer
+train.launch("recipes/full_ft.yaml")
+"""
+
+
+def test_gradients_stay_sharded_while_they_accumulate(tmp_path: Path) -> None:
+    script = tmp_path / "probe.py"
+    script.write_text(PROBE)
+    words = [*WORDS, "--bf16", "true", "--max_steps", "1", "--gradient_accumulation_steps", "3"]
+    done = run_processes(2, script, *words, "--output_dir", str(tmp_path / "x"), shard=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    probes = re.findall(r"PROBE \{'sharded': (\d+), 'whole': (\d+)\}", done.stdout)
+    assert len(probes) == 2 and all(int(sharded) > 0 and whole == "0" for sharded, whole in probes)
+    assert "gradients added up over processes in bfloat16" in done.stdout
+
+
+def test_rows_that_cannot_be_shared_out_evenly_are_told(tmp_path: Path) -> None:
+    words = ["--tasks", '{"tiny_range": {"max_sequences": 5}}', "--evaluate", "none", "--max_steps", "1"]
+    words += ["--per_device_train_batch_size", "2", "--output_dir", str(tmp_path / "x")]
+    done = run_processes(2, "recipes/demo.yaml", *words)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "an epoch: 5 rows, of which 3 are trained twice" in done.stdout

@@ -1,0 +1,81 @@
+"""Fields that a recipe cannot use, and fields that contradict each other."""
+
+from collections.abc import Iterator
+from typing import Any
+
+# Fields that a recipe cannot use, and why.
+UNUSABLE = {
+    "chat_template_path": "the Spectrum template is chosen by the tokenizer; remove it",
+    "pad_token": "padding is chosen with the template; remove it",
+    "completion_only_loss": "loss is on outputs, which assistant_only_loss says; remove it",
+    "dataset_kwargs": "the data set is prepared from tasks and train_files; remove it",
+    "dataset_text_field": "tasks and train_files hold conversations, which have no such field; remove it",
+    "truncation_mode": "a sequence that is too long loses whole turns at its end; remove it",
+    "model_init_kwargs": "use the recipe's own fields of the model instead, as dtype and attn_implementation",
+}
+OF_ADAPTERS = ("lora_", "load_in_", "use_dora", "use_rslora")
+OF_4_BITS = ("bnb_4bit_", "use_bnb_")
+NEEDS_EVALUATION_SET = (
+    *("eval_on_start", "load_best_model_at_end", "do_eval", "eval_packing", "eval_steps"),
+    *("eval_accumulation_steps", "metric_for_best_model", "greater_is_better", "batch_eval_metrics"),
+)
+ONLY_WITH_HUB = ("hub_model_id", "hub_revision", "hub_private_repo", "hub_always_push")
+
+
+def contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of a field and what is wrong with it beside the others.
+
+    Args:
+        settings: Values that each are right alone.
+    """
+    if not str(settings.get("output_dir") or "").strip():
+        yield "output_dir", "is missing; name a folder for the trained model"
+    for name, reason in UNUSABLE.items():
+        if settings.get(name):
+            yield name, reason
+    for name in NEEDS_EVALUATION_SET:
+        if settings.get(name):
+            yield name, "a recipe has no evaluation set; use `evaluate: tiny`, and remove this"
+    if settings.get("eval_strategy", "no") != "no":
+        yield (
+            "eval_strategy",
+            'a recipe has no evaluation set; use `evaluate: tiny` and `eval_strategy: "no"`',
+        )
+    for name in ("push_to_hub", *ONLY_WITH_HUB):
+        if settings.get(name):
+            yield (
+                name,
+                "would upload checkpoints but never the trained model; remove it, and upload the folder "
+                "afterwards with `hf upload REPOSITORY OUTPUT_DIR`",
+            )
+    if settings.get("packing") and settings.get("max_length", 0) is None:
+        yield "packing", "needs max_length; set it to a number, or set `packing: false`"
+    if settings.get("dataloader_persistent_workers") and not settings.get("dataloader_num_workers"):
+        yield (
+            "dataloader_persistent_workers",
+            "needs `dataloader_num_workers` above 0; set that, or remove this",
+        )
+    if settings.get("activation_offloading") and settings.get("use_cpu"):
+        yield "activation_offloading", "has no effect on a CPU; remove it"
+    if settings.get("save_strategy") == "best":
+        yield (
+            "save_strategy",
+            "`best` needs an evaluation set, which a recipe does not have; use steps or epoch",
+        )
+    trackers = settings.get("report_to") or []
+    if len(trackers) > 1 and {"none", "all"} & set(trackers):
+        yield "report_to", f"{' and '.join(trackers)} contradict each other; name the trackers alone"
+    if settings.get("fsdp_config") and "fsdp" not in settings:
+        yield "fsdp_config", "has no effect without `fsdp: true`; add that, or remove this"
+    yield from _adapter_contradictions(settings)
+
+
+def _adapter_contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what says how to adapt or to quantize where nothing is; one switched off by name may keep it."""
+    for switch, prefixes in (("use_peft", OF_ADAPTERS), ("load_in_4bit", OF_4_BITS)):
+        for name in sorted(settings):
+            if name.startswith(prefixes) and settings[name] and switch not in settings:
+                yield name, f"has no effect without `{switch}: true`; add that, or remove this"
+    for name in ("load_in_4bit", "load_in_8bit"):
+        if settings.get(name) and "use_peft" in settings and not settings["use_peft"]:
+            yield name, "quantized weights are not trained; set `use_peft: true`, or remove this"

@@ -1,0 +1,36 @@
+"""What can be told from a recipe alone is told before anything is loaded."""
+
+from pathlib import Path
+
+import pytest
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.recipe.read import read_recipe
+from spectrum_trl.training.checks import check_recipe
+from tests.processes import run_recipe
+
+ON_A_CPU = ["--use_cpu", "true", "--bf16", "false"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words", "told"),
+    [
+        ("demo", ["--trust_remote_code", "true"], "trust_remote_code"),
+        ("full_ft", ["--evaluate", "tiny"], "evaluate needs the whole model in one process"),
+        ("demo", ["--model_name_or_path", ""], "give one of model_name_or_path and new_model"),
+    ],
+)
+def test_fields_that_exclude_each_other_are_refused(
+    tmp_path: Path, recipe: str, words: list[str], told: str
+) -> None:
+    parsed = read_recipe(recipe, overrides=[*ON_A_CPU, "--output_dir", str(tmp_path / "x"), *words])
+    with pytest.raises(UserError, match=told):
+        check_recipe(parsed)
+
+
+def test_a_run_that_ends_before_its_first_checkpoint_says_so(tmp_path: Path) -> None:
+    words = ["--tasks", "tiny_range", "--max_sequences", "5", "--evaluate", "none", "--max_steps", "1"]
+    saving = ["--save_strategy", "steps", "--save_steps", "2", "--output_dir", str(tmp_path / "x")]
+    done = run_recipe("recipes/demo.yaml", *words, *saving)
+    assert done.returncode == 0, done.stderr
+    assert "fewer than save_steps (2): no checkpoint will be saved before the end" in done.stdout
