@@ -8,6 +8,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import runpy
+import signal
 import socket
 import sys
 import tempfile
@@ -98,6 +99,8 @@ def _run(words: list[str], *, cwd: Path, environment: Mapping[str, str]) -> Comp
 
 
 def _script(words: list[str], cwd: str, environment: Mapping[str, str], out: str, err: str) -> None:
+    # What a shell starts in the background ignores it, and so would all its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for path, stream in ((out, 1), (err, 2)):
         target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(target, stream)

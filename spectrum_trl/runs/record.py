@@ -62,7 +62,11 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
         # Its groups are as large as one process's rows of a step.
         settings["rows_per_step_and_process"] = per_device * accumulation
     settings["rows_per_step"] = per_device * accumulation * PartialState().num_processes
-    return json.loads(json.dumps(settings, default=_plain, sort_keys=True))
+    plain = json.loads(json.dumps(settings, default=_plain, sort_keys=True))
+    # Trainer writes into it how many rows are accumulated, which the batch tells already.
+    own = (plain.get("accelerator_config") or {}).get("gradient_accumulation_kwargs") or {}
+    own.pop("num_steps", None)
+    return plain
 
 
 def model_of(recipe: Recipe) -> dict[str, str]:

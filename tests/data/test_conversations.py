@@ -54,7 +54,7 @@ def test_marks_carriage_returns_and_blank_lines_are_no_content(
         (b'["messages"]', "one JSON object"),
         (b"3", "one JSON object"),
         (b"null", "one JSON object"),
-        (b'{"text": "x"}', 'the key "messages"'),
+        (b'{"text": "x"}', '"messages" as its only key'),
         (b'{"messages": [', "not valid JSON: "),
         (b"\0", "not valid JSON"),
         ('{"messages": "é"}'.encode("latin-1"), "byte 15 is not UTF-8"),

@@ -20,6 +20,10 @@ from tests.runs.conftest import TASKS, TINY_RUN
 LONG = [*TASKS, *TINY_RUN, "--max_steps", "100000", "--save_total_limit", "1"]
 
 
+# Seconds after which a process that should have ended has not.
+LONGEST = 120
+
+
 def wait_for(path: Path) -> None:
     until = time.monotonic() + 300
     while not path.exists() and time.monotonic() < until:
@@ -32,7 +36,7 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(tmp_path: Path) -> None:
     process = start_recipe("recipes/demo.yaml", *LONG, "--output_dir", out, output=log)
     wait_for(out / "checkpoint-6")
     os.kill(process.pid, signal.SIGINT)
-    process.join()
+    process.join(LONGEST)
     text = log.read_text()
     assert process.exitcode == 130 and "Traceback" not in text, text[-2000:]
     assert text.splitlines()[-1].startswith("stopped:") and "`--resume_from_checkpoint last`" in text
@@ -48,7 +52,7 @@ def test_a_signal_to_the_command_ends_the_process_that_trains(
     wait_for(out / "checkpoint-6")
     children = psutil.Process(command.pid).children(recursive=True)
     os.kill(command.pid, number)
-    command.join()
+    command.join(LONGEST)
     assert command.exitcode == code and "Traceback" not in log.read_text(), log.read_text()[-2000:]
     assert children and not any(child.is_running() for child in children)
 

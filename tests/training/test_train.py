@@ -169,7 +169,7 @@ def test_bad_input_is_one_clear_message_exit_2_and_nothing_written(
         (["--report_to", "wandb"], "wandb"),
         (
             ["--new_model", '{"model_type": "qwen3"}', "--copy_role_tokens_from", "spectrum-trl/tiny-base"],
-            "no use for a new_model",
+            "cannot be combined with new_model",
         ),
     ],
 )
