@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -13,6 +13,20 @@ from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.prompts.messages import special_tokens
 from spectrum_trl.prompts.scored import Prompts, default_format
 from spectrum_trl.scoring.forward import check_length, evaluating
+
+
+class Asked(NamedTuple):
+    """A question as a model reads it.
+
+    Attributes:
+        ids: Token ids before the verdict.
+        valid: Id of the token with which the verdict begins that the text fits.
+        invalid: The same for the other verdict.
+    """
+
+    ids: list[int]
+    valid: int
+    invalid: int
 
 
 class ModelJudge:
@@ -40,7 +54,7 @@ class ModelJudge:
         fmt = default_format(tokenizer)
         # Format chat would tell the judge to write samples.
         self.prompts = Prompts(tokenizer, fmt="chat_simple" if fmt == "chat" else fmt)
-        self._begin("?", "?")
+        self.prompt("?", description="?")
 
     def scores(self, texts: Sequence[str], *, description: str) -> list[float]:
         """Return the probability of the first verdict among the two, in [0, 1], for each text.
@@ -53,16 +67,20 @@ class ModelJudge:
         found = []
         with evaluating(self.model):
             for text in texts:
-                ids, valid, invalid = self._begin(text, description)
-                check_length(self.model, len(ids))
-                row = torch.tensor([ids], device=self.model.device)
+                asked = self.prompt(text, description=description)
+                check_length(self.model, len(asked.ids))
+                row = torch.tensor([asked.ids], device=self.model.device)
                 logits = self.model(input_ids=row, use_cache=False).logits[0, -1].double()
-                p = logits.softmax(dim=-1)[[valid, invalid]]
+                p = logits.softmax(dim=-1)[[asked.valid, asked.invalid]]
                 found.append(float(p[0] / p.sum()))
         return found
 
-    def _begin(self, text: str, description: str) -> tuple[list[int], int, int]:
-        """Return the prompt's ids up to where the verdicts differ, and the token of each there."""
+    def prompt(self, text: str, *, description: str) -> Asked:
+        """Return the token ids of the question about a text, up to where the verdicts differ.
+
+        Raises:
+            UserError: If the verdicts begin with the same token.
+        """
         asked = question(text, description=description, control_tokens=special_tokens(self.tokenizer))
         context = self.prompts.prompt(
             [{"role": "description", "content": INSTRUCTION}, {"role": "input", "content": asked}]
@@ -77,7 +95,7 @@ class ModelJudge:
                 f"judge: the verdicts {' and '.join(map(repr, self.verdicts))} begin with the same token of "
                 "this model, so that one probability cannot tell them apart; use another model"
             )
-        return valid[:shared], valid[shared], invalid[shared]
+        return Asked(valid[:shared], valid[shared], invalid[shared])
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]

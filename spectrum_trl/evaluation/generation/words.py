@@ -47,8 +47,8 @@ def gerunds(path: Path) -> frozenset[str]:
 
 def plain(text: str) -> str:
     """Return a text in lower case, without accents and white space around it."""
-    letters = unicodedata.normalize("NFKD", text.strip().casefold())
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+    letters = unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter)).strip()
 
 
 @cache
