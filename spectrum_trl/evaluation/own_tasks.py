@@ -3,14 +3,13 @@
 task: cheeses
 class: !function spectrum_trl.evaluation.diversity.Diversity
 spectrum:
-description: A kind of cheese
-examples: [Brie, Gouda]
-validator: {file: cheeses.txt}
+  description: A kind of cheese
+  examples: [Brie, Gouda]
+  validator: {file: cheeses.txt}
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,14 +18,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.alignment.task import AlignmentTask, Item
+from spectrum_trl.evaluation.generation.judge import Judge
 from spectrum_trl.evaluation.generation.task import GenerationTask
 from spectrum_trl.evaluation.generation.validators import Validator, build
-from spectrum_trl.recipe.strict_json import strict_json
-from spectrum_trl.suite.builders import Built, grouped, text
-from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.evaluation.own_tables import columns_of, item_of, table
+from spectrum_trl.prompts.messages import check
+from spectrum_trl.suite.builders import Built, grouped
 from spectrum_trl.suite.task import Task
 
 OWN = "the user's own"
+# Problems of rows in one message.
+SHOWN = 3
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
@@ -55,14 +57,14 @@ class OwnAlignment(_Strict):
 
     Attributes:
         file: JSON Lines or CSV, beside the YAML file. Each row has ``candidates`` and ``shares`` (lists; in
-            CSV as JSON) and the columns that the texts name.
+            CSV as JSON) and the columns that the texts name. Shares may be counts.
         description: Text in which ``{column}`` stands for the row's value, or None.
         input: The same, for the question.
         group: Column of the group, or None.
         cluster: Column that names rows which are not independent, or None.
     """
 
-    file: str
+    file: str = Field(min_length=1)
     description: str | None = None
     input: str = Field(min_length=1)
     group: str | None = None
@@ -81,7 +83,7 @@ class OwnSequences(_Strict):
         description_probability: Chance that a sequence keeps its description.
     """
 
-    file: str
+    file: str = Field(min_length=1)
     group_by: str
     output: str
     input: str | None = None
@@ -100,16 +102,27 @@ def own_generation(own: Mapping[str, Any], *, file: str, name: str) -> Generatio
     Raises:
         UserError: With everything that is wrong.
     """
-    parsed = _parse(OwnGeneration, own, file=file)
-    valid = build(parsed.validator, folder=Path(file).parent)
-    if wrong := [example for example in parsed.examples if not valid(example)]:
-        raise UserError(f"{file}: spectrum.examples: the validator refuses {', '.join(map(repr, wrong))}")
+    parsed, folder = _parse(OwnGeneration, own, file=file), Path(file).parent
+    validator, canonical = parsed.validator, parsed.validator.canonical
+    try:
+        valid = build(validator, folder=folder, description=parsed.description)
+        universe = validator.universe(folder=folder)
+    except UserError as error:
+        raise UserError(*(f"{file}: spectrum.{problem}" for problem in error.problems)) from error
+    problems = _text_problems(parsed)
+    # A judge is asked about the model's answers only.
+    if not isinstance(valid, Judge):
+        wrong = [example for example in parsed.examples if not valid(canonical(example))]
+        problems += [f"examples: the validator refuses {example!r}" for example in wrong]
+    if problems:
+        raise UserError(*(f"{file}: spectrum.{problem}" for problem in problems))
     return GenerationTask(
         name=name,
         description=parsed.description,
         examples=tuple(parsed.examples),
         validator=lambda _: valid,
-        universe=parsed.validator.universe(folder=Path(file).parent),
+        canonical=canonical,
+        universe=universe,
         max_new_tokens=parsed.max_new_tokens,
         source=OWN,
     )
@@ -118,86 +131,132 @@ def own_generation(own: Mapping[str, Any], *, file: str, name: str) -> Generatio
 def own_alignment(own: Mapping[str, Any], *, file: str) -> AlignmentTask:
     """Return a user's own questions with known shares; arguments and errors as for `own_generation`."""
     parsed = _parse(OwnAlignment, own, file=file)
-    return AlignmentTask(name=OWN, source=OWN, build=partial(_items, parsed, Path(file).parent))
+    templates = [template for template in (parsed.description, parsed.input) if template is not None]
+    columns = _columns(templates, (parsed.group, parsed.cluster), file=file)
+    path = _beside(file, parsed.file)
+    return AlignmentTask(
+        name=OWN, source=OWN, build=partial(_items, parsed, path, ("candidates", "shares", *columns))
+    )
 
 
 def own_sequences(own: Mapping[str, Any], *, file: str, name: str) -> Task:
     """Return a user's own table of answers as a task; arguments and errors as for `own_generation`."""
     parsed = _parse(OwnSequences, own, file=file)
+    columns = _columns(parsed.descriptions, (parsed.group_by, parsed.output, parsed.input), file=file)
+    path = _beside(file, parsed.file)
     return Task(
         name=name,
         source=OWN,
         kind="individual",
         split="test",
-        build=partial(_sequences, parsed, Path(file).parent),
+        build=partial(_sequences, parsed, path, columns),
         description_probability=parsed.description_probability,
     )
 
 
 def _parse(kind: type[Parsed], own: Mapping[str, Any], *, file: str) -> Parsed:
+    if not isinstance(own, Mapping):
+        raise UserError(f"{file}: spectrum: expected keys such as {', '.join(kind.model_fields)}")
     try:
         return kind.model_validate(dict(own))
     except ValidationError as error:
-        problems = []
-        for detail in error.errors():
-            key = ".".join(map(str, detail["loc"]))
-            hint = nearest(key, kind.model_fields) if detail["type"] == "extra_forbidden" else ""
-            problems.append(f"{file}: spectrum.{key}: {detail['msg']}.{hint}")
-        raise UserError(*problems) from error
+        raise UserError(*(_problem(kind, dict(detail), file=file) for detail in error.errors())) from error
 
 
-def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number and the cells of each row of a JSON Lines or CSV file."""
-    if not file.is_file():
-        raise UserError(f"{file} does not exist; spectrum.file is a path beside the YAML file")
-    if file.suffix == ".csv":
-        yield from enumerate(csv_rows(file, columns), start=2)
-        return
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig").split("\n"), start=1):
-        if line.strip():
-            try:
-                row = strict_json(line)
-            except ValueError as error:
-                raise UserError(f"{file}, line {number}: {error}") from error
-            if not isinstance(row, dict) or (absent := [name for name in columns if name not in row]):
-                lacks = f"lacks {', '.join(absent)}" if isinstance(row, dict) else "is no JSON object"
-                raise UserError(f"{file}, line {number} {lacks}; expected {', '.join(columns)}")
-            yield number, row
+def _problem(kind: type[BaseModel], detail: Mapping[str, Any], *, file: str) -> str:
+    place = f"{file}: spectrum.{'.'.join(map(str, detail['loc']))}"
+    if detail["type"] == "missing":
+        return f"{place}: this key is missing"
+    if detail["type"] == "extra_forbidden":
+        *outer, key = detail["loc"]
+        fields = _fields(kind, outer)
+        return f"{place}: unknown key, expected {', '.join(fields)}.{nearest(str(key), fields)}"
+    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    if detail["type"] == "value_error":
+        return f"{place}: {message}"
+    hint = "; put it between quotation marks" if detail["type"] == "string_type" else ""
+    return f"{place}: expected {message}, found {str(detail['input'])[:60]!r}{hint}"
+
+
+def _fields(kind: type[BaseModel], outer: Sequence[Any]) -> list[str]:
+    """Return the keys of a nested model, found by the names of the keys around it."""
+    for name in outer:
+        annotation: Any = kind.model_fields[name].annotation
+        options = getattr(annotation, "__args__", (annotation,))
+        kind = next(one for one in options if isinstance(one, type) and issubclass(one, BaseModel))
+    return list(kind.model_fields)
+
+
+def _text_problems(parsed: OwnGeneration) -> list[str]:
+    """Return what is wrong with the texts of a prompt."""
+    found = [
+        f"examples: {one!r} has a line break, an answer is one line" for one in parsed.examples if "\n" in one
+    ]
+    found += [f"examples: {one!r} is blank" for one in parsed.examples if not one.strip()]
+    messages = [{"role": "description", "content": parsed.description}]
+    messages += [{"role": "output", "content": example.strip()} for example in parsed.examples]
+    return found + [f"description and examples: {problem}" for problem in check(messages, trained=False)]
+
+
+def _columns(templates: Sequence[str], named: Sequence[str | None], *, file: str) -> tuple[str, ...]:
+    """Return the columns that the texts and the keys of a YAML file name, each once."""
+    try:
+        found = columns_of(templates)
+    except UserError as error:
+        raise UserError(*(f"{file}: spectrum: {problem}" for problem in error.problems)) from error
+    return tuple(dict.fromkeys((*(name for name in named if name is not None), *found)))
+
+
+def _beside(file: str, name: str) -> Path:
+    path = Path(file).parent / name
+    if path.suffix not in (".csv", ".jsonl"):
+        raise UserError(f"{file}: spectrum.file: expected a .csv or .jsonl file, but it is {name!r}")
+    if not path.is_file():
+        near = nearest(path.name, [other.name for other in path.parent.glob("*")])
+        raise UserError(
+            f"{file}: spectrum.file: {path} does not exist.{near} The path is beside the YAML file"
+        )
+    return path
 
 
 def _items(
-    own: OwnAlignment, folder: Path, data_dir: Path, *, seed: int, dropped: Counter[str]
+    own: OwnAlignment,
+    path: Path,
+    columns: tuple[str, ...],
+    data_dir: Path,
+    *,
+    seed: int,
+    dropped: Counter[str],
 ) -> Iterator[Item]:
-    file = folder / own.file
-    named = [name for name in (own.group, own.cluster) if name]
-    for number, row in _rows(file, ("candidates", "shares", *named)):
-        candidates, shares = (
-            json.loads(row[name]) if isinstance(row[name], str) else row[name]
-            for name in ("candidates", "shares")
-        )
-        if len(candidates) != len(shares) or len(set(candidates)) < len(candidates) or not sum(shares) > 0:
-            raise UserError(
-                f"{file}, row {number}: expected as many shares as different candidates, not all 0"
-            )
-        values = {key: text(value) for key, value in row.items()}
+    problems: list[str] = []
+    for number, row in enumerate(table(path, columns), start=1):
         try:
-            yield Item(
-                description=own.description.format_map(values) if own.description else None,
-                input=own.input.format_map(values),
-                candidates=tuple(map(str, candidates)),
-                target=tuple(share / sum(shares) for share in shares),
-                group=values[own.group] if own.group else None,
-                cluster=values[own.cluster] if own.cluster else str(number),
+            yield item_of(
+                row,
+                number,
+                description=own.description,
+                input=own.input,
+                group=own.group,
+                cluster=own.cluster,
             )
-        except KeyError as error:
-            known = ", ".join(values)
-            raise UserError(f"{file}: the texts of the YAML file name {error}, a row has {known}") from error
+        except UserError as error:
+            problems += [f"{path}, row {number}: {problem}" for problem in error.problems]
+    if problems:
+        left = len(problems) - SHOWN
+        raise UserError(*problems[:SHOWN], *([f"… and {left} more of this kind"] if left > 0 else []))
 
 
-def _sequences(own: OwnSequences, folder: Path, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
-    columns = (own.group_by, own.output, *([own.input] if own.input else []))
-    yield from grouped(
-        (row for _, row in _rows(folder / own.file, columns)),
+def _sequences(
+    own: OwnSequences,
+    path: Path,
+    columns: tuple[str, ...],
+    data_dir: Path,
+    *,
+    seed: int,
+    dropped: Counter[str],
+) -> Built:
+    found = grouped(
+        table(path, columns),
         group_by=own.group_by,
         input=own.input,
         output=own.output,
@@ -205,3 +264,9 @@ def _sequences(own: OwnSequences, folder: Path, data_dir: Path, *, seed: int, dr
         seed=seed,
         dropped=dropped,
     )
+    some = False
+    for sequence in found:
+        some = True
+        yield sequence
+    if not some:
+        raise UserError(f"{path} holds no usable row: {dict(dropped)}")

@@ -1,12 +1,20 @@
 """A question with candidates and their true shares, and a task that yields such questions."""
 
+import math
+import string
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from spectrum_trl.prompts.messages import check
+from spectrum_trl.suite.task import Message
+
+# A template would read it as the end of a turn, or as the begin of another.
+CONTROL = "text holds a control token"
 
 
 class Item(NamedTuple):
@@ -55,7 +63,9 @@ class AlignmentTask:
         return [pattern for pattern in self.files if next(data_dir.glob(pattern), None) is None]
 
     def items(self, data_dir: Path, *, seed: int, most: int, dropped: Counter[str]) -> list[Item]:
-        """Return the items, a random choice of them if there are more than ``most``.
+        """Return the items, a random choice of them if there are more than ``most``, in their own order.
+
+        Items whose texts hold a control token of a model family are left out and counted.
 
         Args:
             data_dir: Folder of the real data.
@@ -63,8 +73,45 @@ class AlignmentTask:
             most: Largest number of items.
             dropped: Receives the reasons of rows left out.
         """
-        every = list(self.build(data_dir, seed=seed, dropped=dropped))
+        every = []
+        for item in self.build(data_dir, seed=seed, dropped=dropped):
+            if _is_text(item):
+                every.append(item)
+            else:
+                dropped[CONTROL] += 1
         if len(every) <= most:
             return every
         picked = np.random.default_rng(seed).choice(len(every), size=most, replace=False)
         return [every[n] for n in sorted(picked.tolist())]
+
+
+def shares(counts: Sequence[float]) -> tuple[float, ...]:
+    """Return counts, or shares that do not quite sum to 1, divided by their sum.
+
+    Args:
+        counts: Not negative, not all 0.
+    """
+    total = math.fsum(counts)
+    return tuple(count / total for count in counts)
+
+
+def lettered(labels: Sequence[str]) -> str:
+    """Return the heading and the lines of options named A, B, C, …; at most 26."""
+    letters = string.ascii_uppercase[: len(labels)]
+    return _listed((f"{letter}. {label}" for letter, label in zip(letters, labels, strict=True)))
+
+
+def numbered(labels: Sequence[str], *, first: int) -> str:
+    """Return the heading and the lines of options numbered from ``first``."""
+    return _listed(f"{number}: {label}" for number, label in enumerate(labels, start=first))
+
+
+def _listed(lines: Iterable[str]) -> str:
+    return "\n".join(("Answers:", *lines))
+
+
+def _is_text(item: Item) -> bool:
+    messages: list[Message] = [
+        {"role": "input", "content": text} for text in (item.description or "", item.input, *item.candidates)
+    ]
+    return not any(check([message], trained=False) for message in messages)

@@ -1,4 +1,8 @@
-"""States of the USA, by the package us."""
+"""States of the USA, by the package us: the 50, without the District of Columbia and the territories.
+
+Names count in any case. Postal codes count in capital letters only, as they are written: ``in`` and ``or``
+are words. Where both are asked for, name and code of a state are one answer (published: two).
+"""
 
 from pathlib import Path
 
@@ -6,11 +10,21 @@ import us
 
 from spectrum_trl.evaluation.generation.task import GenerationTask, Valid
 
-STATES = tuple(sorted(state.name for state in us.states.STATES))
+NAMES = {state.abbr: state.name.casefold() for state in us.states.STATES}
+SOURCE, LICENCE = "the package us", "BSD-2-Clause"
 
 
-def _state_name(data_dir: Path) -> Valid:
-    return frozenset(name.casefold() for name in STATES).__contains__
+def _is_name(data_dir: Path) -> Valid:
+    return frozenset(NAMES.values()).__contains__
+
+
+def _name(text: str) -> str:
+    return text.strip().casefold()
+
+
+def _name_of_either(text: str) -> str:
+    text = text.strip()
+    return NAMES.get(text, text.casefold())
 
 
 TASKS = (
@@ -18,11 +32,32 @@ TASKS = (
         name="us_states_full_names",
         description="The name of a state of the USA",
         examples=("Ohio", "New Mexico", "Vermont"),
-        validator=_state_name,
-        canonical=lambda text: text.strip().casefold(),
-        universe=tuple(name.casefold() for name in STATES),
-        max_new_tokens=8,
-        source="the package us",
-        licence="BSD-2-Clause",
+        validator=_is_name,
+        canonical=_name,
+        universe=tuple(sorted(NAMES.values())),
+        max_new_tokens=15,
+        source=SOURCE,
+        licence=LICENCE,
+    ),
+    GenerationTask(
+        name="us_states_abbreviations",
+        description="The two-letter postal code of a state of the USA",
+        examples=("OH", "NM", "VT"),
+        validator=lambda data_dir: NAMES.__contains__,
+        universe=tuple(sorted(NAMES)),
+        max_new_tokens=5,
+        source=SOURCE,
+        licence=LICENCE,
+    ),
+    GenerationTask(
+        name="us_states_any_format",
+        description="A state of the USA, by its name or its two-letter postal code",
+        examples=("Ohio", "NM", "Vermont"),
+        validator=_is_name,
+        canonical=_name_of_either,
+        universe=tuple(sorted(NAMES.values())),
+        max_new_tokens=15,
+        source=SOURCE,
+        licence=LICENCE,
     ),
 )

@@ -1,0 +1,147 @@
+"""E-mail addresses and telephone numbers, by the packages email-validator and phonenumbers.
+
+Addresses are compared in lower case, as mail providers do; nobody asks whether a domain exists. An address is
+professional unless its domain is that of a provider of free mail (published: by its ending, so that .com of
+free mail passed, and .net and .io failed).
+
+A telephone number is valid if its area or country code and its length are in use (published: only the layout
+of its digits was looked at). Layouts are one answer (published: as many as there are layouts), and every
+common one counts.
+"""
+
+import re
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+from spectrum_trl.evaluation.generation.task import GenerationTask
+
+FREE_MAIL = frozenset(
+    (
+        *(
+            "aol.com",
+            "duck.com",
+            "fastmail.com",
+            "gmail.com",
+            "gmx.com",
+            "gmx.de",
+            "gmx.net",
+            "googlemail.com",
+        ),
+        *("hey.com", "hotmail.com", "hotmail.co.uk", "hotmail.fr", "icloud.com", "inbox.com", "live.com"),
+        *("mac.com", "mail.com", "mail.ru", "me.com", "msn.com", "outlook.com", "pm.me", "proton.me"),
+        *("protonmail.com", "qq.com", "rocketmail.com", "tutanota.com", "web.de", "yahoo.com", "yahoo.co.in"),
+        *("yahoo.co.jp", "yahoo.co.uk", "yahoo.fr", "yandex.com", "yandex.ru", "ymail.com", "zohomail.com"),
+        *("126.com", "163.com"),
+    )
+)
+# The longest address by the standard; longer ones are not looked at.
+LONGEST = 254
+_NUMBER = re.compile(r"\+?[0-9(][0-9() .\-/\u2010-\u2012]{5,30}")
+
+
+def _address(text: str) -> str:
+    return text.strip().lower()
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text is an e-mail address, by its form."""
+    if len(text) > LONGEST:
+        return False
+    try:
+        validate_email(text, check_deliverability=False)
+    except EmailNotValidError:
+        return False
+    return True
+
+
+def is_professional(text: str) -> bool:
+    """Return whether a text is an e-mail address, and not of a provider of free mail."""
+    return is_address(text) and text.rpartition("@")[2].lower() not in FREE_MAIL
+
+
+def _parsed(text: str, *, region: str | None) -> phonenumbers.PhoneNumber | None:
+    # The package finds numbers inside other text; the answer has to be one.
+    if not _NUMBER.fullmatch(text):
+        return None
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    return number if phonenumbers.is_valid_number(number) else None
+
+
+def american(text: str) -> str:
+    """Return a valid number of the USA as ``+1`` and ten digits, any other text stripped of white space."""
+    number = _parsed(text.strip(), region="US")
+    if number is None or phonenumbers.region_code_for_number(number) != "US":
+        return text.strip()
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def international(text: str) -> str:
+    """Return a valid number as ``+``, country code and digits, any other text stripped of white space."""
+    text = text.strip()
+    number = _parsed(text, region=None) if text.startswith("+") else None
+    if number is None:
+        return text
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def is_american(text: str) -> bool:
+    """Return whether a text is a telephone number of the USA."""
+    number = _parsed(text, region="US")
+    return number is not None and phonenumbers.region_code_for_number(number) == "US"
+
+
+def is_international(text: str) -> bool:
+    """Return whether a text is a telephone number with its country code."""
+    return text.startswith("+") and _parsed(text, region=None) is not None
+
+
+TASKS = (
+    GenerationTask(
+        name="basic_emails",
+        description="An e-mail address",
+        examples=("h.okafor@physics.example.edu", "tilda-brook@postbox.net", "marek88@gmail.com"),
+        validator=lambda data_dir: is_address,
+        canonical=_address,
+        universe=None,
+        max_new_tokens=40,
+        source="the package email-validator",
+        licence="Unlicense",
+    ),
+    GenerationTask(
+        name="professional_emails",
+        description="An e-mail address that somebody uses at work, not one of a free mail provider",
+        examples=("anita.rao@northfieldclinic.org", "k.lindqvist@eng.uppland.edu", "press@halvorsen.com"),
+        validator=lambda data_dir: is_professional,
+        canonical=_address,
+        universe=None,
+        max_new_tokens=40,
+        source="the package email-validator",
+        licence="Unlicense",
+    ),
+    GenerationTask(
+        name="us_phone_numbers",
+        description="A telephone number of the United States",
+        examples=("(206) 555-0142", "312-555-0178", "505 555 0119"),
+        validator=lambda data_dir: is_american,
+        canonical=american,
+        universe=None,
+        max_new_tokens=20,
+        source="the package phonenumbers",
+        licence="Apache-2.0",
+    ),
+    GenerationTask(
+        name="international_phone_numbers",
+        description="A telephone number of any country, with its country code",
+        examples=("+44 20 7946 0123", "+1 206 555 0142", "+49 30 901820"),
+        validator=lambda data_dir: is_international,
+        canonical=international,
+        universe=None,
+        max_new_tokens=25,
+        source="the package phonenumbers",
+        licence="Apache-2.0",
+    ),
+)

@@ -1,0 +1,135 @@
+"""Rows of a user's own tables, and the texts that name their columns."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.alignment.task import Item, shares
+from spectrum_trl.recipe.strict_json import strict_json
+from spectrum_trl.suite.builders import text
+from spectrum_trl.suite.tables import csv_rows, jsonl_rows
+
+
+def table(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows of a CSV or JSON Lines file, with the given columns.
+
+    Raises:
+        UserError: If it is malformed, or lacks a column.
+    """
+    return csv_rows(path, columns) if path.suffix == ".csv" else jsonl_rows(path, columns)
+
+
+def columns_of(templates: Sequence[str]) -> list[str]:
+    """Return the columns that texts name as ``{column}``, each once.
+
+    Raises:
+        UserError: If braces do not match, or hold something else than a column's name.
+    """
+    found, problems = dict[str, None](), []
+    for template in templates:
+        try:
+            slots = [slot for slot in Formatter().parse(template) if slot[1] is not None]
+        except ValueError as error:
+            problems.append(f"{template!r}: {error}; write {{{{ and }}}} for braces that name no column")
+            continue
+        for _, name, form, conversion in slots:
+            if not name or form or conversion or set(name) & set(".[]"):
+                problems.append(
+                    f"{template!r}: expected a column's name in braces, without any of .[]!:, found {name!r}"
+                )
+            else:
+                found[name] = None
+    if problems:
+        raise UserError(*problems)
+    return list(found)
+
+
+def item_of(
+    row: Mapping[str, Any],
+    number: int,
+    *,
+    description: str | None,
+    input: str,
+    group: str | None,
+    cluster: str | None,
+) -> Item:
+    """Return a row as a question with shares.
+
+    Args:
+        row: With the columns ``candidates`` and ``shares``, and all that the texts name.
+        number: Of the row; names its cluster where ``cluster`` is None.
+        description: Text with slots, or None.
+        input: The same.
+        group: Column of the group, or None.
+        cluster: Column of the cluster, or None.
+
+    Raises:
+        UserError: With everything that is wrong with the row.
+    """
+    problems: list[str] = []
+    candidates = _texts(row["candidates"], problems)
+    numbers = _numbers(row["shares"], problems)
+    if not problems and len(candidates) != len(numbers):
+        problems.append(f"{len(candidates)} candidates, but {len(numbers)} shares")
+    values = {name: text(value) for name, value in row.items()}
+    asked = input.format_map(values).strip()
+    if not asked:
+        problems.append("the input is blank")
+    for name in (group, cluster):
+        if name is not None and not values[name]:
+            problems.append(f"column {name!r} is empty")
+    if problems:
+        raise UserError(*problems)
+    described = description.format_map(values).strip() if description else ""
+    return Item(
+        description=described or None,
+        input=asked,
+        candidates=candidates,
+        target=shares(numbers),
+        group=values[group] if group else None,
+        cluster=values[cluster] if cluster else str(number),
+    )
+
+
+def _list(value: Any, name: str, problems: list[str]) -> list[Any]:
+    if isinstance(value, str):
+        try:
+            value = strict_json(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, list):
+        problems.append(f"{name}: expected a list, in CSV as JSON")
+        return []
+    return value
+
+
+def _texts(value: Any, problems: list[str]) -> tuple[str, ...]:
+    before = len(problems)
+    values = _list(value, "candidates", problems)
+    found = tuple(text(one) for one in values)
+    if len(problems) > before:
+        return ()
+    if any(isinstance(one, list | dict | bool) or not text(one) for one in values):
+        problems.append("candidates: expected texts that are not blank")
+    elif len(found) < 2 or len(set(found)) < len(found):
+        problems.append("candidates: expected two or more different texts")
+    return found
+
+
+def _numbers(value: Any, problems: list[str]) -> list[float]:
+    before = len(problems)
+    values = _list(value, "shares", problems)
+    if len(problems) > before:
+        return []
+    if not all(_is_share(one) for one in values):
+        problems.append("shares: expected numbers from 0 on")
+    elif not 0 < math.fsum(values) < math.inf:
+        problems.append("shares: expected numbers that are not all 0")
+    return values
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
