@@ -75,7 +75,7 @@ def text_of(n: int, *, seed: int) -> str:
 
 def icl(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Work:
     """One sequence: a description, and outputs after each other."""
-    rest = ICL_TOKENS - OUTPUTS * 8
+    rest = ICL_TOKENS - OUTPUTS * 19
     outputs = [" ".join(pair) for pair in np.reshape(words(200, seed=0)[: 2 * OUTPUTS], (-1, 2))]
     scored = Prompts(tokenizer, fmt="spectrum").outputs(iid(outputs, description=text_of(rest, seed=1)))
     pairs = [pair for one in scored for _, pair in scored_apart(one.context, one.output)]

@@ -190,7 +190,7 @@ def _continue(
             alive, pads = [alive[n] for n in staying], [pads[n] for n in staying]
             past = rows_of(past, staying, device=model.device)
             chosen = chosen[staying]
-        segments = chosen.cpu().numpy().astype(np.uint32)[:, None]
+        segments = list(chosen.cpu().numpy().astype(np.uint32)[:, None])
         logits = forward(model, segments, [[0]] * len(alive), past=past, pads=pads)
     return texts
 

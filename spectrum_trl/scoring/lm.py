@@ -87,7 +87,7 @@ class SpectrumLM(HFLM):
         base = _base_of(pretrained)
         self._config = load_config(base or pretrained, revision="main" if base else revision)
 
-    def _create_model(self, pretrained: str, **settings: Any) -> None:  # type: ignore[override]
+    def _create_model(self, pretrained: str, **settings: Any) -> None:
         settings["use_safetensors"] = True
         if Path(pretrained, ADAPTER_CONFIG).is_file():
             settings["generation_config"] = GenerationConfig.from_pretrained(pretrained)
