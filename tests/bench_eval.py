@@ -70,12 +70,12 @@ def words(n: int, *, seed: int) -> list[str]:
 
 
 def text_of(n: int, *, seed: int) -> str:
-    return " ".join(np.random.default_rng(seed).choice(words(200, seed=0), size=n // 2))
+    return " ".join(np.random.default_rng(seed).choice(words(200, seed=0), size=n * 2 // 5))
 
 
 def icl(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Work:
     """One sequence: a description, and outputs after each other."""
-    rest = ICL_TOKENS - OUTPUTS * 19
+    rest = ICL_TOKENS - OUTPUTS * 9
     outputs = [" ".join(pair) for pair in np.reshape(words(200, seed=0)[: 2 * OUTPUTS], (-1, 2))]
     scored = Prompts(tokenizer, fmt="spectrum").outputs(iid(outputs, description=text_of(rest, seed=1)))
     pairs = [pair for one in scored for _, pair in scored_apart(one.context, one.output)]
