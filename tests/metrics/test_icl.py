@@ -17,7 +17,7 @@ from spectrum_trl.metrics.icl import (
     number_outputs,
     per_output,
 )
-from spectrum_trl.scoring.forward import token_scores
+from spectrum_trl.scoring.logits import pick
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +27,16 @@ def section(golden: Path) -> dict[str, Any]:
 
 def scored(instance: dict[str, Any], *, allowed: list[int] | None) -> OutputScores:
     """Score an instance's logits as an evaluation does, other tokens than ``allowed`` all but impossible."""
-    logits, labels = torch.tensor([instance["logits"]]), torch.tensor([instance["labels"]])
+    logits, labels = torch.tensor(instance["logits"]), np.array(instance["labels"])
     if allowed is not None:
         outside = torch.ones(logits.shape[-1], dtype=torch.bool)
         outside[allowed] = False
         logits[..., outside] -= 100
-    ((log_probabilities, correct),) = token_scores(logits, labels)
-    numbers = np.array(instance["example_inds"])[1:][labels[0, 1:].numpy() != -100]
-    return per_output(log_probabilities.numpy(), correct.numpy(), numbers)
+    # Position t predicts token t + 1.
+    places = np.flatnonzero(labels[1:] != -100)
+    found = pick(logits, places.tolist(), labels[places + 1].tolist())
+    numbers = np.array(instance["example_inds"])[places + 1]
+    return per_output(found.log_probabilities, found.correct, numbers)
 
 
 def kept(scores: OutputScores, limit: int | None) -> NDArray[np.bool_]:

@@ -11,7 +11,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model, new_tokenizer
-from spectrum_trl.scoring.forward import evaluating, prompt_ids, token_scores
+from spectrum_trl.scoring.forward import evaluating, prompt_ids
+from spectrum_trl.scoring.logits import pick
 from spectrum_trl.scoring.score import candidate_logprobs, output_losses, output_scores
 from spectrum_trl.suite.builders import description_message, iid, pair
 from spectrum_trl.suite.task import Message
@@ -149,10 +150,10 @@ def test_a_prompt_without_description_or_candidates_is_scored_too(
 
 
 def test_half_precision_logits_are_normalised_in_single_precision() -> None:
-    logits = torch.randn(1, 3, 5000, generator=torch.Generator().manual_seed(0)).bfloat16()
-    ((found, _),) = token_scores(logits, torch.tensor([[-100, 7, 8]]))
-    exact = logits[0, :2].double().log_softmax(-1)[[0, 1], [7, 8]]
-    torch.testing.assert_close(found, exact, atol=1e-5, rtol=0)
+    logits = torch.randn(2, 5000, generator=torch.Generator().manual_seed(0)).bfloat16()
+    found = pick(logits, [0, 1], [7, 8])
+    exact = logits.double().log_softmax(-1)[[0, 1], [7, 8]]
+    np.testing.assert_allclose(found.log_probabilities, exact, atol=1e-5, rtol=0)
 
 
 def test_scoring_leaves_training_mode_as_it_was(

@@ -1,0 +1,230 @@
+"""Continue prompts token by token: samples, each with a seed of its own, or the likeliest tokens."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from spectrum_trl.scoring.budget import Budget
+from spectrum_trl.scoring.engine import CACHE_ON_CPU, CACHE_ON_DEVICE
+from spectrum_trl.scoring.forward import check_lengths, evaluating
+from spectrum_trl.scoring.logits import bytes_per_token, forward, new_cache, rows_of, shares_cache
+
+# Tokens of prompts and answers that are continued together, where prompts differ.
+TOKENS_AT_ONCE = 2**15
+Seed = int | Sequence[int]
+Stopped = Callable[[list[list[int]]], list[bool]]
+
+
+class Decoding(NamedTuple):
+    """How a token is drawn; by default from the model's own distribution.
+
+    Attributes:
+        temperature: Divides the logits, above 0.
+        top_k: Only so many of the likeliest tokens are possible, or 0 for all.
+        top_p: Only the likeliest tokens that have this probability together are possible, in (0, 1].
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+
+FULL = Decoding()
+
+
+class Limits(NamedTuple):
+    """Where a text ends.
+
+    Attributes:
+        max_new_tokens: Largest number of tokens, the last included.
+        ends: Tokens that end a text; they are part of what is returned.
+        stopped: Tells for the tokens of each text whether it ends with them.
+        context: The model's context in tokens, where it is not its configuration's.
+    """
+
+    max_new_tokens: int
+    ends: Collection[int] = ()
+    stopped: Stopped = lambda texts: [False] * len(texts)
+    context: int | None = None
+
+
+class _Prompts(NamedTuple):
+    """Prompts that have been read."""
+
+    logits: torch.Tensor
+    past: DynamicCache
+    pads: list[int]
+
+
+def draw(
+    model: PreTrainedModel,
+    prompt: Sequence[int],
+    *,
+    seeds: Sequence[Seed],
+    limits: Limits,
+    decoding: Decoding = FULL,
+    rows_per_batch: int | None = None,
+) -> list[list[int]]:
+    """Draw texts after one prompt, which is read once; a text depends on its own seed alone.
+
+    Each token is drawn by the inverse of the cumulative distribution in double precision.
+
+    Args:
+        model: Any causal language model, on any device.
+        prompt: Token ids, at least one.
+        seeds: One for each text.
+        limits: Where a text ends.
+        decoding: How a token is drawn.
+        rows_per_batch: Number of texts that grow together; by default as many as there is memory for.
+
+    Returns:
+        The token ids of each text.
+
+    Raises:
+        UserError: If the context is too short.
+    """
+    check_lengths(model, [len(prompt) + limits.max_new_tokens], limit=limits.context)
+    draws = np.array([np.random.default_rng(seed).random(limits.max_new_tokens) for seed in seeds])
+    found: dict[int, list[int]] = {}
+    with evaluating(model):
+        # Where the cache cannot be copied, each text reads the prompt itself.
+        started = _read(model, [prompt]) if shares_cache(model) else None
+        per_row = 1.0
+        if started is not None and rows_per_batch is None:
+            per_row = bytes_per_token(started.past) * (len(prompt) + limits.max_new_tokens)
+            rows_per_batch = int(_memory(model) // per_row) or 1
+
+        def run(rows: Sequence[int]) -> None:
+            def choose(logits: torch.Tensor, alive: Sequence[int], step: int) -> torch.Tensor:
+                return _drawn(logits, draws[[rows[n] for n in alive], step], decoding=decoding)
+
+            first = _copies(model, started, len(rows)) if started else _read(model, [prompt] * len(rows))
+            found.update(zip(rows, _continue(model, first, choose=choose, limits=limits), strict=True))
+
+        budget = Budget(rows_per_batch or len(seeds))
+        budget.run(range(len(seeds)), run, cost=lambda _: 1)
+    return [found[n] for n in range(len(seeds))]
+
+
+def greedy(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    *,
+    limits: Limits,
+    answered: Callable[[int, list[int]], None] = lambda number, ids: None,
+) -> list[list[int]]:
+    """Continue prompts by the likeliest tokens.
+
+    Args:
+        model: Any causal language model, on any device.
+        prompts: Token ids, at least one each.
+        limits: Where a text ends.
+        answered: Called with the number of a prompt and its text as soon as that has ended.
+
+    Returns:
+        The token ids of each text.
+
+    Raises:
+        UserError: If the context is too short.
+    """
+    check_lengths(model, [len(one) + limits.max_new_tokens for one in prompts], limit=limits.context)
+    found: dict[int, list[int]] = {}
+
+    def choose(logits: torch.Tensor, alive: Sequence[int], step: int) -> torch.Tensor:
+        return logits.argmax(dim=-1)
+
+    def run(numbers: Sequence[int]) -> None:
+        first = _read(model, [prompts[n] for n in numbers])
+        for n, ids in zip(numbers, _continue(model, first, choose=choose, limits=limits), strict=True):
+            found[n] = ids
+            answered(n, ids)
+
+    with evaluating(model):
+        Budget(TOKENS_AT_ONCE).run(
+            range(len(prompts)), run, cost=lambda n: len(prompts[n]) + limits.max_new_tokens
+        )
+    return [found[n] for n in range(len(prompts))]
+
+
+def _read(model: PreTrainedModel, prompts: Sequence[Sequence[int]]) -> _Prompts:
+    past, longest = new_cache(model), max(map(len, prompts))
+    pads = [longest - len(prompt) for prompt in prompts]
+    segments = [np.asarray(prompt, dtype=np.uint32) for prompt in prompts]
+    last = [[len(prompt) - 1] for prompt in prompts]
+    return _Prompts(forward(model, segments, last, past=past, pads=pads, left=True), past, pads)
+
+
+def _copies(model: PreTrainedModel, prompts: _Prompts, n: int) -> _Prompts:
+    past = rows_of(prompts.past, [0] * n, device=model.device)
+    return _Prompts(prompts.logits.expand(n, -1), past, [prompts.pads[0]] * n)
+
+
+def _continue(
+    model: PreTrainedModel,
+    prompts: _Prompts,
+    *,
+    choose: Callable[[torch.Tensor, Sequence[int], int], torch.Tensor],
+    limits: Limits,
+) -> list[list[int]]:
+    """Add tokens to each row until it ends; rows that have ended leave the batch."""
+    logits, past, pads = prompts
+    texts: list[list[int]] = [[] for _ in pads]
+    ended = set[int]()
+    alive, may_leave = list(range(len(pads))), shares_cache(model)
+    for step in range(limits.max_new_tokens):
+        chosen = choose(logits, alive, step)
+        growing = [n for n, row in enumerate(alive) if row not in ended]
+        for n, token in zip(growing, chosen[growing].tolist(), strict=True):
+            texts[alive[n]].append(token)
+        stopped = limits.stopped([texts[alive[n]] for n in growing])
+        for n, stop in zip(growing, stopped, strict=True):
+            if stop or texts[alive[n]][-1] in limits.ends:
+                ended.add(alive[n])
+        staying = [n for n in growing if alive[n] not in ended]
+        if not staying or step + 1 == limits.max_new_tokens:
+            break
+        if may_leave and len(staying) < len(alive):
+            alive, pads = [alive[n] for n in staying], [pads[n] for n in staying]
+            past = rows_of(past, staying, device=model.device)
+            chosen = chosen[staying]
+        segments = list(chosen.cpu().numpy().astype(np.uint32)[:, None])
+        logits = forward(model, segments, [[0]] * len(alive), past=past, pads=pads)
+    return texts
+
+
+def _drawn(logits: torch.Tensor, draws: np.ndarray, *, decoding: Decoding) -> torch.Tensor:
+    """Draw a token for each row by the inverse of its cumulative distribution.
+
+    Args:
+        logits: Shape (rows, vocabulary).
+        draws: Shape (rows,), uniform in [0, 1).
+        decoding: How a token is drawn.
+    """
+    probabilities = _restricted(logits, decoding=decoding).softmax(dim=-1)
+    if probabilities.device.type == "mps":  # Which has no double precision.
+        probabilities = probabilities.cpu()
+    cumulative = probabilities.cumsum(dim=-1, dtype=torch.float64)
+    reached = torch.from_numpy(draws).to(cumulative.device).unsqueeze(1) * cumulative[:, -1:]
+    found = torch.searchsorted(cumulative, reached, right=True).squeeze(1)
+    return found.clamp(max=logits.shape[1] - 1).to(logits.device)
+
+
+def _restricted(logits: torch.Tensor, *, decoding: Decoding) -> torch.Tensor:
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    if decoding.temperature != 1:
+        logits = logits / decoding.temperature
+    if 0 < decoding.top_k < logits.shape[1]:
+        least = logits.topk(decoding.top_k).values[:, -1:]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    if decoding.top_p < 1:
+        ordered, order = logits.softmax(dim=-1).sort(dim=-1, descending=True)
+        beyond = ordered.cumsum(dim=-1) - ordered >= decoding.top_p
+        logits = logits.masked_fill(beyond.gather(-1, order.argsort(dim=-1)), -torch.inf)
+    return logits
+
+
+def _memory(model: PreTrainedModel) -> int:
+    return CACHE_ON_CPU if model.device.type == "cpu" else CACHE_ON_DEVICE

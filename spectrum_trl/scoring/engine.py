@@ -1,0 +1,227 @@
+"""Score many requests exactly, with as little computation as their common beginnings allow."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from transformers import DynamicCache, PreTrainedModel
+
+from spectrum_trl.scoring.budget import Budget
+from spectrum_trl.scoring.forward import check_lengths, evaluating
+from spectrum_trl.scoring.logits import bytes_per_token, forward, new_cache, pick, rows_of, shares_cache
+from spectrum_trl.scoring.tree import Node, Request, Row, build
+
+# Padded tokens of a forward pass of more than one row.
+TOKENS_PER_BATCH = 8192
+# What else bounds a forward pass of so many tokens: entries of the logits, and bytes of the cache.
+LOGITS_PER_BATCH = 2**28
+CACHE_ON_CPU, CACHE_ON_DEVICE = 2 * 2**30, 16 * 2**30
+
+
+class TokenScores(tuple[float, bool]):
+    """The answer to a request as lm-eval reads it, with what is known of each token.
+
+    As a tuple it holds the log-probability in nats, and whether each token is the likeliest after those
+    before it.
+
+    Attributes:
+        log_probabilities: Of each token, in nats.
+        correct: For each token whether it is the likeliest.
+        rivals: For each token the log-probabilities above log 0.01 of all other tokens.
+    """
+
+    log_probabilities: list[float]
+    correct: list[bool]
+    rivals: list[list[float]]
+
+    def __new__(
+        cls, log_probabilities: list[float], correct: list[bool], rivals: list[list[float]]
+    ) -> "TokenScores":
+        """Add up what is known of each token."""
+        found = super().__new__(cls, (float(sum(log_probabilities)), all(correct)))
+        found.log_probabilities, found.correct, found.rivals = log_probabilities, correct, rivals
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to make it again from a pickle."""
+        return TokenScores, (self.log_probabilities, self.correct, self.rivals)
+
+
+class _Open:
+    """A request that is not answered yet."""
+
+    def __init__(self, request: Request) -> None:
+        self.first = request.start - 1
+        self.targets = list(request.ids[request.start :])
+        self.found: list[Any] = [None] * len(self.targets)
+
+
+class _Started(NamedTuple):
+    """A beginning that has been read, with its row of the cache."""
+
+    node: Node
+    row: int
+    past: DynamicCache
+    pads: int
+
+
+def score(
+    model: PreTrainedModel,
+    requests: Sequence[Request],
+    *,
+    limit: int | None = None,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+    answered: Callable[[int, TokenScores], None] = lambda number, scores: None,
+) -> list[TokenScores]:
+    """Score continuations, whatever the order and the overlap of the requests.
+
+    A context that is the beginning of another is read with it, in one pass; a longer beginning that several
+    requests share is read once, and its keys and values copied. Where a model's cache holds more than these,
+    nothing is copied.
+
+    Args:
+        model: Any causal language model, on any device.
+        requests: What to score. An empty continuation has probability 1.
+        limit: The model's context in tokens, where it is not its configuration's.
+        tokens_per_batch: Upper limit of padded tokens in one forward pass of more than one row; it falls
+            where memory runs out.
+        answered: Called with the number of a request and its scores as soon as they are known.
+
+    Returns:
+        The scores, in the order of the requests.
+
+    Raises:
+        UserError: If a request is longer than the model's context; nothing is ever cut.
+    """
+    check_lengths(model, [len(request.ids) - 1 for request in requests], limit=limit)
+    return _Scoring(model, requests, tokens_per_batch=tokens_per_batch, answered=answered).run()
+
+
+class _Scoring:
+    """What one call of `score` knows."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        requests: Sequence[Request],
+        *,
+        tokens_per_batch: int,
+        answered: Callable[[int, TokenScores], None],
+    ) -> None:
+        self.model, self.requests, self.answered = model, requests, answered
+        self.done: dict[int, TokenScores] = {}
+        self.numbers = [n for n, request in enumerate(requests) if request.start < len(request.ids)]
+        self.open = [_Open(requests[n]) for n in self.numbers]
+        self.budget = Budget(tokens_per_batch)
+        vocabulary = model.config.get_text_config().vocab_size
+        # In tokens, so that one limit holds for all.
+        self.logits_cost = TOKENS_PER_BATCH * vocabulary / LOGITS_PER_BATCH
+        memory = CACHE_ON_CPU if model.device.type == "cpu" else CACHE_ON_DEVICE
+        self.cache_cost = TOKENS_PER_BATCH / memory
+
+    def run(self) -> list[TokenScores]:
+        for n, request in enumerate(self.requests):
+            if request.start >= len(request.ids):
+                self._answer(n, TokenScores([], [], []))
+        with evaluating(self.model):
+            root = build([self.requests[n] for n in self.numbers], shares=shares_cache(self.model))
+            self.budget.run(root.rows, self._alone, cost=lambda row: self._cost(row, 0, len(row.ids)))
+            self.budget.run(root.branches, self._begin, cost=lambda node: self._cost(node, 0, node.end))
+        return [self.done[n] for n in range(len(self.requests))]
+
+    def _alone(self, rows: Sequence[Row]) -> None:
+        wanted = [self._wanted(row.requests, 0, len(row.ids)) for row in rows]
+        logits = forward(self.model, [row.ids for row in rows], wanted)
+        self._fill(logits, [row.requests for row in rows], wanted)
+
+    def _begin(self, nodes: Sequence[Node]) -> None:
+        """Read beginnings together, and all that comes after them."""
+        past = new_cache(self.model)
+        wanted = [self._wanted(node.requests, 0, node.end) for node in nodes]
+        longest = max(node.end for node in nodes)
+        pads = [longest - node.end for node in nodes]
+        segments = [node.ids[: node.end] for node in nodes]
+        logits = forward(self.model, segments, wanted, past=past, pads=pads, left=True)
+        self._fill(logits, [node.requests for node in nodes], wanted)
+        del logits
+        started = [_Started(node, n, past, pads[n]) for n, node in enumerate(nodes)]
+        self._after(started)
+        waiting = [(one, branch) for one in started for branch in one.node.branches]
+        while waiting:
+            parent, branch = waiting.pop()
+            below = self._branch(parent, branch)
+            self._after([below])
+            waiting += [(below, deeper) for deeper in branch.branches]
+
+    def _branch(self, parent: _Started, node: Node) -> _Started:
+        past = rows_of(parent.past, [parent.row], device=self.model.device)
+        wanted = self._wanted(node.requests, node.start, node.end)
+        indices = [place - node.start for place in wanted]
+        segment = node.ids[node.start : node.end]
+        logits = forward(self.model, [segment], [indices], past=past, pads=[parent.pads])
+        self._fill(logits, [node.requests], [wanted])
+        return _Started(node, 0, past, parent.pads)
+
+    def _after(self, started: Sequence[_Started]) -> None:
+        """Read the rows that follow beginnings of one cache."""
+        past = started[0].past
+        per_token = bytes_per_token(past) * self.cache_cost
+
+        def cost(item: tuple[_Started, Row]) -> float:
+            read = self._cost(item[1], item[0].node.end, len(item[1].ids))
+            return read + per_token * past.get_seq_length()
+
+        def run(items: Sequence[tuple[_Started, Row]]) -> None:
+            ends = [one.node.end for one, _ in items]
+            wanted = [
+                self._wanted(row.requests, end, len(row.ids))
+                for end, (_, row) in zip(ends, items, strict=True)
+            ]
+            logits = forward(
+                self.model,
+                [row.ids[end:] for end, (_, row) in zip(ends, items, strict=True)],
+                [[place - end for place in places] for end, places in zip(ends, wanted, strict=True)],
+                past=rows_of(past, [one.row for one, _ in items], device=self.model.device),
+                pads=[one.pads for one, _ in items],
+            )
+            self._fill(logits, [row.requests for _, row in items], wanted)
+
+        self.budget.run([(one, row) for one in started for row in one.node.rows], run, cost=cost)
+
+    def _cost(self, item: Row | Node, start: int, end: int) -> float:
+        return end - start + self.logits_cost * len(self._wanted(item.requests, start, end))
+
+    def _wanted(self, requests: Sequence[int], start: int, end: int) -> list[int]:
+        """Return the places in a range after which requests have a token to score."""
+        found = set[int]()
+        for n in requests:
+            first = self.open[n].first
+            found.update(range(max(start, first), min(end, first + len(self.open[n].targets))))
+        return sorted(found)
+
+    def _fill(self, logits: Any, requests: Sequence[Sequence[int]], wanted: Sequence[Sequence[int]]) -> None:
+        """Note what the logits say of the requests of each row."""
+        tokens = []
+        before = 0
+        for numbers, places in zip(requests, wanted, strict=True):
+            index = {place: before + n for n, place in enumerate(places)}
+            for number in numbers:
+                one = self.open[number]
+                tokens += [
+                    (index[one.first + n], number, n, target)
+                    for n, target in enumerate(one.targets)
+                    if one.first + n in index
+                ]
+            before += len(places)
+        tokens.sort()
+        picked = pick(logits, [token[0] for token in tokens], [token[3] for token in tokens])
+        for (_, number, n, _), values in zip(tokens, zip(*picked, strict=True), strict=True):
+            self.open[number].found[n] = values
+        for number in dict.fromkeys(token[1] for token in tokens):
+            if all(values is not None for values in self.open[number].found):
+                found = [list(values) for values in zip(*self.open[number].found, strict=True)]
+                self._answer(self.numbers[number], TokenScores(found[0], found[1], found[2]))
+
+    def _answer(self, number: int, scores: TokenScores) -> None:
+        if number not in self.done:
+            self.done[number] = scores
+            self.answered(number, scores)

@@ -1,0 +1,261 @@
+"""A model class of lm-evaluation-harness over our engine: the same answers as its own ``hf``, sooner."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import hash_args
+from lm_eval.api.registry import register_model
+from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import has_bos_prefix
+from peft import PeftConfig
+from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from tqdm import tqdm
+from transformers import GenerationConfig, PreTrainedModel
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.models.load import load_config, model_path
+from spectrum_trl.progress import on_terminal
+from spectrum_trl.scoring.draw import FULL, Limits, draw, greedy
+from spectrum_trl.scoring.engine import TokenScores, score
+from spectrum_trl.scoring.generation import Ending, Settings, Wanted, read_requests
+from spectrum_trl.scoring.tree import Request
+
+# Bounds the memory of token ids; requests of one row seldom lie in different blocks.
+REQUESTS_AT_ONCE = 8192
+Answered = Callable[[int, str], None]
+# Arguments of HFLM that would run a repository's code, read other files than safetensors, or change answers.
+REFUSED = (
+    "autogptq",
+    "delta",
+    "enable_thinking",
+    "gguf_file",
+    "gptqmodel",
+    "mixed_precision_dtype",
+    "softmax_dtype",
+    "subfolder",
+    "think_end_token",
+    "tp_plan",
+    "truncation",
+    "trust_remote_code",
+)
+
+
+@register_model("spectrum")
+class SpectrumLM(HFLM):
+    """Scores and samples with the engine; loads and splits among processes as lm-eval does."""
+
+    def __init__(
+        self,
+        pretrained: str | PreTrainedModel,
+        *,
+        device: str | None = None,
+        batch_size: int | str | None = None,
+        **settings: Any,
+    ) -> None:
+        """Load a model.
+
+        Args:
+            pretrained: A folder, that of an adapter too, a Hub id, the tiny base's name, or a model.
+            device: By default a GPU where there is one.
+            batch_size: Not read: batches are as large as memory allows, and no answer depends on it.
+            **settings: Further arguments of lm-eval's ``hf``.
+
+        Raises:
+            UserError: If an argument is not allowed here, or the model cannot be loaded.
+        """
+        _refuse(settings)
+        if isinstance(pretrained, str):
+            pretrained = model_path(pretrained)
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._encoded: dict[str, list[int]] = {}
+        super().__init__(pretrained, device=device, batch_size=REQUESTS_AT_ONCE, **settings)
+        if self.backend != "causal":
+            raise UserError(f"model: {pretrained} is no causal language model; use --model hf")
+        config = getattr(self.model, "active_peft_config", None)
+        if config is not None and config.is_prompt_learning:
+            raise UserError("peft: adapters that add tokens to the prompt are not supported; use --model hf")
+        if accelerator := getattr(self, "accelerator", None):
+            # lm-eval itself splits work among processes with a GPU each only.
+            self._rank, self._world_size = accelerator.local_process_index, accelerator.num_processes
+
+    def _get_config(self, pretrained: str, *, revision: str = "main", **_: Any) -> None:
+        base = _base_of(pretrained)
+        self._config = load_config(base or pretrained, revision="main" if base else revision)
+
+    def _create_model(self, pretrained: str, **settings: Any) -> None:
+        settings["use_safetensors"] = True
+        if Path(pretrained, ADAPTER_CONFIG).is_file():
+            settings["generation_config"] = GenerationConfig.from_pretrained(pretrained)
+        super()._create_model(pretrained, **settings)
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Score continuations; see `TokenScores` for what an answer holds beside its log-probability."""
+        found: list[tuple[float, bool]] = []
+        for start in range(0, len(requests), REQUESTS_AT_ONCE):
+            block = requests[start : start + REQUESTS_AT_ONCE]
+            pairs = [request.args for request in block]
+            texts = [text for context, answer in pairs for text in (context.rstrip(), context + answer)]
+            self._encoded = self._encode_all(texts)
+            found += super().loglikelihood(block, disable_tqdm=disable_tqdm or not self._shows_progress())
+        self._encoded = {}
+        return found
+
+    def _encode_all(self, texts: Iterable[str]) -> dict[str, list[int]]:
+        """Tokenize texts at once, each as `tok_encode` does."""
+        plain = {} if self.add_bos_token is None else {"add_special_tokens": self.add_bos_token}
+        first = self.tokenizer.decode(self.prefix_token_id)
+        unique = dict.fromkeys(texts)
+        begun = [text for text in unique if has_bos_prefix(text, first)]
+        other = [text for text in unique if not has_bos_prefix(text, first)]
+        found: dict[str, list[int]] = {}
+        for some, settings in ((begun, {"add_special_tokens": False}), (other, plain)):
+            if some:
+                found |= zip(some, self.tokenizer(some, **settings)["input_ids"], strict=True)
+        return found
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **settings: Any) -> list[int]:
+        """Tokenize a text."""
+        if add_special_tokens is None and string in self._encoded:
+            return self._encoded[string]
+        return super().tok_encode(string, add_special_tokens=add_special_tokens, **settings)
+
+    def _loglikelihood_tokens(
+        self,
+        requests: Sequence[tuple[Any, list[int], list[int]]],
+        disable_tqdm: bool = False,
+        **_: Any,
+    ) -> list[tuple[float, bool]]:
+        bar = tqdm(
+            total=len(requests),
+            disable=disable_tqdm or not self._shows_progress(),
+            desc="Running loglikelihood requests",
+        )
+
+        def answered(number: int, scores: TokenScores) -> None:
+            if requests[number][0] is not None:
+                self.cache_hook.add_partial("loglikelihood", requests[number][0], scores)
+            bar.update()
+
+        # A context of white space alone is moved into the answer, which then follows what an empty one has.
+        contexts = [context or [self.prefix_token_id] for _, context, _ in requests]
+        asked = [
+            Request([*context, *answer], len(context))
+            for context, (_, _, answer) in zip(contexts, requests, strict=True)
+        ]
+        with bar:
+            return list(score(self.model, asked, limit=self._max_length, answered=answered))
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Continue prompts: by samples with seeds of their own, or by the likeliest tokens.
+
+        The n-th of equal requests always gets the same sample, whatever else is asked for. Samples are kept
+        by lm-eval's cache under their number, which lm-eval itself does not do.
+        """
+        wanted = read_requests(requests, default_length=self.max_gen_toks)
+        kept = {n: self._kept(requests[n], one) for n, one in enumerate(wanted)}
+        found = {n: text for n, text in kept.items() if text is not None}
+        groups: dict[Any, list[int]] = {}
+        for n, one in enumerate(wanted):
+            # Samples of one prompt grow together and apart from others, so that nothing else changes them.
+            key = (one.settings, one.context if one.settings.decoding else None)
+            groups.setdefault(key, []).append(n)
+        bar = tqdm(
+            total=len(requests),
+            disable=disable_tqdm or not self._shows_progress(),
+            desc="Running generate_until requests",
+        )
+
+        def answered(number: int, text: str) -> None:
+            found[number] = text
+            self.cache_hook.add_partial("generate_until", self._key(requests[number], wanted[number]), text)
+            bar.update()
+
+        with bar:
+            for (settings, context), numbers in groups.items():
+                if all(n in found for n in numbers):
+                    bar.update(len(numbers))
+                elif context is None:
+                    self._greedy(settings, {n: wanted[n].context for n in numbers}, answered=answered)
+                else:
+                    self._draw(settings, context, {n: wanted[n].seed for n in numbers}, answered=answered)
+        return [found[n] for n in range(len(requests))]
+
+    def _greedy(self, settings: Settings, contexts: dict[int, str], *, answered: Answered) -> None:
+        ending, limits = self._limits(settings)
+        numbers = list(contexts)
+        greedy(
+            self.model,
+            [self.tok_encode(context) for context in contexts.values()],
+            limits=limits,
+            answered=lambda place, ids: answered(numbers[place], ending.cut(ids)),
+        )
+
+    def _draw(
+        self, settings: Settings, context: str, seeds: dict[int, tuple[int, ...]], *, answered: Answered
+    ) -> None:
+        ending, limits = self._limits(settings)
+        drawn = draw(
+            self.model,
+            self.tok_encode(context),
+            seeds=[(self._seed(), *seed) for seed in seeds.values()],
+            limits=limits,
+            decoding=settings.decoding or FULL,
+        )
+        for n, ids in zip(seeds, drawn, strict=True):
+            answered(n, ending.cut(ids))
+
+    def _limits(self, settings: Settings) -> tuple[Ending, Limits]:
+        end = self.tok_decode([self.eot_token_id], skip_special_tokens=False)
+        ending = Ending(self.tokenizer, [*settings.stops, end], ends=self._ends())
+        return ending, Limits(settings.max_new_tokens, ending.ends, ending.stopped, self._max_length)
+
+    def _ends(self) -> list[int]:
+        """Return the tokens that end a turn or a text, as lm-eval's ``hf`` does."""
+        settings: Any = self.model.generation_config
+        more = settings.eos_token_id if settings is not None else None
+        return [self.eot_token_id, *([more] if isinstance(more, int) else more or [])]
+
+    def _seed(self) -> int:
+        """Return the seed that lm-eval gave to torch."""
+        return torch.initial_seed()
+
+    def _key(self, request: Instance, wanted: Wanted) -> tuple[Any, ...]:
+        if wanted.settings.decoding is None:
+            return request.args
+        return (*request.args, {"seed": [self._seed(), *wanted.seed]})
+
+    def _kept(self, request: Instance, wanted: Wanted) -> str | None:
+        """Return a sample of an earlier run; whatever is greedy lm-eval keeps itself."""
+        kept = self.cache_hook.dbdict
+        if kept is None or wanted.settings.decoding is None:
+            return None
+        return kept.get(hash_args("generate_until", self._key(request, wanted)))
+
+    def _shows_progress(self) -> bool:
+        return self.rank == 0 and on_terminal()
+
+
+def _refuse(settings: dict[str, Any]) -> None:
+    problems = [
+        f"model_args: {name} is not supported by --model spectrum; leave it out, or use --model hf"
+        for name in REFUSED
+        if settings.get(name)
+    ]
+    adapter = settings.get("peft")
+    if adapter and Path(adapter).is_dir() and not Path(adapter, SAFETENSORS_WEIGHTS_NAME).is_file():
+        problems.append(f"peft: {adapter} holds no {SAFETENSORS_WEIGHTS_NAME}, and no other file is read")
+    if problems:
+        raise UserError(*problems)
+
+
+@cache
+def _base_of(name: str) -> str | None:
+    """Return the base model of an adapter's folder; None of any other model."""
+    if not Path(name, ADAPTER_CONFIG).is_file():
+        return None
+    return PeftConfig.from_pretrained(name).base_model_name_or_path

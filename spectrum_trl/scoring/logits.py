@@ -1,0 +1,173 @@
+"""Forward passes that compute logits only where they are needed, and what is read from them."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from spectrum_trl.scoring.tree import Ids
+
+RIVAL = float(np.log(0.01))
+# Bounds the memory of normalised logits.
+ENTRIES_AT_ONCE = 2**24
+
+
+class Picked(NamedTuple):
+    """What is read from logits for some tokens, one entry each.
+
+    Attributes:
+        log_probabilities: In nats.
+        correct: Whether the token is the likeliest.
+        rivals: Log-probabilities above log 0.01 of all other tokens.
+    """
+
+    log_probabilities: list[float]
+    correct: list[bool]
+    rivals: list[list[float]]
+
+
+def shares_cache(model: PreTrainedModel) -> bool:
+    """Tell whether a copy of the model's cache is exact: keys and values are all that it holds."""
+    config = model.config.get_text_config(decoder=True)
+    if config.is_encoder_decoder:
+        return False
+    layers = {type(layer) for layer in DynamicCache(config=config).layers}
+    return layers <= {DynamicLayer, DynamicSlidingWindowLayer}
+
+
+def new_cache(model: PreTrainedModel) -> DynamicCache:
+    """Return an empty cache."""
+    return DynamicCache(config=model.config.get_text_config(decoder=True))
+
+
+def rows_of(past: DynamicCache, rows: Sequence[int], *, device: torch.device) -> DynamicCache:
+    """Return a cache of some rows, each as often as it is named; ``past`` stays as it is."""
+    found = copy.copy(past)
+    # A layer never writes into its tensors, but replaces them.
+    found.layers = [copy.copy(layer) for layer in past.layers]
+    found.batch_select_indices(torch.tensor(rows, device=device))
+    return found
+
+
+def bytes_per_token(past: DynamicCache) -> float:
+    """Return the memory that a cache takes per token of a row."""
+    layers: Any = past.layers
+    keys = layers[0].keys
+    size = sum(layer.keys.nbytes + layer.values.nbytes for layer in layers)
+    return float(size / (keys.shape[0] * max(1, past.get_seq_length())))
+
+
+def forward(
+    model: PreTrainedModel,
+    segments: Sequence[Ids],
+    wanted: Sequence[Sequence[int]],
+    *,
+    past: DynamicCache | None = None,
+    pads: Sequence[int] = (),
+    left: bool = False,
+) -> torch.Tensor:
+    """Read tokens, each segment after what its row of the cache has read.
+
+    Args:
+        model: In evaluation mode.
+        segments: Token ids, one segment per row.
+        wanted: For each row the indices in its segment after which logits are wanted.
+        past: The rows' cache, which is added to, or None for no cache.
+        pads: Number of tokens at the left of each row that are padding, in the cache or in this pass.
+        left: Whether segments are padded on the left, as those have to be that others follow.
+
+    Returns:
+        Logits, shape (all wanted, vocabulary), row by row.
+    """
+    width, device = max(map(len, segments)), model.device
+    ids = torch.zeros((len(segments), width), dtype=torch.long)
+    for n, segment in enumerate(segments):
+        place = slice(width - len(segment), width) if left else slice(0, len(segment))
+        ids[n, place] = torch.from_numpy(segment.astype(np.int64))
+    shifts = [width - len(segment) if left else 0 for segment in segments]
+    places = [
+        (row, n + shift)
+        for row, (indices, shift) in enumerate(zip(wanted, shifts, strict=True))
+        for n in indices
+    ]
+    inputs: dict[str, Any] = {"input_ids": ids.to(device), "use_cache": past is not None}
+    if past is not None:
+        inputs["past_key_values"] = past
+    if any(pads):
+        # Without padding on the left no mask is needed: what comes later changes nothing before it.
+        inputs |= _masked(pads, before=past.get_seq_length() if past is not None else 0, width=width)
+    # Quantized heads do not read nothing.
+    rows, columns = torch.tensor(places or [(0, 0)]).unbind(dim=1)
+    return _logits(model, rows, columns, inputs=inputs)[: len(places)]
+
+
+def _masked(pads: Sequence[int], *, before: int, width: int) -> dict[str, torch.Tensor]:
+    first = torch.tensor(pads).unsqueeze(1)
+    places = torch.arange(before + width)
+    return {
+        "attention_mask": (places >= first).long(),
+        "position_ids": (places[before:] - first).clamp(min=0),
+    }
+
+
+def _logits(
+    model: PreTrainedModel, rows: torch.Tensor, columns: torch.Tensor, *, inputs: dict[str, Any]
+) -> torch.Tensor:
+    """Return the logits at some places; the model's head reads no other hidden states."""
+    inputs = {key: v.to(model.device) if torch.is_tensor(v) else v for key, v in inputs.items()}
+    selected = False
+
+    def select(_: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        nonlocal selected
+        selected = True
+        hidden = arguments[0]
+        chosen = hidden[rows.to(hidden.device), columns.to(hidden.device)]
+        return (chosen.unsqueeze(0), *arguments[1:])
+
+    head = model.get_output_embeddings()
+    hook = head.register_forward_pre_hook(select) if head is not None else None
+    try:
+        logits = model(**inputs).logits
+    finally:
+        if hook is not None:
+            hook.remove()
+    # A model may use its head's weights without calling it.
+    return logits[0] if selected else logits[rows.to(logits.device), columns.to(logits.device)]
+
+
+def log_softmax(logits: torch.Tensor) -> torch.Tensor:
+    """Normalise logits in single precision, or in double where they are."""
+    return (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(dim=-1)
+
+
+def pick(logits: torch.Tensor, places: Sequence[int], targets: Sequence[int]) -> Picked:
+    """Read tokens' log-probabilities.
+
+    Args:
+        logits: Shape (places, vocabulary).
+        places: Row of the logits for each token, ascending.
+        targets: The tokens.
+    """
+    found = Picked([], [], [])
+    step = max(1, ENTRIES_AT_ONCE // logits.shape[1])
+    where, which = np.asarray(places), np.asarray(targets)
+    for start in range(0, len(logits), step):
+        first, last = np.searchsorted(where, [start, start + step])
+        if first == last:
+            continue
+        every = log_softmax(logits[start : start + step])
+        index = torch.from_numpy(where[first:last] - start).to(every.device)
+        target = torch.from_numpy(which[first:last]).to(every.device)
+        found.log_probabilities.extend(every[index, target].tolist())
+        found.correct.extend((every.argmax(dim=-1)[index] == target).tolist())
+        likely: list[list[tuple[int, float]]] = [[] for _ in every]
+        high = (every > RIVAL).nonzero()
+        for (row, token), value in zip(high.tolist(), every[high[:, 0], high[:, 1]].tolist(), strict=True):
+            likely[row].append((token, value))
+        for row, token in zip(index.tolist(), target.tolist(), strict=True):
+            found.rivals.append([value for other, value in likely[row] if other != token])
+    return found

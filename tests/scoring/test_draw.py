@@ -1,0 +1,97 @@
+"""Samples depend on their own seeds alone, and come from the distribution that is asked for."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.models.initialise import new_model
+from spectrum_trl.scoring import draw as module
+from spectrum_trl.scoring.draw import Decoding, Limits, draw, greedy
+from tests.small_models import CONFIG
+
+PROMPT = [3, 1, 4, 1, 5, 9, 2, 6]
+LIMITS = Limits(12, ends=(7,))
+
+
+@pytest.fixture(scope="module")
+def model() -> PreTrainedModel:
+    return new_model({**CONFIG, "initializer_range": 0.4}, vocab_size=60, seed=0).eval()
+
+
+def probabilities(model: PreTrainedModel) -> torch.Tensor:
+    with torch.no_grad():
+        return model(torch.tensor([PROMPT])).logits[0, -1].double().softmax(-1)
+
+
+@pytest.mark.parametrize("rows_per_batch", [1, 7, 100])
+def test_batches_do_not_change_samples(model: PreTrainedModel, rows_per_batch: int) -> None:
+    seeds = list(range(100))
+    together = draw(model, PROMPT, seeds=seeds, limits=LIMITS)
+    assert draw(model, PROMPT, seeds=seeds, limits=LIMITS, rows_per_batch=rows_per_batch) == together
+    assert draw(model, PROMPT, seeds=seeds[::-3], limits=LIMITS) == together[::-3]
+    assert len({tuple(ids) for ids in together}) > 90
+    assert all(7 not in ids[:-1] and len(ids) <= 12 for ids in together)
+    assert {len(ids) for ids in together} != {12}
+
+
+def test_a_flat_distribution_gives_as_many_different_tokens_as_chance() -> None:
+    flat = new_model({**CONFIG, "hidden_size": 8}, vocab_size=20_000, seed=0).eval()
+    with torch.no_grad():
+        flat.get_output_embeddings().weight.zero_()  # type: ignore[union-attr]
+    drawn = draw(flat, [1], seeds=[(0, n) for n in range(2000)], limits=Limits(1))
+    different = len({ids[0] for ids in drawn})
+    assert 1860 <= different <= 1945
+
+
+@pytest.mark.parametrize(
+    "decoding", [Decoding(), Decoding(temperature=0.5), Decoding(top_k=3), Decoding(top_p=0.4)]
+)
+def test_frequencies_are_those_asked_for(model: PreTrainedModel, decoding: Decoding) -> None:
+    n = 4000
+    drawn = draw(model, PROMPT, seeds=range(n), limits=Limits(1), decoding=decoding)
+    p = (probabilities(model) ** (1 / decoding.temperature)).numpy()
+    p /= p.sum()
+    order = np.argsort(-p)
+    possible = np.ones(len(p), dtype=bool)
+    if decoding.top_k:
+        possible[order[decoding.top_k :]] = False
+    possible[order[1:]] &= np.cumsum(p[order])[:-1] < decoding.top_p
+    p = np.where(possible, p, 0) / p[possible].sum()
+    frequencies = np.bincount([ids[0] for ids in drawn], minlength=len(p)) / n
+    assert (np.abs(frequencies - p) <= 4.5 * np.sqrt(p * (1 - p) / n)).all()
+
+
+def test_texts_stop_where_they_are_told_to(model: PreTrainedModel) -> None:
+    plain = draw(model, PROMPT, seeds=range(20), limits=Limits(12))
+    limits = Limits(12, stopped=lambda texts: [sum(ids) > 100 for ids in texts])
+    for ids, short in zip(plain, draw(model, PROMPT, seeds=range(20), limits=limits), strict=True):
+        assert short == next((ids[:n] for n in range(1, 13) if sum(ids[:n]) > 100), ids)
+
+
+def test_the_likeliest_texts_are_the_same_alone_and_together(model: PreTrainedModel) -> None:
+    prompts = [PROMPT, PROMPT[:3], [8] * 30, [9]]
+    together = greedy(model.double(), prompts, limits=LIMITS)
+    try:
+        assert together == [greedy(model, [prompt], limits=LIMITS)[0] for prompt in prompts]
+        ids = list(PROMPT)
+        for token in together[0]:
+            with torch.no_grad():
+                assert token == int(model(torch.tensor([ids])).logits[0, -1].argmax())
+            ids.append(token)
+    finally:
+        model.float()
+
+
+def test_where_a_cache_cannot_be_copied_samples_are_the_same(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = draw(model, PROMPT, seeds=range(30), limits=LIMITS)
+    monkeypatch.setattr(module, "shares_cache", lambda _: False)
+    assert draw(model, PROMPT, seeds=range(30), limits=LIMITS) == expected
+
+
+def test_a_context_that_is_too_short_is_refused(model: PreTrainedModel) -> None:
+    with pytest.raises(UserError, match="context only 512"):
+        draw(model, PROMPT, seeds=[0], limits=Limits(512))
