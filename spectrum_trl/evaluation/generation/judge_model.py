@@ -12,7 +12,7 @@ from spectrum_trl.evaluation.generation.judge_prompt import INSTRUCTION, VERDICT
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.prompts.messages import special_tokens
 from spectrum_trl.prompts.scored import Prompts, default_format
-from spectrum_trl.scoring.forward import check_length, evaluating
+from spectrum_trl.scoring.forward import check_lengths, evaluating
 
 
 class Asked(NamedTuple):
@@ -68,7 +68,7 @@ class ModelJudge:
         with evaluating(self.model):
             for text in texts:
                 asked = self.prompt(text, description=description)
-                check_length(self.model, len(asked.ids))
+                check_lengths(self.model, [len(asked.ids)])
                 row = torch.tensor([asked.ids], device=self.model.device)
                 logits = self.model(input_ids=row, use_cache=False).logits[0, -1].double()
                 p = logits.softmax(dim=-1)[[asked.valid, asked.invalid]]
