@@ -96,8 +96,8 @@ def statement(text: str) -> str:
 TASK = AlignmentTask(
     name="mpi",
     source="Machine Personality Inventory (jfisher52/AI_Pluralistic_Alignment)",
-    url="https://github.com/jfisher52/AI_Pluralistic_Alignment for the statements; the answers of people are "
-    "linked there",
+    url="https://github.com/jfisher52/AI_Pluralistic_Alignment for the statements, "
+    "https://drive.google.com/file/d/1MOE4y_nGJiYU_vxCqnWSiYIKCk-dqPJE for the answers",
     files=(ANSWERS, QUESTIONS),
     build=items,
 )
