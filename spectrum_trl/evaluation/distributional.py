@@ -45,7 +45,7 @@ class Distributional(HarnessTask):
         """Return one row per question and group."""
         folder, seed = data_folder(self.options), self.options.seed
         source = self.config.metadata.get("config_source", "")
-        task = own_alignment(self.own, file=source) if "file" in self.own else _named(self.own)
+        task = _named(self.own) if set(self.own) == {"task"} else own_alignment(self.own, file=source)
         absent = list(task.files) if folder is None else task.missing(folder)
         if absent and task.files:
             return Missing(", ".join(absent), f"Get {task.source} ({task.url}), and set SPECTRUM_DATA")

@@ -9,8 +9,9 @@ from typing import Any
 
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.generation import generation_tasks
+from spectrum_trl.evaluation.generation.judge import verdicts
 from spectrum_trl.evaluation.generation.task import GenerationTask
-from spectrum_trl.evaluation.harness import HarnessTask, Missing
+from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.options import data_folder
 from spectrum_trl.evaluation.own_tasks import own_generation
 from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
@@ -92,7 +93,17 @@ class Diversity(HarnessTask):
         else:
             texts = [clean(answer, stops=(self.prompts.end, STOP)) for answer in answers]
         texts = [self.task.canonical(text) for text in texts]
-        valid = [bool(text) and self.valid(text) for text in texts]
+        judged = verdicts(self.valid, texts)
+        if None in judged:
+            logger.warning(
+                "%s has no figure yet: the judge did not answer for %d of %d texts, which are kept; run the "
+                "same command again later",
+                self.config.task,
+                judged.count(None),
+                len(judged),
+            )
+            return {}
+        valid = [bool(verdict) for verdict in judged]
         summary = summarise(texts, valid, possible=self.task.universe)
         ends = sample_intervals(texts, valid)
         for name in HIGHER:

@@ -126,7 +126,9 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, manager: TaskManager, out: C
         )
         if results is not None:
             plain = json.loads(json.dumps(results, default=handle_non_serializable))
-            write_json(plain, file)
+            # A task whose judge did not answer has no figure yet.
+            if any("," in key for key in plain["results"][name]):
+                write_json(plain, file)
             _add(together, plain)
     together["missing"] = {
         str(task.config.task): task.missing._asdict()
