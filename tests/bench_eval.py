@@ -6,7 +6,7 @@ requests belong together, and that nothing else is asked.
 
 import multiprocessing
 import platform
-import resource
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +16,7 @@ from statistics import median
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+import psutil
 import torch
 import typer
 from lm_eval.api.instance import Instance
@@ -196,9 +197,20 @@ def memory(shape: str, kind: str, way: str) -> float:
     """Return by how many MiB a process of its own grows beyond model and libraries."""
     model, tokenizer = model_of(shape)
     run = runner(way, WORKS[kind](model, tokenizer), model=model, tokenizer=tokenizer)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    process, finished = psutil.Process(), threading.Event()
+    sizes = [process.memory_info().rss]
+
+    # Sampled, since not every system counts the peak.
+    def watch() -> None:
+        while not finished.wait(0.002):
+            sizes.append(process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     run()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    finished.set()
+    watcher.join()
+    return (max(sizes) - sizes[0]) / 2**20
 
 
 def alone(shape: str, kind: str, way: str) -> float:
