@@ -103,6 +103,8 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, manager: TaskManager, out: C
     loaded = [task for name in tasks for task in manager.load([name])["tasks"].values()]
     ready = [task for task in loaded if not getattr(task, "missing", None)]
     identity = _identity(setup)
+    # Requests are told by their text, which holds template, format and data.
+    store = setup.output / KEPT / f"answers_{identity}"
     lm: LM | None = None
     together: dict[str, Any] = {}
     for number, task in enumerate(ready, start=1):
@@ -111,7 +113,7 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, manager: TaskManager, out: C
             out.print(f"{number}/{len(ready)} {name}: kept from an earlier run", markup=False)
             _add(together, json.loads(file.read_text(encoding="utf-8")))
             continue
-        lm = lm or _load(setup)
+        lm = lm or _load(setup, store)
         n = min(len(task.eval_docs), setup.limit or len(task.eval_docs))
         out.print(f"{number}/{len(ready)} {name}: {n:,} {'row' if n == 1 else 'rows'}", markup=False)
         results: Any = lm_eval.simple_evaluate(
@@ -121,8 +123,7 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, manager: TaskManager, out: C
             task_manager=manager,
             bootstrap_iters=0,
             log_samples=True,
-            # Requests are told by their text, which holds template, format and data.
-            use_cache=str(setup.output / KEPT / f"answers_{identity}"),
+            use_cache=None if setup.backend == FAST else str(store),
         )
         if results is not None:
             plain = json.loads(json.dumps(results, default=handle_non_serializable))
@@ -160,11 +161,13 @@ def save(results: dict[str, Any], setup: Setup) -> None:
         tracker.save_results_samples(task_name=name, samples=rows)
 
 
-def _load(setup: Setup) -> LM:
+def _load(setup: Setup, store: Path) -> LM:
     if setup.backend == FAST:
         from spectrum_trl.scoring.lm import SpectrumLM
+        from spectrum_trl.scoring.store import AnswerStore
 
         lm: LM = SpectrumLM(**setup.model)
+        lm.set_cache_hook(AnswerStore(store.with_name(f"{store.name}_rank{lm.rank}.db")))
     else:
         device = {"device": "cuda" if torch.cuda.is_available() else "cpu"} if setup.backend in HF else {}
         lm = get_model(setup.backend).create_from_arg_obj(device | setup.model)

@@ -23,6 +23,7 @@ from spectrum_trl.progress import on_terminal
 from spectrum_trl.scoring.draw import FULL, Limits, draw, greedy
 from spectrum_trl.scoring.engine import TokenScores, score
 from spectrum_trl.scoring.generation import Ending, Settings, Wanted, read_requests
+from spectrum_trl.scoring.store import AnswerStore
 from spectrum_trl.scoring.tree import Request
 
 # Bounds the memory of token ids; requests of one row seldom lie in different blocks.
@@ -98,12 +99,22 @@ class SpectrumLM(HFLM):
         found: list[tuple[float, bool]] = []
         for start in range(0, len(requests), REQUESTS_AT_ONCE):
             block = requests[start : start + REQUESTS_AT_ONCE]
-            pairs = [request.args for request in block]
-            texts = [text for context, answer in pairs for text in (context.rstrip(), context + answer)]
+            kept = {n: answer for n, one in enumerate(block) if (answer := self._answered(one)) is not None}
+            asked = [one for n, one in enumerate(block) if n not in kept]
+            texts = [text for one in asked for text in (one.args[0].rstrip(), "".join(one.args))]
             self._encoded = self._encode_all(texts)
-            found += super().loglikelihood(block, disable_tqdm=disable_tqdm or not self._shows_progress())
+            quiet = disable_tqdm or not self._shows_progress()
+            new = iter(super().loglikelihood(asked, disable_tqdm=quiet) if asked else ())
+            found += [kept[n] if n in kept else next(new) for n in range(len(block))]
+            if isinstance(self.cache_hook, AnswerStore):
+                self.cache_hook.commit()
         self._encoded = {}
         return found
+
+    def _answered(self, request: Instance) -> tuple[float, bool] | None:
+        """Return the answer of an earlier run; lm-eval's own cache looks for it before it asks."""
+        store = self.cache_hook
+        return store.find("loglikelihood", request.args) if isinstance(store, AnswerStore) else None
 
     def _encode_all(self, texts: Iterable[str]) -> dict[str, list[int]]:
         """Tokenize texts at once, each as `tok_encode` does."""
@@ -183,6 +194,8 @@ class SpectrumLM(HFLM):
                     self._greedy(settings, {n: wanted[n].context for n in numbers}, answered=answered)
                 else:
                     self._draw(settings, context, {n: wanted[n].seed for n in numbers}, answered=answered)
+        if isinstance(self.cache_hook, AnswerStore):
+            self.cache_hook.commit()
         return [found[n] for n in range(len(requests))]
 
     def _greedy(self, settings: Settings, contexts: dict[int, str], *, answered: Answered) -> None:
@@ -232,7 +245,9 @@ class SpectrumLM(HFLM):
     def _kept(self, request: Instance, wanted: Wanted) -> str | None:
         """Return a sample of an earlier run; whatever is greedy lm-eval keeps itself."""
         kept = self.cache_hook.dbdict
-        if kept is None or wanted.settings.decoding is None:
+        if kept is None or (
+            wanted.settings.decoding is None and not isinstance(self.cache_hook, AnswerStore)
+        ):
             return None
         return kept.get(hash_args("generate_until", self._key(request, wanted)))
 
