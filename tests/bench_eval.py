@@ -25,7 +25,6 @@ from rich.console import Console
 from rich.table import Table
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from spectrum_trl.evaluation.harness import scored_apart
 from spectrum_trl.files import write_json
 from spectrum_trl.models.initialise import new_model, new_tokenizer
 from spectrum_trl.prompts import templates
@@ -79,7 +78,7 @@ def icl(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Work:
     rest = ICL_TOKENS - OUTPUTS * 9
     outputs = [" ".join(pair) for pair in np.reshape(words(200, seed=0)[: 2 * OUTPUTS], (-1, 2))]
     scored = Prompts(tokenizer, fmt="spectrum").outputs(iid(outputs, description=text_of(rest, seed=1)))
-    pairs = [pair for one in scored for _, pair in scored_apart(one.context, one.output)]
+    pairs = [pair for one in scored for pair in prompts.apart(one.context, one.output)]
 
     def ideal() -> list[float]:
         ids = tokenizer(scored[-1].context + scored[-1].output)["input_ids"]
@@ -102,7 +101,7 @@ def candidates(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Wo
     prompts = Prompts(tokenizer, fmt="spectrum")
     context = prompts.prompt([description_message(text_of(PROMPT_TOKENS - 8, seed=2))])
     answers = [prompts.answer(word) for word in words(200, seed=0)[:CANDIDATES]]
-    pairs = [pair for answer in answers for _, pair in scored_apart(context, answer)]
+    pairs = [pair for answer in answers for pair in prompts.apart(context, answer)]
 
     def ideal() -> list[float]:
         prompt = torch.tensor([tokenizer(context)["input_ids"]])

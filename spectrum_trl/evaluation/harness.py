@@ -171,16 +171,9 @@ class HarnessTask(ConfigurableTask):
             )
 
     def scored_apart(self, context: str, *texts: str) -> Iterator[tuple[str, tuple[str, str]]]:
-        """Yield the requests for the log-probabilities of texts after a context.
-
-        Where the end of the context has to be scored with each text, a last request scores it alone, to be
-        subtracted.
-        """
-        bare, lead = self.prompts.split(context)
-        for text in texts:
-            yield "loglikelihood", (bare, lead + text)
-        if lead:
-            yield "loglikelihood", (bare, lead)
+        """Yield the requests for the log-probabilities of texts after a context, see `Prompts.apart`."""
+        for pair in self.prompts.apart(context, *texts):
+            yield "loglikelihood", pair
 
 
 @cache

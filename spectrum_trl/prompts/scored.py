@@ -99,6 +99,15 @@ class Prompts:
         lead = self._leads[tail]
         return context[: len(context) - lead], context[len(context) - lead :]
 
+    def apart(self, context: str, *texts: str) -> list[tuple[str, str]]:
+        """Return pairs of texts whose log-probabilities tell those of ``texts`` after a context.
+
+        Where the end of the context has to be scored with each text, a last pair scores it alone, to be
+        subtracted.
+        """
+        bare, lead = self.split(context)
+        return [(bare, lead + text) for text in (*texts, *([""] if lead else []))]
+
     def _lead(self, tail: str) -> int:
         """Return how many characters at the end of a text are to be split off."""
         whole = self.tokenizer(tail, add_special_tokens=False)["input_ids"]

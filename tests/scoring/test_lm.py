@@ -20,7 +20,6 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.harness import scored_apart
 from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.scoring.engine import TokenScores
@@ -70,13 +69,13 @@ def icl(lm: HFLM, *, outputs: list[str]) -> list[Pair]:
     """The requests of the task: each output after all before it."""
     prompts = Prompts(copy.deepcopy(lm.tokenizer), fmt="spectrum")
     scored = prompts.outputs(iid(outputs, description="In the urn: 3 red and 2 blue balls."))
-    return [pair for one in scored for _, pair in scored_apart(one.context, one.output)]
+    return [pair for one in scored for pair in prompts.apart(one.context, one.output)]
 
 
 def candidates(lm: HFLM, texts: list[str]) -> list[Pair]:
     prompts = Prompts(copy.deepcopy(lm.tokenizer), fmt="spectrum")
     context = prompts.prompt([description_message("In the urn: 3 red and 2 blue balls. " * 3)])
-    return [pair for text in texts for _, pair in scored_apart(context, prompts.answer(text))]
+    return [pair for text in texts for pair in prompts.apart(context, prompts.answer(text))]
 
 
 def assert_equal(ours: list[Any], stock: list[Any]) -> None:
