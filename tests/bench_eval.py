@@ -77,7 +77,8 @@ def icl(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Work:
     """One sequence: a description, and outputs after each other."""
     rest = ICL_TOKENS - OUTPUTS * 9
     outputs = [" ".join(pair) for pair in np.reshape(words(200, seed=0)[: 2 * OUTPUTS], (-1, 2))]
-    scored = Prompts(tokenizer, fmt="spectrum").outputs(iid(outputs, description=text_of(rest, seed=1)))
+    prompts = Prompts(tokenizer, fmt="spectrum")
+    scored = prompts.outputs(iid(outputs, description=text_of(rest, seed=1)))
     pairs = [pair for one in scored for pair in prompts.apart(one.context, one.output)]
 
     def ideal() -> list[float]:

@@ -36,8 +36,10 @@ def evaluate(
     from lm_eval.utils import simple_parse_args_string
     from rich.console import Console
 
+    from spectrum_trl.errors import UserError
     from spectrum_trl.evaluation import run, table
-    from spectrum_trl.evaluation.options import read_options
+    from spectrum_trl.evaluation.options import check_names, read_options
+    from spectrum_trl.files import folder_problems
     from spectrum_trl.models.load import model_path
     from spectrum_trl.progress import quiet_when_piped
 
@@ -45,7 +47,12 @@ def evaluate(
     options = simple_parse_args_string(metadata)
     options |= {"format": format} if format else {}
     options |= {"data_dir": str(data_dir)} if data_dir else {}
+    check_names(options)
     read_options(options)
+    problems = [f"--output: {problem}" for problem in folder_problems(output)]
+    problems += [f"--include-path: {problem}" for problem in run.missing_folders(include_path)]
+    if problems:
+        raise UserError(*problems)
     arguments = {"pretrained": model_path(model), **simple_parse_args_string(model_args)}
     setup = run.Setup(
         backend=backend,
@@ -59,8 +66,10 @@ def evaluate(
     chosen = run.select([part.strip() for part in tasks.split(",") if part.strip()], manager=manager)
     out = Console(soft_wrap=False)
     results = run.evaluate(setup, chosen, manager=manager, out=out)
-    if results:
-        table.show(results, out=out)
-        if "results" in results:
-            run.save(results, setup)
-            out.print(f"results in {output}", markup=False)
+    failed = results.pop("failed")
+    table.show(results, out=out)
+    if "results" in results:
+        run.save(results, setup)
+        out.print(f"results in {output}", markup=False)
+    if failed:
+        raise UserError(*failed)

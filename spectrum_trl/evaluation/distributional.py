@@ -45,7 +45,11 @@ class Distributional(HarnessTask):
         """Return one row per question and group."""
         folder, seed = data_folder(self.options), self.options.seed
         source = self.config.metadata.get("config_source", "")
-        task = _named(self.own) if set(self.own) == {"task"} else own_alignment(self.own, file=source)
+        task = (
+            self.known(alignment_tasks())
+            if set(self.own) == {"task"}
+            else own_alignment(self.own, file=source)
+        )
         absent = list(task.files) if folder is None else task.missing(folder)
         if absent and task.files:
             return Missing(", ".join(absent), f"Get {task.source} ({task.url}), and set SPECTRUM_DATA")
@@ -105,10 +109,6 @@ class Distributional(HarnessTask):
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric."""
         return aggregates.directions(METRICS | PARSED)
-
-
-def _named(own: dict[str, Any]) -> AlignmentTask:
-    return alignment_tasks()[own["task"]]
 
 
 @cache

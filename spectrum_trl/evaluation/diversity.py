@@ -52,7 +52,7 @@ class Diversity(HarnessTask):
         """Return the one row: what the prompt shows."""
         folder, source = data_folder(self.options), self.config.metadata.get("config_source", "")
         self.task: GenerationTask = (
-            generation_tasks()[self.own["task"]]
+            self.known(generation_tasks())
             if set(self.own) == {"task"}
             else own_generation(self.own, file=source, name=str(self.config.task))
         )

@@ -10,7 +10,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.options import Options, at_the_edge, format_of, read_options
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts
@@ -53,11 +53,16 @@ class HarnessTask(ConfigurableTask):
         """
         own = dict(config)
         own.pop("class", None)
+        # Kept in the configuration, so that results tell it and two tasks are not taken for one.
         self.own: Any = own.pop("spectrum", None) or {}
         self.missing: Missing | None = None
         self._prompts: Prompts | None = None
         with at_the_edge():
             self.options: Options = read_options(own.get("metadata") or {})
+            if not isinstance(self.own, dict):
+                raise UserError(
+                    f"{own.get('task')}: spectrum: expected a mapping, but it is {self.own!r:.60}"
+                )
             super().__init__(config=self._complete(own))
 
     def _complete(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +75,7 @@ class HarnessTask(ConfigurableTask):
             "metric_list": [],
             "num_fewshot": 0,
             **({"generation_kwargs": dict(self.SETTINGS)} if self.SETTINGS else {}),
-            "metadata": {"version": self.VERSION, **(config.get("metadata") or {})},
+            "metadata": {"version": self.VERSION, "spectrum": self.own, **(config.get("metadata") or {})},
         }
 
     @property
@@ -99,16 +104,31 @@ class HarnessTask(ConfigurableTask):
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
         """Build the rows; a task whose data are not there says what is missing."""
         found = self.rows()
+        if not isinstance(found, Missing) and not found:
+            found = Missing("no usable row", f"Left out: {self.config.metadata.get('left_out') or 'nothing'}")
         if isinstance(found, Missing):
             self.missing = found
             logger.warning(
-                "%s has no figure, since its data are missing: %s. %s",
+                "%s has no figure, since data are missing: %s. %s",
                 self.config.task,
                 found.files,
                 found.how,
             )
             found = [PLACEHOLDER]
         self.dataset = {"test": Dataset.from_list(found)}
+
+    def known(self, tasks: Mapping[str, Any]) -> Any:
+        """Return the task of ours that the YAML file names.
+
+        Raises:
+            UserError: If there is none.
+        """
+        name = str(self.own["task"])
+        if name not in tasks:
+            raise UserError(
+                f"{self.config.task}: spectrum.task: nothing is named {name!r}.{nearest(name, tasks)}"
+            )
+        return tasks[name]
 
     def fewshot_context(self, doc: dict[str, Any], *args: Any, **kwargs: Any) -> str:
         """Return nothing: requests hold whole prompts, whether or not a chat template is asked for."""
@@ -143,7 +163,8 @@ class HarnessTask(ConfigurableTask):
 
     def process_results(self, doc: dict[str, Any], results: Sequence[Any]) -> dict[str, Any]:
         """Return a row's value of each metric; of a task without data none."""
-        return {} if self.missing else self.score(doc, results)
+        with at_the_edge():
+            return {} if self.missing else self.score(doc, results)
 
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric that has one."""

@@ -90,7 +90,7 @@ class Icl(HarnessTask):
 
     def _task(self) -> Task:
         if set(self.own) == {"task"}:
-            return tasks()[self.own["task"]]
+            return self.known(tasks())
         source = self.config.metadata.get("config_source", "")
         return own_sequences(self.own, file=source, name=str(self.config.task))
 

@@ -99,6 +99,22 @@ def read_options(metadata: Mapping[str, Any]) -> Options:
         raise UserError(*(_problem(dict(detail)) for detail in error.errors())) from error
 
 
+def check_names(metadata: Mapping[str, Any]) -> None:
+    """Check that a command's own options are known; lm-eval's metadata hold the model's arguments, too.
+
+    Raises:
+        UserError: With every unknown name at once.
+    """
+    known = sorted(Options.model_fields)
+    problems = [
+        f"metadata: {name} is not an option.{nearest(name, known)} Known are {', '.join(known)}."
+        for name in metadata
+        if name not in known
+    ]
+    if problems:
+        raise UserError(*problems)
+
+
 def format_of(options: Options, tokenizer: PreTrainedTokenizerBase) -> Format:
     """Return the format that prompts are written in; answers asked for as JSON are asked for in chat."""
     from spectrum_trl.prompts.scored import default_format
@@ -110,8 +126,13 @@ def format_of(options: Options, tokenizer: PreTrainedTokenizerBase) -> Format:
 def data_folder(options: Options) -> Path | None:
     """Return the folder of the real data, or None where there is none."""
     name = options.data_dir or os.environ.get("SPECTRUM_DATA")
-    folder = Path(name).expanduser() if name else None
-    return folder if folder and folder.is_dir() else None
+    if not name:
+        return None
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        where = "data_dir" if options.data_dir else "SPECTRUM_DATA"
+        raise UserError(f"{where}: {folder} is not a folder; name the folder of the data sets")
+    return folder
 
 
 def at_the_edge() -> AbstractContextManager[None]:

@@ -1,8 +1,7 @@
 """Evaluate a model task by task through lm-eval; what is finished is kept, and an interrupted run goes on."""
 
-import hashlib
-import importlib.metadata
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,9 +17,9 @@ from lm_eval.utils import handle_non_serializable
 from rich.console import Console
 
 from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.evaluation import kept
 from spectrum_trl.evaluation.harness import HarnessTask
 from spectrum_trl.files import write_json
-from spectrum_trl.models.fingerprint import fingerprints
 from spectrum_trl.paths import bundled
 
 FAST = "spectrum"
@@ -29,7 +28,6 @@ HF = ("hf", "hf-auto", "huggingface")
 KEPT = ".finished"
 # Results of tasks that are put together key by key.
 BY_TASK = ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples", "samples")
-PACKAGES = ("spectrum-trl", "lm-eval", "transformers", "torch")
 
 
 class Setup(NamedTuple):
@@ -80,6 +78,8 @@ def select(patterns: Sequence[str], *, manager: TaskManager) -> list[str]:
             known = [*manager.all_subtasks, *manager.all_tags]
             problems.append(f"tasks: nothing is named {pattern!r}.{nearest(pattern, known)}")
         chosen += found
+    if not patterns:
+        problems.append("tasks: none is named; give names, tags, globs or YAML files")
     if problems:
         raise UserError(*problems)
     return list(dict.fromkeys(chosen))
@@ -95,48 +95,78 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, manager: TaskManager, out: C
         out: Where progress is printed.
 
     Returns:
-        lm-eval's results of all tasks together; empty in all processes but the first.
+        lm-eval's results of all tasks together, with ``missing`` data and why tasks ``failed``.
 
     Raises:
         UserError: If the model or a task cannot be loaded.
     """
     loaded = [task for name in tasks for task in manager.load([name])["tasks"].values()]
+    _check_names(loaded)
     ready = [task for task in loaded if not getattr(task, "missing", None)]
-    identity = _identity(setup)
+    identity = kept.identity(setup.backend, setup.model)
     # Requests are told by their text, which holds template, format and data.
     store = setup.output / KEPT / f"answers_{identity}"
     lm: LM | None = None
     together: dict[str, Any] = {}
+    failed: list[str] = []
     for number, task in enumerate(ready, start=1):
-        name, file = str(task.config.task), setup.output / KEPT / f"{_key(task, setup, identity)}.json"
-        if file.is_file():
+        name = str(task.config.task)
+        key = kept.key(task, options=setup.options, limit=setup.limit, model=identity)
+        file = setup.output / KEPT / f"{re.sub('[^A-Za-z0-9_-]', '_', name)[:80]}_{key}.json"
+        if finished := kept.read(file):
             out.print(f"{number}/{len(ready)} {name}: kept from an earlier run", markup=False)
-            _add(together, json.loads(file.read_text(encoding="utf-8")))
+            _add(together, finished)
             continue
         lm = lm or _load(setup, store)
         n = min(len(task.eval_docs), setup.limit or len(task.eval_docs))
         out.print(f"{number}/{len(ready)} {name}: {n:,} {'row' if n == 1 else 'rows'}", markup=False)
-        results: Any = lm_eval.simple_evaluate(
-            model=lm,
-            tasks=[task],
-            limit=setup.limit,
-            task_manager=manager,
-            bootstrap_iters=0,
-            log_samples=True,
-            use_cache=None if setup.backend == FAST else str(store),
-        )
+        try:
+            results = _run(task, setup, lm=lm, manager=manager, store=store)
+        except UserError as error:
+            # The others are evaluated all the same.
+            failed += [f"{name}: {problem}" for problem in error.problems]
+            continue
         if results is not None:
-            plain = json.loads(json.dumps(results, default=handle_non_serializable))
             # A task whose judge did not answer has no figure yet.
-            if any("," in key for key in plain["results"][name]):
-                write_json(plain, file)
-            _add(together, plain)
+            if any("," in key for key in results["results"][name]):
+                write_json(results, file)
+            _add(together, results)
+    together["failed"] = failed
     together["missing"] = {
         str(task.config.task): task.missing._asdict()
         for task in loaded
         if isinstance(task, HarnessTask) and task.missing
     }
     return together
+
+
+def _run(task: Task, setup: Setup, *, lm: LM, manager: TaskManager, store: Path) -> dict[str, Any] | None:
+    """Evaluate one task; None in all processes but the first."""
+    results: Any = lm_eval.simple_evaluate(
+        model=lm,
+        tasks=[task],
+        limit=setup.limit,
+        task_manager=manager,
+        bootstrap_iters=0,
+        log_samples=True,
+        use_cache=None if setup.backend == FAST else str(store),
+    )
+    return None if results is None else json.loads(json.dumps(results, default=handle_non_serializable))
+
+
+def missing_folders(folders: Sequence[Path]) -> Iterator[str]:
+    """Yield what is wrong with folders of further tasks."""
+    for folder in folders:
+        if not folder.is_dir():
+            yield f"{folder} is not a folder of tasks"
+
+
+def _check_names(loaded: Sequence[Task]) -> None:
+    names = [str(task.config.task) for task in loaded]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(
+            f"tasks: several are named {', '.join(twice)}; give each a name of its own in its file"
+        )
 
 
 def save(results: dict[str, Any], setup: Setup) -> None:
@@ -159,6 +189,11 @@ def save(results: dict[str, Any], setup: Setup) -> None:
     tracker.save_results_aggregated(results=results, samples=samples)
     for name, rows in samples.items():
         tracker.save_results_samples(task_name=name, samples=rows)
+    # lm-eval only logs it where it cannot write.
+    date = getattr(tracker, "date_id", "")
+    found = [file for name in ("results", "samples") for file in setup.output.glob(f"*/{name}_*{date}.json*")]
+    if not date or len(found) < 1 + len(samples):
+        raise UserError(f"{setup.output}: the results could not be written; name another --output")
 
 
 def _load(setup: Setup, store: Path) -> LM:
@@ -172,29 +207,6 @@ def _load(setup: Setup, store: Path) -> LM:
         device = {"device": "cuda" if torch.cuda.is_available() else "cpu"} if setup.backend in HF else {}
         lm = get_model(setup.backend).create_from_arg_obj(device | setup.model)
     return lm
-
-
-def _identity(setup: Setup) -> str:
-    """Return what tells the model and the libraries, in a few letters."""
-    revision = str(setup.model.get("revision", "main"))
-    weights = [
-        fingerprints(str(setup.model[key]), revision=revision)
-        for key in ("pretrained", "peft")
-        if setup.model.get(key)
-    ]
-    versions = [importlib.metadata.version(package) for package in PACKAGES]
-    return _hash([setup.backend, setup.model, weights, versions, torch.cuda.is_available()])
-
-
-def _key(task: Task, setup: Setup, identity: str) -> str:
-    config = {k: v for k, v in task.dump_config().items() if k != "metadata"}
-    rows = list(task.eval_docs)
-    return f"{task.config.task}_{_hash([identity, setup.options, setup.limit, config, rows])}"
-
-
-def _hash(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _add(together: dict[str, Any], results: dict[str, Any]) -> None:

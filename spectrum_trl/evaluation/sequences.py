@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spectrum_trl.errors import UserError
 from spectrum_trl.metrics.icl import automatic_k
 from spectrum_trl.models.load import load_tokenizer
 from spectrum_trl.prompts.messages import check, normalise
@@ -92,8 +91,8 @@ def choose(
         prompts: Of the model evaluated.
         context: Tokens that it can read, or None.
 
-    Raises:
-        UserError: If no sequence has two outputs that fit.
+    Returns:
+        The choice; without sequences where too few have two outputs that fit.
     """
     sequences, lost = drawn(task, folder=folder, seed=seed, most=most)
     dropped, usable = Counter(lost), []
@@ -110,11 +109,10 @@ def choose(
             min(n, _last_within(own(_cut(messages, n)), context))
             for n, (_, messages) in zip(last, usable, strict=True)
         ]
-    found = automatic_k(last)
+    found = automatic_k(last) if last else None
     if found is None:
-        raise UserError(
-            f"{task.name}: no sequence has two outputs within {max_tokens} tokens; raise max_tokens"
-        )
+        dropped[f"fewer than three outputs within {max_tokens} tokens"] += len(usable)
+        return Chosen([], 0, dropped)
     kept = [(usable[n][0], _cut(usable[n][1], found.k)) for n in found.kept.tolist()]
     if len(usable) > len(kept):
         dropped[f"fewer than {found.k + 1} outputs within {max_tokens} tokens"] += len(usable) - len(kept)

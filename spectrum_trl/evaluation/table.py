@@ -1,5 +1,6 @@
 """The table of an evaluation: one headline a task, beside what it has to beat."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,7 +35,7 @@ def show(results: dict[str, Any], *, out: Console) -> None:
             f"{figures.get(COUNTS[metric], 0):,.0f}",
             metric,
             f"{figures[metric]:.4f}",
-            "—" if low is None else f"{low:.4f} to {high:.4f}",
+            "—" if low is None or math.isnan(low) else f"{low:.4f} to {high:.4f}",
             ", ".join(_beside(metric, figures)) or "—",
         )
     if table.row_count:

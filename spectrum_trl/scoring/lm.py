@@ -1,7 +1,6 @@
 """A model class of lm-evaluation-harness over our engine: the same answers as its own ``hf``, sooner."""
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,12 @@ from lm_eval.api.model import hash_args
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import has_bos_prefix
-from peft import PeftConfig
-from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from tqdm import tqdm
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.load import load_config, model_path
+from spectrum_trl.models.load import base_of, load_config, load_model, model_path
 from spectrum_trl.progress import on_terminal
 from spectrum_trl.scoring.draw import FULL, Limits, draw, greedy
 from spectrum_trl.scoring.engine import TokenScores, score
@@ -46,9 +43,21 @@ REFUSED = (
 )
 
 
+class CheckedModel:
+    """What lm-eval loads models with: ours refuses weights that are missing or would run code."""
+
+    @staticmethod
+    def from_pretrained(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:
+        """Load a model; see `spectrum_trl.models.load.load_model`."""
+        ours = {"trust_remote_code", "gguf_file", "subfolder", "use_safetensors"}
+        return load_model(name, revision=revision, **{k: v for k, v in settings.items() if k not in ours})
+
+
 @register_model("spectrum")
 class SpectrumLM(HFLM):
-    """Scores and samples with the engine; loads and splits among processes as lm-eval does."""
+    """Scores and samples with the engine; splits work among processes as lm-eval does."""
+
+    AUTO_MODEL_CLASS = CheckedModel
 
     def __init__(
         self,
@@ -85,14 +94,8 @@ class SpectrumLM(HFLM):
             self._rank, self._world_size = accelerator.local_process_index, accelerator.num_processes
 
     def _get_config(self, pretrained: str, *, revision: str = "main", **_: Any) -> None:
-        base = _base_of(pretrained)
-        self._config = load_config(base or pretrained, revision="main" if base else revision)
-
-    def _create_model(self, pretrained: str, **settings: Any) -> None:
-        settings["use_safetensors"] = True
-        if Path(pretrained, ADAPTER_CONFIG).is_file():
-            settings["generation_config"] = GenerationConfig.from_pretrained(pretrained)
-        super()._create_model(pretrained, **settings)
+        base = base_of(pretrained, revision=revision)
+        self._config = load_config(base, revision=revision if base == pretrained else "main")
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Score continuations; see `TokenScores` for what an answer holds beside its log-probability."""
@@ -266,11 +269,3 @@ def _refuse(settings: dict[str, Any]) -> None:
         problems.append(f"peft: {adapter} holds no {SAFETENSORS_WEIGHTS_NAME}, and no other file is read")
     if problems:
         raise UserError(*problems)
-
-
-@cache
-def _base_of(name: str) -> str | None:
-    """Return the base model of an adapter's folder; None of any other model."""
-    if not Path(name, ADAPTER_CONFIG).is_file():
-        return None
-    return PeftConfig.from_pretrained(name).base_model_name_or_path

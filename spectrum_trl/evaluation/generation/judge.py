@@ -179,7 +179,17 @@ def verdicts(valid: Valid, texts: Sequence[str]) -> list[bool | None]:
     """Return for each text whether it is valid, by any validator; None where a judge did not answer."""
     if isinstance(valid, Judge):
         return valid.judge(texts)
-    return [bool(text) and bool(valid(text)) for text in texts]
+    return [bool(text) and _is_valid(valid, text) for text in texts]
+
+
+def _is_valid(valid: Valid, text: str) -> bool:
+    try:
+        return bool(valid(text))
+    except UserError:
+        raise
+    # A user's own function may raise anything.
+    except Exception as error:
+        raise UserError(f"the validator fails on {text[:80]!r}: {error!r}") from error
 
 
 def _line(row: dict[str, Any]) -> str:
