@@ -1,17 +1,32 @@
 """`spectrum-trl eval`: results in lm-eval's format, finished tasks kept, mistakes in one message."""
 
 import json
+import os
 import shutil
+import signal
+import time
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from spectrum_trl.evaluation.results import read_results
-from tests.processes import run_command
+from spectrum_trl.paths import TINY_BASE
+from tests.processes import run_command, start_recipe
 
 TASKS = "spectrum_dist_states,spectrum_icl_cards"
-SMALL = ["--limit", "3", "--metadata", "max_tokens=100,sequences=20", "--backend", "hf"]
+SMALL = ["--limit", "3", "--metadata", "max_tokens=100,sequences=20,samples=5"]
+
+
+CHEESES = """
+task: cheeses
+class: !function spectrum_trl.evaluation.diversity.Diversity
+spectrum:
+  description: A kind of cheese
+  examples: [Brie]
+  validator: {list: [Brie, Gouda]}
+"""
 
 
 def evaluate(output: Path, *words: str | Path, **environment: str) -> CompletedProcess[str]:
@@ -35,7 +50,7 @@ def test_results_are_in_the_harness_own_format(finished) -> None:
     assert results["results"]["spectrum_icl_cards"]["sequences,none"] == 3
     assert results["configs"]["spectrum_icl_cards"]["metadata"]["format"] == "spectrum"
     assert results["n-samples"]["spectrum_icl_cards"] == {"original": 20, "effective": 3}
-    assert results["config"]["model"] == "hf" and results["config"]["metadata"]["max_tokens"] == 100
+    assert results["config"]["model"] == "spectrum" and results["config"]["metadata"]["max_tokens"] == 100
     read = read_results(folder)
     assert len(read.rows["spectrum_icl_cards"]["loss"]) == 3
     for shown in ("1/2 spectrum_dist_states", "2/2 spectrum_icl_cards", "js_divergence", "loss"):
@@ -82,9 +97,108 @@ def test_missing_data_are_listed_and_the_run_ends_well(tmp_path: Path) -> None:
         (["--tasks", "spectrum_dist_urn", "--format", "chat"], "chat needs a chat template"),
         (["--tasks", "spectrum_dist_urn", "--model-args", "max_length=20"], "but the model reads only 20"),
         (["--tasks", "spectrum_dist_urn", "--metadata", "samples=0"], "metadata: samples"),
+        (["--tasks", "spectrum_dist_urn", "--metadata", "sampels=3"], "Did you mean 'samples'?"),
+        (["--tasks", ","], "none is named"),
+        (["--tasks", "spectrum_dist_urn", "--include-path", "/nowhere"], "/nowhere is not a folder of tasks"),
+        (["--tasks", "spectrum_icl_polis_vote", "--data-dir", "/nowhere"], "/nowhere is not a folder"),
+        (["--tasks", "spectrum_dist_urn", "--model-args", "trust_remote_code=true"], "is not supported"),
     ],
 )
 def test_mistakes_are_one_clear_message(tmp_path: Path, words: list[str], told: str) -> None:
     done = evaluate(tmp_path / "out", *words)
     assert done.returncode == 2, done.stdout + done.stderr
     assert told in " ".join(done.stderr.split()) and "Traceback" not in done.stderr
+
+
+def own(folder: Path, text: str = CHEESES, name: str = "cheeses.yaml") -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def share_valid(output: Path) -> float:
+    file = max(output.glob("*/results_*.json"), key=lambda file: file.name)
+    return json.loads(file.read_text())["results"]["cheeses"]["share_valid,none"]
+
+
+def test_a_task_that_was_changed_is_evaluated_again(tmp_path: Path) -> None:
+    out, file = tmp_path / "out", own(tmp_path)
+    assert evaluate(out, "--tasks", file).returncode == 0 and share_valid(out) == 0
+    own(tmp_path, CHEESES.replace("{list: [Brie, Gouda]}", "{function: 'any_cheese:valid'}"))
+    (tmp_path / "any_cheese.py").write_text("def valid(text):\n    return True\n")
+    done = evaluate(out, "--tasks", file)
+    assert done.returncode == 0 and "kept" not in done.stdout and share_valid(out) == 1
+    (tmp_path / "any_cheese.py").write_text("def valid(text):\n    return text == 'Brie'\n")
+    assert "kept" not in evaluate(out, "--tasks", file).stdout
+
+
+def test_two_tasks_of_one_name_are_refused(tmp_path: Path) -> None:
+    files = f"{own(tmp_path)},{own(tmp_path, name='again.yaml')}"
+    done = evaluate(tmp_path / "out", "--tasks", files)
+    assert done.returncode == 2 and "several are named cheeses" in done.stderr
+
+
+def test_a_task_that_fails_does_not_take_the_others_with_it(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("def valid(text):\n    return text == 'Brie' or 1 / 0\n")
+    file = own(tmp_path, CHEESES.replace("{list: [Brie, Gouda]}", "{function: 'broken:valid'}"))
+    done = evaluate(tmp_path / "out", "--tasks", f"{file},spectrum_dist_states")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "cheeses: the validator fails on" in " ".join(done.stderr.split())
+    results = json.loads(next((tmp_path / "out").glob("*/results_*.json")).read_text())
+    assert list(results["results"]) == ["spectrum_dist_states"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "null", "{"])
+def test_what_is_kept_but_damaged_is_evaluated_again(finished, tmp_path: Path, text: str) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "out")
+    for file in (folder / ".finished").glob("*.json"):
+        file.write_text(text)
+    done = evaluate(folder, "--tasks", "spectrum_dist_states")
+    assert done.returncode == 0 and "kept from" not in done.stdout, done.stderr
+
+
+def test_a_damaged_store_of_answers_is_one_clear_message(finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "out")
+    for file in (folder / ".finished").iterdir():
+        file.unlink() if file.suffix == ".json" else file.write_bytes(b"no database")
+    done = evaluate(folder, "--tasks", "spectrum_dist_states")
+    assert done.returncode == 2 and "remove it to begin anew" in " ".join(done.stderr.split())
+
+
+def test_another_tokenizer_or_configuration_is_another_model(tmp_path: Path) -> None:
+    model = shutil.copytree(TINY_BASE, tmp_path / "model")
+    words = ["eval", model, "--output", tmp_path / "out", *SMALL, "--tasks", "spectrum_icl_cards"]
+    assert run_command(*words).returncode == 0
+    assert "kept" in run_command(*words).stdout
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.5}))
+    assert "kept" not in run_command(*words).stdout
+
+
+def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
+    model = shutil.copytree(TINY_BASE, tmp_path / "model")
+    tensors = load_file(model / "model.safetensors")
+    save_file({k: v for k, v in tensors.items() if "layers.0.mlp" not in k}, model / "model.safetensors")
+    words = ["eval", model, "--output", tmp_path / "out", *SMALL, "--tasks", "spectrum_icl_cards"]
+    done = run_command(*words)
+    assert done.returncode == 2 and "are missing" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_it_goes_on_with_the_same_figures(tmp_path: Path) -> None:
+    words = ["--tasks", "spectrum_dist_urn,spectrum_div_rng_1_100", "--limit", "300"]
+    many = ["--metadata", "sequences=300,samples=40"]
+    assert evaluate(tmp_path / "whole", *words, *many).returncode == 0
+    command = ["eval", "spectrum-trl/tiny-base", "--output", tmp_path / "cut", *SMALL, *words, *many]
+    process = start_recipe("spectrum-trl", *command, output=tmp_path / "log")
+    until = time.monotonic() + 120
+    while not list((tmp_path / "cut" / ".finished").glob("*.db*")) and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(60)
+    assert evaluate(tmp_path / "cut", *words, *many).returncode == 0
+    whole, cut = (
+        json.loads(next((tmp_path / name).glob("*/results_*.json")).read_text())["results"]
+        for name in ("whole", "cut")
+    )
+    assert whole == cut
