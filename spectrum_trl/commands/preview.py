@@ -20,9 +20,9 @@ def preview(
     from spectrum_trl.data.prepare import prepare
     from spectrum_trl.data.preview import show
     from spectrum_trl.recipe.read import read_recipe
-    from spectrum_trl.training.checks import check_recipe
+    from spectrum_trl.training.checks import check_all
 
     parsed = read_recipe(recipe, overrides=[*context.args, *ON_ANY_MACHINE])
-    check_recipe(parsed)
+    check_all(parsed, environment=False)
     tokenizer, _, mixture = prepare(parsed, show_progress=True)
     show(mixture, tokenizer=tokenizer, console=console(), samples=samples, seed=parsed.data.mixture_seed)

@@ -150,7 +150,9 @@ def load(path: str | Path) -> TinyResult:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; expected a result of `spectrum-trl tiny`") from error
     except (ValidationError, ValueError) as error:
-        raise UserError(f"{path}: not a result of `spectrum-trl tiny`; run that again") from error
+        raise UserError(
+            f"{path}: not a result of this version's `spectrum-trl tiny`; run that again"
+        ) from error
 
 
 def _check_lengths(result: TinyResult) -> None:

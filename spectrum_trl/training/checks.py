@@ -1,13 +1,51 @@
 """Problems of a recipe that can be found before anything is loaded, all at once."""
 
+from collections.abc import Callable
 from importlib.util import find_spec
 
 from transformers.integrations import get_available_reporting_integrations
 
+from spectrum_trl.data.conversations import check_files
+from spectrum_trl.data.mixture import select_tasks
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.load import is_adapter
+from spectrum_trl.models.load import is_adapter, load_config
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.adapter import check_sharded_adapter
+from spectrum_trl.training.packing import check_packing
+
+
+def check_all(recipe: Recipe, *, environment: bool = True) -> None:
+    """Raise all that is wrong with a recipe at once, before data are built or weights loaded.
+
+    Args:
+        recipe: The parsed recipe.
+        environment: Whether it is to be trained here; a preview is not.
+    """
+    checks: list[Callable[[], object]] = [
+        lambda: check_recipe(recipe),
+        lambda: select_tasks(recipe.data),
+        lambda: check_files(recipe.data.train_files),
+        lambda: _check_packing(recipe),
+    ]
+    if environment:
+        checks.append(lambda: check_environment(recipe))
+    problems: list[str] = []
+    for check in checks:
+        try:
+            check()
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(*problems)
+
+
+def _check_packing(recipe: Recipe) -> None:
+    """Check packing by the attention that the recipe names; what a model has in its place is known later."""
+    named = recipe.model.attn_implementation
+    if named and recipe.model.model_name_or_path and not recipe.run.new_model:
+        name, revision = str(recipe.model.model_name_or_path), recipe.model.model_revision
+        config = load_config(name, revision=revision).get_text_config()
+        check_packing(recipe.training, config=config, attention=named)
 
 
 def check_recipe(recipe: Recipe) -> None:

@@ -21,7 +21,7 @@ from spectrum_trl.runs.output_dir import reserve_output_dir
 from spectrum_trl.runs.resume import check_data, check_settings, print_passed_over, tell_how_to_go_on
 from spectrum_trl.runs.run_folder import RunFolder
 from spectrum_trl.training import strategy
-from spectrum_trl.training.checks import check_environment, check_recipe
+from spectrum_trl.training.checks import check_all
 from spectrum_trl.training.evaluation import evaluate_run
 from spectrum_trl.training.model import starting_model
 from spectrum_trl.training.model_checks import check_checkpoint
@@ -56,8 +56,7 @@ def train(recipe: Recipe) -> None:
     # Not the variable RANK, which a shell may have left behind.
     is_main = PartialState().is_main_process
     out = console(quiet=not is_main)
-    check_recipe(recipe)
-    check_environment(recipe)
+    check_all(recipe)
     strategy.check_processes(recipe)
     folder = RunFolder(recipe, is_main=is_main)
     with reserve_output_dir(recipe, is_main=is_main), tell_how_to_go_on(folder):
