@@ -112,13 +112,19 @@ def ratio_interval(
     Raises:
         ValueError: If there is no cluster, or a value that is not finite.
     """
+    return mean_interval(ratio_values(sums, counts), seed=seed, confidence=confidence, within=within)
+
+
+def ratio_values(sums: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
+    """Return one value per cluster, whose mean is the mean over members, and has its error to first order.
+
+    Args:
+        sums: Shape (clusters,), each cluster's sum.
+        counts: Shape (clusters,), each cluster's number of members, positive.
+    """
     totals, sizes = np.asarray(sums, dtype=np.float64), np.asarray(counts, dtype=np.float64)
-    mean = float(totals.sum() / sizes.sum())
-    # To first order, the ratio's error is the mean of these.
-    influence = (totals - mean * sizes) / sizes.mean()
-    ends = mean_interval(influence, seed=seed, confidence=confidence)
-    low, high = np.clip([mean + ends.low, mean + ends.high], *within)
-    return Interval(mean, float(low), float(high))
+    mean = totals.sum() / sizes.sum()
+    return np.asarray(mean + (totals - mean * sizes) / sizes.mean())
 
 
 def stratified_interval(strata: Sequence[ArrayLike], *, seed: int, confidence: float = 0.95) -> Interval:
