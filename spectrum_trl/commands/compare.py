@@ -16,7 +16,8 @@ def compare(
 ) -> None:
     """Compare two evaluations: what improved, what fell, what stayed as it was.
 
-    Differences are paired row by row; the chances of none are corrected over all tasks (Holm).
+    Differences are paired row by row; rows of one cluster, as one question asked of several groups, count
+    as one. The chances of none are corrected over all tasks (Holm).
     """
     from rich.console import Console
     from rich.table import Table
@@ -29,17 +30,36 @@ def compare(
         read_results(first), read_results(second), metrics=tuple(metric or comparing.HEADLINES)
     )
     table = Table(title=f"{second} against {first}, differences with 95% intervals")
-    for column in ("task", "metric", "rows", "not paired", "first", "second", "difference", "p", "verdict"):
+    for column in (
+        "task",
+        "metric",
+        "rows",
+        "clusters",
+        "not paired",
+        "first",
+        "second",
+        "difference",
+        "p",
+        "verdict",
+    ):
         table.add_column(column, justify="left" if column in ("task", "metric", "verdict") else "right")
     for one in found.tasks:
         interval = f"{one.difference.mean:+.4f} [{one.difference.low:+.4f}, {one.difference.high:+.4f}]"
         figures = [f"{one.first:.4f}", f"{one.second:.4f}", interval, f"{one.p:.4f}", one.verdict]
-        table.add_row(one.task, one.metric, f"{one.n:,}", f"{one.left_out:,}", *figures)
+        table.add_row(one.task, one.metric, f"{one.n:,}", f"{one.clusters:,}", f"{one.left_out:,}", *figures)
     out = Console()
     out.print(table)
     for name, mean in found.means.items():
-        out.print(f"mean over tasks, {name}: {mean.mean:+.4f} [{mean.low:+.4f}, {mean.high:+.4f}]")
+        left = f", {mean.left_out} left out: infinite, or a single row" if mean.left_out else ""
+        interval = f"{mean.difference.mean:+.4f} [{mean.difference.low:+.4f}, {mean.difference.high:+.4f}]"
+        out.print(f"mean over {mean.tasks} tasks, {name}: {interval}, p {mean.p:.4f}{left}", markup=False)
+    for lost in found.unpaired:
+        out.print(f"not compared: {lost.task}, {lost.metric}: {lost.reason}", markup=False)
     if output:
         tasks = [one._asdict() | {"difference": one.difference._asdict()} for one in found.tasks]
-        means = {name: mean._asdict() for name, mean in found.means.items()}
-        write_json({"tasks": tasks, "means": means}, output)
+        means = {
+            name: mean._asdict() | {"difference": mean.difference._asdict()}
+            for name, mean in found.means.items()
+        }
+        unpaired = [lost._asdict() for lost in found.unpaired]
+        write_json({"tasks": tasks, "means": means, "unpaired": unpaired}, output)

@@ -1,7 +1,7 @@
 """Compare two evaluations row by row: what improved, what fell, and what stayed as it was."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +9,14 @@ from scipy.stats import permutation_test
 from statsmodels.stats.multitest import multipletests
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.results import Results
-from spectrum_trl.metrics.intervals import Interval, mean_interval, stratified_interval
+from spectrum_trl.evaluation.results import Results, Value
+from spectrum_trl.metrics.intervals import (
+    Interval,
+    mean_interval,
+    ratio_interval,
+    ratio_values,
+    stratified_interval,
+)
 
 HEADLINES = ("loss", "js_divergence", "yield_count", "share_valid")
 LEVEL = 0.05
@@ -25,17 +31,20 @@ class Difference(NamedTuple):
         task: Its name.
         metric: Its name.
         n: Rows that both have.
+        clusters: Independent groups of these rows.
         left_out: Rows that only one of them has, or that ask for something else.
-        first: Mean of the first evaluation.
+        first: Mean of the first evaluation over the outputs of these rows.
         second: Mean of the second.
         difference: Second minus first, row by row, with its interval.
-        p: Of no difference, corrected over all tasks (Holm); NaN for a single row.
-        verdict: ``improved``, ``fell`` or ``unchanged``.
+        p: Of no difference, corrected over all tasks (Holm); NaN for a single cluster or infinite values.
+        verdict: ``improved``, ``fell``, ``changed`` for a metric without a direction, ``unchanged``, or
+            ``not tested`` where p is NaN.
     """
 
     task: str
     metric: str
     n: int
+    clusters: int
     left_out: int
     first: float
     second: float
@@ -44,67 +53,134 @@ class Difference(NamedTuple):
     verdict: str
 
 
+class Mean(NamedTuple):
+    """The mean over tasks of their differences, each task weighing the same.
+
+    Attributes:
+        difference: With its interval, over the rows of these tasks; where every task has a single cluster,
+            over such tasks.
+        p: Of no difference, not corrected.
+        tasks: How many it runs over.
+        left_out: Tasks of this metric that it does not: they have infinite values, or a single cluster
+            beside tasks that have several.
+    """
+
+    difference: Interval
+    p: float
+    tasks: int
+    left_out: int
+
+
+class Unpaired(NamedTuple):
+    """A task and metric that could not be compared.
+
+    Attributes:
+        task: Its name.
+        metric: Its name.
+        reason: Why.
+    """
+
+    task: str
+    metric: str
+    reason: str
+
+
 class Comparison(NamedTuple):
     """Two evaluations.
 
     Attributes:
         tasks: Each task and metric.
-        means: Metric to the mean over tasks of their differences, each task weighing the same.
+        means: Metric to its mean over tasks, where it has several.
+        unpaired: What only one of the evaluations has.
     """
 
     tasks: list[Difference]
-    means: dict[str, Interval]
+    means: dict[str, Mean]
+    unpaired: list[Unpaired]
+
+
+class _Pairs(NamedTuple):
+    """The rows that both have: cluster by cluster, sums of both sides, shape (clusters, 2), and counts."""
+
+    task: str
+    metric: str
+    sums: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    n: int
+    left_out: int
+
+    def changes(self) -> NDArray[np.float64]:
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.sums[:, 1] - self.sums[:, 0])
 
 
 def compare(first: Results, second: Results, *, metrics: Sequence[str] = HEADLINES) -> Comparison:
     """Compare two evaluations by the rows that both have.
 
-    The chance of no difference is that of random signs of the rows' differences, whatever their distribution.
+    The chance of no difference is that of random signs of the differences, whatever their distribution. Rows
+    of one cluster, as questions asked of several groups, share their sign.
 
     Args:
         first: For example of a model before tuning.
         second: For example after.
-        metrics: To compare; a task that lacks one is passed over for it.
+        metrics: To compare; a task that lacks one on both sides is passed over for it.
 
     Raises:
         UserError: If no row of any task is in both.
     """
-    pairs = []
-    for task in sorted(first.rows.keys() & second.rows.keys()):
+    pairs: list[_Pairs] = []
+    unpaired: list[Unpaired] = []
+    for task in sorted(first.rows.keys() | second.rows.keys()):
         for metric in metrics:
-            ours, theirs = first.rows[task].get(metric, {}), second.rows[task].get(metric, {})
-            if common := sorted(ours.keys() & theirs.keys()):
-                values = np.array([[ours[key], theirs[key]] for key in common])
-                pairs.append((task, metric, values, len(ours.keys() | theirs.keys()) - len(common)))
+            ours, theirs = (side.rows.get(task, {}).get(metric, {}) for side in (first, second))
+            if ours.keys() & theirs.keys():
+                pairs.append(_paired(task, metric, ours, theirs))
+            elif ours or theirs:
+                reason = "no row in common" if ours and theirs else f"only in the {_side(ours)}"
+                unpaired.append(Unpaired(task, metric, reason))
     if not pairs:
         raise UserError(
             f"{first.file} and {second.file} have no row of {', '.join(metrics)} in common: evaluate both on "
             "the same tasks, data and seed"
         )
-    raw = np.array([_p(values[:, 1] - values[:, 0]) for _, _, values, _ in pairs])
-    known = ~np.isnan(raw)
-    corrected = raw.copy()
-    if known.any():
-        corrected[known] = multipletests(raw[known], alpha=LEVEL, method="holm")[1]
+    chances = _corrected([_p(one.changes()) for one in pairs])
+    higher = first.higher_is_better
     tasks = [
-        _difference(task, metric, values, left_out=lost, p=float(p), higher=_higher(first, task, metric))
-        for (task, metric, values, lost), p in zip(pairs, corrected, strict=True)
+        _difference(one, p=p, higher=higher.get(one.task, {}).get(one.metric))
+        for one, p in zip(pairs, chances, strict=True)
     ]
-    means = {}
-    for metric in metrics:
-        strata = [v[:, 1] - v[:, 0] for _, name, v, _ in pairs if name == metric and len(v) > 1]
-        if len(strata) > 1:
-            means[metric] = stratified_interval(strata, seed=SEED)
-    return Comparison(tasks, means)
+    means = {metric: _mean([one for one in pairs if one.metric == metric]) for metric in metrics}
+    return Comparison(tasks, {name: mean for name, mean in means.items() if mean}, unpaired)
 
 
-def _p(differences: NDArray[np.float64]) -> float:
-    if differences.size < 2 or not np.isfinite(differences).all():
+def _side(ours: Mapping[Any, Value]) -> str:
+    return "first" if ours else "second"
+
+
+def _paired(
+    task: str, metric: str, ours: Mapping[tuple[int, str], Value], theirs: Mapping[tuple[int, str], Value]
+) -> _Pairs:
+    common = sorted(ours.keys() & theirs.keys())
+    clusters: dict[Any, NDArray[np.float64]] = {}
+    for key in common:
+        before, after = ours[key], theirs[key]
+        # A row may have fewer outputs on one side, where that model reads less.
+        weight = (before.outputs + after.outputs) / 2
+        name = key if before.cluster is None else before.cluster
+        row = np.array([before.mean * weight, after.mean * weight, weight])
+        clusters[name] = clusters.get(name, np.zeros(3)) + row
+    table = np.array(list(clusters.values()))
+    left_out = len(ours.keys() | theirs.keys()) - len(common)
+    return _Pairs(task, metric, table[:, :2], table[:, 2], len(common), left_out)
+
+
+def _p(changes: NDArray[np.float64]) -> float:
+    if changes.size < 2 or not np.isfinite(changes).all():
         return float("nan")
-    if not differences.any():
+    if not changes.any():
         return 1.0
     found = permutation_test(
-        (differences,),
+        (changes,),
         np.mean,
         permutation_type="samples",
         n_resamples=RESAMPLES,
@@ -114,20 +190,38 @@ def _p(differences: NDArray[np.float64]) -> float:
     return float(found.pvalue)
 
 
-def _higher(results: Results, task: str, metric: str) -> bool | None:
-    return results.higher_is_better.get(task, {}).get(metric)
+def _corrected(raw: list[float]) -> list[float]:
+    corrected = np.array(raw)
+    known = ~np.isnan(corrected)
+    if known.any():
+        corrected[known] = multipletests(corrected[known], alpha=LEVEL, method="holm")[1]
+    return [float(p) for p in corrected]
 
 
-def _difference(
-    task: str, metric: str, values: NDArray[np.float64], *, left_out: int, p: float, higher: bool | None
-) -> Difference:
-    change = values[:, 1] - values[:, 0]
-    finite = change[np.isfinite(change)]
-    interval = (
-        mean_interval(finite, seed=SEED) if finite.size == change.size else Interval(*[float("nan")] * 3)
-    )
-    verdict = "unchanged"
-    if p < LEVEL and higher is not None:
-        verdict = "improved" if (interval.mean > 0) == higher else "fell"
-    first, second = (float(values[:, side].mean()) for side in (0, 1))
-    return Difference(task, metric, len(values), left_out, first, second, interval, p, verdict)
+def _difference(pairs: _Pairs, *, p: float, higher: bool | None) -> Difference:
+    changes = pairs.changes()
+    first, second = (float(total) for total in pairs.sums.sum(axis=0) / pairs.counts.sum())
+    interval = Interval(second - first, float("nan"), float("nan"))
+    if np.isfinite(changes).all():
+        interval = ratio_interval(changes, pairs.counts, seed=SEED)
+    verdict = "not tested" if np.isnan(p) else "unchanged"
+    if p < LEVEL:
+        better = (interval.mean > 0) == higher
+        verdict = "changed" if higher is None else "improved" if better else "fell"
+    found = (pairs.task, pairs.metric, pairs.n, len(changes), pairs.left_out)
+    return Difference(*found, first, second, interval, p, verdict)
+
+
+def _mean(pairs: list[_Pairs]) -> Mean | None:
+    finite = [one for one in pairs if np.isfinite(one.changes()).all()]
+    several = [one for one in finite if len(one.counts) > 1]
+    used = several or finite
+    if len(used) < 2:
+        return None
+    if several:
+        strata = [ratio_values(one.changes(), one.counts) for one in used]
+        interval = stratified_interval(strata, seed=SEED)
+    else:
+        interval = mean_interval([float(one.changes()[0] / one.counts[0]) for one in used], seed=SEED)
+    signed = np.concatenate([one.changes() / one.counts.sum() for one in used])
+    return Mean(interval, _p(signed), len(used), len(pairs) - len(used))

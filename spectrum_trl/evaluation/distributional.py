@@ -5,7 +5,7 @@ Source: Spectrum Tuning (arXiv 2510.06084), distributional alignment.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,12 @@ from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.options import data_folder
 from spectrum_trl.evaluation.own_tasks import own_alignment
 from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
-from spectrum_trl.metrics.distributional import Comparison, compare, compare_as_published, uniform_guess
+from spectrum_trl.metrics.distributional import (
+    compare,
+    compare_as_published,
+    uniform_guess,
+    uniform_guess_as_published,
+)
 from spectrum_trl.suite.task import Message
 
 # More coverage is not always better: what the candidates leave out may be right, too.
@@ -33,7 +38,7 @@ METRICS = {
     "coverage": Metric(True),
 }
 PARSED = {"parsed": Metric(True)}
-UNIFORM = ("js_divergence", "kl_divergence", "cross_entropy", "total_variation")
+UNIFORM = ("js_divergence", "kl_divergence", "reverse_kl", "cross_entropy", "total_variation", "mode_match")
 # With more groups than these, a table of them would not be read; samples name each row's group.
 MOST_GROUPS = 12
 
@@ -92,10 +97,10 @@ class Distributional(HarnessTask):
             found |= aggregates.with_interval(name, value)
             if row["group"] in self._groups and name == "js_divergence":
                 found[f"{name}[{row['group']}]"] = value
-        guess: Comparison = uniform_guess(row["target"])
+        guess = (uniform_guess_as_published if published else uniform_guess)(row["target"])
         return found | {f"uniform_{name}": [float(getattr(guess, name)), 1] for name in UNIFORM}
 
-    @property
+    @cached_property
     def _groups(self) -> list[str]:
         groups = sorted({group for group in self.dataset["test"]["group"] if group})
         return groups if len(groups) <= MOST_GROUPS else []

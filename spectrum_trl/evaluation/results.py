@@ -8,6 +8,20 @@ from typing import Any, NamedTuple
 from spectrum_trl.errors import UserError
 
 
+class Value(NamedTuple):
+    """What one row has of one metric.
+
+    Attributes:
+        mean: Over the outputs of the row.
+        outputs: Their number.
+        cluster: What rows that are not independent have in common; None for a row that stands alone.
+    """
+
+    mean: float
+    outputs: float = 1.0
+    cluster: str | None = None
+
+
 class Results(NamedTuple):
     """One evaluation.
 
@@ -19,7 +33,7 @@ class Results(NamedTuple):
 
     file: Path
     higher_is_better: dict[str, dict[str, bool]]
-    rows: dict[str, dict[str, dict[tuple[int, str], float]]]
+    rows: dict[str, dict[str, dict[tuple[int, str], Value]]]
 
 
 def read_results(folder: Path) -> Results:
@@ -64,17 +78,17 @@ def _newest(folder: Path) -> Path:
     return found[-1]
 
 
-def _values(file: Path) -> dict[str, dict[tuple[int, str], float]]:
-    values: dict[str, dict[tuple[int, str], float]] = {}
+def _values(file: Path) -> dict[str, dict[tuple[int, str], Value]]:
+    values: dict[str, dict[tuple[int, str], Value]] = {}
     for number, row in _lines(file):
         try:
             key = (int(row["doc_id"]), str(row["doc_hash"]))
             metrics = [(name, row[name]) for name in row["metrics"]]
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{file}, line {number}: not a sample of lm-eval: {error!r}") from error
-        for name, value in metrics:
-            if (mean := _mean(value)) is not None:
-                values.setdefault(name, {})[key] = mean
+        for name, written in metrics:
+            if (value := _value(written)) is not None:
+                values.setdefault(name, {})[key] = value
     return values
 
 
@@ -87,10 +101,11 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise UserError(f"{file}, line {number}: not valid JSON: {error}") from error
 
 
-def _mean(value: Any) -> float | None:
+def _value(value: Any) -> Value | None:
     """Return a row's value: a number, or a sum with the number of outputs that it runs over."""
     if isinstance(value, bool | int | float):
-        return float(value)
+        return Value(float(value))
     if isinstance(value, list) and len(value) in (2, 3) and isinstance(value[0], int | float) and value[1]:
-        return float(value[0]) / float(value[1])
+        total, count, *cluster = value
+        return Value(float(total) / float(count), float(count), str(cluster[0]) if cluster else None)
     return None

@@ -4,6 +4,7 @@ Source: Verbalized Sampling (arXiv 2510.01171); the wording is our own.
 """
 
 import random
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectrum_trl.prompts.scored import Prompts
-from spectrum_trl.recipe.strict_json import strict_json
+from spectrum_trl.recipe.strict_json import last_json
 from spectrum_trl.suite.task import Message
 
 SHARES = (
@@ -24,6 +25,7 @@ ANSWERS = (
 )
 N_ANSWERS = 5
 MAX_NEW_TOKENS = 512
+_LABELLED = re.compile(r"\(?(\w{1,3})[.):]\s*(.*)", re.DOTALL)
 Request = tuple[str, tuple[Any, ...]]
 
 
@@ -46,17 +48,36 @@ def ask_for_shares(row: dict[str, Any], *, prompts: Prompts, context: int | None
 def read_shares(answer: str, *, candidates: Sequence[str]) -> NDArray[np.float64] | None:
     """Return the probabilities that an answer names, shape (candidates,); None where it does not parse.
 
-    What it names beside the candidates is left out; a candidate that it does not name has probability 0.
+    What it names beside the candidates counts for the scale, so that percents are told from shares, and is
+    then left out; a candidate that it does not name has probability 0. ``A. Yes`` names ``A`` or ``Yes``,
+    unless both are candidates.
     """
-    found = _json(answer, "{", "}")
+    found = _json(answer, "{")
     if not isinstance(found, dict):
         return None
-    by_name = {str(name).strip().casefold(): value for name, value in found.items()}
-    values: list[Any] = [by_name.get(candidate.strip().casefold(), 0.0) for candidate in candidates]
-    if not all(_is_probability(value) for value in values) or not sum(values) > 0:
-        return None
-    shares = np.array(values, dtype=np.float64)
-    return shares / max(1.0, shares.sum())
+    shares, named = np.zeros(len(candidates)), set()
+    total = 0.0
+    for key, written in found.items():
+        value, number = _probability(written), _named(key, candidates)
+        if number is not None:
+            if value is None or number in named:
+                return None
+            named.add(number)
+            shares[number] = value
+        total += value or 0.0
+    return shares / max(1.0, total) if shares.any() else None
+
+
+def _named(key: str, candidates: Sequence[str]) -> int | None:
+    """Return the position of the one candidate that a key names."""
+    key = key.strip()
+    labelled = _LABELLED.fullmatch(key)
+    folded = {part.casefold() for part in (labelled.groups() if labelled else ())}
+    for names in ({key}, {key.casefold()}, folded):
+        found = [n for n, one in enumerate(candidates) if {one.strip(), one.strip().casefold()} & names]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def ask_for_answers(
@@ -77,14 +98,16 @@ def ask_for_answers(
 
 def draw_answer(answer: str, *, seed: int) -> str | None:
     """Draw one of the outputs that an answer lists, by their probabilities; None where it does not parse."""
-    found = _json(answer, "[", "]")
+    found = _json(answer, "[")
     if not isinstance(found, list):
         return None
     listed = [one for one in found if isinstance(one, dict) and isinstance(one.get("text"), str)]
-    weights: list[Any] = [one.get("probability") for one in listed]
-    if not listed or not all(map(_is_probability, weights)) or not sum(weights) > 0:
+    weights = [_probability(one.get("probability")) for one in listed]
+    if None in weights or not any(weights):
         return None
-    return random.Random(seed).choices([one["text"] for one in listed], weights=weights)[0]
+    return random.Random(seed).choices([one["text"] for one in listed], weights=[w or 0.0 for w in weights])[
+        0
+    ]
 
 
 def _most_tokens(context: int | None) -> int:
@@ -92,13 +115,18 @@ def _most_tokens(context: int | None) -> int:
     return MAX_NEW_TOKENS if context is None else min(MAX_NEW_TOKENS, context // 4)
 
 
-def _json(answer: str, first: str, last: str) -> Any:
-    start, end = answer.find(first), answer.rfind(last)
-    try:
-        return strict_json(answer[start : end + 1]) if 0 <= start < end else None
-    except ValueError:
-        return None
+def _json(answer: str, first: str) -> Any:
+    """Return the last JSON value of an answer, without what the model thought before it."""
+    return last_json(answer.rpartition("</think>")[2].partition("<think>")[0], first=first)
 
 
-def _is_probability(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+def _probability(value: Any) -> float | None:
+    """Return a number from 0 to 100, or a percentage as a share."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            share = float(value.strip()[:-1]) / 100
+        except ValueError:
+            return None
+        return share if 0 <= share <= 1 else None
+    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+    return float(value) if number else None

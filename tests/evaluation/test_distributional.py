@@ -76,6 +76,16 @@ def test_targets_sum_to_one_and_are_reproducible(name: str) -> None:
         ('Sure: {"Red": 0.5}', [0.5, 0.0]),
         ('{"red": 70, "blue": 30}', [0.7, 0.3]),
         ('{"red": 0.2, "green": 0.8}', [0.2, 0.0]),
+        ('{"red": 1, "green": 99}', [0.01, 0.0]),
+        ('{"red": "30%", "blue": "70 %"}', [0.3, 0.7]),
+        ('<think>{"red": 1}</think>{"blue": 1}', [0.0, 1.0]),
+        ('{"blue": 1}</think>{"red": 1}', [1.0, 0.0]),
+        ('<think>perhaps {"red": 1}', None),
+        ('As {color: share}: {"red": 0.9}. No, {"red": 0.2, "blue": 0.8} {sic}', [0.2, 0.8]),
+        ('{"A. Red": 0.4, "(B) blue": 0.6}', [0.4, 0.6]),
+        ('{"red: warm": 0.4, "blue": 0.6, "why": "sky"}', [0.4, 0.6]),
+        ('{"red: blue": 0.4, "blue": 0.6}', [0.0, 0.6]),
+        ('{"red": 0.4, "Red": 0.6}', None),
         ('{"red": "most"}', None),
         ('{"red": true}', None),
         ('{"red": -1, "blue": 2}', None),
@@ -88,6 +98,18 @@ def test_targets_sum_to_one_and_are_reproducible(name: str) -> None:
 def test_verbalized_shares_are_read_or_not_parsed(answer: str, shares: list[float] | None) -> None:
     found = read_shares(answer, candidates=["red", "blue"])
     assert (found is None) if shares is None else found == pytest.approx(shares)
+
+
+def test_published_uniform_guesses_are_smoothed_like_the_model(random_model, world_tokenizer) -> None:
+    task = load("spectrum_dist_urn", world_tokenizer, scoring="published")
+    figures = evaluate(task, random_model, world_tokenizer, limit=3)
+    guesses = [
+        compare_as_published(row["target"], [1 / len(row["target"])] * len(row["target"]))
+        for row in (task.eval_docs[n] for n in range(3))
+    ]
+    for name in ("kl_divergence", "reverse_kl", "mode_match"):
+        expected = np.mean([getattr(guess, name) for guess in guesses])
+        assert figures[f"uniform_{name}"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_one_of_the_verbalized_answers_is_drawn_by_its_probability() -> None:

@@ -116,6 +116,8 @@ SHAPES = {
     "uniform over 50": np.full(50, 0.02),
     "uniform over 1,000": np.full(1000, 0.001),
     "Zipf": 1 / np.arange(1, 301) / (1 / np.arange(1, 301)).sum(),
+    "4% valid": np.full(5000, 0.04 / 5000),
+    "uniform over 5,000": np.full(5000, 1 / 5000),
     "collapsed": np.array([0.9, *[0.1 / 30] * 30]),
 }
 
@@ -125,14 +127,24 @@ def test_about_95_of_100_intervals_hold_the_expected_yield(shape: str) -> None:
     p, rng, held = SHAPES[shape], np.random.default_rng(0), 0
     truth = expected_yield(p, n=100)
     for _ in range(500):
-        drawn = [str(n) for n in rng.choice(p.size, size=100, p=p)]
-        interval = sample_intervals(drawn, [True] * 100).yield_count
+        drawn = rng.choice(p.size + 1, size=100, p=np.append(p, max(0.0, 1 - p.sum())))
+        interval = sample_intervals([str(n) for n in drawn], [n < p.size for n in drawn]).yield_count
         held += interval.low <= truth <= interval.high
     assert 0.92 <= held / 500 <= 1.0
 
 
 def test_intervals_of_nothing_valid_and_of_one_text_are_sound() -> None:
     none = sample_intervals(["a", "b"], [False, False])
-    assert none.yield_count == (0, 0, 0) and none.share_valid.low == 0 < none.share_valid.high
+    assert (
+        none.yield_count[:2] == (0, 0)
+        and none.share_unique == (0, 0, 1)
+        and none.share_valid.low == 0 < none.share_valid.high
+    )
     same = sample_intervals(["a"] * 100, [True] * 100)
     assert same.yield_count.mean == same.yield_count.low == 1
+
+
+def test_different_texts_and_few_valid_ones_are_not_certain() -> None:
+    texts = [str(n) for n in range(100)]
+    every, few = (sample_intervals(texts, [n < valid for n in range(100)]).yield_count for valid in (100, 4))
+    assert every.low < 98 and few.low < 2 and few.high > 6

@@ -118,3 +118,17 @@ def test_higher_confidence_gives_a_wider_interval() -> None:
 def test_values_without_a_mean_are_refused(values: list[float]) -> None:
     with pytest.raises(ValueError, match="finite"):
         mean_interval(values, seed=0)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.02, 0.03, 0.05])
+def test_intervals_of_rare_events_hold_their_rate(rate: float) -> None:
+    rng = np.random.default_rng(0)
+    ends = [mean_interval(rng.random(100) < rate, seed=0, within=(0.0, 1.0)) for _ in range(TRIALS)]
+    assert sum(low <= rate <= high for _, low, high in ends) / TRIALS > 0.89
+
+
+@pytest.mark.parametrize("sizes", [np.ones(50), np.arange(1, 51)])
+def test_shares_of_none_or_all_are_not_certain(sizes: np.ndarray) -> None:
+    none, every = (ratio_interval(sums, sizes, seed=0, within=(0, 1)) for sums in (0 * sizes, sizes))
+    assert none.low == pytest.approx(0) and 0.05 < none.high < 0.1
+    assert every.high == pytest.approx(1) and 0.9 < every.low < 0.95

@@ -1,8 +1,8 @@
 """E-mail addresses and telephone numbers, by the packages email-validator and phonenumbers.
 
 Addresses are compared in lower case, as mail providers do; nobody asks whether a domain exists. An address is
-professional unless its domain is that of a provider of free mail (published: by its ending, so that .com of
-free mail passed, and .net and .io failed).
+professional unless its domain is that of a provider of free mail, whatever its ending (published: by its
+ending, so that .com of free mail passed, and .net and .io failed).
 
 A telephone number is valid if its area or country code and its length are in use (published: only the layout
 of its digits was looked at). Layouts are one answer (published: as many as there are layouts), and every
@@ -16,23 +16,47 @@ from email_validator import EmailNotValidError, validate_email
 
 from spectrum_trl.evaluation.generation.task import GenerationTask
 
+# Names of providers, whatever the ending: yahoo.ca is as free as yahoo.com. Names that companies use under
+# another ending are below, in full.
 FREE_MAIL = frozenset(
     (
         *(
-            "aol.com",
-            "duck.com",
-            "fastmail.com",
-            "gmail.com",
-            "gmx.com",
-            "gmx.de",
-            "gmx.net",
-            "googlemail.com",
+            "126",
+            "163",
+            "aim",
+            "aol",
+            "fastmail",
+            "freenet",
+            "gmail",
+            "gmx",
+            "googlemail",
+            "hotmail",
+            "hushmail",
         ),
-        *("hey.com", "hotmail.com", "hotmail.co.uk", "hotmail.fr", "icloud.com", "inbox.com", "live.com"),
-        *("mac.com", "mail.com", "mail.ru", "me.com", "msn.com", "outlook.com", "pm.me", "proton.me"),
-        *("protonmail.com", "qq.com", "rocketmail.com", "tutanota.com", "web.de", "yahoo.com", "yahoo.co.in"),
-        *("yahoo.co.jp", "yahoo.co.uk", "yahoo.fr", "yandex.com", "yandex.ru", "ymail.com", "zohomail.com"),
-        *("126.com", "163.com"),
+        *("icloud", "laposte", "libero", "naver", "outlook", "posteo", "proton", "protonmail", "rambler"),
+        *("rediffmail", "rocketmail", "seznam", "t-online", "tutanota", "wanadoo", "yahoo", "yandex", "yeah"),
+        *("ymail", "zohomail"),
+    )
+)
+FREE_MAIL_DOMAINS = frozenset(
+    (
+        *("att.net", "bellsouth.net", "bigpond.com", "btinternet.com", "bk.ru", "bol.com.br", "charter.net"),
+        *("comcast.net", "cox.net", "daum.net", "duck.com", "earthlink.net", "free.fr", "hanmail.net"),
+        *("hey.com", "inbox.com", "inbox.ru", "list.ru", "live.be", "live.ca", "live.co.uk", "live.com"),
+        *(
+            "live.com.au",
+            "live.de",
+            "live.fr",
+            "live.it",
+            "live.nl",
+            "mac.com",
+            "mail.com",
+            "mail.ru",
+            "me.com",
+        ),
+        *("msn.com", "o2.pl", "optonline.net", "orange.fr", "pm.me", "qq.com", "sbcglobal.net", "sina.com"),
+        *("sky.com", "tuta.com", "tuta.io", "uol.com.br", "ukr.net", "verizon.net", "virgilio.it", "web.de"),
+        *("wp.pl", "zoho.com"),
     )
 )
 # The longest address by the standard; longer ones are not looked at.
@@ -57,7 +81,8 @@ def is_address(text: str) -> bool:
 
 def is_professional(text: str) -> bool:
     """Return whether a text is an e-mail address, and not of a provider of free mail."""
-    return is_address(text) and text.rpartition("@")[2].lower() not in FREE_MAIL
+    domain = text.rpartition("@")[2].lower()
+    return is_address(text) and domain.partition(".")[0] not in FREE_MAIL and domain not in FREE_MAIL_DOMAINS
 
 
 def _parsed(text: str, *, region: str | None) -> phonenumbers.PhoneNumber | None:

@@ -1,7 +1,8 @@
 """States of the USA, by the package us: the 50, without the District of Columbia and the territories.
 
-Names count in any case. Postal codes count in capital letters only, as they are written: ``in`` and ``or``
-are words. Where both are asked for, name and code of a state are one answer (published: two).
+Names count in any case, with any white space between words. Postal codes count in capital letters only, as
+they are written: ``in`` and ``or`` are words. Where both are asked for, name and code of a state are one
+answer (published: two).
 """
 
 from pathlib import Path
@@ -19,12 +20,12 @@ def _is_name(data_dir: Path) -> Valid:
 
 
 def _name(text: str) -> str:
-    return text.strip().casefold()
+    return " ".join(text.split()).casefold()
 
 
 def _name_of_either(text: str) -> str:
     text = text.strip()
-    return NAMES.get(text, text.casefold())
+    return NAMES.get(text) or _name(text)
 
 
 TASKS = (

@@ -119,7 +119,7 @@ def test_large_primes_are_found_at_once() -> None:
 
 
 VALID = {
-    "us_states_full_names": ["Ohio", " north dakota ", "NEW YORK"],
+    "us_states_full_names": ["Ohio", " north dakota ", "NEW YORK", "New  York"],
     "us_states_abbreviations": ["OH", " ND"],
     "us_states_any_format": ["Ohio", "OH", "new york"],
     "weekdays_full": ["Monday", "SUNDAY"],
@@ -142,7 +142,10 @@ INVALID = {
     "element_symbols": ["FE", "fe", "n", "D", "Iron"],
     "element_names": ["neutron", "Fe", "bronze"],
     "basic_emails": ["a@b", "a b@c.de", "a..b@c.de", "a@-b.com", "a@b.test", "Jo <a@b.com>", "mailto:"],
-    "professional_emails": ["jo@gmail.com", "jo@Yahoo.com", "firm.com"],
+    "professional_emails": [
+        *("jo@gmail.com", "jo@Yahoo.com", "firm.com", "jo@yahoo.ca", "jo@hotmail.it", "jo@live.co.uk"),
+        *("jo@outlook.de", "jo@protonmail.ch", "jo@comcast.net", "jo@naver.com", "jo@t-online.de"),
+    ],
     "us_phone_numbers": ["555-0142", "604-555-0123", "123-456-7890", "call 206 555 0142", "٢٠٦ ٥٥٥ ٠١٤٢"],
     "international_phone_numbers": ["2065550142", "+999 1234567", "+1 206", "+1 206 555 0142 ext. 5"],
 }
@@ -162,6 +165,7 @@ def test_these_are_not(name: str, text: str) -> None:
     ("name", "texts"),
     [
         ("us_states_any_format", ["Ohio", "OH", "ohio "]),
+        ("us_states_full_names", ["New York", "new\u00a0 york"]),
         ("weekdays_any_format", ["Tuesday", "TUE", "tues.", "T"]),
         ("weekdays_abbreviated", ["Tue", "tue.", "TUE"]),
         ("element_names", ["Aluminium", "aluminum"]),
