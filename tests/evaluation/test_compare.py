@@ -74,6 +74,7 @@ def results(metric: str, tasks: dict[str, list[Value]]) -> Results:
     return Results(Path("results.json"), dict.fromkeys(tasks, {metric: True}), rows)
 
 
+@pytest.mark.slow
 def test_rows_of_one_question_that_err_together_are_no_difference() -> None:
     rng, false, missed = np.random.default_rng(2), 0, 0
     for _ in range(100):

@@ -43,6 +43,7 @@ def test_comparisons_are_those_of_our_own_scoring(urn, random_model, world_token
     assert figures["items"] == 12
 
 
+@pytest.mark.slow
 def test_published_scoring_leaves_the_end_of_the_turn_out(random_model, world_tokenizer) -> None:
     task = load("spectrum_dist_urn", world_tokenizer, scoring="published")
     figures = evaluate(task, random_model, world_tokenizer, limit=3)
@@ -100,6 +101,7 @@ def test_verbalized_shares_are_read_or_not_parsed(answer: str, shares: list[floa
     assert (found is None) if shares is None else found == pytest.approx(shares)
 
 
+@pytest.mark.slow
 def test_published_uniform_guesses_are_smoothed_like_the_model(random_model, world_tokenizer) -> None:
     task = load("spectrum_dist_urn", world_tokenizer, scoring="published")
     figures = evaluate(task, random_model, world_tokenizer, limit=3)

@@ -75,6 +75,7 @@ def test_regret_is_the_loss_above_the_exact_predictive(name: str, uniform_model,
         assert row["regret"][0] == pytest.approx(row["loss"][0] - sum(exact), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_many_outputs_are_a_random_choice_whose_mean_is_not_biased(world_tokenizer, random_model) -> None:
     some = load("spectrum_icl_cards", world_tokenizer, sequences=30, max_tokens=250, outputs=4)
     every = load("spectrum_icl_cards", world_tokenizer, sequences=30, max_tokens=250, outputs=1000)

@@ -42,6 +42,7 @@ def question(**changes: Any) -> dict[str, Any]:
     return {"question": "Which?", "candidates": ["red", "blue"], "shares": [3, 1]} | changes
 
 
+@pytest.mark.slow
 def test_a_prompt_with_a_list_beside_it(tmp_path: Path, uniform_model, world_tokenizer) -> None:
     (tmp_path / "colours.txt").write_text("red\nblue\n")
     own = {
@@ -56,6 +57,7 @@ def test_a_prompt_with_a_list_beside_it(tmp_path: Path, uniform_model, world_tok
     assert evaluate(task, uniform_model, world_tokenizer)["share_valid"] <= 1
 
 
+@pytest.mark.slow
 def test_questions_with_shares(tmp_path: Path, uniform_model, world_tokenizer) -> None:
     rows = [question(), question(shares=[0.5, 0.5], candidates=["blue", "red"])]
     jsonl(tmp_path / "answers.jsonl", *rows)
@@ -64,6 +66,7 @@ def test_questions_with_shares(tmp_path: Path, uniform_model, world_tokenizer) -
     assert evaluate(task, uniform_model, world_tokenizer)["items"] == 2
 
 
+@pytest.mark.slow
 def test_a_table_of_answers(tmp_path: Path, uniform_model, world_tokenizer) -> None:
     rows = [
         f"{who},{dish},{'red' if dish == 'tea' else 'blue'}" for who in "ab" for dish in ("tea", "cod", "pie")

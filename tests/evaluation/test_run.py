@@ -69,6 +69,7 @@ def test_finished_tasks_are_kept_and_give_the_same_figures(finished, tmp_path: P
         assert after["results"][task] == before["results"][task]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["--format", "colon"], ["--limit", "2"], ["--metadata", "max_tokens=90"]])
 def test_what_changes_the_figures_is_evaluated_again(finished, tmp_path: Path, words: list[str]) -> None:
     folder = shutil.copytree(finished[0], tmp_path / "out")
@@ -120,6 +121,7 @@ def share_valid(output: Path) -> float:
     return json.loads(file.read_text())["results"]["cheeses"]["share_valid,none"]
 
 
+@pytest.mark.slow
 def test_a_task_that_was_changed_is_evaluated_again(tmp_path: Path) -> None:
     out, file = tmp_path / "out", own(tmp_path)
     assert evaluate(out, "--tasks", file).returncode == 0 and share_valid(out) == 0
@@ -164,6 +166,7 @@ def test_a_damaged_store_of_answers_is_one_clear_message(finished, tmp_path: Pat
     assert done.returncode == 2 and "remove it to begin anew" in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_another_tokenizer_or_configuration_is_another_model(tmp_path: Path) -> None:
     model = shutil.copytree(TINY_BASE, tmp_path / "model")
     words = ["eval", model, "--output", tmp_path / "out", *SMALL, "--tasks", "spectrum_icl_cards"]

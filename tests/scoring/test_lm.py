@@ -83,6 +83,7 @@ def assert_equal(ours: list[Any], stock: list[Any]) -> None:
     assert [one[1] for one in ours] == [one[1] for one in stock]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_steerability_and_candidates_score_as_with_the_stock_class(
     loaded: Callable[[str], tuple[SpectrumLM, HFLM]], name: str
