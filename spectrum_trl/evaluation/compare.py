@@ -21,6 +21,8 @@ from spectrum_trl.metrics.intervals import (
 HEADLINES = ("loss", "js_divergence", "yield_count", "share_valid")
 LEVEL = 0.05
 RESAMPLES = 9999
+# Resamples held in memory at once: a mean over tasks may run over tens of thousands of rows.
+BATCH = 200
 SEED = 0
 
 
@@ -184,6 +186,7 @@ def _p(changes: NDArray[np.float64]) -> float:
         np.mean,
         permutation_type="samples",
         n_resamples=RESAMPLES,
+        batch=BATCH,
         vectorized=True,
         rng=np.random.default_rng(SEED),
     )
