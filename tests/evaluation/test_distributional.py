@@ -114,6 +114,7 @@ def test_published_uniform_guesses_are_smoothed_like_the_model(random_model, wor
         assert figures[f"uniform_{name}"] == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_one_of_the_verbalized_answers_is_drawn_by_its_probability() -> None:
     answer = 'Here: [{"text": "a", "probability": 0.9}, {"text": "b", "probability": 0.1}]'
     drawn = [draw_answer(answer, seed=n) for n in range(500)]

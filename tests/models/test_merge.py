@@ -76,7 +76,14 @@ def shares_storage(model) -> bool:
     return embedding.data_ptr() == head.data_ptr()
 
 
-@pytest.mark.parametrize(("family", "tied"), [("qwen3", True), ("llama3_1", False), ("gemma3", True)])
+@pytest.mark.parametrize(
+    ("family", "tied"),
+    [
+        ("qwen3", True),
+        ("llama3_1", False),
+        pytest.param("gemma3", True, marks=pytest.mark.slow),
+    ],
+)
 def test_an_adapter_and_its_merged_model_stop_at_the_end_of_a_turn(
     tmp_path: Path, tokenizer_folder, family: str, tied: bool
 ) -> None:

@@ -250,6 +250,7 @@ def test_wrong_settings_are_named_at_once(tiny: SpectrumLM) -> None:
         tiny.loglikelihood(instances([("red " * 4100, "blue"), ("red", " blue")]))
 
 
+@pytest.mark.slow
 def rows() -> Iterator[dict[str, Any]]:
     yield {"question": "red or", "choices": ["blue", "red and blue"], "answer": 0}
     yield {"question": "3 or", "choices": ["4", "17"], "answer": 1}
