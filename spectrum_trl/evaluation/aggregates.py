@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from spectrum_trl.metrics.intervals import ratio_interval
+from spectrum_trl.metrics.intervals import Interval, ratio_interval
 
 # The sum over a row's outputs, their number, and where rows are not independent, what they have in common.
 Row = Sequence[Any]
@@ -72,4 +72,10 @@ def _end(which: str, within: tuple[float, float], rows: list[Row]) -> float:
     if not filled or not all(math.isfinite(value) for value, _ in filled):
         return float("nan")
     sums, counts = zip(*filled, strict=True)
-    return getattr(ratio_interval(sums, counts, seed=SEED, within=within), which)
+    return getattr(_interval(sums, counts, within), which)
+
+
+# Both ends are asked for apart, of the same rows.
+@lru_cache(maxsize=8)
+def _interval(sums: tuple[float, ...], counts: tuple[float, ...], within: tuple[float, float]) -> Interval:
+    return ratio_interval(sums, counts, seed=SEED, within=within)

@@ -55,8 +55,8 @@ class Distributional(HarnessTask):
             if set(self.own) == {"task"}
             else own_alignment(self.own, file=source)
         )
-        absent = list(task.files) if folder is None else task.missing(folder)
-        if absent and task.files:
+        absent = task.missing(folder)
+        if absent:
             return Missing(", ".join(absent), f"Get {task.source} ({task.url}), and set SPECTRUM_DATA")
         dropped: Counter[str] = Counter()
         items = _items(task, folder or Path(), seed=seed, most=self.options.sequences, dropped=dropped)

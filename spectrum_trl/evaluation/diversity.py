@@ -56,8 +56,8 @@ class Diversity(HarnessTask):
             if set(self.own) == {"task"}
             else own_generation(self.own, file=source, name=str(self.config.task))
         )
-        absent = list(self.task.files) if folder is None else self.task.missing(folder)
-        if absent and self.task.files:
+        absent = self.task.missing(folder)
+        if absent:
             return Missing(
                 ", ".join(absent), f"Get {self.task.source} ({self.task.url}), and set SPECTRUM_DATA"
             )

@@ -53,7 +53,6 @@ class HarnessTask(ConfigurableTask):
         """
         own = dict(config)
         own.pop("class", None)
-        # Kept in the configuration, so that results tell it and two tasks are not taken for one.
         self.own: Any = own.pop("spectrum", None) or {}
         self.missing: Missing | None = None
         self._prompts: Prompts | None = None
@@ -75,6 +74,7 @@ class HarnessTask(ConfigurableTask):
             "metric_list": [],
             "num_fewshot": 0,
             **({"generation_kwargs": dict(self.SETTINGS)} if self.SETTINGS else {}),
+            # Kept in the configuration, so that results tell it and two tasks are not taken for one.
             "metadata": {"version": self.VERSION, "spectrum": self.own, **(config.get("metadata") or {})},
         }
 

@@ -65,7 +65,7 @@ class Icl(HarnessTask):
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return one row per sequence."""
         task, folder = self._task(), data_folder(self.options)
-        absent = list(task.files) if folder is None else task.missing(folder)
+        absent = task.missing(folder)
         if absent:
             return Missing(", ".join(absent), f"Get {task.source}, and set SPECTRUM_DATA to the data folder")
         chosen = choose(

@@ -78,13 +78,18 @@ class Options(BaseModel):
         """Return the number of tokens that the model can read, or None where nothing says it."""
         if self.max_length is not None or not isinstance(self.pretrained, str):
             return self.max_length
-        config = load_config(base_of(self.pretrained, revision=self.revision)).get_text_config()
-        return getattr(config, "max_position_embeddings", None)
+        return _context(self.pretrained, self.revision)
 
 
 @cache
 def _tokenizer(name: str, revision: str) -> PreTrainedTokenizerBase:
     return load_tokenizer(name, revision=revision)
+
+
+@cache
+def _context(name: str, revision: str) -> int | None:
+    config = load_config(base_of(name, revision=revision)).get_text_config()
+    return getattr(config, "max_position_embeddings", None)
 
 
 def read_options(metadata: Mapping[str, Any]) -> Options:

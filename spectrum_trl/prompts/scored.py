@@ -13,7 +13,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.families import template_source
 from spectrum_trl.prompts.formats import Format, render
 from spectrum_trl.prompts.outlines import Outlines
-from spectrum_trl.prompts.templates import family_of, install, is_spectrum, own_template, starts_with_bos
+from spectrum_trl.prompts.templates import family_of, install, own_template, starts_with_bos
 from spectrum_trl.suite.builders import description_message, pair
 from spectrum_trl.suite.task import Message
 
@@ -37,9 +37,7 @@ class Scored(NamedTuple):
 
 def default_format(tokenizer: PreTrainedTokenizerBase) -> Format:
     """Return the format that suits a model: ``spectrum`` after Spectrum tuning, else ``chat``, ``colon``."""
-    templates = tokenizer.chat_template
-    own = templates.get("default") if isinstance(templates, dict) else templates
-    if own and is_spectrum(own) and family_of(tokenizer):
+    if family_of(tokenizer):
         return "spectrum"
     return "chat" if own_template(tokenizer) else "colon"
 

@@ -89,9 +89,9 @@ class Task:
         """Whether the rows are drawn from a seed, and no file is read."""
         return not self.files
 
-    def missing(self, data_dir: Path) -> list[str]:
-        """Return the patterns of ``files`` that match nothing below ``data_dir``."""
-        return [pattern for pattern in self.files if next(data_dir.glob(pattern), None) is None]
+    def missing(self, data_dir: Path | None) -> list[str]:
+        """Return the patterns of ``files`` that match nothing below ``data_dir``; all without a folder."""
+        return missing_files(self.files, data_dir=data_dir)
 
     def sequences(
         self, data_dir: Path, *, seed: int, dropped: Counter[str] | None = None
@@ -125,3 +125,8 @@ class Distribution(NamedTuple):
 
     pmf: Callable[[str], float]
     support: tuple[str, ...] | None
+
+
+def missing_files(patterns: Iterable[str], *, data_dir: Path | None) -> list[str]:
+    """Return the patterns that match nothing below ``data_dir``; all of them without a folder."""
+    return [each for each in patterns if data_dir is None or next(data_dir.glob(each), None) is None]

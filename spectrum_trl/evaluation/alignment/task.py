@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.suite.task import Message
+from spectrum_trl.suite.task import Message, missing_files
 
 # A template would read it as the end of a turn, or as the begin of another.
 CONTROL = "text holds a control token"
@@ -58,9 +58,9 @@ class AlignmentTask:
     licence: str = "unstated"
     url: str = ""
 
-    def missing(self, data_dir: Path) -> list[str]:
-        """Return the patterns of ``files`` that match nothing below ``data_dir``."""
-        return [pattern for pattern in self.files if next(data_dir.glob(pattern), None) is None]
+    def missing(self, data_dir: Path | None) -> list[str]:
+        """Return the patterns of ``files`` that match nothing below ``data_dir``; all without a folder."""
+        return missing_files(self.files, data_dir=data_dir)
 
     def items(self, data_dir: Path, *, seed: int, most: int, dropped: Counter[str]) -> list[Item]:
         """Return the items, a random choice of them if there are more than ``most``, in their own order.

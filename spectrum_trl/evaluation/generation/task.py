@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from spectrum_trl.suite.task import missing_files
+
 Valid = Callable[[str], bool]
 
 
@@ -37,6 +39,6 @@ class GenerationTask:
     licence: str = "unstated"
     url: str = ""
 
-    def missing(self, data_dir: Path) -> list[str]:
-        """Return the patterns of ``files`` that match nothing below ``data_dir``."""
-        return [pattern for pattern in self.files if next(data_dir.glob(pattern), None) is None]
+    def missing(self, data_dir: Path | None) -> list[str]:
+        """Return the patterns of ``files`` that match nothing below ``data_dir``; all without a folder."""
+        return missing_files(self.files, data_dir=data_dir)
