@@ -32,7 +32,10 @@ def _folded(text: str) -> str:
 
 
 def _without_stop(text: str) -> str:
-    return _folded(text).removesuffix(".")
+    text = _folded(text)
+    # An abbreviation alone: a canonical form must be final, and "..." would lose one stop each time.
+    bare = text.removesuffix(".")
+    return bare if bare in SHORT else text
 
 
 def _day_meant(text: str) -> str:

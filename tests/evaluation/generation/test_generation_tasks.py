@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sympy import isprime
 
@@ -89,6 +89,7 @@ def test_the_canonical_form_is_final_and_no_text_is_an_error(text: str) -> None:
             assert task.validator(Path())(form) in (True, False)
 
 
+@example(text="..")
 @given(text=st.from_regex(r"[-+(0-9) .@a-zA-Z_]{1,25}", fullmatch=True))
 def test_texts_like_answers_are_no_error_either(text: str) -> None:
     for task in TASKS.values():
