@@ -24,8 +24,10 @@ def compare(
 
     from spectrum_trl.evaluation import compare as comparing
     from spectrum_trl.evaluation.results import read_results
-    from spectrum_trl.files import write_json
+    from spectrum_trl.files import check_writable, write_json, writing
 
+    if output:
+        check_writable(output)
     found = comparing.compare(
         read_results(first), read_results(second), metrics=tuple(metric or comparing.HEADLINES)
     )
@@ -62,4 +64,5 @@ def compare(
             for name, mean in found.means.items()
         }
         unpaired = [lost._asdict() for lost in found.unpaired]
-        write_json({"tasks": tasks, "means": means, "unpaired": unpaired}, output)
+        with writing(output):
+            write_json({"tasks": tasks, "means": means, "unpaired": unpaired}, output)

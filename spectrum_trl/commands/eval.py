@@ -37,7 +37,7 @@ def evaluate(
     from rich.console import Console
 
     from spectrum_trl.errors import UserError
-    from spectrum_trl.evaluation import run, table
+    from spectrum_trl.evaluation import run, table, task_files
     from spectrum_trl.evaluation.options import check_names, read_options
     from spectrum_trl.files import folder_problems
     from spectrum_trl.models.load import model_path
@@ -49,10 +49,9 @@ def evaluate(
     options |= {"data_dir": str(data_dir)} if data_dir else {}
     check_names(options)
     read_options(options)
-    problems = [f"--output: {problem}" for problem in folder_problems(output)]
-    problems += [f"--include-path: {problem}" for problem in run.missing_folders(include_path)]
-    if problems:
+    if problems := [f"--output: {problem}" for problem in folder_problems(output)]:
         raise UserError(*problems)
+    task_files.check_folders(include_path)
     arguments = {"pretrained": model_path(model), **simple_parse_args_string(model_args)}
     setup = run.Setup(
         backend=backend,

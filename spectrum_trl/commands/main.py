@@ -5,6 +5,7 @@ import typer
 from spectrum_trl.commands.compare import compare
 from spectrum_trl.commands.data import data
 from spectrum_trl.commands.eval import evaluate
+from spectrum_trl.commands.judge import judge
 from spectrum_trl.commands.merge import merge
 from spectrum_trl.commands.preview import preview
 from spectrum_trl.commands.report import report
@@ -27,6 +28,7 @@ app.command(context_settings=WITH_FIELDS)(preview)
 app.command()(data)
 app.command(name="eval")(evaluate)
 app.command()(compare)
+app.command()(judge)
 app.command()(tiny)
 app.command()(report)
 app.command()(merge)

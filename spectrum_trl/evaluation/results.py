@@ -93,7 +93,7 @@ def _values(file: Path) -> dict[str, dict[tuple[int, str], Value]]:
 
 
 def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with file.open(encoding="utf-8") as stream:
+    with file.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 yield number, json.loads(line)

@@ -17,7 +17,7 @@ from lm_eval.utils import handle_non_serializable
 from rich.console import Console
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.evaluation import kept
+from spectrum_trl.evaluation import kept, task_files
 from spectrum_trl.evaluation.harness import HarnessTask
 from spectrum_trl.files import write_json
 from spectrum_trl.paths import bundled
@@ -100,7 +100,7 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, manager: TaskManager, out: C
     Raises:
         UserError: If the model or a task cannot be loaded.
     """
-    loaded = [task for name in tasks for task in manager.load([name])["tasks"].values()]
+    loaded = task_files.load(tasks, manager=manager)
     _check_names(loaded)
     ready = [task for task in loaded if not getattr(task, "missing", None)]
     identity = kept.identity(setup.backend, setup.model)
@@ -152,13 +152,6 @@ def _run(task: Task, setup: Setup, *, lm: LM, manager: TaskManager, store: Path)
         use_cache=None if setup.backend == FAST else str(store),
     )
     return None if results is None else json.loads(json.dumps(results, default=handle_non_serializable))
-
-
-def missing_folders(folders: Sequence[Path]) -> Iterator[str]:
-    """Yield what is wrong with folders of further tasks."""
-    for folder in folders:
-        if not folder.is_dir():
-            yield f"{folder} is not a folder of tasks"
 
 
 def _check_names(loaded: Sequence[Task]) -> None:

@@ -18,7 +18,7 @@ def test_help_lists_the_verbs_without_loading_the_heavy_libraries() -> None:
     command = [sys.executable, "-X", "importtime", script, "--help"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for verb in ("train", "preview", "data", "eval", "compare", "tiny", "report", "merge"):
+    for verb in ("train", "preview", "data", "eval", "compare", "judge", "tiny", "report", "merge"):
         assert verb in done.stdout
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "spectrum_trl.commands.data" in imported

@@ -140,7 +140,7 @@ def test_the_newest_results_count_wherever_they_lie(tmp_path: Path, losses: np.n
     assert list(found.rows["task"]) == ["loss"]
 
 
-@pytest.mark.parametrize("damage", ["none", "no samples", "not json", "not results"])
+@pytest.mark.parametrize("damage", ["none", "no samples", "not json", "not UTF-8", "not results"])
 def test_what_cannot_be_read_is_one_clear_message(tmp_path: Path, losses: np.ndarray, damage: str) -> None:
     folder = tmp_path / "a"
     if damage != "none":
@@ -149,12 +149,15 @@ def test_what_cannot_be_read_is_one_clear_message(tmp_path: Path, losses: np.nda
         next(folder.glob("samples_*")).unlink()
     elif damage == "not json":
         next(folder.glob("samples_*")).write_text("{\n")
+    elif damage == "not UTF-8":
+        next(folder.glob("samples_*")).write_bytes(b'{"doc_id": "\xff"}\n')
     elif damage == "not results":
         next(folder.glob("results_*")).write_text("[]")
     told = {
         "none": "holds no results",
         "no samples": "--log_samples",
         "not json": "line 1",
+        "not UTF-8": "line 1",
         "not results": "not a",
     }
     with pytest.raises(UserError, match=told[damage]):
@@ -169,3 +172,12 @@ def test_the_command_prints_and_writes(tmp_path: Path, losses: np.ndarray) -> No
     (one,) = json.loads((tmp_path / "c.json").read_text())["tasks"]
     assert one["difference"]["mean"] == pytest.approx(-0.5) and one["verdict"] == "improved"
     assert run_command("compare", first, tmp_path / "nowhere").returncode == 2
+
+
+def test_a_comparison_that_cannot_be_written_is_told_before_it_is_made(
+    tmp_path: Path, losses: np.ndarray
+) -> None:
+    first, second = write(tmp_path / "a", {"task": losses}), write(tmp_path / "b", {"task": losses})
+    for output in (tmp_path, tmp_path / "nowhere" / "c.json"):
+        done = run_command("compare", first, second, "--output", output)
+        assert done.returncode == 2 and "Traceback" not in done.stderr and not done.stdout

@@ -3,13 +3,16 @@
 A small set of our own, invented texts of four kinds, comes with the package; one's own texts tell more.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.generation.judge import Judge, JudgeSettings
+from spectrum_trl.suite.tables import jsonl_rows
 
+# Problems of rows in one message.
+SHOWN = 3
 LABELLED = Path(__file__).with_name("labelled.jsonl")
 
 
@@ -45,9 +48,27 @@ class Agreement(NamedTuple):
     unjudged: int
 
 
-def labelled() -> list[Labelled]:
-    """Return the set of our own: ten texts of each of four kinds, half of them valid."""
-    return [Labelled(**json.loads(line)) for line in LABELLED.read_text("utf-8").splitlines()]
+def read_labelled(file: Path | None = None) -> list[Labelled]:
+    """Read texts with labels.
+
+    Args:
+        file: JSON Lines with the keys of `Labelled`; None for the set of our own: ten texts of each of four
+            kinds, half of them valid.
+
+    Raises:
+        UserError: If it cannot be read; or naming the first rows that are no labelled texts.
+    """
+    file = file or LABELLED
+    rows = jsonl_rows(file, Labelled._fields)
+    problems = [
+        f"{file}, row {number}: expected texts in description and text, and true or false in valid"
+        for number, row in enumerate(rows, start=1)
+        if not (isinstance(row["description"], str) and row["description"].strip())
+        or not (isinstance(row["text"], str) and isinstance(row["valid"], bool))
+    ]
+    if problems:
+        raise UserError(*problems[:SHOWN])
+    return [Labelled(**row) for row in rows]
 
 
 def agreement(settings: JudgeSettings, texts: Sequence[Labelled], *, folder: Path) -> Agreement:

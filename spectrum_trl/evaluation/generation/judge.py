@@ -3,17 +3,17 @@
 A model on this machine is read by the probabilities of its two verdicts. Behind an OpenAI-compatible
 endpoint it is asked for one; these verdicts are kept in ``judge_verdicts.jsonl``, and texts that an endpoint
 leaves without one in ``judge_pending.jsonl``, both beside the YAML file. The same command again asks only for
-what is missing. Before a judge is believed, `generation.agreement` compares it with labels.
+what is missing. Before a judge is believed, ``spectrum-trl judge`` compares it with labels.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.generation.judge_endpoint import NoAnswer, ask
@@ -59,6 +59,22 @@ class JudgeSettings(BaseModel):
         if value is not None and not re.match(r"https?://[^/\s]+", value):
             raise ValueError(f"expected a URL such as https://api.openai.com/v1, but it is {value!r}")
         return value
+
+
+def read_settings(given: Mapping[str, Any]) -> JudgeSettings:
+    """Return settings from what a user gave.
+
+    Raises:
+        UserError: With every wrong value at once.
+    """
+    try:
+        return JudgeSettings.model_validate(dict(given))
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}"
+            for one in error.errors()
+        ]
+        raise UserError(*problems) from error
 
 
 class Judge:

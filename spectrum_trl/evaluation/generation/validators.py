@@ -1,7 +1,7 @@
 """How an answer of a user's own task is checked: one key of the YAML file's ``validator`` says it.
 
 validator: {list: [Brie, Gouda]}            # or {file: cheeses.txt}, one answer a line
-validator: {regex: "[A-Z][a-z]+"}           # the whole answer, as Python's re has it
+validator: {regex: "[A-Z][a-z]+"}           # the whole answer, in Python's notation
 validator: {range: {min: 1, max: 6}}        # whole numbers; or {min: 0, max: 1, kind: float}
 validator: {function: "checks:is_cheese"}   # of checks.py beside the YAML file, or of an installed module
 validator: {judge: {model: Qwen/Qwen3-4B}}  # a language model, see generation/judge.py
@@ -15,14 +15,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+import regex
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.generation.judge import Judge, JudgeSettings
 from spectrum_trl.evaluation.generation.task import Valid
 
-# A pattern of nested repeats, such as (a+)+b, takes time that doubles with each character; answers are short.
-LONGEST_MATCHED = 200
+# Longer than any number that a user would bound; int() refuses thousands of digits.
+LONGEST_NUMBER = 200
+# Nested repeats, as in (a+)+b, can take time that doubles with each character.
+MATCH_SECONDS = 2.0
 # Whole numbers of a range up to so many are a closed list of answers.
 MOST_LISTED = 10_000
 _FORMS = {"int": re.compile(r"0|-?[1-9][0-9]*"), "float": re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")}
@@ -52,8 +55,7 @@ class Range(BaseModel):
 
     def holds(self, text: str) -> bool:
         """Return whether a text is a number of the range."""
-        # Longer than any number that a user would bound; int() refuses thousands of digits.
-        short = len(text) <= LONGEST_MATCHED
+        short = len(text) <= LONGEST_NUMBER
         return short and bool(_FORMS[self.kind].fullmatch(text)) and self.min <= float(text) <= self.max
 
     def listed(self) -> Texts | None:
@@ -70,8 +72,7 @@ class Validator(BaseModel):
     Attributes:
         list: The valid answers.
         file: Text file beside the YAML file with one valid answer a line.
-        regex: Pattern that the whole answer must match; answers of more than 200 characters are invalid,
-            since some patterns take forever on long ones.
+        regex: Pattern that the whole answer must match. One that takes more than two seconds is an error.
         range: Numbers.
         function: ``module:function``, called with the answer; imported, so that its code runs.
         judge: A language model.
@@ -152,13 +153,24 @@ def _lines(path: Path) -> Texts:
 
 
 def _matching(pattern: str, *, ignore_case: bool) -> Valid:
+    flags = regex.IGNORECASE if ignore_case else 0
     try:
-        compiled = re.compile(pattern, re.IGNORECASE if ignore_case else 0)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise UserError(
-            f"validator.regex: {pattern!r} is not a pattern that Python's re reads: {error}"
-        ) from error
-    return lambda text: len(text) <= LONGEST_MATCHED and compiled.fullmatch(text) is not None
+        # The notation is that of Python's `re`; `regex`, unlike it, can be given a time limit.
+        re.compile(pattern)
+        compiled = regex.compile(pattern, flags | regex.VERSION0)
+    except (re.error, regex.error, OverflowError, RecursionError) as error:
+        raise UserError(f"validator.regex: {pattern!r} is not a pattern of Python's re: {error}") from error
+
+    def matches(text: str) -> bool:
+        try:
+            return compiled.fullmatch(text, timeout=MATCH_SECONDS) is not None
+        except TimeoutError as error:
+            raise UserError(
+                f"validator.regex: {pattern!r} takes more than {MATCH_SECONDS:g} s on {text[:40]!r}; "
+                "write it without nested repeats such as (a+)+"
+            ) from error
+
+    return matches
 
 
 def _imported(name: str, *, folder: Path) -> Valid:

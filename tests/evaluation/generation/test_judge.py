@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.generation.agreement import Labelled, agreement, labelled
+from spectrum_trl.evaluation.generation.agreement import Labelled, agreement, read_labelled
 from spectrum_trl.evaluation.generation.judge import (
     KEPT,
     PENDING,
@@ -20,6 +20,7 @@ from spectrum_trl.evaluation.generation.judge import (
     verdicts,
 )
 from spectrum_trl.evaluation.generation.judge_endpoint import KEY
+from tests.processes import run_command
 
 # A reply: status, headers, body.
 Reply = tuple[int, dict[str, str], str]
@@ -240,7 +241,7 @@ def test_a_judge_without_a_criterion_is_a_mistake(tmp_path: Path) -> None:
 
 
 def test_the_labelled_set_is_balanced() -> None:
-    texts = labelled()
+    texts = read_labelled()
     kinds = {one.description for one in texts}
     assert len(texts) == 40 and len(kinds) == 4
     for kind in kinds:
@@ -259,3 +260,35 @@ def test_agreement_counts_both_errors(serve: Callable[..., Endpoint], tmp_path: 
     settings = judge(serve(reply).url, tmp_path).settings
     assert agreement(settings, texts, folder=tmp_path) == (5, 0.6, 1, 1, 1)
     assert agreement(settings, [], folder=tmp_path) == (0, 0.0, 0, 0, 0)
+
+
+def test_the_command_compares_a_judge_with_labels_of_ones_own(
+    serve: Callable[..., Endpoint], tmp_path: Path
+) -> None:
+    rows = [
+        {"description": "A colour", "text": text, "valid": text != "Monday"} for text in ("red", "Monday")
+    ]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    url = serve(lambda n, body: says("Valid")).url
+    words = ["judge", "m", "--endpoint", url, "--output", tmp_path / "out"]
+    done = run_command(*words, "--labelled", tmp_path / "own.jsonl")
+    assert done.returncode == 0, done.stderr
+    printed = " ".join(done.stdout.split())
+    assert "50.0% of 2 labels: 1 invalid texts are called valid, 0 valid ones invalid" in printed
+    assert (tmp_path / "out" / KEPT).read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--endpoint", "nowhere"], "endpoint: expected a URL"),
+        (["--threshold", "1.5"], "threshold: Input should be less than 1"),
+        (["--labelled", "wrong.jsonl"], "wrong.jsonl, row 1: expected texts in description and text"),
+        (["--labelled", "none.jsonl"], "none.jsonl does not exist"),
+    ],
+)
+def test_mistakes_about_a_judge_are_one_clear_message(tmp_path: Path, words: list[str], told: str) -> None:
+    (tmp_path / "wrong.jsonl").write_text('{"description": "A colour", "text": "red", "valid": "yes"}\n')
+    done = run_command("judge", "m", *words, cwd=tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert told in " ".join(done.stderr.split())

@@ -1,0 +1,75 @@
+"""A user's broken task file is one clear message, however it is broken, and nothing is evaluated."""
+
+from pathlib import Path
+
+import pytest
+from lm_eval.tasks import TaskManager
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.task_files import check_folders, load
+from spectrum_trl.paths import bundled
+
+GOOD = """\
+task: cheeses
+class: !function spectrum_trl.evaluation.diversity.Diversity
+spectrum:
+  description: A kind of cheese
+  validator: {list: [Brie, Gouda]}
+"""
+BROKEN = {
+    "": "expected a mapping of keys to values",
+    "[1, 2]": "expected a mapping of keys to values",
+    "3": "expected a mapping of keys to values",
+    "task: [y": "is not valid YAML: while parsing",
+    "task: \x00": "is not valid YAML: unacceptable character",
+    "[" * 3000: "is not valid YAML: it is nested too deeply",
+    "task: y\n": "the key class is missing",
+    GOOD + "task: again\n": "line 6: key 'task' repeats line 1",
+    GOOD + "  description: again\n": "line 6: key 'description' repeats line 4",
+}
+
+
+def manager() -> TaskManager:
+    return TaskManager(include_path=str(bundled("tasks")), include_defaults=False)
+
+
+@pytest.mark.parametrize(("text", "told"), BROKEN.items(), ids=range(len(BROKEN)))
+def test_a_file_that_is_no_task_is_told(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=f"mine.yaml.*{told}"):
+        load([str(file)], manager=manager())
+    with pytest.raises(UserError, match=f"^--include-path: .*mine.yaml.*{told}"):
+        check_folders([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("task: y\nclass: !function nowhere.Nothing\n", "ImportError: .*nowhere"),
+        (
+            "task: y\nclass: !function spectrum_trl.evaluation.diversity.Nothing\n",
+            "has no function 'Nothing'",
+        ),
+        ("include: nowhere.yaml\ntask: y\n", "nowhere.yaml"),
+        ("task: y\ndataset_path: 3\n", "cannot be loaded"),
+        ("{}", "cannot be loaded"),
+    ],
+)
+def test_what_fails_while_loading_is_told(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=told):
+        load([str(file)], manager=manager())
+
+
+def test_all_broken_files_are_told_at_once_and_good_ones_load(tmp_path: Path) -> None:
+    for name, text in (("a", "3"), ("b", GOOD), ("c", "")):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    with pytest.raises(UserError) as raised:
+        check_folders([tmp_path, tmp_path / "nowhere"])
+    assert len(raised.value.problems) == 3
+    (task,) = load([str(tmp_path / "b.yaml")], manager=manager())
+    assert task.config.task == "cheeses"
+    (tmp_path / "utf16.yaml").write_text(GOOD, encoding="utf-16")
+    assert load([str(tmp_path / "utf16.yaml")], manager=manager())
