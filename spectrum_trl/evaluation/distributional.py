@@ -38,7 +38,7 @@ METRICS = {
     "coverage": Metric(True),
 }
 PARSED = {"parsed": Metric(True)}
-UNIFORM = ("js_divergence", "kl_divergence", "reverse_kl", "cross_entropy", "total_variation", "mode_match")
+UNIFORM = {f"uniform_{name}": metric for name, metric in METRICS.items() if name != "coverage"}
 # With more groups than these, a table of them would not be read; samples name each row's group.
 MOST_GROUPS = 12
 
@@ -96,9 +96,13 @@ class Distributional(HarnessTask):
             value = [float(getattr(comparison, name)), 1, row["cluster"]]
             found |= aggregates.with_interval(name, value)
             if row["group"] in self._groups and name == "js_divergence":
-                found[f"{name}[{row['group']}]"] = value
+                found |= aggregates.with_interval(f"{name}[{row['group']}]", value)
+                found[f"items[{row['group']}]"] = 1
         guess = (uniform_guess_as_published if published else uniform_guess)(row["target"])
-        return found | {f"uniform_{name}": [float(getattr(guess, name)), 1] for name in UNIFORM}
+        for name in UNIFORM:
+            value = [float(getattr(guess, name.removeprefix("uniform_"))), 1, row["cluster"]]
+            found |= aggregates.with_interval(name, value)
+        return found
 
     @cached_property
     def _groups(self) -> list[str]:
@@ -107,9 +111,10 @@ class Distributional(HarnessTask):
 
     def aggregation(self) -> aggregates.Aggregation:
         """Return means over items, with intervals clustered by question."""
-        groups = [] if self.missing else [f"js_divergence[{group}]" for group in self._groups]
-        plain = (*groups, *(f"uniform_{name}" for name in UNIFORM))
-        return aggregates.aggregations(METRICS | PARSED, plain=plain) | {"items": aggregates.total}
+        groups = [] if self.missing else self._groups
+        of_groups = {f"js_divergence[{group}]": METRICS["js_divergence"] for group in groups}
+        counts = dict.fromkeys(("items", *(f"items[{group}]" for group in groups)), aggregates.total)
+        return aggregates.aggregations(METRICS | PARSED | UNIFORM | of_groups) | counts
 
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric."""

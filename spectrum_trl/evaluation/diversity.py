@@ -16,6 +16,7 @@ from spectrum_trl.evaluation.options import data_folder
 from spectrum_trl.evaluation.own_tasks import own_generation
 from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
 from spectrum_trl.metrics.diversity import clean, exact, sample_intervals, summarise
+from spectrum_trl.metrics.intervals import Interval, mean_interval
 from spectrum_trl.suite.task import Message
 
 HIGHER = {
@@ -28,9 +29,7 @@ HIGHER = {
     "parsed": True,
     "collision": False,
 }
-ENDS = tuple(
-    f"{name}_{end}" for name in ("share_valid", "share_unique", "yield_count") for end in ("low", "high")
-)
+ENDS = tuple(f"{name}_{end}" for name in HIGHER for end in ("low", "high"))
 # An answer of all tasks is one line.
 STOP = "\n"
 
@@ -88,7 +87,9 @@ class Diversity(HarnessTask):
         found: dict[str, Any] = {"samples": len(answers)}
         if self.options.format == "verbalized":
             drawn = [draw_answer(answer, seed=n) for n, answer in enumerate(answers)]
-            found["parsed"] = [sum(text is not None for text in drawn) / len(drawn), 1]
+            found |= _figure(
+                "parsed", mean_interval([text is not None for text in drawn], seed=0, within=(0, 1))
+            )
             texts = [text or "" for text in drawn]
         else:
             texts = [clean(answer, stops=(self.prompts.end, STOP)) for answer in answers]
@@ -105,17 +106,20 @@ class Diversity(HarnessTask):
             return {}
         valid = [bool(verdict) for verdict in judged]
         summary = summarise(texts, valid, possible=self.task.universe)
-        ends = sample_intervals(texts, valid)
-        for name in HIGHER:
-            if (value := getattr(summary, name, None)) is not None:
-                found[name] = [float(value), 1]
-        for name in ("share_valid", "share_unique", "yield_count"):
-            for end in ("low", "high"):
-                found[f"{name}_{end}"] = [float(getattr(getattr(ends, name), end)), 1]
+        for name, interval in self._intervals(texts, valid).items():
+            found |= _figure(name, interval._replace(mean=float(getattr(summary, name))))
         if self.task.universe:
             n = len(self.task.universe)
             reference = exact([1 / n] * n, n_valid=sum(valid))
             found |= {"exact_yield": [reference.yield_count, 1], "exact_unique": [reference.share_unique, 1]}
+        return found
+
+    def _intervals(self, texts: Sequence[str], valid: Sequence[bool]) -> dict[str, Interval]:
+        """Return the interval of each figure; those of shares of a fixed number follow from the yield's."""
+        intervals = sample_intervals(texts, valid)
+        found = intervals._asdict() | {"yield_share": _divided(intervals.yield_count, len(texts))}
+        if self.task.universe:
+            found["coverage"] = _divided(intervals.yield_count, len(self.task.universe))
         return found
 
     def aggregation(self) -> aggregates.Aggregation:
@@ -126,6 +130,14 @@ class Diversity(HarnessTask):
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric."""
         return dict(HIGHER)
+
+
+def _figure(name: str, interval: Interval) -> dict[str, list[float]]:
+    return {name: [interval.mean, 1], f"{name}_low": [interval.low, 1], f"{name}_high": [interval.high, 1]}
+
+
+def _divided(interval: Interval, n: int) -> Interval:
+    return Interval(*(min(1.0, end / n) for end in interval))
 
 
 def _messages(row: dict[str, Any], *, mode: str) -> list[Message]:

@@ -35,8 +35,13 @@ METRICS = {
     "token_accuracy": Metric(True),
     "loss_restricted": Metric(False, (0.0, np.inf)),
     "accuracy_restricted": Metric(True),
+    "accuracy_all": Metric(True),
+    "accuracy_last": Metric(True),
+    **dict.fromkeys(
+        ("loss_first", "loss_all", "loss_last", *(f"loss_at_{k}" for k in CURVE)),
+        Metric(False, (0.0, np.inf)),
+    ),
 }
-ALL = ("loss_first", "loss_all", "loss_last", "accuracy_all", "accuracy_last")
 
 
 class Scored(NamedTuple):
@@ -120,15 +125,18 @@ class Icl(HarnessTask):
         has_lead = step > 1 + n_others
         leads = dict(zip(scored.every, answers[step - 1 :: step], strict=True)) if has_lead else {}
         loss = {n: (leads[n][0] if leads else 0.0) - whole[n][0] for n in scored.every}
-        found: dict[str, Any] = aggregates.with_interval("loss", _sum(loss, scored.chosen))
         # Every row has every metric, a sum over nothing where it has no such output.
-        found |= {
-            "loss_first": _sum(loss, [0] * scored.has_first),
-            "loss_all": _sum(loss, [0] * scored.has_first + scored.chosen),
-            "loss_last": _sum(loss, [scored.last]),
-            "sequences": 1,
+        outputs = {
+            "loss": scored.chosen,
+            "loss_first": [0] * scored.has_first,
+            "loss_all": [0] * scored.has_first + scored.chosen,
+            "loss_last": [scored.last],
         }
-        found |= {f"loss_at_{k}": _sum(loss, [k]) for k in CURVE if k <= scored.last}
+        curve = [k for k in CURVE if k <= scored.last]
+        found: dict[str, Any] = {"sequences": 1, "outputs": len(scored.chosen)}
+        found |= {f"sequences_at_{k}": 1 for k in curve}
+        for name, numbers in (outputs | {f"loss_at_{k}": [k] for k in curve}).items():
+            found |= aggregates.with_interval(name, _sum(loss, numbers))
         found |= self._regret(row, loss, scored)
         if self._labels:
             others = {n: answers[i * step + 1 : i * step + 1 + n_others] for i, n in enumerate(scored.every)}
@@ -164,14 +172,13 @@ class Icl(HarnessTask):
 
     def aggregation(self) -> aggregates.Aggregation:
         """Return means over outputs, with intervals clustered by sequence."""
-        found = aggregates.aggregations(METRICS, plain=(*ALL, *(f"loss_at_{k}" for k in CURVE)))
-        return found | {"sequences": aggregates.total, "calibration_error": calibration_error}
+        counts = ("sequences", "outputs", *(f"sequences_at_{k}" for k in CURVE))
+        found = aggregates.aggregations(METRICS) | dict.fromkeys(counts, aggregates.total)
+        return found | {"calibration_error": calibration_error}
 
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric."""
-        return aggregates.directions(METRICS) | {
-            name: not name.startswith("loss") for name in (*ALL, *(f"loss_at_{k}" for k in CURVE))
-        }
+        return aggregates.directions(METRICS)
 
 
 def _sum(values: dict[int, float], chosen: list[int]) -> list[float]:
@@ -193,16 +200,15 @@ def _accuracies(whole: dict[int, Any], leads: dict[int, Any], scored: Scored) ->
     skipped = {n: len(leads[n].correct) if leads else 0 for n in whole}
     correct = {n: answer.correct[skipped[n] :] for n, answer in whole.items()}
     right = {n: float(all(tokens)) for n, tokens in correct.items()}
-    found: dict[str, Any] = {
-        "accuracy_all": _sum(right, [0] * scored.has_first + scored.chosen),
-        "accuracy_last": _sum(right, [scored.last]),
-    }
-    for name, values in (
-        ("accuracy", right),
-        ("first_token_accuracy", {n: float(tokens[0]) for n, tokens in correct.items()}),
-        ("token_accuracy", {n: float(np.mean(tokens)) for n, tokens in correct.items()}),
+    found: dict[str, Any] = {}
+    for name, values, numbers in (
+        ("accuracy", right, scored.chosen),
+        ("accuracy_all", right, [0] * scored.has_first + scored.chosen),
+        ("accuracy_last", right, [scored.last]),
+        ("first_token_accuracy", {n: float(tokens[0]) for n, tokens in correct.items()}, scored.chosen),
+        ("token_accuracy", {n: float(np.mean(tokens)) for n, tokens in correct.items()}, scored.chosen),
     ):
-        found |= aggregates.with_interval(name, _sum(values, scored.chosen))
+        found |= aggregates.with_interval(name, _sum(values, numbers))
     found["calibration_error"] = {
         "correct": [p for n in scored.chosen for p in whole[n].log_probabilities[skipped[n] :]],
         "rivals": [p for n in scored.chosen for token in whole[n].rivals[skipped[n] :] for p in token],

@@ -38,8 +38,8 @@ METRICS = {
 - `accuracy` (whole output), `first_token_accuracy`, `token_accuracy`, `calibration_error`: with
   `--model spectrum` only, since other models of the harness report sums alone
 - `regret`: loss above the exact predictive, on described sequences of synthetic tasks that have one
-- `..._low`, `..._high`: 95% interval of `loss`, `regret` and the accuracies, clustered by sequence;
-  `sequences`: their number""",
+- `..._low`, `..._high`: 95% interval of each but `calibration_error`, clustered by sequence; `outputs`,
+  `sequences`, `sequences_at_1`, …: how many there are""",
     "distributional": """\
 - `js_divergence` (headline), `kl_divergence` (target to model), `reverse_kl`, `cross_entropy` in
   nats; `total_variation`, `mode_match`; `coverage`: the model's probability of all candidates
@@ -48,16 +48,16 @@ METRICS = {
   which a model has to beat; with `scoring=published` smoothed as the model's
 - `js_divergence[GROUP]`: by group, where there are at most twelve; `parsed`: share of verbalized
   answers that parse
-- `..._low`, `..._high`: 95% interval, clustered by question, of all but `uniform_...` and groups;
-  `items`: their number""",
+- `..._low`, `..._high`: 95% interval of each, clustered by question; `items`, `items[GROUP]`: their
+  number""",
     "diversity": """\
 - `share_valid`, `share_unique` (different ones among the valid), `yield_count` (headline: different
   valid samples), `yield_share`, `unique_of_all`, `collision` (chance that two valid samples agree),
   `coverage` of closed lists
 - `exact_yield`, `exact_unique`: what an exact uniform sampler gives with as many valid samples, for
   closed lists
-- `..._low`, `..._high`: 95% interval over samples of `share_valid`, `share_unique` and
-  `yield_count`; `samples`: their number, each cut at its first line break""",
+- `..._low`, `..._high`: 95% interval of each but `exact_...`, over samples; `samples`: their number,
+  each cut at its first line break""",
 }
 
 

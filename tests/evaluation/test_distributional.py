@@ -39,7 +39,8 @@ def test_comparisons_are_those_of_our_own_scoring(urn, random_model, world_token
         assert [row[name][0] for row in figures["samples"]] == pytest.approx(values, rel=1e-4)
     guesses = [uniform_guess(row["target"]).js_divergence for row in rows]
     assert figures["uniform_js_divergence"] == pytest.approx(np.mean(guesses))
-    assert figures["js_divergence_low"] < figures["js_divergence"] < figures["js_divergence_high"]
+    for name in ("js_divergence", "uniform_js_divergence"):
+        assert figures[f"{name}_low"] < figures[name] < figures[f"{name}_high"]
     assert figures["items"] == 12
 
 

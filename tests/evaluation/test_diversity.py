@@ -33,6 +33,9 @@ def test_counts_intervals_and_the_exact_sampler(world_tokenizer) -> None:
     assert found["share_unique"][0] == pytest.approx(2 / 3) and found["coverage"][0] == 2 / 50
     assert found["exact_yield"][0] == pytest.approx(50 * (1 - 0.98**3))
     assert found["share_valid_low"][0] < 0.5 < found["share_valid_high"][0]
+    for name in ("share_unique", "yield_count", "yield_share", "unique_of_all", "collision", "coverage"):
+        assert found[f"{name}_low"][0] <= found[name][0] <= found[f"{name}_high"][0]
+    assert found["coverage_high"][0] == pytest.approx(found["yield_count_high"][0] / 50)
 
 
 @pytest.mark.parametrize(

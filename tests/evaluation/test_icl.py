@@ -39,7 +39,10 @@ def test_means_run_over_outputs_and_intervals_hold_them(coinflip) -> None:
     task, figures = coinflip
     rows = [row["loss"] for row in figures["samples"]]
     assert figures["loss"] == pytest.approx(sum(r[0] for r in rows) / sum(r[1] for r in rows))
-    assert figures["loss_low"] < figures["loss"] < figures["loss_high"]
+    for name in ("loss", "loss_all", "loss_last", "loss_at_1", "loss_at_2"):
+        assert figures[f"{name}_low"] < figures[name] < figures[f"{name}_high"]
+    assert figures["outputs"] == sum(r[1] for r in rows)
+    assert figures["sequences_at_1"] >= figures["sequences_at_2"] > 0
     assert figures["sequences"] == len(task.eval_docs)
     assert len(task.eval_docs) + sum(task.config.metadata["left_out"].values()) == 20
     # Stock models report sums alone: no figure is better than a zero.

@@ -133,6 +133,18 @@ def test_about_95_of_100_intervals_hold_the_expected_yield(shape: str) -> None:
     assert 0.92 <= held / 500 <= 1.0
 
 
+@pytest.mark.parametrize("n", [100, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("shape", ["uniform over 50", "Zipf", "collapsed"])
+def test_about_95_of_100_intervals_hold_the_chance_that_two_samples_agree(shape: str, n: int) -> None:
+    p, rng, held = SHAPES[shape], np.random.default_rng(0), 0
+    truth = float((p**2).sum())
+    for _ in range(500):
+        drawn = rng.choice(p.size, size=n, p=p)
+        interval = sample_intervals([str(one) for one in drawn], [True] * n).collision
+        held += interval.low <= truth <= interval.high
+    assert 0.91 <= held / 500 <= 1.0
+
+
 def test_intervals_of_nothing_valid_and_of_one_text_are_sound() -> None:
     none = sample_intervals(["a", "b"], [False, False])
     assert (
@@ -142,6 +154,9 @@ def test_intervals_of_nothing_valid_and_of_one_text_are_sound() -> None:
     )
     same = sample_intervals(["a"] * 100, [True] * 100)
     assert same.yield_count.mean == same.yield_count.low == 1
+    assert none.collision == (0, 0, 1)
+    assert same.collision.mean == same.collision.high == 1 and 0.9 < same.collision.low < 1
+    assert none.unique_of_all == (1, 0.5, 1) and 0 < same.unique_of_all.low <= 0.01
 
 
 def test_different_texts_and_few_valid_ones_are_not_certain() -> None:
