@@ -123,3 +123,12 @@ def test_the_tree_names_every_recipe_template_and_module() -> None:
 def test_every_link_to_a_file_leads_to_one() -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [[], ["QUICK=1"]])
+def test_the_stock_benchmarks_of_make_eval_capability_are_tasks_of_the_harness(words: list[str]) -> None:
+    made = subprocess.run(["make", "-n", "eval-capability", *words], cwd=ROOT, capture_output=True, text=True)
+    (names,) = re.findall(r"--tasks (\S+)", made.stdout)
+    manager = TaskManager()
+    assert set(names.split(",")) <= {*manager.all_subtasks, *manager.all_groups, *manager.all_tags}
