@@ -17,11 +17,11 @@ class Metric(NamedTuple):
     """What is known of a metric.
 
     Attributes:
-        higher_is_better: Its direction.
+        higher_is_better: Its direction, or None where it has none.
         within: Its smallest and largest value.
     """
 
-    higher_is_better: bool
+    higher_is_better: bool | None
     within: tuple[float, float] = (0.0, 1.0)
 
 
@@ -48,7 +48,8 @@ def aggregations(metrics: Mapping[str, Metric], *, plain: Sequence[str] = ()) ->
 def directions(metrics: Mapping[str, Metric]) -> dict[str, bool]:
     """Return the direction of metrics, and of the ends of their intervals."""
     ends = ("", "_low", "_high")
-    return {f"{name}{end}": metric.higher_is_better for name, metric in metrics.items() for end in ends}
+    found = {name: metric.higher_is_better for name, metric in metrics.items()}
+    return {f"{name}{end}": way for name, way in found.items() if way is not None for end in ends}
 
 
 def ratio(rows: list[Row]) -> float:

@@ -9,6 +9,7 @@ from scipy.stats import permutation_test
 from statsmodels.stats.multitest import multipletests
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.headlines import COMPARED
 from spectrum_trl.evaluation.results import Results, Value
 from spectrum_trl.metrics.intervals import (
     Interval,
@@ -18,7 +19,6 @@ from spectrum_trl.metrics.intervals import (
     stratified_interval,
 )
 
-HEADLINES = ("loss", "js_divergence", "yield_count", "share_valid")
 LEVEL = 0.05
 RESAMPLES = 9999
 # Resamples held in memory at once: a mean over tasks may run over tens of thousands of rows.
@@ -116,7 +116,7 @@ class _Pairs(NamedTuple):
             return np.asarray(self.sums[:, 1] - self.sums[:, 0])
 
 
-def compare(first: Results, second: Results, *, metrics: Sequence[str] = HEADLINES) -> Comparison:
+def compare(first: Results, second: Results, *, metrics: Sequence[str] = COMPARED) -> Comparison:
     """Compare two evaluations by the rows that both have.
 
     The chance of no difference is that of random signs of the differences, whatever their distribution. Rows
@@ -153,6 +153,18 @@ def compare(first: Results, second: Results, *, metrics: Sequence[str] = HEADLIN
     ]
     means = {metric: _mean([one for one in pairs if one.metric == metric]) for metric in metrics}
     return Comparison(tasks, {name: mean for name, mean in means.items() if mean}, unpaired)
+
+
+def as_json(found: Comparison) -> dict[str, Any]:
+    """Return a comparison as JSON values."""
+    return {
+        "tasks": [one._asdict() | {"difference": one.difference._asdict()} for one in found.tasks],
+        "means": {
+            name: mean._asdict() | {"difference": mean.difference._asdict()}
+            for name, mean in found.means.items()
+        },
+        "unpaired": [lost._asdict() for lost in found.unpaired],
+    }
 
 
 def _side(ours: Mapping[Any, Value]) -> str:

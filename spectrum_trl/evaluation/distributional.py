@@ -27,7 +27,6 @@ from spectrum_trl.metrics.distributional import (
 )
 from spectrum_trl.suite.task import Message
 
-# More coverage is not always better: what the candidates leave out may be right, too.
 METRICS = {
     "js_divergence": Metric(False, (0.0, float(np.log(2)))),
     "kl_divergence": Metric(False, (0.0, np.inf)),
@@ -35,7 +34,8 @@ METRICS = {
     "cross_entropy": Metric(False, (0.0, np.inf)),
     "total_variation": Metric(False),
     "mode_match": Metric(True),
-    "coverage": Metric(True),
+    # What the candidates leave out may be right, too.
+    "coverage": Metric(None),
 }
 PARSED = {"parsed": Metric(True)}
 UNIFORM = {f"uniform_{name}": metric for name, metric in METRICS.items() if name != "coverage"}
@@ -45,6 +45,8 @@ MOST_GROUPS = 12
 
 class Distributional(HarnessTask):
     """One data set of questions whose distribution of answers is known."""
+
+    VERBALIZES = True
 
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return one row per question and group."""

@@ -38,6 +38,7 @@ class Diversity(HarnessTask):
     """One prompt, sampled many times."""
 
     OUTPUT = "generate_until"
+    VERBALIZES = True
     # From the model's own distribution; lm-eval's --gen_kwargs override them.
     SETTINGS: Mapping[str, Any] = {
         "do_sample": True,
@@ -86,7 +87,7 @@ class Diversity(HarnessTask):
         """Return what is valid and what is different among the samples."""
         found: dict[str, Any] = {"samples": len(answers)}
         if self.options.format == "verbalized":
-            drawn = [draw_answer(answer, seed=n) for n, answer in enumerate(answers)]
+            drawn = [draw_answer(answer, seed=f"{self.options.seed}/{n}") for n, answer in enumerate(answers)]
             found |= _figure(
                 "parsed", mean_interval([text is not None for text in drawn], seed=0, within=(0, 1))
             )

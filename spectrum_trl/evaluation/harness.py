@@ -44,6 +44,8 @@ class HarnessTask(ConfigurableTask):
     VERSION = 1.0
     OUTPUT = "loglikelihood"
     SETTINGS: Mapping[str, Any] = {}
+    # Whether the format `verbalized` means anything to it.
+    VERBALIZES = False
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Read a task's YAML file and build its data.
@@ -84,7 +86,14 @@ class HarnessTask(ConfigurableTask):
         if self._prompts is None:
             tokenizer = self.options.load_tokenizer()
             self._prompts = _prompts(tokenizer, format_of(self.options, tokenizer))
-            chosen = self.options.format or self._prompts.fmt
+            verbalized = self.options.format == "verbalized"
+            if verbalized and not self.VERBALIZES:
+                logger.warning(
+                    "%s: verbalized is for distributional and diversity tasks; prompts are in format %s",
+                    self.config.task,
+                    self._prompts.fmt,
+                )
+            chosen = "verbalized" if verbalized and self.VERBALIZES else self._prompts.fmt
             self.config.metadata["format"] = chosen
             logger.info("%s: format %s", self.config.task, chosen)
         return self._prompts
@@ -105,7 +114,7 @@ class HarnessTask(ConfigurableTask):
         """Build the rows; a task whose data are not there says what is missing."""
         found = self.rows()
         if not isinstance(found, Missing) and not found:
-            found = Missing("no usable row", f"Left out: {self.config.metadata.get('left_out') or 'nothing'}")
+            found = Missing("no usable row", f"Left out: {self.config.metadata.get('left_out') or 'none'}")
         if isinstance(found, Missing):
             self.missing = found
             logger.warning(
@@ -187,8 +196,8 @@ class HarnessTask(ConfigurableTask):
         length = len(tokenizer("".join(texts), add_special_tokens=False)["input_ids"])
         if length > limit:
             raise UserError(
-                f"{self.config.task}: a prompt with its answer has {length} tokens, but the model reads only "
-                f"{limit}; leave the task out, or use a model with a longer context"
+                f"{self.config.task}: a prompt with its answer has {length} tokens, but the "
+                f"model's context is {limit}; leave the task out, or use a model with a longer context"
             )
 
     def scored_apart(self, context: str, *texts: str) -> Iterator[tuple[str, tuple[str, str]]]:

@@ -174,7 +174,7 @@ class Icl(HarnessTask):
         """Return means over outputs, with intervals clustered by sequence."""
         counts = ("sequences", "outputs", *(f"sequences_at_{k}" for k in CURVE))
         found = aggregates.aggregations(METRICS) | dict.fromkeys(counts, aggregates.total)
-        return found | {"calibration_error": calibration_error}
+        return found | {"calibration_error": _calibration_error}
 
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric."""
@@ -214,6 +214,10 @@ def _accuracies(whole: dict[int, Any], leads: dict[int, Any], scored: Scored) ->
         "rivals": [p for n in scored.chosen for token in whole[n].rivals[skipped[n] :] for p in token],
     }
     return found
+
+
+def _calibration_error(rows: list[dict[str, list[float]]]) -> float:
+    return calibration_error(*([p for row in rows for p in row[name]] for name in ("correct", "rivals")))
 
 
 @cache

@@ -16,6 +16,8 @@ from spectrum_trl.models.load import base_of, load_config, load_tokenizer
 from spectrum_trl.prompts.formats import Format
 
 AnyFormat = Literal["spectrum", "colon", "chat", "chat_simple", "verbalized"]
+# Options that lm-eval takes from the model's arguments.
+OF_THE_MODEL = ("pretrained", "tokenizer", "revision", "max_length")
 LM_EVAL = ("lm_eval", "lm-eval", "lm-evaluation-harness")
 
 
@@ -25,7 +27,7 @@ class Options(BaseModel):
     Attributes:
         format: How prompts are written; None for the one that suits the model's tokenizer.
         data_dir: Folder of the real data; None for ``SPECTRUM_DATA``.
-        seed: Of the choice of sequences and items.
+        seed: Of the choice of sequences and items, and with `spectrum-trl eval` of the samples drawn.
         sequences: At most so many sequences or items a task.
         max_tokens: Longest sequence, in tokens of four bytes, from which the number of examples is chosen.
         k_tokenizer: Tokenizer to count these tokens with instead, as the paper does with Gemma 3 1B's.
@@ -110,12 +112,14 @@ def check_names(metadata: Mapping[str, Any]) -> None:
     Raises:
         UserError: With every unknown name at once.
     """
-    known = sorted(Options.model_fields)
-    problems = [
-        f"metadata: {name} is not an option.{nearest(name, known)} Known are {', '.join(known)}."
-        for name in metadata
-        if name not in known
-    ]
+    known = sorted(set(Options.model_fields) - set(OF_THE_MODEL))
+    problems = []
+    for name in metadata:
+        if name in OF_THE_MODEL:
+            problems.append(f"metadata: {name} is an argument of the model; give it by --model-args")
+        elif name not in known:
+            hint = nearest(name, known)
+            problems.append(f"metadata: {name} is not an option.{hint} Valid options: {', '.join(known)}")
     if problems:
         raise UserError(*problems)
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from rich.console import Console
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation import kept, task_files
 from spectrum_trl.evaluation.harness import HarnessTask
+from spectrum_trl.evaluation.options import read_options
 from spectrum_trl.files import write_json
 from spectrum_trl.paths import bundled
 
@@ -76,7 +77,7 @@ def select(patterns: Sequence[str], *, manager: TaskManager) -> list[str]:
             found += [task for tag in tags for task in sorted(manager.task_index[tag].tags)]
         if not found:
             known = [*manager.all_subtasks, *manager.all_tags]
-            problems.append(f"tasks: nothing is named {pattern!r}.{nearest(pattern, known)}")
+            problems.append(f"tasks: no task, tag or file is named {pattern!r}.{nearest(pattern, known)}")
         chosen += found
     if not patterns:
         problems.append("tasks: none is named; give names, tags, globs or YAML files")
@@ -124,7 +125,7 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, manager: TaskManager, out: C
             results = _run(task, setup, lm=lm, manager=manager, store=store)
         except UserError as error:
             # The others are evaluated all the same.
-            failed += [f"{name}: {problem}" for problem in error.problems]
+            failed += [f"{name}: {problem.removeprefix(f'{name}: ')}" for problem in error.problems]
             continue
         if results is not None:
             # A task whose judge did not answer has no figure yet.
@@ -149,6 +150,7 @@ def _run(task: Task, setup: Setup, *, lm: LM, manager: TaskManager, store: Path)
         task_manager=manager,
         bootstrap_iters=0,
         log_samples=True,
+        torch_random_seed=read_options(setup.options).seed,
         use_cache=None if setup.backend == FAST else str(store),
     )
     return None if results is None else json.loads(json.dumps(results, default=handle_non_serializable))
@@ -208,12 +210,3 @@ def _add(together: dict[str, Any], results: dict[str, Any]) -> None:
             together.setdefault(key, {}).update(value)
         else:
             together.setdefault(key, value)
-
-
-def headlines(results: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield task, headline metric and all figures of each task that has them."""
-    for name, figures in results.get("results", {}).items():
-        plain = {key.partition(",")[0]: value for key, value in figures.items() if "," in key}
-        for metric in ("loss", "js_divergence", "yield_count"):
-            if metric in plain:
-                yield name, metric, plain

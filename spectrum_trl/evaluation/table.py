@@ -1,4 +1,4 @@
-"""The table of an evaluation: one headline a task, beside what it has to beat."""
+"""Tables: the headline of each task beside what it has to beat, and what two evaluations differ in."""
 
 import math
 from collections.abc import Iterator
@@ -7,15 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from spectrum_trl.evaluation.run import headlines
-
-# Further figures that are shown beside a headline.
-BESIDE = {
-    "loss": ("regret", "accuracy"),
-    "js_divergence": ("uniform_js_divergence", "coverage", "mode_match"),
-    "yield_count": ("exact_yield", "share_valid", "share_unique"),
-}
-COUNTS = {"loss": "sequences", "js_divergence": "items", "yield_count": "samples"}
+from spectrum_trl.evaluation.compare import Comparison
+from spectrum_trl.evaluation.headlines import Headline, headlines
+from spectrum_trl.metrics.intervals import Interval
 
 
 def show(results: dict[str, Any], *, out: Console) -> None:
@@ -25,18 +19,21 @@ def show(results: dict[str, Any], *, out: Console) -> None:
         results: Of `spectrum_trl.evaluation.run.evaluate`.
         out: Where to print.
     """
-    table = Table(title="Means with 95% intervals; every figure is in the results file")
-    for column in ("task", "n", "headline", "value", "interval", "beside it"):
+    table = Table(title="Means with 95% intervals; all metrics are in the results file")
+    # A name in one piece can be searched for.
+    table.add_column("task", no_wrap=True)
+    for column in ("n", "headline", "value", "interval", "other metrics"):
         table.add_column(column, justify="right" if column in ("n", "value") else "left", overflow="fold")
-    for name, metric, figures in headlines(results):
+    for name, headline, figures in headlines(results):
+        metric = headline.metric
         low, high = (figures.get(f"{metric}_{end}") for end in ("low", "high"))
         table.add_row(
             name,
-            f"{figures.get(COUNTS[metric], 0):,.0f}",
+            f"{figures.get(headline.counted_by, 0):,.0f}",
             metric,
             f"{figures[metric]:.4f}",
             "—" if low is None or math.isnan(low) else f"{low:.4f} to {high:.4f}",
-            ", ".join(_beside(metric, figures)) or "—",
+            ", ".join(_beside(headline, figures)) or "—",
         )
     if table.row_count:
         out.print(table)
@@ -44,7 +41,32 @@ def show(results: dict[str, Any], *, out: Console) -> None:
         out.print(f"{name}: no figure, data missing: {missing['files']}. {missing['how']}", markup=False)
 
 
-def _beside(metric: str, figures: dict[str, Any]) -> Iterator[str]:
-    for name in BESIDE[metric]:
+def _beside(headline: Headline, figures: dict[str, Any]) -> Iterator[str]:
+    for name in headline.beside:
         if name in figures:
             yield f"{name} {figures[name]:.4f}"
+
+
+def show_comparison(found: Comparison, *, title: str, out: Console) -> None:
+    """Print what two evaluations differ in, and what could not be compared."""
+    table = Table(title=f"{title}, differences with 95% intervals")
+    table.add_column("task", no_wrap=True)
+    table.add_column("metric")
+    for column in ("rows", "clusters", "not paired", "first", "second", "difference", "p"):
+        table.add_column(column, justify="right")
+    table.add_column("verdict")
+    for one in found.tasks:
+        figures = [f"{one.first:.4f}", f"{one.second:.4f}", _signed(one.difference), f"{one.p:.4f}"]
+        counts = [f"{n:,}" for n in (one.n, one.clusters, one.left_out)]
+        table.add_row(one.task, one.metric, *counts, *figures, one.verdict)
+    out.print(table)
+    for name, mean in found.means.items():
+        left = f", {mean.left_out} left out: infinite, or a single row" if mean.left_out else ""
+        told = f"mean over {mean.tasks} tasks, {name}: {_signed(mean.difference)}, p {mean.p:.4f}{left}"
+        out.print(told, markup=False)
+    for lost in found.unpaired:
+        out.print(f"not compared: {lost.task}, {lost.metric}: {lost.reason}", markup=False)
+
+
+def _signed(difference: Interval) -> str:
+    return f"{difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"

@@ -96,7 +96,7 @@ def ask_for_answers(
     return "generate_until", (prompts.prompt([*messages, asked]), settings)
 
 
-def draw_answer(answer: str, *, seed: int) -> str | None:
+def draw_answer(answer: str, *, seed: int | str) -> str | None:
     """Draw one of the outputs that an answer lists, by their probabilities; None where it does not parse."""
     found = _json(answer, "[")
     if not isinstance(found, list):

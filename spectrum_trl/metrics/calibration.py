@@ -1,9 +1,7 @@
-"""Calibration: do tokens come as often as their probabilities say?
+"""Calibration: do tokens occur as often as their probabilities say?
 
 Source: Spectrum Tuning (arXiv 2510.06084), calibration of in-context outputs.
 """
-
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,21 +11,21 @@ BINS = 10
 LEAST_PROBABILITY = 0.01
 
 
-def calibration_error(rows: Sequence[Mapping[str, Sequence[float]]]) -> float:
-    """Return the expected calibration error of the tokens of many rows, in [0, 1].
+def calibration_error(correct: ArrayLike, rivals: ArrayLike) -> float:
+    """Return the expected calibration error of tokens, in [0, 1]; NaN where there is none.
 
     Args:
-        rows: Each with log-probabilities in nats: ``correct`` of the tokens that came, ``rivals`` of all
-            others at their places, of at least 0.01.
+        correct: Shape (n,), log-probabilities in nats of the tokens that came.
+        rivals: Shape (m,), of all others at their places, of at least 0.01.
 
     Returns:
         The mean absolute difference between probability and frequency over ten bins of as many tokens each.
         Tokens that came count like the others only where their probability is at least 0.01, too: otherwise
         the lowest bin would hold all that came and none that did not.
     """
-    correct, rivals = ([p for row in rows for p in row[name]] for name in ("correct", "rivals"))
-    likely = np.asarray(correct) >= np.log(LEAST_PROBABILITY)
-    logs = np.concatenate([np.asarray(correct)[likely], np.asarray(rivals)])
+    right, wrong = (np.asarray(values, dtype=np.float64) for values in (correct, rivals))
+    likely = right >= np.log(LEAST_PROBABILITY)
+    logs = np.concatenate([right[likely], wrong])
     came = np.arange(logs.size) < likely.sum()
     if not logs.size:
         return float("nan")

@@ -1,8 +1,8 @@
 """Calibration error: the published definition gives the golden values, the default that of known models."""
 
 import json
+import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -38,24 +38,33 @@ def test_pooled_tokens_of_the_golden_sequences_give_the_golden_error(golden: Pat
             assert found == pytest.approx(scenario["expected"]["logged"][name], abs=1e-3), name
 
 
-def drawn(rng: np.random.Generator, temperature: float) -> list[dict[str, Any]]:
+def drawn(rng: np.random.Generator, temperature: float) -> tuple[list[float], list[float]]:
     """Draw tokens from known distributions, and report them sharpened by a temperature."""
-    rows = []
+    correct: list[float] = []
+    rivals: list[float] = []
     for _ in range(4000):
         true = rng.dirichlet(np.ones(4))
         told = true ** (1 / temperature) / (true ** (1 / temperature)).sum()
         token = rng.choice(4, p=true)
         others = np.delete(told, token)
-        rows.append(
-            {"correct": [float(np.log(told[token]))], "rivals": np.log(others[others >= 0.01]).tolist()}
-        )
-    return rows
+        correct.append(float(np.log(told[token])))
+        rivals += np.log(others[others >= 0.01]).tolist()
+    return correct, rivals
 
 
 def test_a_calibrated_model_has_almost_no_error_and_an_overconfident_one_has() -> None:
-    calibrated, sharpened = (calibration_error(drawn(np.random.default_rng(0), t)) for t in (1.0, 0.4))
+    calibrated, sharpened = (calibration_error(*drawn(np.random.default_rng(0), t)) for t in (1.0, 0.4))
     assert calibrated < 0.02 < 0.08 < sharpened
 
 
 def test_without_tokens_there_is_no_error_to_tell() -> None:
-    assert np.isnan(calibration_error([{"correct": [], "rivals": []}]))
+    assert np.isnan(calibration_error([], []))
+
+
+def test_bins_weigh_by_their_tokens_and_unlikely_tokens_that_came_do_not_count() -> None:
+    # Eleven tokens in ten bins: the two least likely share one, 0.5 sure and never right.
+    rivals = [math.log(0.5)] * 2
+    correct = [math.log(p) for p in (0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99)]
+    gaps = [2 * 0.5, *(1 - math.exp(log) for log in correct)]
+    assert calibration_error(correct, rivals) == pytest.approx(sum(gaps) / 11)
+    assert calibration_error([*correct, math.log(0.001)], rivals) == pytest.approx(sum(gaps) / 11)

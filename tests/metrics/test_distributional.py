@@ -114,6 +114,16 @@ def test_tied_modes_count_by_share() -> None:
     assert compare([0.1 + 0.2, 0.3, 0.4 - 0.1], [0.1, 0.1, 0.5]).mode_match == 1.0
 
 
+def test_a_near_tie_of_the_observed_is_a_tie_but_for_rounding_only() -> None:
+    assert compare([0.5, 0.3, 0.2], [0.3, 0.1 + 0.2, 0.4 - 0.1]).mode_match == pytest.approx(1 / 3)
+    assert compare([0.5, 0.3, 0.2], [0.3, 0.3001, 0.3]).mode_match == 0
+
+
+def test_total_variation_is_half_of_all_differences() -> None:
+    assert compare([0.5, 0.3, 0.2], [0.1, 0.3, 0.6]).total_variation == pytest.approx(0.4)
+    assert compare([0.4, 0.4, 0.2], [0.1, 0.1, 0.8]).total_variation == pytest.approx(0.6)
+
+
 def test_expected_loss_is_cross_entropy_and_lost_coverage() -> None:
     target, observed = np.array([0.3, 0.7]), np.array([0.2, 0.4])
     found = compare(target, observed)

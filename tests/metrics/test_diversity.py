@@ -159,6 +159,16 @@ def test_intervals_of_nothing_valid_and_of_one_text_are_sound() -> None:
     assert none.unique_of_all == (1, 0.5, 1) and 0 < same.unique_of_all.low <= 0.01
 
 
+def test_the_share_of_different_ones_among_few_valid_is_wide_in_both_directions() -> None:
+    texts = ["a", "b", "c", "c", *map(str, range(96))]
+    unique = sample_intervals(texts, [n < 4 for n in range(100)]).share_unique
+    # Of four, two came once: 1.96 * sqrt(4 * (1 - 2 / 6)) texts to either side.
+    assert unique.mean == 0.75 and unique.low < 0.05 and unique.high == 1
+    texts = ["a", *["b"] * 9, *map(str, range(90))]
+    unique = sample_intervals(texts, [n < 10 for n in range(100)]).share_unique
+    assert unique.high == pytest.approx((2 + 1.959964 * (3 * (1 - 1 / 12)) ** 0.5) / 10, rel=1e-6)
+
+
 def test_different_texts_and_few_valid_ones_are_not_certain() -> None:
     texts = [str(n) for n in range(100)]
     every, few = (sample_intervals(texts, [n < valid for n in range(100)]).yield_count for valid in (100, 4))

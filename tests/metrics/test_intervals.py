@@ -108,6 +108,22 @@ def test_strata_weigh_the_same_whatever_their_size() -> None:
     assert stratified_interval(strata, seed=0).mean == 3.0
 
 
+def test_intervals_reach_farther_on_the_side_of_the_long_tail() -> None:
+    values = np.random.default_rng(0).lognormal(size=40)
+    for mean, low, high in (
+        mean_interval(values, seed=0),
+        stratified_interval([values, values + 1], seed=0),
+    ):
+        assert high - mean > 1.2 * (mean - low)
+
+
+def test_ten_values_are_enough_to_resample() -> None:
+    values = np.random.default_rng(0).exponential(size=10)
+    for n, symmetric in ((9, True), (10, False)):
+        mean, low, high = mean_interval(values[:n], seed=0)
+        assert (abs((high - mean) - (mean - low)) < 1e-9) == symmetric
+
+
 def test_higher_confidence_gives_a_wider_interval() -> None:
     values = np.random.default_rng(0).normal(size=50)
     narrow, wide = (mean_interval(values, seed=0, confidence=level) for level in (0.5, 0.99))
