@@ -1,5 +1,6 @@
 """The harness gives the losses of our own scoring, whichever model class answers."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from spectrum_trl.catalogue import tasks
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.icl import Icl
+from spectrum_trl.evaluation.icl import Icl, Scored, _accuracies
+from spectrum_trl.scoring.engine import TokenScores
 from spectrum_trl.scoring.score import output_losses
 from tests.evaluation.harness import evaluate, load
 
@@ -47,6 +49,44 @@ def test_means_run_over_outputs_and_intervals_hold_them(coinflip) -> None:
     assert len(task.eval_docs) + sum(task.config.metadata["left_out"].values()) == 20
     # Stock models report sums alone: no figure is better than a zero.
     assert "accuracy" not in figures and "calibration_error" not in figures
+
+
+def test_accuracies_are_of_the_first_the_mean_and_all_tokens_behind_what_leads_to_them() -> None:
+    def answer(*correct: bool) -> TokenScores:
+        logs = [-float(n) for n, _ in enumerate(correct)]
+        return TokenScores(logs, list(correct), [[-n - 0.5] for n in range(len(correct))])
+
+    # Two lead tokens, which are wrong, before each output.
+    whole = {
+        0: answer(False, False, True, True),
+        1: answer(False, False, True, False, False),
+        3: answer(False, False, True, True, True, True),
+        4: answer(False, False, False, True),
+    }
+    leads = dict.fromkeys(whole, answer(False, False))
+    scored = Scored(every=[0, 1, 3, 4], chosen=[1, 3], has_first=True, last=4)
+    found = _accuracies(whole, leads, scored)
+    assert found["accuracy"] == [1, 2] and found["first_token_accuracy"] == [2, 2]
+    assert found["token_accuracy"] == [pytest.approx(1 / 3 + 1), 2]
+    assert found["accuracy_all"] == [2, 3] and found["accuracy_last"] == [0, 1]
+    assert found["calibration_error"] == {
+        "correct": [-2, -3, -4, -2, -3, -4, -5],
+        "rivals": [-2.5, -3.5, -4.5, -2.5, -3.5, -4.5, -5.5],
+    }
+    bare = _accuracies(whole, {}, scored)
+    assert bare["accuracy"] == [0, 2] and bare["first_token_accuracy"] == [0, 2]
+
+
+def test_verbalized_is_told_and_recorded_as_the_format_that_is_written(
+    world_tokenizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer = copy.deepcopy(world_tokenizer)
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<|im_end|>{% endfor %}"
+    )
+    task = load("spectrum_icl_coinflip", tokenizer, sequences=3, max_tokens=100, format="verbalized")
+    task.build_all_requests()
+    assert task.config.metadata["format"] == "chat" and "verbalized is for" in caplog.text
 
 
 def test_first_outputs_count_only_after_a_description(coinflip) -> None:

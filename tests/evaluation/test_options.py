@@ -45,5 +45,5 @@ def test_a_prompt_longer_than_the_context_is_refused_not_cut() -> None:
         metadata={"pretrained": str(TINY_BASE), "max_length": 20},
     )
     (task,) = manager.load(["spectrum_dist_urn"])["tasks"].values()
-    with pytest.raises(UserError, match="but the model reads only 20"):
+    with pytest.raises(UserError, match="but the model's context is 20"):
         task.build_all_requests(limit=1)

@@ -92,13 +92,20 @@ def test_missing_data_are_listed_and_the_run_ends_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--tasks", "spectrum_icl_cardz"], "nothing is named 'spectrum_icl_cardz'. Did you mean"),
-        (["--tasks", "nowhere.yaml"], "nothing is named 'nowhere.yaml'"),
+        (
+            ["--tasks", "spectrum_icl_cardz"],
+            "no task, tag or file is named 'spectrum_icl_cardz'. Did you mean",
+        ),
+        (["--tasks", "nowhere.yaml"], "no task, tag or file is named 'nowhere.yaml'"),
         (["--tasks", "spectrum_dist_urn", "--format", "chatt"], "Did you mean 'chat'?"),
         (["--tasks", "spectrum_dist_urn", "--format", "chat"], "chat needs a chat template"),
-        (["--tasks", "spectrum_dist_urn", "--model-args", "max_length=20"], "but the model reads only 20"),
+        (["--tasks", "spectrum_dist_urn", "--model-args", "max_length=20"], "but the model's context is 20"),
         (["--tasks", "spectrum_dist_urn", "--metadata", "samples=0"], "metadata: samples"),
         (["--tasks", "spectrum_dist_urn", "--metadata", "sampels=3"], "Did you mean 'samples'?"),
+        (
+            ["--tasks", "spectrum_dist_urn", "--metadata", "pretrained=m"],
+            "an argument of the model; give it by",
+        ),
         (["--tasks", ","], "none is named"),
         (["--tasks", "spectrum_dist_urn", "--include-path", "/nowhere"], "/nowhere is not a folder of tasks"),
         (["--tasks", "spectrum_icl_polis_vote", "--data-dir", "/nowhere"], "/nowhere is not a folder"),
@@ -131,6 +138,18 @@ def test_a_task_that_was_changed_is_evaluated_again(tmp_path: Path) -> None:
     assert done.returncode == 0 and "kept" not in done.stdout and share_valid(out) == 1
     (tmp_path / "any_cheese.py").write_text("def valid(text):\n    return text == 'Brie'\n")
     assert "kept" not in evaluate(out, "--tasks", file).stdout
+
+
+def test_another_seed_draws_other_samples(tmp_path: Path) -> None:
+    words = ["eval", "spectrum-trl/tiny-base", "--tasks", "spectrum_div_rng_1_100"]
+    drawn = []
+    for n, seed in enumerate((1, 2, 1)):
+        out = tmp_path / str(n)
+        done = run_command(*words, "--output", out, "--metadata", f"seed={seed},samples=12")
+        assert done.returncode == 0, done.stderr
+        (row,) = map(json.loads, next(out.glob("*/samples_*.jsonl")).read_text().splitlines())
+        drawn.append(row["resps"])
+    assert drawn[0] == drawn[2] != drawn[1]
 
 
 def test_two_tasks_of_one_name_are_refused(tmp_path: Path) -> None:
