@@ -39,8 +39,13 @@ eval: setup ## measure MODEL on the three axes, e.g. make eval MODEL=runs/demo A
 
 # What tuning may cost: stock tasks of lm-eval, or with QUICK=1 its tinyBenchmarks of 100 items each.
 CAPABILITY := mmlu,gpqa_main_zeroshot,hellaswag,winogrande,arc_challenge,drop,truthfulqa_mc2,ifeval
-eval-capability: setup ## measure MODEL on stock benchmarks (QUICK=1: 100 items each)
-	$(BIN)/lm_eval --model hf --model_args pretrained=$(MODEL) --tasks $(if $(QUICK),tinyBenchmarks,$(CAPABILITY)) --output_path runs/capability $(ARGS)
+eval-capability: $(VENV)/.capability ## measure MODEL on stock benchmarks (QUICK=1: 100 items each)
+	$(if $(QUICK),$(BIN)/pip install --quiet git+https://github.com/felipemaiapolo/tinyBenchmarks)
+	$(BIN)/lm_eval --model hf --model_args pretrained=$(MODEL:spectrum-trl/tiny-base=spectrum_trl/tiny/base_model) --tasks $(if $(QUICK),tinyBenchmarks,$(CAPABILITY)) --output_path runs/capability $(ARGS)
+
+$(VENV)/.capability: $(VENV)/.installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[capability]'
+	@touch $@
 
 tasks: setup ## write the task files again, after a task was added
 	$(BIN)/python -m spectrum_trl.evaluation.write_tasks

@@ -5,7 +5,7 @@ import sys
 from rich.console import Console
 
 # Wide enough for the tables where output goes to a file or a pipe, which has no width of its own.
-WIDTH = 120
+WIDTH = 160
 
 
 def console(*, quiet: bool = False, stderr: bool = False) -> Console:

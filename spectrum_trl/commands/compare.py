@@ -19,8 +19,7 @@ def compare(
     Differences are paired row by row; rows of one cluster, as one question asked of several groups, count
     as one. P-values are corrected over all tasks (Holm).
     """
-    from rich.console import Console
-
+    from spectrum_trl.console import console
     from spectrum_trl.evaluation import compare as comparing
     from spectrum_trl.evaluation import table
     from spectrum_trl.evaluation.headlines import COMPARED
@@ -30,7 +29,7 @@ def compare(
     if output:
         check_writable(output)
     found = comparing.compare(read_results(first), read_results(second), metrics=tuple(metric or COMPARED))
-    table.show_comparison(found, title=f"{second} against {first}", out=Console())
+    table.show_comparison(found, title=f"{second} against {first}", out=console())
     if output:
         with writing(output):
             write_json(comparing.as_json(found), output)

@@ -34,8 +34,8 @@ def evaluate(
     format; `spectrum-trl compare` compares two of them.
     """
     from lm_eval.utils import simple_parse_args_string
-    from rich.console import Console
 
+    from spectrum_trl.console import console
     from spectrum_trl.errors import UserError
     from spectrum_trl.evaluation import run, table, task_files
     from spectrum_trl.evaluation.options import check_names, read_options
@@ -63,7 +63,7 @@ def evaluate(
     )
     manager = run.task_manager(setup)
     chosen = run.select([part.strip() for part in tasks.split(",") if part.strip()], manager=manager)
-    out = Console(soft_wrap=False)
+    out = console()
     results = run.evaluate(setup, chosen, manager=manager, out=out)
     failed = results.pop("failed")
     table.show(results, out=out)

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from spectrum_trl.metrics.intervals import Interval, ratio_interval
 
-# The sum over a row's outputs, their number, and where rows are not independent, what they have in common.
-Row = Sequence[Any]
+# The sum over a row's outputs, their number, and where rows are not independent, what they have in common;
+# None where the row has no such output. Every row has every metric: lm-eval gathers by the first one's.
+Row = Sequence[Any] | None
 Aggregation = dict[str, Callable[[list[Any]], float]]
 SEED = 0
 
@@ -23,6 +24,11 @@ class Metric(NamedTuple):
 
     higher_is_better: bool | None
     within: tuple[float, float] = (0.0, 1.0)
+
+
+def empty(metrics: Mapping[str, Any]) -> dict[str, None]:
+    """Return the values of a row that has none, by the metrics of an aggregation."""
+    return dict.fromkeys(metrics)
 
 
 def with_interval(name: str, row: Row) -> dict[str, Row]:
@@ -54,18 +60,18 @@ def directions(metrics: Mapping[str, Metric]) -> dict[str, bool]:
 
 def ratio(rows: list[Row]) -> float:
     """Return the mean over all outputs of all rows; NaN where there is none."""
-    n = sum(row[1] for row in rows)
-    return sum(row[0] for row in rows) / n if n else float("nan")
+    n = sum(row[1] for row in rows if row)
+    return sum(row[0] for row in rows if row) / n if n else float("nan")
 
 
-def total(values: list[float]) -> float:
+def total(values: list[float | None]) -> float:
     """Return the sum."""
-    return sum(values)
+    return sum(value for value in values if value)
 
 
 def _end(which: str, within: tuple[float, float], rows: list[Row]) -> float:
     clusters: dict[Any, tuple[float, float]] = {}
-    for number, (value, n, *cluster) in enumerate(rows):
+    for number, (value, n, *cluster) in enumerate(row for row in rows if row):
         name = cluster[0] if cluster else number
         before = clusters.get(name, (0.0, 0.0))
         clusters[name] = (before[0] + value, before[1] + n)

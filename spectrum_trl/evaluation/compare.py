@@ -94,11 +94,13 @@ class Comparison(NamedTuple):
         tasks: Each task and metric.
         means: Metric to its mean over tasks, where it has several.
         unpaired: What only one of the evaluations has.
+        formats: Task to the formats of its prompts, where they are not the same.
     """
 
     tasks: list[Difference]
     means: dict[str, Mean]
     unpaired: list[Unpaired]
+    formats: dict[str, tuple[str, str]]
 
 
 class _Pairs(NamedTuple):
@@ -152,7 +154,9 @@ def compare(first: Results, second: Results, *, metrics: Sequence[str] = COMPARE
         for one, p in zip(pairs, chances, strict=True)
     ]
     means = {metric: _mean([one for one in pairs if one.metric == metric]) for metric in metrics}
-    return Comparison(tasks, {name: mean for name, mean in means.items() if mean}, unpaired)
+    both = {one.task: (first.formats.get(one.task, "?"), second.formats.get(one.task, "?")) for one in pairs}
+    formats = {task: (ours, theirs) for task, (ours, theirs) in both.items() if ours != theirs}
+    return Comparison(tasks, {name: mean for name, mean in means.items() if mean}, unpaired, formats)
 
 
 def as_json(found: Comparison) -> dict[str, Any]:
@@ -164,6 +168,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
             for name, mean in found.means.items()
         },
         "unpaired": [lost._asdict() for lost in found.unpaired],
+        "formats": found.formats,
     }
 
 

@@ -84,22 +84,23 @@ class Distributional(HarnessTask):
         """Return a comparison of shares, beside that of the uniform guess."""
         if self.options.format == "verbalized":
             observed = read_shares(answers[0], candidates=row["candidates"])
-            found: dict[str, Any] = aggregates.with_interval("parsed", [float(observed is not None), 1])
+            parsed = aggregates.with_interval("parsed", [float(observed is not None), 1])
             if observed is None:
-                return found
+                return aggregates.empty(self.aggregation()) | parsed
         else:
-            n, found = len(row["candidates"]), {}
+            n, parsed = len(row["candidates"]), {}
             space = answers[n][0] if len(answers) > n else 0.0
             observed = np.exp([answer[0] - space for answer in answers[:n]])
         published = self.options.scoring == "published"
         comparison = (compare_as_published if published else compare)(row["target"], observed)
-        found |= {"items": 1}
+        found: dict[str, Any] = {**parsed, "items": 1}
         for name in METRICS:
             value = [float(getattr(comparison, name)), 1, row["cluster"]]
             found |= aggregates.with_interval(name, value)
-            if row["group"] in self._groups and name == "js_divergence":
-                found |= aggregates.with_interval(f"{name}[{row['group']}]", value)
-                found[f"items[{row['group']}]"] = 1
+        for group in self._groups:
+            own = found["js_divergence"] if row["group"] == group else None
+            found |= aggregates.with_interval(f"js_divergence[{group}]", own)
+            found[f"items[{group}]"] = int(row["group"] == group)
         guess = (uniform_guess_as_published if published else uniform_guess)(row["target"])
         for name in UNIFORM:
             value = [float(getattr(guess, name.removeprefix("uniform_"))), 1, row["cluster"]]

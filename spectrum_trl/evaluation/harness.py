@@ -11,13 +11,19 @@ from lm_eval.api.task import ConfigurableTask
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.evaluation.options import Options, at_the_edge, format_of, read_options
+from spectrum_trl.evaluation import aggregates
+from spectrum_trl.evaluation.options import AnyFormat, Options, at_the_edge, format_of, read_options
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts
 
-logger = logging.getLogger(__name__)
+# lm-eval prints what its own loggers say.
+logger = logging.getLogger(f"lm_eval.{__name__}")
 # A row that stands for a task whose data are not there: lm-eval wants one, and gives it no figure.
 PLACEHOLDER = {"missing": "data"}
+# What such a row asks: of no context, since a tokenizer may join context and continuation in one token.
+ASKED_OF_NOTHING = ("loglikelihood", ("", "a"))
+# Marks the row of a process that has none of its own.
+FILLER = "filler"
 # Of a context, in the samples that lm-eval writes.
 KEPT_CHARACTERS = 200
 
@@ -86,17 +92,21 @@ class HarnessTask(ConfigurableTask):
         if self._prompts is None:
             tokenizer = self.options.load_tokenizer()
             self._prompts = _prompts(tokenizer, format_of(self.options, tokenizer))
-            verbalized = self.options.format == "verbalized"
-            if verbalized and not self.VERBALIZES:
+            if self.options.format == "verbalized" and not self.VERBALIZES:
                 logger.warning(
                     "%s: verbalized is for distributional and diversity tasks; prompts are in format %s",
                     self.config.task,
                     self._prompts.fmt,
                 )
-            chosen = "verbalized" if verbalized and self.VERBALIZES else self._prompts.fmt
-            self.config.metadata["format"] = chosen
-            logger.info("%s: format %s", self.config.task, chosen)
+            self.config.metadata["format"] = self.format
+            logger.info("%s: format %s", self.config.task, self.format)
         return self._prompts
+
+    @property
+    def format(self) -> AnyFormat:
+        """The format that prompts are written in."""
+        verbalized = self.options.format == "verbalized" and self.VERBALIZES
+        return "verbalized" if verbalized else self.prompts.fmt
 
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return the rows to evaluate, or what is missing."""
@@ -156,11 +166,20 @@ class HarnessTask(ConfigurableTask):
         kwargs.pop("apply_chat_template", None)
         kwargs.pop("chat_template", None)
         with at_the_edge():
-            found = [("loglikelihood", ("a", "b"))] if self.missing else list(self.requests(doc))
+            found = [ASKED_OF_NOTHING] if self.missing else list(self.requests(doc))
+            found = found[:1] if FILLER in doc else found
         return [
             Instance(request_type=kind, doc=doc, arguments=arguments, idx=n, **kwargs)
             for n, (kind, arguments) in enumerate(found)
         ]
+
+    def doc_iterator(self, **kwargs: Any) -> Iterator[tuple[int, Any]]:
+        """Yield the rows of one process; where it would have none, one that counts for nothing.
+
+        lm-eval 0.4.13 stops where a process has no row: a task of one row could not be shared.
+        """
+        found = list(super().doc_iterator(**kwargs))
+        return iter(found or [(int(kwargs["rank"]), {**self.eval_docs[0], FILLER: True})])
 
     def apply_filters(self) -> list[Instance] | None:
         """Put the answers into place, and keep the end of each context alone: whole ones fill gigabytes."""
@@ -172,8 +191,12 @@ class HarnessTask(ConfigurableTask):
 
     def process_results(self, doc: dict[str, Any], results: Sequence[Any]) -> dict[str, Any]:
         """Return a row's value of each metric; of a task without data none."""
+        if self.missing:
+            return {}
+        if FILLER in doc:
+            return aggregates.empty(self.aggregation())
         with at_the_edge():
-            return {} if self.missing else self.score(doc, results)
+            return self.score(doc, results)
 
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric that has one."""

@@ -20,8 +20,8 @@ class Headline(NamedTuple):
 
 HEADLINES = (
     Headline("loss", "sequences", ("regret", "accuracy")),
-    Headline("js_divergence", "items", ("uniform_js_divergence", "coverage", "mode_match")),
-    Headline("yield_count", "samples", ("exact_yield", "share_valid", "share_unique")),
+    Headline("js_divergence", "items", ("uniform_js_divergence", "coverage", "mode_match", "parsed")),
+    Headline("yield_count", "samples", ("exact_yield", "share_valid", "share_unique", "parsed")),
 )
 # Validity beside diversity: a yield alone does not tell which of them changed.
 COMPARED = (*(one.metric for one in HEADLINES), "share_valid")

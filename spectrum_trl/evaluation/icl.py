@@ -125,17 +125,17 @@ class Icl(HarnessTask):
         has_lead = step > 1 + n_others
         leads = dict(zip(scored.every, answers[step - 1 :: step], strict=True)) if has_lead else {}
         loss = {n: (leads[n][0] if leads else 0.0) - whole[n][0] for n in scored.every}
-        # Every row has every metric, a sum over nothing where it has no such output.
         outputs = {
             "loss": scored.chosen,
             "loss_first": [0] * scored.has_first,
             "loss_all": [0] * scored.has_first + scored.chosen,
             "loss_last": [scored.last],
         }
-        curve = [k for k in CURVE if k <= scored.last]
         found: dict[str, Any] = {"sequences": 1, "outputs": len(scored.chosen)}
-        found |= {f"sequences_at_{k}": 1 for k in curve}
-        for name, numbers in (outputs | {f"loss_at_{k}": [k] for k in curve}).items():
+        for k in self._curve:
+            found[f"sequences_at_{k}"] = int(k <= scored.last)
+            outputs[f"loss_at_{k}"] = [k] if k <= scored.last else []
+        for name, numbers in outputs.items():
             found |= aggregates.with_interval(name, _sum(loss, numbers))
         found |= self._regret(row, loss, scored)
         if self._labels:
@@ -144,6 +144,12 @@ class Icl(HarnessTask):
         if all(hasattr(answer, "correct") for answer in answers):
             found |= _accuracies(whole, leads, scored)
         return found
+
+    @cached_property
+    def _curve(self) -> list[int]:
+        """Numbers of examples that some sequence has."""
+        longest = max(self._scored(row).last for row in self.dataset["test"])
+        return [k for k in CURVE if k <= longest]
 
     @cached_property
     def _labels(self) -> list[str]:
@@ -181,9 +187,9 @@ class Icl(HarnessTask):
         return aggregates.directions(METRICS)
 
 
-def _sum(values: dict[int, float], chosen: list[int]) -> list[float]:
-    """Return the sum of the chosen outputs' values, and how many they are."""
-    return [float(sum(values[n] for n in chosen)), len(chosen)]
+def _sum(values: dict[int, float], chosen: list[int]) -> list[float] | None:
+    """Return the sum of the chosen outputs' values, and how many they are; None where there is none."""
+    return [float(sum(values[n] for n in chosen)), len(chosen)] if chosen else None
 
 
 def _restricted(whole: dict[int, Any], others: dict[int, Sequence[Any]], chosen: list[int]) -> dict[str, Any]:
@@ -216,8 +222,9 @@ def _accuracies(whole: dict[int, Any], leads: dict[int, Any], scored: Scored) ->
     return found
 
 
-def _calibration_error(rows: list[dict[str, list[float]]]) -> float:
-    return calibration_error(*([p for row in rows for p in row[name]] for name in ("correct", "rivals")))
+def _calibration_error(rows: list[dict[str, list[float]] | None]) -> float:
+    filled = [row for row in rows if row]
+    return calibration_error(*([p for row in filled for p in row[name]] for name in ("correct", "rivals")))
 
 
 @cache

@@ -28,11 +28,13 @@ class Results(NamedTuple):
     Attributes:
         file: The results file.
         higher_is_better: Task to metric to direction, for metrics that have one.
+        formats: Task to the format of its prompts, where it is known.
         rows: Task to metric to row to value; a row is its number and the hash of what was asked.
     """
 
     file: Path
     higher_is_better: dict[str, dict[str, bool]]
+    formats: dict[str, str]
     rows: dict[str, dict[str, dict[tuple[int, str], Value]]]
 
 
@@ -50,7 +52,9 @@ def read_results(folder: Path) -> Results:
         results = json.loads(file.read_text(encoding="utf-8"))
         tasks = list(results["results"])
         directions = results.get("higher_is_better", {})
-    except (ValueError, KeyError, TypeError, OSError) as error:
+        written = {task: config.get("metadata") or {} for task, config in results.get("configs", {}).items()}
+        formats = {task: str(known["format"]) for task, known in written.items() if "format" in known}
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise UserError(f"{file} is not a results file of lm-eval: {error!r}") from error
     date = file.stem.removeprefix("results_")
     rows = {}
@@ -63,7 +67,7 @@ def read_results(folder: Path) -> Results:
             f"{file} has no samples beside it, which a comparison pairs; evaluate again with --log_samples "
             "(`spectrum-trl eval` keeps them by itself)"
         )
-    return Results(file, directions, rows)
+    return Results(file, directions, formats, rows)
 
 
 def _newest(folder: Path) -> Path:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation import kept, task_files
-from spectrum_trl.evaluation.harness import HarnessTask
+from spectrum_trl.evaluation.harness import FILLER, HarnessTask
 from spectrum_trl.evaluation.options import read_options
 from spectrum_trl.files import write_json
 from spectrum_trl.paths import bundled
@@ -118,9 +119,13 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, manager: TaskManager, out: C
             out.print(f"{number}/{len(ready)} {name}: kept from an earlier run", markup=False)
             _add(together, finished)
             continue
-        lm = lm or _load(setup, store)
+        if lm is None:
+            lm = _load(setup, store)
+            processes = f", {lm.world_size} processes" if lm.world_size > 1 else ""
+            out.print(f"model {setup.model['pretrained']} ({setup.backend}{processes})", markup=False)
         n = min(len(task.eval_docs), setup.limit or len(task.eval_docs))
-        out.print(f"{number}/{len(ready)} {name}: {n:,} {'row' if n == 1 else 'rows'}", markup=False)
+        rows = f"{n:,} {'row' if n == 1 else 'rows'}"
+        out.print(f"{number}/{len(ready)} {name}: {', '.join((rows, *_told(task)))}", markup=False)
         try:
             results = _run(task, setup, lm=lm, manager=manager, store=store)
         except UserError as error:
@@ -141,6 +146,20 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, manager: TaskManager, out: C
     return together
 
 
+def _told(task: Task) -> Iterator[str]:
+    """Yield how a task of ours is evaluated."""
+    if not isinstance(task, HarnessTask):
+        return
+    with suppress(UserError):
+        # Told by the evaluation, which makes the same mistake.
+        yield f"format {task.format}"
+    metadata = task.config.metadata or {}
+    if "k" in metadata:
+        yield f"{metadata['k']} examples"
+    if left_out := metadata.get("left_out"):
+        yield f"left out: {', '.join(f'{n:,} {reason}' for reason, n in left_out.items())}"
+
+
 def _run(task: Task, setup: Setup, *, lm: LM, manager: TaskManager, store: Path) -> dict[str, Any] | None:
     """Evaluate one task; None in all processes but the first."""
     results: Any = lm_eval.simple_evaluate(
@@ -153,7 +172,11 @@ def _run(task: Task, setup: Setup, *, lm: LM, manager: TaskManager, store: Path)
         torch_random_seed=read_options(setup.options).seed,
         use_cache=None if setup.backend == FAST else str(store),
     )
-    return None if results is None else json.loads(json.dumps(results, default=handle_non_serializable))
+    if results is None:
+        return None
+    for name, rows in results["samples"].items():
+        results["samples"][name] = [row for row in rows if FILLER not in row["doc"]]
+    return json.loads(json.dumps(results, default=handle_non_serializable))
 
 
 def _check_names(loaded: Sequence[Task]) -> None:

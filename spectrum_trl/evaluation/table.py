@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from spectrum_trl.evaluation.compare import Comparison
@@ -51,15 +51,27 @@ def show_comparison(found: Comparison, *, title: str, out: Console) -> None:
     """Print what two evaluations differ in, and what could not be compared."""
     table = Table(title=f"{title}, differences with 95% intervals")
     table.add_column("task", no_wrap=True)
-    table.add_column("metric")
-    for column in ("rows", "clusters", "not paired", "first", "second", "difference", "p"):
-        table.add_column(column, justify="right")
-    table.add_column("verdict")
+    for column in (
+        "metric",
+        "rows",
+        "clusters",
+        "not paired",
+        "first",
+        "second",
+        "difference",
+        "p",
+        "verdict",
+    ):
+        justify: JustifyMethod = "left" if column in ("metric", "verdict") else "right"
+        table.add_column(column, justify=justify, overflow="fold")
     for one in found.tasks:
-        figures = [f"{one.first:.4f}", f"{one.second:.4f}", _signed(one.difference), f"{one.p:.4f}"]
+        p = "—" if math.isnan(one.p) else f"{one.p:.4f}"
+        figures = [f"{one.first:.4f}", f"{one.second:.4f}", _signed(one.difference), p]
         counts = [f"{n:,}" for n in (one.n, one.clusters, one.left_out)]
         table.add_row(one.task, one.metric, *counts, *figures, one.verdict)
     out.print(table)
+    for task, formats in found.formats.items():
+        out.print(f"{task}: formats differ, {formats[0]} and {formats[1]}", markup=False)
     for name, mean in found.means.items():
         left = f", {mean.left_out} left out: infinite, or a single row" if mean.left_out else ""
         told = f"mean over {mean.tasks} tasks, {name}: {_signed(mean.difference)}, p {mean.p:.4f}{left}"
@@ -69,4 +81,6 @@ def show_comparison(found: Comparison, *, title: str, out: Console) -> None:
 
 
 def _signed(difference: Interval) -> str:
+    if math.isnan(difference.low):
+        return f"{difference.mean:+.4f}"
     return f"{difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"

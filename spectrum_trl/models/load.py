@@ -17,7 +17,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging
+from transformers.utils import GENERATION_CONFIG_NAME, logging
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from spectrum_trl.errors import UserError
@@ -129,7 +129,9 @@ def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrai
 def _load_adapted(name: str, **settings: Any) -> PreTrainedModel:
     with _told("adapter", name):
         adapter = PeftConfig.from_pretrained(name)
-        settings.setdefault("generation_config", GenerationConfig.from_pretrained(name))
+        # Of a run of ours; peft itself writes none.
+        if os.path.isfile(os.path.join(name, GENERATION_CONFIG_NAME)):
+            settings.setdefault("generation_config", GenerationConfig.from_pretrained(name))
         base = str(adapter.base_model_name_or_path)
         model = load_model(base, revision=adapter.revision or "main", **settings)
         found = model.load_adapter(name, ignore_mismatched_sizes=True).to_dict()

@@ -13,11 +13,19 @@ from spectrum_trl.evaluation.results import Results, Value, read_results
 from tests.processes import run_command
 
 
-def write(folder: Path, tasks: dict[str, np.ndarray], *, changed: int = 0, date: str = "2026-01-01") -> Path:
+def write(
+    folder: Path,
+    tasks: dict[str, np.ndarray],
+    *,
+    changed: int = 0,
+    date: str = "2026-01-01",
+    fmt: str = "spectrum",
+) -> Path:
     """Write results as lm-eval does: one loss per row, the first of them asked otherwise."""
     folder.mkdir(parents=True, exist_ok=True)
     results = {
         "results": {name: {"loss,none": float(values.mean())} for name, values in tasks.items()},
+        "configs": {name: {"metadata": {"format": fmt}} for name in tasks},
         "higher_is_better": {name: {"loss": False, "yield_count": True} for name in tasks},
     }
     (folder / f"results_{date}.json").write_text(json.dumps(results))
@@ -71,7 +79,7 @@ def test_many_tasks_are_corrected_for(tmp_path: Path) -> None:
 def results(metric: str, tasks: dict[str, list[Value]]) -> Results:
     """One metric, of which more is better."""
     rows = {name: {metric: {(n, "same"): v for n, v in enumerate(values)}} for name, values in tasks.items()}
-    return Results(Path("results.json"), dict.fromkeys(tasks, {metric: True}), rows)
+    return Results(Path("results.json"), dict.fromkeys(tasks, {metric: True}), {}, rows)
 
 
 @pytest.mark.slow
@@ -172,6 +180,15 @@ def test_the_command_prints_and_writes(tmp_path: Path, losses: np.ndarray) -> No
     (one,) = json.loads((tmp_path / "c.json").read_text())["tasks"]
     assert one["difference"]["mean"] == pytest.approx(-0.5) and one["verdict"] == "improved"
     assert run_command("compare", first, tmp_path / "nowhere").returncode == 2
+
+
+def test_other_formats_are_told(tmp_path: Path, losses: np.ndarray) -> None:
+    first = write(tmp_path / "a", {"task": losses}, fmt="chat")
+    second = write(tmp_path / "b", {"task": losses})
+    assert compare(read_results(first), read_results(second)).formats == {"task": ("chat", "spectrum")}
+    done = run_command("compare", first, second)
+    assert "task: formats differ, chat and spectrum" in done.stdout
+    assert compare(read_results(first), read_results(first)).formats == {}
 
 
 def test_a_comparison_that_cannot_be_written_is_told_before_it_is_made(

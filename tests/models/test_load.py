@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from spectrum_trl.errors import UserError
@@ -93,3 +95,13 @@ def test_a_folder_is_loaded_by_its_full_path(base: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("HOME", str(base.parent))
     assert model_path("base") == model_path("~/base") == str(base)
     assert model_path("Qwen/Qwen3-8B") == "Qwen/Qwen3-8B"
+
+
+def test_an_adapter_that_peft_saved_loads_with_the_settings_of_its_base(base: Path, tmp_path: Path) -> None:
+    config = LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj"], init_lora_weights=False)
+    adapted = get_peft_model(load_model(str(base)), config)
+    adapted.save_pretrained(str(tmp_path / "adapter"))
+    loaded = load_model(str(tmp_path / "adapter"))
+    assert loaded.generation_config.eos_token_id == load_model(str(base)).generation_config.eos_token_id
+    text = torch.arange(20)[None]
+    assert torch.equal(loaded.eval()(text).logits, adapted.eval()(text).logits)
