@@ -35,8 +35,10 @@ METRICS = {
 - `loss` (headline): mean over outputs after the first of the summed loss in nats, end of turn
   included, given all before; `loss_first`, `loss_all`, `loss_last`, and `loss_at_1`, `loss_at_2`,
   `loss_at_4`, … the curve by number of examples
-- `accuracy` (whole output), `first_token_accuracy`, `token_accuracy`, `calibration_error`: with
-  `--model spectrum` only, since other models of the harness report sums alone
+- `accuracy` (whole output), `accuracy_all`, `accuracy_last`, `first_token_accuracy`,
+  `token_accuracy`, `calibration_error`: with `--model spectrum` only, since other models of the
+  harness return only summed log-likelihoods
+- `loss_restricted`, `accuracy_restricted`: among the task's own labels, with `restricted=true`
 - `regret`: loss above the exact predictive, on described sequences of synthetic tasks that have one
 - `..._low`, `..._high`: 95% interval of each but `calibration_error`, clustered by sequence; `outputs`,
   `sequences`, `sequences_at_1`, …: how many there are""",
@@ -51,8 +53,8 @@ METRICS = {
 - `..._low`, `..._high`: 95% interval of each, clustered by question; `items`, `items[GROUP]`: their
   number""",
     "diversity": """\
-- `share_valid`, `share_unique` (different ones among the valid), `yield_count` (headline: different
-  valid samples), `yield_share`, `unique_of_all`, `collision` (chance that two valid samples agree),
+- `share_valid`, `share_unique` (distinct valid / valid), `yield_count` (headline: distinct valid
+  samples), `yield_share`, `unique_of_all`, `collision` (chance that two valid samples agree),
   `coverage` of closed lists
 - `exact_yield`, `exact_unique`: what an exact uniform sampler gives with as many valid samples, for
   closed lists
@@ -66,12 +68,14 @@ class TaskFile(NamedTuple):
 
     Attributes:
         name: In our own catalogue.
+        what: What is sampled or asked.
         source: Where the data are from.
         licence: Of the data, or ``unstated``.
         tags: Beside that of the axis.
     """
 
     name: str
+    what: str
     source: str
     licence: str
     tags: tuple[str, ...]
@@ -82,16 +86,16 @@ def task_files(axis: str) -> list[TaskFile]:
     found: Iterable[TaskFile]
     if axis == "icl":
         found = (
-            TaskFile(
-                task.name, task.source, "see the source", ("spectrum_icl_heldout",) * (task.split == "test")
-            )
-            for task in tasks().values()
-            if not task.name.startswith(TINY_PREFIX)
+            TaskFile(t.name, t.summary, t.source, t.licence, ("spectrum_icl_heldout",) * (t.split == "test"))
+            for t in tasks().values()
+            if not t.name.startswith(TINY_PREFIX)
         )
     elif axis == "distributional":
-        found = (TaskFile(t.name, t.source, t.licence, ()) for t in alignment_tasks().values())
+        found = (TaskFile(t.name, t.summary, t.source, t.licence, ()) for t in alignment_tasks().values())
     else:
-        found = (TaskFile(t.name, t.source, t.licence, ()) for t in generation_tasks().values())
+        found = (
+            TaskFile(t.name, t.description, t.source, t.licence, ()) for t in generation_tasks().values()
+        )
     quick = QUICK_TASKS[axis]
     return sorted(one._replace(tags=one.tags + (QUICK,) * (one.name in quick)) for one in found)
 
@@ -110,8 +114,13 @@ def contents(axis: str) -> dict[str, str]:
         files[f"{name}.yaml"] = (
             f"include: _{axis}_yaml\ntask: {name}\n{tags}spectrum: {{task: {task.name}}}\n"
         )
-        rows.append(f"| `{name}` | {task.source} | {task.licence} | {', '.join(task.tags) or '—'} |")
-    table = "| task | source | licence | further tags |\n| --- | --- | --- | --- |\n" + "\n".join((*rows, ""))
+        rows.append(
+            f"| `{name}` | {task.what} | {task.source} | {task.licence} | {', '.join(task.tags) or '—'} |"
+        )
+    table = (
+        "| task | what | source | licence | further tags |\n| --- | --- | --- | --- | --- |\n"
+        + "\n".join((*rows, ""))
+    )
     files["README.md"] = (
         f"# {TITLES[axis]}\n\nTasks of lm-evaluation-harness, version 1.0, tag `{tag}`. Source of the "
         f"method: Spectrum Tuning (arXiv 2510.06084).\n\n## Metrics\n\n{METRICS[axis]}\n\n## Tasks\n\n{table}"

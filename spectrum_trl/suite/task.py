@@ -12,6 +12,8 @@ Split = Literal["train", "test"]
 
 # Source of the tasks whose rows are drawn as the paper defines them.
 SUITE = "Spectrum Suite, arXiv 2510.06084"
+# Licence of what is drawn from a seed.
+GENERATED = "none needed"
 
 
 class Message(TypedDict):
@@ -74,6 +76,8 @@ class Task:
         files: Glob patterns below the data folder that must each match; empty for synthetic tasks.
         description_probability: Chance in [0, 1] that a sequence keeps its description where a
             recipe sets none.
+        summary: What is sampled, in a few words.
+        licence: Of the data, or ``unstated``.
     """
 
     name: str
@@ -83,6 +87,8 @@ class Task:
     build: Build
     files: tuple[str, ...] = ()
     description_probability: float = 0.6
+    summary: str = ""
+    licence: str = "unstated"
 
     @property
     def synthetic(self) -> bool:

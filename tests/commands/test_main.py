@@ -33,7 +33,7 @@ def test_data_lists_every_task_and_what_is_missing(tmp_path: Path) -> None:
     # Long texts fold over lines in the table: put the last column together again.
     rows = [line.split("│") for line in done.stdout.splitlines() if "│" in line]
     files = "".join(row[-2].strip() for row in rows)
-    assert "coinflip" in done.stdout and "generated" in files and "missing:openData" in files
+    assert "coinflip" in done.stdout and "generated" in files and "missing: openData" in files
     assert len(tasks()) > 20
 
 

@@ -93,7 +93,7 @@ def test_first_outputs_count_only_after_a_description(coinflip) -> None:
     task, figures = coinflip
     for row in figures["samples"]:
         described = row["doc"]["messages"][0]["role"] == "description"
-        assert row["loss_first"][1] == described
+        assert (row["loss_first"] is not None) == described
         n = sum(message["role"] == "output" for message in row["doc"]["messages"])
         assert row["loss"][1] == n - 1 and row["loss_all"][1] == n - 1 + described
 
@@ -109,9 +109,9 @@ def test_regret_is_the_loss_above_the_exact_predictive(name: str, uniform_model,
     figures = evaluate(task, uniform_model, world_tokenizer)
     draws: Any = dict(tasks()[name].build.draws(seed=42))
     for row in figures["samples"]:
-        draw, described = draws[row["doc"]["id"]], row["loss_first"][1] == 1
+        draw, described = draws[row["doc"]["id"]], row["loss_first"] is not None
         if not described or draw.predictive is None:
-            assert row["regret"] == [0.0, 0]
+            assert row["regret"] is None
             continue
         n = int(row["loss"][1])
         exact = [-np.log(draw.predictive(draw.outputs[:k]).pmf(draw.outputs[k])) for k in range(1, n + 1)]

@@ -90,6 +90,7 @@ def _literal(text: str, kind: type, *, path: Path, number: int, column: str) -> 
 
 TASK = AlignmentTask(
     name="global_oqa",
+    summary="answers of countries to survey questions",
     source="GlobalOpinionQA (Anthropic/llm_global_opinions)",
     licence="CC BY-NC-SA 4.0",
     url="https://huggingface.co/datasets/Anthropic/llm_global_opinions, data/global_opinions.csv",

@@ -121,6 +121,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 TASK = AlignmentTask(
     name="habermas",
+    summary="ratings of opposite statements by UK residents",
     source="Habermas Machine (google-deepmind/habermas_machine)",
     licence="CC BY 4.0",
     url="https://storage.googleapis.com/habermas_machine/datasets/hm_all_position_statement_ratings.parquet",

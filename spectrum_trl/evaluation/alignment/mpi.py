@@ -95,6 +95,7 @@ def statement(text: str) -> str:
 
 TASK = AlignmentTask(
     name="mpi",
+    summary="agreement with statements about oneself",
     source="Machine Personality Inventory (jfisher52/AI_Pluralistic_Alignment)",
     url="https://github.com/jfisher52/AI_Pluralistic_Alignment for the statements, "
     "https://drive.google.com/file/d/1MOE4y_nGJiYU_vxCqnWSiYIKCk-dqPJE for the answers",

@@ -50,6 +50,7 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
 
 TASK = AlignmentTask(
     name="numbergame",
+    summary="whether a number belongs to a hidden set",
     source="The number game (Bigelow and Piantadosi)",
     url="https://doi.org/10.7910/DVN/A8ZWLF, as a table with the columns set, target, rating and id",
     files=(FILE,),

@@ -67,6 +67,7 @@ def _counts(found: Any, *, path: Path, book: str, group: str) -> list[int]:
 
 TASK = AlignmentTask(
     name="nytimes",
+    summary="how likely four groups are to read a book",
     source="NYT Book Opinions (nicolemeister/benchmarking-distributional-alignment)",
     url="https://github.com/nicolemeister/benchmarking-distributional-alignment",
     files=(FILE,),

@@ -56,6 +56,7 @@ def _score(text: str) -> float | None:
 
 TASK = AlignmentTask(
     name="rotten_tomatoes",
+    summary="good and bad reviews of films",
     source="Rotten Tomatoes scores of films, 1970 to 2024",
     url="https://drive.google.com/file/d/12IpMErb4j83h5gGTdTpv0WZOf5ceY7b3, or any table with the columns "
     "title, release_date, critic_score and audience_score",

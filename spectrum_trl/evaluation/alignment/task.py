@@ -44,6 +44,7 @@ class AlignmentTask:
     Attributes:
         name: For example ``nytimes``.
         source: Where the data are from.
+        summary: What is asked, in a few words.
         build: Yields the items from the folder of the real data, ``seed`` the only source of randomness;
             counts in ``dropped`` every row left out, by reason.
         files: Glob patterns below the data folder that must each match; empty where nothing is read.
@@ -55,6 +56,7 @@ class AlignmentTask:
     source: str
     build: Callable[..., Iterator[Item]]
     files: tuple[str, ...] = ()
+    summary: str = ""
     licence: str = "unstated"
     url: str = ""
 

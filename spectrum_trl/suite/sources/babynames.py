@@ -85,6 +85,8 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
 TASKS = [
     Task(
         name="babynames",
+        summary="first names of children born in the USA, by year and sex",
+        licence="unstated (public data of the Social Security Administration)",
         source="ssa.gov names.zip",
         kind="generation",
         split="train",

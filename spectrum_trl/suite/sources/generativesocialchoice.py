@@ -75,6 +75,7 @@ def validation(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
 TASKS = [
     Task(
         name="generativesocialchoice_validation",
+        summary="one person's ratings of how well statements express their view",
         source="generative-social-choice/survey_data",
         kind="individual",
         split="train",

@@ -42,6 +42,7 @@ def answers(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
 TASKS = [
     Task(
         name="jeopardy_answer_prediction",
+        summary="answers to clues of the quiz show",
         source="J! Archive",
         kind="generation",
         split="train",

@@ -59,6 +59,7 @@ def nli_categorical(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Buil
 TASKS = [
     Task(
         name="lewidi_varierrnli_nli_detection_individual_categorical",
+        summary="one annotator's labels of pairs of sentences",
         source=SOURCE,
         kind="individual",
         split="train",

@@ -127,6 +127,8 @@ def comments(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
 TASKS = [
     Task(
         name="polis_vote",
+        summary="one participant's votes on comments of an online discussion",
+        licence="CC BY 4.0",
         source=SOURCE,
         kind="individual",
         split="train",
@@ -135,6 +137,8 @@ TASKS = [
     ),
     Task(
         name="polis_comment",
+        summary="comments of an online discussion",
+        licence="CC BY 4.0",
         source=SOURCE,
         kind="generation",
         split="train",

@@ -6,7 +6,7 @@ import numpy as np
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, Draws, count_labels, finite
-from spectrum_trl.suite.task import SUITE, Distribution, Task
+from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Task
 
 RANKS = (*map(str, range(2, 11)), "J", "Q", "K", "A")
 DECK = tuple(rank + suit for suit in "♣♦♥♠" for rank in RANKS)
@@ -45,6 +45,8 @@ def sample(rng: np.random.Generator) -> Draw:
 TASKS = (
     Task(
         name="cards",
+        summary="cards drawn from a shuffled deck, without replacement",
+        licence=GENERATED,
         source=SUITE,
         kind="numeric",
         split="train",

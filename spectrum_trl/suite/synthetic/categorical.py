@@ -8,7 +8,7 @@ from scipy.special import gammaln, logsumexp
 
 from spectrum_trl.suite.draws import Draw, Draws, count_labels, finite, read_whole_numbers
 from spectrum_trl.suite.lengths import length_pmf, sequence_length
-from spectrum_trl.suite.task import SUITE, Distribution, Task
+from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Task
 
 MEAN_LABELS = 12
 DECIMALS = 4
@@ -94,6 +94,8 @@ def sample(rng: np.random.Generator) -> Draw:
 TASKS = (
     Task(
         name="categorical",
+        summary="labels with random probabilities",
+        licence=GENERATED,
         source=SUITE,
         kind="numeric",
         split="train",

@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.draws import Draw, Draws, count_labels, finite, quadrature
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.task import SUITE, Distribution, Task
+from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Task
 
 LABELS = ("Heads", "Tails")
 
@@ -84,6 +84,8 @@ def sample(rng: np.random.Generator) -> Draw:
 TASKS = (
     Task(
         name="coinflip",
+        summary="flips of a coin of unknown bias",
+        licence=GENERATED,
         source=SUITE,
         kind="numeric",
         split="train",

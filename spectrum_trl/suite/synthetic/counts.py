@@ -14,7 +14,7 @@ from scipy.special import betaln, gammaln, logsumexp, poch, xlog1py, zeta
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, Draws, quadrature, read_whole_numbers, stated, whole_numbers
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.task import SUITE, Distribution, Task
+from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Task
 
 RATE_SHAPE, RATE_SCALE = 0.5, 2000.0
 ZIPF_EXPONENTS = (1 + 1e-6, 2.5)
@@ -219,6 +219,13 @@ def zipfian(rng: np.random.Generator) -> Draw:
     return Draw(description, _texts(numbers), partial(zipfian_predictive, **known))
 
 
+_SUMMARIES = {
+    "poisson": "Poisson counts",
+    "geometric": "numbers of trials up to a success",
+    "geometric_beta": "numbers of trials up to a success",
+    "negative_binomial": "numbers of failures before several successes",
+    "zipfian": "whole numbers by Zipf's law",
+}
 _SAMPLES: dict[str, Callable[[np.random.Generator], Draw]] = {
     "poisson": poisson,
     "geometric": geometric,
@@ -234,6 +241,8 @@ TASKS = tuple(
         kind="numeric",
         split="train",
         build=Draws(name=name, distributions=500, sample=sample),
+        summary=_SUMMARIES[name],
+        licence=GENERATED,
     )
     for name, sample in _SAMPLES.items()
 )

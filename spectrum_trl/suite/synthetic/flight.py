@@ -12,7 +12,7 @@ import numpy as np
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.builders import description_message, pair
 from spectrum_trl.suite.draws import count_labels, finite, generator
-from spectrum_trl.suite.task import SUITE, Distribution, Message, Task
+from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Message, Task
 
 PEOPLE, EXAMPLES, FLIGHTS = 200, 20, 3
 CHOICES = ("1", "2", "3")
@@ -158,4 +158,14 @@ def build(
         yield str(person), messages
 
 
-TASKS = (Task(name="flight", source=SUITE, kind="individual", split="test", build=build),)
+TASKS = (
+    Task(
+        name="flight",
+        summary="choices among three flights by hidden preferences",
+        licence=GENERATED,
+        source=SUITE,
+        kind="individual",
+        split="test",
+        build=build,
+    ),
+)

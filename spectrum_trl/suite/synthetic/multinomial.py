@@ -13,7 +13,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, Draws
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.synthetic.categorical import draw_probabilities, listed
-from spectrum_trl.suite.task import SUITE, Distribution, Task
+from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Task
 
 MEAN_TOTAL = 32
 
@@ -139,6 +139,8 @@ def sample(rng: np.random.Generator) -> Draw:
 TASKS = (
     Task(
         name="multinomial",
+        summary="counts over categories with random probabilities",
+        licence=GENERATED,
         source=SUITE,
         kind="numeric",
         split="train",
