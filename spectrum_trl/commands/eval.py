@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 Backend = Annotated[
-    str, typer.Option(help="spectrum (fast), or another model class of lm-eval, as hf or vllm.")
+    str, typer.Option(help="spectrum (fast), or another model class of lm-eval, such as hf or vllm.")
 ]
 
 
@@ -19,12 +19,12 @@ def evaluate(
         str | None,
         typer.Option(help="spectrum, colon, chat, chat_simple, verbalized; default: what suits the model."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Rows a task, to try it out.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows per task at most, to try it out.")] = None,
     output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/eval"),
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the real data, or SPECTRUM_DATA.")] = None,
     backend: Backend = "spectrum",
-    model_args: Annotated[str, typer.Option(help="Further arguments of the model, as dtype=bfloat16.")] = "",
-    metadata: Annotated[str, typer.Option(help="Further options, as mode=description,samples=20.")] = "",
+    model_args: Annotated[str, typer.Option(help="Arguments of the model, such as dtype=bfloat16.")] = "",
+    metadata: Annotated[str, typer.Option(help="Options, such as mode=description,samples=20.")] = "",
     include_path: Annotated[list[Path], typer.Option(help="A folder of your own tasks; repeatable.")] = [],  # noqa: B006
     device: Annotated[Literal["cpu", "cuda", "mps"] | None, typer.Option(help="Where to run.")] = None,
 ) -> None:

@@ -26,8 +26,8 @@ def judge(
     """
     from spectrum_trl.console import console
     from spectrum_trl.errors import UserError
-    from spectrum_trl.evaluation.generation.agreement import agreement, read_labelled
-    from spectrum_trl.evaluation.generation.judge import read_settings
+    from spectrum_trl.evaluation.judging.agreement import agreement, read_labelled
+    from spectrum_trl.evaluation.judging.judge import read_settings
     from spectrum_trl.files import folder_problems, writing
     from spectrum_trl.progress import quiet_when_piped
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.aggregates import Metric
-from spectrum_trl.evaluation.alignment import alignment_tasks
-from spectrum_trl.evaluation.alignment.task import AlignmentTask, Item
+from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
+from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.options import data_folder
-from spectrum_trl.evaluation.own_tasks import own_alignment
+from spectrum_trl.evaluation.own_tasks import own_distributional
 from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
 from spectrum_trl.metrics.distributional import (
     compare,
@@ -53,9 +53,9 @@ class Distributional(HarnessTask):
         folder, seed = data_folder(self.options), self.options.seed
         source = self.config.metadata.get("config_source", "")
         task = (
-            self.known(alignment_tasks())
+            self.known(distributional_tasks())
             if set(self.own) == {"task"}
-            else own_alignment(self.own, file=source)
+            else own_distributional(self.own, file=source)
         )
         absent = task.missing(folder)
         if absent:
@@ -127,13 +127,13 @@ class Distributional(HarnessTask):
 @cache
 def _built(name: str, folder: Path, seed: int, most: int) -> tuple[tuple[Item, ...], Counter[str]]:
     dropped: Counter[str] = Counter()
-    return tuple(alignment_tasks()[name].items(folder, seed=seed, most=most, dropped=dropped)), dropped
+    return tuple(distributional_tasks()[name].items(folder, seed=seed, most=most, dropped=dropped)), dropped
 
 
 def _items(
-    task: AlignmentTask, folder: Path, *, seed: int, most: int, dropped: Counter[str]
+    task: DistributionalTask, folder: Path, *, seed: int, most: int, dropped: Counter[str]
 ) -> Sequence[Item]:
-    if alignment_tasks().get(task.name) is not task:
+    if distributional_tasks().get(task.name) is not task:
         return list(task.items(folder, seed=seed, most=most, dropped=dropped))
     items, lost = _built(task.name, folder, seed, most)
     dropped.update(lost)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.evaluation import aggregates
-from spectrum_trl.evaluation.generation import generation_tasks
-from spectrum_trl.evaluation.generation.judge import verdicts
-from spectrum_trl.evaluation.generation.task import GenerationTask
+from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
+from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
+from spectrum_trl.evaluation.judging.judge import verdicts
 from spectrum_trl.evaluation.options import data_folder
-from spectrum_trl.evaluation.own_tasks import own_generation
+from spectrum_trl.evaluation.own_tasks import own_diversity
 from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
 from spectrum_trl.metrics.diversity import clean, exact, sample_intervals, summarise
 from spectrum_trl.metrics.intervals import Interval, mean_interval
@@ -51,10 +51,10 @@ class Diversity(HarnessTask):
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return the one row: what the prompt shows."""
         folder, source = data_folder(self.options), self.config.metadata.get("config_source", "")
-        self.task: GenerationTask = (
-            self.known(generation_tasks())
+        self.task: DiversityTask = (
+            self.known(diversity_tasks())
             if set(self.own) == {"task"}
-            else own_generation(self.own, file=source, name=str(self.config.task))
+            else own_diversity(self.own, file=source, name=str(self.config.task))
         )
         absent = self.task.missing(folder)
         if absent:

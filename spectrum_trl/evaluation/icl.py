@@ -17,9 +17,9 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
+from spectrum_trl.evaluation.icl_sequences import choose
 from spectrum_trl.evaluation.options import data_folder
-from spectrum_trl.evaluation.own_tasks import own_sequences
-from spectrum_trl.evaluation.sequences import choose
+from spectrum_trl.evaluation.own_tasks import own_icl
 from spectrum_trl.metrics.calibration import calibration_error
 from spectrum_trl.suite.draws import Draw, Draws
 from spectrum_trl.suite.task import Task
@@ -97,7 +97,7 @@ class Icl(HarnessTask):
         if set(self.own) == {"task"}:
             return self.known(tasks())
         source = self.config.metadata.get("config_source", "")
-        return own_sequences(self.own, file=source, name=str(self.config.task))
+        return own_icl(self.own, file=source, name=str(self.config.task))
 
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield the requests of each output that is scored."""

@@ -6,7 +6,7 @@ from string import Formatter
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.alignment.task import Item, shares
+from spectrum_trl.evaluation.distributional_tasks.task import Item, shares
 from spectrum_trl.recipe.strict_json import strict_json
 from spectrum_trl.suite.builders import text
 from spectrum_trl.suite.tables import csv_rows, jsonl_rows
@@ -103,7 +103,7 @@ def _list(value: Any, name: str, problems: list[str]) -> list[Any]:
         except ValueError:
             value = None
     if not isinstance(value, list):
-        problems.append(f"{name}: expected a list, in CSV as JSON")
+        problems.append(f"{name}: expected a list (in CSV, a JSON array)")
         return []
     return value
 
@@ -127,7 +127,7 @@ def _numbers(value: Any, problems: list[str]) -> list[float]:
     if len(problems) > before:
         return []
     if not all(_is_share(one) for one in values):
-        problems.append(f"shares: expected numbers from 0 to {LARGEST_SHARE:g}")
+        problems.append(f"shares: expected non-negative numbers up to {LARGEST_SHARE:g}")
     elif not any(values):
         problems.append("shares: expected numbers that are not all 0")
     return values

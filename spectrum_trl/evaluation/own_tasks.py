@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.evaluation.alignment.task import AlignmentTask, Item
-from spectrum_trl.evaluation.generation.judge import Judge
-from spectrum_trl.evaluation.generation.task import GenerationTask
-from spectrum_trl.evaluation.generation.validators import Validator, build
+from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item
+from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
+from spectrum_trl.evaluation.diversity_tasks.validators import Validator, build
+from spectrum_trl.evaluation.judging.judge import Judge
 from spectrum_trl.evaluation.own_tables import columns_of, item_of, table
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.suite.builders import Built, grouped
@@ -36,7 +36,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class OwnGeneration(_Strict):
+class OwnDiversity(_Strict):
     """What a user says about a task of diversity and validity.
 
     Attributes:
@@ -52,7 +52,7 @@ class OwnGeneration(_Strict):
     max_new_tokens: int = Field(default=32, ge=1)
 
 
-class OwnAlignment(_Strict):
+class OwnDistributional(_Strict):
     """What a user says about questions with known shares of answers.
 
     Attributes:
@@ -71,7 +71,7 @@ class OwnAlignment(_Strict):
     cluster: str | None = None
 
 
-class OwnSequences(_Strict):
+class OwnIcl(_Strict):
     """What a user says about a table of answers, for steerability.
 
     Attributes:
@@ -91,7 +91,7 @@ class OwnSequences(_Strict):
     description_probability: float = Field(default=1.0, ge=0, le=1)
 
 
-def own_generation(own: Mapping[str, Any], *, file: str, name: str) -> GenerationTask:
+def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityTask:
     """Return a user's own task of diversity and validity.
 
     Args:
@@ -102,7 +102,7 @@ def own_generation(own: Mapping[str, Any], *, file: str, name: str) -> Generatio
     Raises:
         UserError: With everything that is wrong.
     """
-    parsed, folder = _parse(OwnGeneration, own, file=file), Path(file).parent
+    parsed, folder = _parse(OwnDiversity, own, file=file), Path(file).parent
     validator, canonical = parsed.validator, parsed.validator.canonical
     try:
         valid = build(validator, folder=folder, description=parsed.description)
@@ -116,7 +116,7 @@ def own_generation(own: Mapping[str, Any], *, file: str, name: str) -> Generatio
         problems += [f"examples: the validator refuses {example!r}" for example in wrong]
     if problems:
         raise UserError(*(f"{file}: spectrum.{problem}" for problem in problems))
-    return GenerationTask(
+    return DiversityTask(
         name=name,
         description=parsed.description,
         examples=tuple(parsed.examples),
@@ -128,20 +128,20 @@ def own_generation(own: Mapping[str, Any], *, file: str, name: str) -> Generatio
     )
 
 
-def own_alignment(own: Mapping[str, Any], *, file: str) -> AlignmentTask:
-    """Return a user's own questions with known shares; arguments and errors as for `own_generation`."""
-    parsed = _parse(OwnAlignment, own, file=file)
+def own_distributional(own: Mapping[str, Any], *, file: str) -> DistributionalTask:
+    """Return a user's own questions with known shares; arguments and errors as for `own_diversity`."""
+    parsed = _parse(OwnDistributional, own, file=file)
     templates = [template for template in (parsed.description, parsed.input) if template is not None]
     columns = _columns(templates, (parsed.group, parsed.cluster), file=file)
     path = _beside(file, parsed.file)
-    return AlignmentTask(
+    return DistributionalTask(
         name=OWN, source=OWN, build=partial(_items, parsed, path, ("candidates", "shares", *columns))
     )
 
 
-def own_sequences(own: Mapping[str, Any], *, file: str, name: str) -> Task:
-    """Return a user's own table of answers as a task; arguments and errors as for `own_generation`."""
-    parsed = _parse(OwnSequences, own, file=file)
+def own_icl(own: Mapping[str, Any], *, file: str, name: str) -> Task:
+    """Return a user's own table of answers as a task; arguments and errors as for `own_diversity`."""
+    parsed = _parse(OwnIcl, own, file=file)
     columns = _columns(parsed.descriptions, (parsed.group_by, parsed.output, parsed.input), file=file)
     path = _beside(file, parsed.file)
     return Task(
@@ -187,7 +187,7 @@ def _fields(kind: type[BaseModel], outer: Sequence[Any]) -> list[str]:
     return list(kind.model_fields)
 
 
-def _text_problems(parsed: OwnGeneration) -> list[str]:
+def _text_problems(parsed: OwnDiversity) -> list[str]:
     """Return what is wrong with the texts of a prompt."""
     found = [
         f"examples: {one!r} has a line break, an answer is one line" for one in parsed.examples if "\n" in one
@@ -220,7 +220,7 @@ def _beside(file: str, name: str) -> Path:
 
 
 def _items(
-    own: OwnAlignment,
+    own: OwnDistributional,
     path: Path,
     columns: tuple[str, ...],
     data_dir: Path,
@@ -247,7 +247,7 @@ def _items(
 
 
 def _sequences(
-    own: OwnSequences,
+    own: OwnIcl,
     path: Path,
     columns: tuple[str, ...],
     data_dir: Path,

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from spectrum_trl.catalogue import TINY_PREFIX, tasks
-from spectrum_trl.evaluation.alignment import alignment_tasks
-from spectrum_trl.evaluation.generation import generation_tasks
+from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
+from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
 from spectrum_trl.paths import PACKAGE
 
 HEAD = "# Written by spectrum_trl/evaluation/write_tasks.py\n"
@@ -91,11 +91,11 @@ def task_files(axis: str) -> list[TaskFile]:
             if not t.name.startswith(TINY_PREFIX)
         )
     elif axis == "distributional":
-        found = (TaskFile(t.name, t.summary, t.source, t.licence, ()) for t in alignment_tasks().values())
-    else:
         found = (
-            TaskFile(t.name, t.description, t.source, t.licence, ()) for t in generation_tasks().values()
+            TaskFile(t.name, t.summary, t.source, t.licence, ()) for t in distributional_tasks().values()
         )
+    else:
+        found = (TaskFile(t.name, t.description, t.source, t.licence, ()) for t in diversity_tasks().values())
     quick = QUICK_TASKS[axis]
     return sorted(one._replace(tags=one.tags + (QUICK,) * (one.name in quick)) for one in found)
 

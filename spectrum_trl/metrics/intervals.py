@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 RESAMPLES = 2000
 # Resamples held in memory at once.
 BATCH = 500
-# Values below which the interval is Student's.
+# Of fewer values than these the interval is Student's.
 FEWEST = 10
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spectrum_trl.evaluation.alignment import alignment_tasks
+from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
 from spectrum_trl.evaluation.verbalized import draw_answer, read_shares
 from spectrum_trl.metrics.distributional import compare, compare_as_published, uniform_guess
 from spectrum_trl.scoring.score import candidate_logprobs
@@ -63,7 +63,7 @@ def test_every_state_is_scored_whole(random_model, world_tokenizer) -> None:
 
 @pytest.mark.parametrize("name", ["states", "urn"])
 def test_targets_sum_to_one_and_are_reproducible(name: str) -> None:
-    task = alignment_tasks()[name]
+    task = distributional_tasks()[name]
     dropped: Any = {}
     items = task.items(Path(), seed=42, most=1000, dropped=dropped)
     assert items == task.items(Path(), seed=42, most=1000, dropped=dropped)

@@ -9,7 +9,7 @@ import pytest
 from lm_eval.tasks import TaskManager
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.own_tasks import own_alignment, own_generation, own_sequences
+from spectrum_trl.evaluation.own_tasks import own_distributional, own_diversity, own_icl
 from tests.evaluation.harness import evaluate
 
 CLASS = {"diversity": "Diversity", "distributional": "Distributional", "icl": "Icl"}
@@ -78,7 +78,7 @@ def test_a_table_of_answers(tmp_path: Path, uniform_model, world_tokenizer) -> N
 
 
 def items(folder: Path, own: Any) -> list[Any]:
-    task = own_alignment(own, file=str(folder / "mine.yaml"))
+    task = own_distributional(own, file=str(folder / "mine.yaml"))
     return task.items(Path(), seed=0, most=100, dropped=Counter())
 
 
@@ -135,25 +135,25 @@ def test_texts_name_columns_and_rows_their_groups(tmp_path: Path) -> None:
 )
 def test_mistakes_in_a_prompt_are_named(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
-        own_generation({**GENERATION, **wrong}, file=str(tmp_path / "mine.yaml"), name="mine")
+        own_diversity({**GENERATION, **wrong}, file=str(tmp_path / "mine.yaml"), name="mine")
     assert all(problem.startswith(str(tmp_path / "mine.yaml")) for problem in caught.value.problems)
 
 
 def test_all_mistakes_of_a_prompt_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        own_generation({"descripton": "x", "max_new_tokens": "y"}, file="mine.yaml", name="mine")
+        own_diversity({"descripton": "x", "max_new_tokens": "y"}, file="mine.yaml", name="mine")
     assert len(caught.value.problems) == 4
     assert "spectrum.description: this key is missing" in str(caught.value)
     with pytest.raises(UserError) as caught:
-        own_generation({**GENERATION, "examples": ["a", "b"]}, file="mine.yaml", name="mine")
+        own_diversity({**GENERATION, "examples": ["a", "b"]}, file="mine.yaml", name="mine")
     assert len(caught.value.problems) == 2
     with pytest.raises(UserError, match="expected keys such as description"):
-        own_generation([], file="mine.yaml", name="mine")  # type: ignore[arg-type]
+        own_diversity([], file="mine.yaml", name="mine")  # type: ignore[arg-type]
 
 
 def test_a_judge_is_not_asked_before_there_are_answers(tmp_path: Path) -> None:
     own = {**GENERATION, "examples": ["red"], "validator": {"judge": {"model": "/nowhere"}}}
-    task = own_generation(own, file=str(tmp_path / "mine.yaml"), name="mine")
+    task = own_diversity(own, file=str(tmp_path / "mine.yaml"), name="mine")
     assert task.universe is None and task.validator(Path())("") is False
 
 
@@ -182,13 +182,13 @@ def test_mistakes_in_questions_are_named(tmp_path: Path, wrong: dict[str, Any], 
     [
         ({"shares": [1]}, "row 2: 2 candidates, but 1 shares"),
         ({"shares": [0, 0]}, "not all 0"),
-        ({"shares": [1, -1]}, "numbers from 0 to 1e\\+15"),
-        ({"shares": [1, "1"]}, "numbers from 0 to 1e\\+15"),
-        ({"shares": [1, True]}, "numbers from 0 to 1e\\+15"),
-        ({"shares": [1, float("nan")]}, "numbers from 0 to 1e\\+15"),
-        ({"shares": [1, 1e308]}, "numbers from 0 to"),
-        ({"shares": [1, 10**400]}, "numbers from 0 to"),
-        ({"shares": "many"}, "shares: expected a list, in CSV as JSON"),
+        ({"shares": [1, -1]}, "non-negative numbers up to 1e\\+15"),
+        ({"shares": [1, "1"]}, "non-negative numbers up to 1e\\+15"),
+        ({"shares": [1, True]}, "non-negative numbers up to 1e\\+15"),
+        ({"shares": [1, float("nan")]}, "non-negative numbers up to 1e\\+15"),
+        ({"shares": [1, 1e308]}, "non-negative numbers up to"),
+        ({"shares": [1, 10**400]}, "non-negative numbers up to"),
+        ({"shares": "many"}, "shares: expected a list \\(in CSV, a JSON array\\)"),
         ({"candidates": None}, "candidates: expected a list"),
         ({"candidates": ["red", " red"]}, "two or more different texts"),
         ({"candidates": ["red", ""]}, "not blank"),
@@ -225,7 +225,7 @@ def test_many_wrong_rows_are_counted(tmp_path: Path) -> None:
 def test_mistakes_in_a_table_are_named(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
     (tmp_path / "votes.csv").write_text("who,dish,vote,note\na,tea,red,\na,cod,blue,\n")
     with pytest.raises(UserError, match=said):
-        task = own_sequences({**SEQUENCES, **wrong}, file=str(tmp_path / "mine.yaml"), name="mine")
+        task = own_icl({**SEQUENCES, **wrong}, file=str(tmp_path / "mine.yaml"), name="mine")
         list(task.sequences(Path(), seed=0))
 
 

@@ -1,0 +1,130 @@
+"""Habermas Machine: how UK residents rate two opposite statements on a question of policy.
+
+One item for each question with at least six ratings. Only ratings of statements that people wrote count, one
+for each question and participant: the first that is usable (published: the first row, so that a participant
+whose first row is unusable is lost). Disagreement with the affirming statement A is presented as agreement
+with the negating statement B, which is the published wording of the options. Samples are small, so that the
+targets are noisy.
+
+Source: Tessler et al., Science 386 (2024).
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+
+from spectrum_trl.errors import MissingData, UserError, nearest
+from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, numbered, shares
+from spectrum_trl.suite.builders import text
+
+FILE = "habermas_data/hm_all_position_statement_ratings.parquet"
+QUESTION = ("question.id", "question.text", "question.affirming_statement", "question.negating_statement")
+PARTICIPANT, RATING = "ratings.metadata.participant_id", "ratings.agreement"
+COLUMNS = ("metadata.provenance", *QUESTION, RATING, PARTICIPANT, "worker_id")
+BY_PEOPLE = "HUMAN_CITIZEN"
+LABELS = (
+    "Strongly Agree with A",
+    "Agree with A",
+    "Somewhat Agree with A",
+    "Neutral",
+    "Somewhat Agree with B",
+    "Agree with B",
+    "Strongly Agree with B",
+)
+RATINGS = (
+    "STRONGLY_AGREE",
+    "AGREE",
+    "SOMEWHAT_AGREE",
+    "NEUTRAL",
+    "SOMEWHAT_DISAGREE",
+    "DISAGREE",
+    "STRONGLY_DISAGREE",
+)
+FEWEST = 6
+DESCRIPTION = (
+    "Answers by residents of the United Kingdom, one picked at random for each: a question comes with two "
+    "statements, A and B, and the answer is the number of the option they choose.\n"
+    + numbered(LABELS, first=1)
+)
+
+
+def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
+    """Yield the items, in the order in which questions first appear."""
+    counts: dict[tuple[str, ...], Counter[str]] = {}
+    seen: set[tuple[str, str]] = set()
+    for row in _rows(data_dir / FILE):
+        question = tuple(text(row[column]) for column in QUESTION)
+        rating = _rating(row[RATING])
+        person = (question[0], text(row[PARTICIPANT]))
+        if reason := _unusable(row, question=question, rating=rating):
+            dropped[reason] += 1
+        elif person in seen:
+            dropped["further rating by the same participant"] += 1
+        else:
+            seen.add(person)
+            counts.setdefault(question, Counter())[rating] += 1
+    for question, found in counts.items():
+        if found.total() < FEWEST:
+            dropped[f"question with fewer than {FEWEST} ratings"] += 1
+            continue
+        name, asked, affirming, negating = question
+        yield Item(
+            description=DESCRIPTION,
+            input=f"{asked}\nA: {affirming}\nB: {negating}",
+            candidates=tuple(str(number) for number in range(1, len(LABELS) + 1)),
+            target=shares([found[rating] for rating in RATINGS]),
+            group=None,
+            cluster=name,
+        )
+
+
+def _unusable(row: dict[str, Any], *, question: tuple[str, ...], rating: str) -> str | None:
+    if row["metadata.provenance"] != BY_PEOPLE:
+        return "statement not written by a person"
+    if not all(question):
+        return "question without text or statements"
+    if not text(row["worker_id"]) or not text(row[PARTICIPANT]):
+        return "rating by nobody known"
+    return None if rating in RATINGS else f"rating {rating[:40] or 'missing'}"
+
+
+def _rating(value: Any) -> str:
+    """Return a rating, which the file wraps into a list of one."""
+    if isinstance(value, list):
+        value = value[0] if len(value) == 1 else None
+    return text(value)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            if lacking := [name for name in COLUMNS if name not in columns]:
+                raise UserError(
+                    *(
+                        f"{path} has no column {name!r}.{nearest(name, columns)} It has: "
+                        f"{', '.join(columns)}. Fetch the file again"
+                        for name in lacking
+                    )
+                )
+            for batch in file.iter_batches(columns=list(COLUMNS)):
+                yield from batch.to_pylist()
+    except FileNotFoundError:
+        raise MissingData(f"{path} does not exist: put the file there") from None
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} is not a parquet file ({error}): fetch it again") from None
+
+
+TASK = DistributionalTask(
+    name="habermas",
+    summary="ratings of opposite statements by UK residents",
+    source="Habermas Machine (google-deepmind/habermas_machine)",
+    licence="CC BY 4.0",
+    url="https://storage.googleapis.com/habermas_machine/datasets/hm_all_position_statement_ratings.parquet",
+    files=(FILE,),
+    build=items,
+)

@@ -1,0 +1,104 @@
+"""Machine Personality Inventory: 120 statements about oneself, with how much people agree.
+
+One item for each statement, all respondents together. Answers other than a whole number from 0 to 5 are left
+out and counted (published: they count in the total), and so is a statement without answers (published:
+uniform). Not verified, since the answers were not at hand: the inventory (IPIP-NEO-120) is answered from 1 to
+5, and its public files write 0 for a missing answer, so a file in which 0 is common may need the 0 removed
+first; whether statements keyed -1 are reversed in it already is not known, and the key is not used here.
+
+Source: Jiang et al., arXiv 2206.07550; statements by Johnson (2014).
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from spectrum_trl.errors import MissingData, UserError
+from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, numbered, shares
+from spectrum_trl.suite.tables import csv_table
+
+ANSWERS = "mpi/mpi_human_resp.csv"
+QUESTIONS = "mpi/AI_Pluralistic_Alignment/data/mpi_questions.csv"
+COLUMNS = tuple(f"I{number}" for number in range(1, 121))
+TRAITS = {
+    "O": "Openness",
+    "C": "Conscientiousness",
+    "E": "Extraversion",
+    "A": "Agreeableness",
+    "N": "Neuroticism",
+}
+LABELS = ("Strongly disagree", "Disagree", "Slightly disagree", "Slightly agree", "Agree", "Strongly agree")
+CANDIDATES = tuple(str(number) for number in range(len(LABELS)))
+MISSING = ("", "NA", "NaN", "nan")
+DESCRIPTION = (
+    "Answers to a personality questionnaire, by one respondent picked at random for each answer: how "
+    "accurately a statement describes them, from 0 (strongly disagree) to 5 (strongly agree)."
+)
+
+
+def statements(path: Path) -> list[tuple[str, str]]:
+    """Return text and letter of the trait of each statement.
+
+    Args:
+        path: Table separated by tabs, with the columns ``text`` and ``label_ocean``.
+
+    Raises:
+        MissingData: If the file does not exist.
+        UserError: If it is not such a table of 120 statements.
+    """
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, na_filter=False, encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise MissingData(f"{path} does not exist: put the file there") from None
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} is no table separated by tabs ({error}): fetch it again") from None
+    if lacking := {"text", "label_ocean"} - set(table.columns):
+        raise UserError(
+            f"{path} has no column {', '.join(sorted(lacking))}. It has: {', '.join(table.columns)}. "
+            "Fetch the file again"
+        )
+    if len(table) != len(COLUMNS):
+        raise UserError(f"{path} has {len(table)} statements, expected {len(COLUMNS)}: fetch it again")
+    return list(zip(table["text"].str.strip(), table["label_ocean"].str.strip(), strict=True))
+
+
+def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
+    """Yield the items, in the order of the inventory."""
+    found = statements(data_dir / QUESTIONS)
+    answers = csv_table(data_dir / ANSWERS, COLUMNS)
+    for column, (text, trait) in zip(COLUMNS, found, strict=True):
+        # An answer may be written as a float where other answers of its column are missing.
+        values = answers[column].str.strip().str.removesuffix(".0").value_counts()
+        counts = [int(values.get(value, 0)) for value in CANDIDATES]
+        missing = sum(int(values.get(value, 0)) for value in MISSING)
+        dropped["missing answer"] += missing
+        dropped["answer that is not 0 to 5"] += len(answers) - missing - sum(counts)
+        if not sum(counts):
+            dropped["statement without answers"] += 1
+            continue
+        yield Item(
+            description=DESCRIPTION,
+            input=f"{statement(text)}\n{numbered(LABELS, first=0)}",
+            candidates=CANDIDATES,
+            target=shares(counts),
+            group=TRAITS.get(trait, trait),
+            cluster=column,
+        )
+
+
+def statement(text: str) -> str:
+    """Return a statement in the second person: ``Worry about things`` is ``You worry about things.``."""
+    return f"You {text[:1].lower()}{text[1:].rstrip('.')}."
+
+
+TASK = DistributionalTask(
+    name="mpi",
+    summary="agreement with statements about oneself",
+    source="Machine Personality Inventory (jfisher52/AI_Pluralistic_Alignment)",
+    url="https://github.com/jfisher52/AI_Pluralistic_Alignment for the statements, "
+    "https://drive.google.com/file/d/1MOE4y_nGJiYU_vxCqnWSiYIKCk-dqPJE for the answers",
+    files=(ANSWERS, QUESTIONS),
+    build=items,
+)

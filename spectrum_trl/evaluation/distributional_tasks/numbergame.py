@@ -1,0 +1,58 @@
+"""The number game: whether people think that a number belongs to a set of which they see a few.
+
+One item for each set and target number with at least nine ratings; the shares are those of Yes and No. The
+order of a set's numbers is the file's, and the cluster is the set. Rows without a value, and ratings other
+than 0 and 1, are left out and counted.
+
+Source: Bigelow and Piantadosi, Journal of Open Psychology Data 4 (2016), doi 10.5334/jopd.19.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, shares
+from spectrum_trl.suite.tables import csv_rows
+
+FILE = "numbergame/numbergame_data.csv"
+ANSWERS = {"1": "Yes", "0": "No"}
+FEWEST = 9
+DESCRIPTION = (
+    "Participants in an experiment see some numbers that come from one hidden set, and one more number. Each "
+    "answer is by one participant picked at random: Yes if the further number is in the set, else No."
+)
+
+
+def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
+    """Yield the items, in the order in which they first appear."""
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for row in csv_rows(data_dir / FILE, ("set", "target", "rating", "id")):
+        values = {name: value.strip().removesuffix(".0") for name, value in row.items()}
+        if not all(values.values()):
+            dropped["row without a value"] += 1
+        elif values["rating"] not in ANSWERS:
+            dropped["rating that is not 0 or 1"] += 1
+        else:
+            found.setdefault((values["set"], values["target"]), Counter())[values["rating"]] += 1
+    for (numbers, target), ratings in found.items():
+        if ratings.total() < FEWEST:
+            dropped[f"number with fewer than {FEWEST} ratings"] += 1
+            continue
+        yield Item(
+            description=DESCRIPTION,
+            input=f"Seen: {numbers.replace('_', ', ')}\nFurther number: {target}",
+            candidates=tuple(ANSWERS.values()),
+            target=shares([ratings[rating] for rating in ANSWERS]),
+            group=None,
+            cluster=numbers,
+        )
+
+
+TASK = DistributionalTask(
+    name="numbergame",
+    summary="whether a number belongs to a hidden set",
+    source="The number game (Bigelow and Piantadosi)",
+    url="https://doi.org/10.7910/DVN/A8ZWLF, as a table with the columns set, target, rating and id",
+    files=(FILE,),
+    build=items,
+)

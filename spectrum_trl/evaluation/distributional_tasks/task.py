@@ -1,0 +1,119 @@
+"""A question with candidates and their true shares, and a task that yields such questions."""
+
+import math
+import string
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from spectrum_trl.prompts.messages import check
+from spectrum_trl.suite.task import Message, missing_files
+
+# A template would read it as the end of a turn, or as the begin of another.
+CONTROL = "text holds a control token"
+
+
+class Item(NamedTuple):
+    """One question.
+
+    Attributes:
+        description: What is sampled, or None.
+        input: The question.
+        candidates: All answers that count.
+        target: Their true shares, in the same order; they sum to 1.
+        group: Whose answers they are, where a task has groups.
+        cluster: Name of what is not independent, for example the question that several groups answered.
+    """
+
+    description: str | None
+    input: str
+    candidates: tuple[str, ...]
+    target: tuple[float, ...]
+    group: str | None
+    cluster: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributionalTask:
+    """One data set of questions.
+
+    Attributes:
+        name: For example ``nytimes``.
+        source: Where the data are from.
+        summary: What is asked, in a few words.
+        build: Yields the items from the folder of the real data, ``seed`` the only source of randomness;
+            counts in ``dropped`` every row left out, by reason.
+        files: Glob patterns below the data folder that must each match; empty where nothing is read.
+        licence: Of the data, or ``unstated``.
+        url: Where to get the data.
+    """
+
+    name: str
+    source: str
+    build: Callable[..., Iterator[Item]]
+    files: tuple[str, ...] = ()
+    summary: str = ""
+    licence: str = "unstated"
+    url: str = ""
+
+    def missing(self, data_dir: Path | None) -> list[str]:
+        """Return the patterns of ``files`` that match nothing below ``data_dir``; all without a folder."""
+        return missing_files(self.files, data_dir=data_dir)
+
+    def items(self, data_dir: Path, *, seed: int, most: int, dropped: Counter[str]) -> list[Item]:
+        """Return the items, a random choice of them if there are more than ``most``, in their own order.
+
+        Items whose texts hold a control token of a model family are left out and counted.
+
+        Args:
+            data_dir: Folder of the real data.
+            seed: Of the choice, and of items that are drawn.
+            most: Largest number of items.
+            dropped: Receives the reasons of rows left out.
+        """
+        every = []
+        for item in self.build(data_dir, seed=seed, dropped=dropped):
+            if _is_text(item):
+                every.append(item)
+            else:
+                dropped[CONTROL] += 1
+        if len(every) <= most:
+            return every
+        picked = np.random.default_rng(seed).choice(len(every), size=most, replace=False)
+        return [every[n] for n in sorted(picked.tolist())]
+
+
+def shares(counts: Sequence[float]) -> tuple[float, ...]:
+    """Return counts, or shares that do not quite sum to 1, divided by their sum.
+
+    Args:
+        counts: Not negative, not all 0.
+    """
+    total = math.fsum(counts)
+    return tuple(count / total for count in counts)
+
+
+def lettered(labels: Sequence[str]) -> str:
+    """Return the heading and the lines of options named A, B, C, …; at most 26."""
+    letters = string.ascii_uppercase[: len(labels)]
+    return _listed((f"{letter}. {label}" for letter, label in zip(letters, labels, strict=True)))
+
+
+def numbered(labels: Sequence[str], *, first: int) -> str:
+    """Return the heading and the lines of options numbered from ``first``."""
+    return _listed(f"{number}: {label}" for number, label in enumerate(labels, start=first))
+
+
+def _listed(lines: Iterable[str]) -> str:
+    return "\n".join(("Answers:", *lines))
+
+
+def _is_text(item: Item) -> bool:
+    messages: list[Message] = [
+        {"role": "input", "content": text} for text in (item.description or "", item.input, *item.candidates)
+    ]
+    return not any(check([message], trained=False) for message in messages)

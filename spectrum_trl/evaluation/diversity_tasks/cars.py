@@ -1,0 +1,116 @@
+"""Makes and models of cars sold in the USA since 1992, by a table of them.
+
+An answer counts only if it is a make, or a make and its model, and nothing else (published: any text that
+holds both, so that every text with ``BMW`` was a BMW M, and trims made further answers). Case, white space,
+punctuation and a model year carry nothing. Of pickups and vans, which the table lists by cab, body and
+payload (``F150 Super Cab``), the plain model counts too (``F-150``); so do usual short names of makes.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask, Valid
+from spectrum_trl.suite.tables import csv_rows
+
+FILES = "diverse_valid_data/us-car-models-data/*.csv"
+SHORT = {"chevy": "chevrolet", "mercedes": "mercedesbenz", "vw": "volkswagen"}
+# Names that the table has in another form.
+SAME = {"mazdamiata": "mazdamx5miata", "mazdamx5": "mazdamx5miata"}
+# A make may be part of the model's own name: Mazda MAZDA3, Mercedes-Benz Mercedes-AMG GT.
+MAKES_IN_MODELS = (
+    ("mazdamazda", "mazda"),
+    ("mercedesbenzbenz", "mercedesbenz"),
+    ("mercedesbenzmercedesamg", "mercedesamg"),
+    ("mercedesbenzamg", "mercedesamg"),
+)
+_YEAR = re.compile(r"^(?:19|20)[0-9]{2}\s+|\s+(?:19|20)[0-9]{2}$")
+_QUALIFIER = re.compile(r"\s*\([^)]*\)")
+_CABS = "access|club|crew|double|extended|king|mega|quad|regular|single|super|supercrew|xtra"
+_BODY = re.compile(
+    rf"(?:(?:^| )(?:{_CABS}|macro|coupe|cargo|passenger|window))*"
+    r" ?\b(?:cab|supercab|supercrew|crewmax|xtracab|cargo|passenger|crew|van|wagon)(?: plus)?$"
+)
+_PAYLOAD = re.compile(r"(?: ?\b(?:[0-9]{3,4}(?:xd)?|hd|xd|ld|limited|super duty))+$")
+
+
+def brand(text: str) -> str:
+    """Return a make in the form in which equal ones are equal."""
+    key = _joined(text)
+    return SHORT.get(key, key)
+
+
+def car(text: str) -> str:
+    """Return a make with its model in the form in which equal ones are equal."""
+    text = _YEAR.sub("", " ".join(text.split()))
+    words = text.split()
+    key = _joined("".join([brand(words[0]), *words[1:]])) if words else ""
+    for written, meant in MAKES_IN_MODELS:
+        key = key.replace(written, meant)
+    return SAME.get(key, key)
+
+
+def names(make: str, model: str) -> Iterator[str]:
+    """Yield a make with its model as the table has it, and with the model without cab, body and payload."""
+    model = _QUALIFIER.sub("", model).casefold().strip()
+    shorter = _BODY.sub("", model).strip()
+    # Some rows have a cab for a model.
+    if shorter or not model.endswith("cab"):
+        yield car(f"{make} {model}")
+    if shorter != model:
+        yield from (car(f"{make} {left}") for left in (shorter, _PAYLOAD.sub("", shorter).strip()) if left)
+
+
+@cache
+def _is_brand(data_dir: Path) -> Valid:
+    return frozenset(brand(row["make"]) for row in _rows(data_dir)).__contains__
+
+
+@cache
+def _is_car(data_dir: Path) -> Valid:
+    return frozenset(
+        name for row in _rows(data_dir) for name in names(row["make"], row["model"])
+    ).__contains__
+
+
+def _rows(data_dir: Path) -> Iterator[dict[str, str]]:
+    for path in sorted(data_dir.glob(FILES)):
+        yield from csv_rows(path, ("make", "model"))
+
+
+def _joined(text: str) -> str:
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
+
+
+SOURCE = "abhionlyone/us-car-models-data"
+URL = "https://github.com/abhionlyone/us-car-models-data"
+
+TASKS = (
+    DiversityTask(
+        name="car_brand",
+        description="A brand of car that is or was sold in the USA",
+        examples=("Subaru", "Jeep", "Volvo"),
+        validator=_is_brand,
+        canonical=brand,
+        universe=None,
+        max_new_tokens=8,
+        source=SOURCE,
+        licence="CC BY 4.0",
+        url=URL,
+        files=(FILES,),
+    ),
+    DiversityTask(
+        name="car_make_model",
+        description="The make and model of a car that is or was sold in the USA",
+        examples=("Subaru Outback", "Jeep Wrangler", "Volvo XC90"),
+        validator=_is_car,
+        canonical=car,
+        universe=None,
+        max_new_tokens=16,
+        source=SOURCE,
+        licence="CC BY 4.0",
+        url=URL,
+        files=(FILES,),
+    ),
+)

@@ -1,0 +1,48 @@
+"""Names of colours, by a list of some 32,000 that people sent in.
+
+Case carries nothing, and American ``gray`` is ``grey`` (published: invalid). The two tasks differ in their
+examples alone; with ``mode=description`` they are the same.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+
+from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask, Valid
+from spectrum_trl.suite.tables import csv_table
+
+FILE = "diverse_valid_data/colornames.csv"
+DESCRIPTION = "The name of a colour"
+_GRAY = re.compile(r"\bgray", re.IGNORECASE)
+
+
+def colour(text: str) -> str:
+    """Return a name in the form in which equal ones are equal."""
+    return _GRAY.sub("grey", " ".join(text.split())).casefold()
+
+
+@cache
+def _is_colour(data_dir: Path) -> Valid:
+    return frozenset(map(colour, csv_table(data_dir / FILE, ("name",))["name"])).__contains__
+
+
+def _task(name: str, *examples: str) -> DiversityTask:
+    return DiversityTask(
+        name=name,
+        description=DESCRIPTION,
+        examples=examples,
+        validator=_is_colour,
+        canonical=colour,
+        universe=None,
+        max_new_tokens=10,
+        source="meodai/color-names",
+        licence="MIT",
+        url="https://github.com/meodai/color-names, src/colornames.csv",
+        files=(FILE,),
+    )
+
+
+TASKS = (
+    _task("color_normal_ex", "Blue", "Orange", "Grey"),
+    _task("color_interesting_ex", "Desert Rose", "Sea Glass", "Rusty Nail"),
+)

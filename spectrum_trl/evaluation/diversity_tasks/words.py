@@ -1,0 +1,73 @@
+"""English gerunds: the present participles of the verb table of XTAG (University of Pennsylvania, 1993).
+
+Case and accents carry nothing: the table writes them as marks (``saut_eing``), which are left out on both
+sides. Entries that are no gerund (``daydream``, ``LHliking``) are left out. (Published: they are valid, while
+capitalised ones never are, and the first verb is lost with the comments.) Verbs newer than the table are
+missing, so that a valid answer may count as invalid. Answers may have 12 tokens (published: 4, which cut
+long words).
+"""
+
+import re
+import unicodedata
+from functools import cache
+from pathlib import Path
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask, Valid
+
+FILE = "diverse_valid_data/en-verbs.txt"
+COLUMNS, GERUND = 24, 5
+_ACCENT_MARKS = re.compile(r"[_^`]")
+_WORD = re.compile(r"[A-Za-z][a-z'-]*ing")
+
+
+def gerunds(path: Path) -> frozenset[str]:
+    """Return the gerunds of the verb table, in lower case.
+
+    Raises:
+        UserError: If the file is not that table.
+    """
+    found = set()
+    # The file is older than UTF-8.
+    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), start=1):
+        if line.startswith(";") or not line.strip():
+            continue
+        cells = line.split(",")
+        if len(cells) != COLUMNS:
+            raise UserError(
+                f"{path}, line {number}: expected {COLUMNS} columns, found {len(cells)}: fetch it again"
+            )
+        word = _ACCENT_MARKS.sub("", cells[GERUND].strip())
+        if _WORD.fullmatch(word):
+            found.add(word.casefold())
+    if not found:
+        raise UserError(f"{path} holds no verbs: fetch it again")
+    return frozenset(found)
+
+
+def plain(text: str) -> str:
+    """Return a text in lower case, without accents and white space around it."""
+    letters = unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter)).strip()
+
+
+@cache
+def _is_gerund(data_dir: Path) -> Valid:
+    return gerunds(data_dir / FILE).__contains__
+
+
+TASKS = (
+    DiversityTask(
+        name="claude_gerunds",
+        description="One English gerund, a word that ends in -ing",
+        examples=("Juggling", "Percolating", "Sailing"),
+        validator=_is_gerund,
+        canonical=plain,
+        universe=None,
+        max_new_tokens=12,
+        source="gutfeeling/word_forms, en-verbs.txt",
+        licence="University of Pennsylvania permissive notice",
+        url="https://github.com/gutfeeling/word_forms",
+        files=(FILE,),
+    ),
+)

@@ -1,0 +1,100 @@
+"""Whether a judge agrees with people: its verdicts on texts whose labels are known.
+
+A small set of our own, invented texts of four kinds, comes with the package; one's own texts tell more.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.judging.judge import Judge, JudgeSettings
+from spectrum_trl.suite.tables import jsonl_rows
+
+# Problems of rows in one message.
+SHOWN = 3
+LABELLED = Path(__file__).with_name("labelled.jsonl")
+
+
+class Labelled(NamedTuple):
+    """A text and its label.
+
+    Attributes:
+        description: What the text was to be.
+        text: The text.
+        valid: Whether it is.
+    """
+
+    description: str
+    text: str
+    valid: bool
+
+
+class Agreement(NamedTuple):
+    """How a judge does on labelled texts.
+
+    Attributes:
+        n: Number of texts with a verdict.
+        accuracy: Share of right verdicts among them, in [0, 1]; 0 where there are none.
+        wrongly_valid: Number of invalid texts that it calls valid.
+        wrongly_invalid: Number of valid texts that it calls invalid.
+        unjudged: Number of texts that it did not answer for.
+    """
+
+    n: int
+    accuracy: float
+    wrongly_valid: int
+    wrongly_invalid: int
+    unjudged: int
+
+
+def read_labelled(file: Path | None = None) -> list[Labelled]:
+    """Read texts with labels.
+
+    Args:
+        file: JSON Lines with the keys of `Labelled`; None for the set of our own: ten texts of each of four
+            kinds, half of them valid.
+
+    Raises:
+        UserError: If it cannot be read; or naming the first rows that are no labelled texts.
+    """
+    file = file or LABELLED
+    rows = jsonl_rows(file, Labelled._fields)
+    problems = [
+        f"{file}, row {number}: expected texts in description and text, and true or false in valid"
+        for number, row in enumerate(rows, start=1)
+        if not (isinstance(row["description"], str) and row["description"].strip())
+        or not (isinstance(row["text"], str) and isinstance(row["valid"], bool))
+    ]
+    if problems:
+        raise UserError(*problems[:SHOWN])
+    return [Labelled(**row) for row in rows]
+
+
+def agreement(settings: JudgeSettings, texts: Sequence[Labelled], *, folder: Path) -> Agreement:
+    """Compare a judge with labels.
+
+    Args:
+        settings: Who judges; a criterion in them is not used.
+        texts: The labelled texts.
+        folder: Where verdicts of an endpoint are kept.
+
+    Raises:
+        UserError: If the judge cannot be used.
+    """
+    settings = settings.model_copy(update={"criterion": None})
+    pairs: list[tuple[bool, bool | None]] = []
+    for description in dict.fromkeys(one.description for one in texts):
+        group = [one for one in texts if one.description == description]
+        judge = Judge(settings, folder=folder, description=description)
+        verdicts = judge.judge([one.text for one in group])
+        pairs += zip((one.valid for one in group), verdicts, strict=True)
+    judged = [(label, verdict) for label, verdict in pairs if verdict is not None]
+    right = sum(label == verdict for label, verdict in judged)
+    return Agreement(
+        n=len(judged),
+        accuracy=right / len(judged) if judged else 0.0,
+        wrongly_valid=sum(verdict and not label for label, verdict in judged),
+        wrongly_invalid=sum(label and not verdict for label, verdict in judged),
+        unjudged=len(pairs) - len(judged),
+    )
