@@ -11,8 +11,10 @@ from spectrum_trl.models.initialise import new_model, new_tokenizer
 from spectrum_trl.prompts import templates
 from spectrum_trl.suite.builders import description_message, iid
 from spectrum_trl.suite.task import Message
-from spectrum_trl.tiny import measure
 from spectrum_trl.tiny.evaluation_items import evaluation_items, probabilities
+from spectrum_trl.tiny.measure import evaluate
+from spectrum_trl.tiny.result import TinyResult
+from spectrum_trl.tiny.world.worlds import World
 
 CONFIG = {
     "model_type": "qwen3",
@@ -62,9 +64,15 @@ def uniform_model(world_tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     return model
 
 
+def sampled() -> list[World]:
+    """Return some of the worlds that are sampled."""
+    items = evaluation_items(0)
+    return [*items.full_urns[:8], *items.ranges[:8]]
+
+
 @pytest.fixture(scope="session")
 def learnt(world_tokenizer: PreTrainedTokenizerBase) -> Learnt:
-    model, worlds, rng = built(world_tokenizer), evaluation_items(0).prompts, np.random.default_rng(0)
+    model, worlds, rng = built(world_tokenizer), sampled(), np.random.default_rng(0)
     encoded = world_tokenizer.apply_chat_template(
         [iid(world.draw(rng, 12), description=world.description) for world in worlds for _ in range(3)],
         return_dict=True,
@@ -82,12 +90,10 @@ def learnt(world_tokenizer: PreTrainedTokenizerBase) -> Learnt:
 
 
 @pytest.fixture(scope="session")
-def uniform_result(
-    uniform_model: PreTrainedModel, world_tokenizer: PreTrainedTokenizerBase
-) -> measure.TinyResult:
-    return measure.evaluate(uniform_model, world_tokenizer, seed=0)
+def uniform_result(uniform_model: PreTrainedModel, world_tokenizer: PreTrainedTokenizerBase) -> TinyResult:
+    return evaluate(uniform_model, world_tokenizer, seed=0)
 
 
 @pytest.fixture(scope="session")
-def learnt_result(learnt: Learnt, world_tokenizer: PreTrainedTokenizerBase) -> measure.TinyResult:
-    return measure.evaluate(learnt.model, world_tokenizer, seed=0)
+def learnt_result(learnt: Learnt, world_tokenizer: PreTrainedTokenizerBase) -> TinyResult:
+    return evaluate(learnt.model, world_tokenizer, seed=0)

@@ -80,7 +80,9 @@ class RunArguments:
         save_dtype: Number type of the saved weights; null for that of the model trained from, so that a
             bfloat16 checkpoint trained in single precision is saved as bfloat16, rounded up or down at random
             so that small updates are kept on average.
-        evaluate: Measure the model before and after training on the tiny world's held-out distributions.
+        evaluate: Measure the model and its instruct sibling before training, and the model after it, on the
+            tiny world's held-out distributions.
+        recorded: File beside the recipe with an earlier result of all-token tuning, which ``evaluate`` shows.
         resume_despite_changes: Continue a run although settings, versions or data differ; the differences are
             noted in its history.
         overwrite: Replace what an earlier run left in ``output_dir``.
@@ -103,6 +105,9 @@ class RunArguments:
     )
     evaluate: Literal["none", "tiny"] = field(
         default="none", metadata={"help": "What to measure before and after training."}
+    )
+    recorded: str | None = field(
+        default=None, metadata={"help": "Recorded result of all-token tuning to show beside the others."}
     )
     resume_despite_changes: bool = field(
         default=False, metadata={"help": "Continue a run although settings, versions or data differ."}

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.metrics.icl import OutputScores, number_outputs, per_output
+from spectrum_trl.prompts.scored import Prompts, Scored
 from spectrum_trl.scoring.engine import TOKENS_PER_BATCH, score
 from spectrum_trl.scoring.forward import Conversation, check_conversations, prompt_ids
 from spectrum_trl.scoring.tree import Request
@@ -115,6 +116,46 @@ def candidate_logprobs(
     totals = np.array([one[0] for one in score(model, requests, tokens_per_batch=tokens_per_batch)])
     ends = np.cumsum([len(texts) for texts in candidates])
     return [total for total in np.split(totals, ends)[:-1]]
+
+
+def text_logprobs(
+    model: PreTrainedModel,
+    prompts: Prompts,
+    pairs: Sequence[Scored],
+    *,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+) -> NDArray[np.float64]:
+    """Return the log probability of each text after its context, in nats, shape (pairs,); in any format.
+
+    Args:
+        model: Any causal language model, on any device.
+        prompts: Who wrote the texts.
+        pairs: Contexts, and what follows them.
+        tokens_per_batch: See `engine.score`.
+
+    Raises:
+        UserError: If the model's context is too short.
+    """
+    contexts = list(dict.fromkeys(pair.context for pair in pairs))
+    read = dict(zip(contexts, _ids(prompts, contexts), strict=True))
+    requests, leads = [], dict[str, Request]()
+    for pair, ids in zip(pairs, _ids(prompts, [pair.context + pair.output for pair in pairs]), strict=True):
+        start = len(read[pair.context])
+        if ids[:start] != read[pair.context]:
+            # A token reaches from the context into the text: the context's end is scored with it, and alone.
+            bare, _ = prompts.split(pair.context)
+            start = len(_ids(prompts, [bare])[0])
+            leads[pair.context] = Request(read[pair.context], start)
+        requests.append(Request(ids, start))
+    answers = score(model, [*requests, *leads.values()], tokens_per_batch=tokens_per_batch)
+    totals = np.array([one[0] for one in answers])
+    alone = dict(zip(leads, totals[len(pairs) :], strict=True))
+    return totals[: len(pairs)] - np.array([alone.get(pair.context, 0.0) for pair in pairs])
+
+
+def _ids(prompts: Prompts, texts: Sequence[str]) -> list[list[int]]:
+    encoded: Any = prompts.tokenizer(list(texts), add_special_tokens=False) if texts else {"input_ids": []}
+    return list(encoded["input_ids"])
 
 
 def _check_masks(

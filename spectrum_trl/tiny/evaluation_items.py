@@ -1,8 +1,7 @@
 """What the tiny evaluation measures on: worlds in wordings, counts and ranges that tuning never sees."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import cache
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +11,10 @@ from spectrum_trl.tiny.world import words, worlds
 
 URNS = 200
 SEQUENCES, OUTPUTS = 400, 25
-URN_PROMPTS, RANGE_PROMPTS, SAMPLES = 8, 8, 100
-# Urn prompts have at least this many kinds; range prompts are spread over the widths of this many ranges.
-MANY_KINDS, RANGES = 5, 40
+# Prompts that are sampled, of each kind.
+PROMPTS, SAMPLES = 32, 100
+# Urns that are sampled have at least this many kinds.
+MANY_KINDS = 5
 
 
 class Sequences(NamedTuple):
@@ -39,14 +39,16 @@ class EvaluationItems(NamedTuple):
         coin: Two labels of unknown probability.
         die: Three to five.
         number: Numbers around an unknown value.
-        prompts: Worlds to sample many times: urns, then ranges from narrow to wide.
+        full_urns: Urns to sample many times, no two alike.
+        ranges: Ranges to sample many times, no two alike.
     """
 
     urns: list[worlds.World]
     coin: Sequences
     die: Sequences
     number: Sequences
-    prompts: list[worlds.World]
+    full_urns: list[worlds.World]
+    ranges: list[worlds.World]
 
 
 @cache
@@ -56,7 +58,7 @@ def evaluation_items(seed: int) -> EvaluationItems:
     Args:
         seed: Not negative.
     """
-    streams = [np.random.default_rng([seed, part]) for part in range(5)]
+    streams = [np.random.default_rng([seed, part]) for part in range(6)]
     return EvaluationItems(
         urns=[_urn(streams[0]) for _ in range(URNS)],
         coin=_sequences([_labels(streams[1], k=2) for _ in range(SEQUENCES)], rng=streams[1]),
@@ -70,7 +72,8 @@ def evaluation_items(seed: int) -> EvaluationItems:
             ],
             rng=streams[3],
         ),
-        prompts=[*islice(_full_urns(streams[4]), URN_PROMPTS), *_ranges(streams[4])],
+        full_urns=_different(lambda: _urn(streams[4]), least=MANY_KINDS),
+        ranges=_different(lambda: _range(streams[5]), least=1),
     )
 
 
@@ -98,19 +101,17 @@ def _sequences(drawn: list[worlds.World], *, rng: np.random.Generator) -> Sequen
     return Sequences([world.description for world in drawn], outputs, np.array(optimal))
 
 
-def _full_urns(rng: np.random.Generator) -> Iterator[worlds.World]:
-    while True:
-        world = _urn(rng)
-        if len(probabilities(world)) >= MANY_KINDS:
-            yield world
+def _range(rng: np.random.Generator) -> worlds.World:
+    return worlds.number_range(
+        rng, sentences=words.HELD_OUT_RANGE_SENTENCES, for_evaluation=True, whole_tens=True
+    )
 
 
-def _ranges(rng: np.random.Generator) -> list[worlds.World]:
-    drawn = [
-        worlds.number_range(
-            rng, sentences=words.HELD_OUT_RANGE_SENTENCES, for_evaluation=True, whole_tens=True
-        )
-        for _ in range(RANGES)
-    ]
-    step = RANGES // RANGE_PROMPTS
-    return sorted(drawn, key=lambda world: len(probabilities(world)))[step // 2 :: step]
+def _different(propose: Callable[[], worlds.World], *, least: int) -> list[worlds.World]:
+    """Propose worlds with at least so many answers until there are enough with different descriptions."""
+    found: dict[str, worlds.World] = {}
+    while len(found) < PROMPTS:
+        world = propose()
+        if len(probabilities(world)) >= least:
+            found.setdefault(world.description, world)
+    return list(found.values())

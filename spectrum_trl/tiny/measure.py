@@ -1,215 +1,147 @@
-"""Measure a model on the tiny world: distributions known exactly, none of them seen in tuning."""
+"""Measure a model on the tiny world: distributions known exactly, none of them seen in training."""
 
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import Progress
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from spectrum_trl.errors import UserError
-from spectrum_trl.files import write_json
-from spectrum_trl.metrics import icl
-from spectrum_trl.metrics.distributional import compare
-from spectrum_trl.metrics.diversity import expected_yield, summarise
+from spectrum_trl.metrics.diversity import clean, exact, expected_yield, summarise
 from spectrum_trl.progress import on_terminal
-from spectrum_trl.scoring.sample import sample
-from spectrum_trl.scoring.score import candidate_logprobs, output_losses
+from spectrum_trl.prompts.formats import Format
+from spectrum_trl.prompts.scored import Prompts, Scored
+from spectrum_trl.scoring.draw import Limits, draw
+from spectrum_trl.scoring.score import text_logprobs
 from spectrum_trl.suite.builders import description_message, iid
+from spectrum_trl.suite.task import Message
 from spectrum_trl.tiny.evaluation_items import SAMPLES, Sequences, evaluation_items, probabilities
+from spectrum_trl.tiny.result import InContext, Sampling, TinyResult, Urns
 from spectrum_trl.tiny.world.worlds import World
 
 # Longer than any held-out answer in any tokenizer that reads numbers digit by digit.
 MAX_NEW_TOKENS = 12
-
-
-class Urns(NamedTuple):
-    """Probabilities of the labels that a described urn holds; one entry per urn.
-
-    Attributes:
-        js_divergence: From the exact probabilities, in nats, in [0, ln 2]; of the shares among the labels, so
-            that it means little where ``coverage`` is small.
-        coverage: The model's probability of all labels together, in [0, 1].
-    """
-
-    js_divergence: list[float]
-    coverage: list[float]
-
-
-class InContext(NamedTuple):
-    """Losses of samples from a hidden distribution; one row per sequence, one column per output, in nats.
-
-    Attributes:
-        losses: The model's.
-        optimal: The Bayes-optimal predictor's.
-    """
-
-    losses: list[list[float]]
-    optimal: list[list[float]]
-
-    def excess(self, positions: slice = slice(None)) -> NDArray[np.float64]:
-        """Return each sequence's mean loss above the optimal one, in nats, shape (sequences,)."""
-        return icl.excess(self.losses, self.optimal, positions=positions)
-
-
-class Sampling(NamedTuple):
-    """Samples of described distributions; one entry per prompt.
-
-    Attributes:
-        descriptions: The prompts.
-        n: Samples per prompt.
-        share_valid: Samples that are possible answers, in [0, 1].
-        share_unique: Different ones among the valid samples, in [0, 1].
-        yield_count: Number of different valid samples.
-        exact_yield: The mean of ``yield_count`` for an exact sampler.
-    """
-
-    descriptions: list[str]
-    n: int
-    share_valid: list[float]
-    share_unique: list[float]
-    yield_count: list[int]
-    exact_yield: list[float]
-
-
-class TinyResult(NamedTuple):
-    """One model's measurements.
-
-    Attributes:
-        seed: Of the worlds and the samples.
-        urn: Reading counts as probabilities.
-        coin: Learning two labels' probabilities from samples.
-        die: The same for three to five labels.
-        number: Learning where numbers lie and how far they spread.
-        sampling: Drawing from urns and ranges of numbers.
-    """
-
-    seed: int
-    urn: Urns
-    coin: InContext
-    die: InContext
-    number: InContext
-    sampling: Sampling
+# Samples that are kept to be shown.
+SHOWN = 3
 
 
 def evaluate(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, seed: int = 0, show_progress: bool = False
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    seed: int = 0,
+    fmt: Format = "spectrum",
+    wording: str = "{}",
+    show_progress: bool = False,
 ) -> TinyResult:
     """Measure a model; two models measured with the same seed are measured on the same items.
 
     Args:
         model: Any causal language model, on any device.
-        tokenizer: Its tokenizer, with the Spectrum template.
+        tokenizer: Its tokenizer.
         seed: Of the worlds and the samples, not negative.
+        fmt: Format of the prompts.
+        wording: How a prompt states a description, which stands for ``{}``.
         show_progress: Whether to show a bar.
 
     Raises:
-        UserError: If the tokenizer lacks the Spectrum template or the model's context is too short.
+        UserError: If the tokenizer does not allow the format or the model's context is too short.
     """
-    items = evaluation_items(seed)
+    items, prompts = evaluation_items(seed), Prompts(tokenizer, fmt=fmt)
     disable = not (show_progress and on_terminal())
     with Progress(console=Console(stderr=True), disable=disable, transient=True) as progress:
-        done = progress.add_task("measuring", total=4 + len(items.prompts))
-        urn = _urns(model, tokenizer, items.urns)
+        done = progress.add_task("measuring", total=6)
+        urn = _urns(model, prompts, items.urns, wording=wording)
         progress.advance(done)
-        in_context = {}
+        found: dict[str, Any] = {}
         for kind in ("coin", "die", "number"):
-            in_context[kind] = _in_context(model, tokenizer, getattr(items, kind))
+            found[kind] = _in_context(model, prompts, getattr(items, kind), wording=wording)
             progress.advance(done)
-        drawn = []
-        for index, world in enumerate(items.prompts):
-            prompt = [description_message(world.description)]
-            # Prompts must not share their seed: the same random numbers would make their samples dependent.
-            stream = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
-            drawn.append(
-                sample(model, tokenizer, prompt, n=SAMPLES, seed=stream, max_new_tokens=MAX_NEW_TOKENS)
-            )
+        for part, (kind, worlds) in enumerate((("urns", items.full_urns), ("ranges", items.ranges))):
+            found[kind] = _sampling(model, prompts, worlds, seed=(seed, part), wording=wording)
             progress.advance(done)
-    sampling = _sampling(items.prompts, [[s.text if s.ended else None for s in samples] for samples in drawn])
-    return TinyResult(seed=seed, urn=urn, sampling=sampling, **in_context)
+    return TinyResult(seed=seed, fmt=fmt, urn=urn, **found)
 
 
-def save(result: TinyResult, path: str | Path) -> None:
-    """Write a result as JSON, replacing the file only when all of it is written."""
-    write_json(as_json(result), Path(path))
+def _described(world: World, wording: str) -> list[Message]:
+    return [description_message(wording.format(world.description))]
 
 
-def load(path: str | Path) -> TinyResult:
-    """Read a result that `save` wrote.
-
-    Raises:
-        UserError: If there is no such file, or it holds something else.
-    """
-    try:
-        result = TypeAdapter(TinyResult).validate_json(Path(path).read_text(encoding="utf-8"))
-        _check_lengths(result)
-        return result
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; expected a result of `spectrum-trl tiny`") from error
-    except (ValidationError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a result of this version's `spectrum-trl tiny`; run that again"
-        ) from error
-
-
-def _check_lengths(result: TinyResult) -> None:
-    """Refuse lists of numbers that are empty, of different lengths, or not finite."""
-    urn, sampling = result.urn, result.sampling
-    groups = [
-        [urn.js_divergence, urn.coverage],
-        [sampling.share_valid, sampling.share_unique, sampling.yield_count, sampling.exact_yield],
-        *([*part.losses, *part.optimal] for part in (result.coin, result.die, result.number)),
+def _urns(model: PreTrainedModel, prompts: Prompts, urns: Sequence[World], *, wording: str) -> Urns:
+    exact_shares = [probabilities(world) for world in urns]
+    pairs = [
+        Scored(context, prompts.answer(text))
+        for world, shares in zip(urns, exact_shares, strict=True)
+        for context in [prompts.prompt(_described(world, wording))]
+        for text in shares
     ]
-    for lists in groups:
-        values = np.array(lists, dtype=float)
-        if values.ndim != 2 or not values.size or not np.isfinite(values).all():
-            raise ValueError("lists of different lengths, or numbers that are not finite")
-
-
-def as_json(value: Any) -> Any:
-    """Return a result as mappings and lists."""
-    if not hasattr(value, "_asdict"):
-        return value
-    return {key: as_json(part) for key, part in value._asdict().items()}
-
-
-def _urns(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, urns: list[World]) -> Urns:
-    exact = [probabilities(world) for world in urns]
-    prompts = [[description_message(world.description)] for world in urns]
-    logs = candidate_logprobs(model, tokenizer, prompts, [list(p) for p in exact])
-    compared = [compare(list(p.values()), np.exp(q)) for p, q in zip(exact, logs, strict=True)]
+    observed = np.exp(text_logprobs(model, prompts, pairs))
+    ends = np.cumsum([len(shares) for shares in exact_shares])
     return Urns(
-        js_divergence=[one.js_divergence for one in compared],
-        coverage=[one.coverage for one in compared],
+        exact=[list(shares.values()) for shares in exact_shares],
+        observed=[part.tolist() for part in np.split(observed, ends)[:-1]],
     )
 
 
-def _in_context(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sequences: Sequences
-) -> InContext:
-    conversations = [
-        iid(outputs, description=description)
-        for description, outputs in zip(sequences.descriptions, sequences.outputs, strict=True)
+def _in_context(model: PreTrainedModel, prompts: Prompts, drawn: Sequences, *, wording: str) -> InContext:
+    pairs = [
+        scored
+        for outputs, description in zip(drawn.outputs, drawn.descriptions, strict=True)
+        for scored in prompts.outputs(iid(outputs, description=wording.format(description)))
     ]
-    losses = output_losses(model, tokenizer, conversations)
-    return InContext([row.tolist() for row in losses], sequences.optimal.tolist())
+    losses: NDArray[np.float64] = -text_logprobs(model, prompts, pairs)
+    rows = np.split(losses, len(drawn.outputs))
+    return InContext([row.tolist() for row in rows], drawn.optimal.tolist())
 
 
-def _sampling(prompts: list[World], drawn: list[list[str | None]]) -> Sampling:
+def _sampling(
+    model: PreTrainedModel, prompts: Prompts, worlds: Sequence[World], *, seed: tuple[int, int], wording: str
+) -> Sampling:
     """Count what is valid: exactly a possible answer, its turn ended."""
-    exact = [probabilities(world) for world in prompts]
+    shares = [probabilities(world) for world in worlds]
+    drawn = [
+        _drawn(model, prompts, prompts.prompt(_described(world, wording)), seed=(*seed, number))
+        for number, world in enumerate(worlds)
+    ]
     summaries = [
         summarise([text or "" for text in texts], [text in p for text in texts])
-        for p, texts in zip(exact, drawn, strict=True)
+        for p, texts in zip(shares, drawn, strict=True)
     ]
     return Sampling(
-        descriptions=[world.description for world in prompts],
+        descriptions=[world.description for world in worlds],
         n=SAMPLES,
         share_valid=[one.share_valid for one in summaries],
         share_unique=[one.share_unique for one in summaries],
         yield_count=[one.yield_count for one in summaries],
-        exact_yield=[expected_yield(list(p.values()), n=SAMPLES) for p in exact],
+        exact_unique=[
+            exact(list(p.values()), n_valid=round(one.share_valid * SAMPLES)).share_unique
+            for p, one in zip(shares, summaries, strict=True)
+        ],
+        exact_yield=[expected_yield(list(p.values()), n=SAMPLES) for p in shares],
+        first=[["…" if text is None else text for text in texts[:SHOWN]] for texts in drawn],
     )
+
+
+def _drawn(
+    model: PreTrainedModel, prompts: Prompts, context: str, *, seed: tuple[int, ...]
+) -> list[str | None]:
+    """Return samples after a context, None for one that does not end its turn."""
+    tokenizer = prompts.tokenizer
+    # In plain text a sample ends with its line.
+    stop = "\n" if prompts.fmt == "colon" else prompts.end
+    ids = tokenizer(context, add_special_tokens=False)["input_ids"]
+    end: Any = tokenizer.convert_tokens_to_ids(prompts.end)
+    texts = draw(
+        model,
+        ids,
+        # Prompts must not share a seed: the same random numbers would make their samples dependent.
+        seeds=[(*seed, number) for number in range(SAMPLES)],
+        limits=Limits(MAX_NEW_TOKENS, ends=() if prompts.fmt == "colon" else (end,)),
+    )
+    decoded = [
+        str(tokenizer.decode(one, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        for one in texts
+    ]
+    return [clean(text, stops=(stop,)) if stop in text else None for text in decoded]

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from spectrum_trl.files import write_atomic
 from spectrum_trl.metrics.intervals import mean_interval
-from spectrum_trl.tiny.measure import InContext, TinyResult
+from spectrum_trl.tiny.result import InContext, TinyResult
 
 # Okabe and Ito's palette, told apart by colour-blind readers; markers tell the curves apart without colour.
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")
-MARKERS = ("o", "s", "^", "D")
+COLOURS = ("#D55E00", "#E69F00", "#CC79A7", "#009E73", "#0072B2")
+MARKERS = ("o", "v", "^", "D", "s")
 
 
 def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) -> None:
@@ -22,7 +22,7 @@ def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) 
     The file is replaced only when all of it is written.
 
     Args:
-        results: By name, for example ``before`` and ``after``; one to four, all measured with the same seed.
+        results: By name, for example titles of columns; one to five, all measured with the same seed.
         path: Of the picture.
         seed: Of the bootstrap and of the scatter.
 
@@ -69,7 +69,7 @@ def _divergences(ax: Axes, results: Mapping[str, TinyResult], *, seed: int) -> N
     for place, ((_, result), colour, marker) in enumerate(
         zip(results.items(), COLOURS, MARKERS, strict=False)
     ):
-        values = np.array(result.urn.js_divergence)
+        values = result.urn.js_divergence()
         spread = rng.uniform(-0.25, 0.25, len(values))
         ax.scatter(place + spread, values, s=12, color=colour, marker=marker, alpha=0.35, linewidth=0)
         mean, low, high = mean_interval(values, seed=seed)
@@ -84,7 +84,9 @@ def _divergences(ax: Axes, results: Mapping[str, TinyResult], *, seed: int) -> N
         )
         ax.annotate(f"{mean:.3f}", (place + 0.3, mean), va="center")
     # Divergences compare shares among the labels; how much falls on them at all belongs beside.
-    coverage = {name: np.mean(result.urn.coverage) for name, result in results.items()}
+    coverage = {
+        name: np.mean([one.coverage for one in result.urn.compared()]) for name, result in results.items()
+    }
     ax.set_xticks(range(len(results)), [f"{name}\ncoverage {share:.2f}" for name, share in coverage.items()])
     ax.set_xlim(-0.5, len(results) - 0.3)
     ax.set_ylim(bottom=0)

@@ -1,4 +1,4 @@
-"""Show a run's evaluation before and after training: one table, one picture."""
+"""Show a run's evaluation: tables, one picture, and files that ``spectrum-trl compare`` reads."""
 
 import os
 from pathlib import Path
@@ -8,31 +8,47 @@ from rich.console import Console
 from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import check_writable, writing
-from spectrum_trl.tiny import measure, plot, table
+from spectrum_trl.tiny import plot, result, table
+from spectrum_trl.tiny.columns import COLUMNS, TUNED
+from spectrum_trl.tiny.harness_files import write
 
-WHEN = ("before", "after")
 PICTURE = "curves.png"
+# Folder of a run with one folder per model, as lm-eval would write it.
+COMPARE = "compare"
 
 
-def report_run(run: Path, *, out: Console | None = None) -> None:
-    """Print the table of a run and draw its curves.
+def report_run(run: Path, *, out: Console | None = None) -> list[Path]:
+    """Print the tables of a run and draw its curves.
 
     Args:
         run: Output folder of a run with ``evaluate: tiny``.
         out: Where to print, or None for standard output.
 
+    Returns:
+        The files that it wrote.
+
     Raises:
         UserError: If the folder holds no evaluation, or two that cannot be compared.
     """
-    files = {when: run / f"{when}.json" for when in WHEN}
-    results = {when: measure.load(file) for when, file in files.items() if os.path.isfile(file)}
-    if len({result.seed for result in results.values()}) > 1:
-        raise UserError(f"{run}: before.json and after.json were measured with different seeds; train again")
-    if not results:
+    files = {name: run / f"{name}.json" for name in COLUMNS}
+    found = {name: result.load(file) for name, file in files.items() if os.path.isfile(file)}
+    if len({one.seed for one in found.values()}) > 1:
+        raise UserError(f"{run}: its results were measured with different seeds; train again")
+    if not found:
         raise UserError(f"{run} holds no evaluation; train with `evaluate: tiny` first, as recipes/demo.yaml")
     check_writable(run / PICTURE)
     out = out or console()
-    table.show(results, console=out)
-    with writing(run / PICTURE):
-        plot.save(results, run / PICTURE)
+    titled = {COLUMNS[name].title: one for name, one in found.items()}
+    table.show(titled, console=out)
+    if TUNED in found and len(found) > 1:
+        out.print(table.differences(titled, last=COLUMNS[TUNED].title))
+    with writing(run):
+        plot.save(titled, run / PICTURE)
+        written = [
+            file
+            for name, one in found.items()
+            for file in write(one, run / COMPARE / name, fmt=COLUMNS[name].fmt)
+        ]
     out.print(f"curves: {run / PICTURE}", markup=False)
+    out.print(table.samples(titled))
+    return [run / PICTURE, *written]

@@ -1,4 +1,4 @@
-"""Results of the tiny evaluation as one table."""
+"""Results of the tiny evaluation as tables: all figures, paired differences, and a few samples."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from spectrum_trl.metrics.intervals import Interval, mean_interval
-from spectrum_trl.tiny.measure import InContext, TinyResult
+from spectrum_trl.metrics.distributional import uniform_guess
+from spectrum_trl.metrics.intervals import Interval, mean_interval, ratio_interval
+from spectrum_trl.tiny.result import InContext, Sampling, TinyResult, Urns
 
 # Outputs by the number of examples before them.
 POSITIONS = {"no example": slice(0, 1), "1–7 examples": slice(1, 8), "≥ 8 examples": slice(8, None)}
@@ -22,45 +23,49 @@ class Row(NamedTuple):
     Attributes:
         section: What was done.
         metric: Name and unit.
-        values: One per item.
-        exact: What a perfect model reaches.
+        values: One per item; sums, where ``weights`` are given.
+        exact: What a perfect model reaches, or None where that depends on the model.
+        uniform: What the uniform guess reaches, or None where there is none.
+        weights: What the sums are divided by, one per item, or None for a mean.
     """
 
     section: str
     metric: str
     values: NDArray[np.float64]
-    exact: float
+    exact: float | None
+    uniform: float | None = None
+    weights: NDArray[np.float64] | None = None
+
+    def interval(self, *, seed: int) -> Interval:
+        """Return the figure with its 95% interval."""
+        if self.weights is None:
+            return mean_interval(self.values, seed=seed)
+        return ratio_interval(self.values, self.weights, seed=seed)
 
 
 def rows(result: TinyResult) -> list[Row]:
     """Return the figures of a result, in the order of the table."""
-    sampling = result.sampling
-    exact_yield = float(np.mean(sampling.exact_yield))
-    urn, samples = "described urns", f"{sampling.n} samples per prompt"
     return [
-        Row(urn, "JS divergence", np.array(result.urn.js_divergence), 0.0),
-        Row(urn, "coverage", np.array(result.urn.coverage), 1.0),
+        *_urns(result.urn),
         *_excess("coin", result.coin),
         *_excess("categorical", result.die),
         *_excess("numbers", result.number),
-        Row(samples, "share valid", np.array(sampling.share_valid), 1.0),
-        Row(samples, "share unique of the valid", np.array(sampling.share_unique), exact_yield / sampling.n),
-        Row(samples, "yield (different valid samples)", np.array(sampling.yield_count, float), exact_yield),
+        *_samples("urns", result.urns),
+        *_samples("ranges", result.ranges),
     ]
 
 
 def table(results: Mapping[str, TinyResult], *, seed: int = 0) -> Table:
-    """Set results side by side: means with 95 % bootstrap intervals, and what a perfect model reaches.
+    """Set results side by side: figures with 95% intervals, the uniform guess, and what is exact.
 
     Args:
-        results: By name, for example ``before`` and ``after``; at least one, all measured with the same seed.
+        results: By title; at least one, all measured with the same seed.
         seed: Of the bootstrap.
     """
-    made = Table(title="Held-out distributions: mean [95 % interval], divergence and loss in nats")
+    made = Table(title="Held-out distributions: mean [95% interval], divergence and loss in nats")
     made.add_column("metric")
-    for name in results:
+    for name in (*results, "uniform guess", "exact"):
         made.add_column(escape(name), justify="right")
-    made.add_column("exact", justify="right")
     section = ""
     for lines in zip(*(rows(result) for result in results.values()), strict=True):
         first = lines[0]
@@ -68,14 +73,64 @@ def table(results: Mapping[str, TinyResult], *, seed: int = 0) -> Table:
             section = first.section
             made.add_section()
             made.add_row(f"[bold]{section}[/]")
-        cells = [_cell(mean_interval(line.values, seed=seed)) for line in lines]
-        made.add_row(f"  {first.metric}", *cells, _number(first.exact))
+        cells = [_cell(line.interval(seed=seed)) for line in lines]
+        made.add_row(f"  {first.metric}", *cells, _known(first.uniform), _known(first.exact))
+    return made
+
+
+def differences(results: Mapping[str, TinyResult], *, last: str, seed: int = 0) -> Table:
+    """Return how one model differs from each of the others, item by item.
+
+    Args:
+        results: By title.
+        last: Title of the one.
+        seed: Of the bootstrap.
+    """
+    made = Table(title=f"{last} minus the others, paired by item: mean [95% interval]")
+    made.add_column("metric")
+    others = [name for name in results if name != last]
+    for name in others:
+        made.add_column(escape(name), justify="right")
+    theirs = [rows(results[name]) for name in others]
+    for number, own in enumerate(rows(results[last])):
+        if own.weights is None:
+            changes = [mean_interval(own.values - other[number].values, seed=seed) for other in theirs]
+            made.add_row(f"{own.section}: {own.metric}", *map(_cell, changes))
+    return made
+
+
+def samples(results: Mapping[str, TinyResult]) -> Table:
+    """Return what each model says first of one urn and of one range."""
+    made = Table(title="The first samples of one urn and of one range", show_lines=True)
+    first = next(iter(results.values()))
+    made.add_column("model")
+    for part in (first.urns, first.ranges):
+        made.add_column(escape(part.descriptions[0]), overflow="fold")
+    for name, result in results.items():
+        made.add_row(
+            escape(name), *(escape(", ".join(part.first[0])) for part in (result.urns, result.ranges))
+        )
     return made
 
 
 def show(results: Mapping[str, TinyResult], *, console: Console | None = None) -> None:
-    """Print the table; arguments as for `table`."""
+    """Print the table of figures; arguments as for `table`."""
     (console or Console()).print(table(results))
+
+
+def _urns(urn: Urns) -> Iterator[Row]:
+    section, compared = "described urns", urn.compared()
+    guesses = [uniform_guess(p) for p in urn.exact]
+    products, squares = urn.slopes()
+    uniform = {
+        name: float(np.mean([getattr(one, name) for one in guesses]))
+        for name in ("js_divergence", "mode_match")
+    }
+    yield Row(section, "JS divergence", urn.js_divergence(), 0.0, uniform["js_divergence"])
+    yield Row(section, "slope of shares on true shares", products, 1.0, 0.0, squares)
+    modes = np.array([one.mode_match for one in compared])
+    yield Row(section, "mode match", modes, 1.0, uniform["mode_match"])
+    yield Row(section, "coverage", np.array([one.coverage for one in compared]), 1.0)
 
 
 def _excess(kind: str, measured: InContext) -> Iterator[Row]:
@@ -83,11 +138,24 @@ def _excess(kind: str, measured: InContext) -> Iterator[Row]:
         yield Row(f"{kind}: loss above optimal", name, measured.excess(positions), 0.0)
 
 
+def _samples(kind: str, part: Sampling) -> Iterator[Row]:
+    section = f"{part.n} samples of each of {len(part.descriptions)} {kind}"
+    yield Row(section, "share valid", np.array(part.share_valid), 1.0)
+    yield Row(section, "share unique of the valid", np.array(part.share_unique), None)
+    yield Row(section, "  an exact sampler's, as many valid", np.array(part.exact_unique), None)
+    exact = float(np.mean(part.exact_yield))
+    yield Row(section, "yield (different valid samples)", np.array(part.yield_count, float), exact)
+
+
 def _cell(interval: Interval) -> str:
     if np.isnan(interval.low):
         return _number(interval.mean)
     # A backslash keeps rich from reading the bracket as markup.
     return rf"{_number(interval.mean)} \[{_number(interval.low)}, {_number(interval.high)}]"
+
+
+def _known(value: float | None) -> str:
+    return "—" if value is None else _number(value)
 
 
 def _number(value: float) -> str:

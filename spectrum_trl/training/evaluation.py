@@ -1,15 +1,23 @@
-"""Measure the model before and after training, where the recipe asks for it."""
+"""Measure the models that a demo compares, where the recipe asks for it."""
 
 import time
+from collections.abc import Iterator
 
 from accelerate import PartialState
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from spectrum_trl.models.load import load_model, load_tokenizer
+from spectrum_trl.paths import bundled
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.run_folder import RunFolder
-from spectrum_trl.tiny import measure
-from spectrum_trl.tiny.report import PICTURE, report_run
+from spectrum_trl.tiny import columns, result
+from spectrum_trl.tiny.columns import ALL_TOKENS, BEST, COLUMNS, INSTRUCT, PRETRAINED, TUNED, WORDINGS
+from spectrum_trl.tiny.measure import evaluate
+from spectrum_trl.tiny.report import report_run
+from spectrum_trl.tiny.result import TinyResult
+
+Measured = Iterator[tuple[str, TinyResult]]
 
 
 def evaluate_run(
@@ -19,23 +27,42 @@ def evaluate_run(
     *,
     folder: RunFolder,
     out: Console,
-    when: str,
+    trained: bool,
 ) -> None:
-    """Measure the model on the tiny world's held-out distributions; print the table after training.
+    """Measure models on the tiny world's held-out distributions; print the tables after training.
+
+    Before training these are the pretrained model and its instruct sibling, each in the format that suits it.
 
     Args:
         recipe: Whose ``evaluate`` decides.
         model: As it is now.
         tokenizer: With the Spectrum template.
-        folder: Of the run, which keeps the result.
+        folder: Of the run, which keeps the results.
         out: Where to print.
-        when: ``before`` or ``after`` training.
+        trained: Whether training is over.
     """
     if recipe.run.evaluate == "none" or not PartialState().is_main_process:
         return
     started = time.monotonic()
-    folder.add_json(f"{when}.json", measure.as_json(measure.evaluate(model, tokenizer, show_progress=True)))
+    for name, found in _tuned(model, tokenizer) if trained else _others(recipe, model, tokenizer):
+        folder.add_json(f"{name}.json", result.as_json(found))
+    when = "after" if trained else "before"
     out.print(f"[bold]evaluation {when} training[/]: {time.monotonic() - started:.0f} s")
-    if when == "after":
-        report_run(folder.path, out=out)
-        folder.list_files([folder.path / PICTURE])
+    if trained:
+        folder.list_files(report_run(folder.path, out=out))
+
+
+def _tuned(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measured:
+    yield TUNED, evaluate(model, tokenizer, show_progress=True)
+
+
+def _others(recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measured:
+    fmt = COLUMNS[PRETRAINED].fmt
+    found = [evaluate(model, tokenizer, fmt=fmt, wording=wording, show_progress=True) for wording in WORDINGS]
+    yield PRETRAINED, found[0]
+    yield BEST, columns.best_of(found)
+    if sibling := recipe.run.copy_role_tokens_from:
+        instruct, own = load_model(sibling).eval(), load_tokenizer(sibling)
+        yield INSTRUCT, evaluate(instruct, own, fmt=COLUMNS[INSTRUCT].fmt, show_progress=True)
+    if recorded := recipe.run.recorded:
+        yield ALL_TOKENS, result.load(bundled("recipes") / recorded)

@@ -70,7 +70,7 @@ def train(recipe: Recipe) -> None:
             preview.show(mixture, tokenizer=tokenizer, console=out, seed=recipe.data.mixture_seed)
             strategy.load_on_first_process_only(recipe)
             model = starting_model(recipe, tokenizer=tokenizer, family=family, out=out)
-        evaluate_run(recipe, model, tokenizer, folder=folder, out=out, when="before")
+        evaluate_run(recipe, model, tokenizer, folder=folder, out=out, trained=False)
 
         trainer = make_trainer(recipe, model=model, tokenizer=tokenizer, mixture=mixture, folder=folder)
         check_checkpoint(checkpoint.path, model=trainer.model)
@@ -83,7 +83,7 @@ def train(recipe: Recipe) -> None:
         save_run(trainer, folder=folder, recipe=recipe, mixture=mixture, tokenizer=tokenizer)
         out.print(f"saved to {folder.path}", markup=False)
         trained = cast(PreTrainedModel, trainer.model)
-        evaluate_run(recipe, trained, tokenizer, folder=folder, out=out, when="after")
+        evaluate_run(recipe, trained, tokenizer, folder=folder, out=out, trained=True)
         trainer.end()
 
 

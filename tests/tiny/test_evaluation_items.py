@@ -9,9 +9,8 @@ import numpy as np
 
 from spectrum_trl.tiny.evaluation_items import (
     OUTPUTS,
-    RANGE_PROMPTS,
+    PROMPTS,
     SEQUENCES,
-    URN_PROMPTS,
     URNS,
     evaluation_items,
     probabilities,
@@ -32,20 +31,19 @@ def test_urns_have_held_out_counts_which_give_their_probabilities() -> None:
         assert list(probabilities(world).values()) == [n / sum(pieces) for n in pieces]
 
 
-def test_prompts_are_full_urns_and_ranges_from_narrow_to_wide() -> None:
-    prompts = evaluation_items(0).prompts
-    sizes = [len(probabilities(world)) for world in prompts]
-    assert len(prompts) == URN_PROMPTS + RANGE_PROMPTS and min(sizes[:URN_PROMPTS]) >= 5
-    for world, size in list(zip(prompts, sizes, strict=True))[URN_PROMPTS:]:
+def test_prompts_are_full_urns_and_ranges_no_two_alike() -> None:
+    items = evaluation_items(0)
+    for worlds_ in (items.full_urns, items.ranges):
+        assert len({world.description for world in worlds_}) == len(worlds_) == PROMPTS >= 30
+    assert min(len(probabilities(world)) for world in items.full_urns) >= 5
+    for world in items.ranges:
         low, high = numbers(world.description)
-        assert worlds.is_reserved([low, high]) and size == high - low + 1
-    widths = sizes[URN_PROMPTS:]
-    assert widths == sorted(widths) and widths[-1] > 2 * widths[0]
+        assert worlds.is_reserved([low, high]) and len(probabilities(world)) == high - low + 1
 
 
 def test_no_description_is_one_that_tuning_trains_on() -> None:
     items = evaluation_items(0)
-    measured = {world.description for world in (*items.urns, *items.prompts)}
+    measured = {world.description for world in (*items.urns, *items.full_urns, *items.ranges)}
     measured |= {text for part in (items.coin, items.die, items.number) for text in part.descriptions}
     trained = {
         sequence.messages[0]["content"]

@@ -1,5 +1,6 @@
 """The measurements equal what other routes to them give, and survive being written and read."""
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -7,27 +8,33 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.distance import jensenshannon
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.initialise import new_tokenizer
-from spectrum_trl.scoring.sample import sample
+from spectrum_trl.paths import TINY_BASE
+from spectrum_trl.prompts.scored import Prompts
+from spectrum_trl.scoring.draw import Limits, draw
+from spectrum_trl.scoring.forward import prompt_ids
 from spectrum_trl.scoring.score import output_losses
 from spectrum_trl.suite.builders import description_message, iid
-from spectrum_trl.tiny import measure
+from spectrum_trl.tiny import result as results
 from spectrum_trl.tiny.evaluation_items import (
     OUTPUTS,
+    PROMPTS,
     SAMPLES,
     SEQUENCES,
     URNS,
     evaluation_items,
     probabilities,
 )
+from spectrum_trl.tiny.measure import MAX_NEW_TOKENS, SHOWN, evaluate
+from spectrum_trl.tiny.result import InContext, TinyResult, Urns
 
 
 def test_urns_agree_with_the_losses_of_whole_conversations(
-    learnt: Any, world_tokenizer: PreTrainedTokenizerBase, learnt_result: measure.TinyResult
+    learnt: Any, world_tokenizer: PreTrainedTokenizerBase, learnt_result: TinyResult
 ) -> None:
     for index in (0, 57, URNS - 1):
         world = evaluation_items(0).urns[index]
@@ -36,13 +43,14 @@ def test_urns_agree_with_the_losses_of_whole_conversations(
             learnt.model, world_tokenizer, [iid([text], description=world.description) for text in exact]
         )
         q = np.exp(-np.concatenate(losses))
-        assert learnt_result.urn.coverage[index] == pytest.approx(q.sum(), rel=1e-3)
+        assert learnt_result.urn.exact[index] == list(exact.values())
+        assert learnt_result.urn.observed[index] == pytest.approx(q.tolist(), rel=1e-3)
         js = jensenshannon(list(exact.values()), q) ** 2
-        assert learnt_result.urn.js_divergence[index] == pytest.approx(js, rel=1e-3, abs=1e-6)
+        assert learnt_result.urn.js_divergence()[index] == pytest.approx(js, rel=1e-3, abs=1e-6)
 
 
 def test_a_uniform_model_has_the_losses_and_divergences_of_its_token_counts(
-    world_tokenizer: PreTrainedTokenizerBase, uniform_result: measure.TinyResult
+    world_tokenizer: PreTrainedTokenizerBase, uniform_result: TinyResult
 ) -> None:
     def tokens(text: str) -> int:
         return len(world_tokenizer(text)["input_ids"]) + 1
@@ -54,16 +62,12 @@ def test_a_uniform_model_has_the_losses_and_divergences_of_its_token_counts(
         assert found.shape == (SEQUENCES, OUTPUTS)
         expected = [[tokens(text) * per_token for text in row] for row in outputs]
         np.testing.assert_allclose(found, expected, rtol=1e-5)
-    for world, js, coverage in zip(
-        items.urns, uniform_result.urn.js_divergence, uniform_result.urn.coverage, strict=True
-    ):
-        exact = probabilities(world)
-        q = np.array([math.exp(-tokens(text) * per_token) for text in exact])
-        assert coverage == pytest.approx(q.sum(), rel=1e-4)
-        assert js == pytest.approx(jensenshannon(list(exact.values()), q) ** 2, abs=1e-5)
+    for world, observed in zip(items.urns, uniform_result.urn.observed, strict=True):
+        q = [math.exp(-tokens(text) * per_token) for text in probabilities(world)]
+        assert observed == pytest.approx(q, rel=1e-4)
 
 
-def test_excess_is_measured_from_the_optimal_losses(uniform_result: measure.TinyResult) -> None:
+def test_excess_is_measured_from_the_optimal_losses(uniform_result: TinyResult) -> None:
     coin, optimal = uniform_result.coin, evaluation_items(0).coin.optimal
     assert np.array(coin.optimal).tolist() == optimal.tolist()
     late = (np.array(coin.losses) - optimal)[:, 8:].mean(axis=1)
@@ -71,46 +75,86 @@ def test_excess_is_measured_from_the_optimal_losses(uniform_result: measure.Tiny
 
 
 def test_samples_are_counted_as_drawn(
-    learnt: Any, world_tokenizer: PreTrainedTokenizerBase, learnt_result: measure.TinyResult
+    learnt: Any, world_tokenizer: PreTrainedTokenizerBase, learnt_result: TinyResult
 ) -> None:
-    found = learnt_result.sampling
-    assert found.n == SAMPLES and len(found.share_valid) == len(evaluation_items(0).prompts)
-    assert np.mean(found.share_valid) > 0.3, "a model that never answers right tests little"
-    for index, world in enumerate(evaluation_items(0).prompts):
-        seed = int(np.random.SeedSequence([0, index]).generate_state(1)[0])
-        drawn = sample(
-            learnt.model,
-            world_tokenizer,
-            [description_message(world.description)],
-            n=SAMPLES,
-            seed=seed,
-            max_new_tokens=measure.MAX_NEW_TOKENS,
+    items = evaluation_items(0)
+    assert np.mean(learnt_result.urns.share_valid) > 0.3, "a model that never answers right tests little"
+    for part, (found, worlds) in enumerate(
+        ((learnt_result.urns, items.full_urns), (learnt_result.ranges, items.ranges))
+    ):
+        assert found.n == SAMPLES and len(found.share_valid) == len(worlds) == PROMPTS
+        for index in (0, 1, PROMPTS - 1):
+            world = worlds[index]
+            drawn = draw(
+                learnt.model,
+                prompt_ids(world_tokenizer, [description_message(world.description)]),
+                seeds=[(0, part, index, number) for number in range(SAMPLES)],
+                limits=Limits(MAX_NEW_TOKENS, ends=(world_tokenizer.eos_token_id,)),
+            )
+            texts = [world_tokenizer.decode(ids) for ids in drawn]
+            texts = [text.removesuffix("<|im_end|>") for text in texts if text.endswith("<|im_end|>")]
+            valid = [text for text in texts if text in probabilities(world)]
+            assert found.share_valid[index] == len(valid) / SAMPLES
+            assert found.yield_count[index] == len(set(valid))
+            assert found.share_unique[index] == (len(set(valid)) / len(valid) if valid else 0)
+            p = np.array(list(probabilities(world).values()))
+            assert found.exact_yield[index] == pytest.approx((1 - (1 - p) ** SAMPLES).sum())
+            assert found.exact_unique[index] == pytest.approx(
+                (1 - (1 - p) ** len(valid)).sum() / max(1, len(valid))
+            )
+            assert len(found.first[index]) == SHOWN
+
+
+@pytest.mark.parametrize("fmt", ["colon", "chat_simple"])
+def test_other_formats_score_the_same_outputs_after_their_own_prompts(
+    fmt: Any, learnt: Any, world_tokenizer: PreTrainedTokenizerBase
+) -> None:
+    tokenizer = copy.deepcopy(world_tokenizer)
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    found = evaluate(learnt.model, tokenizer, fmt=fmt, wording="Say: {}")
+    prompts, world = Prompts(tokenizer, fmt=fmt), evaluation_items(0).urns[3]
+    context = prompts.prompt([description_message(f"Say: {world.description}")])
+    for text, observed in zip(probabilities(world), found.urn.observed[3], strict=True):
+        head, whole = (
+            torch.tensor([tokenizer(part, add_special_tokens=False)["input_ids"]])
+            for part in (context, context + prompts.answer(text))
         )
-        valid = [one.text for one in drawn if one.ended and one.text in probabilities(world)]
-        assert found.share_valid[index] == len(valid) / SAMPLES
-        assert found.yield_count[index] == len(set(valid))
-        assert found.share_unique[index] == (len(set(valid)) / len(valid) if valid else 0)
-        p = np.array(list(probabilities(world).values()))
-        assert found.exact_yield[index] == pytest.approx((1 - (1 - p) ** SAMPLES).sum())
+        n = head.shape[1]
+        assert whole[0, :n].tolist() == head[0].tolist()
+        with torch.no_grad():
+            logs = learnt.model(whole).logits[0].log_softmax(-1)
+        total = sum(float(logs[place - 1, whole[0, place]]) for place in range(n, whole.shape[1]))
+        assert math.log(observed) == pytest.approx(total, rel=1e-4)
+    assert found.fmt == fmt and np.isfinite(found.coin.losses).all()
+
+
+def test_the_slope_is_one_for_a_model_that_reads_and_zero_for_one_that_spreads_evenly() -> None:
+    exact = [[0.5, 0.3, 0.2], [0.1, 0.9], [0.5, 0.5]]
+    for observed, slope in ((exact, 1.0), ([[1 / len(p)] * len(p) for p in exact], 0.0)):
+        products, squares = Urns(exact, [[0.7 * q for q in row] for row in observed]).slopes()
+        assert len(squares) == 2 and products.sum() / squares.sum() == pytest.approx(slope)
 
 
 def test_the_same_seed_measures_the_same(
     uniform_model: PreTrainedModel,
     world_tokenizer: PreTrainedTokenizerBase,
-    uniform_result: measure.TinyResult,
+    uniform_result: TinyResult,
 ) -> None:
-    assert measure.evaluate(uniform_model, world_tokenizer, seed=0) == uniform_result
+    assert evaluate(uniform_model, world_tokenizer, seed=0) == uniform_result
 
 
-def test_a_result_survives_being_written_and_read(learnt_result: measure.TinyResult, tmp_path: Path) -> None:
+def test_a_result_survives_being_written_and_read(learnt_result: TinyResult, tmp_path: Path) -> None:
     path = tmp_path / "after.json"
     path.write_text("old")
-    measure.save(learnt_result, path)
-    assert measure.load(path) == learnt_result
+    results.save(learnt_result, path)
+    assert results.load(path) == learnt_result
     assert [file.name for file in tmp_path.iterdir()] == ["after.json"]
     read = json.loads(path.read_text())
-    assert list(read) == ["seed", "urn", "coin", "die", "number", "sampling"]
-    assert read["urn"]["js_divergence"] == learnt_result.urn.js_divergence
+    assert list(read) == list(TinyResult._fields)
+    assert read["urn"]["observed"] == learnt_result.urn.observed
 
 
 @pytest.mark.parametrize("content", ["{}", "no JSON", '{"seed": 0, "urn": {"js_divergence": ["a"]}}', "\x00"])
@@ -118,26 +162,27 @@ def test_a_file_that_is_no_result_is_refused(content: str, tmp_path: Path) -> No
     path = tmp_path / "result.json"
     path.write_text(content)
     with pytest.raises(UserError, match=r"result\.json: not a result"):
-        measure.load(path)
+        results.load(path)
     with pytest.raises(UserError, match=r"other\.json: no such file"):
-        measure.load(tmp_path / "other.json")
+        results.load(tmp_path / "other.json")
 
 
 @pytest.mark.parametrize("values", [[], [0.5], [float("nan")] * 40], ids=["empty", "short", "NaN"])
 def test_numbers_that_no_evaluation_gives_are_refused(
-    values: list[float], uniform_result: measure.TinyResult, tmp_path: Path
+    values: list[float], uniform_result: TinyResult, tmp_path: Path
 ) -> None:
     path = tmp_path / "after.json"
-    measure.save(uniform_result._replace(urn=uniform_result.urn._replace(coverage=values)), path)
+    results.save(uniform_result._replace(urns=uniform_result.urns._replace(share_valid=values)), path)
     with pytest.raises(UserError, match="not a result"):
-        measure.load(path)
+        results.load(path)
     if values:
         return
-    measure.save(uniform_result._replace(coin=measure.InContext(values, values)), path)
+    results.save(uniform_result._replace(coin=InContext(values, values)), path)
     with pytest.raises(UserError, match="not a result"):
-        measure.load(path)
+        results.load(path)
 
 
-def test_a_tokenizer_without_our_template_is_refused(random_model: PreTrainedModel) -> None:
-    with pytest.raises(UserError, match="templates.install"):
-        measure.evaluate(random_model, new_tokenizer(["red"], vocab_size=300))
+def test_a_tokenizer_that_no_template_fits_is_refused(random_model: PreTrainedModel) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(TINY_BASE)
+    with pytest.raises(UserError, match="chat needs a chat template"):
+        evaluate(random_model, tokenizer, fmt="chat")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spectrum_trl.tiny import plot
-from spectrum_trl.tiny.measure import TinyResult
+from spectrum_trl.tiny.result import TinyResult
 
 
 def test_the_picture_is_a_png_of_readable_size(
@@ -35,10 +35,10 @@ def test_the_same_results_give_the_same_picture_and_others_another(
     assert a == b != c
 
 
-@pytest.mark.parametrize("n", [0, 5])
+@pytest.mark.parametrize("n", [0, 6])
 def test_more_results_than_colours_are_refused(n: int, learnt_result: TinyResult, tmp_path: Path) -> None:
     path = tmp_path / "curves.png"
     path.write_text("old")
-    with pytest.raises(ValueError, match="expected 1 to 4"):
+    with pytest.raises(ValueError, match="expected 1 to 5"):
         plot.save({str(i): learnt_result for i in range(n)}, path)
     assert path.read_text() == "old"

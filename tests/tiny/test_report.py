@@ -6,31 +6,39 @@ import pytest
 from rich.console import Console
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.tiny import measure
-from spectrum_trl.tiny.report import PICTURE, report_run
+from spectrum_trl.tiny import result as results
+from spectrum_trl.tiny.report import COMPARE, PICTURE, report_run
+from spectrum_trl.tiny.result import TinyResult
+from tests.processes import run_command
 
 
-def test_a_report_is_a_table_and_a_picture(uniform_result: measure.TinyResult, tmp_path: Path) -> None:
-    for name in ("before", "after"):
-        measure.save(uniform_result, tmp_path / f"{name}.json")
-    out = Console(record=True, width=200)
-    report_run(tmp_path, out=out)
-    assert "coverage" in out.export_text() and (tmp_path / PICTURE).is_file()
-
-
-def test_results_of_different_seeds_are_not_compared(
-    uniform_result: measure.TinyResult, tmp_path: Path
+def test_a_report_is_tables_a_picture_and_files_to_compare(
+    uniform_result: TinyResult, learnt_result: TinyResult, tmp_path: Path
 ) -> None:
-    measure.save(uniform_result, tmp_path / "before.json")
-    measure.save(uniform_result._replace(seed=1), tmp_path / "after.json")
+    results.save(uniform_result, tmp_path / "pretrained.json")
+    results.save(learnt_result, tmp_path / "tuned.json")
+    out = Console(record=True, width=200)
+    written = report_run(tmp_path, out=out)
+    text = out.export_text()
+    assert "coverage" in text and "Spectrum-tuned minus the others" in text and "first samples" in text
+    assert (tmp_path / PICTURE).is_file() and all(file.is_file() for file in written)
+    done = run_command("compare", *(tmp_path / COMPARE / name for name in ("pretrained", "tuned")))
+    assert done.returncode == 0, done.stderr
+    assert "tiny_urn" in done.stdout and "improved" in done.stdout
+    assert "formats differ, colon and spectrum" in done.stdout
+
+
+def test_results_of_different_seeds_are_not_compared(uniform_result: TinyResult, tmp_path: Path) -> None:
+    results.save(uniform_result, tmp_path / "pretrained.json")
+    results.save(uniform_result._replace(seed=1), tmp_path / "tuned.json")
     with pytest.raises(UserError, match="different seeds"):
         report_run(tmp_path)
 
 
 def test_a_folder_in_the_place_of_the_picture_is_told_first(
-    uniform_result: measure.TinyResult, tmp_path: Path
+    uniform_result: TinyResult, tmp_path: Path
 ) -> None:
-    measure.save(uniform_result, tmp_path / "after.json")
+    results.save(uniform_result, tmp_path / "tuned.json")
     (tmp_path / PICTURE).mkdir()
     with pytest.raises(UserError, match="is a folder; name a file"):
         report_run(tmp_path)

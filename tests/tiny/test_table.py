@@ -1,12 +1,15 @@
 """The table holds every figure of the results, with its interval."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from rich.console import Console
 
+from spectrum_trl.metrics.distributional import uniform_guess
 from spectrum_trl.metrics.intervals import mean_interval
 from spectrum_trl.tiny import table as tables
-from spectrum_trl.tiny.measure import TinyResult
+from spectrum_trl.tiny.result import TinyResult, Urns
 
 
 def text_of(**results: TinyResult) -> list[str]:
@@ -25,13 +28,17 @@ def test_every_figure_is_in_the_table_with_its_interval(
 ) -> None:
     lines = text_of(before=learnt_result, after=uniform_result)
     assert any("before" in text and "after" in text and "exact" in text for text in lines)
-    expected = {
-        ("described urns", "JS divergence"): lambda r: r.urn.js_divergence,
-        ("described urns", "coverage"): lambda r: r.urn.coverage,
-        ("100 samples per prompt", "share valid"): lambda r: r.sampling.share_valid,
-        ("100 samples per prompt", "share unique"): lambda r: r.sampling.share_unique,
-        ("100 samples per prompt", "yield"): lambda r: r.sampling.yield_count,
+    expected: dict[tuple[str, str], Any] = {
+        ("described urns", "JS divergence"): lambda r: r.urn.js_divergence(),
+        ("described urns", "coverage"): lambda r: [one.coverage for one in r.urn.compared()],
+        ("described urns", "mode match"): lambda r: [one.mode_match for one in r.urn.compared()],
     }
+    for kind in ("urns", "ranges"):
+        section = f"100 samples of each of 32 {kind}"
+        expected[section, "share valid"] = lambda r, kind=kind: getattr(r, kind).share_valid
+        expected[section, "share unique"] = lambda r, kind=kind: getattr(r, kind).share_unique
+        expected[section, "an exact sampler"] = lambda r, kind=kind: getattr(r, kind).exact_unique
+        expected[section, "yield"] = lambda r, kind=kind: getattr(r, kind).yield_count
     for kind, name in (("coin", "coin"), ("categorical", "die"), ("numbers", "number")):
         for label, positions in (
             ("no example", slice(0, 1)),
@@ -39,7 +46,8 @@ def test_every_figure_is_in_the_table_with_its_interval(
             ("≥ 8 examples", slice(8, None)),
         ):
             expected[f"{kind}: loss above", label] = lambda r, n=name, p=positions: getattr(r, n).excess(p)
-    assert len(expected) == len(tables.rows(learnt_result)) == 14
+    # The slope is a ratio, tested for itself.
+    assert len(expected) == len(tables.rows(learnt_result)) - 1 == 20
     for (section, metric), values in expected.items():
         row = line(lines, metric, after=section)
         for result in (learnt_result, uniform_result):
@@ -47,15 +55,36 @@ def test_every_figure_is_in_the_table_with_its_interval(
                 assert f"{number:.1f}" in row or f"{number:.3f}" in row, (section, metric)
 
 
-def test_the_exact_column_holds_what_an_exact_sampler_reaches(learnt_result: TinyResult) -> None:
-    exact = float(np.mean(learnt_result.sampling.exact_yield))
-    figures = {row.metric: row.exact for row in tables.rows(learnt_result)}
-    assert figures["yield (different valid samples)"] == exact
-    assert figures["share unique of the valid"] == pytest.approx(exact / 100)
-    assert f"{exact:.1f}" in line(text_of(model=learnt_result), "yield", after="100 samples")
+def test_the_exact_and_the_uniform_column_hold_their_means(learnt_result: TinyResult) -> None:
+    figures = {(row.section, row.metric): row for row in tables.rows(learnt_result)}
+    exact = float(np.mean(learnt_result.ranges.exact_yield))
+    assert figures["100 samples of each of 32 ranges", "yield (different valid samples)"].exact == exact
+    guesses = [uniform_guess(p).js_divergence for p in learnt_result.urn.exact]
+    assert figures["described urns", "JS divergence"].uniform == pytest.approx(np.mean(guesses))
+    slope = figures["described urns", "slope of shares on true shares"]
+    products, squares = learnt_result.urn.slopes()
+    assert slope.interval(seed=0).mean == pytest.approx(products.sum() / squares.sum())
+    assert (slope.exact, slope.uniform) == (1, 0)
+
+
+def test_differences_are_paired_item_by_item(learnt_result: TinyResult, uniform_result: TinyResult) -> None:
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))
+    both = {"even": uniform_result, "learnt": learnt_result}
+    console.print(tables.differences(both, last="learnt"))
+    row = line(console.export_text().splitlines(), "yield", after="learnt minus")
+    changes = np.subtract(learnt_result.urns.yield_count, uniform_result.urns.yield_count)
+    for number in mean_interval(changes, seed=0):
+        assert f"{number:.1f}" in row or f"{number:.3f}" in row
+
+
+def test_the_first_samples_of_each_model_are_shown(learnt_result: TinyResult) -> None:
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))
+    console.print(tables.samples({"learnt": learnt_result}))
+    text = console.export_text()
+    assert ", ".join(learnt_result.urns.first[0]) in text and learnt_result.urns.descriptions[0][:20] in text
 
 
 def test_a_single_item_is_shown_without_interval(learnt_result: TinyResult) -> None:
-    urn = learnt_result.urn._replace(js_divergence=[0.25], coverage=[0.5])
+    urn = Urns([[0.6, 0.4]], [[0.25, 0.25]])
     lines = text_of(model=learnt_result._replace(urn=urn))
-    assert "0.250" in line(lines, "JS divergence", after="described") and "nan" not in "".join(lines)
+    assert "0.500" in line(lines, "coverage", after="described") and "nan" not in "".join(lines)

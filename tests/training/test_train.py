@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from spectrum_trl.paths import TINY_BASE, bundled
 from spectrum_trl.recipe.read import read_recipe
-from spectrum_trl.tiny import measure
+from spectrum_trl.tiny import result
 from tests.processes import ROOT, run_command, run_recipe
 
 DEMO = "recipes/demo.yaml"
@@ -240,12 +240,12 @@ def test_a_short_demo_moves_every_axis_the_right_way(tmp_path: Path) -> None:
     out = tmp_path / "x"
     done = run_recipe(DEMO, "--max_steps", "250", "--output_dir", str(out))
     assert done.returncode == 0, done.stderr
-    before, after = (measure.load(out / f"{when}.json") for when in ("before", "after"))
-    assert np.mean(after.urn.js_divergence) < 0.6 * np.mean(before.urn.js_divergence)
+    before, after = (result.load(out / f"{name}.json") for name in ("instruct", "tuned"))
+    assert np.mean(after.urn.js_divergence()) < 0.6 * np.mean(before.urn.js_divergence())
     for kind in ("coin", "die", "number"):
         late = slice(8, None)
         assert getattr(after, kind).excess(late).mean() < getattr(before, kind).excess(late).mean()
-    assert np.mean(after.sampling.yield_count) > np.mean(before.sampling.yield_count)
+    assert np.mean(after.ranges.yield_count) > np.mean(before.ranges.yield_count)
     assert "JS divergence" in done.stdout and (out / "curves.png").is_file()
 
 

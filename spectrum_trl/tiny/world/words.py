@@ -55,7 +55,12 @@ MORE_RANGE_SENTENCES = (
     "Each time a number from {} to {}.",
     "At random, a whole number from {} to {}.",
 )
-HELD_OUT_RANGE_SENTENCES = ("A random whole number from {} to {}.",)
+HELD_OUT_RANGE_SENTENCES = (
+    "A random whole number from {} to {}.",
+    "Whole numbers from {} to {} at random.",
+    "From {} to {}, a whole number is picked at random.",
+    "Each time a whole number from {} to {}, all equally likely.",
+)
 
 NEAR_SENTENCES = (
     "Numbers from 0 to 99 close to some value that is not known.",
