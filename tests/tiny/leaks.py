@@ -1,0 +1,117 @@
+"""Search corpora and tuning sequences for what is evaluated: `make leaks` searches all of them."""
+
+import math
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from spectrum_trl.catalogue import tasks
+from spectrum_trl.recipe.read import read_recipe
+from spectrum_trl.tiny.evaluation_items import EvaluationItems
+from spectrum_trl.tiny.world import words
+
+RECIPES = ("tiny_base", "tiny_instruct", "demo")
+SENTENCES = (
+    *words.URN_SENTENCES,
+    *words.COIN_SENTENCES,
+    *words.DIE_SENTENCES,
+    *words.HELD_OUT_RANGE_SENTENCES,
+    *words.HELD_OUT_NEAR_SENTENCES,
+)
+_COUNTED = r"[1-9][0-9]* [a-z]+"
+_CONTENTS = re.compile(rf"(?:{_COUNTED}, )*{_COUNTED} and {_COUNTED}")
+_RANGE = re.compile(r"(?:from|between) ([0-9]+) (?:to|and) ([0-9]+)")
+
+
+class Evaluated(NamedTuple):
+    """What must not be found.
+
+    Attributes:
+        wording: A pattern that matches every evaluated sentence, whatever fills it.
+        proportions: Counts of urns, reduced and sorted.
+        ranges: Lowest and highest numbers.
+    """
+
+    wording: re.Pattern[str]
+    proportions: frozenset[tuple[int, ...]]
+    ranges: frozenset[tuple[int, int]]
+
+
+def reduced(counts: Iterable[int]) -> tuple[int, ...]:
+    """Return counts with the same shares as small as they can be, in order: 4, 2 is 1, 2."""
+    values = sorted(counts)
+    divisor = math.gcd(*values)
+    return tuple(value // divisor for value in values)
+
+
+def evaluated(*items: EvaluationItems) -> Evaluated:
+    """Collect what evaluations measure, from the texts of their descriptions."""
+    pieces = ["[^.]+?".join(map(re.escape, sentence.split("{}"))) for sentence in SENTENCES]
+    urns = [world.description for one in items for world in (*one.urns, *one.full_urns)]
+    ranges = [world.description for one in items for world in one.ranges]
+    return Evaluated(
+        re.compile("|".join(pieces)),
+        frozenset(counts for text in urns for counts in contents(text)),
+        frozenset(bounds for text in ranges for bounds in bounds_in(text)),
+    )
+
+
+def contents(text: str) -> Iterator[tuple[int, ...]]:
+    """Yield the proportions of each list of counts in a text."""
+    for found in _CONTENTS.finditer(text):
+        yield reduced(int(number) for number in re.findall(r"[0-9]+", found.group()))
+
+
+def bounds_in(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the ranges that a text names."""
+    for low, high in _RANGE.findall(text):
+        yield int(low), int(high)
+
+
+def leaks(texts: Iterable[str], known: Evaluated) -> Counter[str]:
+    """Count the texts that hold an evaluated wording, proportion or range, by kind."""
+    found = Counter[str]()
+    for text in texts:
+        found["wording"] += known.wording.search(text) is not None
+        found["proportion"] += any(counts in known.proportions for counts in contents(text))
+        found["range"] += any(bounds in known.ranges for bounds in bounds_in(text))
+    return +found
+
+
+def trained_texts(recipe: str, *, most: int | None = None) -> Iterator[tuple[str, str]]:
+    """Yield task and text of the sequences that a recipe trains on.
+
+    Args:
+        recipe: Its name.
+        most: At most so many sequences a task, or None for as many as the recipe takes.
+    """
+    data = read_recipe(recipe).data
+    for name, options in data.tasks.items():
+        n = options.max_sequences if most is None else min(most, options.max_sequences or most)
+        for sequence in islice(tasks()[name].sequences(Path(), seed=data.mixture_seed), n):
+            yield name, "\n".join(message["content"] for message in sequence.messages)
+
+
+def main() -> int:
+    """Search all that the recipes of the embedded models and the demo train on."""
+    from spectrum_trl.tiny.evaluation_items import evaluation_items
+
+    known, searched, found = evaluated(*(evaluation_items(seed) for seed in range(3))), Counter[str](), 0
+    for recipe in RECIPES:
+        for name, text in trained_texts(recipe):
+            searched[f"{recipe}: {name}"] += 1
+            for kind in leaks([text], known):
+                found += 1
+                print(f"{recipe}: {name}: {kind}: {text[:200]!r}")
+    for name, n in searched.items():
+        print(f"{name}: {n:,} sequences searched")
+    print(f"{found} leaks")
+    return int(found > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Nothing that is evaluated is in a corpus or a tuning sequence; a planted leak is found."""
+
+import pytest
+
+from spectrum_trl.tiny.evaluation_items import evaluation_items
+from tests.tiny.leaks import RECIPES, evaluated, leaks, reduced, trained_texts
+
+KNOWN = evaluated(evaluation_items(0), evaluation_items(1))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_no_corpus_holds_what_is_evaluated(recipe: str) -> None:
+    texts = [text for _, text in trained_texts(recipe, most=4000)]
+    assert len(texts) > 1000 and not leaks(texts, KNOWN)
+
+
+def test_every_kind_of_planted_leak_is_found() -> None:
+    urn = evaluation_items(0).urns[0].description
+    coin = evaluation_items(0).coin.descriptions[0]
+    span = evaluation_items(0).ranges[0].description
+    assert leaks(["A clean line.", urn, coin, span], KNOWN) == {"wording": 3, "proportion": 1, "range": 1}
+    counts = next(iter(sorted(KNOWN.proportions)))
+    labels = ("red", "blue", "green", "white", "black")
+    listed = [f"{2 * n} {label}" for n, label in zip(reversed(counts), labels, strict=False)]
+    text = f"A box with {', '.join(listed[:-1])} and {listed[-1]} beads."
+    assert leaks([text], KNOWN) == {"proportion": 1}
+    low, high = next(iter(KNOWN.ranges))
+    assert leaks([f"Pick a number from {low} to {high} at random."], KNOWN) == {"range": 1}
+
+
+def test_proportions_do_not_depend_on_size_or_order() -> None:
+    assert reduced([4, 2]) == reduced([1, 2]) == reduced([3, 6]) == (1, 2)
