@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export GOMP_SPINCOUNT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preview train eval eval-capability tasks data report base check test test-all bench bench-train bench-eval
+.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all bench bench-train bench-eval
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -27,6 +27,18 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(wildcard tasks/*/*)
 
 demo: setup ## Spectrum-tune the tiny model on the CPU, before and after in one table
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/demo.yaml --output_dir $(RUN) --overwrite true $(ARGS)
+
+demo-seeds: setup ## the demo again with two other seeds of tuning, data and order included
+	for seed in 1 2; do HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/demo.yaml --seed $$seed --mixture_seed $$seed \
+	  --output_dir runs/demo_seed_$$seed --overwrite true $(ARGS) || exit; done
+
+demo-all-tokens: setup ## tune on all tokens of the demo's data, and record the result that the demo shows
+	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/demo.yaml --assistant_only_loss false --recorded "" \
+	  --output_dir runs/demo_all_tokens --overwrite true $(ARGS)
+	cp runs/demo_all_tokens/tuned.json recipes/demo_all_tokens.json
+
+leaks: setup ## search all that the embedded models and the demo train on for what is evaluated
+	$(BIN)/python -m tests.tiny.leaks
 
 preview: setup ## show what RECIPE trains on, trained tokens in colour
 	$(BIN)/spectrum-trl preview $(RECIPE) $(ARGS)
