@@ -70,6 +70,27 @@ def _sentence(rng: np.random.Generator, sentences: Sequence[str]) -> str:
     return sentences[int(rng.integers(len(sentences)))]
 
 
+def contents(
+    rng: np.random.Generator, *, labels: Sequence[str], for_evaluation: bool = False, for_choice: bool = False
+) -> dict[str, int]:
+    """Draw what a container holds: 2 to 5 kinds, 1 to 9 pieces of each.
+
+    Args:
+        rng: Source of randomness.
+        labels: Words to choose the kinds from.
+        for_evaluation: True for proportions kept for evaluation.
+        for_choice: True for proportions kept for choosing between settings; False twice for training.
+    """
+    k = int(rng.integers(2, 6))
+    chosen = _chosen(rng, labels, k)
+    pieces = _parameters(
+        lambda: tuple(rng.integers(1, 10, k).tolist()),
+        part=_part(for_evaluation=for_evaluation, for_choice=for_choice),
+        rule=lambda proposed: part_of(proportions(proposed)),
+    )
+    return dict(zip(chosen, pieces, strict=True))
+
+
 def counts(
     rng: np.random.Generator,
     *,
@@ -87,18 +108,11 @@ def counts(
         for_evaluation: True for proportions kept for evaluation.
         for_choice: True for proportions kept for choosing between settings; False twice for training.
     """
-    k = int(rng.integers(2, 6))
-    chosen = _chosen(rng, labels, k)
-    pieces = _parameters(
-        lambda: tuple(rng.integers(1, 10, k).tolist()),
-        part=_part(for_evaluation=for_evaluation, for_choice=for_choice),
-        rule=lambda proposed: part_of(proportions(proposed)),
-    )
-    contents = listed([f"{n} {label}" for n, label in zip(pieces, chosen, strict=True)], last="and")
-    p = np.array(pieces) / sum(pieces)
+    held = contents(rng, labels=labels, for_evaluation=for_evaluation, for_choice=for_choice)
+    chosen, p = list(held), np.array(list(held.values())) / sum(held.values())
     distribution = finite(dict(zip(chosen, p.tolist(), strict=True)))
     return World(
-        _sentence(rng, sentences).format(contents),
+        _sentence(rng, sentences).format(listed([f"{n} {label}" for label, n in held.items()], last="and")),
         lambda generator, n: generator.choice(chosen, n, p=p).tolist(),
         lambda _: distribution,
     )
