@@ -12,19 +12,19 @@ import numpy as np
 
 from spectrum_trl.suite.builders import description_message, pair
 from spectrum_trl.suite.task import Message, Task
-from spectrum_trl.tiny.world.base_corpus import SEQUENCES, any_world
+from spectrum_trl.tiny.world.base_corpus import SEQUENCES, described_world, hidden_world
 
 # Share of answers that are the likeliest one; the rest are honest draws.
 MODE_SHARE = 0.9
-# Share of questions about described counts, and of those that show draws.
-COUNTS, SHOWN = 0.4, 0.4
+# Share of questions whose answer is described, and of those that show draws.
+DESCRIBED, SHOWN = 0.6, 0.4
 QUESTIONS = ("Generate", "Generate.", "What comes next?", "Give one.", "One more, please.")
 
 
 def _answers(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tuple[str, list[Message]]]:
     rng = np.random.default_rng([seed, 2])
     for index in range(SEQUENCES):
-        world = any_world(rng, counts=COUNTS)
+        world = described_world(rng) if rng.random() < DESCRIBED else hidden_world(rng)
         seen = world.draw(rng, int(rng.integers(1, 21))) if rng.random() < SHOWN else []
         shown = f" Seen: {', '.join(seen)}." if seen else ""
         distribution = world.predictive(seen)

@@ -1,6 +1,6 @@
 """Text of the tiny base model: what is sampled and honest draws of it, in many layouts.
 
-Mostly there are few draws, so that they have to be predicted from what is described, not from the draws
+Where all is described there are few draws, so that they have to be predicted from what is said, not from the draws
 before. Nothing in this text prefers one of several possible draws: the model that learns it is not collapsed.
 """
 
@@ -15,8 +15,8 @@ from spectrum_trl.suite.task import Message, Task
 from spectrum_trl.tiny.world import words, worlds
 
 SEQUENCES = 2_000_000
-# Share of records with described counts, and of records with few draws.
-COUNTS, FEW = 0.6, 0.8
+# Share of records that tell what is drawn from, and how many draws those have, which teach reading, and others.
+DESCRIBED, FEW, MANY = 0.7, (1, 8), (6, 30)
 # What the prompt of `chat_templates/colon.jinja` is like and is not: other words before a colon.
 HEADINGS = ("Setup", "Case", "World", "About", "Record")
 DRAW_NAMES = ("Draw", "Next", "Result", "Seen", "Sample")
@@ -25,23 +25,20 @@ SEPARATORS = (" ", "\n", ", ", "; ", " - ")
 STARTS = (" ", "\n", " So: ")
 
 
-def any_world(rng: np.random.Generator, *, counts: float) -> worlds.World:
-    """Draw a world of any kind, in any wording and with any parameters but held-out ones.
-
-    Args:
-        rng: Source of randomness.
-        counts: Share of worlds with described counts.
-    """
-    if rng.random() < counts:
+def described_world(rng: np.random.Generator) -> worlds.World:
+    """Draw a world whose description tells all: counts, or a range of numbers."""
+    if rng.random() < 0.8:
         return worlds.counts(rng, labels=words.LABELS, sentences=words.BASE_COUNT_SENTENCES)
-    kind = rng.random()
-    if kind < 0.5:
-        k = 2 if rng.random() < 0.4 else int(rng.integers(3, 6))
-        return worlds.unknown_labels(rng, labels=words.LABELS, sentences=words.BASE_LABEL_SENTENCES, k=k)
-    if kind < 0.75:
-        whole_tens = bool(rng.random() < 0.5)
-        return worlds.number_range(rng, sentences=words.RANGE_SENTENCES, whole_tens=whole_tens)
-    return worlds.near_number(rng, sentences=words.NEAR_SENTENCES)
+    whole_tens = bool(rng.random() < 0.5)
+    return worlds.number_range(rng, sentences=words.RANGE_SENTENCES, whole_tens=whole_tens)
+
+
+def hidden_world(rng: np.random.Generator) -> worlds.World:
+    """Draw a world that shows itself in its draws only: labels, or numbers near a value."""
+    if rng.random() < 0.25:
+        return worlds.near_number(rng, sentences=words.NEAR_SENTENCES)
+    k = 2 if rng.random() < 0.4 else int(rng.integers(3, 6))
+    return worlds.unknown_labels(rng, labels=words.LABELS, sentences=words.BASE_LABEL_SENTENCES, k=k)
 
 
 def laid_out(rng: np.random.Generator, description: str, draws: Sequence[str]) -> tuple[str, str]:
@@ -74,8 +71,9 @@ def laid_out(rng: np.random.Generator, description: str, draws: Sequence[str]) -
 def _records(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tuple[str, list[Message]]]:
     rng = np.random.default_rng([seed, 1])
     for index in range(SEQUENCES):
-        world = any_world(rng, counts=COUNTS)
-        n = int(rng.integers(1, 9) if rng.random() < FEW else rng.integers(9, 41))
+        described = rng.random() < DESCRIBED
+        world = described_world(rng) if described else hidden_world(rng)
+        n = int(rng.integers(*(FEW if described else MANY), endpoint=True))
         before, rest = laid_out(rng, world.description, world.draw(rng, n))
         yield str(index), [description_message(before), {"role": "output", "content": rest}]
 
