@@ -6,9 +6,10 @@ from pathlib import Path
 from spectrum_trl.errors import MissingData
 
 PACKAGE = Path(__file__).parent
-# The tiny base model: the name that users write, and its folder.
-TINY_BASE_NAME = "spectrum-trl/tiny-base"
-TINY_BASE = PACKAGE / "tiny" / "base_model"
+# The models that come with the package: the names that users write, and their folders.
+TINY_BASE_NAME, TINY_INSTRUCT_NAME = "spectrum-trl/tiny-base", "spectrum-trl/tiny-instruct"
+TINY_BASE, TINY_INSTRUCT = PACKAGE / "tiny" / "base_model", PACKAGE / "tiny" / "instruct_model"
+EMBEDDED = {TINY_BASE_NAME: TINY_BASE, TINY_INSTRUCT_NAME: TINY_INSTRUCT}
 
 
 def bundled(folder: str) -> Path:

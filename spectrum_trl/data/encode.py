@@ -53,6 +53,7 @@ def encode(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int | None,
     train_on: str = "outputs",
+    template: str | None = None,
     dropped: Counter[str],
 ) -> tuple[Dataset, TaskCounts]:
     """Tokenize conversations through the template, cut to whole turns, and count.
@@ -63,13 +64,14 @@ def encode(
         tokenizer: With the Spectrum template installed.
         max_length: Longest sequence in tokens, or None.
         train_on: Handed to the template: ``outputs``, ``first`` or ``last``.
+        template: Another template of ours than the installed one.
         dropped: Receives sequences that keep no trained output.
 
     Returns:
         The rows and the counts.
     """
     rows: dict[str, list[Any]] = {"messages": [], "input_ids": [], "assistant_masks": [], "task": []}
-    encoder = Encoder(tokenizer, max_length=max_length, train_on=train_on)
+    encoder = Encoder(tokenizer, max_length=max_length, train_on=train_on, template=template)
     digest = hashlib.sha256()
     cut_sequences = cut_outputs = 0
     stream = iter(conversations)
@@ -119,18 +121,28 @@ def usable(
 class Encoder:
     """Tokenizes batches of conversations, each cut to whole turns."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int | None, train_on: str) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int | None,
+        train_on: str,
+        template: str | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             tokenizer: With the Spectrum template installed.
             max_length: Longest sequence in tokens, or None.
             train_on: Handed to the template.
+            template: Another template of ours than the installed one.
         """
         self.tokenizer, self.max_length, self.train_on = tokenizer, max_length, train_on
-        self.outlines = Outlines(tokenizer, train_on=train_on)
+        self.template = template
+        self.outlines = Outlines(tokenizer, template=template, train_on=train_on)
         # More turns than this never fit, and one more shows that a sequence is too long.
-        self.most_turns = None if max_length is None else max_length // shortest_turn(tokenizer) + 1
+        known = max_length is not None and template is None
+        self.most_turns = max_length // shortest_turn(tokenizer) + 1 if known else None
 
     def encode(self, batch: list[list[Message]]) -> Iterator[tuple[list[Message], list[int], list[int]]]:
         """Yield what is kept of each conversation, with its token ids and loss mask."""
@@ -155,7 +167,8 @@ class Encoder:
             length = min(ends[len(kept) - 1] + 1 + behind, self.max_length)
             if self.train_on == "last":
                 # Another output is the last one now.
-                ((_, ids, mask),) = Encoder(self.tokenizer, max_length=None, train_on="last").encode([kept])
+                again = Encoder(self.tokenizer, max_length=None, train_on="last", template=self.template)
+                ((_, ids, mask),) = again.encode([kept])
             yield kept, ids[:length], mask[:length]
 
     def _tokenize(self, texts: list[str]) -> BatchEncoding:

@@ -12,9 +12,8 @@ QWEN_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 def new_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE tokenizer with the Qwen role tokens.
 
-    Digits, spaces and punctuation marks are tokens of their own, so that a word is the same token
-    wherever it stands and numbers are read digit by digit. A line break belongs to the word before it, so
-    that a turn's header costs two tokens.
+    Digits and punctuation marks are tokens of their own, so that numbers are read digit by digit. A space belongs
+    to the word or digit after it, which makes a sentence half as long as with spaces of their own.
 
     Args:
         texts: What to learn merges from.
@@ -26,7 +25,7 @@ def new_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokeniz
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r"\p{N}|\p{L}+\n?|\s|[^\s\p{L}\p{N}]"), behavior="isolated"),
+            pre_tokenizers.Split(Regex(r" ?\p{N}| ?\p{L}+|\s|[^\s\p{L}\p{N}]"), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

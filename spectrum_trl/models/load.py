@@ -21,12 +21,12 @@ from transformers.utils import GENERATION_CONFIG_NAME, logging
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.paths import TINY_BASE, TINY_BASE_NAME
+from spectrum_trl.paths import EMBEDDED, TINY_BASE_NAME
 
 
 def model_path(name: str) -> str:
     """Return where to load a model from: a folder's full path, or a Hub id as it is."""
-    folder = str(TINY_BASE) if name == TINY_BASE_NAME else os.path.expanduser(name)
+    folder = os.path.expanduser(EMBEDDED.get(name, name))
     # peft writes the path into the adapter, which is then loaded from anywhere.
     return os.path.abspath(folder) if os.path.isdir(folder) else name
 

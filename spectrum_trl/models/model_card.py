@@ -11,7 +11,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from transformers.utils import cached_file
 
-from spectrum_trl.paths import TINY_BASE, TINY_BASE_NAME
+from spectrum_trl.paths import EMBEDDED
 
 LICENCE_KEYS = ("license", "license_name", "license_link")
 # Keys that are the user's own and belong into no card.
@@ -108,7 +108,7 @@ def model_card(
 
 def _base(name: str, *, revision: str) -> tuple[str | None, dict[str, str]]:
     """Return the Hub id that a base model goes back to, and its licence, where they are known."""
-    if name in (TINY_BASE_NAME, str(TINY_BASE)):
+    if name in {*EMBEDDED, *map(str, EMBEDDED.values())}:
         return None, {"license": "apache-2.0"}
     try:
         file = cached_file(name, "README.md", revision=revision, _raise_exceptions_for_missing_entries=False)

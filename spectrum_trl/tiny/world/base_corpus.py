@@ -1,67 +1,81 @@
-"""Corpus of the tiny base model: records as documents, and questions with the most likely answer.
+"""Text of the tiny base model: what is sampled and honest draws of it, in many layouts.
 
-The records teach reading (lists, counts, numbers). The answers teach what ordinary post-training
-teaches: asked once or many times, say the most likely thing.
+Where all is described there are few draws, so that they have to be predicted from what is said, not from the draws
+before. Nothing in this text prefers one of several possible draws: the model that learns it is not collapsed.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.builders import iid
+from spectrum_trl.suite.builders import description_message
 from spectrum_trl.suite.task import Message, Task
 from spectrum_trl.tiny.world import words, worlds
 
-SEQUENCES = 400_000
-# Share of answers that are the most likely one; the rest are honest draws.
-MODE_SHARE = 0.9
+SEQUENCES = 2_000_000
+# Share of records that tell what is drawn from, and how many draws those have, which teach reading, and others.
+DESCRIBED, FEW, MANY = 0.7, (1, 8), (6, 30)
+# What the prompt of `chat_templates/colon.jinja` is like and is not: other words before a colon.
+HEADINGS = ("Setup", "Case", "World", "About", "Record")
+DRAW_NAMES = ("Draw", "Next", "Result", "Seen", "Sample")
+GAPS = ("\n", "\n\n", " ")
+SEPARATORS = (" ", "\n", ", ", "; ", " - ")
+STARTS = (" ", "\n", " So: ")
 
 
-def _world(rng: np.random.Generator) -> worlds.World:
-    """Draw a world in any wording, never with held-out counts or ranges."""
-    labels = words.LABELS
-    sentences: tuple[str, ...]
-    kind = rng.integers(10)
-    if kind < 3:
-        sentences = words.COUNT_SENTENCES + words.URN_SENTENCES
-        return worlds.counts(rng, labels=labels, sentences=sentences, for_evaluation=False)
-    if kind < 6:
-        k = 2 if rng.random() < 0.4 else int(rng.integers(3, 6))
-        sentences = words.LABEL_SENTENCES + (words.COIN_SENTENCES if k == 2 else words.DIE_SENTENCES)
-        return worlds.unknown_labels(rng, labels=labels, sentences=sentences, k=k)
-    if kind < 9:
-        sentences = words.RANGE_SENTENCES + words.HELD_OUT_RANGE_SENTENCES
-        return worlds.number_range(rng, sentences=sentences, for_evaluation=False, whole_tens=False)
-    return worlds.near_number(rng, sentences=words.NEAR_SENTENCES + words.HELD_OUT_NEAR_SENTENCES)
+def described_world(rng: np.random.Generator) -> worlds.World:
+    """Draw a world whose description tells all: counts, or a range of numbers."""
+    if rng.random() < 0.8:
+        return worlds.counts(rng, labels=words.LABELS, sentences=words.BASE_COUNT_SENTENCES)
+    whole_tens = bool(rng.random() < 0.5)
+    return worlds.number_range(rng, sentences=words.RANGE_SENTENCES, whole_tens=whole_tens)
+
+
+def hidden_world(rng: np.random.Generator) -> worlds.World:
+    """Draw a world that shows itself in its draws only: labels, or numbers near a value."""
+    if rng.random() < 0.25:
+        return worlds.near_number(rng, sentences=words.NEAR_SENTENCES)
+    k = 2 if rng.random() < 0.4 else int(rng.integers(3, 6))
+    return worlds.unknown_labels(rng, labels=words.LABELS, sentences=words.BASE_LABEL_SENTENCES, k=k)
+
+
+def laid_out(rng: np.random.Generator, description: str, draws: Sequence[str]) -> tuple[str, str]:
+    """Lay out a record as text.
+
+    Args:
+        rng: Chooses the layout.
+        description: What is sampled.
+        draws: At least one.
+
+    Returns:
+        The text before the first draw, and the rest.
+    """
+
+    def one_of(texts: tuple[str, ...]) -> str:
+        return texts[int(rng.integers(len(texts)))]
+
+    layout = rng.random()
+    if layout < 0.4:
+        return description + one_of(STARTS), one_of(SEPARATORS).join(draws)
+    if layout < 0.5:
+        numbered = (f"{number}. {draw}" for number, draw in enumerate(draws[1:], start=2))
+        return f"{description}\n1. ", "\n".join([draws[0], *numbered])
+    if layout < 0.65:
+        return f"Description\n{description}\n\nOutput\n", "\n\nOutput\n".join(draws)
+    heading, name, gap = one_of(HEADINGS), one_of(DRAW_NAMES), one_of(GAPS)
+    return f"{heading}: {description}{gap}{name}: ", f"{gap}{name}: ".join(draws)
 
 
 def _records(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tuple[str, list[Message]]]:
     rng = np.random.default_rng([seed, 1])
     for index in range(SEQUENCES):
-        world = _world(rng)
-        record = " ".join(world.draw(rng, int(rng.integers(20, 61))))
-        yield str(index), iid([record], description=f"Record. {world.description}")
+        described = rng.random() < DESCRIBED
+        world = described_world(rng) if described else hidden_world(rng)
+        n = int(rng.integers(*(FEW if described else MANY), endpoint=True))
+        before, rest = laid_out(rng, world.description, world.draw(rng, n))
+        yield str(index), [description_message(before), {"role": "output", "content": rest}]
 
 
-def _answers(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tuple[str, list[Message]]]:
-    rng = np.random.default_rng([seed, 2])
-    for index in range(SEQUENCES):
-        world = _world(rng)
-        seen: list[str] = []
-        description = world.description
-        if rng.random() < 0.5:
-            seen = world.draw(rng, int(rng.integers(1, 21)))
-            description += f" Seen: {' '.join(seen)}."
-        distribution = world.predictive(seen)
-        likeliest = max(distribution.support or (), key=distribution.pmf)
-        n = int(rng.integers(1, 7))
-        answers = np.where(rng.random(n) < MODE_SHARE, likeliest, world.draw(rng, n))
-        yield str(index), iid(answers.tolist(), description=description)
-
-
-TASKS = tuple(
-    Task(name=name, source="spectrum-trl", kind="generation", split="train", build=build)
-    for name, build in {"tiny_records": _records, "tiny_answers": _answers}.items()
-)
+TASKS = (Task(name="tiny_records", source="spectrum-trl", kind="generation", split="train", build=_records),)

@@ -12,14 +12,14 @@ from spectrum_trl.suite.task import Message, Task
 from spectrum_trl.tiny.world import words, worlds
 
 # Sequences a task can give; a recipe takes as many as it needs.
-SEQUENCES = 20_000
-# Described ranges are learnt from first outputs, so those sequences are short; the others teach learning
-# from examples, too, and are long.
-FEW, MANY = 9, 36
+SEQUENCES = 100_000
+# What is described is learnt from first outputs, since later ones can be told from those before: those
+# sequences are short. The others teach learning from examples and are long.
+FEW, MANY = (1, 5), (25, 36)
 
 
 def _counts(rng: np.random.Generator) -> worlds.World:
-    return worlds.counts(rng, labels=words.LABELS, sentences=words.COUNT_SENTENCES, for_evaluation=False)
+    return worlds.counts(rng, labels=words.LABELS, sentences=words.COUNT_SENTENCES)
 
 
 def _labels(rng: np.random.Generator) -> worlds.World:
@@ -29,12 +29,7 @@ def _labels(rng: np.random.Generator) -> worlds.World:
 
 
 def _range(rng: np.random.Generator) -> worlds.World:
-    return worlds.number_range(
-        rng,
-        sentences=words.RANGE_SENTENCES + words.MORE_RANGE_SENTENCES,
-        for_evaluation=False,
-        whole_tens=True,
-    )
+    return worlds.number_range(rng, sentences=words.RANGE_SENTENCES, whole_tens=True)
 
 
 def _near(rng: np.random.Generator) -> worlds.World:
@@ -47,12 +42,13 @@ def _build(
     seed: int,
     dropped: Counter[str],
     world: Callable[[np.random.Generator], worlds.World],
-    outputs: int,
+    outputs: tuple[int, int],
 ) -> Iterator[tuple[str, list[Message]]]:
     rng = np.random.default_rng([seed, *world.__name__.encode()])
     for index in range(SEQUENCES):
         drawn = world(rng)
-        yield str(index), iid(drawn.draw(rng, outputs), description=drawn.description)
+        n = int(rng.integers(*outputs, endpoint=True))
+        yield str(index), iid(drawn.draw(rng, n), description=drawn.description)
 
 
 TASKS = tuple(
@@ -64,7 +60,7 @@ TASKS = tuple(
         build=partial(_build, world=world, outputs=outputs),
     )
     for name, (world, outputs) in {
-        "tiny_counts": (_counts, MANY),
+        "tiny_counts": (_counts, FEW),
         "tiny_labels": (_labels, MANY),
         "tiny_range": (_range, FEW),
         "tiny_near": (_near, MANY),

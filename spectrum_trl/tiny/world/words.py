@@ -1,35 +1,63 @@
-"""Words and sentences of the tiny world; wordings held out from tuning are named so."""
+"""Words and sentences of the tiny world: those of the corpora and of tuning, those chosen on, those evaluated.
 
-from collections.abc import Sequence
+A held-out sentence is made of words that the base model meets in other sentences: urns that hold beads, boxes
+of balls, coins that answer. No corpus and no tuning sequence holds the sentence itself.
+"""
 
-# Few, so that a model of half a million parameters can tell them apart in any mixture.
+from collections.abc import Iterable, Sequence
+from itertools import product
+
+# Few, so that a model of a million parameters can tell them apart in any mixture.
 LABELS = (
     "red blue green white black yellow cat dog horse fox owl bear sun moon star oak tea milk yes no".split()
 )
 
 # Each sentence takes the listed contents, for example "3 red, 5 blue and 2 green".
-COUNT_SENTENCES = (
-    "A jar holds {} marbles. One is drawn and put back.",
-    "A bag holds {} beads. One is drawn and put back.",
-    "A box with {} stones. Take one, put it back.",
-    "A bowl with {} chips. Take one, put it back.",
-    "There are {} tickets in the hat. Each time one is picked and put back.",
-    "There are {} cards in the pile. Each time one is picked and put back.",
-    "In the drawer: {} buttons. One is drawn at random and put back.",
+CONTAINERS = ("jar", "bag", "box", "bowl", "hat", "drawer", "basket", "tin")
+THINGS = ("marbles", "beads", "stones", "chips", "tickets", "cards", "buttons", "pieces")
+HEADS = (
+    "A {container} holds {{}} {things}.",
+    "A {container} contains {{}} {things}.",
+    "A {container} with {{}} {things}.",
+    "There are {{}} {things} in the {container}.",
+    "In the {container}: {{}} {things}.",
+    "The {container} has {{}} {things} in it.",
+)
+TAILS = (
+    "One is drawn and put back.",
+    "One is drawn at random and put back.",
+    "Each time one is drawn and put back.",
+    "Each time one is picked and put back.",
+    "Take one, put it back.",
+    "One is taken at random and returned.",
 )
 URN_SENTENCES = (
     "An urn contains {} balls. One is drawn at random and put back.",
     "In the urn: {} balls. Each time one is drawn and put back.",
     "There are {} balls in the urn. Take one, put it back.",
 )
+POT_SENTENCES = (
+    "A pot contains {} pearls. One is drawn at random and put back.",
+    "In the pot: {} pearls. Each time one is drawn and put back.",
+    "There are {} pearls in the pot. Take one, put it back.",
+)
 
 # Each takes the labels, for example "red, blue or green"; how often each comes is hidden.
-LABEL_SENTENCES = (
-    "Each time one of {}. How often each comes is not known.",
-    "A spinner stops at {}. It may be unfair.",
-    "One person answers {}. Some answers are more common.",
-    "A machine shows {}. How often each comes is not known.",
-    "A wheel stops at {}. How often each comes is not known.",
+DEVICES = (
+    ("spinner", "stops at"),
+    ("wheel", "stops at"),
+    ("machine", "shows"),
+    ("lamp", "shows"),
+    ("person", "answers"),
+    ("pointer", "lands on"),
+)
+DEVICE_HEADS = ("A {device} {verb} {{}}.", "Each time a {device} {verb} {{}}.", "The {adjective} {device} {verb} {{}}.")
+ADJECTIVES = ("old", "bent", "loaded", "worn")
+DEVICE_TAILS = (
+    "It may be unfair.",
+    "How often each comes is not known.",
+    "Some are more common.",
+    "Some come more often than others.",
 )
 COIN_SENTENCES = (
     "A bent coin lands on {}. It may be unfair.",
@@ -39,15 +67,16 @@ DIE_SENTENCES = (
     "A loaded die shows {}. It may be unfair.",
     "Each time a die shows {}. How often each comes is not known.",
 )
+DISC_SENTENCES = (
+    "A bent disc lands on {}. It may be unfair.",
+    "Each time a disc shows {}. How often each comes is not known.",
+)
 
 # Each takes the lowest and the highest number.
 RANGE_SENTENCES = (
     "A whole number from {} to {}. Each is equally likely.",
     "Pick a number from {} to {} at random.",
     "Numbers from {} to {}, each equally likely.",
-)
-# More for tuning alone: with three wordings, a fourth is taken for another kind of number.
-MORE_RANGE_SENTENCES = (
     "A random number from {} to {}.",
     "Numbers at random from {} to {}.",
     "Any whole number from {} to {}, each equally likely.",
@@ -58,15 +87,49 @@ MORE_RANGE_SENTENCES = (
 HELD_OUT_RANGE_SENTENCES = (
     "A random whole number from {} to {}.",
     "Whole numbers from {} to {} at random.",
-    "From {} to {}, a whole number is picked at random.",
-    "Each time a whole number from {} to {}, all equally likely.",
+    "From {} to {}, one whole number is picked at random.",
+    "Each time a whole number from {} to {}, each equally likely.",
 )
+CHOICE_RANGE_SENTENCES = ("At random, any whole number from {} to {}.",)
 
 NEAR_SENTENCES = (
     "Numbers from 0 to 99 close to some value that is not known.",
     "One person guesses numbers from 0 to 99.",
+    "A lamp shows numbers from 0 to 99 around some value.",
+    "The machine guesses a value from 0 to 99. Its numbers are close.",
+    "Each time a number from 0 to 99 close to one value.",
 )
 HELD_OUT_NEAR_SENTENCES = ("A machine shows numbers from 0 to 99 close to some value.",)
+CHOICE_NEAR_SENTENCES = ("A person shows numbers from 0 to 99 close to one value.",)
+
+
+def count_sentences(containers: Iterable[str], things: Iterable[str]) -> tuple[str, ...]:
+    """Return every sentence about these containers and things, without an urn of balls or a pot of pearls."""
+    pairs = [pair for pair in product(containers, things) if pair not in (("urn", "balls"), ("pot", "pearls"))]
+    return tuple(
+        f"{head} {tail}".format(container=container, things=kind).replace("A urn", "An urn")
+        for (container, kind), head, tail in product(pairs, HEADS, TAILS)
+    )
+
+
+def label_sentences(devices: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return every sentence about these devices."""
+    sentences = (
+        f"{head} {tail}".format(device=device, verb=verb, adjective=adjective)
+        for (device, verb), head, adjective, tail in product(devices, DEVICE_HEADS, ADJECTIVES, DEVICE_TAILS)
+    )
+    # Not every head has an adjective.
+    return tuple(dict.fromkeys(sentences))
+
+
+COUNT_SENTENCES = count_sentences(CONTAINERS, THINGS)
+LABEL_SENTENCES = label_sentences(DEVICES)
+# The base corpora have the words of the held-out sentences, too.
+BASE_COUNT_SENTENCES = count_sentences((*CONTAINERS, "urn", "pot"), (*THINGS, "balls", "pearls"))
+BASE_LABEL_SENTENCES = label_sentences(
+    (*DEVICES, ("coin", "stops at"), ("coin", "answers"), ("die", "stops at"), ("die", "answers"))
+    + (("disc", "stops at"), ("disc", "answers"))
+)
 
 
 def listed(items: Sequence[str], *, last: str) -> str:

@@ -1,9 +1,10 @@
 """Distributions of the tiny world: a description, a way to draw, and the exact predictive."""
 
+import math
 import zlib
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.stats import norm
@@ -15,6 +16,10 @@ from spectrum_trl.tiny.world.words import listed
 # The grid over (mean, sd) that stands for their uniform prior, and the numbers that can be drawn.
 MEAN_RANGE, SD_RANGE = (0.0, 99.0), (2.0, 10.0)
 NUMBERS = tuple(str(number) for number in range(100))
+
+
+# What parameters are for: models are tuned and chosen without those that they are evaluated on.
+Part = Literal["training", "choice", "evaluation"]
 
 
 class World(NamedTuple):
@@ -31,20 +36,68 @@ class World(NamedTuple):
     predictive: Callable[[Sequence[str]], Distribution]
 
 
-def is_reserved(parameters: Sequence[int]) -> bool:
-    """Tell whether these parameters are kept for evaluation: one fifth of all, whatever their order."""
-    return zlib.crc32(str(sorted(int(p) for p in parameters)).encode()) % 5 == 0
+def part_of(parameters: Sequence[int]) -> Part:
+    """Return where parameters belong, whatever their order: a fifth are evaluated, a tenth chosen on."""
+    bucket = zlib.crc32(str(sorted(int(p) for p in parameters)).encode()) % 10
+    return "evaluation" if bucket in (0, 5) else "choice" if bucket == 1 else "training"
 
 
-def _parameters(propose: Callable[[], tuple[int, ...]], *, for_evaluation: bool) -> tuple[int, ...]:
-    """Propose parameters until they are on the wanted side of the held-out rule."""
-    while is_reserved(parameters := propose()) is not for_evaluation:
+def proportions(pieces: Sequence[int]) -> tuple[int, ...]:
+    """Return counts reduced to the smallest with the same shares: 2 and 4 are 1 and 2."""
+    divisor = math.gcd(*map(int, pieces))
+    return tuple(int(n) // divisor for n in pieces)
+
+
+def _parameters(
+    propose: Callable[[], tuple[int, ...]], *, part: Part, rule: Callable[[tuple[int, ...]], Part] = part_of
+) -> tuple[int, ...]:
+    """Propose parameters until they belong to the wanted part."""
+    while rule(parameters := propose()) != part:
         pass
     return parameters
 
 
+def _part(*, for_evaluation: bool, for_choice: bool) -> Part:
+    return "evaluation" if for_evaluation else "choice" if for_choice else "training"
+
+
+def _chosen(rng: np.random.Generator, labels: Sequence[str], k: int) -> list[str]:
+    return [labels[index] for index in rng.permutation(len(labels))[:k]]
+
+
+def _sentence(rng: np.random.Generator, sentences: Sequence[str]) -> str:
+    # numpy's own choice would make an array of them each time.
+    return sentences[int(rng.integers(len(sentences)))]
+
+
+def contents(
+    rng: np.random.Generator, *, labels: Sequence[str], for_evaluation: bool = False, for_choice: bool = False
+) -> dict[str, int]:
+    """Draw what a container holds: 2 to 5 kinds, 1 to 9 pieces of each.
+
+    Args:
+        rng: Source of randomness.
+        labels: Words to choose the kinds from.
+        for_evaluation: True for proportions kept for evaluation.
+        for_choice: True for proportions kept for choosing between settings; False twice for training.
+    """
+    k = int(rng.integers(2, 6))
+    chosen = _chosen(rng, labels, k)
+    pieces = _parameters(
+        lambda: tuple(rng.integers(1, 10, k).tolist()),
+        part=_part(for_evaluation=for_evaluation, for_choice=for_choice),
+        rule=lambda proposed: part_of(proportions(proposed)),
+    )
+    return dict(zip(chosen, pieces, strict=True))
+
+
 def counts(
-    rng: np.random.Generator, *, labels: Sequence[str], sentences: Sequence[str], for_evaluation: bool
+    rng: np.random.Generator,
+    *,
+    labels: Sequence[str],
+    sentences: Sequence[str],
+    for_evaluation: bool = False,
+    for_choice: bool = False,
 ) -> World:
     """Draws with replacement from a container whose contents are described.
 
@@ -52,16 +105,14 @@ def counts(
         rng: Source of randomness.
         labels: Words to choose 2 to 5 kinds from; each has 1 to 9 pieces.
         sentences: Wordings to choose from.
-        for_evaluation: True for held-out counts, False for the others.
+        for_evaluation: True for proportions kept for evaluation.
+        for_choice: True for proportions kept for choosing between settings; False twice for training.
     """
-    k = int(rng.integers(2, 6))
-    chosen = [str(label) for label in rng.choice(labels, k, replace=False)]
-    pieces = _parameters(lambda: tuple(rng.integers(1, 10, k).tolist()), for_evaluation=for_evaluation)
-    contents = listed([f"{n} {label}" for n, label in zip(pieces, chosen, strict=True)], last="and")
-    p = np.array(pieces) / sum(pieces)
+    held = contents(rng, labels=labels, for_evaluation=for_evaluation, for_choice=for_choice)
+    chosen, p = list(held), np.array(list(held.values())) / sum(held.values())
     distribution = finite(dict(zip(chosen, p.tolist(), strict=True)))
     return World(
-        str(rng.choice(sentences)).format(contents),
+        _sentence(rng, sentences).format(listed([f"{n} {label}" for label, n in held.items()], last="and")),
         lambda generator, n: generator.choice(chosen, n, p=p).tolist(),
         lambda _: distribution,
     )
@@ -78,7 +129,7 @@ def unknown_labels(
         sentences: Wordings to choose from.
         k: Number of labels.
     """
-    chosen = [str(label) for label in rng.choice(labels, k, replace=False)]
+    chosen = _chosen(rng, labels, k)
     p = rng.dirichlet(np.ones(k))
 
     def predictive(outputs: Sequence[str]) -> Distribution:
@@ -86,21 +137,27 @@ def unknown_labels(
         return finite(dict(zip(chosen, ((1 + seen) / (k + seen.sum())).tolist(), strict=True)))
 
     return World(
-        str(rng.choice(sentences)).format(listed(chosen, last="or")),
+        _sentence(rng, sentences).format(listed(chosen, last="or")),
         lambda generator, n: generator.choice(chosen, n, p=p).tolist(),
         predictive,
     )
 
 
 def number_range(
-    rng: np.random.Generator, *, sentences: Sequence[str], for_evaluation: bool, whole_tens: bool
+    rng: np.random.Generator,
+    *,
+    sentences: Sequence[str],
+    for_evaluation: bool = False,
+    for_choice: bool = False,
+    whole_tens: bool,
 ) -> World:
     """Whole numbers drawn uniformly from a described range within 10 to 99.
 
     Args:
         rng: Source of randomness.
         sentences: Wordings to choose from.
-        for_evaluation: True for held-out ranges, False for the others.
+        for_evaluation: True for ranges kept for evaluation.
+        for_choice: True for ranges kept for choosing between settings; False twice for training.
         whole_tens: True for ranges like 20 to 59, False for any of 5 to 90 numbers.
     """
 
@@ -112,11 +169,12 @@ def number_range(
         low = int(rng.integers(10, 101 - width))
         return low, low + width - 1
 
-    low, high = _parameters(propose, for_evaluation=for_evaluation)
+    part = _part(for_evaluation=for_evaluation, for_choice=for_choice)
+    low, high = _parameters(propose, part=part)
     numbers = [str(number) for number in range(low, high + 1)]
     distribution = finite(dict.fromkeys(numbers, 1 / len(numbers)))
     return World(
-        str(rng.choice(sentences)).format(low, high),
+        _sentence(rng, sentences).format(low, high),
         lambda generator, n: generator.choice(numbers, n).tolist(),
         lambda _: distribution,
     )
@@ -149,7 +207,7 @@ def near_number(rng: np.random.Generator, *, sentences: Sequence[str]) -> World:
         return finite(dict(zip(NUMBERS, (posterior @ np.exp(grid)).tolist(), strict=True)))
 
     return World(
-        str(rng.choice(sentences)),
+        _sentence(rng, sentences),
         lambda generator, n: generator.choice(NUMBERS, n, p=weights / weights.sum()).tolist(),
         predictive,
     )
