@@ -52,7 +52,8 @@ class DataArguments:
         default="outputs", metadata={"help": "Which outputs carry loss."}
     )
     layout: Literal["spectrum", "text", "chat"] = field(
-        default="spectrum", metadata={"help": "What writes the conversations: Spectrum turns, plain text, chat."}
+        default="spectrum",
+        metadata={"help": "What writes the conversations: Spectrum turns, plain text, chat."},
     )
     mixture_seed: int = field(
         default=0, metadata={"help": "Seed of building, sampling and dropping descriptions."}

@@ -213,4 +213,4 @@ def test_a_conversation_longer_than_the_context_is_refused(
     with pytest.raises(UserError, match="model's context only 512"):
         output_losses(random_model, world_tokenizer, [iid(["1"] * 200, description="Digits.")])
     with pytest.raises(UserError, match="model's context only 512"):
-        candidate_logprobs(random_model, world_tokenizer, [CONVERSATIONS[2]], [["1 " * 300]])
+        candidate_logprobs(random_model, world_tokenizer, [CONVERSATIONS[2]], [["1 " * 600]])

@@ -27,7 +27,7 @@ def test_urns_have_held_out_counts_which_give_their_probabilities() -> None:
     assert len(urns) == URNS
     for world in urns:
         pieces = numbers(world.description)
-        assert worlds.is_reserved(pieces)
+        assert worlds.part_of(worlds.proportions(pieces)) == "evaluation"
         assert list(probabilities(world).values()) == [n / sum(pieces) for n in pieces]
 
 
@@ -38,7 +38,7 @@ def test_prompts_are_full_urns_and_ranges_no_two_alike() -> None:
     assert min(len(probabilities(world)) for world in items.full_urns) >= 5
     for world in items.ranges:
         low, high = numbers(world.description)
-        assert worlds.is_reserved([low, high]) and len(probabilities(world)) == high - low + 1
+        assert worlds.part_of((low, high)) == "evaluation" and len(probabilities(world)) == high - low + 1
 
 
 def test_no_description_is_one_that_tuning_trains_on() -> None:

@@ -51,7 +51,11 @@ DEVICES = (
     ("person", "answers"),
     ("pointer", "lands on"),
 )
-DEVICE_HEADS = ("A {device} {verb} {{}}.", "Each time a {device} {verb} {{}}.", "The {adjective} {device} {verb} {{}}.")
+DEVICE_HEADS = (
+    "A {device} {verb} {{}}.",
+    "Each time a {device} {verb} {{}}.",
+    "The {adjective} {device} {verb} {{}}.",
+)
 ADJECTIVES = ("old", "bent", "loaded", "worn")
 DEVICE_TAILS = (
     "It may be unfair.",
@@ -105,7 +109,9 @@ CHOICE_NEAR_SENTENCES = ("A person shows numbers from 0 to 99 close to one value
 
 def count_sentences(containers: Iterable[str], things: Iterable[str]) -> tuple[str, ...]:
     """Return every sentence about these containers and things, without an urn of balls or a pot of pearls."""
-    pairs = [pair for pair in product(containers, things) if pair not in (("urn", "balls"), ("pot", "pearls"))]
+    pairs = [
+        pair for pair in product(containers, things) if pair not in (("urn", "balls"), ("pot", "pearls"))
+    ]
     return tuple(
         f"{head} {tail}".format(container=container, things=kind).replace("A urn", "An urn")
         for (container, kind), head, tail in product(pairs, HEADS, TAILS)
