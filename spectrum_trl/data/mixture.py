@@ -156,7 +156,7 @@ def build_mixture(
     chosen = select_tasks(data)
     check_files(data.train_files)
     missing, folder = _missing(chosen, data)
-    template = None if data.layout == "spectrum" else template_source(data.layout)
+    template = None if data.layout == "spectrum" else template_source(f"layouts/{data.layout}")
     parts, counts = [], []
     present = {name: options for name, options in chosen.items() if name not in missing}
     for name, stream, dropped in _streams(present, data, folder=folder, tokenizer=tokenizer):

@@ -41,7 +41,7 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
         tokenizer = load_tokenizer(str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
     if recipe.data.layout == "chat":
         # Beside the Spectrum template, as every chat model's own is.
-        tokenizer.chat_template = template_source("chat")
+        tokenizer.chat_template = template_source("layouts/chat")
     family = templates.install(tokenizer)
     check_end_of_turn(recipe.training.eos_token, tokenizer=tokenizer)
     mixture = build_mixture(

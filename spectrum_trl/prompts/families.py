@@ -50,5 +50,5 @@ def families() -> dict[str, Family]:
 
 @cache
 def template_source(name: str) -> str:
-    """Return the text of a template: a family's, or ``colon``."""
+    """Return the text of a template: a family's, ``colon``, or one of ``layouts/…``."""
     return (bundled("chat_templates") / f"{name}.jinja").read_text(encoding="utf-8")

@@ -85,7 +85,7 @@ RANGE_SENTENCES = (
     "At random, a whole number from {} to {}.",
 )
 HELD_OUT_RANGE_SENTENCES = ("A random whole number from {} to {}.",)
-CHOICE_RANGE_SENTENCES = ("At random, any whole number from {} to {}.",)
+CHOICE_RANGE_SENTENCES = ("Each time a random number from {} to {}.",)
 
 NEAR_SENTENCES = (
     "Numbers from 0 to 99 close to some value that is not known.",
