@@ -1,7 +1,7 @@
 """Conversations that make the tiny instruct model: questions, nine times in ten with the likeliest answer.
 
-Ordinary post-training rewards one good answer, which is the reason that instruct models collapse; here that is
-all it teaches.
+Ordinary post-training rewards one good answer, which is the reason that instruct models collapse; here that
+is all it teaches.
 """
 
 from collections import Counter
@@ -32,7 +32,11 @@ def _answers(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tu
         n = int(rng.integers(1, 5))
         answers = np.where(rng.random(n) < MODE_SHARE, likeliest, world.draw(rng, n)).tolist()
         questions = [QUESTIONS[int(number)] for number in rng.integers(len(QUESTIONS), size=n)]
-        turns = [turn for question, answer in zip(questions, answers, strict=True) for turn in pair(question, answer)]
+        turns = [
+            turn
+            for question, answer in zip(questions, answers, strict=True)
+            for turn in pair(question, answer)
+        ]
         yield str(index), [description_message(world.description + shown), *turns]
 
 

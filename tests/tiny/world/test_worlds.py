@@ -48,7 +48,7 @@ def world_makers(*, for_evaluation: bool) -> dict[str, object]:
 
 def leaks(text: str) -> list[str]:
     """Return what of the kept proportions, ranges and wordings a text holds."""
-    # Counts stand before labels; a range of numbers is neither a list of draws nor the 0 to 99 of all of them.
+    # Counts stand before labels.
     counts = [int(n) for n in re.findall(rf"(\d+) (?:{'|'.join(words.LABELS)})\b", text)]
     found = []
     if len(counts) > 1:
