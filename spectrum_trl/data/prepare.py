@@ -12,7 +12,7 @@ from spectrum_trl.models.initialise import new_tokenizer
 from spectrum_trl.models.load import load_tokenizer
 from spectrum_trl.models.role_tokens import check_sibling
 from spectrum_trl.prompts import templates
-from spectrum_trl.prompts.families import layout_source
+from spectrum_trl.prompts.families import template_source
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.recipe.task_choice import TaskOptions
 from spectrum_trl.suite.task import Split
@@ -41,7 +41,7 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
         tokenizer = load_tokenizer(str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
     if recipe.data.layout == "chat":
         # Beside the Spectrum template, as every chat model's own is.
-        tokenizer.chat_template = layout_source("chat")
+        tokenizer.chat_template = template_source("layouts/chat")
     family = templates.install(tokenizer)
     check_end_of_turn(recipe.training.eos_token, tokenizer=tokenizer)
     mixture = build_mixture(

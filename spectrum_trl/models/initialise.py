@@ -12,8 +12,9 @@ QWEN_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 def new_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE tokenizer with the Qwen role tokens.
 
-    Digits and punctuation marks are tokens of their own, so that numbers are read digit by digit. A space belongs
-    to the word or digit after it, which makes a sentence half as long as with spaces of their own.
+    Digits, line breaks and punctuation marks are tokens of their own, so that numbers are read digit by digit
+    and a word is the same token before any of them. A space belongs to the word or digit after it, which
+    makes a sentence half as long as with spaces of their own.
 
     Args:
         texts: What to learn merges from.

@@ -50,11 +50,5 @@ def families() -> dict[str, Family]:
 
 @cache
 def template_source(name: str) -> str:
-    """Return the text of a template: a family's, or ``colon``."""
+    """Return the text of a template: a family's, ``colon``, or one of ``layouts/…``."""
     return (bundled("chat_templates") / f"{name}.jinja").read_text(encoding="utf-8")
-
-
-@cache
-def layout_source(name: str) -> str:
-    """Return the text of a layout that is not Spectrum's: ``text`` or ``chat``, see ``chat_templates/layouts``."""
-    return (bundled("chat_templates") / "layouts" / f"{name}.jinja").read_text(encoding="utf-8")

@@ -22,8 +22,8 @@ class DataArguments:
         max_sequences: Cap per task where the mapping names none.
         description_probability: Chance that a sequence keeps its description; null for each task's own.
         train_on: Which outputs carry loss: all the template allows, the first of them, or the last.
-        layout: What writes the conversations: the Spectrum template of the model's family, ``text`` (documents
-            without turns, to pretrain on), or ``chat`` (turns of system, user and assistant in ChatML).
+        layout: What writes the conversations: ``spectrum``, the template of the model's family; ``text``,
+            documents without turns, to pretrain on; ``chat``, turns of system, user and assistant in ChatML.
         mixture_seed: Seed of building, sampling and dropping descriptions.
         data_dir: Folder of the real data sets; null for the environment variable SPECTRUM_DATA.
         ignore_missing: Train on what is there and print what is missing, instead of stopping.
@@ -53,7 +53,7 @@ class DataArguments:
     )
     layout: Literal["spectrum", "text", "chat"] = field(
         default="spectrum",
-        metadata={"help": "What writes the conversations: Spectrum turns, plain text, chat."},
+        metadata={"help": "How conversations are written: Spectrum turns, plain text, chat."},
     )
     mixture_seed: int = field(
         default=0, metadata={"help": "Seed of building, sampling and dropping descriptions."}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from spectrum_trl.paths import bundled
-from spectrum_trl.prompts.families import layout_source
+from spectrum_trl.prompts.families import template_source
 
 LAYOUTS = sorted(file.stem for file in (bundled("chat_templates") / "layouts").glob("*.jinja"))
 MESSAGES = [
@@ -20,7 +20,10 @@ MESSAGES = [
 def encoded(tokenizer: Any, layout: str) -> tuple[str, str]:
     """Return the whole text, and the trained part of it."""
     found = tokenizer.apply_chat_template(
-        MESSAGES, chat_template=layout_source(layout), return_dict=True, return_assistant_tokens_mask=True
+        MESSAGES,
+        chat_template=template_source(f"layouts/{layout}"),
+        return_dict=True,
+        return_assistant_tokens_mask=True,
     )
     trained = [i for i, on in zip(found["input_ids"], found["assistant_masks"], strict=True) if on]
     return tokenizer.decode(found["input_ids"]), tokenizer.decode(trained)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from spectrum_trl.paths import TINY_BASE, bundled
+from spectrum_trl.paths import TINY_BASE, TINY_INSTRUCT, bundled
 from spectrum_trl.recipe.read import read_recipe
 from spectrum_trl.tiny import result
 from tests.processes import ROOT, run_command, run_recipe
@@ -214,7 +214,7 @@ def test_a_corrupt_yaml_is_one_clear_message(tmp_path: Path) -> None:
 
 
 def test_the_tiny_model_can_be_made_again(tmp_path: Path) -> None:
-    tasks = '{"tiny_records": {"max_sequences": 40}, "tiny_answers": {"max_sequences": 40}}'
+    tasks = '{"tiny_records": {"max_sequences": 40}, "tiny_facts": {"max_sequences": 40}}'
     words = ["--tasks", tasks, "--new_vocab_tasks", "coinflip", "--max_steps", "2"]
     done = run_recipe("recipes/tiny_base.yaml", *words, "--output_dir", tmp_path / "x")
     assert done.returncode == 0, done.stderr
@@ -226,13 +226,16 @@ def test_the_tiny_model_can_be_made_again(tmp_path: Path) -> None:
     )
 
 
-def test_the_tiny_model_is_small_and_comes_from_its_recipe() -> None:
-    assert sum(file.stat().st_size for file in TINY_BASE.iterdir()) < 8e6
-    assert not list(TINY_BASE.glob("*.bin"))
-    template = bundled("chat_templates") / "chatml.jinja"
-    assert (TINY_BASE / "chat_template.jinja").read_text() == template.read_text()
-    for shipped, name in (("first_step.yaml", "tiny_base"), ("recipe.yaml", "tiny_base_answers")):
-        assert read_recipe(TINY_BASE / shipped).settings == read_recipe(name).settings
+@pytest.mark.parametrize(
+    ("folder", "recipe", "template"),
+    [(TINY_BASE, "tiny_base", "chatml"), (TINY_INSTRUCT, "tiny_instruct", "layouts/chat")],
+)
+def test_a_tiny_model_is_small_and_comes_from_its_recipe(folder: Path, recipe: str, template: str) -> None:
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 4e6
+    assert not list(folder.glob("*.bin"))
+    expected = bundled("chat_templates") / f"{template}.jinja"
+    assert (folder / "chat_template.jinja").read_text() == expected.read_text()
+    assert read_recipe(folder / "recipe.yaml").settings == read_recipe(recipe).settings
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Conversations that make the tiny instruct model: questions, nine times in ten with the likeliest answer.
 
-Ordinary post-training rewards one good answer, which is the reason that instruct models collapse; here that is
-all it teaches.
+Ordinary post-training rewards one good answer, which is the reason that instruct models collapse; here that
+is all it teaches.
 """
 
 from collections import Counter

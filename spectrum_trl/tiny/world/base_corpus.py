@@ -1,7 +1,8 @@
 """Text of the tiny base model: what is sampled and honest draws of it, in many layouts.
 
-Where all is described there are few draws, so that they have to be predicted from what is said, not from the draws
-before. Nothing in this text prefers one of several possible draws: the model that learns it is not collapsed.
+Where all is described there are few draws, so that they have to be predicted from what is said, not from the
+draws before. Nothing in this text prefers one of several possible draws: the model that learns it is not
+collapsed.
 """
 
 from collections import Counter
@@ -15,7 +16,7 @@ from spectrum_trl.suite.task import Message, Task
 from spectrum_trl.tiny.world import words, worlds
 
 SEQUENCES = 2_000_000
-# Share of records that tell what is drawn from, and how many draws those have, which teach reading, and others.
+# Share of records that tell what is drawn from, and how many draws those have, and the others.
 DESCRIBED, FEW, MANY = 0.7, (1, 8), (6, 30)
 # What the prompt of `chat_templates/colon.jinja` is like and is not: other words before a colon.
 HEADINGS = ("Setup", "Case", "World", "About", "Record")

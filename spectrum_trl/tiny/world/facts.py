@@ -1,7 +1,7 @@
 """Plain statements about listed contents: the other text that the tiny base model learns to read from.
 
-They have right answers, so that a small model learns quickly what a number belongs to, and which labels are in
-a list.
+They have right answers, so that a small model learns quickly what a number belongs to, and which labels are
+in a list.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Words and sentences of the tiny world: those of the corpora and of tuning, those chosen on, those evaluated.
+"""Words and sentences of the tiny world: to train on, to choose settings on, and to evaluate.
 
 A held-out sentence is made of words that the base model meets in other sentences: urns that hold beads, boxes
 of balls, coins that answer. No corpus and no tuning sequence holds the sentence itself.
@@ -94,7 +94,7 @@ HELD_OUT_RANGE_SENTENCES = (
     "From {} to {}, one whole number is picked at random.",
     "Each time a whole number from {} to {}, each equally likely.",
 )
-CHOICE_RANGE_SENTENCES = ("At random, any whole number from {} to {}.",)
+CHOICE_RANGE_SENTENCES = ("Each time a random number from {} to {}.",)
 
 NEAR_SENTENCES = (
     "Numbers from 0 to 99 close to some value that is not known.",
@@ -108,10 +108,9 @@ CHOICE_NEAR_SENTENCES = ("A person shows numbers from 0 to 99 close to one value
 
 
 def count_sentences(containers: Iterable[str], things: Iterable[str]) -> tuple[str, ...]:
-    """Return every sentence about these containers and things, without an urn of balls or a pot of pearls."""
-    pairs = [
-        pair for pair in product(containers, things) if pair not in (("urn", "balls"), ("pot", "pearls"))
-    ]
+    """Return every sentence about these containers and things, without urns of balls and pots of pearls."""
+    kept = (("urn", "balls"), ("pot", "pearls"))
+    pairs = [pair for pair in product(containers, things) if pair not in kept]
     return tuple(
         f"{head} {tail}".format(container=container, things=kind).replace("A urn", "An urn")
         for (container, kind), head, tail in product(pairs, HEADS, TAILS)

@@ -1,8 +1,8 @@
 """The tiny world is exact, and what is evaluated stays out of training."""
 
 import re
-from collections import Counter
 from itertools import islice
+from math import gcd
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,18 @@ from spectrum_trl.catalogue import tasks
 from spectrum_trl.tiny.world import words, worlds
 
 TASKS = [task for task in tasks().values() if task.name.startswith("tiny_")]
-CORPORA = ("tiny_records", "tiny_answers")
+# What no corpus and no tuning sequence may say: what is evaluated, and what settings are chosen on.
+KEPT = (
+    *words.URN_SENTENCES,
+    *words.POT_SENTENCES,
+    *words.COIN_SENTENCES,
+    *words.DIE_SENTENCES,
+    *words.DISC_SENTENCES,
+    *words.HELD_OUT_RANGE_SENTENCES,
+    *words.CHOICE_RANGE_SENTENCES,
+    *words.HELD_OUT_NEAR_SENTENCES,
+    *words.CHOICE_NEAR_SENTENCES,
+)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -33,6 +44,23 @@ def world_makers(*, for_evaluation: bool) -> dict[str, object]:
         ),
         "near": lambda r: worlds.near_number(r, sentences=words.NEAR_SENTENCES),
     }
+
+
+def leaks(text: str) -> list[str]:
+    """Return what of the kept proportions, ranges and wordings a text holds."""
+    # Counts stand before labels.
+    counts = [int(n) for n in re.findall(rf"(\d+) (?:{'|'.join(words.LABELS)})\b", text)]
+    found = []
+    if len(counts) > 1:
+        shared = gcd(*counts)
+        if worlds.part_of([n // shared for n in counts]) != "training":
+            found.append(f"counts {counts}")
+    for low, high in re.findall(r"from (\d\d) to (\d\d)", text):
+        if worlds.part_of([int(low), int(high)]) != "training":
+            found.append(f"range {low} to {high}")
+    listed = r"[\w ,]+?"
+    kept = [re.escape(sentence).replace(r"\{\}", listed) for sentence in KEPT]
+    return found + [match.group() for each in kept for match in re.finditer(each, text)]
 
 
 @pytest.mark.parametrize("kind", world_makers(for_evaluation=True))
@@ -60,45 +88,83 @@ def test_predictives_are_calibrated_on_draws(kind: str) -> None:
     assert abs(np.mean(gaps)) < 4 * np.std(gaps) / np.sqrt(len(gaps))
 
 
-@given(st.lists(st.integers(0, 99), min_size=2, max_size=6))
-def test_the_held_out_rule_forgets_order(parameters: list[int]) -> None:
-    assert worlds.is_reserved(parameters) == worlds.is_reserved(parameters[::-1])
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=5), st.integers(1, 4))
+def test_the_held_out_rule_forgets_order_and_size(pieces: list[int], factor: int) -> None:
+    reduced = worlds.proportions(pieces)
+    assert worlds.part_of(reduced) == worlds.part_of(reduced[::-1])
+    assert worlds.proportions([factor * n for n in pieces]) == reduced
 
 
-def test_about_a_fifth_is_held_out() -> None:
-    pairs = [(low, high) for low in range(1, 60) for high in range(low + 4, 99)]
-    assert 0.17 < np.mean([worlds.is_reserved(pair) for pair in pairs]) < 0.23
+def test_a_fifth_is_evaluated_and_a_tenth_chosen_on() -> None:
+    parts = [worlds.part_of((low, high)) for low in range(1, 60) for high in range(low + 4, 99)]
+    assert 0.17 < np.mean([part == "evaluation" for part in parts]) < 0.23
+    assert 0.08 < np.mean([part == "choice" for part in parts]) < 0.12
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_no_training_description_holds_held_out_counts_or_ranges(task) -> None:
+def test_no_training_text_holds_what_is_kept(task) -> None:
     for sequence in islice(task.sequences(Path(), seed=3), 1500):
-        text = sequence.messages[0]["content"].split(" Seen:")[0]
-        numbers = [int(n) for n in re.findall(r"\d+", text)]
-        if len(numbers) >= 2 and "0 to 99" not in text:
-            assert not worlds.is_reserved(numbers), text
+        text = "".join(message["content"] for message in sequence.messages)
+        assert leaks(text) == [], text
 
 
-@pytest.mark.parametrize("task", [t for t in TASKS if t.name not in CORPORA], ids=lambda task: task.name)
-def test_tuning_never_uses_a_held_out_wording(task) -> None:
-    told = " ".join(s.messages[0]["content"] for s in islice(task.sequences(Path(), seed=3), 1500)).lower()
-    for word in ("urn", "coin", " die ", "random whole number", "machine shows numbers"):
-        assert word not in told
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "So: An urn contains 3 red and 1 blue balls. One is drawn at random and put back. red",
+        "Each time a coin shows red or blue. How often each comes is not known.",
+        "A machine shows numbers from 0 to 99 close to some value.",
+    ],
+)
+def test_the_search_finds_a_planted_sentence(planted: str) -> None:
+    assert leaks(planted)
 
 
-def test_the_tiny_answers_with_the_likeliest_nine_times_in_ten() -> None:
-    base = tasks()["tiny_answers"]
-    likeliest: Counter[bool] = Counter()
-    for sequence in islice(base.sequences(Path(), seed=0), 3000):
+def test_the_search_finds_planted_proportions_and_ranges() -> None:
+    held = worlds.contents(rng(), labels=words.LABELS, for_evaluation=True)
+    listed = words.listed([f"{2 * n} {label}" for label, n in held.items()], last="and")
+    assert leaks(f"A jar holds {listed} beads.")
+    world = worlds.number_range(rng(), sentences=("Or from {} to {}.",), for_evaluation=True, whole_tens=True)
+    assert leaks(world.description)
+
+
+@pytest.mark.parametrize("name", ["tiny_counts", "tiny_labels", "tiny_range", "tiny_near"])
+def test_tuning_never_uses_the_words_of_a_held_out_world(name: str) -> None:
+    sequences = islice(tasks()[name].sequences(Path(), seed=3), 1500)
+    told = " ".join(sequence.messages[0]["content"] for sequence in sequences).lower()
+    assert not set(re.findall("[a-z]+", told)) & {"urn", "balls", "coin", "die", "pot", "pearls", "disc"}
+
+
+def test_every_word_that_is_evaluated_is_known_from_the_corpus() -> None:
+    sequences = islice(tasks()["tiny_records"].sequences(Path(), seed=3), 3000)
+    known = set(re.findall("[A-Za-z]+", " ".join(s.messages[0]["content"] for s in sequences)))
+    assert set(re.findall("[A-Za-z]+", " ".join(KEPT))) <= known
+
+
+def test_the_answers_are_the_likeliest_nine_times_in_ten() -> None:
+    likeliest: list[bool] = []
+    for sequence in islice(tasks()["tiny_answers"].sequences(Path(), seed=0), 3000):
         described = sequence.messages[0]["content"]
         found = re.findall(r"(\d) ([a-z]+)", described)
         if "Seen:" in described or " to " in described or len(found) < 2:
             continue
         top = max(found, key=lambda pair: int(pair[0]))[1]
-        likeliest.update(message["content"] == top for message in sequence.messages[1:])
-    share = likeliest[True] / likeliest.total()
+        likeliest += [m["content"] == top for m in sequence.messages if m["role"] == "output"]
     # The honest tenth hits the likeliest now and then as well.
-    assert 0.9 <= share <= 0.97
+    assert 0.9 <= np.mean(likeliest) <= 0.97
+
+
+def test_no_record_prefers_the_likeliest() -> None:
+    gaps = []
+    for sequence in islice(tasks()["tiny_records"].sequences(Path(), seed=0), 4000):
+        before, rest = (message["content"] for message in sequence.messages)
+        held = {label: int(n) for n, label in re.findall(rf"(\d) ({'|'.join(words.LABELS)})\b", before)}
+        if len(held) > 1:
+            first = re.findall("[a-z]+", rest)[0]
+            top = max(held.values())
+            expected = sum(n for n in held.values() if n == top) / sum(held.values())
+            gaps.append((held[first] == top) - expected)
+    assert len(gaps) > 1000 and abs(np.mean(gaps)) < 0.04
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
