@@ -141,8 +141,8 @@ class Encoder:
         self.template = template
         self.outlines = Outlines(tokenizer, template=template, train_on=train_on)
         # More turns than this never fit, and one more shows that a sequence is too long.
-        known = max_length is not None and template is None
-        self.most_turns = max_length // shortest_turn(tokenizer) + 1 if known else None
+        known = None if template is not None else max_length
+        self.most_turns = None if known is None else known // shortest_turn(tokenizer) + 1
 
     def encode(self, batch: list[list[Message]]) -> Iterator[tuple[list[Message], list[int], list[int]]]:
         """Yield what is kept of each conversation, with its token ids and loss mask."""

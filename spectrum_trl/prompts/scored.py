@@ -124,7 +124,7 @@ class Prompts:
         """Return every output of a conversation with all that comes before it."""
         if self._outlines is not None:
             return self._outputs(messages)
-        return [
+        return self._of_whole_chat(messages) or [
             Scored(
                 render(messages[:n], tokenizer=self.tokenizer, fmt=self.fmt, add_generation_prompt=True)
                 if n
@@ -147,6 +147,28 @@ class Prompts:
             if message["role"] == "output":
                 start = end - len(message["content"]) - len(self.before)
                 found.append(Scored(filled.text[:start], filled.text[start:end] + self.end))
+        return found
+
+    def _of_whole_chat(self, messages: Sequence[Message]) -> list[Scored]:
+        """Return every output from one rendering; nothing where turns depend on what comes after them.
+
+        Rendering a chat anew for each output takes time that grows with the square of their number.
+        """
+        numbers = [n for n, message in enumerate(messages) if message["role"] == "output"]
+        if not numbers or not numbers[0]:
+            return []
+        blank = [{**m, "content": _OUTPUT} if m["role"] == "output" else m for m in messages]
+        pieces = render(blank, tokenizer=self.tokenizer, fmt=self.fmt).split(_OUTPUT)
+        found, context = [], ""
+        for n, piece in zip(numbers, pieces, strict=False):
+            context += piece
+            found.append(Scored(context, self.answer(messages[n]["content"])))
+            context += messages[n]["content"]
+        checked = {numbers[0]: found[0], numbers[-1]: found[-1]}
+        for n, one in checked.items():
+            alone = render(messages[:n], tokenizer=self.tokenizer, fmt=self.fmt, add_generation_prompt=True)
+            if len(pieces) != len(numbers) + 1 or alone != one.context:
+                return []
         return found
 
     def _empty(self) -> str:

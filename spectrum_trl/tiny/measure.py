@@ -15,7 +15,7 @@ from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts, Scored
 from spectrum_trl.scoring.draw import Limits, draw
 from spectrum_trl.scoring.score import text_logprobs
-from spectrum_trl.suite.builders import description_message, iid
+from spectrum_trl.suite.builders import description_message, iid, pair
 from spectrum_trl.suite.task import Message
 from spectrum_trl.tiny.evaluation_items import SAMPLES, Sequences, evaluation_items, probabilities
 from spectrum_trl.tiny.result import InContext, Sampling, TinyResult, Urns
@@ -25,6 +25,8 @@ from spectrum_trl.tiny.world.worlds import World
 MAX_NEW_TOKENS = 12
 # Samples that are kept to be shown.
 SHOWN = 3
+# What a chat prompt ends with where there is no input, see `prompts.formats`.
+QUESTION = "Generate."
 
 
 def evaluate(
@@ -77,7 +79,7 @@ def _urns(model: PreTrainedModel, prompts: Prompts, urns: Sequence[World], *, wo
         for context in [prompts.prompt(_described(world, wording))]
         for text in shares
     ]
-    observed = np.exp(text_logprobs(model, prompts, pairs))
+    observed = np.exp(_logprobs(model, prompts, pairs))
     ends = np.cumsum([len(shares) for shares in exact_shares])
     return Urns(
         exact=[list(shares.values()) for shares in exact_shares],
@@ -89,11 +91,19 @@ def _in_context(model: PreTrainedModel, prompts: Prompts, drawn: Sequences, *, w
     pairs = [
         scored
         for outputs, description in zip(drawn.outputs, drawn.descriptions, strict=True)
-        for scored in prompts.outputs(iid(outputs, description=wording.format(description)))
+        for scored in prompts.outputs(_turns(outputs, wording.format(description), fmt=prompts.fmt))
     ]
-    losses: NDArray[np.float64] = -text_logprobs(model, prompts, pairs)
+    losses: NDArray[np.float64] = -_logprobs(model, prompts, pairs)
     rows = np.split(losses, len(drawn.outputs))
     return InContext([row.tolist() for row in rows], drawn.optimal.tolist())
+
+
+def _turns(outputs: Sequence[str], description: str, *, fmt: Format) -> list[Message]:
+    if not fmt.startswith("chat"):
+        return iid(outputs, description=description)
+    # A chat model answers; asked in the same words each time, what it reads only grows.
+    turns = [turn for output in outputs for turn in pair(QUESTION, output)]
+    return [description_message(description), *turns]
 
 
 def _sampling(
@@ -124,24 +134,34 @@ def _sampling(
     )
 
 
+def _logprobs(model: PreTrainedModel, prompts: Prompts, pairs: Sequence[Scored]) -> NDArray[np.float64]:
+    """Return log probabilities of outputs; in plain text one may end its paragraph or the whole text."""
+    found = text_logprobs(model, prompts, pairs)
+    if prompts.fmt != "colon":
+        return found
+    end = str(prompts.tokenizer.eos_token)
+    ended = [Scored(pair.context, pair.output.removesuffix(prompts.end) + end) for pair in pairs]
+    return np.logaddexp(found, text_logprobs(model, prompts, ended))
+
+
 def _drawn(
     model: PreTrainedModel, prompts: Prompts, context: str, *, seed: tuple[int, ...]
 ) -> list[str | None]:
     """Return samples after a context, None for one that does not end its turn."""
     tokenizer = prompts.tokenizer
-    # In plain text a sample ends with its line.
-    stop = "\n" if prompts.fmt == "colon" else prompts.end
     ids = tokenizer(context, add_special_tokens=False)["input_ids"]
-    end: Any = tokenizer.convert_tokens_to_ids(prompts.end)
+    # In plain text a sample ends with its line, or with the whole text.
+    stops = ("\n", str(tokenizer.eos_token)) if prompts.fmt == "colon" else (prompts.end,)
+    end: Any = tokenizer.convert_tokens_to_ids(stops[-1])
     texts = draw(
         model,
         ids,
         # Prompts must not share a seed: the same random numbers would make their samples dependent.
         seeds=[(*seed, number) for number in range(SAMPLES)],
-        limits=Limits(MAX_NEW_TOKENS, ends=() if prompts.fmt == "colon" else (end,)),
+        limits=Limits(MAX_NEW_TOKENS, ends=(end,)),
     )
     decoded = [
         str(tokenizer.decode(one, skip_special_tokens=False, clean_up_tokenization_spaces=False))
         for one in texts
     ]
-    return [clean(text, stops=(stop,)) if stop in text else None for text in decoded]
+    return [clean(text, stops=stops) if any(stop in text for stop in stops) else None for text in decoded]

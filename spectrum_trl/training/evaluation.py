@@ -44,7 +44,7 @@ def evaluate_run(
     if recipe.run.evaluate == "none" or not PartialState().is_main_process:
         return
     started = time.monotonic()
-    for name, found in _tuned(model, tokenizer) if trained else _others(recipe, model, tokenizer):
+    for name, found in _tuned(model, tokenizer) if trained else _others(recipe, model):
         folder.add_json(f"{name}.json", result.as_json(found))
     when = "after" if trained else "before"
     out.print(f"[bold]evaluation {when} training[/]: {time.monotonic() - started:.0f} s")
@@ -56,13 +56,15 @@ def _tuned(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measur
     yield TUNED, evaluate(model, tokenizer, show_progress=True)
 
 
-def _others(recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measured:
+def _others(recipe: Recipe, model: PreTrainedModel) -> Measured:
+    # As published: with our template a text would end as a turn does.
+    own = load_tokenizer(str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
     fmt = COLUMNS[PRETRAINED].fmt
-    found = [evaluate(model, tokenizer, fmt=fmt, wording=wording, show_progress=True) for wording in WORDINGS]
+    found = [evaluate(model, own, fmt=fmt, wording=wording, show_progress=True) for wording in WORDINGS]
     yield PRETRAINED, found[0]
     yield BEST, columns.best_of(found)
     if sibling := recipe.run.copy_role_tokens_from:
-        instruct, own = load_model(sibling).eval(), load_tokenizer(sibling)
-        yield INSTRUCT, evaluate(instruct, own, fmt=COLUMNS[INSTRUCT].fmt, show_progress=True)
+        instruct = load_model(sibling).eval()
+        yield INSTRUCT, evaluate(instruct, load_tokenizer(sibling), fmt=COLUMNS[INSTRUCT].fmt, show_progress=True)
     if recorded := recipe.run.recorded:
         yield ALL_TOKENS, result.load(bundled("recipes") / recorded)

@@ -14,7 +14,8 @@ from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.recipe.arguments import DataArguments
 
 TINY = DataArguments(
-    tasks={f"tiny_{kind}": {"max_sequences": 20} for kind in ("counts", "labels", "near", "range")}
+    tasks={f"tiny_{kind}": {"max_sequences": 20} for kind in ("counts", "labels", "near", "range")},
+    description_probability=1.0,
 )
 
 
@@ -80,7 +81,8 @@ def test_descriptions_are_kept_with_the_stated_probability(
 
 def test_weight_repeats_and_thins_out(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
     def n(weight: float) -> int:
-        data = DataArguments(tasks={"tiny_range": {"max_sequences": 200, "weight": weight}}, split=["train"])
+        tasks = {"tiny_near": {"max_sequences": 200, "weight": weight}}
+        data = DataArguments(tasks=tasks, split=["train"])
         return len(build_mixture(data, tokenizer=tiny_tokenizer, max_length=256).dataset)
 
     assert n(2) == 400
