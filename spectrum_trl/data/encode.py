@@ -141,8 +141,9 @@ class Encoder:
         self.template = template
         self.outlines = Outlines(tokenizer, template=template, train_on=train_on)
         # More turns than this never fit, and one more shows that a sequence is too long.
-        known = max_length is not None and template is None
-        self.most_turns = max_length // shortest_turn(tokenizer) + 1 if known else None
+        self.most_turns: int | None = None
+        if max_length is not None and template is None:
+            self.most_turns = max_length // shortest_turn(tokenizer) + 1
 
     def encode(self, batch: list[list[Message]]) -> Iterator[tuple[list[Message], list[int], list[int]]]:
         """Yield what is kept of each conversation, with its token ids and loss mask."""
