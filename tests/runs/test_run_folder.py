@@ -77,7 +77,7 @@ def test_a_folder_that_may_hold_more_than_a_run_is_not_overwritten(
     elif place == "recipe":
         recipe = finished_run / "recipe.yaml"
     elif place == "model":
-        words = ["--model_name_or_path", str(finished_run)]
+        words = ["--model_name_or_path", str(finished_run), "--copy_role_tokens_from", ""]
     elif place == "link":
         folder = tmp_path / "link"
         folder.symlink_to(finished_run)

@@ -17,7 +17,11 @@ ON_A_CPU = ["--use_cpu", "true", "--bf16", "false"]
     [
         ("demo", ["--trust_remote_code", "true"], "trust_remote_code"),
         ("full_ft", ["--evaluate", "tiny"], "evaluate needs the whole model in one process"),
-        ("demo", ["--model_name_or_path", ""], "give one of model_name_or_path and new_model"),
+        (
+            "demo",
+            ["--model_name_or_path", "", "--copy_role_tokens_from", ""],
+            "give one of model_name_or_path and new_model",
+        ),
     ],
 )
 def test_fields_that_exclude_each_other_are_refused(

@@ -166,7 +166,10 @@ def test_bad_input_is_one_clear_message_exit_2_and_nothing_written(
     [
         (["--tasks", "polis_vote", "--split", "train"], "SPECTRUM_DATA"),
         (["--tasks", "coinflop", "--split", "train"], "Did you mean 'coinflip'"),
-        (["--model_name_or_path", "nowhere/at-all"], "cannot load the tokenizer"),
+        (
+            ["--model_name_or_path", "nowhere/at-all", "--copy_role_tokens_from", ""],
+            "cannot load the tokenizer",
+        ),
         (["--report_to", "wandb"], "wandb"),
         (
             ["--new_model", '{"model_type": "qwen3"}', "--copy_role_tokens_from", "spectrum-trl/tiny-base"],
@@ -187,7 +190,8 @@ def test_a_tokenizer_without_role_tokens_is_refused(tmp_path: Path, byte_tokeniz
     byte_tokenizer(["<pad>", "<eos>"], eos_token="<eos>", pad_token="<pad>").save_pretrained(
         tmp_path / "model"
     )
-    done = run_recipe(DEMO, "--model_name_or_path", tmp_path / "model", "--output_dir", tmp_path / "x")
+    words = ["--model_name_or_path", tmp_path / "model", "--copy_role_tokens_from", ""]
+    done = run_recipe(DEMO, *words, "--output_dir", tmp_path / "x")
     assert (done.returncode, (tmp_path / "x").exists()) == (2, False), done.stderr
     assert "<|im_start|>" in done.stderr and "Traceback" not in done.stderr
 

@@ -15,7 +15,7 @@ from spectrum_trl.tiny.world import words, worlds
 SEQUENCES = 100_000
 # What is described is learnt from first outputs, since later ones can be told from those before: those
 # sequences are short. The others teach learning from examples and are long.
-FEW, MANY = (1, 5), (10, 25)
+FEW, MANY = (2, 5), (10, 25)
 
 
 def _counts(rng: np.random.Generator) -> worlds.World:
