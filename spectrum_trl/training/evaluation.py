@@ -65,6 +65,9 @@ def _others(recipe: Recipe, model: PreTrainedModel) -> Measured:
     yield BEST, columns.best_of(found)
     if sibling := recipe.run.copy_role_tokens_from:
         instruct = load_model(sibling).eval()
-        yield INSTRUCT, evaluate(instruct, load_tokenizer(sibling), fmt=COLUMNS[INSTRUCT].fmt, show_progress=True)
+        yield (
+            INSTRUCT,
+            evaluate(instruct, load_tokenizer(sibling), fmt=COLUMNS[INSTRUCT].fmt, show_progress=True),
+        )
     if recorded := recipe.run.recorded:
         yield ALL_TOKENS, result.load(bundled("recipes") / recorded)
