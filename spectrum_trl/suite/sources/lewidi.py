@@ -26,7 +26,6 @@ from spectrum_trl.suite.tables import json_file, json_rows
 from spectrum_trl.suite.task import Task
 
 SOURCE = "LeWiDi 2025 shared task"
-LICENCE = "unstated (LeWiDi 2025 shared task data)"
 CSC, MP = "lewidi/CSC/CSC", "lewidi/MP/MP"
 PARAPHRASE, NLI = "lewidi/Paraphrase/Paraphrase", "lewidi/VariErrNLI/VariErrNLI"
 UNKNOWN = ("", "nan", "data_expired", "consent_revoked")
@@ -205,7 +204,6 @@ TASKS = [
     Task(
         name="lewidi_csc_sarcasm_detection_individual",
         summary="one annotator's ratings of how sarcastic responses are",
-        licence=LICENCE,
         source=SOURCE,
         kind="annotation",
         split="train",
@@ -215,7 +213,6 @@ TASKS = [
     Task(
         name="lewidi_mp_irony_detection_individual",
         summary="one annotator's judgements of whether replies are ironic",
-        licence=LICENCE,
         source=SOURCE,
         kind="annotation",
         split="train",
@@ -225,7 +222,6 @@ TASKS = [
     Task(
         name="lewidi_par_paraphrase_detection_individual",
         summary="one annotator's ratings of pairs of questions, with reasons",
-        licence=LICENCE,
         source=SOURCE,
         kind="annotation",
         split="train",
@@ -235,7 +231,6 @@ TASKS = [
     Task(
         name="lewidi_par_paraphrase_detection_individual_categorical",
         summary="one annotator's ratings of pairs of questions",
-        licence=LICENCE,
         source=SOURCE,
         kind="annotation",
         split="train",
@@ -245,7 +240,6 @@ TASKS = [
     Task(
         name="lewidi_varierrnli_nli_detection_individual",
         summary="one annotator's labels of pairs of sentences, with reasons",
-        licence=LICENCE,
         source=SOURCE,
         kind="annotation",
         split="train",
@@ -255,7 +249,6 @@ TASKS = [
     Task(
         name="lewidi_varierrnli_nli_detection_individual_categorical",
         summary="one annotator's labels of pairs of sentences",
-        licence=LICENCE,
         source=SOURCE,
         kind="annotation",
         split="train",
