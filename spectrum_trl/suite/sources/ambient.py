@@ -198,7 +198,7 @@ def readings(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
 
 
 def _spread(row: Row) -> str:
-    counts = Counter(row["q0_gold"])
+    counts: Counter[str] = Counter(row["q0_gold"])
     total = sum(counts[label] for label in LABELS)
     shares: dict[str, Any] = {}
     for label in LABELS if total else ():
