@@ -45,8 +45,7 @@ class SampleSequence:
         messages: Description (at most one, first), inputs and outputs.
         task: Name of the task.
         source: Where the data come from.
-        kind: What is sampled: an individual's answers, a population's, numbers, texts, labels that
-            annotators gave, or answers to what can be known.
+        kind: What is sampled: answers of an individual or a population, numbers, texts, annotations, facts.
         split: ``train``, ``test`` for tasks held out from training.
         sequence_id: Stable name of this sequence inside its task.
     """
