@@ -10,7 +10,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Built, Field, grouped
+from spectrum_trl.suite.builders import Built, Field, pooled
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.tables import jsonl_rows
 from spectrum_trl.suite.task import Kind, Task
@@ -57,11 +57,9 @@ def _build(
     dropped: Counter[str],
     input: Field | None = None,
 ) -> Built:
-    yield from grouped(
+    yield from pooled(
         jsonl_rows(data_dir / FILE, ("question", "answer")),
-        # The tasks share rows, and a group's name is part of its seed: no two tasks have the same order.
-        constants={"task": name},
-        group_by="task",
+        name=name,
         input=input,
         output=output,
         descriptions=descriptions,

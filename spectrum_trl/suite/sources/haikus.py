@@ -4,9 +4,10 @@ One task with three parts over all poems: by the syllables of the lines, by the 
 include (both from one collection a sequence), and poems alone (all collections mixed, each poem once).
 
 Against the research code: it stops each part after 200 sequences, which it fills collection by collection, so
-that later collections may never appear; here all are in (1,211 sequences of the 25,886 rows at hand). A missing line
-was the text ``nan``; such poems are left out (128). The word to include keeps no punctuation around it, and
-depends on the seed. Where a cell lists several counts of syllables, the first counts.
+that later collections may never appear; here all are in (1,211 sequences of the 25,886 rows at hand). A
+missing line was the text ``nan`` there; such poems are left out (128). The word to include keeps no
+punctuation around it, and depends on the seed. Where a cell lists several counts of syllables, the first
+counts.
 """
 
 import re
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Built, Row, grouped, keep_rows, text
+from spectrum_trl.suite.builders import Built, Row, grouped, keep_rows, pooled, text
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
 
@@ -94,10 +95,9 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
         seed=seed,
         dropped=dropped,
     )
-    yield from grouped(
+    yield from pooled(
         _different(poems, dropped=dropped),
-        constants={"part": "poem"},
-        group_by="part",
+        name="poem",
         output="poem",
         descriptions=POEM_DESCRIPTION,
         length=LENGTH,

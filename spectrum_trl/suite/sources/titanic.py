@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Built, Field, Row, as_json, grouped, text
+from spectrum_trl.suite.builders import Built, Field, Row, as_json, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Kind, Task
@@ -86,11 +86,9 @@ def _build(
     dropped: Counter[str],
     input: Field | None = None,
 ) -> Built:
-    yield from grouped(
+    yield from pooled(
         _passengers(data_dir / FILE, dropped=dropped),
-        # The tasks share rows, and a group's name is part of its seed: no two tasks have the same order.
-        constants={"task": name},
-        group_by="task",
+        name=name,
         input=input,
         output=output,
         descriptions=descriptions,
