@@ -7,7 +7,7 @@ Against the research code: it stops each part after 200 sequences, which it fill
 that later collections may never appear; here all are in (1,211 sequences of the 25,886 rows at hand). A
 missing line was the text ``nan`` there; such poems are left out (128). The word to include keeps no
 punctuation around it, and depends on the seed. Where a cell lists several counts of syllables, the first
-counts.
+counts. Dashes, apostrophes and ellipses that became control characters (in 173 poems) are restored.
 """
 
 import re
@@ -25,6 +25,8 @@ FILE = "haikurnn/input/poems/haikus.csv"
 LINES = ("0", "1", "2")
 COUNTS = tuple(f"{line}_syllables" for line in LINES)
 LENGTH = 64
+# What Windows writes where Unicode has control characters: dashes, quotes, an ellipsis.
+WINDOWS = {code: bytes([code]).decode("cp1252", "ignore") for code in range(0x80, 0xA0)}
 # An apostrophe or a hyphen belongs to a word only between two letters.
 WORD = re.compile(r"\w+(?:['’-]\w+)*")
 
@@ -43,7 +45,7 @@ def _poems(path: Path, *, dropped: Counter[str]) -> list[Row]:
     return [
         {
             "source": row["source"],
-            "poem": "\n".join(text(row[line]) for line in LINES),
+            "poem": "\n".join(text(row[line].translate(WINDOWS)) for line in LINES),
             "syllables": _syllables([row[count] for count in COUNTS]),
         }
         for row in rows

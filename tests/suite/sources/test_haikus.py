@@ -21,6 +21,11 @@ def haikus(built):
 @pytest.fixture(scope="module")
 def table(suite_data):
     frame = pd.read_csv(suite_data / FILE, dtype=str).dropna()
+    broken = frame["0"] + frame["1"] + frame["2"]
+    assert broken.str.contains("[\x80-\x9f]").sum() == 173
+    for line in "012":
+        for wrong, right in {"\x85": "…", "\x92": "’", "\x96": "–", "\x97": "—"}.items():
+            frame[line] = frame[line].str.replace(wrong, right)
     frame["poem"] = frame["0"].str.strip() + "\n" + frame["1"].str.strip() + "\n" + frame["2"].str.strip()
     counts = [frame[f"{line}_syllables"].str.split(",").str[0] for line in range(3)]
     frame["syllables"] = counts[0] + ", " + counts[1] + ", " + counts[2]
@@ -107,6 +112,12 @@ def test_parts_of_a_tiny_file(tiny):
         "empty input": 3,  # no count of syllables, twice; no word
         "empty group": 2,
     }
+
+
+def test_characters_of_another_encoding_are_restored(tiny):
+    (tiny / FILE).write_text(HEADER + "fog\x97,the owner\x92s \x81name,\x93snow\x94 \x85,s,1,2,3\n", "utf-8")
+    found = parts(HAIKUS.sequences(tiny, seed=0))
+    assert found["poem"][""] == [("fog—\nthe owner’s name\n“snow” …",)]
 
 
 def test_a_word_holds_its_apostrophe_and_no_punctuation(tiny):
