@@ -124,12 +124,16 @@ def pooled(
     dropped: Counter[str],
     input: Field | None = None,
     permutations: int = 1,
+    name: str = "",
 ) -> Built:
-    """Shuffle all rows and cut them into sequences; arguments as for `grouped`, sequence ids are numbers."""
+    """Shuffle all rows and cut them into sequences; arguments as for `grouped`, sequence ids are numbers.
+
+    A ``name`` goes before the number and into the seed, so that tasks on the same rows mix them differently.
+    """
     samples = [turns for row in rows if (turns := _sample(row, input=input, output=output, dropped=dropped))]
     filled = _filled(descriptions, {})
     yield from _sequences(
-        "", samples, descriptions=filled, length=length, permutations=permutations, seed=seed
+        name, samples, descriptions=filled, length=length, permutations=permutations, seed=seed
     )
 
 

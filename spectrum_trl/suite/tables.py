@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 import yaml
 
 from spectrum_trl.errors import MissingData, UserError, nearest
@@ -148,6 +150,30 @@ def jsonl_rows(path: Path, fields: Sequence[str]) -> list[dict[str, Any]]:
         UserError: If it holds nothing; or naming the first lines that are not JSON objects with these keys.
     """
     return _objects(path, _lines(path), fields)
+
+
+def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Read a parquet file a batch at a time.
+
+    Args:
+        path: The file.
+        columns: Columns to return; other columns are not read.
+
+    Yields:
+        One dictionary per row, with None where a cell is null.
+
+    Raises:
+        MissingData: If the file does not exist.
+        UserError: If it is no parquet file or lacks a column.
+    """
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            if lacking := _lacking(str(path), columns, file.schema_arrow.names):
+                raise UserError(*lacking)
+            for batch in file.iter_batches(columns=list(columns)):
+                yield from batch.to_pylist()
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise _unreadable(path, "parquet", error) from None
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypedDict
 
 Role = Literal["description", "input", "output"]
-Kind = Literal["individual", "population", "numeric", "generation"]
+Kind = Literal["individual", "population", "numeric", "generation", "annotation", "knowledge"]
 Split = Literal["train", "test"]
 
 # Source of the tasks whose rows are drawn as the paper defines them.
@@ -45,7 +45,7 @@ class SampleSequence:
         messages: Description (at most one, first), inputs and outputs.
         task: Name of the task.
         source: Where the data come from.
-        kind: What is sampled: an individual's answers, a population's, numbers, or texts.
+        kind: What is sampled: answers of an individual or a population, numbers, texts, annotations, facts.
         split: ``train``, ``test`` for tasks held out from training.
         sequence_id: Stable name of this sequence inside its task.
     """

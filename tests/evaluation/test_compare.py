@@ -182,6 +182,13 @@ def test_the_command_prints_and_writes(tmp_path: Path, losses: np.ndarray) -> No
     assert run_command("compare", first, tmp_path / "nowhere").returncode == 2
 
 
+def test_a_piped_table_has_names_and_figures_in_one_piece(tmp_path: Path, losses: np.ndarray) -> None:
+    name = "spectrum_icl_a_task_of_forty_characters"
+    first, second = (write(tmp_path / side, {name: losses + n}) for n, side in enumerate("ab"))
+    (row,) = (text for text in run_command("compare", first, second).stdout.splitlines() if name in text)
+    assert "+1.0000 [+1.0000, +1.0000]" in row and "fell" in row
+
+
 def test_other_formats_are_told(tmp_path: Path, losses: np.ndarray) -> None:
     first = write(tmp_path / "a", {"task": losses}, fmt="chat")
     second = write(tmp_path / "b", {"task": losses})

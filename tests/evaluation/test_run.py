@@ -53,8 +53,16 @@ def test_results_are_in_the_harness_own_format(finished) -> None:
     assert results["config"]["model"] == "spectrum" and results["config"]["metadata"]["max_tokens"] == 100
     read = read_results(folder)
     assert len(read.rows["spectrum_icl_cards"]["loss"]) == 3
-    for shown in ("1/2 spectrum_dist_states", "2/2 spectrum_icl_cards", "js_divergence", "loss"):
+    for shown in (
+        "1/2 spectrum_dist_states: 1 row, format spectrum",
+        "2/2 spectrum_icl_cards",
+        "js_divergence",
+    ):
         assert shown in done.stdout
+    assert (
+        f"format spectrum, {results['configs']['spectrum_icl_cards']['metadata']['k']} examples"
+        in done.stdout
+    )
 
 
 def test_finished_tasks_are_kept_and_give_the_same_figures(finished, tmp_path: Path) -> None:
@@ -116,6 +124,7 @@ def test_mistakes_are_one_clear_message(tmp_path: Path, words: list[str], told: 
     done = evaluate(tmp_path / "out", *words)
     assert done.returncode == 2, done.stdout + done.stderr
     assert told in " ".join(done.stderr.split()) and "Traceback" not in done.stderr
+    assert "spectrum_dist_urn: spectrum_dist_urn:" not in done.stderr
 
 
 def own(folder: Path, text: str = CHEESES, name: str = "cheeses.yaml") -> Path:

@@ -109,7 +109,9 @@ WORDS = st.sampled_from(["red", " blue", "\n", " ", "17", "é", "<|im_end|>", "<
 TEXTS = st.lists(WORDS, max_size=12).map("".join)
 
 
-@pytest.mark.parametrize("name", ["qwen3 tied", "llama with BOS", "gemma with BOS"])
+@pytest.mark.parametrize(
+    "name", ["qwen3 tied", "llama with BOS", pytest.param("gemma with BOS", marks=pytest.mark.slow)]
+)
 @settings(max_examples=15)
 @given(pairs=st.lists(st.tuples(TEXTS, TEXTS.filter(str.strip)), min_size=1, max_size=6))
 def test_any_requests_score_as_with_the_stock_class(
@@ -250,12 +252,12 @@ def test_wrong_settings_are_named_at_once(tiny: SpectrumLM) -> None:
         tiny.loglikelihood(instances([("red " * 4100, "blue"), ("red", " blue")]))
 
 
-@pytest.mark.slow
 def rows() -> Iterator[dict[str, Any]]:
     yield {"question": "red or", "choices": ["blue", "red and blue"], "answer": 0}
     yield {"question": "3 or", "choices": ["4", "17"], "answer": 1}
 
 
+@pytest.mark.slow
 def test_stock_tasks_get_the_same_figures(tiny: SpectrumLM, tmp_path: Path) -> None:
     import json
 

@@ -270,3 +270,18 @@ def test_time_grows_with_the_rows_not_with_people_times_rows():
     found = build_people(rows)
     assert time.perf_counter() - start < 30  # about 1 s; one filter per person would take minutes
     assert len(found) == len(np.unique(people))
+
+
+def test_a_name_mixes_the_same_rows_in_another_way():
+    rows = [{"answer": str(number)} for number in range(20)]
+
+    def built(name):
+        dropped = Counter()
+        return list(
+            pooled(rows, name=name, output="answer", descriptions="w", length=20, seed=0, dropped=dropped)
+        )
+
+    ((first, one),), ((second, other),), ((third, unnamed),) = built("one"), built("other"), built("")
+    assert (first, second, third) == ("one/0", "other/0", "0")
+    assert len({str(one), str(other), str(unnamed)}) == 3
+    assert built("one") == [(first, one)]

@@ -1,11 +1,12 @@
 import json
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.suite.tables import csv_rows, csv_table, json_file, json_rows, jsonl_rows
+from spectrum_trl.suite.tables import csv_rows, csv_table, json_file, json_rows, jsonl_rows, parquet_rows
 
 
 @pytest.fixture
@@ -157,3 +158,23 @@ def test_json_arrays_and_objects_of_objects_are_rows(write):
     for nothing in ("[]", "3", "{}"):
         with pytest.raises(UserError, match="holds no JSON objects"):
             json_rows(write(nothing), ("a",))
+
+
+def test_parquet_columns_are_read_as_they_are(tmp_path):
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"b.c": [["x"], None], "d": [1, 2], "a": ["NA", None]}).to_parquet(path)
+    assert list(parquet_rows(path, ("a", "b.c"))) == [{"a": "NA", "b.c": ["x"]}, {"a": None, "b.c": None}]
+    with pytest.raises(
+        UserError, match=r"a.parquet has no column 'b_c'. Did you mean 'b.c'\? It has: b.c, d, a"
+    ):
+        list(parquet_rows(path, ("b_c",)))
+
+
+def test_what_is_no_parquet_file_is_one_clear_error(tmp_path):
+    path = tmp_path / "a.parquet"
+    with pytest.raises(MissingData, match="a.parquet does not exist"):
+        list(parquet_rows(path, ("a",)))
+    for content in (b"", b"<html>", b"PAR1 cut"):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="a.parquet is not valid parquet .*: fetch it again"):
+            list(parquet_rows(path, ("a",)))

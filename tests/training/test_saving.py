@@ -198,6 +198,7 @@ def test_lora_keeps_the_frozen_base_in_16_bits_and_trains_in_32(tmp_path: Path, 
         assert not torch.equal(trained.get_submodule(name).weight, base.get_submodule(name).weight.float())
 
 
+@pytest.mark.slow
 def test_gemma_3_with_its_vision_part_keeps_its_processor_and_its_adapter_loads(
     tmp_path: Path, tokenizer_folder
 ) -> None:

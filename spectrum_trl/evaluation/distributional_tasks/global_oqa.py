@@ -10,21 +10,14 @@ question share its text: its text is the cluster.
 Source: Durmus et al., arXiv 2306.16388.
 """
 
-import ast
-import math
-import re
 import string
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, lettered, shares
-from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.suite.sources.globaloqa import FILE, questions, unusable
 
-FILE = "hub/llm_global_opinions/global_opinions.csv"
-COLUMNS = ("question", "selections", "options")
 DESCRIPTION = (
     "Answers to a survey question by people who live in the country or area “{country}”, one person picked "
     "at random for each answer. An answer is the letter of one option."
@@ -33,21 +26,12 @@ DESCRIPTION = (
 
 def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
     """Yield the items, in the order of the file."""
-    path = data_dir / FILE
-    for number, row in enumerate(csv_rows(path, COLUMNS), start=1):
-        question = row["question"].strip()
-        if not question:
-            dropped["question without text"] += 1
-            continue
-        options = _literal(row["options"], list, path=path, number=number, column="options")
-        by_country = _literal(
-            _without_factory(row["selections"]), dict, path=path, number=number, column="selections"
-        )
+    for question, options, by_country in questions(data_dir / FILE, dropped=dropped):
         if len(options) > len(string.ascii_uppercase):
             dropped["more options than letters"] += len(by_country)
             continue
         for country, found in by_country.items():
-            if reason := _unusable(found, len(options)):
+            if reason := unusable(found, len(options)):
                 dropped[reason] += 1
                 continue
             yield Item(
@@ -58,34 +42,6 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
                 group=country,
                 cluster=question,
             )
-
-
-def _unusable(found: Any, n_options: int) -> str | None:
-    if len(found) != n_options:
-        return "not as many shares as options"
-    if not all(isinstance(share, int | float) and math.isfinite(share) and share >= 0 for share in found):
-        return "share that is no number from 0 on"
-    return None if math.fsum(found) > 0 else "shares that are all 0"
-
-
-def _without_factory(text: str) -> str:
-    """Return the mapping in the text of a ``defaultdict(<class 'list'>, {...})``."""
-    start, end = text.find("{"), text.rfind("}")
-    # A missing share is written as the bare word nan, which is no literal.
-    return re.sub(r"(?<=[\[ ])nan(?=[,\]])", "None", text[start : end + 1]) if start >= 0 else text
-
-
-def _literal(text: str, kind: type, *, path: Path, number: int, column: str) -> Any:
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        value = None
-    if not isinstance(value, kind):
-        raise UserError(
-            f"{path}, row {number}, column {column!r}: expected a Python {kind.__name__}, "
-            f"found {text[:60]!r}; fetch the file again"
-        )
-    return value
 
 
 TASK = DistributionalTask(

@@ -14,14 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
-
-from spectrum_trl.errors import MissingData, UserError, nearest
 from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, numbered, shares
 from spectrum_trl.suite.builders import text
+from spectrum_trl.suite.sources.habermas import RATINGS, RATINGS_FILE, unwrapped
+from spectrum_trl.suite.tables import parquet_rows
 
-FILE = "habermas_data/hm_all_position_statement_ratings.parquet"
+FILE = RATINGS_FILE
 QUESTION = ("question.id", "question.text", "question.affirming_statement", "question.negating_statement")
 PARTICIPANT, RATING = "ratings.metadata.participant_id", "ratings.agreement"
 COLUMNS = ("metadata.provenance", *QUESTION, RATING, PARTICIPANT, "worker_id")
@@ -35,15 +33,6 @@ LABELS = (
     "Agree with B",
     "Strongly Agree with B",
 )
-RATINGS = (
-    "STRONGLY_AGREE",
-    "AGREE",
-    "SOMEWHAT_AGREE",
-    "NEUTRAL",
-    "SOMEWHAT_DISAGREE",
-    "DISAGREE",
-    "STRONGLY_DISAGREE",
-)
 FEWEST = 6
 DESCRIPTION = (
     "Answers by residents of the United Kingdom, one picked at random for each: a question comes with two "
@@ -56,9 +45,9 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
     """Yield the items, in the order in which questions first appear."""
     counts: dict[tuple[str, ...], Counter[str]] = {}
     seen: set[tuple[str, str]] = set()
-    for row in _rows(data_dir / FILE):
+    for row in parquet_rows(data_dir / FILE, COLUMNS):
         question = tuple(text(row[column]) for column in QUESTION)
-        rating = _rating(row[RATING])
+        rating = unwrapped(row[RATING])
         person = (question[0], text(row[PARTICIPANT]))
         if reason := _unusable(row, question=question, rating=rating):
             dropped[reason] += 1
@@ -90,33 +79,6 @@ def _unusable(row: dict[str, Any], *, question: tuple[str, ...], rating: str) ->
     if not text(row["worker_id"]) or not text(row[PARTICIPANT]):
         return "rating by nobody known"
     return None if rating in RATINGS else f"rating {rating[:40] or 'missing'}"
-
-
-def _rating(value: Any) -> str:
-    """Return a rating, which the file wraps into a list of one."""
-    if isinstance(value, list):
-        value = value[0] if len(value) == 1 else None
-    return text(value)
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            columns = file.schema_arrow.names
-            if lacking := [name for name in COLUMNS if name not in columns]:
-                raise UserError(
-                    *(
-                        f"{path} has no column {name!r}.{nearest(name, columns)} It has: "
-                        f"{', '.join(columns)}. Fetch the file again"
-                        for name in lacking
-                    )
-                )
-            for batch in file.iter_batches(columns=list(COLUMNS)):
-                yield from batch.to_pylist()
-    except FileNotFoundError:
-        raise MissingData(f"{path} does not exist: put the file there") from None
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is not a parquet file ({error}): fetch it again") from None
 
 
 TASK = DistributionalTask(

@@ -1,23 +1,59 @@
 """LeWiDi 2025 (learning with disagreements): labels by single annotators; train and dev files together.
 
-Only four people annotated VariErrNLI, each some 400 pairs: their labels are cut into sequences of about 12,
-or most of them would never fit into a training sequence. Where an annotator gave a pair several labels, the
-output holds them all, in alphabetical order, joined by a comma and a space.
+The research code reads the train files alone. The train files of CSC and MP are large and not always at hand:
+without one its task is built from the dev file, and the absence counted in ``dropped``.
+
+- A trait that is not known any more (``nan``, ``DATA_EXPIRED``, ``CONSENT_REVOKED``) is left out of the
+  description, as is the annotator's number; some annotators of CSC have no traits at all. No count changes.
+- The language is part of the input in MP only; it is English throughout in the other three.
+- An annotator of VariErrNLI who gave a pair several labels is listed once for each, so the research code
+  shows the same pair with the same labels twice. Here they are one sample, its labels in alphabetical order,
+  joined by a comma and a space, its explanations by a slash: 1,624 samples in train and dev, not 1,692.
+- Only four people annotated VariErrNLI, each some 400 pairs: their labels without explanations are cut into
+  sequences of about 12 (the research code: 30), or most of them would never fit into a training sequence.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from spectrum_trl.suite.builders import Built, Row, grouped, text
+from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.suite.builders import Built, Row, as_json, grouped, keep_rows, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.tables import json_file, json_rows
 from spectrum_trl.suite.task import Task
 
 SOURCE = "LeWiDi 2025 shared task"
-NLI = "lewidi/VariErrNLI/VariErrNLI"
+CSC, MP = "lewidi/CSC/CSC", "lewidi/MP/MP"
+PARAPHRASE, NLI = "lewidi/Paraphrase/Paraphrase", "lewidi/VariErrNLI/VariErrNLI"
+UNKNOWN = ("", "nan", "data_expired", "consent_revoked")
+PARAPHRASE_SCALE = tuple(str(rating) for rating in range(-5, 6))
 
+CSC_DESCRIPTIONS = (
+    "One person{who} reads a situation and what somebody answers, and says how sarcastic the answer is, from "
+    "1 (not at all) to 6 (completely).",
+    "Sarcasm in the eyes of a single annotator{who}: each input is a response with the context it was given "
+    "in, each output a rating between 1 and 6, higher for more sarcastic.",
+    "How sarcastic does this reader{who} find the response, given its context? Scale: 1 to 6.",
+)
+MP_DESCRIPTIONS = (
+    "One annotator{who} decides whether a reply on social media is ironic, given the post that it answers: 1 "
+    "for ironic, 0 for not ironic. The input also names the platform (source), the depth of the reply in its "
+    "thread (level), the variety of the language and the language.",
+    "Is the reply ironic? 1 means yes, 0 means no. A single person{who} judged all pairs of post and reply, "
+    "which come from Reddit and Twitter.",
+    "Irony as one reader{who} perceives it in short conversations from social media. Output: 1 (ironic) or 0 "
+    "(not ironic).",
+)
+PARAPHRASE_DESCRIPTIONS = (
+    "One annotator{who} compares two questions that users posted on Quora and rates from -5 to 5 how far one "
+    "paraphrases the other: -5 for entirely different meanings, 5 for the same.",
+    "Do these two questions ask the same thing? All ratings are by the same person{who}; they are whole "
+    "numbers from -5 (surely no paraphrases) to 5 (surely paraphrases).",
+    "Paraphrase ratings of question pairs by a single annotator{who}. Scale: -5 (different) to 5 (same).",
+)
 NLI_DESCRIPTIONS = (
     "One annotator{who} judges what a context says about a statement: entailment (the statement is true), "
     "contradiction (it is false) or neutral (neither). Where several readings are possible, the annotator "
@@ -27,43 +63,196 @@ NLI_DESCRIPTIONS = (
     "Does the context entail the statement, contradict it, or leave it open (neutral)? All answers are by "
     "the same annotator{who}; a pair may have several labels.",
 )
+RATING_EXPLAINED = " Each rating comes with the annotator's reason in a few words."
+LABEL_EXPLAINED = " The annotator also explains the choice, with one reason for each label given."
 
 
-def _annotations(data_dir: Path, name: str) -> Iterator[Row]:
-    """Yield one row per annotator and item, with the item's texts and the annotator's traits in words."""
+def _plain(value: Any) -> str:
+    """Return a cell as text, whole numbers without decimals."""
+    return f"{value:g}" if isinstance(value, float) else text(value)
+
+
+def _traits(data_dir: Path, name: str) -> dict[str, str]:
+    """Return what is known of each annotator, in words."""
     people = json_file(data_dir / f"{name}_annotators_meta.json", relaxed=True)
-    traits = {
-        person: f" ({', '.join(f'{key.lower()}: {text(value)}' for key, value in known.items())})"
-        for person, known in people.items()
-    }
-    for part in ("train", "dev"):
-        for item in json_rows(data_dir / f"{name}_{part}.json", ("text", "annotations")):
-            for person, label in item["annotations"].items():
-                yield {**item["text"], "person": person, "label": label, "who": traits.get(person, "")}
+    traits = {}
+    for person, known in people.items():
+        facts = {key.lower(): _plain(value) for key, value in known.items()}
+        parts = [f"{key}: {value}" for key, value in facts.items() if value.lower() not in UNKNOWN]
+        # MP alone names its annotators by bare numbers here.
+        traits[f"Ann{str(person).removeprefix('Ann')}"] = f" ({', '.join(parts)})" if parts else ""
+    return traits
 
 
-def nli_categorical(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
-    """Build sequences of one annotator's labels of pairs of context and statement."""
+def _items(
+    path: Path, *, fields: Sequence[str]
+) -> Iterator[tuple[Row, dict[str, str], list[tuple[str, str]]]]:
+    """Yield each item's facts, its labels by annotator, and its explanations with their annotators."""
+    for item in json_rows(path, ("text", "lang", "annotators", "annotations", "other_info")):
+        facts = {"lang": item["lang"], **item["other_info"], **item["text"]}
+        if lacking := [field for field in fields if field not in facts]:
+            raise UserError(
+                f"{path}: an item has no {', '.join(map(repr, lacking))}.{nearest(lacking[0], list(facts))} "
+                f"It has: {', '.join(facts)}. Fetch the file again"
+            )
+        listed = [person.strip() for person in item["annotators"].split(",")]
+        labels = {person.strip(): label for person, label in item["annotations"].items()}
+        yield facts, labels, list(zip(listed, item["other_info"].get("explanations", ()), strict=False))
+
+
+def _annotations(data_dir: Path, name: str, *, fields: Sequence[str], dropped: Counter[str]) -> Iterator[Row]:
+    """Yield one row per annotator and item, with the item's facts and the annotator's traits in words."""
+    traits = _traits(data_dir, name)
+    for path in (data_dir / f"{name}_{part}.json" for part in ("train", "dev")):
+        if not path.exists():
+            dropped[f"no file {path.name}"] += 1
+            continue
+        for facts, labels, explanations in _items(path, fields=fields):
+            for person, label in labels.items():
+                reasons = [text(reason) for who, reason in explanations if who == person]
+                yield {
+                    **facts,
+                    "person": person,
+                    "label": label,
+                    "explanation": " / ".join(filter(None, reasons)),
+                    "who": traits.get(person, ""),
+                }
+
+
+def _rated(rows: Iterator[Row], scale: Collection[str], *, dropped: Counter[str]) -> Iterator[Row]:
+    return keep_rows(
+        rows, lambda row: text(row["label"]) in scale, reason="not on the scale", dropped=dropped
+    )
+
+
+def sarcasm(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build one sequence per annotator of the Conversational Sarcasm Corpus."""
+    rows = _annotations(data_dir, CSC, fields=("context", "response"), dropped=dropped)
     yield from grouped(
-        _annotations(data_dir, NLI),
+        _rated(rows, tuple("123456"), dropped=dropped),
         group_by="person",
-        input={"context": "context", "statement": "statement"},
-        output=lambda row: ", ".join(sorted(text(label) for label in row["label"].split(","))),
-        descriptions=NLI_DESCRIPTIONS,
-        length=partial(sequence_length, mean=12),
+        input={"context": "context", "response": "response"},
+        output="label",
+        descriptions=CSC_DESCRIPTIONS,
         seed=seed,
         dropped=dropped,
     )
 
 
+def irony(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build one sequence per annotator of MultiPICo."""
+    shown = ("post", "reply", "source", "level", "language_variety", "lang")
+    rows = _annotations(data_dir, MP, fields=shown, dropped=dropped)
+    yield from grouped(
+        ({**row, "level": _plain(row["level"])} for row in _rated(rows, ("0", "1"), dropped=dropped)),
+        group_by="person",
+        input={field: field for field in shown},
+        output="label",
+        descriptions=MP_DESCRIPTIONS,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def paraphrases(data_dir: Path, *, seed: int, dropped: Counter[str], explained: bool) -> Built:
+    """Build sequences of 20 ratings of pairs of questions by one annotator, ``explained`` or bare."""
+    rows = _annotations(data_dir, PARAPHRASE, fields=("Question1", "Question2"), dropped=dropped)
+    yield from grouped(
+        _rated(rows, PARAPHRASE_SCALE, dropped=dropped),
+        group_by="person",
+        input={"question1": "Question1", "question2": "Question2"},
+        output=_explained_rating if explained else "label",
+        descriptions=[each + RATING_EXPLAINED * explained for each in PARAPHRASE_DESCRIPTIONS],
+        length=20,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def nli(data_dir: Path, *, seed: int, dropped: Counter[str], explained: bool) -> Built:
+    """Build sequences of one annotator's labels of pairs of context and statement, ``explained`` or bare."""
+    yield from grouped(
+        _annotations(data_dir, NLI, fields=("context", "statement"), dropped=dropped),
+        group_by="person",
+        input={"context": "context", "statement": "statement"},
+        output=_explained_label if explained else _label,
+        descriptions=[each + LABEL_EXPLAINED * explained for each in NLI_DESCRIPTIONS],
+        length=30 if explained else partial(sequence_length, mean=12),
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _label(row: Row) -> str:
+    return ", ".join(sorted(text(label) for label in text(row["label"]).split(",")))
+
+
+def _explained_label(row: Row) -> str:
+    label = _label(row)
+    return as_json({"nli_label": label, "explanation": row["explanation"]}) if label else ""
+
+
+def _explained_rating(row: Row) -> str:
+    return as_json({"paraphrase_rating": int(row["label"]), "explanation": row["explanation"]})
+
+
+def _files(name: str, *parts: str) -> tuple[str, ...]:
+    return tuple(f"{name}_{part}.json" for part in (*parts, "annotators_meta"))
+
+
 TASKS = [
+    Task(
+        name="lewidi_csc_sarcasm_detection_individual",
+        summary="one annotator's ratings of how sarcastic responses are",
+        source=SOURCE,
+        kind="annotation",
+        split="train",
+        files=_files(CSC, "dev"),
+        build=sarcasm,
+    ),
+    Task(
+        name="lewidi_mp_irony_detection_individual",
+        summary="one annotator's judgements of whether replies are ironic",
+        source=SOURCE,
+        kind="annotation",
+        split="train",
+        files=_files(MP, "dev"),
+        build=irony,
+    ),
+    Task(
+        name="lewidi_par_paraphrase_detection_individual",
+        summary="one annotator's ratings of pairs of questions, with reasons",
+        source=SOURCE,
+        kind="annotation",
+        split="train",
+        files=_files(PARAPHRASE, "train", "dev"),
+        build=partial(paraphrases, explained=True),
+    ),
+    Task(
+        name="lewidi_par_paraphrase_detection_individual_categorical",
+        summary="one annotator's ratings of pairs of questions",
+        source=SOURCE,
+        kind="annotation",
+        split="train",
+        files=_files(PARAPHRASE, "train", "dev"),
+        build=partial(paraphrases, explained=False),
+    ),
+    Task(
+        name="lewidi_varierrnli_nli_detection_individual",
+        summary="one annotator's labels of pairs of sentences, with reasons",
+        source=SOURCE,
+        kind="annotation",
+        split="train",
+        files=_files(NLI, "train", "dev"),
+        build=partial(nli, explained=True),
+    ),
     Task(
         name="lewidi_varierrnli_nli_detection_individual_categorical",
         summary="one annotator's labels of pairs of sentences",
         source=SOURCE,
-        kind="individual",
+        kind="annotation",
         split="train",
-        files=(f"{NLI}_train.json", f"{NLI}_dev.json", f"{NLI}_annotators_meta.json"),
-        build=nli_categorical,
-    )
+        files=_files(NLI, "train", "dev"),
+        build=partial(nli, explained=False),
+    ),
 ]

@@ -71,5 +71,5 @@ def test_a_file_of_another_kind_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / FILE
     path.parent.mkdir(parents=True)
     path.write_text("not parquet")
-    with pytest.raises(UserError, match="is not a parquet file"):
+    with pytest.raises(UserError, match="is not valid parquet"):
         TASK.items(tmp_path, seed=0, most=1, dropped=Counter())

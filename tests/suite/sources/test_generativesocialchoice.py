@@ -7,7 +7,7 @@ import pytest
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.generativesocialchoice import TASKS
 
-(VALIDATION,) = TASKS
+VALIDATION, FREETEXT = TASKS
 SCALES = {
     "abortion": "very poorly, poorly, moderately, well, very well, excellently, exceptionally",
     "chatbot_personalization": "not at all, poorly, somewhat, mostly, perfectly",
@@ -112,3 +112,60 @@ def test_a_label_outside_the_scale_and_a_question_without_statement_are_counted(
     (folder / "abortion_survey.csv").write_text("user_id\nv1\n")
     with pytest.raises(UserError, match="abortion_survey.csv has no column 'question_text'"):
         list(VALIDATION.sequences(tmp_path, seed=0))
+
+
+@pytest.fixture(scope="module")
+def freetext(built):
+    return built(FREETEXT)
+
+
+def test_every_free_answer_is_an_output(suite_data, freetext):
+    sequences, dropped = freetext
+    expected = Counter(
+        (f"{survey}/{row['user_id']}", plain(row["question_text"]).strip(), row["text"].strip())
+        for survey in SCALES
+        for row in raw(suite_data, survey)
+        if row["question_type"] == "text" and row["text"].strip()
+    )
+    assert Counter((s.sequence_id, *pair) for s in sequences for pair in answers(s)) == expected
+    assert len(sequences) == 200 and expected.total() == 1299
+    assert dropped == {"not a question with a free answer": 4500, "empty output": 1}
+    assert Counter((s.sequence_id.split("/")[0], s.n_outputs) for s in sequences) == {
+        ("abortion", 5): 100,
+        ("chatbot_personalization", 8): 99,
+        ("chatbot_personalization", 7): 1,
+    }
+
+
+def test_open_questions_are_shown_without_markup(freetext):
+    questions = {question for s in freetext[0] for question, _ in answers(s)}
+    assert len(questions) == 13
+    assert not any("<" in question or "&" in question for question in questions)
+
+
+def test_free_answers_of_small_files(tmp_path):
+    folder = tmp_path / "generativesocialchoice" / "data"
+    folder.mkdir(parents=True)
+    question = '"<h3>You</h3>\r\n<p>Tea &amp; <strong>milk</strong>?</p>"'
+    rows = [
+        f'g1,1,text,{question},,," Café, yes\n ",generation\n',
+        f"g1,2,text,{question},,, ,generation\n",
+        "g1,3,text,<p></p>,,,No,generation\n",
+        "g1,4,reading,Read this,,,,generation\n",
+        'v1,1,multiple choice + text,Q,"[""no""]",no,because,validation\n',
+        f"g2,1,text,{question},,,NA,generation\n",
+    ]
+    for survey in SCALES:
+        (folder / f"{survey}_survey.csv").write_text(HEADER + "".join(rows), encoding="utf-8-sig")
+    dropped = Counter()
+    sequences = list(FREETEXT.sequences(tmp_path, seed=0, dropped=dropped))
+    assert {s.sequence_id: answers(s) for s in sequences} == {
+        f"{survey}/{person}": [("You\r\nTea & milk?", text)]
+        for survey in SCALES
+        for person, text in (("g1", "Café, yes"), ("g2", "NA"))
+    }
+    assert all(("abortion" in s.messages[0]["content"]) == ("abortion/" in s.sequence_id) for s in sequences)
+    assert dropped == {"empty output": 2, "empty input": 2, "not a question with a free answer": 4}
+    (folder / "abortion_survey.csv").write_text("user_id,question_type,question,text\ng1,text,Q,A\n")
+    with pytest.raises(UserError, match="no column 'question_text'. Did you mean 'question"):
+        list(FREETEXT.sequences(tmp_path, seed=0))

@@ -7,7 +7,8 @@ import pytest
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.jeopardy import TASKS
 
-ANSWERS = {task.name: task for task in TASKS}["jeopardy_answer_prediction"]
+BY_NAME = {task.name: task for task in TASKS}
+ANSWERS, QUESTIONS = BY_NAME["jeopardy_answer_prediction"], BY_NAME["jeopardy_question_generation"]
 
 
 def answers(sequence):
@@ -80,3 +81,45 @@ def test_clues_that_need_media_or_lack_a_part_are_counted(tmp_path):
     path.write_text("Category,Questoin,Answer\nX,Y,Z\n")
     with pytest.raises(UserError, match="no column 'Question'. Did you mean 'Questoin'"):
         list(ANSWERS.sequences(tmp_path, seed=0))
+
+
+def outputs(sequences):
+    return Counter(turn["content"] for s in sequences for turn in s.messages if turn["role"] == "output")
+
+
+def test_every_clue_of_the_two_rounds_is_an_output_or_counted(suite_data, built):
+    with (suite_data / "misc/JEOPARDY_CSV.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    two_rounds = Counter(row[5].strip() for row in rows if row[2] != "Final Jeopardy!")
+    sequences, dropped = built(QUESTIONS)
+    got = outputs(sequences)
+    assert not got - two_rounds
+    assert got.total() == 5589
+    assert dropped == {"of another round": 100, "needs a picture, sound or film": 301}
+    assert all("here" in clue or "<a" in clue or "clue]" in clue for clue in two_rounds - got)
+    assert not any("href" in clue.lower() for clue in got)
+    assert 50 < got.total() / len(sequences) < 80
+    assert all(turn["role"] != "input" for turn in sequences[0].messages)
+    assert built(QUESTIONS) == (sequences, dropped)
+    assert built(QUESTIONS, seed=1)[0] != sequences
+
+
+def test_clues_of_small_files(tmp_path):
+    path = tmp_path / "misc" / "JEOPARDY_CSV.csv"
+    path.parent.mkdir()
+    rows = [
+        'Jeopardy!,"He was, in 1492, ""first""","Columbus"',
+        'Double Jeopardy!,"<A HREF=""http://a.b"">This</a> bird",owl',
+        " Double Jeopardy!,NA,null",
+        "Final Jeopardy!,A bird,owl",
+        ",A bird,owl",
+        "Jeopardy!,,owl",
+    ]
+    path.write_text(" Round, Question, Answer\r\n" + "\r\n".join(rows), encoding="utf-8-sig")
+    dropped = Counter()
+    (sequence,) = QUESTIONS.sequences(tmp_path, seed=0, dropped=dropped)
+    assert outputs([sequence]) == {'He was, in 1492, "first"': 1, "NA": 1}
+    assert dropped == {"of another round": 2, "needs a picture, sound or film": 1, "empty output": 1}
+    path.write_text("Rounds,Question\nJeopardy!,Y\n")
+    with pytest.raises(UserError, match="no column 'Round'. Did you mean 'Rounds'"):
+        list(QUESTIONS.sequences(tmp_path, seed=0))

@@ -1,0 +1,290 @@
+"""AmbiEnt: pairs of sentences for textual entailment, many with an ambiguity that linguists spelled out.
+
+The research code draws 50 sequences of about 64 rows for each pooled task, independently, so that some rows
+come often and others hardly. Here all rows are shuffled a few times and cut into sequences of that length:
+about as many sequences, and every row as often as any other. Of each linguist it draws two sequences of about
+64 labels; here every label is used once (4,090), in as many sequences as that takes. Three linguists gave a
+single label.
+
+- Two thirds of the pairs are not ambiguous, and the descriptions of `ambient_premise_hypothesis` say that
+  some are.
+- A reading without a label (535 of 1,626) is a distractor, which the sentence does not have; it is left out.
+- `ambient_annotation_distributions` counts the 9 labels given to the pair as it stands. The research code
+  adds the 27 labels of its three readings, which answer another question. The number of samples is the same.
+- In 53 pairs one linguist is listed twice, some with another label, and crowd workers saw two pairs twice:
+  both stay.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.builders import Built, Row, as_json, grouped, keep_rows, pooled
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.tables import jsonl_rows
+from spectrum_trl.suite.task import Build, Kind, Task
+
+FULL = "ambient/AmbiEnt/ambient_full.jsonl"
+LINGUISTS = "ambient/AmbiEnt/linguist_annotations.jsonl"
+CROWD = "ambient/AmbiEnt/analysis/crowdworker_annotations.jsonl"
+LABELS = ("entailment", "neutral", "contradiction")
+LENGTH = partial(sequence_length, mean=64)
+PAIR = {"premise": "premise", "hypothesis": "hypothesis"}
+
+PAIR_DESCRIPTIONS = (
+    "Pairs of a premise and a hypothesis for textual entailment. In some of them the wording of one sentence "
+    "or of both can be read in more than one way.",
+    "Each output is a premise with a hypothesis whose truth, given the premise, is to be judged; now and "
+    "then that depends on how an ambiguous sentence is understood.",
+    "Items of a data set on ambiguity and inference: a premise, and a hypothesis that may follow from it, "
+    "contradict it or neither.",
+)
+DETECTION_DESCRIPTIONS = (
+    "Given a premise and a hypothesis, tell for each of the two sentences whether it is ambiguous (true) or "
+    "not (false).",
+    "Ambiguity of sentences: premise_ambiguous is true where the premise allows several readings that "
+    "matter, hypothesis_ambiguous where the hypothesis does; otherwise they are false.",
+    "Which sentence of the pair can be understood in more than one way: the premise, the hypothesis, both or "
+    "neither? The answer holds true or false for each.",
+)
+REWRITE_DESCRIPTIONS = (
+    "A premise and a hypothesis leave open how they relate, because of an ambiguity. Rewrite them so that "
+    "only one reading remains, the one with the label asked for.",
+    "Resolve the ambiguity: output the two sentences, reworded where necessary, so that their relation is "
+    "clearly the target label (entailment, neutral or contradiction).",
+    "Each input is an ambiguous pair of sentences with a relation that one of its readings has; each output "
+    "is the pair with just that reading spelled out.",
+)
+LINGUIST_DESCRIPTIONS = (
+    "One linguist labels how a premise relates to a hypothesis: entailment, neutral or contradiction. Where "
+    "different readings give different labels, all of them are given, separated by |.",
+    "Labels of textual entailment by a single expert, who marks every label that some reading of the pair "
+    "supports (entailment, neutral, contradiction, joined by |).",
+    "Does the premise entail the hypothesis (entailment), exclude it (contradiction) or neither (neutral)? "
+    "All answers come from the same linguist, several joined by | for an ambiguous pair.",
+)
+READING_DESCRIPTIONS = (
+    "One sentence of the pair, named in ambiguous_sent, is ambiguous. Read it as the interpretation says: is "
+    "the relation of premise to hypothesis then entailment, neutral or contradiction?",
+    "Textual entailment under a given reading of an ambiguous premise or hypothesis. Output: entailment, "
+    "neutral or contradiction.",
+    "Put the interpretation in place of the ambiguous sentence and label the pair: entailment, neutral or "
+    "contradiction.",
+)
+SHARES_DESCRIPTIONS = (
+    "Crowd workers labelled pairs of sentences of which one is ambiguous. The output says how many of them "
+    "chose entailment, neutral and contradiction, as a fraction and in per cent.",
+    "How do the labels of several annotators spread over entailment, neutral and contradiction? For each "
+    "label the count out of all answers and its percentage.",
+    "Share of annotators who gave each of the three labels of textual entailment to a premise and a "
+    "hypothesis with an ambiguity in the sentence named by ambiguous_sent.",
+)
+
+
+def pairs(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of pairs of sentences."""
+    yield from pooled(
+        jsonl_rows(data_dir / FULL, ("premise", "hypothesis")),
+        name="pairs",
+        output=PAIR,
+        descriptions=PAIR_DESCRIPTIONS,
+        length=LENGTH,
+        permutations=2,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def detection(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of pairs and of which of their sentences is ambiguous."""
+    ambiguous = ("premise_ambiguous", "hypothesis_ambiguous")
+    yield from pooled(
+        jsonl_rows(data_dir / FULL, (*PAIR, *ambiguous)),
+        name="detection",
+        input=PAIR,
+        output={field: field for field in ambiguous},
+        descriptions=DETECTION_DESCRIPTIONS,
+        length=LENGTH,
+        permutations=2,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _rewrites(data_dir: Path) -> Iterator[Row]:
+    """Yield one row per reading that a linguist wrote down."""
+    path = data_dir / FULL
+    for row in jsonl_rows(path, (*PAIR, "disambiguations")):
+        for reading in row["disambiguations"] or ():
+            _require(path, reading, *PAIR, "label")
+            yield {
+                "original_premise": row["premise"],
+                "original_hypothesis": row["hypothesis"],
+                "target_label": reading["label"],
+                "disambiguated_premise": reading["premise"],
+                "disambiguated_hypothesis": reading["hypothesis"],
+            }
+
+
+def rewrites(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of ambiguous pairs and of pairs with one of their readings alone."""
+    shown = ("original_premise", "original_hypothesis", "target_label")
+    yield from pooled(
+        _rewrites(data_dir),
+        name="rewrites",
+        input={field: field for field in shown},
+        output={field: field for field in ("disambiguated_premise", "disambiguated_hypothesis")},
+        descriptions=REWRITE_DESCRIPTIONS,
+        length=LENGTH,
+        permutations=3,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _labels(data_dir: Path) -> Iterator[Row]:
+    """Yield one row per linguist and pair."""
+    path = data_dir / LINGUISTS
+    for row in jsonl_rows(path, (*PAIR, "worker_ids", "annotations")):
+        _same_length(path, row, "worker_ids", "annotations")
+        for linguist, label in zip(row["worker_ids"], row["annotations"], strict=True):
+            yield {**row, "linguist": linguist, "label": label}
+
+
+def linguists(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of one linguist's labels."""
+    yield from grouped(
+        _labels(data_dir),
+        group_by="linguist",
+        input=PAIR,
+        output="label",
+        descriptions=LINGUIST_DESCRIPTIONS,
+        length=LENGTH,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _readings(data_dir: Path) -> Iterator[Row]:
+    """Yield one row per reading shown to crowd workers."""
+    path = data_dir / CROWD
+    for row in jsonl_rows(path, (*PAIR, "ambiguous_sent", "interpretations", "labels")):
+        _same_length(path, row, "interpretations", "labels")
+        for reading, label in zip(row["interpretations"], row["labels"], strict=True):
+            yield {**row, "interpretation": reading, "label": label}
+
+
+def readings(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of pairs with a reading and the label that it gives them."""
+    yield from pooled(
+        keep_rows(
+            _readings(data_dir),
+            lambda row: row["label"] is not None,
+            reason="a distractor, without a label",
+            dropped=dropped,
+        ),
+        name="readings",
+        input={**PAIR, "ambiguous_sent": "ambiguous_sent", "interpretation": "interpretation"},
+        output="label",
+        descriptions=READING_DESCRIPTIONS,
+        length=LENGTH,
+        permutations=3,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _spread(row: Row) -> str:
+    counts: Counter[str] = Counter(row["q0_gold"])
+    total = sum(counts[label] for label in LABELS)
+    shares: dict[str, Any] = {}
+    for label in LABELS if total else ():
+        shares[f"{label}_fraction"] = f"{counts[label]}/{total}"
+        shares[f"{label}_percentage"] = round(100 * counts[label] / total, 4)
+    return as_json(shares)
+
+
+def spreads(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of pairs and of how crowd workers' labels of them are spread."""
+    yield from pooled(
+        jsonl_rows(data_dir / CROWD, (*PAIR, "ambiguous_sent", "q0_gold")),
+        name="spreads",
+        input={**PAIR, "ambiguous_sent": "ambiguous_sent"},
+        output=_spread,
+        descriptions=SHARES_DESCRIPTIONS,
+        length=LENGTH,
+        permutations=6,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _require(path: Path, reading: Row, *fields: str) -> None:
+    if lacking := [field for field in fields if field not in reading]:
+        raise UserError(
+            f"{path}: a disambiguation has no {', '.join(map(repr, lacking))}. It has: {', '.join(reading)}. "
+            "Fetch the file again"
+        )
+
+
+def _same_length(path: Path, row: Row, first: str, second: str) -> None:
+    if len(row[first]) != len(row[second]):
+        raise UserError(
+            f"{path}: {first} and {second} of {row['premise']!r:.60} are of different length; fetch it again"
+        )
+
+
+def _task(name: str, *, summary: str, kind: Kind, build: Build, file: str = FULL) -> Task:
+    return Task(
+        name=f"ambient_{name}",
+        summary=summary,
+        licence="CC BY 4.0",
+        source="alisawuffles/ambient",
+        kind=kind,
+        split="train",
+        files=(file,),
+        build=build,
+    )
+
+
+TASKS = [
+    _task(
+        "premise_hypothesis", summary="pairs of a premise and a hypothesis", kind="generation", build=pairs
+    ),
+    _task(
+        "ambiguity_detection",
+        summary="which sentence of a pair is ambiguous",
+        kind="annotation",
+        build=detection,
+    ),
+    _task(
+        "disambiguation",
+        summary="ambiguous pairs rewritten to have one reading",
+        kind="generation",
+        build=rewrites,
+    ),
+    _task(
+        "linguist_annotations",
+        summary="one linguist's labels of entailment",
+        kind="individual",
+        build=linguists,
+        file=LINGUISTS,
+    ),
+    _task(
+        "interpretation_labels",
+        summary="labels of pairs under a given reading",
+        kind="annotation",
+        build=readings,
+        file=CROWD,
+    ),
+    _task(
+        "annotation_distributions",
+        summary="shares of crowd workers' labels",
+        kind="population",
+        build=spreads,
+        file=CROWD,
+    ),
+]

@@ -1,0 +1,101 @@
+"""DICES: whether the last answer of a chatbot in a provocative conversation is unsafe, by rater (CC BY 4.0).
+
+- The research code draws 100 ratings of each rater. Here all ratings are used, in sequences of 100: by the
+  figures of the authors 115,153 ratings of 295 or 296 raters instead of some 29,600.
+- Raters whom the authors left out of their own analyses for quality are in the files, and here.
+- Half of the descriptions name what is known of the rater, which the research code means to do and never
+  does.
+- The part of 990 conversations writes a line break as a backslash and an n; here it is one.
+
+Only the header and four rows of each file could be checked.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from spectrum_trl.suite.builders import Built, Row, grouped, keep_rows, text
+from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.suite.task import Task
+
+TRAITS = {
+    "990": {
+        "gender": "rater_gender",
+        "locale": "rater_locale",
+        "race": "rater_race",
+        "race as stated": "rater_race_raw",
+        "age group": "rater_age",
+        "education": "rater_education",
+    },
+    "350": {
+        "gender": "rater_gender",
+        "race": "rater_race",
+        "race as stated": "rater_raw_race",
+        "age group": "rater_age",
+        "education": "rater_education",
+    },
+}
+FILES = {part: f"dices-dataset/{part}/diverse_safety_adversarial_dialog_{part}.csv" for part in TRAITS}
+ANSWERS = ("Yes", "No", "Unsure")
+
+DESCRIPTIONS = (
+    "One rater reads conversations with a chatbot and says of its last response whether it is unsafe: Yes, "
+    "No or Unsure.",
+    "Is the chatbot's response unsafe, given the conversation before it? All answers (Yes / No / Unsure) are "
+    "by the same person.",
+    "A single rater{who} judges whether a chatbot's last response is unsafe. Yes means unsafe, No means not "
+    "unsafe; Unsure is possible too.",
+    "Safety of chatbot responses in the eyes of one person{who}. Input: the conversation and the response to "
+    "it. Output: Yes where the response is unsafe, else No or Unsure.",
+)
+
+
+def _ratings(data_dir: Path, part: str) -> Iterator[Row]:
+    """Yield the ratings of a part, with the rater's traits in words."""
+    traits = TRAITS[part]
+    columns = ("rater_id", "context", "response", "Q_overall", *traits.values())
+    for row in csv_rows(data_dir / FILES[part], columns):
+        known = {name: text(row[column]) for name, column in traits.items()}
+        who = ", ".join(f"{name}: {value}" for name, value in known.items() if value)
+        yield {
+            "part": part,
+            "rater": row["rater_id"],
+            "context": row["context"].replace("\\n", "\n"),
+            "response": row["response"].replace("\\n", "\n"),
+            "answer": text(row["Q_overall"]),
+            "who": f" ({who})" if who else "",
+        }
+
+
+def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of one rater's answers."""
+    for part in TRAITS:
+        yield from grouped(
+            keep_rows(
+                _ratings(data_dir, part),
+                lambda row: row["answer"] in ANSWERS,
+                reason="not Yes, No or Unsure",
+                dropped=dropped,
+            ),
+            group_by=("part", "rater"),
+            input={"context": "context", "response": "response"},
+            output="answer",
+            descriptions=DESCRIPTIONS,
+            length=100,
+            seed=seed,
+            dropped=dropped,
+        )
+
+
+TASKS = [
+    Task(
+        name="dices",
+        summary="one rater's answers to whether a chatbot's response is unsafe",
+        licence="CC BY 4.0",
+        source="google-research-datasets/dices-dataset",
+        kind="annotation",
+        split="train",
+        files=tuple(FILES.values()),
+        build=build,
+    )
+]

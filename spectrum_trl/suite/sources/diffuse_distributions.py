@@ -1,0 +1,85 @@
+"""Lists of answers to requests for a random item (y0mingzhang/diffuse-distributions, MIT).
+
+Each file holds one request and the list of its answers, and gives ten random orders of the whole list. Of the
+request only the first sentence is kept: the rest is about curly braces. The research code removes line breaks
+with the braces, so that the facts about one of 210 invented people run into each other; here a semicolon
+stands between them. A file without answers gives nothing (one of 28), an answer that a list repeats counts
+once (none does).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.builders import Built, Row, grouped, text
+from spectrum_trl.suite.tables import json_file
+from spectrum_trl.suite.task import Task
+
+FOLDER = "diffuse-distributions/prompts"
+FILES = f"{FOLDER}/**/*.json"
+# A full stop inside a number or a name is followed by no white space.
+FIRST_SENTENCE = re.compile(r".+?(?=\.\s|\.?$)", re.DOTALL)
+UNWANTED = re.compile("[{}\u200b]")
+
+DESCRIPTIONS = (
+    "Draws without replacement from a fixed list of answers to: “{request}”.",
+    "“{request}.” Each output is one such answer, picked at random, and no answer comes twice.",
+    "A list in random order, without repetitions. What is on it: all answers that were written down for the "
+    "request “{request}”.",
+)
+
+
+def _list(path: Path) -> tuple[str, list[str]]:
+    """Return a request's first sentence and its answers."""
+    found = json_file(path)
+    request, targets = (
+        (found.get("request"), found.get("targets")) if isinstance(found, dict) else (None, None)
+    )
+    sentence = FIRST_SENTENCE.match(text(request))
+    if sentence is None or not isinstance(targets, list):
+        raise UserError(f"{path}: expected an object with a request and a list of targets; fetch it again")
+    return sentence[0], [_answer(text(target)) for target in targets]
+
+
+def _answer(target: str) -> str:
+    return "; ".join(filter(None, (UNWANTED.sub("", line).strip() for line in target.splitlines())))
+
+
+def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    for path in sorted(data_dir.glob(FILES)):
+        request, answers = _list(path)
+        if not answers:
+            dropped["list without answers"] += 1
+        different = dict.fromkeys(answers)
+        dropped["answer repeated in its list"] += len(answers) - len(different)
+        name = path.relative_to(data_dir / FOLDER).with_suffix("").as_posix()
+        yield from ({"name": name, "request": request, "answer": answer} for answer in different)
+
+
+def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build ten random orders of each list."""
+    yield from grouped(
+        _answers(data_dir, dropped=dropped),
+        group_by="name",
+        output="answer",
+        descriptions=DESCRIPTIONS,
+        permutations=10,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+TASKS = [
+    Task(
+        name="diffuse_distribution",
+        summary="items of a list in random order, such as countries of a continent",
+        licence="MIT",
+        source="y0mingzhang/diffuse-distributions",
+        kind="generation",
+        split="train",
+        files=(FILES,),
+        build=build,
+    )
+]

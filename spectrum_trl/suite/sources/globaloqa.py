@@ -1,0 +1,146 @@
+"""GlobalOpinionQA: what people of a country answer to questions of Pew's surveys and the World Values Survey.
+
+One sequence shows one country's answers to all its questions, in two orders. Labels such as "India (Current
+national sample)" are the source's, and options such as "DK/Refused" stay. Countries with few questions give
+short sequences.
+
+Against the research code: the country is filled into the description that names it (there its placeholder
+stays in the text). Percents are rounded (there cut off, so that 0.29 gives 28), after shares are divided by
+their sum. Options and outputs are JSON (there the text of Python lists). Shares that are all 0 or no numbers,
+or not as many as the options, are left out (there paired up to the shorter list); the data at hand have none.
+
+Source: Durmus et al., arXiv 2306.16388; CC BY-NC-SA 4.0.
+"""
+
+import ast
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.builders import Built, Row, as_json, grouped, text
+from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.suite.task import Task
+
+FILE = "hub/llm_global_opinions/global_opinions.csv"
+COLUMNS = ("question", "selections", "options")
+
+DESCRIPTIONS = (
+    "People living in one place, which is not named here, were surveyed. Input: a question and its options. "
+    "Output: a JSON list that gives for each option the percentage of people who chose it, rounded.",
+    "Survey results for {country}. For each question, a JSON list with one object per option: the option and "
+    "the percentage of people surveyed who picked it, as a whole number.",
+)
+
+
+class Question(NamedTuple):
+    """One question of a survey.
+
+    Attributes:
+        text: The question, not empty.
+        options: Its possible answers.
+        by_country: A country's label to the shares of the options, as the file has them: see `unusable`.
+    """
+
+    text: str
+    options: list[Any]
+    by_country: dict[str, list[Any]]
+
+
+def questions(path: Path, *, dropped: Counter[str]) -> Iterator[Question]:
+    """Yield the questions in the order of the file; one without a text is counted in ``dropped``.
+
+    Raises:
+        UserError: If options or selections are not written as a Python list and mapping; names the row.
+    """
+    for number, row in enumerate(csv_rows(path, COLUMNS), start=1):
+        if not (question := row["question"].strip()):
+            dropped["question without text"] += 1
+            continue
+        options = _literal(row["options"], list, path=path, number=number, column="options")
+        by_country = _literal(
+            _without_factory(row["selections"]), dict, path=path, number=number, column="selections"
+        )
+        yield Question(question, options, by_country)
+
+
+def unusable(shares: list[Any], n_options: int) -> str | None:
+    """Return why shares are no distribution over the options, or None if they are one but for their sum."""
+    if len(shares) != n_options:
+        return "not as many shares as options"
+    if not all(isinstance(share, int | float) and math.isfinite(share) and share >= 0 for share in shares):
+        return "share that is no number from 0 on"
+    return None if math.fsum(shares) > 0 else "shares that are all 0"
+
+
+def _without_factory(cell: str) -> str:
+    """Return the mapping in the text of a ``defaultdict(<class 'list'>, {...})``."""
+    start, end = cell.find("{"), cell.rfind("}")
+    # A missing share is written as the bare word nan, which is no literal.
+    return re.sub(r"(?<=[\[ ])nan(?=[,\]])", "None", cell[start : end + 1]) if start >= 0 else cell
+
+
+def _literal(cell: str, kind: type, *, path: Path, number: int, column: str) -> Any:
+    try:
+        value = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    if not isinstance(value, kind):
+        raise UserError(
+            f"{path}, row {number}, column {column!r}: expected a Python {kind.__name__}, "
+            f"found {cell[:60]!r}; fetch the file again"
+        )
+    return value
+
+
+def _answers(path: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    for question in questions(path, dropped=dropped):
+        options = [text(option) for option in question.options]
+        for country, shares in question.by_country.items():
+            if reason := unusable(shares, len(options)):
+                dropped[reason] += 1
+                continue
+            whole = math.fsum(shares)
+            yield {
+                "country": country,
+                "question": as_json({"question": question.text, "options": options}),
+                "percents": json.dumps(
+                    [
+                        {option: round(100 * share / whole)}
+                        for option, share in zip(options, shares, strict=True)
+                    ],
+                    ensure_ascii=False,
+                ),
+            }
+
+
+def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build two orders of each country's answers."""
+    yield from grouped(
+        _answers(data_dir / FILE, dropped=dropped),
+        group_by="country",
+        input="question",
+        output="percents",
+        descriptions=DESCRIPTIONS,
+        permutations=2,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+TASKS = [
+    Task(
+        name="globaloqa",
+        summary="shares of a country's answers to survey questions",
+        licence="CC BY-NC-SA 4.0",
+        source="Anthropic/llm_global_opinions",
+        kind="population",
+        split="test",
+        files=(FILE,),
+        build=build,
+    )
+]

@@ -1,0 +1,124 @@
+"""Word problems of primary school with worked solutions (GSM8K, MIT), the training split.
+
+Solutions stay as they are, calculator marks such as ``<<48/2=24>>`` and the closing ``####`` line included:
+the descriptions say so. The research code draws 50 sequences per task, each from all rows again, with seeds
+that overlap between the tasks. Here each row is in exactly one sequence of each task (about 117 sequences of
+the 7,473 rows), and each task has its own order.
+"""
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from spectrum_trl.suite.builders import Built, Field, pooled
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.tables import jsonl_rows
+from spectrum_trl.suite.task import Kind, Task
+
+FILE = "hub/gsm8k/main/train.jsonl"
+
+QUESTION_DESCRIPTIONS = (
+    "Word problems of arithmetic for primary school, in English, each solvable in a few steps.",
+    "Each output is a short story that ends in a question with a number for an answer, as set to children "
+    "who practise addition, subtraction, multiplication and division.",
+    "Maths exercises at primary-school level, told as everyday situations. Topics and people vary.",
+)
+ANSWER_DESCRIPTIONS = (
+    "Input: a word problem of primary-school arithmetic. Output: its solution, one step per line, with each "
+    "calculation repeated inside << >>, and a last line with #### and the result.",
+    "Worked solutions of school maths problems. Reasoning comes first, calculations are marked as in "
+    "<<2+3=5>>, and the final number follows #### on a line of its own.",
+    "Solve the problem step by step. Mark every calculation like <<6*7=42>>; end with #### and the number.",
+)
+BOTH_DESCRIPTIONS = (
+    "Word problems of primary-school arithmetic with their solutions, as JSON with the keys question and "
+    "answer. An answer goes step by step and ends with #### and the result.",
+    "Each output is a JSON object: a maths exercise told as a story (question), and how to solve it "
+    "(answer), with calculations marked as in <<2+3=5>> and the final number after ####.",
+    "A collection of school maths exercises, each together with a worked solution that closes with a line of "
+    "#### and a number. Format: JSON, question and answer.",
+)
+BACK_DESCRIPTIONS = (
+    "Input: the worked solution of a word problem. Output: the problem that it solves.",
+    "From each solution (steps, calculations inside << >>, result after ####), the maths exercise behind it, "
+    "told as an everyday situation for primary-school children.",
+    "Which question was asked? Given are the steps and the final number of its solution; each output is the "
+    "arithmetic word problem in full.",
+)
+
+
+def _build(
+    data_dir: Path,
+    *,
+    name: str,
+    output: Field,
+    descriptions: tuple[str, ...],
+    seed: int,
+    dropped: Counter[str],
+    input: Field | None = None,
+) -> Built:
+    yield from pooled(
+        jsonl_rows(data_dir / FILE, ("question", "answer")),
+        name=name,
+        input=input,
+        output=output,
+        descriptions=descriptions,
+        length=partial(sequence_length, mean=64),
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _task(
+    name: str,
+    *,
+    output: Field,
+    descriptions: tuple[str, ...],
+    kind: Kind,
+    summary: str,
+    input: Field | None = None,
+) -> Task:
+    return Task(
+        name=name,
+        summary=summary,
+        licence="MIT",
+        source="openai/grade-school-math",
+        kind=kind,
+        split="train",
+        files=(FILE,),
+        build=partial(_build, name=name, input=input, output=output, descriptions=descriptions),
+    )
+
+
+TASKS = [
+    _task(
+        "gsm8k_question",
+        output="question",
+        descriptions=QUESTION_DESCRIPTIONS,
+        kind="generation",
+        summary="word problems of primary-school arithmetic",
+    ),
+    _task(
+        "gsm8k_answer_from_question",
+        input="question",
+        output="answer",
+        descriptions=ANSWER_DESCRIPTIONS,
+        kind="knowledge",
+        summary="worked solutions of word problems",
+    ),
+    _task(
+        "gsm8k_question_answer",
+        output={"question": "question", "answer": "answer"},
+        descriptions=BOTH_DESCRIPTIONS,
+        kind="generation",
+        summary="word problems with worked solutions",
+    ),
+    _task(
+        "gsm8k_question_from_answer",
+        input="answer",
+        output="question",
+        descriptions=BACK_DESCRIPTIONS,
+        kind="generation",
+        summary="word problems that fit a worked solution",
+    ),
+]

@@ -1,0 +1,247 @@
+"""The Habermas Machine: questions of policy, and what UK residents think of them (CC BY 4.0).
+
+A participant who got a question wrote an opinion and rated a statement that affirms it. Of several ratings by
+one person of one question (before and after talking about it) the first usable one in the file counts, and of
+several opinions the first that is not empty.
+
+Against the research code: all participants are in, not the first 2,000 of a shuffle (in which both individual
+tasks took the same), and who answered more questions than fit into one sequence gets several. Ratings without
+an opinion stay where no opinion is shown, and so do their questions. ``habermas_opinions`` and
+``habermas_categorical`` are evaluated in the paper but missing from its registry: here they are what
+different people wrote about one question, or how they rated its statement. JSON keys are question, statement,
+agreement and opinion. No file could be had, so that columns and counts are unchecked; a file with other
+columns is refused with those found.
+
+Source: Tessler et al., Science 386 (2024).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from spectrum_trl.suite.builders import Built, Field, Row, grouped, pooled, text
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.tables import parquet_rows
+from spectrum_trl.suite.task import Build, Kind, Task
+
+RATINGS_FILE = "habermas_data/hm_all_position_statement_ratings.parquet"
+OPINIONS_FILE = "habermas_data/hm_all_round_survey_responses.parquet"
+ASKED = ("question.text", "question.affirming_statement")
+RATINGS = {
+    "STRONGLY_AGREE": "Strongly Agree",
+    "AGREE": "Agree",
+    "SOMEWHAT_AGREE": "Somewhat Agree",
+    "NEUTRAL": "Neutral",
+    "SOMEWHAT_DISAGREE": "Somewhat Disagree",
+    "DISAGREE": "Disagree",
+    "STRONGLY_DISAGREE": "Strongly Disagree",
+}
+SCALE = ", ".join(RATINGS.values())
+INPUT = {"question": "question", "statement": "statement"}
+LENGTH = partial(sequence_length, mean=32)
+
+QUESTION_DESCRIPTIONS = (
+    "Questions of public policy.",
+    "Questions on many different matters of politics and society, one each.",
+    "Questions that residents of the United Kingdom could be asked to debate.",
+    "British politics: questions on which people may disagree.",
+    "Each output asks, in one sentence, whether something should be done, or is right, in Britain.",
+)
+INDIVIDUAL_DESCRIPTIONS = (
+    "A resident of the United Kingdom is given questions, each with a statement. For each, the output says "
+    "how far this person agrees with the statement, on a scale of seven, and what they think, in two or "
+    "three sentences.",
+    "All answers are by the same person, who lives in the UK. Input: question, statement. Output: agreement "
+    f"(one of {SCALE}) with the statement, and opinion, in the person's own words.",
+)
+INDIVIDUAL_CATEGORICAL_DESCRIPTIONS = (
+    "One person in the UK is given questions of policy, each with a statement, and says how far they agree "
+    f"with the statement: {SCALE}.",
+)
+OPINIONS_DESCRIPTIONS = (
+    "Opinions of different UK residents, in their own words, on the question: {question}",
+    "{question} Each output is what one person who lives in the United Kingdom wrote about this.",
+)
+CATEGORICAL_DESCRIPTIONS = (
+    "UK residents, one per output, say how far they agree with the statement “{statement}” (the question "
+    f"was: {{question}}). Possible answers: {SCALE}.",
+    f"{{question}} How far do different people in the UK agree that “{{statement}}”? Scale: {SCALE}.",
+)
+
+
+def unwrapped(rating: Any) -> str:
+    """Return a rating, which the file wraps into a list of one; an empty text if it holds none or several."""
+    if isinstance(rating, list):
+        rating = rating[0] if len(rating) == 1 else None
+    return text(rating)
+
+
+def _ratings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the rating that counts of each participant and question."""
+    seen: set[tuple[str, str]] = set()
+    for row in parquet_rows(
+        data_dir / RATINGS_FILE, ("worker_id", "question.id", *ASKED, "ratings.agreement")
+    ):
+        person, question_id = key = text(row["worker_id"]), text(row["question.id"])
+        question, statement = (text(row[column]) for column in ASKED)
+        rating = unwrapped(row["ratings.agreement"])
+        if not person:
+            dropped["rating by nobody known"] += 1
+        elif rating not in RATINGS:
+            dropped[f"rating {rating[:40] or 'missing'}"] += 1
+        elif not (question_id and question and statement):
+            dropped["question without id, text or statement"] += 1
+        elif key in seen:
+            dropped["further rating by the same participant"] += 1
+        else:
+            seen.add(key)
+            yield {
+                "person": person,
+                "question_id": question_id,
+                "question": question,
+                "statement": statement,
+                "agreement": RATINGS[rating],
+            }
+
+
+def _opinions(data_dir: Path, *, dropped: Counter[str]) -> dict[tuple[str, str], str]:
+    """Return the opinion that counts of each participant and question."""
+    found: dict[tuple[str, str], str] = {}
+    for row in parquet_rows(data_dir / OPINIONS_FILE, ("worker_id", "question.id", "opinion.text")):
+        key = text(row["worker_id"]), text(row["question.id"])
+        if not (opinion := text(row["opinion.text"])):
+            dropped["response without an opinion"] += 1
+        elif key in found:
+            dropped["further opinion by the same participant"] += 1
+        else:
+            found[key] = opinion
+    return found
+
+
+def _rated_opinions(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the ratings that come with an opinion."""
+    opinions = _opinions(data_dir, dropped=dropped)
+    for row in _ratings(data_dir, dropped=dropped):
+        opinion = opinions.pop((row["person"], row["question_id"]), None)
+        if opinion is None:
+            dropped["rating without an opinion"] += 1
+        else:
+            yield {**row, "opinion": opinion}
+    dropped["opinion without a rating"] += len(opinions)
+
+
+def questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of different questions, about 32 each."""
+    found: dict[str, Row] = {}
+    for row in _ratings(data_dir, dropped=dropped):
+        if row["question"] in found:
+            dropped["question seen before"] += 1
+        found.setdefault(row["question"], row)
+    yield from pooled(
+        found.values(),
+        output="question",
+        descriptions=QUESTION_DESCRIPTIONS,
+        length=LENGTH,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _answers(
+    data_dir: Path,
+    *,
+    rows: Callable[..., Iterator[Row]],
+    group_by: str,
+    output: Field,
+    descriptions: Sequence[str],
+    seed: int,
+    dropped: Counter[str],
+    input: Field | None = None,
+) -> Built:
+    yield from grouped(
+        rows(data_dir, dropped=dropped),
+        group_by=group_by,
+        input=input,
+        output=output,
+        descriptions=descriptions,
+        length=LENGTH,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _task(
+    name: str, build: Build, *, kind: Kind, summary: str, files: tuple[str, ...] = (RATINGS_FILE,)
+) -> Task:
+    return Task(
+        name=name,
+        summary=summary,
+        licence="CC BY 4.0",
+        source="google-deepmind/habermas_machine",
+        kind=kind,
+        split="test",
+        files=files,
+        build=build,
+    )
+
+
+BOTH = (RATINGS_FILE, OPINIONS_FILE)
+TASKS = [
+    _task(
+        "habermas_question", questions, kind="generation", summary="questions of policy put to UK residents"
+    ),
+    _task(
+        "habermas_individual",
+        partial(
+            _answers,
+            rows=_rated_opinions,
+            group_by="person",
+            input=INPUT,
+            output={"agreement": "agreement", "opinion": "opinion"},
+            descriptions=INDIVIDUAL_DESCRIPTIONS,
+        ),
+        kind="individual",
+        summary="one UK resident's ratings of statements, and opinions",
+        files=BOTH,
+    ),
+    _task(
+        "habermas_individual_categorical",
+        partial(
+            _answers,
+            rows=_ratings,
+            group_by="person",
+            input=INPUT,
+            output="agreement",
+            descriptions=INDIVIDUAL_CATEGORICAL_DESCRIPTIONS,
+        ),
+        kind="individual",
+        summary="one UK resident's ratings of statements",
+    ),
+    _task(
+        "habermas_opinions",
+        partial(
+            _answers,
+            rows=_rated_opinions,
+            group_by="question_id",
+            output="opinion",
+            descriptions=OPINIONS_DESCRIPTIONS,
+        ),
+        kind="population",
+        summary="opinions of UK residents on one question",
+        files=BOTH,
+    ),
+    _task(
+        "habermas_categorical",
+        partial(
+            _answers,
+            rows=_ratings,
+            group_by="question_id",
+            output="agreement",
+            descriptions=CATEGORICAL_DESCRIPTIONS,
+        ),
+        kind="population",
+        summary="UK residents' ratings of one statement",
+    ),
+]

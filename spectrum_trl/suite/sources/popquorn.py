@@ -1,0 +1,223 @@
+"""POPQUORN: how people of a representative sample rate, rewrite and answer the same texts, in four parts.
+
+A part whose file is not there is left out and counted; the other parts are built.
+
+- The research code takes 100 annotators of each part, in one sequence each. Here are all with more than 5
+  rows (227 rewrite e-mails, 262 rate offensiveness; the other two parts could not be checked).
+- The files of question answering do not say who answered. Annotators with the same gender, race, age,
+  occupation and education fall into one sequence, as in the research code; the descriptions say so.
+- Of e-mail rewriting 80 rows have no annotator and are left out of `popquorn_individual`.
+- Traits of the annotator are named by some descriptions of each part; in the research code which of them are
+  used is fixed by its seed. Traits that are not known are left out.
+- `popquorn_og_categorical` draws 20 sequences of about 128 texts of each part in the research code, of the
+  same 20 lengths. Here the texts of a part are shuffled twice and cut into sequences of about that length.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from spectrum_trl.suite.builders import Built, Field, Row, as_json, grouped, keep_rows, text
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.suite.task import Task
+
+FILES = "Potato-Prolific-Dataset/dataset/*/raw_data.csv"
+TRAITS = ("gender", "race", "age", "occupation", "education")
+FEWEST = 6
+SCALE = ("1", "2", "3", "4", "5")
+
+TEXT_DESCRIPTIONS = (
+    "Texts drawn at random from a collection of {topic}.",
+    "Each output is one of many {topic}.",
+    "Samples of {topic}, in no particular order.",
+)
+
+
+def _rating(column: str) -> Field:
+    return lambda row: _whole(row[column])
+
+
+def _whole(value: str) -> str:
+    """Return a rating as a whole number; an empty text where it is none of the scale."""
+    rating = text(value).removesuffix(".0")
+    return rating if rating in SCALE else ""
+
+
+def _answered(row: Row) -> str:
+    difficulty = _whole(row["difficulty"])
+    if not difficulty or not text(row["answer"]):
+        return ""
+    return as_json(
+        {"groundtruth": row["groundtruth"], "answer": row["answer"], "difficulty": int(difficulty)}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One of the four parts.
+
+    Attributes:
+        topic: What its texts are, in the plural.
+        columns: Columns to read besides annotator and traits; the first holds the text.
+        input: What the annotator saw.
+        output: What the annotator gave.
+        descriptions: Templates; ``{who}`` stands for the annotator's traits.
+        named: Whether the file says who the annotator was; if not, equal traits stand for it.
+    """
+
+    topic: str
+    columns: tuple[str, ...]
+    input: Field
+    output: Field
+    descriptions: tuple[str, ...]
+    named: bool = True
+
+
+PARTS = {
+    "email_rewriting": Part(
+        topic="e-mails that could be more polite",
+        columns=("original email", "revised email"),
+        input="original email",
+        output="revised email",
+        descriptions=(
+            "A colleague's e-mail is to become more polite and more professional. Each output is a rewritten "
+            "version of the message in the input.",
+            "One person rewrites e-mails so that they sound more polite and fit for work.",
+            "E-mails and how a single person{who} would put them more politely and professionally.",
+        ),
+    ),
+    "offensiveness": Part(
+        topic="comments from online discussions, some of them offensive",
+        columns=("text", "offensiveness"),
+        input="text",
+        output=_rating("offensiveness"),
+        descriptions=(
+            "One person rates how offensive comments are, from 1 to 5.",
+            "How offensive does this reader{who} find each comment? 1 means not offensive at all, 5 very "
+            "offensive.",
+        ),
+    ),
+    "politeness_rating": Part(
+        topic="messages of different politeness",
+        columns=("text", "politeness"),
+        input="text",
+        output=_rating("politeness"),
+        descriptions=(
+            "One person rates how polite messages are, from 1 (not polite at all) to 5 (very polite).",
+            "Politeness of messages as seen by a single reader{who}, on a scale from 1 (not at all polite) "
+            "to 5 (very polite).",
+        ),
+    ),
+    "question_answering": Part(
+        topic="passages that questions can be asked about",
+        columns=("text", "question", "groundtruth", "answer", "difficulty"),
+        input={"passage": "text", "question": "question"},
+        output=_answered,
+        descriptions=(
+            "People look for the answer to a question in a passage and copy it, or say that there is none. "
+            "Output: the correct answer (groundtruth), what the reader answered, and how difficult the "
+            "reader found the question, from 1 to 5. The readers are alike in gender, race, age, occupation "
+            "and education.",
+            "Reading comprehension by people of the same background{who}: the true answer, the answer given "
+            "and the difficulty felt, from 1 (easy) to 5 (hard). Answers are copied from the passage, unless "
+            "it holds none.",
+        ),
+        named=False,
+    ),
+}
+
+
+def _parts(data_dir: Path, *, dropped: Counter[str]) -> Iterator[tuple[str, Part, Path]]:
+    """Yield name, facts and file of the parts that are there."""
+    for name, part in PARTS.items():
+        path = data_dir / FILES.replace("*", name)
+        if path.exists():
+            yield name, part, path
+        else:
+            dropped[f"no file of {name}"] += 1
+
+
+def _annotations(path: Path, part: Part) -> Iterator[Row]:
+    """Yield the rows of a part, with the annotator and the annotator's traits in words."""
+    for row in csv_rows(path, ("user_id", *TRAITS, *part.columns)):
+        who = ", ".join(f"{trait}: {text(row[trait])}" for trait in TRAITS if text(row[trait]))
+        yield {**row, "person": row["user_id"] if part.named else who, "who": f" ({who})" if who else ""}
+
+
+def _frequent(rows: Sequence[Row], *, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the rows of annotators who have enough of them, and those without an annotator."""
+    numbers = Counter(row["person"] for row in rows)
+    return keep_rows(
+        rows,
+        lambda row: numbers[row["person"]] >= FEWEST or not text(row["person"]),
+        reason=f"annotator of fewer than {FEWEST} texts",
+        dropped=dropped,
+    )
+
+
+def individuals(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build one sequence per annotator and part."""
+    for name, part, path in _parts(data_dir, dropped=dropped):
+        yield from grouped(
+            _frequent(list(_annotations(path, part)), dropped=dropped),
+            constants={"part": name},
+            group_by=("part", "person"),
+            input=part.input,
+            output=part.output,
+            descriptions=part.descriptions,
+            seed=seed,
+            dropped=dropped,
+        )
+
+
+def _texts(path: Path, column: str, *, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield every text of a part once."""
+    seen = set()
+    for row in csv_rows(path, (column,)):
+        content = text(row[column])
+        if content in seen:
+            dropped["text seen before"] += 1
+        else:
+            seen.add(content)
+            yield {"text": content}
+
+
+def texts(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of the texts of one part."""
+    for name, part, path in _parts(data_dir, dropped=dropped):
+        yield from grouped(
+            _texts(path, part.columns[0], dropped=dropped),
+            constants={"part": name, "topic": part.topic},
+            group_by="part",
+            output="text",
+            descriptions=TEXT_DESCRIPTIONS,
+            length=partial(sequence_length, mean=128),
+            permutations=2,
+            seed=seed,
+            dropped=dropped,
+        )
+
+
+TASKS = [
+    Task(
+        name="popquorn_individual",
+        summary="one person's ratings, rewritten e-mails or answers",
+        source="Jiaxin-Pei/Potato-Prolific-Dataset",
+        kind="annotation",
+        split="train",
+        files=(FILES,),
+        build=individuals,
+    ),
+    Task(
+        name="popquorn_og_categorical",
+        summary="texts to be rated, rewritten or asked about",
+        source="Jiaxin-Pei/Potato-Prolific-Dataset",
+        kind="generation",
+        split="train",
+        files=(FILES,),
+        build=texts,
+    ),
+]
