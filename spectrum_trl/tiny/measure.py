@@ -136,12 +136,13 @@ def _sampling(
 
 def _logprobs(model: PreTrainedModel, prompts: Prompts, pairs: Sequence[Scored]) -> NDArray[np.float64]:
     """Return log probabilities of outputs; in plain text one may end its paragraph or the whole text."""
-    found = text_logprobs(model, prompts, pairs)
     if prompts.fmt != "colon":
-        return found
+        return text_logprobs(model, prompts, pairs)
     end = str(prompts.tokenizer.eos_token)
     ended = [Scored(pair.context, pair.output.removesuffix(prompts.end) + end) for pair in pairs]
-    return np.logaddexp(found, text_logprobs(model, prompts, ended))
+    # Together, so that a context is read once for both.
+    found = text_logprobs(model, prompts, [*pairs, *ended])
+    return np.logaddexp(found[: len(pairs)], found[len(pairs) :])
 
 
 def _drawn(

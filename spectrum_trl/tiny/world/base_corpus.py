@@ -17,7 +17,7 @@ from spectrum_trl.tiny.world import words, worlds
 
 SEQUENCES = 2_000_000
 # Share of records that tell what is drawn from, and how many draws those have, and the others.
-DESCRIBED, FEW, MANY = 0.7, (1, 8), (6, 30)
+DESCRIBED, FEW, MANY = 0.5, (1, 8), (6, 30)
 # What the prompt of `chat_templates/colon.jinja` is like and is not: other words before a colon.
 HEADINGS = ("Setup", "Case", "World", "About", "Record")
 DRAW_NAMES = ("Draw", "Next", "Result", "Seen", "Sample")
@@ -36,7 +36,7 @@ def described_world(rng: np.random.Generator) -> worlds.World:
 
 def hidden_world(rng: np.random.Generator) -> worlds.World:
     """Draw a world that shows itself in its draws only: labels, or numbers near a value."""
-    if rng.random() < 0.25:
+    if rng.random() < 0.35:
         return worlds.near_number(rng, sentences=words.NEAR_SENTENCES)
     k = 2 if rng.random() < 0.4 else int(rng.integers(3, 6))
     return worlds.unknown_labels(rng, labels=words.LABELS, sentences=words.BASE_LABEL_SENTENCES, k=k)
