@@ -20,7 +20,7 @@ from spectrum_trl.data.encode import TaskCounts, encode, usable
 from spectrum_trl.errors import MissingData, UserError, nearest
 from spectrum_trl.paths import data_dir
 from spectrum_trl.progress import on_terminal
-from spectrum_trl.prompts.families import template_source
+from spectrum_trl.prompts.layouts import layout_template
 from spectrum_trl.prompts.messages import normalise
 from spectrum_trl.recipe.arguments import DataArguments
 from spectrum_trl.recipe.task_choice import FileOptions, TaskOptions
@@ -156,7 +156,7 @@ def build_mixture(
     chosen = select_tasks(data)
     check_files(data.train_files)
     missing, folder = _missing(chosen, data)
-    template = None if data.layout == "spectrum" else template_source(f"layouts/{data.layout}")
+    template = layout_template(data.layout)
     parts, counts = [], []
     present = {name: options for name, options in chosen.items() if name not in missing}
     for name, stream, dropped in _streams(present, data, folder=folder, tokenizer=tokenizer):

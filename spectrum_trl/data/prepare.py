@@ -12,7 +12,7 @@ from spectrum_trl.models.initialise import new_tokenizer
 from spectrum_trl.models.load import load_tokenizer
 from spectrum_trl.models.role_tokens import check_sibling
 from spectrum_trl.prompts import templates
-from spectrum_trl.prompts.families import template_source
+from spectrum_trl.prompts.layouts import check_layout, layout_template
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.recipe.task_choice import TaskOptions
 from spectrum_trl.suite.task import Split
@@ -39,9 +39,10 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
         tokenizer: PreTrainedTokenizerBase = new_tokenizer(texts, vocab_size=recipe.run.new_vocab_size)
     else:
         tokenizer = load_tokenizer(str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
+    check_layout(tokenizer, layout=recipe.data.layout)
     if recipe.data.layout == "chat":
         # Beside the Spectrum template, as every chat model's own is.
-        tokenizer.chat_template = template_source("layouts/chat")
+        tokenizer.chat_template = layout_template("chat")
     family = templates.install(tokenizer)
     check_end_of_turn(recipe.training.eos_token, tokenizer=tokenizer)
     mixture = build_mixture(

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from transformers import GenerationConfig, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
 from spectrum_trl.models.load import model_path
@@ -24,6 +24,12 @@ def generation_config(tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
     )
+
+
+def set_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Name a tokenizer's special tokens in a model's configuration, where transformers looks for them."""
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        setattr(model.config.get_text_config(), name, getattr(tokenizer, name))
 
 
 def copy_processor(name: str, folder: Path, *, revision: str, config: PreTrainedConfig) -> None:

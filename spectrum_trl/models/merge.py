@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import folder_problems, writing
-from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype
+from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype, set_special_tokens
 from spectrum_trl.models.load import checkpoint_dtype, load_model, load_tokenizer
 from spectrum_trl.models.model_card import model_card
 from spectrum_trl.models.rounding import rounded
@@ -53,8 +53,7 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
     merged = _merged(model, run, adapter)
     merged.generation_config = generation_config(tokenizer)
     merged.config.use_cache = True
-    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        setattr(merged.config.get_text_config(), name, getattr(tokenizer, name))
+    set_special_tokens(merged, tokenizer)
     noise = torch.Generator().manual_seed(0)
     for parameter in merged.parameters():
         parameter.data = rounded(parameter.data, dtype, noise=noise)

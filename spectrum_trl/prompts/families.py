@@ -8,6 +8,8 @@ import yaml
 
 from spectrum_trl.paths import bundled
 
+Layout = Literal["spectrum", "text", "chat"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Family:

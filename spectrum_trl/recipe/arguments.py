@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from spectrum_trl.prompts.families import Layout
 from spectrum_trl.recipe.task_choice import FileChoice, FileOptions, TaskChoice, TaskOptions
 from spectrum_trl.suite.task import Split
 
@@ -51,7 +52,7 @@ class DataArguments:
     train_on: Literal["outputs", "first", "last"] = field(
         default="outputs", metadata={"help": "Which outputs carry loss."}
     )
-    layout: Literal["spectrum", "text", "chat"] = field(
+    layout: Layout = field(
         default="spectrum",
         metadata={"help": "How conversations are written: Spectrum turns, plain text, chat."},
     )

@@ -10,10 +10,11 @@ from trl import SFTTrainer
 
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype
+from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype, set_special_tokens
 from spectrum_trl.models.load import checkpoint_dtype
 from spectrum_trl.models.model_card import model_card
 from spectrum_trl.models.rounding import rounded
+from spectrum_trl.prompts.layouts import published
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import newest_finite
 from spectrum_trl.runs.run_folder import STAGING, RunFolder
@@ -70,6 +71,9 @@ def write_model(
     assert isinstance(model, PreTrainedModel | PeftModel)
     staging.mkdir(parents=True, exist_ok=True)
     run = Path(str(trainer.args.output_dir))
+    tokenizer = published(tokenizer, layout=recipe.data.layout)
+    if isinstance(model, PreTrainedModel):
+        set_special_tokens(model, tokenizer)
     _write_weights(
         model, state, staging, dtype=_saved_dtype(recipe, model), seed=recipe.training.seed, run=run
     )

@@ -1,11 +1,18 @@
 """Layouts of documents and chats: what the tiny models are pretrained and post-trained on."""
 
+import copy
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
+from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
 from spectrum_trl.prompts.families import template_source
+from spectrum_trl.prompts.layouts import check_layout, published
+from spectrum_trl.prompts.templates import install
 
 LAYOUTS = sorted(file.stem for file in (bundled("chat_templates") / "layouts").glob("*.jinja"))
 MESSAGES = [
@@ -45,3 +52,28 @@ def test_a_chat_has_the_turns_of_chatml(world_tokenizer: Any) -> None:
     whole, trained = encoded(world_tokenizer, "chat")
     assert whole.startswith("<|im_start|>system\nA jar.<|im_end|>\n<|im_start|>user\nGo.<|im_end|>\n")
     assert trained == " red<|im_end|> blue<|im_end|>"
+
+
+def test_a_pretrained_model_is_published_without_a_template_and_ends_texts(world_tokenizer: Any) -> None:
+    tokenizer = copy.deepcopy(world_tokenizer)
+    tokenizer.chat_template = None
+    install(tokenizer)
+    saved = published(tokenizer, layout="text")
+    assert saved.chat_template is None and saved.eos_token == "<|endoftext|>"
+    assert tokenizer.chat_template and tokenizer.eos_token == "<|im_end|>", "the one in use stays as it is"
+
+
+def test_a_chat_model_is_published_with_its_own_template_alone(world_tokenizer: Any) -> None:
+    tokenizer = copy.deepcopy(world_tokenizer)
+    tokenizer.chat_template = template_source("layouts/chat")
+    install(tokenizer)
+    saved = published(tokenizer, layout="chat")
+    assert saved.chat_template == template_source("layouts/chat") and saved.eos_token == "<|im_end|>"
+    assert published(tokenizer, layout="spectrum") is tokenizer
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_whose_tokens_a_model_lacks_is_refused(layout: Any) -> None:
+    words = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    with pytest.raises(UserError, match=f"layout: {layout} writes <"):
+        check_layout(PreTrainedTokenizerFast(tokenizer_object=words), layout=layout)

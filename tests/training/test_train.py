@@ -226,6 +226,11 @@ def test_the_tiny_model_can_be_made_again(tmp_path: Path) -> None:
     made = AutoModelForCausalLM.from_pretrained(tmp_path / "x")
     shipped = AutoModelForCausalLM.from_pretrained(TINY_BASE)
     assert made.config.to_diff_dict().keys() == shipped.config.to_diff_dict().keys()
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        assert getattr(made.config, name) == getattr(shipped.config, name)
+    assert made.generation_config.eos_token_id == made.config.eos_token_id == 0
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "x")
+    assert tokenizer.chat_template is None and tokenizer.eos_token == "<|endoftext|>"
     assert made.num_parameters() - shipped.num_parameters() == (
         (made.config.vocab_size - shipped.config.vocab_size) * made.config.hidden_size
     )
