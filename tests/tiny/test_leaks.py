@@ -1,8 +1,10 @@
 """Nothing that is evaluated is in a corpus or a tuning sequence; a planted leak is found."""
 
+import numpy as np
 import pytest
 
 from spectrum_trl.tiny.evaluation_items import evaluation_items
+from spectrum_trl.tiny.world import words, worlds
 from tests.tiny.leaks import RECIPES, evaluated, leaks, reduced, trained_texts
 
 KNOWN = evaluated(evaluation_items(0), evaluation_items(1))
@@ -24,9 +26,23 @@ def test_every_kind_of_planted_leak_is_found() -> None:
     listed = [f"{2 * n} {label}" for n, label in zip(reversed(counts), labels, strict=False)]
     text = f"A box with {', '.join(listed[:-1])} and {listed[-1]} beads."
     assert leaks([text], KNOWN) == {"proportion": 1}
+    ranked = ", ".join(f"{label} {n}" for n, label in zip(reversed(counts), labels, strict=False))
+    assert leaks([f"By number: {ranked}."], KNOWN) == {"proportion": 1}
     low, high = next(iter(KNOWN.ranges))
     assert leaks([f"Pick a number from {low} to {high} at random."], KNOWN) == {"range": 1}
 
 
 def test_proportions_do_not_depend_on_size_or_order() -> None:
     assert reduced([4, 2]) == reduced([1, 2]) == reduced([3, 6]) == (1, 2)
+
+
+@pytest.mark.parametrize("for_choice", [False, True])
+def test_what_is_kept_out_is_found_even_where_no_item_has_it(for_choice: bool) -> None:
+    rng = np.random.default_rng(9)
+    kept = {"for_choice": for_choice, "for_evaluation": not for_choice}
+    held = worlds.contents(rng, labels=words.LABELS, **kept)
+    listed = words.listed([f"{2 * n} {label}" for label, n in held.items()], last="and")
+    nothing = KNOWN._replace(proportions=frozenset(), ranges=frozenset())
+    assert leaks([f"A jar holds {listed} beads."], nothing) == {"proportion": 1}
+    world = worlds.number_range(rng, sentences=("Or from {} to {}.",), whole_tens=True, **kept)
+    assert leaks([world.description], nothing) == {"range": 1}

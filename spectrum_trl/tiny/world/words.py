@@ -91,7 +91,7 @@ RANGE_SENTENCES = (
 HELD_OUT_RANGE_SENTENCES = (
     "A random whole number from {} to {}.",
     "Whole numbers from {} to {} at random.",
-    "From {} to {}, one whole number is picked at random.",
+    "Each time one whole number from {} to {} is picked.",
     "Each time a whole number from {} to {}, each equally likely.",
 )
 CHOICE_RANGE_SENTENCES = ("Each time a random number from {} to {}.",)

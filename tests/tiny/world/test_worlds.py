@@ -2,7 +2,6 @@
 
 import re
 from itertools import islice
-from math import gcd
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +11,9 @@ from hypothesis import strategies as st
 
 from spectrum_trl.catalogue import tasks
 from spectrum_trl.tiny.world import words, worlds
+from tests.tiny.leaks import SENTENCES
 
 TASKS = [task for task in tasks().values() if task.name.startswith("tiny_")]
-# What no corpus and no tuning sequence may say: what is evaluated, and what settings are chosen on.
-KEPT = (
-    *words.URN_SENTENCES,
-    *words.POT_SENTENCES,
-    *words.COIN_SENTENCES,
-    *words.DIE_SENTENCES,
-    *words.DISC_SENTENCES,
-    *words.HELD_OUT_RANGE_SENTENCES,
-    *words.CHOICE_RANGE_SENTENCES,
-    *words.HELD_OUT_NEAR_SENTENCES,
-    *words.CHOICE_NEAR_SENTENCES,
-)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -44,23 +32,6 @@ def world_makers(*, for_evaluation: bool) -> dict[str, object]:
         ),
         "near": lambda r: worlds.near_number(r, sentences=words.NEAR_SENTENCES),
     }
-
-
-def leaks(text: str) -> list[str]:
-    """Return what of the kept proportions, ranges and wordings a text holds."""
-    # Counts stand before labels.
-    counts = [int(n) for n in re.findall(rf"(\d+) (?:{'|'.join(words.LABELS)})\b", text)]
-    found = []
-    if len(counts) > 1:
-        shared = gcd(*counts)
-        if worlds.part_of([n // shared for n in counts]) != "training":
-            found.append(f"counts {counts}")
-    for low, high in re.findall(r"from (\d\d) to (\d\d)", text):
-        if worlds.part_of([int(low), int(high)]) != "training":
-            found.append(f"range {low} to {high}")
-    listed = r"[\w ,]+?"
-    kept = [re.escape(sentence).replace(r"\{\}", listed) for sentence in KEPT]
-    return found + [match.group() for each in kept for match in re.finditer(each, text)]
 
 
 @pytest.mark.parametrize("kind", world_makers(for_evaluation=True))
@@ -101,33 +72,6 @@ def test_a_fifth_is_evaluated_and_a_tenth_chosen_on() -> None:
     assert 0.08 < np.mean([part == "choice" for part in parts]) < 0.12
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_no_training_text_holds_what_is_kept(task) -> None:
-    for sequence in islice(task.sequences(Path(), seed=3), 1500):
-        text = "".join(message["content"] for message in sequence.messages)
-        assert leaks(text) == [], text
-
-
-@pytest.mark.parametrize(
-    "planted",
-    [
-        "So: An urn contains 3 red and 1 blue balls. One is drawn at random and put back. red",
-        "Each time a coin shows red or blue. How often each comes is not known.",
-        "A machine shows numbers from 0 to 99 close to some value.",
-    ],
-)
-def test_the_search_finds_a_planted_sentence(planted: str) -> None:
-    assert leaks(planted)
-
-
-def test_the_search_finds_planted_proportions_and_ranges() -> None:
-    held = worlds.contents(rng(), labels=words.LABELS, for_evaluation=True)
-    listed = words.listed([f"{2 * n} {label}" for label, n in held.items()], last="and")
-    assert leaks(f"A jar holds {listed} beads.")
-    world = worlds.number_range(rng(), sentences=("Or from {} to {}.",), for_evaluation=True, whole_tens=True)
-    assert leaks(world.description)
-
-
 @pytest.mark.parametrize("name", ["tiny_counts", "tiny_labels", "tiny_range", "tiny_near"])
 def test_tuning_never_uses_the_words_of_a_held_out_world(name: str) -> None:
     sequences = islice(tasks()[name].sequences(Path(), seed=3), 1500)
@@ -138,7 +82,7 @@ def test_tuning_never_uses_the_words_of_a_held_out_world(name: str) -> None:
 def test_every_word_that_is_evaluated_is_known_from_the_corpus() -> None:
     sequences = islice(tasks()["tiny_records"].sequences(Path(), seed=3), 3000)
     known = set(re.findall("[A-Za-z]+", " ".join(s.messages[0]["content"] for s in sequences)))
-    assert set(re.findall("[A-Za-z]+", " ".join(KEPT))) <= known
+    assert set(re.findall("[A-Za-z]+", " ".join(SENTENCES))) <= known
 
 
 def test_the_answers_are_the_likeliest_nine_times_in_ten() -> None:
