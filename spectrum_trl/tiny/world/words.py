@@ -90,7 +90,7 @@ RANGE_SENTENCES = (
 )
 HELD_OUT_RANGE_SENTENCES = (
     "A random whole number from {} to {}.",
-    "Whole numbers from {} to {} at random.",
+    "Any whole number from {} to {} at random.",
     "Each time one whole number from {} to {} is picked.",
     "Each time a whole number from {} to {}, each equally likely.",
 )
