@@ -7,12 +7,12 @@ from rich.console import Console
 
 from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
-from spectrum_trl.files import check_writable, writing
+from spectrum_trl.files import check_writable, write_atomic, writing
 from spectrum_trl.tiny import plot, result, table
 from spectrum_trl.tiny.columns import COLUMNS, TUNED
 from spectrum_trl.tiny.harness_files import write
 
-PICTURE = "curves.png"
+PICTURE, MARKDOWN = "curves.png", "table.md"
 # Folder of a run with one folder per model, as lm-eval would write it.
 COMPARE = "compare"
 
@@ -44,11 +44,13 @@ def report_run(run: Path, *, out: Console | None = None) -> list[Path]:
         out.print(table.differences(titled, last=COLUMNS[TUNED].title))
     with writing(run):
         plot.save(titled, run / PICTURE)
+        with write_atomic(run / MARKDOWN) as temporary:
+            temporary.write_text(table.markdown(titled), encoding="utf-8")
         written = [
             file
             for name, one in found.items()
             for file in write(one, run / COMPARE / name, fmt=COLUMNS[name].fmt)
         ]
-    out.print(f"curves: {run / PICTURE}", markup=False)
+    out.print(f"curves: {run / PICTURE}, the table in Markdown: {run / MARKDOWN}", markup=False)
     out.print(table.samples(titled))
-    return [run / PICTURE, *written]
+    return [run / PICTURE, run / MARKDOWN, *written]

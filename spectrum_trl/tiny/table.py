@@ -67,15 +67,27 @@ def table(results: Mapping[str, TinyResult], *, seed: int = 0) -> Table:
     for name in (*results, "uniform guess", "exact"):
         made.add_column(escape(name), justify="right")
     section = ""
-    for lines in zip(*(rows(result) for result in results.values()), strict=True):
-        first = lines[0]
-        if first.section != section:
-            section = first.section
+    for row, cells in _cells(results, seed=seed):
+        if row.section != section:
+            section = row.section
             made.add_section()
             made.add_row(f"[bold]{section}[/]")
-        cells = [_cell(line.interval(seed=seed)) for line in lines]
-        made.add_row(f"  {first.metric}", *cells, _known(first.uniform), _known(first.exact))
+        made.add_row(f"  {row.metric}", *map(escape, cells))
     return made
+
+
+def markdown(results: Mapping[str, TinyResult], *, seed: int = 0) -> str:
+    """Return what `table` shows as a table in Markdown."""
+    names = ["", *results, "uniform guess", "exact"]
+    lines = [names, ["---", *["---:"] * (len(names) - 1)]]
+    lines += [[f"{row.section}: {row.metric.strip()}", *cells] for row, cells in _cells(results, seed=seed)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cells(results: Mapping[str, TinyResult], *, seed: int) -> Iterator[tuple[Row, list[str]]]:
+    for lines in zip(*(rows(result) for result in results.values()), strict=True):
+        cells = [_cell(line.interval(seed=seed)) for line in lines]
+        yield lines[0], [*cells, _known(lines[0].uniform), _known(lines[0].exact)]
 
 
 def differences(results: Mapping[str, TinyResult], *, last: str, seed: int = 0) -> Table:
@@ -95,7 +107,7 @@ def differences(results: Mapping[str, TinyResult], *, last: str, seed: int = 0) 
     for number, own in enumerate(rows(results[last])):
         if own.weights is None:
             changes = [mean_interval(own.values - other[number].values, seed=seed) for other in theirs]
-            made.add_row(f"{own.section}: {own.metric}", *map(_cell, changes))
+            made.add_row(f"{own.section}: {own.metric}", *(escape(_cell(change)) for change in changes))
     return made
 
 
@@ -150,8 +162,7 @@ def _samples(kind: str, part: Sampling) -> Iterator[Row]:
 def _cell(interval: Interval) -> str:
     if np.isnan(interval.low):
         return _number(interval.mean)
-    # A backslash keeps rich from reading the bracket as markup.
-    return rf"{_number(interval.mean)} \[{_number(interval.low)}, {_number(interval.high)}]"
+    return f"{_number(interval.mean)} [{_number(interval.low)}, {_number(interval.high)}]"
 
 
 def _known(value: float | None) -> str:

@@ -88,3 +88,13 @@ def test_a_single_item_is_shown_without_interval(learnt_result: TinyResult) -> N
     urn = Urns([[0.6, 0.4]], [[0.25, 0.25]])
     lines = text_of(model=learnt_result._replace(urn=urn))
     assert "0.500" in line(lines, "coverage", after="described") and "nan" not in "".join(lines)
+
+
+def test_markdown_says_what_the_table_says(learnt_result: TinyResult, uniform_result: TinyResult) -> None:
+    shown = "\n".join(text_of(before=learnt_result, after=uniform_result))
+    head, rule, *lines = tables.markdown({"before": learnt_result, "after": uniform_result}).splitlines()
+    assert head == "|  | before | after | uniform guess | exact |" and rule.count("---:") == 4
+    assert len(lines) == len(tables.rows(learnt_result))
+    for text in lines:
+        cells = text.strip("|").split("|")[1:]
+        assert len(cells) == 4 and all(cell.strip() in shown for cell in cells)
