@@ -59,7 +59,7 @@ def model_of(shape: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     settings |= {"intermediate_size": 3 * width, "num_attention_heads": width // 64}
     settings |= {"num_key_value_heads": max(1, width // 128), "tie_word_embeddings": True}
     size = settings.pop("vocab_size")
-    tokenizer = new_tokenizer([" ".join(words(200, seed=0)), "description output input"], vocab_size=700)
+    tokenizer = new_tokenizer([" ".join(words(200, seed=0)), "description output input"], vocab_size=600)
     templates.install(tokenizer)
     return new_model(settings, vocab_size=size, seed=0).eval(), tokenizer
 

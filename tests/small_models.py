@@ -82,7 +82,7 @@ def learnt(world_tokenizer: PreTrainedTokenizerBase) -> Learnt:
     )
     labels = encoded["input_ids"].where(torch.as_tensor(encoded.pop("assistant_masks")).bool(), -100)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for _ in range(50):
+    for _ in range(80):
         optimizer.zero_grad()
         model(**encoded, labels=labels).loss.backward()
         optimizer.step()

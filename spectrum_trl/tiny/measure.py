@@ -109,7 +109,7 @@ def _turns(outputs: Sequence[str], description: str, *, fmt: Format) -> list[Mes
 def _sampling(
     model: PreTrainedModel, prompts: Prompts, worlds: Sequence[World], *, seed: tuple[int, int], wording: str
 ) -> Sampling:
-    """Count what is valid: exactly a possible answer, its turn ended."""
+    """Count what is valid: a possible answer, whatever white space is around it, and its turn ended."""
     shares = [probabilities(world) for world in worlds]
     drawn = [
         _drawn(model, prompts, prompts.prompt(_described(world, wording)), seed=(*seed, number))

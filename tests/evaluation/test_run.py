@@ -30,7 +30,7 @@ spectrum:
 
 
 def evaluate(output: Path, *words: str | Path, **environment: str) -> CompletedProcess[str]:
-    command = ["eval", "spectrum-trl/tiny-base", "--output", output, *SMALL, *words]
+    command = ["eval", "spectrum-trl/tiny-base", "--format", "spectrum", "--output", output, *SMALL, *words]
     return run_command(*command, **environment)
 
 

@@ -13,6 +13,8 @@ TASKS = ["--tasks", '{"tiny_range": {"max_sequences": 40}}']
 TINY_RUN = [
     "--copy_role_tokens_from", "",
     "--evaluate", "none",
+    "--per_device_train_batch_size", "8",
+    "--learning_rate", "1.5e-3",
     "--max_steps", "4",
     "--save_strategy", "steps",
     "--save_steps", "2",

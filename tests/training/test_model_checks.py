@@ -88,6 +88,7 @@ def test_a_run_ends_with_one_message_before_anything_is_written(
     tmp_path: Path, words: list[str], told: str
 ) -> None:
     small = ["--tasks", "tiny_range", "--max_sequences", "5", "--evaluate", "none"]
+    small += ["--copy_role_tokens_from", ""]
     done = run_recipe("recipes/demo.yaml", *small, *words, "--output_dir", tmp_path / "x")
     assert (done.returncode, (tmp_path / "x").exists()) == (2, False), done.stderr
     assert told in done.stderr and "Traceback" not in done.stderr

@@ -77,7 +77,8 @@ def test_fsdp_that_is_not_in_force_is_refused_and_nothing_is_written(n: int, tmp
 def test_a_run_says_how_it_is_spread_in_which_precision_and_how_large_a_step_is(tmp_path: Path) -> None:
     tasks = '{"tiny_range": {"max_sequences": 40}}'
     words = ["--tasks", tasks, "--evaluate", "none", "--max_steps", "1", "--output_dir", str(tmp_path / "x")]
-    done = run_recipe("recipes/demo.yaml", *words, "--gradient_accumulation_steps", "2")
+    words += ["--per_device_train_batch_size", "8", "--gradient_accumulation_steps", "2"]
+    done = run_recipe("recipes/demo.yaml", *words)
     assert "processes: 1 on cpu (one process)" in done.stdout
     assert "gradients float32; computed in float32; optimizer adamw" in done.stdout
     assert "16 rows (1 process x 8 rows x 2 accumulated)" in done.stdout
@@ -87,6 +88,7 @@ def test_a_run_says_how_it_is_spread_in_which_precision_and_how_large_a_step_is(
 def test_a_step_of_all_the_data_takes_no_more_than_there_is(tmp_path: Path, outputs_only: str) -> None:
     words = ["--tasks", '{"tiny_range": {"max_sequences": 5}}', "--evaluate", "none", "--max_steps", "1"]
     words += ["--assistant_only_loss", outputs_only, "--output_dir", str(tmp_path / "x")]
+    words += ["--per_device_train_batch_size", "8"]
     done = run_recipe("recipes/demo.yaml", *words)
     assert done.returncode == 0, done.stderr
     (count,) = json.loads((tmp_path / "x" / "provenance.json").read_text())["data"]
