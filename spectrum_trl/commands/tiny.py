@@ -12,6 +12,10 @@ def tiny(
     format: Annotated[
         Literal["spectrum", "colon", "chat", "chat_simple"], typer.Option(help="How prompts are written.")
     ] = "spectrum",
+    part: Annotated[
+        Literal["evaluation", "choice"],
+        typer.Option(help="What is evaluated, or what settings are chosen on."),
+    ] = "evaluation",
     seed: Annotated[int, typer.Option(min=0, help="Seed of what is evaluated and sampled.")] = 0,
 ) -> None:
     """Measure a model on the tiny world's held-out distributions."""
@@ -26,7 +30,7 @@ def tiny(
     tokenizer = load_tokenizer(model)
     loaded = load_model(model).eval()
     check_vocabulary(loaded, tokenizer)
-    found = evaluate(loaded, tokenizer, seed=seed, fmt=format)
+    found = evaluate(loaded, tokenizer, seed=seed, part=part, fmt=format)
     table.show({model: found}, console=console())
     if output:
         with writing(output):

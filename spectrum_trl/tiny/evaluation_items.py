@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spectrum_trl.tiny.world import words, worlds
+
+HeldPart = Literal["evaluation", "choice"]
 
 URNS = 200
 SEQUENCES, OUTPUTS = 400, 25
@@ -52,28 +54,38 @@ class EvaluationItems(NamedTuple):
 
 
 @cache
-def evaluation_items(seed: int) -> EvaluationItems:
-    """Draw the evaluation's worlds and samples; each part has its own stream of randomness.
+def evaluation_items(seed: int, *, part: HeldPart = "evaluation") -> EvaluationItems:
+    """Draw the evaluation's worlds and samples; each kind has its own stream of randomness.
 
     Args:
         seed: Not negative.
+        part: What is evaluated, or what settings are chosen on.
     """
-    streams = [np.random.default_rng([seed, part]) for part in range(6)]
+    streams = [np.random.default_rng([seed, number]) for number in range(6)]
+    sentences = words.HELD[part]
+
+    def urn(rng: np.random.Generator) -> worlds.World:
+        return worlds.counts(rng, labels=words.LABELS, sentences=sentences.counts, part=part)
+
+    def labels(rng: np.random.Generator, *, k: int) -> worlds.World:
+        chosen = sentences.coin if k == 2 else sentences.die
+        return worlds.unknown_labels(rng, labels=words.LABELS, sentences=chosen, k=k)
+
+    def span(rng: np.random.Generator) -> worlds.World:
+        return worlds.number_range(rng, sentences=sentences.range, part=part, whole_tens=True)
+
     return EvaluationItems(
-        urns=[_urn(streams[0]) for _ in range(URNS)],
-        coin=_sequences([_labels(streams[1], k=2) for _ in range(SEQUENCES)], rng=streams[1]),
+        urns=[urn(streams[0]) for _ in range(URNS)],
+        coin=_sequences([labels(streams[1], k=2) for _ in range(SEQUENCES)], rng=streams[1]),
         die=_sequences(
-            [_labels(streams[2], k=int(streams[2].integers(3, 6))) for _ in range(SEQUENCES)], rng=streams[2]
+            [labels(streams[2], k=int(streams[2].integers(3, 6))) for _ in range(SEQUENCES)], rng=streams[2]
         ),
         number=_sequences(
-            [
-                worlds.near_number(streams[3], sentences=words.HELD_OUT_NEAR_SENTENCES)
-                for _ in range(SEQUENCES)
-            ],
+            [worlds.near_number(streams[3], sentences=sentences.near) for _ in range(SEQUENCES)],
             rng=streams[3],
         ),
-        full_urns=_different(lambda: _urn(streams[4]), least=MANY_KINDS),
-        ranges=_different(lambda: _range(streams[5]), least=1),
+        full_urns=_different(lambda: urn(streams[4]), least=MANY_KINDS),
+        ranges=_different(lambda: span(streams[5]), least=1),
     )
 
 
@@ -81,15 +93,6 @@ def probabilities(world: worlds.World) -> dict[str, float]:
     """Return the probability of every possible first output."""
     distribution = world.predictive(())
     return {text: distribution.pmf(text) for text in distribution.support or ()}
-
-
-def _urn(rng: np.random.Generator) -> worlds.World:
-    return worlds.counts(rng, labels=words.LABELS, sentences=words.URN_SENTENCES, for_evaluation=True)
-
-
-def _labels(rng: np.random.Generator, *, k: int) -> worlds.World:
-    sentences = words.COIN_SENTENCES if k == 2 else words.DIE_SENTENCES
-    return worlds.unknown_labels(rng, labels=words.LABELS, sentences=sentences, k=k)
 
 
 def _sequences(drawn: list[worlds.World], *, rng: np.random.Generator) -> Sequences:
@@ -101,17 +104,16 @@ def _sequences(drawn: list[worlds.World], *, rng: np.random.Generator) -> Sequen
     return Sequences([world.description for world in drawn], outputs, np.array(optimal))
 
 
-def _range(rng: np.random.Generator) -> worlds.World:
-    return worlds.number_range(
-        rng, sentences=words.HELD_OUT_RANGE_SENTENCES, for_evaluation=True, whole_tens=True
-    )
-
-
 def _different(propose: Callable[[], worlds.World], *, least: int) -> list[worlds.World]:
-    """Propose worlds with at least so many answers until there are enough with different descriptions."""
+    """Propose worlds with at least so many answers until there are enough with different descriptions.
+
+    A part that is small has fewer of them, which thousands of proposals find.
+    """
     found: dict[str, worlds.World] = {}
-    while len(found) < PROMPTS:
+    for _ in range(100 * PROMPTS):
         world = propose()
         if len(probabilities(world)) >= least:
             found.setdefault(world.description, world)
+        if len(found) == PROMPTS:
+            break
     return list(found.values())

@@ -17,7 +17,7 @@ from spectrum_trl.scoring.draw import Limits, draw
 from spectrum_trl.scoring.score import text_logprobs
 from spectrum_trl.suite.builders import description_message, iid, pair
 from spectrum_trl.suite.task import Message
-from spectrum_trl.tiny.evaluation_items import SAMPLES, Sequences, evaluation_items, probabilities
+from spectrum_trl.tiny.evaluation_items import SAMPLES, HeldPart, Sequences, evaluation_items, probabilities
 from spectrum_trl.tiny.result import InContext, Sampling, TinyResult, Urns
 from spectrum_trl.tiny.world.worlds import World
 
@@ -34,6 +34,7 @@ def evaluate(
     tokenizer: PreTrainedTokenizerBase,
     *,
     seed: int = 0,
+    part: HeldPart = "evaluation",
     fmt: Format = "spectrum",
     wording: str = "{}",
     show_progress: bool = False,
@@ -44,6 +45,7 @@ def evaluate(
         model: Any causal language model, on any device.
         tokenizer: Its tokenizer.
         seed: Of the worlds and the samples, not negative.
+        part: What is evaluated, or what settings are chosen on.
         fmt: Format of the prompts.
         wording: How a prompt states a description, which stands for ``{}``.
         show_progress: Whether to show a bar.
@@ -51,7 +53,7 @@ def evaluate(
     Raises:
         UserError: If the tokenizer does not allow the format or the model's context is too short.
     """
-    items, prompts = evaluation_items(seed), Prompts(tokenizer, fmt=fmt)
+    items, prompts = evaluation_items(seed, part=part), Prompts(tokenizer, fmt=fmt)
     disable = not (show_progress and on_terminal())
     with Progress(console=Console(stderr=True), disable=disable, transient=True) as progress:
         done = progress.add_task("measuring", total=6)
@@ -61,8 +63,8 @@ def evaluate(
         for kind in ("coin", "die", "number"):
             found[kind] = _in_context(model, prompts, getattr(items, kind), wording=wording)
             progress.advance(done)
-        for part, (kind, worlds) in enumerate((("urns", items.full_urns), ("ranges", items.ranges))):
-            found[kind] = _sampling(model, prompts, worlds, seed=(seed, part), wording=wording)
+        for number, (kind, worlds) in enumerate((("urns", items.full_urns), ("ranges", items.ranges))):
+            found[kind] = _sampling(model, prompts, worlds, seed=(seed, number), wording=wording)
             progress.advance(done)
     return TinyResult(seed=seed, fmt=fmt, urn=urn, **found)
 

@@ -1,5 +1,7 @@
 """Nothing that is evaluated is in a corpus or a tuning sequence; a planted leak is found."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -36,13 +38,12 @@ def test_proportions_do_not_depend_on_size_or_order() -> None:
     assert reduced([4, 2]) == reduced([1, 2]) == reduced([3, 6]) == (1, 2)
 
 
-@pytest.mark.parametrize("for_choice", [False, True])
-def test_what_is_kept_out_is_found_even_where_no_item_has_it(for_choice: bool) -> None:
+@pytest.mark.parametrize("part", ["evaluation", "choice"])
+def test_what_is_kept_out_is_found_even_where_no_item_has_it(part: Any) -> None:
     rng = np.random.default_rng(9)
-    kept = {"for_choice": for_choice, "for_evaluation": not for_choice}
-    held = worlds.contents(rng, labels=words.LABELS, **kept)
+    held = worlds.contents(rng, labels=words.LABELS, part=part)
     listed = words.listed([f"{2 * n} {label}" for label, n in held.items()], last="and")
     nothing = KNOWN._replace(proportions=frozenset(), ranges=frozenset())
     assert leaks([f"A jar holds {listed} beads."], nothing) == {"proportion": 1}
-    world = worlds.number_range(rng, sentences=("Or from {} to {}.",), whole_tens=True, **kept)
+    world = worlds.number_range(rng, sentences=("Or from {} to {}.",), whole_tens=True, part=part)
     assert leaks([world.description], nothing) == {"range": 1}

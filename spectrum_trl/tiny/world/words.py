@@ -6,6 +6,7 @@ of balls, coins that answer. No corpus and no tuning sequence holds the sentence
 
 from collections.abc import Iterable, Sequence
 from itertools import product
+from typing import Literal, NamedTuple
 
 # Few, so that a model of a million parameters can tell them apart in any mixture.
 LABELS = (
@@ -105,6 +106,34 @@ NEAR_SENTENCES = (
 )
 HELD_OUT_NEAR_SENTENCES = ("A machine shows numbers from 0 to 99 close to some value.",)
 CHOICE_NEAR_SENTENCES = ("A person shows numbers from 0 to 99 close to one value.",)
+
+
+class Held(NamedTuple):
+    """Sentences of one part of the world that nothing is trained on.
+
+    Attributes:
+        counts: Take the listed contents.
+        coin: Take two labels.
+        die: Take three to five labels.
+        range: Take the lowest and the highest number.
+        near: Of numbers near a value.
+    """
+
+    counts: tuple[str, ...]
+    coin: tuple[str, ...]
+    die: tuple[str, ...]
+    range: tuple[str, ...]
+    near: tuple[str, ...]
+
+
+HELD: dict[Literal["evaluation", "choice"], Held] = {
+    "evaluation": Held(
+        URN_SENTENCES, COIN_SENTENCES, DIE_SENTENCES, HELD_OUT_RANGE_SENTENCES, HELD_OUT_NEAR_SENTENCES
+    ),
+    "choice": Held(
+        POT_SENTENCES, DISC_SENTENCES, DISC_SENTENCES, CHOICE_RANGE_SENTENCES, CHOICE_NEAR_SENTENCES
+    ),
+}
 
 
 def count_sentences(containers: Iterable[str], things: Iterable[str]) -> tuple[str, ...]:

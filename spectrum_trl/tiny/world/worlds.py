@@ -57,10 +57,6 @@ def _parameters(
     return parameters
 
 
-def _part(*, for_evaluation: bool, for_choice: bool) -> Part:
-    return "evaluation" if for_evaluation else "choice" if for_choice else "training"
-
-
 def _chosen(rng: np.random.Generator, labels: Sequence[str], k: int) -> list[str]:
     return [labels[index] for index in rng.permutation(len(labels))[:k]]
 
@@ -70,22 +66,19 @@ def _sentence(rng: np.random.Generator, sentences: Sequence[str]) -> str:
     return sentences[int(rng.integers(len(sentences)))]
 
 
-def contents(
-    rng: np.random.Generator, *, labels: Sequence[str], for_evaluation: bool = False, for_choice: bool = False
-) -> dict[str, int]:
+def contents(rng: np.random.Generator, *, labels: Sequence[str], part: Part = "training") -> dict[str, int]:
     """Draw what a container holds: 2 to 5 kinds, 1 to 9 pieces of each.
 
     Args:
         rng: Source of randomness.
         labels: Words to choose the kinds from.
-        for_evaluation: True for proportions kept for evaluation.
-        for_choice: True for proportions kept for choosing between settings; False twice for training.
+        part: What the proportions are for.
     """
     k = int(rng.integers(2, 6))
     chosen = _chosen(rng, labels, k)
     pieces = _parameters(
         lambda: tuple(rng.integers(1, 10, k).tolist()),
-        part=_part(for_evaluation=for_evaluation, for_choice=for_choice),
+        part=part,
         rule=lambda proposed: part_of(proportions(proposed)),
     )
     return dict(zip(chosen, pieces, strict=True))
@@ -96,8 +89,7 @@ def counts(
     *,
     labels: Sequence[str],
     sentences: Sequence[str],
-    for_evaluation: bool = False,
-    for_choice: bool = False,
+    part: Part = "training",
 ) -> World:
     """Draws with replacement from a container whose contents are described.
 
@@ -105,10 +97,9 @@ def counts(
         rng: Source of randomness.
         labels: Words to choose 2 to 5 kinds from; each has 1 to 9 pieces.
         sentences: Wordings to choose from.
-        for_evaluation: True for proportions kept for evaluation.
-        for_choice: True for proportions kept for choosing between settings; False twice for training.
+        part: What the proportions are for.
     """
-    held = contents(rng, labels=labels, for_evaluation=for_evaluation, for_choice=for_choice)
+    held = contents(rng, labels=labels, part=part)
     chosen, p = list(held), np.array(list(held.values())) / sum(held.values())
     distribution = finite(dict(zip(chosen, p.tolist(), strict=True)))
     return World(
@@ -147,8 +138,7 @@ def number_range(
     rng: np.random.Generator,
     *,
     sentences: Sequence[str],
-    for_evaluation: bool = False,
-    for_choice: bool = False,
+    part: Part = "training",
     whole_tens: bool,
 ) -> World:
     """Whole numbers drawn uniformly from a described range within 10 to 99.
@@ -156,8 +146,7 @@ def number_range(
     Args:
         rng: Source of randomness.
         sentences: Wordings to choose from.
-        for_evaluation: True for ranges kept for evaluation.
-        for_choice: True for ranges kept for choosing between settings; False twice for training.
+        part: What the range is for.
         whole_tens: True for ranges like 20 to 59, False for any of 5 to 90 numbers.
     """
 
@@ -169,7 +158,6 @@ def number_range(
         low = int(rng.integers(10, 101 - width))
         return low, low + width - 1
 
-    part = _part(for_evaluation=for_evaluation, for_choice=for_choice)
     low, high = _parameters(propose, part=part)
     numbers = [str(number) for number in range(low, high + 1)]
     distribution = finite(dict.fromkeys(numbers, 1 / len(numbers)))

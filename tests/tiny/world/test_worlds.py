@@ -20,25 +20,23 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def world_makers(*, for_evaluation: bool) -> dict[str, object]:
+def world_makers(part: worlds.Part = "evaluation") -> dict[str, object]:
     return {
-        "counts": lambda r: worlds.counts(
-            r, labels=words.LABELS, sentences=words.URN_SENTENCES, for_evaluation=for_evaluation
-        ),
+        "counts": lambda r: worlds.counts(r, labels=words.LABELS, sentences=words.URN_SENTENCES, part=part),
         "coin": lambda r: worlds.unknown_labels(r, labels=words.LABELS, sentences=words.COIN_SENTENCES, k=2),
         "die": lambda r: worlds.unknown_labels(r, labels=words.LABELS, sentences=words.DIE_SENTENCES, k=5),
         "range": lambda r: worlds.number_range(
-            r, sentences=words.RANGE_SENTENCES, for_evaluation=for_evaluation, whole_tens=True
+            r, sentences=words.RANGE_SENTENCES, part=part, whole_tens=True
         ),
         "near": lambda r: worlds.near_number(r, sentences=words.NEAR_SENTENCES),
     }
 
 
-@pytest.mark.parametrize("kind", world_makers(for_evaluation=True))
+@pytest.mark.parametrize("kind", world_makers())
 def test_a_predictive_is_a_distribution_and_forgets_order(kind: str) -> None:
     generator = rng(1)
     for _ in range(5):
-        world = world_makers(for_evaluation=True)[kind](generator)
+        world = world_makers()[kind](generator)
         seen = world.draw(generator, 12)
         first, second = world.predictive(seen), world.predictive(seen[::-1])
         assert first.support is not None and set(seen) <= set(first.support)
@@ -47,11 +45,11 @@ def test_a_predictive_is_a_distribution_and_forgets_order(kind: str) -> None:
         assert first.pmf("no such label") == 0
 
 
-@pytest.mark.parametrize("kind", world_makers(for_evaluation=True))
+@pytest.mark.parametrize("kind", world_makers())
 def test_predictives_are_calibrated_on_draws(kind: str) -> None:
     generator, gaps = rng(2), []
     for _ in range(600):
-        world = world_makers(for_evaluation=True)[kind](generator)
+        world = world_makers()[kind](generator)
         *seen, following = world.draw(generator, 6)
         distribution = world.predictive(seen)
         likeliest = max(distribution.support, key=distribution.pmf)
