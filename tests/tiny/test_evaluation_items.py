@@ -4,8 +4,10 @@ import math
 import re
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from spectrum_trl.tiny.evaluation_items import (
     OUTPUTS,
@@ -22,12 +24,13 @@ def numbers(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", text)]
 
 
-def test_urns_have_held_out_counts_which_give_their_probabilities() -> None:
-    urns = evaluation_items(0).urns
+@pytest.mark.parametrize("part", ["evaluation", "choice"])
+def test_urns_have_held_out_counts_which_give_their_probabilities(part: Any) -> None:
+    urns = evaluation_items(0, part=part).urns
     assert len(urns) == URNS
     for world in urns:
         pieces = numbers(world.description)
-        assert worlds.part_of(worlds.proportions(pieces)) == "evaluation"
+        assert worlds.part_of(worlds.proportions(pieces)) == part
         assert list(probabilities(world).values()) == [n / sum(pieces) for n in pieces]
 
 
@@ -39,6 +42,15 @@ def test_prompts_are_full_urns_and_ranges_no_two_alike() -> None:
     for world in items.ranges:
         low, high = numbers(world.description)
         assert worlds.part_of((low, high)) == "evaluation" and len(probabilities(world)) == high - low + 1
+
+
+def test_settings_are_chosen_on_other_items() -> None:
+    measured, chosen = evaluation_items(0), evaluation_items(0, part="choice")
+    for kind in ("urns", "full_urns", "ranges"):
+        texts = [{world.description for world in getattr(items, kind)} for items in (measured, chosen)]
+        assert texts[1] and not texts[0] & texts[1]
+    for kind in ("coin", "die", "number"):
+        assert not {*getattr(measured, kind).descriptions} & {*getattr(chosen, kind).descriptions}
 
 
 def test_no_description_is_one_that_tuning_trains_on() -> None:
