@@ -22,6 +22,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import EMBEDDED, TINY_BASE_NAME
+from spectrum_trl.prompts.templates import family_of
 
 
 def model_path(name: str) -> str:
@@ -208,15 +209,16 @@ def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
 
     Args:
         model: The loaded model.
-        tokenizer: With the Spectrum template.
+        tokenizer: With the Spectrum template, or without one where no turns are written.
 
     Raises:
         UserError: If the tokenizer is that of another model.
     """
     rows = cast(torch.nn.Embedding, model.get_input_embeddings()).weight.shape[0]
-    turns = [{"role": role, "content": ""} for role in ("description", "input", "output")]
-    used = set(cast(list[int], tokenizer.apply_chat_template(turns, return_dict=False)))
-    used |= {tokenizer.eos_token_id, tokenizer.pad_token_id}
+    used = {id for id in (tokenizer.eos_token_id, tokenizer.pad_token_id) if id is not None}
+    if family_of(tokenizer):
+        turns = [{"role": role, "content": ""} for role in ("description", "input", "output")]
+        used |= set(cast(list[int], tokenizer.apply_chat_template(turns, return_dict=False)))
     special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
     if beyond := [id for id in (set(tokenizer.get_vocab().values()) - special) | used if id >= rows]:
         raise UserError(

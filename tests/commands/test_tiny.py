@@ -1,0 +1,26 @@
+"""`spectrum-trl tiny`: each embedded model in the formats that its tokenizer allows."""
+
+from pathlib import Path
+
+import pytest
+
+from spectrum_trl.tiny import result
+from tests.processes import run_command
+
+
+@pytest.mark.parametrize(
+    ("model", "format"),
+    [("tiny-base", "colon"), ("tiny-base", "spectrum"), ("tiny-instruct", "chat_simple")],
+)
+def test_an_embedded_model_is_measured(model: str, format: str, tmp_path: Path) -> None:
+    words = ["--format", format, "--part", "choice", "--output", tmp_path / "found.json"]
+    done = run_command("tiny", f"spectrum-trl/{model}", *words)
+    assert done.returncode == 0, done.stderr
+    assert "described urns" in done.stdout and "uniform guess" in done.stdout
+    assert result.load(tmp_path / "found.json").fmt == format
+
+
+def test_a_format_that_a_model_lacks_is_one_message(tmp_path: Path) -> None:
+    done = run_command("tiny", "spectrum-trl/tiny-base", "--format", "chat")
+    assert done.returncode == 2 and "chat needs a chat template" in done.stderr
+    assert "Traceback" not in done.stderr
