@@ -73,6 +73,7 @@ report: setup ## print the table and draw the curves of RUN again
 base: export OMP_NUM_THREADS := 1
 base: export MKL_CBWR := AVX2
 base: setup ## make both tiny models again, from nothing (an hour)
+	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_pretraining.yaml --overwrite true
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_base.yaml --overwrite true
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_instruct.yaml --overwrite true
 

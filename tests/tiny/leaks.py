@@ -17,7 +17,7 @@ from spectrum_trl.recipe.read import read_recipe
 from spectrum_trl.tiny.evaluation_items import EvaluationItems
 from spectrum_trl.tiny.world import words, worlds
 
-RECIPES = ("tiny_base", "tiny_instruct", "demo")
+RECIPES = ("tiny_pretraining", "tiny_base", "tiny_instruct", "demo")
 # What is evaluated, and what settings are chosen on.
 SENTENCES = (
     *words.URN_SENTENCES,

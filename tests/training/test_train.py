@@ -221,7 +221,7 @@ def test_a_corrupt_yaml_is_one_clear_message(tmp_path: Path) -> None:
 def test_the_tiny_model_can_be_made_again(tmp_path: Path) -> None:
     tasks = '{"tiny_records": {"max_sequences": 40}, "tiny_facts": {"max_sequences": 40}}'
     words = ["--tasks", tasks, "--new_vocab_tasks", "coinflip", "--max_steps", "2"]
-    done = run_recipe("recipes/tiny_base.yaml", *words, "--output_dir", tmp_path / "x")
+    done = run_recipe("recipes/tiny_pretraining.yaml", *words, "--output_dir", tmp_path / "x")
     assert done.returncode == 0, done.stderr
     made = AutoModelForCausalLM.from_pretrained(tmp_path / "x")
     shipped = AutoModelForCausalLM.from_pretrained(TINY_BASE)

@@ -6,7 +6,8 @@ collapsed.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from spectrum_trl.suite.task import Message, Task
 from spectrum_trl.tiny.world import words, worlds
 
 SEQUENCES = 2_000_000
-# Share of records that tell what is drawn from, and how many draws those have, and the others.
-DESCRIBED, FEW, MANY = 0.5, (1, 8), (6, 30)
+# How many draws a record has that tells what is drawn from, and the others.
+FEW, MANY = (1, 8), (6, 30)
 # What the prompt of `chat_templates/colon.jinja` is like and is not: other words before a colon.
 HEADINGS = ("Setup", "Case", "World", "About", "Record")
 DRAW_NAMES = ("Draw", "Next", "Result", "Seen", "Sample")
@@ -69,14 +70,47 @@ def laid_out(rng: np.random.Generator, description: str, draws: Sequence[str]) -
     return f"{heading}: {description}{gap}{name}: ", f"{gap}{name}: ".join(draws)
 
 
-def _records(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tuple[str, list[Message]]]:
-    rng = np.random.default_rng([seed, 1])
+def in_lines(rng: np.random.Generator, description: str, draws: Sequence[str]) -> tuple[str, str]:
+    """Lay out a record with nothing but the draw in a line; arguments and result as of `laid_out`.
+
+    A tokenizer that joins a space with the word after it has other tokens for a draw within a line.
+    """
+    layout = rng.random()
+    if layout < 0.4:
+        return f"{description}\n", "\n".join(draws)
+    heading = "Output" if layout < 0.7 else DRAW_NAMES[int(rng.integers(len(DRAW_NAMES)))]
+    return f"Description\n{description}\n\n{heading}\n", f"\n\n{heading}\n".join(draws)
+
+
+def _records(
+    data_dir: Path,
+    *,
+    seed: int,
+    dropped: Counter[str],
+    stream: int,
+    share_described: float,
+    lay_out: Callable[[np.random.Generator, str, Sequence[str]], tuple[str, str]],
+) -> Iterator[tuple[str, list[Message]]]:
+    rng = np.random.default_rng([seed, stream])
     for index in range(SEQUENCES):
-        described = rng.random() < DESCRIBED
+        described = rng.random() < share_described
         world = described_world(rng) if described else hidden_world(rng)
         n = int(rng.integers(*(FEW if described else MANY), endpoint=True))
-        before, rest = laid_out(rng, world.description, world.draw(rng, n))
+        before, rest = lay_out(rng, world.description, world.draw(rng, n))
         yield str(index), [description_message(before), {"role": "output", "content": rest}]
 
 
-TASKS = (Task(name="tiny_records", source="spectrum-trl", kind="generation", split="train", build=_records),)
+TASKS = tuple(
+    Task(
+        name=name,
+        source="spectrum-trl",
+        kind="generation",
+        split="train",
+        build=partial(_records, stream=stream, share_described=share, lay_out=lay_out),
+    )
+    # Streams are numbers of their own: those of the other corpora are 2 and 3.
+    for name, stream, share, lay_out in (
+        ("tiny_records", 1, 0.5, laid_out),
+        ("tiny_lines", 4, 0.9, in_lines),
+    )
+)
