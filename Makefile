@@ -35,7 +35,7 @@ demo-seeds: setup ## the demo again with two other seeds of tuning, data and ord
 demo-all-tokens: setup ## tune on all tokens of the demo's data, and record the result that the demo shows
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/demo.yaml --assistant_only_loss false --recorded "" \
 	  --output_dir runs/demo_all_tokens --overwrite true $(ARGS)
-	cp runs/demo_all_tokens/tuned.json recipes/demo_all_tokens.json
+	$(BIN)/python -m tests.tiny.record runs/demo_all_tokens
 
 leaks: setup ## search all that the embedded models and the demo train on for what is evaluated
 	$(BIN)/python -m tests.tiny.leaks

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.paths import bundled
 from spectrum_trl.tiny import result as results
+from spectrum_trl.tiny.evaluation_items import evaluation_items, probabilities
 from spectrum_trl.tiny.report import COMPARE, PICTURE, report_run
 from spectrum_trl.tiny.result import TinyResult
 from tests.processes import run_command
@@ -42,3 +45,15 @@ def test_a_folder_in_the_place_of_the_picture_is_told_first(
     (tmp_path / PICTURE).mkdir()
     with pytest.raises(UserError, match="is a folder; name a file"):
         report_run(tmp_path)
+
+
+def test_the_recorded_result_is_of_the_items_that_are_measured() -> None:
+    recorded = results.load(bundled("recipes") / "demo_all_tokens.json")
+    items = evaluation_items(recorded.seed)
+    assert recorded.fmt == "spectrum"
+    for kind in ("coin", "die", "number"):
+        np.testing.assert_allclose(getattr(recorded, kind).optimal, getattr(items, kind).optimal, atol=1e-5)
+    for kind, worlds in (("urns", items.full_urns), ("ranges", items.ranges)):
+        assert getattr(recorded, kind).descriptions == [world.description for world in worlds]
+    for exact, world in zip(recorded.urn.exact, items.urns, strict=True):
+        np.testing.assert_allclose(exact, list(probabilities(world).values()), atol=1e-5)
