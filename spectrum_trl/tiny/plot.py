@@ -1,5 +1,6 @@
 """Results of the tiny evaluation as one picture."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from spectrum_trl.tiny.result import InContext, TinyResult
 
 # Okabe and Ito's palette, told apart by colour-blind readers; markers tell the curves apart without colour.
 COLOURS = ("#D55E00", "#E69F00", "#CC79A7", "#009E73", "#0072B2")
+# Losses above optimal are drawn on a linear scale up to here, and on a logarithmic one beyond.
+LINEAR = 0.1
 MARKERS = ("o", "v", "^", "D", "s")
 
 
 def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) -> None:
-    """Draw loss by number of examples, and divergences of the urns, as a PNG file.
+    """Draw loss above the optimal one by number of examples, and divergences of the urns, as a PNG file.
 
     The file is replaced only when all of it is written.
 
@@ -39,27 +42,29 @@ def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) 
         ("number", "Numbers around an unknown value", axes[1, 0]),
     ):
         _curves(ax, {name: getattr(result, kind) for name, result in results.items()}, seed=seed)
-        ax.set(title=title, xlabel="examples seen", ylabel="loss per output (nats)")
+        ax.set(title=title, xlabel="examples seen", ylabel="loss above Bayes-optimal (nats)")
     _divergences(axes[1, 1], results, seed=seed)
     # The curves of all panels share their look, so that one legend serves them all.
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     target = Path(path)
     with write_atomic(target) as temporary:
         figure.savefig(temporary, format="png", dpi=130)
 
 
 def _curves(ax: Axes, results: Mapping[str, InContext], *, seed: int) -> None:
-    """Draw the mean loss by position, and the Bayes-optimal one with the intervals of what lies above it."""
-    optimal = np.mean(next(iter(results.values())).optimal, axis=0)
-    positions = np.arange(len(optimal))
+    """Draw by position how far the mean loss lies above the Bayes-optimal one."""
     for (name, result), colour, marker in zip(results.items(), COLOURS, MARKERS, strict=False):
-        # The difference to the optimal loss: how hard the sequences happen to be is common to both curves.
+        # How hard the sequences happen to be is common to both losses.
+        positions = np.arange(len(result.optimal[0]))
         excess = [mean_interval(result.excess(slice(n, n + 1)), seed=seed) for n in positions]
-        mean, low, high = optimal + np.array(excess).T
+        mean, low, high = np.array(excess).T
         ax.plot(positions, mean, color=colour, marker=marker, markersize=4, label=name)
         ax.fill_between(positions, low, high, color=colour, alpha=0.2, linewidth=0)
-    ax.plot(positions, optimal, color="black", linestyle="--", label="Bayes-optimal")
-    ax.set_ylim(bottom=0)
+    ax.axhline(0, color="black", linestyle="--", label="Bayes-optimal")
+    # A collapsed model loses a hundred times as much as a good one.
+    ax.set_yscale("symlog", linthresh=LINEAR, linscale=0.7)
+    ax.set_ylim(bottom=-LINEAR / 2)
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.spines[["top", "right"]].set_visible(False)
 
 
@@ -87,7 +92,8 @@ def _divergences(ax: Axes, results: Mapping[str, TinyResult], *, seed: int) -> N
     coverage = {
         name: np.mean([one.coverage for one in result.urn.compared()]) for name, result in results.items()
     }
-    ax.set_xticks(range(len(results)), [f"{name}\ncoverage {share:.2f}" for name, share in coverage.items()])
+    ticks = [f"{textwrap.fill(name, 14)}\ncoverage {share:.2f}" for name, share in coverage.items()]
+    ax.set_xticks(range(len(results)), ticks, fontsize="small")
     ax.set_xlim(-0.5, len(results) - 0.3)
     ax.set_ylim(bottom=0)
     ax.set(title="Urns with described contents", ylabel="JS divergence from the exact (nats)")
