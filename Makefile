@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(wildcard tasks/*/*)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: setup ## Spectrum-tune the tiny model on the CPU, before and after in one table
+demo: setup ## Spectrum-tune the tiny base model on the CPU, beside its siblings in one table
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/demo.yaml --output_dir $(RUN) --overwrite true $(ARGS)
 
 demo-seeds: setup ## the demo again with two other seeds of tuning, data and order included

@@ -5,7 +5,7 @@ so that their token ids are the same too.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
@@ -19,6 +19,9 @@ from spectrum_trl.suite.task import Message
 
 # Characters at the end of a context that hold the header of an output, in every template.
 TAIL = 64
+# What the templates of plain text write before an output, as a part of it.
+PlainTemplate = Literal["colon", "layouts/record"]
+BEFORE_PLAIN: dict[PlainTemplate, str] = {"colon": " ", "layouts/record": ""}
 # Stands for an output: a private-use character that no template contains.
 _OUTPUT = "\ue000"
 
@@ -45,17 +48,20 @@ def default_format(tokenizer: PreTrainedTokenizerBase) -> Format:
 class Prompts:
     """Writes conversations in one format of one tokenizer."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, fmt: Format) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, *, fmt: Format, plain: PlainTemplate = "colon"
+    ) -> None:
         """Prepare.
 
         Args:
             tokenizer: Of the model; format ``spectrum`` installs our template on it where it has none.
             fmt: The format.
+            plain: Template of plain text, which the format ``colon`` is written with.
 
         Raises:
             UserError: If the tokenizer does not allow the format.
         """
-        self.tokenizer, self.fmt = tokenizer, fmt
+        self.tokenizer, self.fmt, self._plain = tokenizer, fmt, plain
         self._leads: dict[str, int] = {}
         self._outlines = None
         if fmt == "spectrum":
@@ -65,7 +71,7 @@ class Prompts:
         elif fmt == "colon":
             self._outlines = Outlines(
                 tokenizer,
-                template=template_source("colon"),
+                template=template_source(plain),
                 train_on="outputs",
                 add_bos_token=starts_with_bos(tokenizer),
             )
@@ -183,7 +189,7 @@ class Prompts:
             assert family is not None
             return "", family.end_of_turn
         if self.fmt == "colon":
-            return " ", "\n\n"
+            return BEFORE_PLAIN[self._plain], "\n\n"
         # Without a description the output would be an example in the system text.
         messages = [description_message("?"), *pair("?", _OUTPUT)]
         text = render(messages, tokenizer=self.tokenizer, fmt=self.fmt)

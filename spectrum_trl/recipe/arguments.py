@@ -89,7 +89,8 @@ class RunArguments:
             so that small updates are kept on average.
         evaluate: Measure the model and its instruct sibling before training, and the model after it, on the
             tiny world's held-out distributions.
-        recorded: File beside the recipe with an earlier result of all-token tuning, which ``evaluate`` shows.
+        recorded: File among the kit's recipes with an earlier result of all-token tuning, which ``evaluate``
+            shows beside the others.
         resume_despite_changes: Continue a run although settings, versions or data differ; the differences are
             noted in its history.
         overwrite: Replace what an earlier run left in ``output_dir``.

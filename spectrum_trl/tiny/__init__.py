@@ -1,1 +1,1 @@
-"""The tiny base model of `make demo`: its weights, the world it can learn, and its evaluation."""
+"""The tiny models of `make demo`: their weights, the world that they can learn, and its evaluation."""

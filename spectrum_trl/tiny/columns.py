@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spectrum_trl.prompts.formats import Format
+from spectrum_trl.prompts.scored import PlainTemplate
 from spectrum_trl.tiny.result import InContext, Sampling, TinyResult
 
 
@@ -34,17 +35,22 @@ PRETRAINED, BEST, INSTRUCT, ALL_TOKENS, TUNED = (
 # In the order of the table; the name is that of the file in a run's folder.
 COLUMNS = {
     PRETRAINED: Column("pretrained", "colon"),
-    BEST: Column("pretrained, best of 3 wordings", "colon"),
+    BEST: Column("pretrained, best of 3 prompts", "colon"),
     INSTRUCT: Column("instruct", "chat_simple"),
     ALL_TOKENS: Column("all-token tuning", "spectrum"),
     TUNED: Column("Spectrum-tuned", "spectrum"),
 }
-# Ways to state a description to a pretrained model.
-WORDINGS = ("{}", "Record. {}", "{} The draws, one per line.")
+# Prompts of a pretrained model: how a description is stated, and in which plain text. The last is a layout of
+# what it was pretrained on, which suits it best.
+WORDINGS: tuple[tuple[str, PlainTemplate], ...] = (
+    ("{}", "colon"),
+    ("{} The draws, one per line.", "colon"),
+    ("{}", "layouts/record"),
+)
 
 
 def best_of(results: Sequence[TinyResult]) -> TinyResult:
-    """Return the best measurements of one model among several wordings, each kind for itself.
+    """Return the best measurements of one model among several prompts, each kind for itself.
 
     They are chosen on what is evaluated, so that they flatter the model: what is compared with it is not.
     """

@@ -61,7 +61,9 @@ def evaluation_items(seed: int, *, part: HeldPart = "evaluation") -> EvaluationI
         seed: Not negative.
         part: What is evaluated, or what settings are chosen on.
     """
-    streams = [np.random.default_rng([seed, number]) for number in range(6)]
+    # Settings must not be chosen on the samples that are evaluated, in other words.
+    own = [] if part == "evaluation" else [1]
+    streams = [np.random.default_rng([seed, number, *own]) for number in range(6)]
     sentences = words.HELD[part]
 
     def urn(rng: np.random.Generator) -> worlds.World:

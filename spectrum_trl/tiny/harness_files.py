@@ -10,19 +10,22 @@ import numpy as np
 
 from spectrum_trl.files import write_atomic, write_json
 from spectrum_trl.tiny.result import TinyResult
+from spectrum_trl.tiny.table import POSITIONS
 
 # Stands for lm-eval's date in the names of files: there is one result per folder.
 DATE = "tiny"
-HIGHER_IS_BETTER = {"loss": False, "js_divergence": False, "share_valid": True, "yield_count": True}
+HIGHER_IS_BETTER = {
+    **dict.fromkeys(("loss", "loss_late", "js_divergence", "collision"), False),
+    **dict.fromkeys(("mode_match", "coverage", "share_valid", "yield_count"), True),
+}
 
 
-def write(result: TinyResult, folder: Path, *, fmt: str) -> list[Path]:
+def write(result: TinyResult, folder: Path) -> list[Path]:
     """Write a result: one task per kind, one row per item; return the files.
 
     Args:
         result: Of one model.
         folder: Made where it is not there.
-        fmt: Format of the prompts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tasks = dict(_tasks(result))
@@ -34,28 +37,50 @@ def write(result: TinyResult, folder: Path, *, fmt: str) -> list[Path]:
         with write_atomic(folder / f"samples_{name}_{DATE}.jsonl") as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     means = {
-        name: {f"{metric},none": float(np.mean([row[metric] for row in rows])) for metric in rows[0]}
+        name: {f"{metric},none": _mean([row[metric] for row in rows]) for metric in rows[0]}
         for name, rows in tasks.items()
     }
-    configs = {name: {"metadata": {"format": fmt}} for name in tasks}
+    configs = {name: {"metadata": {"format": result.fmt}} for name in tasks}
     higher = {name: {metric: HIGHER_IS_BETTER[metric] for metric in rows[0]} for name, rows in tasks.items()}
     results = folder / f"results_{DATE}.json"
     write_json({"results": means, "configs": configs, "higher_is_better": higher}, results)
     return [results, *(folder / f"samples_{name}_{DATE}.jsonl" for name in tasks)]
 
 
-def _tasks(result: TinyResult) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    yield "tiny_urn", [{"js_divergence": float(js)} for js in result.urn.js_divergence()]
+def _tasks(result: TinyResult) -> Iterator[tuple[str, list[dict[str, list[Any]]]]]:
+    """Yield tasks and their rows: sums and counts, and what rows that are not independent have in common."""
+    yield (
+        "tiny_urn",
+        [
+            {name: [float(getattr(urn, name)), 1] for name in ("js_divergence", "mode_match", "coverage")}
+            for urn in result.urn.compared()
+        ],
+    )
     for name, part in (("coin", result.coin), ("categorical", result.die), ("numbers", result.number)):
-        yield f"tiny_{name}", [{"loss": float(np.mean(losses[1:]))} for losses in part.losses]
+        late = POSITIONS["≥ 8 examples"]
+        yield (
+            f"tiny_{name}",
+            [
+                {
+                    "loss": [float(np.sum(row)), len(row)],
+                    "loss_late": [float(np.sum(row[late])), len(row[late])],
+                }
+                for row in part.losses
+            ],
+        )
     for kind, drawn in (("urns", result.urns), ("ranges", result.ranges)):
+        columns = {name: getattr(drawn, name) for name in ("share_valid", "collision", "yield_count")}
         yield (
             f"tiny_samples_of_{kind}",
             [
-                {"share_valid": valid, "yield_count": found}
-                for valid, found in zip(drawn.share_valid, drawn.yield_count, strict=True)
+                {name: [float(values[n]), 1, world] for name, values in columns.items()}
+                for n, world in enumerate(drawn.worlds())
             ],
         )
+
+
+def _mean(values: list[list[Any]]) -> float:
+    return float(sum(value[0] for value in values) / sum(value[1] for value in values))
 
 
 def _hash(*parts: Any) -> str:

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from spectrum_trl.metrics.diversity import clean, exact, expected_yield, summarise
 from spectrum_trl.progress import on_terminal
 from spectrum_trl.prompts.formats import Format
-from spectrum_trl.prompts.scored import Prompts, Scored
+from spectrum_trl.prompts.scored import PlainTemplate, Prompts, Scored
 from spectrum_trl.scoring.draw import Limits, draw
 from spectrum_trl.scoring.score import text_logprobs
 from spectrum_trl.suite.builders import description_message, iid, pair
@@ -37,6 +37,7 @@ def evaluate(
     part: HeldPart = "evaluation",
     fmt: Format = "spectrum",
     wording: str = "{}",
+    plain: PlainTemplate = "colon",
     show_progress: bool = False,
 ) -> TinyResult:
     """Measure a model; two models measured with the same seed are measured on the same items.
@@ -48,12 +49,13 @@ def evaluate(
         part: What is evaluated, or what settings are chosen on.
         fmt: Format of the prompts.
         wording: How a prompt states a description, which stands for ``{}``.
+        plain: Template of plain text, which the format ``colon`` is written with.
         show_progress: Whether to show a bar.
 
     Raises:
         UserError: If the tokenizer does not allow the format or the model's context is too short.
     """
-    items, prompts = evaluation_items(seed, part=part), Prompts(tokenizer, fmt=fmt)
+    items, prompts = evaluation_items(seed, part=part), Prompts(tokenizer, fmt=fmt, plain=plain)
     disable = not (show_progress and on_terminal())
     with Progress(console=Console(stderr=True), disable=disable, transient=True) as progress:
         done = progress.add_task("measuring", total=6)
@@ -127,6 +129,9 @@ def _sampling(
         share_valid=[one.share_valid for one in summaries],
         share_unique=[one.share_unique for one in summaries],
         yield_count=[one.yield_count for one in summaries],
+        collision=[one.collision for one in summaries],
+        exact_collision=[sum(share**2 for share in p.values()) for p in shares],
+        answers=[len(p) for p in shares],
         exact_unique=[
             exact(list(p.values()), n_valid=round(one.share_valid * SAMPLES)).share_unique
             for p, one in zip(shares, summaries, strict=True)

@@ -46,11 +46,7 @@ def report_run(run: Path, *, out: Console | None = None) -> list[Path]:
         plot.save(titled, run / PICTURE)
         with write_atomic(run / MARKDOWN) as temporary:
             temporary.write_text(table.markdown(titled), encoding="utf-8")
-        written = [
-            file
-            for name, one in found.items()
-            for file in write(one, run / COMPARE / name, fmt=COLUMNS[name].fmt)
-        ]
+        written = [file for name, one in found.items() for file in write(one, run / COMPARE / name)]
     out.print(f"curves: {run / PICTURE}, the table in Markdown: {run / MARKDOWN}", markup=False)
     out.print(table.samples(titled))
     return [run / PICTURE, run / MARKDOWN, *written]

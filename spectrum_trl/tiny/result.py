@@ -1,5 +1,6 @@
 """What the tiny evaluation finds of one model, and the file that keeps it."""
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +45,8 @@ class Urns(NamedTuple):
         products, squares = [], []
         for p, q in zip(map(np.array, self.exact), map(np.array, self.observed), strict=True):
             true, found = p - 1 / p.size, q / max(q.sum(), np.finfo(float).tiny) - 1 / p.size
-            if (true**2).sum() > 0:
+            # Not of equal shares, which a record has rounded.
+            if (true**2).sum() > 1e-6:
                 products.append(float((true * found).sum()))
                 squares.append(float((true**2).sum()))
         return np.array(products), np.array(squares)
@@ -75,6 +77,9 @@ class Sampling(NamedTuple):
         share_valid: Samples that are possible answers, in [0, 1].
         share_unique: Different ones among the valid samples, in [0, 1].
         yield_count: Number of different valid samples.
+        collision: Chance that two valid samples agree, in [0, 1]; high for a collapsed model.
+        exact_collision: The same of an exact sampler.
+        answers: Number of possible answers.
         exact_unique: The mean of ``share_unique`` for an exact sampler with as many valid samples.
         exact_yield: The mean of ``yield_count`` for an exact sampler with ``n`` samples.
         first: The first few samples of each prompt, as they were drawn.
@@ -85,9 +90,16 @@ class Sampling(NamedTuple):
     share_valid: list[float]
     share_unique: list[float]
     yield_count: list[int]
+    collision: list[float]
+    exact_collision: list[float]
+    answers: list[int]
     exact_unique: list[float]
     exact_yield: list[float]
     first: list[list[str]]
+
+    def worlds(self) -> list[str]:
+        """Return the numbers in each prompt: prompts that differ in wording alone are not independent."""
+        return [" ".join(re.findall(r"[0-9]+", text)) for text in self.descriptions]
 
 
 class TinyResult(NamedTuple):
@@ -148,7 +160,10 @@ def _check_lengths(result: TinyResult) -> None:
     """Refuse lists of numbers that are empty, of different lengths, or not finite."""
     groups = [
         *(
-            [part.share_valid, part.share_unique, part.yield_count, part.exact_unique, part.exact_yield]
+            [
+                *(part.share_valid, part.share_unique, part.yield_count, part.collision),
+                *(part.exact_collision, part.answers, part.exact_unique, part.exact_yield),
+            ]
             for part in (result.urns, result.ranges)
         ),
         *([*part.losses, *part.optimal] for part in (result.coin, result.die, result.number)),

@@ -1,7 +1,7 @@
 """Results of the tiny evaluation as tables: all figures, paired differences, and a few samples."""
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from spectrum_trl.tiny.result import InContext, Sampling, TinyResult, Urns
 
 # Outputs by the number of examples before them.
 POSITIONS = {"no example": slice(0, 1), "1–7 examples": slice(1, 8), "≥ 8 examples": slice(8, None)}
+EXACT_UNIQUE = "  an exact sampler's, as many valid"
 
 
 class Row(NamedTuple):
@@ -105,9 +106,11 @@ def differences(results: Mapping[str, TinyResult], *, last: str, seed: int = 0) 
         made.add_column(escape(name), justify="right")
     theirs = [rows(results[name]) for name in others]
     for number, own in enumerate(rows(results[last])):
-        if own.weights is None:
-            changes = [mean_interval(own.values - other[number].values, seed=seed) for other in theirs]
-            made.add_row(f"{own.section}: {own.metric}", *(escape(_cell(change)) for change in changes))
+        # Weights are of the items, and so the same for all models.
+        changes = [own._replace(values=own.values - other[number].values) for other in theirs]
+        if own.metric != EXACT_UNIQUE:
+            cells = [escape(_cell(change.interval(seed=seed))) for change in changes]
+            made.add_row(f"{own.section}: {own.metric}", *cells)
     return made
 
 
@@ -151,12 +154,34 @@ def _excess(kind: str, measured: InContext) -> Iterator[Row]:
 
 
 def _samples(kind: str, part: Sampling) -> Iterator[Row]:
-    section = f"{part.n} samples of each of {len(part.descriptions)} {kind}"
-    yield Row(section, "share valid", np.array(part.share_valid), 1.0)
-    yield Row(section, "share unique of the valid", np.array(part.share_unique), None)
-    yield Row(section, "  an exact sampler's, as many valid", np.array(part.exact_unique), None)
-    exact = float(np.mean(part.exact_yield))
-    yield Row(section, "yield (different valid samples)", np.array(part.yield_count, float), exact)
+    worlds = part.worlds()
+    section = f"{part.n} samples of each of {len(worlds)} prompts"
+    if len(set(worlds)) < len(worlds):
+        section += f" of {len(set(worlds))} {kind}"
+    section += "" if kind in section else f", {kind}"
+
+    def row(metric: str, values: Sequence[float], exact: float | None, uniform: float | None = None) -> Row:
+        return Row(section, metric, _by_world(values, worlds), exact, uniform)
+
+    answers = np.array(part.answers)
+    evenly = answers * (1 - (1 - 1 / answers) ** part.n)
+    yield row("share valid", part.share_valid, 1.0)
+    yield row("chance that two agree", part.collision, _mean(part.exact_collision), _mean(1 / answers))
+    yield row("share unique of the valid", part.share_unique, None)
+    yield row(EXACT_UNIQUE, part.exact_unique, None)
+    yield row("yield (different valid samples)", part.yield_count, _mean(part.exact_yield), _mean(evenly))
+
+
+def _by_world(values: Sequence[float], worlds: Sequence[str]) -> NDArray[np.float64]:
+    """Return the mean over the wordings of each world, in the order of the worlds."""
+    found: dict[str, list[float]] = {}
+    for value, world in zip(values, worlds, strict=True):
+        found.setdefault(world, []).append(float(value))
+    return np.array([np.mean(each) for each in found.values()])
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(values))
 
 
 def _cell(interval: Interval) -> str:

@@ -11,6 +11,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import is_adapter, load_config
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.adapter import check_sharded_adapter
+from spectrum_trl.training.evaluation import check_recorded
 from spectrum_trl.training.packing import check_packing
 
 
@@ -26,6 +27,7 @@ def check_all(recipe: Recipe, *, environment: bool = True) -> None:
         lambda: select_tasks(recipe.data),
         lambda: check_files(recipe.data.train_files),
         lambda: _check_packing(recipe),
+        lambda: check_recorded(recipe),
     ]
     if environment:
         checks.append(lambda: check_environment(recipe))

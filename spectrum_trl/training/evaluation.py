@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from accelerate import PartialState
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import bundled
 from spectrum_trl.recipe.read import Recipe
@@ -44,7 +46,10 @@ def evaluate_run(
     if recipe.run.evaluate == "none" or not PartialState().is_main_process:
         return
     started = time.monotonic()
-    for name, found in _tuned(model, tokenizer) if trained else _others(recipe, model):
+    if recipe.run.recorded and trained:
+        title = COLUMNS[ALL_TOKENS].title
+        out.print(f"[bold]{title}[/]: a recorded result, which `make demo-all-tokens` makes again")
+    for name, found in _tuned(recipe, model, tokenizer) if trained else _others(recipe, model):
         folder.add_json(f"{name}.json", result.as_json(found))
     when = "after" if trained else "before"
     out.print(f"[bold]evaluation {when} training[/]: {time.monotonic() - started:.0f} s")
@@ -52,15 +57,39 @@ def evaluate_run(
         folder.list_files(report_run(folder.path, out=out))
 
 
-def _tuned(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measured:
-    yield TUNED, evaluate(model, tokenizer, show_progress=True)
+def recorded_file(name: str) -> Path:
+    """Return where a recorded result is; `check_recorded` tells whether it is there."""
+    return bundled("recipes") / name
+
+
+def check_recorded(recipe: Recipe) -> None:
+    """Check that what a recipe shows beside its own results is there and can be read.
+
+    Raises:
+        UserError: If it is not.
+    """
+    if recipe.run.recorded and recipe.run.evaluate != "none":
+        try:
+            result.load(recorded_file(recipe.run.recorded))
+        except UserError as error:
+            raise UserError(*(f"recorded: {problem}" for problem in error.problems)) from error
+
+
+def _tuned(recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measured:
+    yield (
+        TUNED if recipe.training.assistant_only_loss else ALL_TOKENS,
+        evaluate(model, tokenizer, show_progress=True),
+    )
 
 
 def _others(recipe: Recipe, model: PreTrainedModel) -> Measured:
     # As published: with our template a text would end as a turn does.
     own = load_tokenizer(str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
     fmt = COLUMNS[PRETRAINED].fmt
-    found = [evaluate(model, own, fmt=fmt, wording=wording, show_progress=True) for wording in WORDINGS]
+    found = [
+        evaluate(model, own, fmt=fmt, wording=wording, plain=plain, show_progress=True)
+        for wording, plain in WORDINGS
+    ]
     yield PRETRAINED, found[0]
     yield BEST, columns.best_of(found)
     if sibling := recipe.run.copy_role_tokens_from:
@@ -70,4 +99,4 @@ def _others(recipe: Recipe, model: PreTrainedModel) -> Measured:
             evaluate(instruct, load_tokenizer(sibling), fmt=COLUMNS[INSTRUCT].fmt, show_progress=True),
         )
     if recorded := recipe.run.recorded:
-        yield ALL_TOKENS, result.load(bundled("recipes") / recorded)
+        yield ALL_TOKENS, result.load(recorded_file(recorded))

@@ -39,7 +39,7 @@ def encoded(tokenizer: Any, layout: str) -> tuple[str, str]:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_outputs_are_trained_and_nothing_that_is_read(layout: str, world_tokenizer: Any) -> None:
     whole, trained = encoded(world_tokenizer, layout)
-    assert all(message["content"] in whole for message in MESSAGES)
+    assert all(message["content"].strip() in whole for message in MESSAGES)
     assert "red" in trained and "blue" in trained and "jar" not in trained and "Go" not in trained
 
 
@@ -72,7 +72,7 @@ def test_a_chat_model_is_published_with_its_own_template_alone(world_tokenizer: 
     assert published(tokenizer, layout="spectrum") is tokenizer
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", ["text", "chat"])
 def test_a_layout_whose_tokens_a_model_lacks_is_refused(layout: Any) -> None:
     words = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     with pytest.raises(UserError, match=f"layout: {layout} writes <"):

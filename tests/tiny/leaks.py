@@ -19,23 +19,15 @@ from spectrum_trl.tiny.world import words, worlds
 
 RECIPES = ("tiny_pretraining", "tiny_base", "tiny_instruct", "demo")
 # What is evaluated, and what settings are chosen on.
-SENTENCES = (
-    *words.URN_SENTENCES,
-    *words.POT_SENTENCES,
-    *words.COIN_SENTENCES,
-    *words.DIE_SENTENCES,
-    *words.DISC_SENTENCES,
-    *words.HELD_OUT_RANGE_SENTENCES,
-    *words.CHOICE_RANGE_SENTENCES,
-    *words.HELD_OUT_NEAR_SENTENCES,
-    *words.CHOICE_NEAR_SENTENCES,
-)
-_COUNTED = r"[1-9][0-9]* [a-z]+"
+SENTENCES = sorted({sentence for held in words.HELD.values() for kind in held for sentence in kind})
+# Counts stand before labels, which a noun may follow, or behind them.
+_COUNTED = r"[1-9][0-9]* [a-z]+(?: (?!and\b)[a-z]+)?"
 _CONTENTS = re.compile(
-    rf"(?:{_COUNTED}, )*{_COUNTED} and {_COUNTED}|By number: (?:[a-z]+ [0-9]+, )+[a-z]+ [0-9]+"
+    rf"{_COUNTED}(?:(?:, (?:and )?| and ){_COUNTED})+|by number: (?:[a-z]+ [0-9]+, )+[a-z]+ [0-9]+",
+    re.IGNORECASE,
 )
 # Ranges lie within 10 to 99; 0 to 99 is where numbers near a value lie.
-_RANGE = re.compile(r"(?:from|between) ([1-9][0-9]+) (?:to|and) ([1-9][0-9]+)")
+_RANGE = re.compile(r"(?:from|between|numbers) ([1-9][0-9]+)(?: to | and |-)([1-9][0-9]+)")
 
 
 class Evaluated(NamedTuple):
@@ -65,7 +57,7 @@ def evaluated(*items: EvaluationItems) -> Evaluated:
     urns = [world.description for one in items for world in (*one.urns, *one.full_urns)]
     ranges = [world.description for one in items for world in one.ranges]
     return Evaluated(
-        re.compile("|".join(pieces)),
+        re.compile("|".join(pieces), re.IGNORECASE),
         frozenset(counts for text in urns for counts in contents(text)),
         frozenset(bounds for text in ranges for bounds in bounds_in(text)),
     )
@@ -97,17 +89,18 @@ def _kept(parameters: tuple[int, ...]) -> bool:
     return worlds.part_of(parameters) != "training"
 
 
-def trained_texts(recipe: str, *, most: int | None = None) -> Iterator[tuple[str, str]]:
+def trained_texts(recipe: str, *, seed: int = 0, most: int | None = None) -> Iterator[tuple[str, str]]:
     """Yield task and text of the sequences that a recipe trains on.
 
     Args:
         recipe: Its name.
+        seed: Added to that of the recipe, as `make demo-seeds` does.
         most: At most so many sequences a task, or None for as many as the recipe takes.
     """
     data = read_recipe(recipe).data
     for name, options in data.tasks.items():
         n = options.max_sequences if most is None else min(most, options.max_sequences or most)
-        for sequence in islice(tasks()[name].sequences(Path(), seed=data.mixture_seed), n):
+        for sequence in islice(tasks()[name].sequences(Path(), seed=data.mixture_seed + seed), n):
             yield name, "\n".join(message["content"] for message in sequence.messages)
 
 
@@ -116,8 +109,9 @@ def main() -> int:
     from spectrum_trl.tiny.evaluation_items import evaluation_items
 
     known, searched, found = evaluated(*(evaluation_items(seed) for seed in range(3))), Counter[str](), 0
-    for recipe in RECIPES:
-        for name, text in track(trained_texts(recipe), console=Console(stderr=True), description=recipe):
+    for recipe, seed in [*((recipe, 0) for recipe in RECIPES), ("demo", 1), ("demo", 2)]:
+        texts = trained_texts(recipe, seed=seed)
+        for name, text in track(texts, console=Console(stderr=True), description=recipe):
             searched[f"{recipe}: {name}"] += 1
             for kind in leaks([text], known):
                 found += 1

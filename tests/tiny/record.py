@@ -23,7 +23,7 @@ def rounded(value: Any) -> Any:
 
 def main(run: str) -> None:
     """Write the record from a run's folder."""
-    found = rounded(result.as_json(result.load(Path(run) / "tuned.json")))
+    found = rounded(result.as_json(result.load(Path(run) / "all_tokens.json")))
     with write_atomic(RECORD) as temporary:
         # A kind of distribution a line.
         lines = (f"{json.dumps(key)}: {json.dumps(part, ensure_ascii=False)}" for key, part in found.items())

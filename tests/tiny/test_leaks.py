@@ -38,6 +38,20 @@ def test_proportions_do_not_depend_on_size_or_order() -> None:
     assert reduced([4, 2]) == reduced([1, 2]) == reduced([3, 6]) == (1, 2)
 
 
+@pytest.mark.parametrize(
+    "form", ["{} red and {} blue", "{} red balls and {} blue balls", "{} Red, {} blue beads"]
+)
+def test_counts_are_found_in_other_forms(form: str) -> None:
+    held = next(counts for counts in KNOWN.proportions if len(counts) == 2)
+    assert leaks([form.format(*held)], KNOWN) == leaks([form.format(*held[::-1])], KNOWN) == {"proportion": 1}
+
+
+def test_every_evaluated_sentence_is_found_in_lower_case_too() -> None:
+    for held in words.HELD.values():
+        for sentence in (sentence for kind in held for sentence in kind):
+            assert leaks([sentence.format("red", "blue").lower()], KNOWN) == {"wording": 1}
+
+
 @pytest.mark.parametrize("part", ["evaluation", "choice"])
 def test_what_is_kept_out_is_found_even_where_no_item_has_it(part: Any) -> None:
     rng = np.random.default_rng(9)
