@@ -25,7 +25,9 @@ def test_a_report_is_tables_a_picture_and_files_to_compare(
     text = out.export_text()
     assert "coverage" in text and "Spectrum-tuned minus the others" in text and "first samples" in text
     assert (tmp_path / PICTURE).is_file() and all(file.is_file() for file in written)
-    done = run_command("compare", *(tmp_path / COMPARE / name for name in ("pretrained", "tuned")))
+    folders = [tmp_path / COMPARE / name for name in ("pretrained", "tuned")]
+    words = [word for metric in ("js_divergence", "mode_match", "loss_late") for word in ("--metric", metric)]
+    done = run_command("compare", *folders, *words)
     assert done.returncode == 0, done.stderr
     assert "tiny_urn" in done.stdout and "improved" in done.stdout
     assert "mode_match" in done.stdout and "loss_late" in done.stdout and "formats differ" not in done.stdout
