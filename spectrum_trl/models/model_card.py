@@ -28,11 +28,25 @@ tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(
     folder, generation_config=GenerationConfig.from_pretrained(folder)
 )"""
-USE = """
-messages = [{"role": "description", "content": "A fair coin is tossed."}]
+MESSAGES = """
+messages = [{"role": "%s", "content": "A fair coin is tossed."}]
 prompt = tokenizer.apply_chat_template(
     messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
-)
+)"""
+# By layout: what prepares a prompt, what was trained on, and where a sample ends.
+PROMPTS = {
+    "spectrum": MESSAGES % "description",
+    "chat": MESSAGES % "system",
+    "text": '\nprompt = tokenizer("A fair coin is tossed.", return_tensors="pt")',
+}
+METHODS = {
+    "spectrum": """with [Spectrum Tuning](https://arxiv.org/abs/2510.06084): supervised fine-tuning on
+sequences of exchangeable samples, with the roles `description`, `input` and `output`""",
+    "chat": "on chat turns of system, user and assistant, with loss on the answers",
+    "text": "on plain documents, without turns",
+}
+ENDS = {"spectrum": "turn", "chat": "turn", "text": "text"}
+USE = """
 print(tokenizer.batch_decode(model.generate(**prompt, max_new_tokens=32)))"""
 
 TEMPLATE = """---
@@ -41,8 +55,7 @@ TEMPLATE = """---
 
 # {{ title }}
 
-{{ origin }} with [Spectrum Tuning](https://arxiv.org/abs/2510.06084): supervised fine-tuning on sequences of
-exchangeable samples, with the roles `description`, `input` and `output`.
+{{ origin }} {{ method }}.
 
 ## How to use
 
@@ -50,7 +63,7 @@ exchangeable samples, with the roles `description`, `input` and `output`.
 {{ use }}
 ```
 
-It samples at temperature 1 until the end of the turn.
+It samples at temperature 1 until the end of the {{ end }}.
 
 ## Training data
 
@@ -84,14 +97,16 @@ def model_card(
         counts: For each task its ``task``, ``sequences``, ``outputs`` and ``trained_tokens``.
         is_adapter: Whether the folder holds an adapter, not a whole model.
     """
+    layout = str(settings.get("layout", "spectrum"))
     base, licence = _base(base_model, revision=revision) if base_model else (None, {})
     relation = {"base_model_relation": "adapter" if is_adapter else "finetune"} if base else {}
     others: dict[str, Any] = relation | licence
+    lora = ["lora"] if is_adapter else []
     data = ModelCardData(
         base_model=base,
         library_name="peft" if is_adapter else "transformers",
         pipeline_tag="text-generation",
-        tags=["spectrum-tuning", "sft", "trl", *(["lora"] if is_adapter else [])],
+        tags=[*(["spectrum-tuning"] if layout == "spectrum" else []), "sft", "trl", *lora],
         **others,
     )
     own = {key: value for key, value in settings.items() if key not in PRIVATE}
@@ -100,7 +115,12 @@ def model_card(
         template_str=TEMPLATE,
         title=title,
         origin=_origin(base_model, base=base, is_adapter=is_adapter),
-        use=f'folder = "{title}"\n{ADAPTER if is_adapter else WHOLE}\n{USE.strip()}',
+        method=METHODS[layout],
+        end=ENDS[layout],
+        use="\n".join(
+            part.strip()
+            for part in (f'folder = "{title}"', ADAPTER if is_adapter else WHOLE, PROMPTS[layout], USE)
+        ),
         data=_table(counts),
         recipe=yaml.safe_dump(json.loads(json.dumps(own, default=str)), sort_keys=False, allow_unicode=True),
     )

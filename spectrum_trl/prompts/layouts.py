@@ -46,7 +46,7 @@ def published(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> PreTrain
     if layout == "spectrum":
         return tokenizer
     saved = copy.deepcopy(tokenizer)
-    saved.chat_template = own_template(tokenizer)
+    saved.chat_template = own_template(tokenizer) if layout == "chat" else None
     if layout == "text":
         saved.eos_token = END_OF_TEXT
     return saved

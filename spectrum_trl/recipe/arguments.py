@@ -24,7 +24,8 @@ class DataArguments:
         description_probability: Chance that a sequence keeps its description; null for each task's own.
         train_on: Which outputs carry loss: all the template allows, the first of them, or the last.
         layout: What writes the conversations: ``spectrum``, the template of the model's family; ``text``,
-            documents without turns, to pretrain on; ``chat``, turns of system, user and assistant in ChatML.
+            documents without turns, to pretrain on, whose contents stand behind each other as they are;
+            ``chat``, turns of system, user and assistant in ChatML.
         mixture_seed: Seed of building, sampling and dropping descriptions.
         data_dir: Folder of the real data sets; null for the environment variable SPECTRUM_DATA.
         ignore_missing: Train on what is there and print what is missing, instead of stopping.

@@ -67,7 +67,27 @@ def contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "report_to", f"{' and '.join(trackers)} contradict each other; name the trackers alone"
     if settings.get("fsdp_config") and "fsdp" not in settings:
         yield "fsdp_config", "has no effect without `fsdp: true`; add that, or remove this"
+    yield from _layout_contradictions(settings)
     yield from _adapter_contradictions(settings)
+
+
+def _layout_contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is of Spectrum turns where a recipe writes none."""
+    layout = settings.get("layout", "spectrum")
+    if layout == "spectrum":
+        return
+    of_spectrum = {
+        "train_on": "outputs",
+        "evaluate": "none",
+        "copy_role_tokens_from": None,
+        "eos_token": None,
+    }
+    for name, default in of_spectrum.items():
+        if settings.get(name) not in (default, None, ""):
+            yield (
+                name,
+                f"has no meaning with `layout: {layout}`, which writes no Spectrum turns; remove one of them",
+            )
 
 
 def _adapter_contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:

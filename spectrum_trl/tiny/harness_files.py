@@ -31,7 +31,7 @@ def write(result: TinyResult, folder: Path) -> list[Path]:
     tasks = dict(_tasks(result))
     for name, rows in tasks.items():
         lines = [
-            {"doc_id": n, "doc_hash": _hash(name, result.seed, n), "metrics": list(row), **row}
+            {"doc_id": n, "doc_hash": _hash(name, result.part, result.seed, n), "metrics": list(row), **row}
             for n, row in enumerate(rows)
         ]
         with write_atomic(folder / f"samples_{name}_{DATE}.jsonl") as temporary:

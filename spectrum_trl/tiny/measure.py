@@ -68,7 +68,7 @@ def evaluate(
         for number, (kind, worlds) in enumerate((("urns", items.full_urns), ("ranges", items.ranges))):
             found[kind] = _sampling(model, prompts, worlds, seed=(seed, number), wording=wording)
             progress.advance(done)
-    return TinyResult(seed=seed, fmt=fmt, urn=urn, **found)
+    return TinyResult(seed=seed, fmt=fmt, part=part, urn=urn, **found)
 
 
 def _described(world: World, wording: str) -> list[Message]:

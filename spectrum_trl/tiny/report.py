@@ -32,8 +32,10 @@ def report_run(run: Path, *, out: Console | None = None) -> list[Path]:
     """
     files = {name: run / f"{name}.json" for name in COLUMNS}
     found = {name: result.load(file) for name, file in files.items() if os.path.isfile(file)}
-    if len({one.seed for one in found.values()}) > 1:
-        raise UserError(f"{run}: its results were measured with different seeds; train again")
+    if len({result.measured_on(one) for one in found.values()}) > 1:
+        raise UserError(
+            f"{run}: its results were measured with different seeds or on other items; train again"
+        )
     if not found:
         raise UserError(f"{run} holds no evaluation; train with `evaluate: tiny` first, as recipes/demo.yaml")
     check_writable(run / PICTURE)

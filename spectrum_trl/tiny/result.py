@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +108,7 @@ class TinyResult(NamedTuple):
     Attributes:
         seed: Of the worlds and the samples.
         fmt: Format of the prompts.
+        part: What was measured on: what is evaluated, or what settings are chosen on.
         urn: Reading counts as probabilities.
         coin: Learning two labels' probabilities from samples.
         die: The same for three to five labels.
@@ -118,12 +119,20 @@ class TinyResult(NamedTuple):
 
     seed: int
     fmt: str
+    part: Literal["evaluation", "choice"]
     urn: Urns
     coin: InContext
     die: InContext
     number: InContext
     urns: Sampling
     ranges: Sampling
+
+
+def measured_on(result: TinyResult) -> tuple[object, ...]:
+    """Return what tells apart the items that results were measured on; only equal ones can be compared."""
+    prompts = (*result.urns.descriptions, *result.ranges.descriptions)
+    sizes = (len(part.losses) for part in (result.coin, result.die, result.number))
+    return result.seed, result.part, prompts, len(result.urn.exact), *sizes
 
 
 def save(result: TinyResult, path: str | Path) -> None:
@@ -143,6 +152,8 @@ def load(path: str | Path) -> TinyResult:
         return result
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; expected a result of `spectrum-trl tiny`") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValidationError, ValueError) as error:
         raise UserError(
             f"{path}: not a result of this version's `spectrum-trl tiny`; run that again"
@@ -169,6 +180,15 @@ def _check_lengths(result: TinyResult) -> None:
         *([*part.losses, *part.optimal] for part in (result.coin, result.die, result.number)),
         *zip(result.urn.exact, result.urn.observed, strict=True),
     ]
+    sizes = [(len(part.losses), len(part.optimal)) for part in (result.coin, result.die, result.number)]
+    sizes += [(len(result.urn.exact), len(result.urn.observed))]
+    sizes += [(len(part.descriptions), len(part.first)) for part in (result.urns, result.ranges)]
+    sizes += [(len(part.descriptions), len(part.answers)) for part in (result.urns, result.ranges)]
+    if any(one != other or not one for one, other in sizes):
+        raise ValueError("lists of different lengths, or empty ones")
+    for part in (result.urns, result.ranges):
+        if part.n < 1 or min(part.answers) < 1:
+            raise ValueError("samples and answers are at least 1")
     for lists in groups:
         values = np.array(lists, dtype=float)
         if values.ndim != 2 or not values.size or not np.isfinite(values).all():

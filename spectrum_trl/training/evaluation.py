@@ -15,6 +15,7 @@ from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.run_folder import RunFolder
 from spectrum_trl.tiny import columns, result
 from spectrum_trl.tiny.columns import ALL_TOKENS, BEST, COLUMNS, INSTRUCT, PRETRAINED, TUNED, WORDINGS
+from spectrum_trl.tiny.evaluation_items import evaluation_items
 from spectrum_trl.tiny.measure import evaluate
 from spectrum_trl.tiny.report import report_run
 from spectrum_trl.tiny.result import TinyResult
@@ -46,7 +47,7 @@ def evaluate_run(
     if recipe.run.evaluate == "none" or not PartialState().is_main_process:
         return
     started = time.monotonic()
-    if recipe.run.recorded and trained:
+    if recipe.run.recorded and trained and recipe.training.assistant_only_loss:
         title = COLUMNS[ALL_TOKENS].title
         out.print(f"[bold]{title}[/]: a recorded result, which `make demo-all-tokens` makes again")
     for name, found in _tuned(recipe, model, tokenizer) if trained else _others(recipe, model):
@@ -70,9 +71,17 @@ def check_recorded(recipe: Recipe) -> None:
     """
     if recipe.run.recorded and recipe.run.evaluate != "none":
         try:
-            result.load(recorded_file(recipe.run.recorded))
+            found = result.load(recorded_file(recipe.run.recorded))
         except UserError as error:
             raise UserError(*(f"recorded: {problem}" for problem in error.problems)) from error
+        items = evaluation_items(0)
+        prompts = tuple(world.description for world in (*items.full_urns, *items.ranges))
+        sizes = (len(items.coin.outputs), len(items.die.outputs), len(items.number.outputs))
+        if result.measured_on(found) != (0, "evaluation", prompts, len(items.urns), *sizes):
+            raise UserError(
+                f"recorded: {recipe.run.recorded} was measured on other items than the run will be; "
+                "remove `recorded`, or make it again with `make demo-all-tokens`"
+            )
 
 
 def _tuned(recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measured:

@@ -70,6 +70,7 @@ def test_a_chat_model_is_published_with_its_own_template_alone(world_tokenizer: 
     saved = published(tokenizer, layout="chat")
     assert saved.chat_template == template_source("layouts/chat") and saved.eos_token == "<|im_end|>"
     assert published(tokenizer, layout="spectrum") is tokenizer
+    assert published(tokenizer, layout="text").chat_template is None
 
 
 @pytest.mark.parametrize("layout", ["text", "chat"])

@@ -231,6 +231,14 @@ def test_the_tiny_model_can_be_made_again(tmp_path: Path) -> None:
     assert made.generation_config.eos_token_id == made.config.eos_token_id == 0
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "x")
     assert tokenizer.chat_template is None and tokenizer.eos_token == "<|endoftext|>"
+    card = (tmp_path / "x" / "README.md").read_text()
+    assert "plain documents" in card and "spectrum-tuning" not in card and "end of the text" in card
+    code = (
+        card.split("```python\n")[1]
+        .split("```")[0]
+        .replace('folder = "x"', f"folder = {str(tmp_path / 'x')!r}")
+    )
+    exec(compile(code, "card", "exec"), {})
     assert made.num_parameters() - shipped.num_parameters() == (
         (made.config.vocab_size - shipped.config.vocab_size) * made.config.hidden_size
     )
