@@ -41,7 +41,7 @@ def test_missing_data_do_not_end_a_run_of_stock_lm_eval(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "spectrum_dist_nytimes has no figure, since data are missing" in done.stderr
-    assert "spectrum_dist_urn: format spectrum" in done.stderr
+    assert "spectrum_dist_urn: format colon" in done.stderr
     found = results(tmp_path)["results"]
     assert found["spectrum_dist_urn"]["items,none"] == 2
     assert not any("," in key for key in found["spectrum_dist_nytimes"])

@@ -258,7 +258,7 @@ def test_killed_at_any_moment_and_resumed_a_packed_lora_run_ends_as_if_never_sto
     recipe, words = "recipes/demo.yaml", [*TINY_RUN, "--max_steps", "60", "--save_steps", "1"]
     words += ["--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "2", "--packing", "true"]
     words += ["--use_peft", "true", "--lora_r", "4", "--lora_target_modules", "q_proj", "v_proj"]
-    words += ["--tasks", '{"tiny_range": {"max_sequences": 400}}', "--save_total_limit", "3"]
+    words += ["--tasks", '{"tiny_range": {"max_sequences": 1600}}', "--save_total_limit", "3"]
 
     def state(folder: Path) -> list[tuple[float, float]]:
         found = json.loads((folder / "checkpoint-60" / "trainer_state.json").read_text())["log_history"]

@@ -37,6 +37,10 @@ def test_sequences_come_one_by_one_and_the_first_do_not_depend_on_how_many_are_t
     assert first(name, 3) == first(name, 20)[:3]
 
 
+# Written as plain text, where the white space between contents is theirs.
+PLAIN = ("tiny_records", "tiny_lines", "tiny_facts")
+
+
 @pytest.mark.parametrize("name", SYNTHETIC)
 def test_sequences_are_described_in_several_ways_and_have_unique_ids(name):
     sequences = first(name, 80)
@@ -47,7 +51,8 @@ def test_sequences_are_described_in_several_ways_and_have_unique_ids(name):
         assert roles[0] == "description"
         assert roles[1:] in (["output"] * sequence.n_outputs, ["input", "output"] * sequence.n_outputs)
         assert sequence.n_outputs >= 1
-        assert all(message["content"].strip() == message["content"] != "" for message in sequence.messages)
+        texts = [message["content"] for message in sequence.messages]
+        assert all(texts) and (name in PLAIN or all(text.strip() == text for text in texts))
         assert not any(mark in sequence.messages[0]["content"] for mark in "{}") or name == "coinflip"
 
 
