@@ -32,7 +32,7 @@ def data(
     for column in ("task", "split", "kind", "source", "data"):
         table.add_column(column, overflow="fold")
     for task in tasks().values():
-        table.add_row(task.name, task.split, task.kind, task.source, _state(task, root))
+        table.add_row(task.name, task.split, task.kind, task.source.title, _state(task, root))
     console().print(table)
 
 

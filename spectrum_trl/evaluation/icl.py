@@ -72,7 +72,9 @@ class Icl(HarnessTask):
         task, folder = self._task(), data_folder(self.options)
         absent = task.missing(folder)
         if absent:
-            return Missing(", ".join(absent), f"Get {task.source}, and set SPECTRUM_DATA to the data folder")
+            return Missing(
+                ", ".join(absent), f"Get {task.source.title}, and set SPECTRUM_DATA to the data folder"
+            )
         chosen = choose(
             task,
             folder=folder or Path(),

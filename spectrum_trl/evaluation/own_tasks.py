@@ -24,6 +24,7 @@ from spectrum_trl.evaluation.judging.judge import Judge
 from spectrum_trl.evaluation.own_tables import columns_of, item_of, table
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.suite.builders import Built, grouped
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task
 
 OWN = "the user's own"
@@ -146,7 +147,7 @@ def own_icl(own: Mapping[str, Any], *, file: str, name: str) -> Task:
     path = _beside(file, parsed.file)
     return Task(
         name=name,
-        source=OWN,
+        source=Source(name="own", title=OWN),
         kind="individual",
         split="test",
         build=partial(_sequences, parsed, path, columns),

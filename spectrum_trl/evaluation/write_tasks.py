@@ -86,7 +86,13 @@ def task_files(axis: str) -> list[TaskFile]:
     found: Iterable[TaskFile]
     if axis == "icl":
         found = (
-            TaskFile(t.name, t.summary, t.source, t.licence, ("spectrum_icl_heldout",) * (t.split == "test"))
+            TaskFile(
+                t.name,
+                t.summary,
+                t.source.title,
+                t.source.licence,
+                ("spectrum_icl_heldout",) * (t.split == "test"),
+            )
             for t in tasks().values()
             if not t.name.startswith(TINY_PREFIX)
         )

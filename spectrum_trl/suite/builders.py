@@ -24,6 +24,7 @@ Every row becomes exactly one sample, or is counted in ``dropped`` with its reas
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,8 @@ def grouped(
     constants: Row | None = None,
     length: Length | None = None,
     permutations: int = 1,
+    draws: int | None = None,
+    at_least: int = 1,
 ) -> Built:
     """Build the sequences of each group: of one individual, or of one question.
 
@@ -90,7 +93,10 @@ def grouped(
         input: What the sample is conditioned on, or None for outputs alone.
         constants: Columns to add to the rows, the same for each of them.
         length: Samples per sequence, a number or a draw of it, each at least 1; None keeps the group whole.
-        permutations: How often the group's rows are shuffled anew.
+        permutations: How often the group's rows are shuffled anew, each time cut into sequences.
+        draws: Instead of cutting: that many sequences, each the first ``length`` rows of its own shuffle,
+            so that rows repeat between sequences, but not within one.
+        at_least: Samples that a group must have; those of smaller groups are counted in ``dropped``.
 
     Yields:
         Sequence id and messages, groups in order of their first row.
@@ -104,12 +110,16 @@ def grouped(
         elif turns := _sample(row, input=input, output=output, dropped=dropped):
             groups.setdefault(name, (row, []))[1].append(turns)
     for name, (first, samples) in groups.items():
+        if len(samples) < at_least:
+            dropped[f"of a group with fewer than {at_least} samples"] += len(samples)
+            continue
         yield from _sequences(
             "/".join(name),
             samples,
             descriptions=_filled(descriptions, first),
             length=length,
             permutations=permutations,
+            draws=draws,
             seed=seed,
         )
 
@@ -119,11 +129,12 @@ def pooled(
     *,
     output: Field,
     descriptions: str | Sequence[str],
-    length: Length,
+    length: Length | None,
     seed: int,
     dropped: Counter[str],
     input: Field | None = None,
     permutations: int = 1,
+    draws: int | None = None,
     name: str = "",
 ) -> Built:
     """Shuffle all rows and cut them into sequences; arguments as for `grouped`, sequence ids are numbers.
@@ -133,7 +144,13 @@ def pooled(
     samples = [turns for row in rows if (turns := _sample(row, input=input, output=output, dropped=dropped))]
     filled = _filled(descriptions, {})
     yield from _sequences(
-        name, samples, descriptions=filled, length=length, permutations=permutations, seed=seed
+        name,
+        samples,
+        descriptions=filled,
+        length=length,
+        permutations=permutations,
+        draws=draws,
+        seed=seed,
     )
 
 
@@ -210,18 +227,20 @@ def _sequences(
     descriptions: Sequence[str],
     length: Length | None,
     permutations: int,
+    draws: int | None,
     seed: int,
 ) -> Built:
     # The name is part of the seed, so that a group keeps its order when others are added or left out.
     rng = np.random.default_rng([seed, *name.encode()])
     number = 0
-    for _ in range(permutations):
+    for _ in range(permutations if draws is None else draws):
         order = rng.permutation(len(samples))
-        for part in _parts(len(samples), length=length, rng=rng):
+        parts = _parts(len(samples), length=length, rng=rng)
+        for part in parts if draws is None else islice(parts, 1):
             messages = [description_message(descriptions[int(rng.integers(len(descriptions)))])]
             for index in order[part]:
                 messages.extend(samples[index])
-            whole = length is None and permutations == 1
+            whole = name and length is None and permutations == 1 and draws is None
             yield name if whole else f"{name}/{number}" if name else str(number), messages
             number += 1
 

@@ -57,7 +57,7 @@ def csv_table(
     except pd.errors.EmptyDataError:
         raise UserError(f"{path} is empty: fetch it again") from None
     except (pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
-        raise _unreadable(path, "CSV", error) from None
+        raise unreadable(path, "CSV", error) from None
     if not isinstance(frame.index, pd.RangeIndex):
         raise UserError(f"{path} is not the CSV table expected: {RAGGED}; fetch it again")
     if not header:
@@ -68,7 +68,7 @@ def csv_table(
             )
         frame.columns = pd.Index(columns)
     frame.columns = frame.columns.str.strip()
-    if lacking := _lacking(str(path), columns, frame.columns.tolist()):
+    if lacking := lacking_columns(str(path), columns, frame.columns.tolist()):
         raise UserError(*lacking)
     if frame.empty:
         raise UserError(f"{path} holds a header but no rows: fetch it again")
@@ -111,7 +111,7 @@ def json_file(path: Path, *, relaxed: bool = False) -> Any:
             return yaml.load(content.expandtabs(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return json.loads(content)
     except (json.JSONDecodeError, yaml.YAMLError) as error:
-        raise _unreadable(path, "JSON", error) from None
+        raise unreadable(path, "JSON", error) from None
 
 
 def json_rows(path: Path, fields: Sequence[str]) -> list[dict[str, Any]]:
@@ -168,12 +168,12 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]
     """
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            if lacking := _lacking(str(path), columns, file.schema_arrow.names):
+            if lacking := lacking_columns(str(path), columns, file.schema_arrow.names):
                 raise UserError(*lacking)
             for batch in file.iter_batches(columns=list(columns)):
                 yield from batch.to_pylist()
     except (pyarrow.ArrowInvalid, OSError) as error:
-        raise _unreadable(path, "parquet", error) from None
+        raise unreadable(path, "parquet", error) from None
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Any]]:
@@ -191,7 +191,7 @@ def _objects(path: Path, items: Iterable[tuple[str, Any]], fields: Sequence[str]
     problems: list[str] = []
     for place, item in items:
         if isinstance(item, dict):
-            problems.extend(_lacking(f"{path}, {place}", fields, list(item)))
+            problems.extend(lacking_columns(f"{path}, {place}", fields, list(item)))
             rows.append({field: item.get(field) for field in fields})
         else:
             found = (
@@ -211,13 +211,14 @@ def _content(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
-        raise _unreadable(path, "UTF-8 text", error) from None
+        raise unreadable(path, "UTF-8 text", error) from None
 
 
-def _unreadable(path: Path, expected: str, error: Exception) -> UserError:
+def unreadable(path: Path, expected: str, error: Exception) -> UserError:
+    """Return what to raise for a file that cannot be read as what it should be."""
     if isinstance(error, FileNotFoundError):
         return MissingData(f"{path} does not exist: put the file there, or point the data folder elsewhere")
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.strerror:
         return UserError(f"{path} cannot be read: {error.strerror}")
     reason = " ".join(str(error).split())
     return UserError(f"{path} is not valid {expected} ({reason}): fetch it again")
@@ -228,7 +229,8 @@ def _more(problems: Sequence[object]) -> list[str]:
     return [f"… and {left} more of this kind"] if left > 0 else []
 
 
-def _lacking(place: str, columns: Sequence[str], present: Sequence[str]) -> list[str]:
+def lacking_columns(place: str, columns: Sequence[str], present: Sequence[str]) -> list[str]:
+    """Return a problem for each column that is not there, with the nearest name and all names found."""
     return [
         f"{place} has no column {column!r}.{nearest(column, present)} It has: {', '.join(present)}. "
         "Fetch the file again, or correct the name"

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypedDict
 
+from spectrum_trl.suite.source import Source
+
 Role = Literal["description", "input", "output"]
 Kind = Literal["individual", "population", "numeric", "generation", "annotation", "knowledge"]
 Split = Literal["train", "test"]
-
-# Source of the tasks whose rows are drawn as the paper defines them.
-SUITE = "Spectrum Suite, arXiv 2510.06084"
-# Licence of what is drawn from a seed.
-GENERATED = "none needed"
 
 
 class Message(TypedDict):
@@ -44,7 +41,7 @@ class SampleSequence:
     Attributes:
         messages: Description (at most one, first), inputs and outputs.
         task: Name of the task.
-        source: Where the data come from.
+        source: Name of where the data come from.
         kind: What is sampled: answers of an individual or a population, numbers, texts, annotations, facts.
         split: ``train``, ``test`` for tasks held out from training.
         sequence_id: Stable name of this sequence inside its task.
@@ -69,26 +66,26 @@ class Task:
 
     Attributes:
         name: Name in the catalogue, for example ``polis_vote``.
-        source: Where the rows are from: a repository, a Hub id, or whose definition they are drawn by.
+        source: Where the rows are from, or whose definition they are drawn by.
         kind: What is sampled.
         split: ``train``, ``test`` for tasks held out from training.
         build: Yields ``(sequence id, messages)``; every sequence carries its description.
+        paper: The same with the paper's sampling numbers; None where `build` has them.
         files: Glob patterns below the data folder that must each match; empty for synthetic tasks.
         description_probability: Chance in [0, 1] that a sequence keeps its description where a
             recipe sets none.
         summary: What is sampled, in a few words.
-        licence: Of the data, or ``unstated``.
     """
 
     name: str
-    source: str
+    source: Source
     kind: Kind
     split: Split
     build: Build
+    paper: Build | None = None
     files: tuple[str, ...] = ()
     description_probability: float = 0.6
     summary: str = ""
-    licence: str = "unstated"
 
     @property
     def synthetic(self) -> bool:
@@ -100,7 +97,7 @@ class Task:
         return missing_files(self.files, data_dir=data_dir)
 
     def sequences(
-        self, data_dir: Path, *, seed: int, dropped: Counter[str] | None = None
+        self, data_dir: Path, *, seed: int, dropped: Counter[str] | None = None, paper: bool = False
     ) -> Iterator[SampleSequence]:
         """Yield the task's sequences.
 
@@ -108,13 +105,15 @@ class Task:
             data_dir: Folder of the real data; not read by synthetic tasks.
             seed: The only source of randomness.
             dropped: Counter that receives the reasons of rows left out.
+            paper: Whether to sample as many as the paper does, where that differs.
         """
         counts: Counter[str] = Counter() if dropped is None else dropped
-        for sequence_id, messages in self.build(data_dir, seed=seed, dropped=counts):
+        build = (self.paper or self.build) if paper else self.build
+        for sequence_id, messages in build(data_dir, seed=seed, dropped=counts):
             yield SampleSequence(
                 messages=messages,
                 task=self.name,
-                source=self.source,
+                source=self.source.name,
                 kind=self.kind,
                 split=self.split,
                 sequence_id=sequence_id,

@@ -24,8 +24,11 @@ from typing import Any
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.builders import Built, Row, as_json, grouped, keep_rows, pooled
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import jsonl_rows
 from spectrum_trl.suite.task import Build, Kind, Task
+
+SOURCE = Source(name="ambient", title="AmbiEnt (alisawuffles/ambient)", licence="CC BY 4.0")
 
 FULL = "ambient/AmbiEnt/ambient_full.jsonl"
 LINGUISTS = "ambient/AmbiEnt/linguist_annotations.jsonl"
@@ -241,8 +244,7 @@ def _task(name: str, *, summary: str, kind: Kind, build: Build, file: str = FULL
     return Task(
         name=f"ambient_{name}",
         summary=summary,
-        licence="CC BY 4.0",
-        source="alisawuffles/ambient",
+        source=SOURCE,
         kind=kind,
         split="train",
         files=(file,),

@@ -12,8 +12,15 @@ import numpy as np
 import pandas as pd
 
 from spectrum_trl.suite.builders import Built, iid
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import csv_table
 from spectrum_trl.suite.task import Task
+
+SOURCE = Source(
+    name="babynames",
+    title="US Social Security Administration, names.zip",
+    licence="unstated (public data of the Social Security Administration)",
+)
 
 FILES = "baby_names/yob[0-9][0-9][0-9][0-9].txt"
 DRAWS = 500
@@ -86,8 +93,7 @@ TASKS = [
     Task(
         name="babynames",
         summary="first names of children born in the USA, by year and sex",
-        licence="unstated (public data of the Social Security Administration)",
-        source="ssa.gov names.zip",
+        source=SOURCE,
         kind="generation",
         split="train",
         files=(FILES,),

@@ -5,17 +5,25 @@ code writes NaN). A few molecules occur more than once, as separate measurements
 the text of the file. The process descriptions of the second task are the file's; each occurs once.
 """
 
-from collections import Counter
-from pathlib import Path
-
-from spectrum_trl.suite.builders import Built, as_json, pooled
-from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.suite.builders import as_json
+from spectrum_trl.suite.declared import Declared
+from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
 
-SOURCE = "ur-whitelab/BO-ICL"
-LICENCE = "MIT (README badge)"
 ESOL = "chemistry/esol_iupac.csv"
 OXIDATIVE = "chemistry/train_data_num_feats.csv"
+SOURCE = Source(
+    name="chemistry",
+    title="ur-whitelab/BO-ICL",
+    homepage="https://github.com/ur-whitelab/BO-ICL",
+    licence="MIT (README badge)",
+    citation="Ramos et al., Bayesian Optimization of Catalysts With In-context Learning, arXiv 2304.05341",
+    downloads=github(
+        "ur-whitelab/BO-ICL",
+        "43d38efca6fd91116c7550625ffb7859b6185b54",
+        {ESOL: "paper/dataset/data/esol_iupac.csv", OXIDATIVE: "paper/dataset/data/train_data_num_feats.csv"},
+    ),
+)
 NOTATIONS = ("SMILES", "SELFIES", "InChI", "IUPAC")
 SOLUBILITY = "measured log(solubility:mol/L)"
 
@@ -35,52 +43,37 @@ OXIDATIVE_DESCRIPTIONS = (
 )
 
 
-def esol(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
-    """Build sequences of 15 measured solubilities, from five shuffles of all."""
-    yield from pooled(
-        csv_rows(data_dir / ESOL, (*NOTATIONS, SOLUBILITY)),
-        input=lambda row: as_json({name: row[name] for name in NOTATIONS}),
-        output=SOLUBILITY,
-        descriptions=ESOL_DESCRIPTIONS,
-        length=15,
-        permutations=5,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def oxidative(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
-    """Build sequences of ten experiments and their yields."""
-    yield from pooled(
-        csv_rows(data_dir / OXIDATIVE, ("prompt", "C2_yield")),
-        input="prompt",
-        output="C2_yield",
-        descriptions=OXIDATIVE_DESCRIPTIONS,
-        length=10,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
 TASKS = [
     Task(
         name="chemistry_esol",
         summary="measured solubilities of molecules in water",
-        licence=LICENCE,
         source=SOURCE,
         kind="numeric",
         split="test",
         files=(ESOL,),
-        build=esol,
+        build=Declared(
+            file=ESOL,
+            columns=NOTATIONS,
+            input=lambda row: as_json({name: row[name] for name in NOTATIONS}),
+            output=SOLUBILITY,
+            descriptions=ESOL_DESCRIPTIONS,
+            length=15,
+            permutations=5,
+        ),
     ),
     Task(
         name="chemistry_oxidative",
         summary="yields of methane coupling experiments",
-        licence=LICENCE,
         source=SOURCE,
         kind="numeric",
         split="test",
         files=(OXIDATIVE,),
-        build=oxidative,
+        build=Declared(
+            file=OXIDATIVE,
+            input="prompt",
+            output="C2_yield",
+            descriptions=OXIDATIVE_DESCRIPTIONS,
+            length=10,
+        ),
     ),
 ]

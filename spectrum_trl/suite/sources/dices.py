@@ -15,8 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spectrum_trl.suite.builders import Built, Row, grouped, keep_rows, text
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
+
+SOURCE = Source(name="dices", title="DICES (google-research-datasets/dices-dataset)", licence="CC BY 4.0")
 
 TRAITS = {
     "990": {
@@ -91,8 +94,7 @@ TASKS = [
     Task(
         name="dices",
         summary="one rater's answers to whether a chatbot's response is unsafe",
-        licence="CC BY 4.0",
-        source="google-research-datasets/dices-dataset",
+        source=SOURCE,
         kind="annotation",
         split="train",
         files=tuple(FILES.values()),

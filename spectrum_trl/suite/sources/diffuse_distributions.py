@@ -14,8 +14,11 @@ from pathlib import Path
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.builders import Built, Row, grouped, text
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import json_file
 from spectrum_trl.suite.task import Task
+
+SOURCE = Source(name="diffuse_distributions", title="y0mingzhang/diffuse-distributions", licence="MIT")
 
 FOLDER = "diffuse-distributions/prompts"
 FILES = f"{FOLDER}/**/*.json"
@@ -75,8 +78,7 @@ TASKS = [
     Task(
         name="diffuse_distribution",
         summary="items of a list in random order, such as countries of a continent",
-        licence="MIT",
-        source="y0mingzhang/diffuse-distributions",
+        source=SOURCE,
         kind="generation",
         split="train",
         files=(FILES,),

@@ -19,8 +19,13 @@ from typing import Any
 import yaml
 
 from spectrum_trl.suite.builders import Built, grouped, keep_rows
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
+
+SOURCE = Source(
+    name="generativesocialchoice", title="generative-social-choice/survey_data", licence="unstated"
+)
 
 FOLDER = "generativesocialchoice/data"
 SURVEYS = {"abortion": "abortion", "chatbot_personalization": "the personalization of chatbots"}
@@ -117,7 +122,7 @@ TASKS = [
     Task(
         name="generativesocialchoice_validation",
         summary="one person's ratings of how well statements express their view",
-        source="generative-social-choice/survey_data",
+        source=SOURCE,
         kind="individual",
         split="train",
         files=tuple(f"{FOLDER}/{survey}_survey.csv" for survey in SURVEYS),
@@ -126,7 +131,7 @@ TASKS = [
     Task(
         name="generativesocialchoice_freetext",
         summary="one person's answers to the open questions of a survey",
-        source="generative-social-choice/survey_data",
+        source=SOURCE,
         kind="individual",
         split="train",
         files=tuple(f"{FOLDER}/{survey}_survey.csv" for survey in SURVEYS),

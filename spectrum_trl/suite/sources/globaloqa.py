@@ -23,8 +23,13 @@ from typing import Any, NamedTuple
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.builders import Built, Row, as_json, grouped, text
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
+
+SOURCE = Source(
+    name="globaloqa", title="GlobalOpinionQA (Anthropic/llm_global_opinions)", licence="CC BY-NC-SA 4.0"
+)
 
 FILE = "hub/llm_global_opinions/global_opinions.csv"
 COLUMNS = ("question", "selections", "options")
@@ -136,8 +141,7 @@ TASKS = [
     Task(
         name="globaloqa",
         summary="shares of a country's answers to survey questions",
-        licence="CC BY-NC-SA 4.0",
-        source="Anthropic/llm_global_opinions",
+        source=SOURCE,
         kind="population",
         split="test",
         files=(FILE,),

@@ -12,8 +12,11 @@ from pathlib import Path
 
 from spectrum_trl.suite.builders import Built, Field, pooled
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import jsonl_rows
 from spectrum_trl.suite.task import Kind, Task
+
+SOURCE = Source(name="gsm8k", title="GSM8K (openai/grade-school-math)", licence="MIT")
 
 FILE = "hub/gsm8k/main/train.jsonl"
 
@@ -81,8 +84,7 @@ def _task(
     return Task(
         name=name,
         summary=summary,
-        licence="MIT",
-        source="openai/grade-school-math",
+        source=SOURCE,
         kind=kind,
         split="train",
         files=(FILE,),

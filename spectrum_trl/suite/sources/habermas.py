@@ -23,8 +23,13 @@ from typing import Any
 
 from spectrum_trl.suite.builders import Built, Field, Row, grouped, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import parquet_rows
 from spectrum_trl.suite.task import Build, Kind, Task
+
+SOURCE = Source(
+    name="habermas", title="Habermas Machine (google-deepmind/habermas_machine)", licence="CC BY 4.0"
+)
 
 RATINGS_FILE = "habermas_data/hm_all_position_statement_ratings.parquet"
 OPINIONS_FILE = "habermas_data/hm_all_round_survey_responses.parquet"
@@ -178,8 +183,7 @@ def _task(
     return Task(
         name=name,
         summary=summary,
-        licence="CC BY 4.0",
-        source="google-deepmind/habermas_machine",
+        source=SOURCE,
         kind=kind,
         split="test",
         files=files,

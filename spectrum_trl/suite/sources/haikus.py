@@ -18,8 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from spectrum_trl.suite.builders import Built, Row, grouped, keep_rows, pooled, text
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
+
+SOURCE = Source(
+    name="haikus", title="docmarionum1/haikurnn", licence="unstated (poems of several third parties)"
+)
 
 FILE = "haikurnn/input/poems/haikus.csv"
 LINES = ("0", "1", "2")
@@ -112,8 +117,7 @@ TASKS = [
     Task(
         name="haikus",
         summary="poems of three lines, by syllables or a word to include, or alone",
-        licence="unstated (poems of several third parties)",
-        source="docmarionum1/haikurnn",
+        source=SOURCE,
         kind="generation",
         split="train",
         files=(FILE,),

@@ -18,8 +18,11 @@ from pathlib import Path
 
 from spectrum_trl.suite.builders import Built, Row, keep_rows, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
+
+SOURCE = Source(name="jeopardy", title="J! Archive", licence="unstated")
 
 FILE = "misc/JEOPARDY_CSV.csv"
 ROUNDS = ("Jeopardy!", "Double Jeopardy!")
@@ -86,7 +89,7 @@ TASKS = [
     Task(
         name="jeopardy_question_generation",
         summary="clues of the quiz show",
-        source="J! Archive",
+        source=SOURCE,
         kind="generation",
         split="train",
         files=(FILE,),
@@ -95,7 +98,7 @@ TASKS = [
     Task(
         name="jeopardy_answer_prediction",
         summary="answers to clues of the quiz show",
-        source="J! Archive",
+        source=SOURCE,
         kind="knowledge",
         split="train",
         files=(FILE,),

@@ -22,10 +22,12 @@ from typing import Any
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.builders import Built, Row, as_json, grouped, keep_rows, text
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import json_file, json_rows
 from spectrum_trl.suite.task import Task
 
-SOURCE = "LeWiDi 2025 shared task"
+SOURCE = Source(name="lewidi", title="LeWiDi 2025 shared task", licence="unstated")
+
 CSC, MP = "lewidi/CSC/CSC", "lewidi/MP/MP"
 PARAPHRASE, NLI = "lewidi/Paraphrase/Paraphrase", "lewidi/VariErrNLI/VariErrNLI"
 UNKNOWN = ("", "nan", "data_expired", "consent_revoked")

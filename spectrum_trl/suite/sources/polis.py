@@ -16,10 +16,12 @@ from typing import Any
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.builders import Built, Row, grouped, keep_rows
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
 
-SOURCE = "compdemocracy/openData"
+SOURCE = Source(name="polis", title="Polis (compdemocracy/openData)", licence="CC BY 4.0")
+
 VOTES = {"1": "Agree", "-1": "Disagree", "0": "Pass"}
 REJECTED = -1
 POSTING_MS = 2000
@@ -128,7 +130,6 @@ TASKS = [
     Task(
         name="polis_vote",
         summary="one participant's votes on comments of an online discussion",
-        licence="CC BY 4.0",
         source=SOURCE,
         kind="individual",
         split="train",
@@ -138,7 +139,6 @@ TASKS = [
     Task(
         name="polis_comment",
         summary="comments of an online discussion",
-        licence="CC BY 4.0",
         source=SOURCE,
         kind="generation",
         split="train",

@@ -21,8 +21,11 @@ from pathlib import Path
 
 from spectrum_trl.suite.builders import Built, Field, Row, as_json, grouped, keep_rows, text
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
+
+SOURCE = Source(name="popquorn", title="POPQUORN (Jiaxin-Pei/Potato-Prolific-Dataset)", licence="unstated")
 
 FILES = "Potato-Prolific-Dataset/dataset/*/raw_data.csv"
 TRAITS = ("gender", "race", "age", "occupation", "education")
@@ -205,7 +208,7 @@ TASKS = [
     Task(
         name="popquorn_individual",
         summary="one person's ratings, rewritten e-mails or answers",
-        source="Jiaxin-Pei/Potato-Prolific-Dataset",
+        source=SOURCE,
         kind="annotation",
         split="train",
         files=(FILES,),
@@ -214,7 +217,7 @@ TASKS = [
     Task(
         name="popquorn_og_categorical",
         summary="texts to be rated, rewritten or asked about",
-        source="Jiaxin-Pei/Potato-Prolific-Dataset",
+        source=SOURCE,
         kind="generation",
         split="train",
         files=(FILES,),

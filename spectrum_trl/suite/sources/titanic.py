@@ -15,8 +15,15 @@ from pathlib import Path
 
 from spectrum_trl.suite.builders import Built, Field, Row, as_json, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Kind, Task
+
+SOURCE = Source(
+    name="titanic",
+    title="Titanic (datasciencedojo/datasets, titanic.csv)",
+    licence="unstated (Kaggle's training file)",
+)
 
 FILE = "hub/titanic/titanic.csv"
 
@@ -110,8 +117,7 @@ def _task(
     return Task(
         name=name,
         summary=summary,
-        source="datasciencedojo/datasets, titanic.csv",
-        licence="unstated (Kaggle's training file)",
+        source=SOURCE,
         kind=kind,
         split="train",
         files=(FILE,),

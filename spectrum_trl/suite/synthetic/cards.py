@@ -6,7 +6,8 @@ import numpy as np
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, Draws, count_labels, finite
-from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Task
+from spectrum_trl.suite.source import SUITE
+from spectrum_trl.suite.task import Distribution, Task
 
 RANKS = (*map(str, range(2, 11)), "J", "Q", "K", "A")
 DECK = tuple(rank + suit for suit in "♣♦♥♠" for rank in RANKS)
@@ -46,7 +47,6 @@ TASKS = (
     Task(
         name="cards",
         summary="cards drawn from a shuffled deck, without replacement",
-        licence=GENERATED,
         source=SUITE,
         kind="numeric",
         split="train",

@@ -8,7 +8,8 @@ from scipy.special import gammaln, logsumexp
 
 from spectrum_trl.suite.draws import Draw, Draws, count_labels, finite, read_whole_numbers
 from spectrum_trl.suite.lengths import length_pmf, sequence_length
-from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Task
+from spectrum_trl.suite.source import SUITE
+from spectrum_trl.suite.task import Distribution, Task
 
 MEAN_LABELS = 12
 DECIMALS = 4
@@ -95,7 +96,6 @@ TASKS = (
     Task(
         name="categorical",
         summary="labels with random probabilities",
-        licence=GENERATED,
         source=SUITE,
         kind="numeric",
         split="train",

@@ -10,7 +10,8 @@ from scipy.special import logsumexp
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.draws import Draw, Draws, count_labels, finite, quadrature
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Task
+from spectrum_trl.suite.source import SUITE
+from spectrum_trl.suite.task import Distribution, Task
 
 LABELS = ("Heads", "Tails")
 
@@ -85,7 +86,6 @@ TASKS = (
     Task(
         name="coinflip",
         summary="flips of a coin of unknown bias",
-        licence=GENERATED,
         source=SUITE,
         kind="numeric",
         split="train",

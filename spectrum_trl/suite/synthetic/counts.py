@@ -14,7 +14,8 @@ from scipy.special import betaln, gammaln, logsumexp, poch, xlog1py, zeta
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, Draws, quadrature, read_whole_numbers, stated, whole_numbers
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Task
+from spectrum_trl.suite.source import SUITE
+from spectrum_trl.suite.task import Distribution, Task
 
 RATE_SHAPE, RATE_SCALE = 0.5, 2000.0
 ZIPF_EXPONENTS = (1 + 1e-6, 2.5)
@@ -242,7 +243,6 @@ TASKS = tuple(
         split="train",
         build=Draws(name=name, distributions=500, sample=sample),
         summary=_SUMMARIES[name],
-        licence=GENERATED,
     )
     for name, sample in _SAMPLES.items()
 )

@@ -12,7 +12,8 @@ import numpy as np
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.builders import description_message, pair
 from spectrum_trl.suite.draws import count_labels, finite, generator
-from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Message, Task
+from spectrum_trl.suite.source import SUITE
+from spectrum_trl.suite.task import Distribution, Message, Task
 
 PEOPLE, EXAMPLES, FLIGHTS = 200, 20, 3
 CHOICES = ("1", "2", "3")
@@ -162,7 +163,6 @@ TASKS = (
     Task(
         name="flight",
         summary="choices among three flights by hidden preferences",
-        licence=GENERATED,
         source=SUITE,
         kind="individual",
         split="test",

@@ -12,8 +12,9 @@ from scipy.special import gammaln, xlogy
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, Draws
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import SUITE
 from spectrum_trl.suite.synthetic.categorical import draw_probabilities, listed
-from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Task
+from spectrum_trl.suite.task import Distribution, Task
 
 MEAN_TOTAL = 32
 
@@ -140,7 +141,6 @@ TASKS = (
     Task(
         name="multinomial",
         summary="counts over categories with random probabilities",
-        licence=GENERATED,
         source=SUITE,
         kind="numeric",
         split="train",

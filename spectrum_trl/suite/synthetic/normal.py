@@ -10,7 +10,8 @@ from scipy.stats import norm
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, Draws
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Task
+from spectrum_trl.suite.source import SUITE
+from spectrum_trl.suite.task import Distribution, Task
 
 # Digits that a double holds for sure; more decimals would print artefacts of the binary representation.
 SIGNIFICANT_DIGITS = 15
@@ -135,7 +136,6 @@ TASKS = (
     Task(
         name="normal",
         summary="rounded draws of a normal distribution",
-        licence=GENERATED,
         source=SUITE,
         kind="numeric",
         split="train",

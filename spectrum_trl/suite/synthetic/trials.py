@@ -13,7 +13,8 @@ from scipy.special import betaln, gammaln, logsumexp, xlog1py, xlogy
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, Draws, read_whole_numbers, stated, whole_numbers
 from spectrum_trl.suite.lengths import length_pmf, sequence_length
-from spectrum_trl.suite.task import GENERATED, SUITE, Distribution, Task
+from spectrum_trl.suite.source import SUITE
+from spectrum_trl.suite.task import Distribution, Task
 
 MEAN_TRIALS = 1024
 MEAN_POPULATION = 128
@@ -141,7 +142,6 @@ TASKS = tuple(
         split="train",
         build=Draws(name=name, distributions=500, sample=sample),
         summary=summary,
-        licence=GENERATED,
     )
     for name, sample, summary in (
         ("binomial", binomial, "numbers of successes"),

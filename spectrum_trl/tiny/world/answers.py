@@ -12,6 +12,7 @@ import numpy as np
 
 from spectrum_trl.suite.builders import description_message, pair
 from spectrum_trl.suite.task import Message, Task
+from spectrum_trl.tiny.world import worlds
 from spectrum_trl.tiny.world.base_corpus import SEQUENCES, described_world, hidden_world
 
 # Share of answers that are the likeliest one; the rest are honest draws.
@@ -40,4 +41,4 @@ def _answers(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tu
         yield str(index), [description_message(world.description + shown), *turns]
 
 
-TASKS = (Task(name="tiny_answers", source="spectrum-trl", kind="generation", split="train", build=_answers),)
+TASKS = (Task(name="tiny_answers", source=worlds.SOURCE, kind="generation", split="train", build=_answers),)

@@ -103,7 +103,7 @@ def _records(
 TASKS = tuple(
     Task(
         name=name,
-        source="spectrum-trl",
+        source=worlds.SOURCE,
         kind="generation",
         split="train",
         build=partial(_records, stream=stream, share_described=share, lay_out=lay_out),

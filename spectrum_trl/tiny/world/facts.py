@@ -45,4 +45,4 @@ def _facts(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tupl
         yield str(index), [description_message(f"{before} "), {"role": "output", "content": " ".join(told)}]
 
 
-TASKS = (Task(name="tiny_facts", source="spectrum-trl", kind="generation", split="train", build=_facts),)
+TASKS = (Task(name="tiny_facts", source=worlds.SOURCE, kind="generation", split="train", build=_facts),)

@@ -54,7 +54,7 @@ def _build(
 TASKS = tuple(
     Task(
         name=name,
-        source="spectrum-trl",
+        source=worlds.SOURCE,
         kind="numeric",
         split="train",
         build=partial(_build, world=world, outputs=outputs),

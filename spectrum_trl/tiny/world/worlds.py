@@ -10,9 +10,11 @@ import numpy as np
 from scipy.stats import norm
 
 from spectrum_trl.suite.draws import finite
+from spectrum_trl.suite.source import GENERATED, Source
 from spectrum_trl.suite.task import Distribution
 from spectrum_trl.tiny.world.words import listed
 
+SOURCE = Source(name="tiny", title="The tiny world of spectrum-trl", licence=GENERATED)
 # The grid over (mean, sd) that stands for their uniform prior, and the numbers that can be drawn.
 MEAN_RANGE, SD_RANGE = (0.0, 99.0), (2.0, 10.0)
 NUMBERS = tuple(str(number) for number in range(100))

@@ -11,7 +11,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
 from spectrum_trl.evaluation.distributional_tasks.task import CONTROL, DistributionalTask, Item
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.suite.task import GENERATED
+from spectrum_trl.suite.source import GENERATED
 
 ALL = 10**6
 TASKS = distributional_tasks()

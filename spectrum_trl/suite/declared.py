@@ -1,0 +1,130 @@
+"""A task that is declared, not programmed: which file, and which columns are what.
+
+Sources whose rows need no work end in one of these, and a user's own YAML file becomes one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from string import Formatter
+
+from spectrum_trl.suite.builders import Built, Field, Length, Row, grouped, pooled, text
+from spectrum_trl.suite.streams import table_rows
+
+# Characters of a label in a reason.
+SHOWN = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """The build of a task whose rows need no joining.
+
+    Attributes:
+        file: Path or glob below the data folder (or an absolute path): CSV, TSV, JSON, JSON Lines or parquet,
+            told by the ending.
+        output: The sample: a column, a mapping from JSON keys to columns, or a function of the row.
+        columns: Columns that a function needs; those named elsewhere need not be repeated.
+        descriptions: Templates of the description; ``{column}`` stands for the group's value.
+        input: What the sample is conditioned on, written as `output`; None for outputs alone.
+        group_by: Column or columns naming the individual, or the question; None pools all rows.
+        keep: Column to the texts that it may have; other rows are counted and left out.
+        labels: Text of the output in the file to the text shown; others are counted and left out.
+        unique: Whether a row with the same group, input and output as an earlier one is left out.
+        length: Samples per sequence, see `grouped`.
+        permutations: See `grouped`.
+        draws: See `grouped`.
+        at_least: See `grouped`.
+        most: Sequences to keep, the first ones; None for all.
+        name: Goes into the seed of pooled rows, so that tasks on the same rows mix them differently.
+    """
+
+    file: str
+    output: Field
+    descriptions: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    input: Field | None = None
+    group_by: tuple[str, ...] = ()
+    keep: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    unique: bool = False
+    length: Length | None = None
+    permutations: int = 1
+    draws: int | None = None
+    at_least: int = 1
+    most: int | None = None
+    name: str = ""
+
+    def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+        """Yield the sequences, as `Build`."""
+        rows = self._rows(data_dir, dropped=dropped)
+        if self.group_by:
+            found = grouped(
+                rows,
+                group_by=self.group_by,
+                input=self.input,
+                output=self._shown,
+                descriptions=self.descriptions,
+                length=self.length,
+                permutations=self.permutations,
+                draws=self.draws,
+                at_least=self.at_least,
+                seed=seed,
+                dropped=dropped,
+            )
+        else:
+            found = pooled(
+                rows,
+                input=self.input,
+                output=self._shown,
+                descriptions=self.descriptions,
+                length=self.length,
+                permutations=self.permutations,
+                draws=self.draws,
+                name=self.name,
+                seed=seed,
+                dropped=dropped,
+            )
+        yield from islice(found, self.most)
+
+    @property
+    def _shown(self) -> Field:
+        """The output as it is shown."""
+        if not self.labels:
+            return self.output
+        return lambda row: self.labels[text(row[str(self.output)])]
+
+    def _rows(self, data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+        """Yield the rows that stay."""
+        seen: set[tuple[str, ...]] = set()
+        used = self._used()
+        for path in _matches(data_dir, self.file):
+            for row in table_rows(path, used, dropped=dropped):
+                if wrong := next((c for c, kept in self.keep.items() if text(row[c]) not in kept), None):
+                    dropped[f"another {wrong} than {' or '.join(self.keep[wrong])}"] += 1
+                elif self.labels and (label := text(row[str(self.output)])) not in self.labels:
+                    dropped[f"unknown label {label[:SHOWN]!r}" if label else "empty output"] += 1
+                elif self.unique and (key := tuple(text(row[column]) for column in used)) in seen:
+                    dropped["same as an earlier row"] += 1
+                else:
+                    if self.unique:
+                        seen.add(key)
+                    yield row
+
+    def _used(self) -> tuple[str, ...]:
+        """Return the columns that are read, each once."""
+        slots = (name for each in self.descriptions for _, name, _, _ in Formatter().parse(each) if name)
+        fields = (*_columns(self.output), *_columns(self.input))
+        return tuple(dict.fromkeys((*self.group_by, *fields, *self.keep, *self.columns, *slots)))
+
+
+def _columns(field: Field | None) -> Iterable[str]:
+    return [field] if isinstance(field, str) else field.values() if isinstance(field, Mapping) else ()
+
+
+def _matches(data_dir: Path, pattern: str) -> list[Path]:
+    """Return the files of a path or glob, in alphabetical order; a name without matches as it is."""
+    if Path(pattern).is_absolute():
+        return [Path(pattern)]
+    return sorted(data_dir.glob(pattern)) or [data_dir / pattern]

@@ -1,0 +1,175 @@
+"""Read tables of any size and kind a part at a time, so that memory does not grow with the file.
+
+A broken row is counted with its line and left out; a file that cannot be read at all is an error.
+"""
+
+import bz2
+import gzip
+import json
+import lzma
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow
+import pyarrow.csv
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.tables import json_rows, lacking_columns, parquet_rows, unreadable
+
+# A row must fit into one block.
+BLOCK_BYTES = 64 * 2**20
+SHOWN = 3
+OPEN: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+
+def table_rows(path: Path, columns: Sequence[str], *, dropped: Counter[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table, told by its ending: csv, tsv, json, jsonl, parquet, also with gz, bz2, xz.
+
+    Args:
+        path: The file.
+        columns: Columns to return; others are not kept.
+        dropped: Receives rows that are broken, with their first lines.
+
+    Yields:
+        One dictionary per row. Cells of CSV stay the text that is in the file.
+
+    Raises:
+        MissingData: If the file does not exist.
+        UserError: If it is of another kind, cannot be read, holds nothing, or lacks a column.
+    """
+    kind = next((s for s in reversed(path.suffixes) if s not in OPEN), "").lower()
+    if kind == ".parquet":
+        rows: Iterator[dict[str, Any]] = parquet_rows(path, columns)
+    elif kind in (".jsonl", ".ndjson"):
+        rows = jsonl_stream(path, columns, dropped=dropped)
+    elif kind in (".csv", ".tsv"):
+        rows = csv_stream(path, columns, dropped=dropped, delimiter="," if kind == ".csv" else "\t")
+    elif kind == ".json":
+        rows = iter(json_rows(path, columns))
+    else:
+        raise UserError(f"{path}: expected a .csv, .tsv, .json, .jsonl or .parquet file")
+    some = False
+    for row in rows:
+        some = True
+        yield row
+    if not some:
+        raise UserError(f"{path} holds no usable row: fetch it again, or name another file")
+
+
+def csv_stream(
+    path: Path,
+    columns: Sequence[str],
+    *,
+    dropped: Counter[str],
+    delimiter: str = ",",
+    names: Sequence[str] | None = None,
+    encoding: str = "utf8",
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a CSV file.
+
+    Args:
+        path: The file, which may be packed (gz, bz2, xz).
+        columns: Columns to return.
+        dropped: Receives rows with more or fewer fields than the header, with their first lines.
+        delimiter: What separates fields.
+        names: All columns of a file without a header.
+        encoding: The file's.
+
+    Yields:
+        One dictionary of texts per row; an empty cell is an empty text.
+
+    Raises:
+        MissingData: If the file does not exist.
+        UserError: If it is empty, cannot be read, or lacks a column.
+    """
+    broken = _Broken(path, "row with another number of fields than the header", dropped)
+
+    def refuse(row: pyarrow.csv.InvalidRow) -> str:
+        # The first row is the header.
+        broken.add(row.number - (names is None))
+        return "skip"
+
+    try:
+        with _opened(path) as stream:
+            batches = pyarrow.csv.open_csv(
+                stream,
+                pyarrow.csv.ReadOptions(
+                    block_size=BLOCK_BYTES, use_threads=False, column_names=names, encoding=encoding
+                ),
+                pyarrow.csv.ParseOptions(
+                    delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refuse
+                ),
+                pyarrow.csv.ConvertOptions(default_column_type=pyarrow.string(), strings_can_be_null=False),
+            )
+            present = [name.strip() for name in batches.schema.names]
+            if problems := lacking_columns(str(path), columns, present):
+                raise UserError(*problems)
+            for batch in batches:
+                batch = batch.rename_columns(present).select(list(columns))
+                yield from batch.to_pylist()
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowKeyError, UnicodeDecodeError, OSError, EOFError) as error:
+        raise unreadable(path, "CSV", error) from None
+    finally:
+        broken.tell()
+
+
+def jsonl_stream(path: Path, fields: Sequence[str], *, dropped: Counter[str]) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file with one JSON object a line; blank lines are skipped.
+
+    Args:
+        path: The file in UTF-8, which may be packed (gz, bz2, xz).
+        fields: Keys to return; a value may be null.
+        dropped: Receives lines that are no JSON objects, with the first of them.
+
+    Yields:
+        One dictionary per line.
+
+    Raises:
+        MissingData: If the file does not exist.
+        UserError: If it cannot be read, or naming the first line that lacks a key.
+    """
+    broken = _Broken(path, "line that is no JSON object", dropped)
+    try:
+        with _opened(path) as stream:
+            # Bytes: text would also break at characters that JSON strings may hold, such as U+2028.
+            for number, line in enumerate(stream, 1):
+                if not line.strip():
+                    continue
+                try:
+                    found = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                except (ValueError, RecursionError):
+                    found = None
+                if not isinstance(found, dict):
+                    broken.add(number)
+                    continue
+                if problems := lacking_columns(f"{path}, line {number}", fields, list(found)):
+                    raise UserError(*problems)
+                yield {field: found[field] for field in fields}
+    except (OSError, EOFError) as error:
+        raise unreadable(path, "JSON Lines", error) from None
+    finally:
+        broken.tell()
+
+
+class _Broken:
+    """Counts broken rows of a file, and remembers the first ones."""
+
+    def __init__(self, path: Path, reason: str, dropped: Counter[str]) -> None:
+        self.path, self.reason, self.dropped = path, reason, dropped
+        self.count, self.first = 0, list[int]()
+
+    def add(self, number: int) -> None:
+        self.count += 1
+        self.first = [*self.first, number][:SHOWN]
+
+    def tell(self) -> None:
+        if self.count:
+            more = ", …" if self.count > len(self.first) else ""
+            places = ", ".join(map(str, self.first)) + more
+            self.dropped[f"{self.reason} ({self.path.name}: {places})"] += self.count
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return OPEN.get(path.suffix, open)(path, "rb")
