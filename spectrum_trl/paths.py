@@ -25,27 +25,29 @@ def bundled(folder: str) -> Path:
     return installed if installed.is_dir() else PACKAGE.parent / folder
 
 
-def data_dir(folder: str | os.PathLike[str] | None = None) -> Path:
+def cache_folder() -> Path:
+    """Return the folder for what can be got or made again: ``SPECTRUM_CACHE``, or one of the user's."""
+    return Path(os.environ.get("SPECTRUM_CACHE") or "~/.cache/spectrum-trl").expanduser()
+
+
+def data_dir(folder: str | os.PathLike[str] | None = None, *, to_fill: bool = False) -> Path:
     """Return the folder that holds the real data sets.
 
     Args:
-        folder: A path, or None for the environment variable ``SPECTRUM_DATA``.
+        folder: A path, or None for the environment variable ``SPECTRUM_DATA``, or the user's cache folder.
+        to_fill: Whether it is made when something is fetched; otherwise a named folder must exist.
 
     Returns:
-        An existing folder.
+        The folder. The one in the user's cache need not exist: nothing was fetched yet.
 
     Raises:
-        MissingData: If neither is given or the folder does not exist.
+        MissingData: If a folder that was named does not exist.
     """
     chosen = folder or os.environ.get("SPECTRUM_DATA")
     if not chosen:
-        raise MissingData(
-            "no data folder: set the environment variable SPECTRUM_DATA (or data_dir in the recipe) to the "
-            "folder that holds the data sets, or train on the synthetic tasks only"
-        )
+        return cache_folder() / "data"
     path = Path(chosen).expanduser()
-    if not os.path.isdir(path):
-        raise MissingData(
-            f"data folder {path} does not exist: correct SPECTRUM_DATA (or data_dir in the recipe)"
-        )
+    if not to_fill and not os.path.isdir(path):
+        where = "data_dir" if folder else "SPECTRUM_DATA"
+        raise MissingData(f"{where}: {path} is not a folder; name the folder of the data sets")
     return path

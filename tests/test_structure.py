@@ -15,6 +15,7 @@ FLOORS = [
         "files",
         "console",
         "paths",
+        "strict_yaml",
         "progress",
         "metrics",
         "suite",

@@ -24,6 +24,11 @@ from spectrum_trl.prompts.layouts import layout_template
 from spectrum_trl.prompts.messages import normalise
 from spectrum_trl.recipe.arguments import DataArguments
 from spectrum_trl.recipe.task_choice import FileOptions, TaskOptions
+from spectrum_trl.suite.building.cache import built_sequences
+from spectrum_trl.suite.building.cache import missing as lacking
+from spectrum_trl.suite.fetching.ensure import ensure
+from spectrum_trl.suite.fetching.status import status
+from spectrum_trl.suite.own import is_own, read_own
 from spectrum_trl.suite.task import Message, Task
 
 # Enough for a new tokenizer to meet every word that a task uses.
@@ -44,22 +49,43 @@ class Mixture(NamedTuple):
     missing: dict[str, list[str]]
 
 
-def select_tasks(data: DataArguments) -> dict[str, TaskOptions]:
-    """Resolve names and globs to tasks.
+class Choice(NamedTuple):
+    """A task to train on.
+
+    Attributes:
+        task: The task.
+        options: Its cap and weight.
+    """
+
+    task: Task
+    options: TaskOptions
+
+
+def select_tasks(data: DataArguments) -> dict[str, Choice]:
+    """Resolve names, globs, and the user's YAML files to tasks.
 
     Args:
         data: The recipe's data arguments.
 
     Returns:
-        Task name to its options, in the order of the recipe.
+        Task name to the task with its options, in the order of the recipe.
 
     Raises:
         UserError: With every unknown name and empty glob at once.
     """
     catalogue = {name: task for name, task in all_tasks().items() if task.split in data.split}
-    chosen: dict[str, TaskOptions] = {}
-    problems = []
+    chosen: dict[str, Choice] = {}
+    problems: list[str] = []
     for pattern, options in data.tasks.items():
+        if options.max_sequences is None:
+            options = options.model_copy(update={"max_sequences": data.max_sequences})
+        if is_own(pattern):
+            try:
+                own = read_own(Path(pattern), split="train")
+                chosen[own.name] = Choice(own, options)
+            except UserError as error:
+                problems += error.problems
+            continue
         names = [name for name in matching(pattern) if name in catalogue]
         if not names:
             outside = sorted({all_tasks()[name].split for name in matching(pattern)})
@@ -69,9 +95,7 @@ def select_tasks(data: DataArguments) -> dict[str, TaskOptions]:
                 else f"tasks: no task is named {pattern[:60]!r}.{nearest(pattern, catalogue)} "
                 "`spectrum-trl data` lists them."
             )
-        if options.max_sequences is None:
-            options = options.model_copy(update={"max_sequences": data.max_sequences})
-        chosen.update(dict.fromkeys(names, options))
+        chosen.update({name: Choice(catalogue[name], options) for name in names})
     if problems:
         raise UserError(*problems)
     return chosen
@@ -90,7 +114,9 @@ def messages_of(
         dropped: Receives the reasons of rows left out.
     """
     rng = random.Random(f"{data.mixture_seed} {task.name}")
-    sequences: Iterable = task.sequences(folder, seed=data.mixture_seed, dropped=dropped)
+    sequences: Iterable = built_sequences(
+        task, data_dir=folder, seed=data.mixture_seed, dropped=dropped, paper=data.sampling == "paper"
+    )
     if options.max_sequences and not task.synthetic:
         # Files come in an order that means something; generated sequences do not.
         everything = list(sequences)
@@ -158,12 +184,14 @@ def build_mixture(
     missing, folder = _missing(chosen, data)
     template = layout_template(data.layout)
     parts, counts = [], []
-    present = {name: options for name, options in chosen.items() if name not in missing}
+    present = {name: choice for name, choice in chosen.items() if name not in missing}
+    caps = {name: choice.options.max_sequences for name, choice in present.items()}
+    caps |= {file: options.max_sequences for file, options in data.train_files.items()}
     for name, stream, dropped in _streams(present, data, folder=folder, tokenizer=tokenizer):
         shown = track(
             stream,
             description=escape(name),
-            total=data.train_files.get(name, present.get(name, TaskOptions())).max_sequences,
+            total=caps[name],
             console=Console(stderr=True),
             transient=True,
             disable=not (show_progress and on_terminal()),
@@ -197,12 +225,12 @@ def build_mixture(
 
 
 def _streams(
-    chosen: dict[str, TaskOptions], data: DataArguments, *, folder: Path, tokenizer: PreTrainedTokenizerBase
+    chosen: dict[str, Choice], data: DataArguments, *, folder: Path, tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[tuple[str, Iterable[list[Message]], Counter[str]]]:
     """Yield the name, the sound conversations, and the counter of what is dropped, of tasks and own files."""
-    for name, options in chosen.items():
+    for name, (task, own_options) in chosen.items():
         dropped: Counter[str] = Counter()
-        conversations = messages_of(all_tasks()[name], options, folder=folder, data=data, dropped=dropped)
+        conversations = messages_of(task, own_options, folder=folder, data=data, dropped=dropped)
         yield name, usable(conversations, tokenizer=tokenizer, dropped=dropped), dropped
     for file, options in data.train_files.items():
         yield (
@@ -220,30 +248,32 @@ def texts_of(data: DataArguments) -> Iterator[str]:
     """
     chosen = select_tasks(data)
     missing, folder = _missing(chosen, data)
-    for name in chosen:
+    for name, choice in chosen.items():
         if name not in missing:
             conversations = messages_of(
-                all_tasks()[name], TaskOptions(), folder=folder, data=data, dropped=Counter()
+                choice.task, TaskOptions(), folder=folder, data=data, dropped=Counter()
             )
             for conversation in itertools.islice(conversations, TOKENIZER_SEQUENCES):
                 yield from (f"{m['role']}\n{m['content']}" for m in conversation[:TOKENIZER_TURNS])
 
 
-def _missing(chosen: Iterable[str], data: DataArguments) -> tuple[dict[str, list[str]], Path]:
-    """Find tasks whose files are absent; an error unless the recipe ignores them."""
-    on_disk = [all_tasks()[name] for name in chosen if not all_tasks()[name].synthetic]
+def _missing(chosen: dict[str, Choice], data: DataArguments) -> tuple[dict[str, list[str]], Path]:
+    """Fetch what can be fetched, and find tasks without files; an error unless the recipe ignores them."""
+    on_disk = [choice.task for choice in chosen.values() if not choice.task.synthetic]
     if not on_disk:
         return {}, Path()
-    try:
-        folder = data_dir(data.data_dir)
-    except MissingData:
-        if not data.ignore_missing:
-            raise
-        return {task.name: list(task.files) for task in on_disk}, Path()
-    missing = {task.name: absent for task in on_disk if (absent := task.missing(folder))}
+    folder = data_dir(data.data_dir)
+    failed = ensure(on_disk, data_dir=folder)
+    missing = {task.name: absent for task in on_disk if (absent := lacking(task, data_dir=folder))}
     if missing and not data.ignore_missing:
         raise MissingData(
-            *(f"{name}: no file in {folder} matches {', '.join(files)}" for name, files in missing.items()),
-            "Fetch these, remove the tasks, or set `ignore_missing: true` to train on what is there.",
+            *(
+                f"{task.name}: no file in {folder} matches {', '.join(missing[task.name])}: "
+                f"{status(task, data_dir=folder).how}"
+                for task in on_disk
+                if task.name in missing
+            ),
+            *failed,
+            "Get these, remove the tasks, or set `ignore_missing: true` to train on what is there.",
         )
     return missing, folder

@@ -16,7 +16,6 @@ from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
 from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
-from spectrum_trl.evaluation.options import data_folder
 from spectrum_trl.evaluation.own_tasks import own_distributional
 from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
 from spectrum_trl.metrics.distributional import (
@@ -25,6 +24,7 @@ from spectrum_trl.metrics.distributional import (
     uniform_guess,
     uniform_guess_as_published,
 )
+from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.task import Message
 
 METRICS = {
@@ -50,7 +50,7 @@ class Distributional(HarnessTask):
 
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return one row per question and group."""
-        folder, seed = data_folder(self.options), self.options.seed
+        folder, seed = data_dir(self.options.data_dir), self.options.seed
         source = self.config.metadata.get("config_source", "")
         task = (
             self.known(distributional_tasks())
@@ -61,7 +61,7 @@ class Distributional(HarnessTask):
         if absent:
             return Missing(", ".join(absent), f"Get {task.source} ({task.url}), and set SPECTRUM_DATA")
         dropped: Counter[str] = Counter()
-        items = _items(task, folder or Path(), seed=seed, most=self.options.sequences, dropped=dropped)
+        items = _items(task, folder, seed=seed, most=self.options.sequences, dropped=dropped)
         self.config.metadata["left_out"] = dict(dropped)
         logger.info("%s: %d items; left out: %s", self.config.task, len(items), dict(dropped) or "none")
         return [item._asdict() for item in items]

@@ -4,7 +4,6 @@ Source: Spectrum Tuning (arXiv 2510.06084), diversity and yield.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from spectrum_trl.evaluation import aggregates
@@ -12,11 +11,11 @@ from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
 from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.judging.judge import verdicts
-from spectrum_trl.evaluation.options import data_folder
 from spectrum_trl.evaluation.own_tasks import own_diversity
 from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
 from spectrum_trl.metrics.diversity import clean, exact, sample_intervals, summarise
 from spectrum_trl.metrics.intervals import Interval, mean_interval
+from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.task import Message
 
 HIGHER = {
@@ -50,7 +49,7 @@ class Diversity(HarnessTask):
 
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return the one row: what the prompt shows."""
-        folder, source = data_folder(self.options), self.config.metadata.get("config_source", "")
+        folder, source = data_dir(self.options.data_dir), self.config.metadata.get("config_source", "")
         self.task: DiversityTask = (
             self.known(diversity_tasks())
             if set(self.own) == {"task"}
@@ -61,7 +60,7 @@ class Diversity(HarnessTask):
             return Missing(
                 ", ".join(absent), f"Get {self.task.source} ({self.task.url}), and set SPECTRUM_DATA"
             )
-        self.valid = self.task.validator(folder or Path())
+        self.valid = self.task.validator(folder)
         return [{"description": self.task.description, "examples": list(self.task.examples)}]
 
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:

@@ -6,7 +6,6 @@ Source: Spectrum Tuning (arXiv 2510.06084), in-context steerability.
 import random
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +17,13 @@ from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.icl_sequences import choose
-from spectrum_trl.evaluation.options import data_folder
 from spectrum_trl.evaluation.own_tasks import own_icl
 from spectrum_trl.metrics.calibration import calibration_error
+from spectrum_trl.paths import data_dir
+from spectrum_trl.suite.building.cache import missing
 from spectrum_trl.suite.draws import Draw, Draws
+from spectrum_trl.suite.fetching.ensure import ensure
+from spectrum_trl.suite.fetching.status import status
 from spectrum_trl.suite.task import Task
 
 # Labels of a task that outputs can be scored among.
@@ -69,15 +71,14 @@ class Icl(HarnessTask):
 
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return one row per sequence."""
-        task, folder = self._task(), data_folder(self.options)
-        absent = task.missing(folder)
-        if absent:
-            return Missing(
-                ", ".join(absent), f"Get {task.source.title}, and set SPECTRUM_DATA to the data folder"
-            )
+        task, folder = self._task(), data_dir(self.options.data_dir)
+        failed = ensure([task], data_dir=folder)
+        if absent := missing(task, data_dir=folder):
+            how = "; ".join(failed) or status(task, data_dir=folder).how
+            return Missing(", ".join(absent), f"{task.source.title}: {how}")
         chosen = choose(
             task,
-            folder=folder or Path(),
+            folder=folder,
             seed=self.options.seed,
             most=self.options.sequences,
             max_tokens=self.options.max_tokens,

@@ -13,6 +13,7 @@ from spectrum_trl.metrics.icl import automatic_k
 from spectrum_trl.models.load import load_tokenizer
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.prompts.scored import Prompts
+from spectrum_trl.suite.building.cache import built_sequences
 from spectrum_trl.suite.task import Message, Task
 
 # A yardstick that every model shares: tokens of four bytes, and five for what is written around a turn.
@@ -51,7 +52,7 @@ def drawn(
     dropped = Counter[str]()
     every = [
         (sequence.sequence_id, sequence.messages)
-        for sequence in task.sequences(folder, seed=seed, dropped=dropped)
+        for sequence in built_sequences(task, data_dir=folder, seed=seed, dropped=dropped)
     ]
     if len(every) > most:
         picked = np.random.default_rng(seed).choice(len(every), size=most, replace=False)

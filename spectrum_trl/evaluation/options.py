@@ -1,6 +1,5 @@
 """What a user can say about an evaluation: keys of lm-eval's ``--metadata``, beside those of the model."""
 
-import os
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -130,18 +129,6 @@ def format_of(options: Options, tokenizer: PreTrainedTokenizerBase) -> Format:
 
     chosen = options.format or default_format(tokenizer)
     return "chat" if chosen == "verbalized" else chosen
-
-
-def data_folder(options: Options) -> Path | None:
-    """Return the folder of the real data, or None where there is none."""
-    name = options.data_dir or os.environ.get("SPECTRUM_DATA")
-    if not name:
-        return None
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        where = "data_dir" if options.data_dir else "SPECTRUM_DATA"
-        raise UserError(f"{where}: {folder} is not a folder; name the folder of the data sets")
-    return folder
 
 
 def at_the_edge() -> AbstractContextManager[None]:

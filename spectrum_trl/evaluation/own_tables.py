@@ -1,52 +1,15 @@
 """Rows of a user's own tables, and the texts that name their columns."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from string import Formatter
+from collections.abc import Mapping
 from typing import Any
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.distributional_tasks.task import Item, shares
 from spectrum_trl.recipe.strict_json import strict_json
 from spectrum_trl.suite.builders import text
-from spectrum_trl.suite.tables import csv_rows, jsonl_rows
 
 # Shares may be counts; their sum must stay a number.
 LARGEST_SHARE = 1e15
-
-
-def table(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the rows of a CSV or JSON Lines file, with the given columns.
-
-    Raises:
-        UserError: If it is malformed, or lacks a column.
-    """
-    return csv_rows(path, columns) if path.suffix == ".csv" else jsonl_rows(path, columns)
-
-
-def columns_of(templates: Sequence[str]) -> list[str]:
-    """Return the columns that texts name as ``{column}``, each once.
-
-    Raises:
-        UserError: If braces do not match, or hold something else than a column's name.
-    """
-    found, problems = dict[str, None](), []
-    for template in templates:
-        try:
-            slots = [slot for slot in Formatter().parse(template) if slot[1] is not None]
-        except ValueError as error:
-            problems.append(f"{template!r}: {error}; write {{{{ and }}}} for braces that name no column")
-            continue
-        for _, name, form, conversion in slots:
-            if not name or form or conversion or set(name) & set(".[]"):
-                problems.append(
-                    f"{template!r}: expected a column's name in braces, without any of .[]!:, found {name!r}"
-                )
-            else:
-                found[name] = None
-    if problems:
-        raise UserError(*problems)
-    return list(found)
 
 
 def item_of(

@@ -21,15 +21,15 @@ from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask
 from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
 from spectrum_trl.evaluation.diversity_tasks.validators import Validator, build
 from spectrum_trl.evaluation.judging.judge import Judge
-from spectrum_trl.evaluation.own_tables import columns_of, item_of, table
+from spectrum_trl.evaluation.own_tables import item_of
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.suite.builders import Built, grouped
-from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.own import TITLE, OwnTable, own_task, problem_of
+from spectrum_trl.suite.slots import columns_of
+from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
 
-OWN = "the user's own"
 # Problems of rows in one message.
-SHOWN = 3
+SHTITLE = 3
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
@@ -72,26 +72,6 @@ class OwnDistributional(_Strict):
     cluster: str | None = None
 
 
-class OwnIcl(_Strict):
-    """What a user says about a table of answers, for steerability.
-
-    Attributes:
-        file: CSV or JSON Lines, beside the YAML file.
-        group_by: Column of the individual, or of whatever a sequence is made of.
-        output: Column of the answer.
-        input: Column of what the answer is to, or None.
-        descriptions: Texts in which ``{column}`` stands for the group's first row.
-        description_probability: Chance that a sequence keeps its description.
-    """
-
-    file: str = Field(min_length=1)
-    group_by: str
-    output: str
-    input: str | None = None
-    descriptions: list[str] = Field(min_length=1)
-    description_probability: float = Field(default=1.0, ge=0, le=1)
-
-
 def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityTask:
     """Return a user's own task of diversity and validity.
 
@@ -125,7 +105,7 @@ def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityT
         canonical=canonical,
         universe=universe,
         max_new_tokens=parsed.max_new_tokens,
-        source=OWN,
+        source=TITLE,
     )
 
 
@@ -136,23 +116,15 @@ def own_distributional(own: Mapping[str, Any], *, file: str) -> DistributionalTa
     columns = _columns(templates, (parsed.group, parsed.cluster), file=file)
     path = _beside(file, parsed.file)
     return DistributionalTask(
-        name=OWN, source=OWN, build=partial(_items, parsed, path, ("candidates", "shares", *columns))
+        name=TITLE, source=TITLE, build=partial(_items, parsed, path, ("candidates", "shares", *columns))
     )
 
 
 def own_icl(own: Mapping[str, Any], *, file: str, name: str) -> Task:
     """Return a user's own table of answers as a task; arguments and errors as for `own_diversity`."""
-    parsed = _parse(OwnIcl, own, file=file)
-    columns = _columns(parsed.descriptions, (parsed.group_by, parsed.output, parsed.input), file=file)
-    path = _beside(file, parsed.file)
-    return Task(
-        name=name,
-        source=Source(name="own", title=OWN),
-        kind="individual",
-        split="test",
-        build=partial(_sequences, parsed, path, columns),
-        description_probability=parsed.description_probability,
-    )
+    if not isinstance(own, Mapping):
+        raise UserError(f"{file}: spectrum: expected keys such as {', '.join(OwnTable.model_fields)}")
+    return own_task(own, file=Path(file), name=name, split="test")
 
 
 def _parse(kind: type[Parsed], own: Mapping[str, Any], *, file: str) -> Parsed:
@@ -161,31 +133,7 @@ def _parse(kind: type[Parsed], own: Mapping[str, Any], *, file: str) -> Parsed:
     try:
         return kind.model_validate(dict(own))
     except ValidationError as error:
-        raise UserError(*(_problem(kind, dict(detail), file=file) for detail in error.errors())) from error
-
-
-def _problem(kind: type[BaseModel], detail: Mapping[str, Any], *, file: str) -> str:
-    place = f"{file}: spectrum.{'.'.join(map(str, detail['loc']))}"
-    if detail["type"] == "missing":
-        return f"{place}: this key is missing"
-    if detail["type"] == "extra_forbidden":
-        *outer, key = detail["loc"]
-        fields = _fields(kind, outer)
-        return f"{place}: unknown key, expected {', '.join(fields)}.{nearest(str(key), fields)}"
-    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    if detail["type"] == "value_error":
-        return f"{place}: {message}"
-    hint = "; put it between quotation marks" if detail["type"] == "string_type" else ""
-    return f"{place}: expected {message}, found {str(detail['input'])[:60]!r}{hint}"
-
-
-def _fields(kind: type[BaseModel], outer: Sequence[Any]) -> list[str]:
-    """Return the keys of a nested model, found by the names of the keys around it."""
-    for name in outer:
-        annotation: Any = kind.model_fields[name].annotation
-        options = getattr(annotation, "__args__", (annotation,))
-        kind = next(one for one in options if isinstance(one, type) and issubclass(one, BaseModel))
-    return list(kind.model_fields)
+        raise UserError(*(problem_of(kind, dict(detail), file=file) for detail in error.errors())) from error
 
 
 def _text_problems(parsed: OwnDiversity) -> list[str]:
@@ -230,7 +178,7 @@ def _items(
     dropped: Counter[str],
 ) -> Iterator[Item]:
     problems: list[str] = []
-    for number, row in enumerate(table(path, columns), start=1):
+    for number, row in enumerate(table_rows(path, columns, dropped=dropped), start=1):
         try:
             yield item_of(
                 row,
@@ -243,31 +191,5 @@ def _items(
         except UserError as error:
             problems += [f"{path}, row {number}: {problem}" for problem in error.problems]
     if problems:
-        left = len(problems) - SHOWN
-        raise UserError(*problems[:SHOWN], *([f"… and {left} more of this kind"] if left > 0 else []))
-
-
-def _sequences(
-    own: OwnIcl,
-    path: Path,
-    columns: tuple[str, ...],
-    data_dir: Path,
-    *,
-    seed: int,
-    dropped: Counter[str],
-) -> Built:
-    found = grouped(
-        table(path, columns),
-        group_by=own.group_by,
-        input=own.input,
-        output=own.output,
-        descriptions=own.descriptions,
-        seed=seed,
-        dropped=dropped,
-    )
-    some = False
-    for sequence in found:
-        some = True
-        yield sequence
-    if not some:
-        raise UserError(f"{path} holds no usable row: {dict(dropped)}")
+        left = len(problems) - SHTITLE
+        raise UserError(*problems[:SHTITLE], *([f"… and {left} more of this kind"] if left > 0 else []))

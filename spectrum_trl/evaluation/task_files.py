@@ -9,6 +9,7 @@ from lm_eval.tasks import TaskManager
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
+from spectrum_trl.strict_yaml import repeated_keys
 
 # What makes a file a task of lm-eval; ours have a class.
 MADE_BY = ("class", "include", "dataset_path", "custom_dataset", "group", "task_list")
@@ -66,7 +67,7 @@ def _load(name: str, manager: TaskManager) -> list[Task]:
 def _problems(file: Path) -> Iterator[str]:
     try:
         node = yaml.compose(file.read_bytes())
-        repeated = list(_repeated(node))
+        repeated = list(repeated_keys(node))
     except (yaml.YAMLError, ValueError, OSError) as error:
         yield f"{file} is not valid YAML: {' '.join(str(error).split())}"
         return
@@ -83,17 +84,3 @@ def _problems(file: Path) -> Iterator[str]:
             f"{file}: the key class is missing; give `class: !function spectrum_trl.evaluation.` with one of "
             f"{CLASSES}"
         )
-
-
-def _repeated(node: yaml.Node | None) -> Iterator[str]:
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _repeated(item)
-    if isinstance(node, yaml.MappingNode):
-        lines: dict[str, int] = {}
-        for key, value in node.value:
-            line, name = key.start_mark.line + 1, str(key.value)
-            if name in lines:
-                yield f"line {line}: key {name[:60]!r} repeats line {lines[name]}; keep one of them"
-            lines[name] = line
-            yield from _repeated(value)

@@ -15,8 +15,9 @@ class DataArguments:
     """The data mixture and what is done with it.
 
     Attributes:
-        tasks: Task names or globs, each with its options. A list, comma-separated text, or a mapping of each
-            to ``{max_sequences: int, weight: float}`` (both optional) becomes this type.
+        tasks: Task names, globs or YAML files of your own, each with its options. A list, comma-separated
+            text, or a mapping of each to ``{max_sequences: int, weight: float}`` (both optional) becomes this
+            type.
         train_files: JSON Lines files of your own, one ``{"messages": [...]}`` a line, each with its options;
             written like ``tasks``, with ``description_probability`` as a third option.
         split: Which splits the names and globs may reach: ``train`` or ``test`` (held out from training).
@@ -27,7 +28,10 @@ class DataArguments:
             documents without turns, to pretrain on, whose contents stand behind each other as they are;
             ``chat``, turns of system, user and assistant in ChatML.
         mixture_seed: Seed of building, sampling and dropping descriptions.
-        data_dir: Folder of the real data sets; null for the environment variable SPECTRUM_DATA.
+        sampling: How many individuals and sequences of the Suite's tasks: ``default`` takes all that the
+            filters leave, ``paper`` the paper's numbers.
+        data_dir: Folder of the real data sets, or one that ``spectrum-trl data build`` wrote; null for the
+            environment variable SPECTRUM_DATA, or the user's cache folder.
         ignore_missing: Train on what is there and print what is missing, instead of stopping.
     """
 
@@ -59,6 +63,9 @@ class DataArguments:
     )
     mixture_seed: int = field(
         default=0, metadata={"help": "Seed of building, sampling and dropping descriptions."}
+    )
+    sampling: Literal["default", "paper"] = field(
+        default="default", metadata={"help": "How much of each task: all, or the paper's numbers."}
     )
     data_dir: str | None = field(
         default=None, metadata={"help": "Folder of the real data sets; null for $SPECTRUM_DATA."}

@@ -3,15 +3,17 @@
 Sources whose rows need no work end in one of these, and a user's own YAML file becomes one.
 """
 
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from string import Formatter
 
 from spectrum_trl.suite.builders import Built, Field, Length, Row, grouped, pooled, text
+from spectrum_trl.suite.slots import columns_of
 from spectrum_trl.suite.streams import table_rows
+from spectrum_trl.suite.task import Split, matches
 
 # Characters of a label in a reason.
 SHOWN = 30
@@ -38,6 +40,8 @@ class Declared:
         at_least: See `grouped`.
         most: Sequences to keep, the first ones; None for all.
         name: Goes into the seed of pooled rows, so that tasks on the same rows mix them differently.
+        part: Which groups to take: those for training, those for evaluation, or None for all.
+        test_share: Share of the groups that are for evaluation; which ones depends on their names alone.
     """
 
     file: str
@@ -55,6 +59,8 @@ class Declared:
     at_least: int = 1
     most: int | None = None
     name: str = ""
+    part: Split | None = None
+    test_share: float = 0.0
 
     def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
         """Yield the sequences, as `Build`."""
@@ -99,8 +105,10 @@ class Declared:
         """Yield the rows that stay."""
         seen: set[tuple[str, ...]] = set()
         used = self._used()
-        for path in _matches(data_dir, self.file):
+        for path in matches(self.file, data_dir=data_dir) or [data_dir / self.file]:
             for row in table_rows(path, used, dropped=dropped):
+                if self._elsewhere(row):
+                    continue
                 if wrong := next((c for c, kept in self.keep.items() if text(row[c]) not in kept), None):
                     dropped[f"another {wrong} than {' or '.join(self.keep[wrong])}"] += 1
                 elif self.labels and (label := text(row[str(self.output)])) not in self.labels:
@@ -114,17 +122,18 @@ class Declared:
 
     def _used(self) -> tuple[str, ...]:
         """Return the columns that are read, each once."""
-        slots = (name for each in self.descriptions for _, name, _, _ in Formatter().parse(each) if name)
         fields = (*_columns(self.output), *_columns(self.input))
-        return tuple(dict.fromkeys((*self.group_by, *fields, *self.keep, *self.columns, *slots)))
+        named = (*self.group_by, *fields, *self.keep, *self.columns, *columns_of(self.descriptions))
+        return tuple(dict.fromkeys(named))
+
+    def _elsewhere(self, row: Row) -> bool:
+        """Tell whether a row is of a group that belongs to the other part."""
+        if self.part is None:
+            return False
+        name = "/".join(text(row[column]) for column in self.group_by)
+        tested = zlib.crc32(f"{self.name}/{name}".encode()) < self.test_share * 2**32
+        return tested != (self.part == "test")
 
 
 def _columns(field: Field | None) -> Iterable[str]:
     return [field] if isinstance(field, str) else field.values() if isinstance(field, Mapping) else ()
-
-
-def _matches(data_dir: Path, pattern: str) -> list[Path]:
-    """Return the files of a path or glob, in alphabetical order; a name without matches as it is."""
-    if Path(pattern).is_absolute():
-        return [Path(pattern)]
-    return sorted(data_dir.glob(pattern)) or [data_dir / pattern]

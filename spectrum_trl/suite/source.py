@@ -39,7 +39,7 @@ class HubFiles:
     Attributes:
         path: Folder below the data folder that they go into, under their names in the data set.
         repo: Name on the Hub.
-        files: Names or glob patterns in the data set.
+        files: Names in the data set, or patterns in which ``*`` stands for anything, slashes too.
         revision: A commit, or a branch where no commit is known: then the first fetch writes the commit into
             the lock file.
     """
@@ -65,6 +65,8 @@ class Source:
         steps: How to get it by hand, step by step; empty where it can be fetched.
         ask: Whom to ask for it; empty where nobody needs to be asked.
         size: Of the files, in bytes, where it is known; else 0.
+        private: Whether its authors ask that it be stored and published nowhere in the open: then it is built
+            in memory only.
         unchecked: What of the files' schema nobody could check on real files; empty if all was.
     """
 
@@ -78,6 +80,7 @@ class Source:
     steps: tuple[str, ...] = ()
     ask: str = ""
     size: int = 0
+    private: bool = False
     unchecked: str = ""
 
     @property

@@ -11,6 +11,8 @@ from spectrum_trl.suite.source import Source
 Role = Literal["description", "input", "output"]
 Kind = Literal["individual", "population", "numeric", "generation", "annotation", "knowledge"]
 Split = Literal["train", "test"]
+# Name of the source of a task that a user declares.
+OWN = "own"
 
 
 class Message(TypedDict):
@@ -92,6 +94,20 @@ class Task:
         """Whether the rows are drawn from a seed, and no file is read."""
         return not self.files
 
+    @property
+    def own(self) -> bool:
+        """Whether a user declared it, so that its name alone does not say what it is."""
+        return self.source.name == OWN
+
+    def paths(self, data_dir: Path) -> dict[str, Path]:
+        """Return the files that the patterns reach, by their paths below the data folder."""
+        found: dict[str, Path] = {}
+        for pattern in self.files:
+            for path in matches(pattern, data_dir=data_dir):
+                name = str(path) if Path(pattern).is_absolute() else path.relative_to(data_dir).as_posix()
+                found[name] = path
+        return dict(sorted(found.items()))
+
     def missing(self, data_dir: Path | None) -> list[str]:
         """Return the patterns of ``files`` that match nothing below ``data_dir``; all without a folder."""
         return missing_files(self.files, data_dir=data_dir)
@@ -134,4 +150,10 @@ class Distribution(NamedTuple):
 
 def missing_files(patterns: Iterable[str], *, data_dir: Path | None) -> list[str]:
     """Return the patterns that match nothing below ``data_dir``; all of them without a folder."""
-    return [each for each in patterns if data_dir is None or next(data_dir.glob(each), None) is None]
+    return [each for each in patterns if data_dir is None or not matches(each, data_dir=data_dir)]
+
+
+def matches(pattern: str, *, data_dir: Path) -> list[Path]:
+    """Return the files that a path or glob below the data folder, or an absolute path, reaches, sorted."""
+    path = Path(pattern)
+    return [path] * path.is_file() if path.is_absolute() else sorted(data_dir.glob(pattern))

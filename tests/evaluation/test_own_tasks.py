@@ -10,6 +10,7 @@ from lm_eval.tasks import TaskManager
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.own_tasks import own_distributional, own_diversity, own_icl
+from spectrum_trl.suite.building.cache import built_sequences
 from tests.evaluation.harness import evaluate
 
 CLASS = {"diversity": "Diversity", "distributional": "Distributional", "icl": "Icl"}
@@ -219,14 +220,17 @@ def test_many_wrong_rows_are_counted(tmp_path: Path) -> None:
         ({"descriptions": []}, "at least 1 item"),
         ({"description_probability": 2}, "less than or equal to 1"),
         ({"outpt": "vote"}, "Did you mean 'output'"),
-        ({"output": "note"}, "holds no usable row: {'empty output': 2}"),
+        ({"output": "note"}, "no sequence came of its files; left out: {'empty output': 2}"),
     ],
 )
-def test_mistakes_in_a_table_are_named(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
+def test_mistakes_in_a_table_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any], said: str
+) -> None:
+    monkeypatch.setenv("SPECTRUM_CACHE", str(tmp_path / "cache"))
     (tmp_path / "votes.csv").write_text("who,dish,vote,note\na,tea,red,\na,cod,blue,\n")
     with pytest.raises(UserError, match=said):
         task = own_icl({**SEQUENCES, **wrong}, file=str(tmp_path / "mine.yaml"), name="mine")
-        list(task.sequences(Path(), seed=0))
+        list(built_sequences(task, data_dir=Path(), seed=0, dropped=Counter()))
 
 
 def test_a_broken_table_is_one_clear_error(tmp_path: Path) -> None:

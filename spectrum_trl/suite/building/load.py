@@ -1,0 +1,66 @@
+"""A task as a data set of the library datasets."""
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import get_args
+
+from datasets import Dataset, concatenate_datasets
+
+from spectrum_trl.errors import MissingData, UserError, nearest
+from spectrum_trl.paths import data_dir as data_folder
+from spectrum_trl.suite.building.cache import built, missing
+from spectrum_trl.suite.building.parquet import SCHEMA
+from spectrum_trl.suite.catalogue import suite_tasks
+from spectrum_trl.suite.fetching.ensure import ensure
+from spectrum_trl.suite.fetching.status import status
+from spectrum_trl.suite.own import has_parts, is_own, read_own
+from spectrum_trl.suite.task import Split, Task
+
+
+def load_task(
+    name: str, *, data_dir: str | os.PathLike[str] | None, split: str | None, seed: int, paper: bool
+) -> Dataset:
+    """Return a task's sequences; arguments and errors as for `spectrum_trl.suite.load`."""
+    tasks = find_tasks(name, split=split)
+    folder = data_folder(data_dir)
+    failed = ensure(tasks, data_dir=folder)
+    for task in tasks:
+        if absent := missing(task, data_dir=folder):
+            how = "; ".join(failed) or status(task, data_dir=folder).how
+            raise MissingData(f"{name}: {folder} has no {', '.join(absent)}: {how}")
+    return concatenate_datasets([_dataset(task, folder, seed=seed, paper=paper) for task in tasks])
+
+
+def find_tasks(name: str, *, split: str | None) -> list[Task]:
+    """Return a task of the Suite, or the parts of the one that a user's YAML file declares.
+
+    Args:
+        name: Of the task, or the YAML file.
+        split: The split wanted, or None for all.
+
+    Raises:
+        UserError: If there is no such task or split.
+    """
+    splits: tuple[Split, ...] = get_args(Split)
+    if split is not None and split not in splits:
+        raise UserError(f"{name}: expected split {' or '.join(splits)}, found {split!r}")
+    if is_own(name):
+        file = Path(name)
+        chosen = [each for each in splits if split in (None, each)]
+        return [read_own(file, split=each) for each in chosen] if has_parts(file) else [read_own(file)]
+    tasks = suite_tasks()
+    if name not in tasks:
+        raise UserError(
+            f"no task is named {name[:60]!r}.{nearest(name, tasks)} `spectrum-trl data list` lists them"
+        )
+    if split not in (None, tasks[name].split):
+        raise UserError(f"{name} has no split {split!r}: it is in {tasks[name].split}")
+    return [tasks[name]]
+
+
+def _dataset(task: Task, folder: Path, *, seed: int, paper: bool) -> Dataset:
+    if not task.source.private:
+        return Dataset.from_parquet(str(built(task, data_dir=folder, seed=seed, paper=paper)))
+    rows = task.sequences(folder, seed=seed, dropped=Counter(), paper=paper)
+    return Dataset.from_list([{name: getattr(row, name) for name in SCHEMA.names} for row in rows])

@@ -1,0 +1,85 @@
+"""One parquet file of sequences: written a part at a time, with the same bytes for the same sequences."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow
+import pyarrow.parquet
+
+from spectrum_trl.files import write_atomic
+from spectrum_trl.suite.task import SampleSequence
+
+SCHEMA = pyarrow.schema(
+    [
+        ("sequence_id", pyarrow.string()),
+        ("task", pyarrow.string()),
+        ("source", pyarrow.string()),
+        ("kind", pyarrow.string()),
+        ("split", pyarrow.string()),
+        ("n_outputs", pyarrow.int32()),
+        (
+            "messages",
+            pyarrow.list_(pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())])),
+        ),
+    ]
+)
+# A part is written when it has as many turns.
+PART_TURNS = 20_000
+
+
+class Written(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        sequences: Their number.
+        outputs: Samples in all of them.
+    """
+
+    sequences: int
+    outputs: int
+
+
+def write_sequences(sequences: Iterable[SampleSequence], path: Path) -> Written:
+    """Write sequences in their order; the file appears when it is whole.
+
+    Args:
+        sequences: Read once.
+        path: The file, whose folder exists.
+
+    Returns:
+        How much was written.
+    """
+    n_sequences = n_outputs = 0
+    with (
+        write_atomic(path) as temporary,
+        pyarrow.parquet.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
+    ):
+        for part in _parts(sequences):
+            n_sequences += len(part)
+            n_outputs += sum(sequence.n_outputs for sequence in part)
+            rows = [{name: getattr(sequence, name) for name in SCHEMA.names} for sequence in part]
+            writer.write_table(pyarrow.Table.from_pylist(rows, schema=SCHEMA))
+    return Written(n_sequences, n_outputs)
+
+
+def read_sequences(path: Path) -> Iterator[SampleSequence]:
+    """Yield the sequences of a file, holding a part of it at a time."""
+    with pyarrow.parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=256):
+            for row in batch.to_pylist():
+                del row["n_outputs"]
+                yield SampleSequence(**row)
+
+
+def _parts(sequences: Iterable[SampleSequence]) -> Iterator[list[SampleSequence]]:
+    part: list[SampleSequence] = []
+    turns = 0
+    for sequence in sequences:
+        part.append(sequence)
+        turns += len(sequence.messages)
+        if turns >= PART_TURNS:
+            yield part
+            part, turns = [], 0
+    if part:
+        yield part

@@ -1,0 +1,109 @@
+"""What a built file was made from, so that it is known when it has to be built again."""
+
+import hashlib
+import json
+from collections import Counter
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.files import write_json
+from spectrum_trl.suite.building.parquet import write_sequences
+from spectrum_trl.suite.fetching.download import sha256_of
+from spectrum_trl.suite.fetching.lock import read_lock
+from spectrum_trl.suite.task import Task
+
+# What draws and reads the rows; another version may give others.
+LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy")
+
+
+def build(task: Task, path: Path, *, data_dir: Path, seed: int, paper: bool) -> dict[str, Any]:
+    """Build a task into a parquet file, with its record beside it.
+
+    Args:
+        task: To build; its files are there.
+        path: The parquet file, whose folder exists; the record has its name with ``.json``.
+        data_dir: The data folder.
+        seed: The only source of randomness.
+        paper: Whether to sample as many as the paper does.
+
+    Returns:
+        The record.
+
+    Raises:
+        UserError: If its files are not what was fetched, cannot be read, or give no sequence.
+    """
+    inputs = made_from(task, data_dir=data_dir, seed=seed, paper=paper)
+    check_unchanged(inputs["files"], data_dir=data_dir)
+    dropped: Counter[str] = Counter()
+    record_file(path).unlink(missing_ok=True)
+    written = write_sequences(task.sequences(data_dir, seed=seed, dropped=dropped, paper=paper), path)
+    if not written.sequences:
+        path.unlink()
+        raise UserError(f"{task.name}: no sequence came of its files; left out: {dict(dropped) or 'nothing'}")
+    record = {**inputs, **written._asdict(), "dropped": dict(sorted((+dropped).items()))}
+    record["sha256"] = sha256_of(path)
+    write_json(record, record_file(path))
+    return record
+
+
+def made_from(task: Task, *, data_dir: Path, seed: int, paper: bool) -> dict[str, Any]:
+    """Return all that decides what a task's file holds: settings, code, libraries, sums of its files."""
+    return {
+        "task": task.name,
+        "seed": seed,
+        "sampling": "paper" if paper else "default",
+        "code": code_digest(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "files": {
+            name: {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+            for name, path in task.paths(data_dir).items()
+        },
+    }
+
+
+def is_current(path: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the record of a built file if it was made from just these inputs and is whole, else None."""
+    try:
+        record = json.loads(record_file(path).read_text(encoding="utf-8"))
+        same = all(record.get(name) == value for name, value in inputs.items())
+        return record if same and record["sha256"] == sha256_of(path) else None
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+
+
+def record_file(path: Path) -> Path:
+    """Return where the record of a built file is."""
+    return path.with_suffix(".json")
+
+
+@cache
+def code_digest() -> str:
+    """Return a digest of the code that builds sequences."""
+    digest = hashlib.sha256()
+    folder = Path(__file__).parents[1]
+    for file in sorted(folder.rglob("*.py")):
+        if file.parent.name not in ("fetching", "building"):
+            digest.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def check_unchanged(files: dict[str, dict[str, Any]], *, data_dir: Path) -> None:
+    """Check that files which were fetched are still what was fetched.
+
+    Args:
+        files: Path below the data folder to its ``sha256``.
+        data_dir: The data folder.
+
+    Raises:
+        UserError: Naming those that are not.
+    """
+    locked = read_lock(data_dir)["files"]
+    if problems := [
+        f"{data_dir / path} is not the file that was fetched any more: remove it and fetch again"
+        for path, found in files.items()
+        if path in locked and locked[path]["sha256"] != found["sha256"]
+    ]:
+        raise UserError(*problems)

@@ -1,0 +1,1 @@
+"""Get the files of sources: downloaded, checked, locked, and what is missing told."""

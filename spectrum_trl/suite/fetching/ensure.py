@@ -1,0 +1,41 @@
+"""Fetch what tasks need before they are built, as users of datasets and lm-eval expect."""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.building.build import read_manifest
+from spectrum_trl.suite.fetching.fetch import fetch, offline
+from spectrum_trl.suite.task import Task
+
+logger = logging.getLogger(__name__)
+
+
+def ensure(tasks: Iterable[Task], *, data_dir: Path) -> list[str]:
+    """Fetch the sources of tasks whose files are missing, if nobody has to consent to anything.
+
+    Nothing is fetched while ``HF_HUB_OFFLINE`` is set, or into a folder of built tasks.
+
+    Args:
+        tasks: Which.
+        data_dir: The data folder.
+
+    Returns:
+        What could not be fetched, and why.
+    """
+    if offline() or read_manifest(data_dir):
+        return []
+    wanted = {
+        task.source.name: task.source
+        for task in tasks
+        if task.missing(data_dir) and task.source.access == "fetch"
+    }
+    failed: list[str] = []
+    for name, source in wanted.items():
+        logger.warning("fetching %s (%s) into %s", name, source.licence, data_dir)
+        try:
+            fetch([source], data_dir=data_dir)
+        except UserError as error:
+            failed += error.problems
+    return failed

@@ -1,0 +1,73 @@
+"""The lock file of a data folder: what was fetched from where, with which sums; which terms were accepted."""
+
+import datetime
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.files import write_json
+
+NAME = "spectrum-data.lock.json"
+EMPTY: dict[str, dict[str, Any]] = {"accepted": {}, "files": {}, "revisions": {}}
+
+
+class Entry(NamedTuple):
+    """What the lock file knows of one file.
+
+    Attributes:
+        sha256: Of the file as it lies in the data folder.
+        bytes: Its size.
+        fetched_sha256: Of the bytes that were sent: those of the archive, where it was unpacked from one.
+        url: Where it came from.
+    """
+
+    sha256: str
+    bytes: int
+    fetched_sha256: str
+    url: str
+
+
+def read_lock(data_dir: Path) -> dict[str, dict[str, Any]]:
+    """Return the lock file's contents, or its empty form where there is none.
+
+    Raises:
+        UserError: If it is damaged.
+    """
+    path = data_dir / NAME
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not all(isinstance(found[part], dict) for part in EMPTY):
+            raise ValueError
+        return {part: dict(found[part]) for part in EMPTY}
+    except FileNotFoundError:
+        return {part: {} for part in EMPTY}
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{path} is damaged: put back a copy, or remove it and fetch again (sums are then taken anew)"
+        ) from None
+
+
+@contextmanager
+def changing_lock(data_dir: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """Yield the lock file's contents to change; written when the block ends, one process at a time."""
+    with FileLock(data_dir / f".{NAME}.lock"):
+        lock = read_lock(data_dir)
+        yield lock
+        write_json(lock, data_dir / NAME)
+
+
+def entry(lock: dict[str, dict[str, Any]], path: str) -> Entry | None:
+    """Return what is known of a file by its path below the data folder."""
+    return Entry(**lock["files"][path]) if path in lock["files"] else None
+
+
+def today() -> str:
+    """Return the date in UTC, as 2026-01-31."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()

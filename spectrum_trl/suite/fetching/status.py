@@ -1,0 +1,52 @@
+"""Say of each task whether its data are there, and how to get them otherwise."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from spectrum_trl.suite.fetching.download import sha256_of
+from spectrum_trl.suite.fetching.lock import read_lock
+from spectrum_trl.suite.task import Task
+
+State = Literal["ready", "can be fetched", "needs consent", "manual", "request"]
+
+
+class Status(NamedTuple):
+    """How a task stands.
+
+    Attributes:
+        state: Whether its data are there; else how they can be had.
+        how: What to do, in words; of a task that is ready what should be known of its files.
+    """
+
+    state: State
+    how: str
+
+
+def status(task: Task, *, data_dir: Path | None) -> Status:
+    """Return how a task stands.
+
+    Args:
+        task: The task.
+        data_dir: The data folder, or None.
+    """
+    source = task.source
+    if not task.missing(data_dir):
+        return Status("ready", f"not checked on a real file: {source.unchecked}" if source.unchecked else "")
+    fetch = f"spectrum-trl data fetch {source.name}"
+    match source.access:
+        case "fetch":
+            return Status("can be fetched", fetch)
+        case "consent":
+            return Status("needs consent", f"{source.terms} {fetch} --accept")
+        case "request":
+            return Status("request", source.ask)
+    return Status("manual", "; ".join(source.steps) or f"see {source.homepage}")
+
+
+def changed_files(data_dir: Path) -> list[str]:
+    """Return the fetched files that are not what was fetched any more, reading all of them."""
+    return [
+        path
+        for path, known in read_lock(data_dir)["files"].items()
+        if (place := data_dir / path).is_file() and sha256_of(place) != known["sha256"]
+    ]
