@@ -31,8 +31,8 @@ SOURCE = Source(
     homepage="https://huggingface.co/datasets/HannahRoseKirk/prism-alignment",
     licence="CC BY 4.0 (what people wrote), CC BY-NC 4.0 (answers of models)",
     citation="Kirk et al., The PRISM Alignment Dataset: What Participatory, Representative and "
-    "Individualised Human Feedback Reveals About the Subjective and Multicultural Alignment of Large Language "
-    "Models, 2024, NeurIPS",
+    "Individualised Human Feedback Reveals About the Subjective and Multicultural Alignment of Large "
+    "Language Models, 2024, NeurIPS",
     downloads=(
         HubFiles(
             path="prism",
