@@ -37,7 +37,7 @@ SOURCE = Source(
     name="changemyview",
     title="Webis-CMV-20 (Zenodo 3778298)",
     homepage="https://zenodo.org/records/3778298",
-    licence="unstated (see the Zenodo record; the posts are their writers')",
+    licence="CC BY 4.0 (the collection; posts are their writers')",
     citation="Al Khatib, Völske, Syed, Kolyada, Stein, Exploiting Personal Characteristics of Debaters for "
     "Predicting Persuasiveness, 2020, ACL",
     downloads=(
@@ -45,8 +45,8 @@ SOURCE = Source(
     ),
     size=660_900_000,
     unchecked="No file was at hand: fields, number of threads and size are those of public loaders and "
-    "reports on this record; that every line has all five fields is assumed. The licence could not be "
-    "looked up.",
+    "reports on this record, the licence that of a public downloader. That every line has all five fields is "
+    "assumed, and the wording of the moderators' footnote is the catalogue's.",
 )
 GONE = ("", "[deleted]", "[removed]")
 COMMENTS = 4
