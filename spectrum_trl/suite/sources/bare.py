@@ -1,0 +1,282 @@
+"""Synthetic data sets of BARE: drafts by a base model, refined by GPT-4o (six files, 500 to 1,000 rows each).
+
+Each task joins four sub-tasks. A row without one of its parts stays wherever that part is not needed, and is
+counted for each sub-task that it is missing from; a label of spam other than true or false is no label.
+
+Deviations:
+    bare_gsm8k, bare_enron, bare_hotpot, bare_lcb, newsgroups, pubmed: all four sub-tasks share the order of
+        rows, the cuts and the draws of descriptions | each sub-task has its own | none
+    bare_enron: the label of spam is the Python text True or False, some descriptions say true or false | a
+        JSON truth value, true or false, everywhere | none
+    bare_lcb: described as questions of logic and common sense | described as what they are, questions about
+        the result of a program in the manner of LiveCodeBench | none
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from spectrum_trl.suite.builders import Built, Field, Row, pooled, text
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import Download, Source
+from spectrum_trl.suite.streams import table_rows
+from spectrum_trl.suite.task import Task
+
+FOLDER = "bare/sample_generated_data"
+FILES = {
+    "bare_gsm8k": f"{FOLDER}/gsm8k/gsm8k_gpt_4o_refine_llama_70b_base_n=1000.jsonl",
+    "bare_enron": f"{FOLDER}/enron/enron_gpt_4o_refine_llama_70b_base_n=500.jsonl",
+    "bare_hotpot": f"{FOLDER}/hotpot/hotpot_gpt_4o_refine_llama_70b_base_n=1000.jsonl",
+    "bare_lcb": f"{FOLDER}/lcb/lcb_gpt_4o_refine_70b_base_n=1000.jsonl",
+    "newsgroups": f"{FOLDER}/newsgroups/newsgroups_gpt_4o_refine_llama_70b_base_n=500.jsonl",
+    "pubmed": f"{FOLDER}/pubmed/pubmed_gpt_4o_refine_llama_70b_base_n=1000.jsonl",
+}
+SOURCE = Source(
+    name="bare",
+    title="BARE sample data (pgasawa/BARE)",
+    homepage="https://github.com/pgasawa/BARE",
+    licence="MIT (LICENSE; an early README said Apache 2.0); written by Llama 3.1 70B and GPT-4o",
+    citation="Zhu, Asawa, Davis, Chen, Hanin, Stoica, Gonzalez, Zaharia, BARE: Leveraging Base Language "
+    "Models for Few-Shot Synthetic Data Generation, 2025, arXiv 2502.01697",
+    # No commit that is known to hold these files: HEAD is the default branch.
+    downloads=tuple(
+        Download(path=f"BARE/{inside}", url=f"https://raw.githubusercontent.com/pgasawa/BARE/HEAD/{inside}")
+        for inside in FILES.values()
+    ),
+    unchecked="No file was at hand: names of files and columns are the catalogue's; the public code of BARE "
+    "confirms the six data sets. How spam is labelled in the file is assumed (true/false or 1/0).",
+)
+SPAM = {"true": True, "1": True, "false": False, "0": False}
+
+
+class Part(NamedTuple):
+    """One of the four sub-tasks."""
+
+    name: str
+    output: Field
+    descriptions: tuple[str, ...]
+    input: Field | None = None
+
+
+def _rows(path: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Iterator[Row]:
+    for row in table_rows(path, columns, dropped=dropped):
+        yield {**row, "spam": SPAM.get(text(row["spam"]).lower())} if "spam" in columns else row
+
+
+def _build(data_dir: Path, *, task: str, parts: tuple[Part, ...], seed: int, dropped: Counter[str]) -> Built:
+    assert isinstance(parts[0].output, dict)
+    rows = list(_rows(data_dir / "BARE" / FILES[task], tuple(parts[0].output.values()), dropped=dropped))
+    for part in parts:
+        yield from pooled(
+            rows,
+            name=f"{task}/{part.name}",
+            input=part.input,
+            output=part.output,
+            descriptions=part.descriptions,
+            length=partial(sequence_length, mean=32),
+            seed=seed,
+            dropped=dropped,
+        )
+
+
+def _keys(*columns: str) -> dict[str, str]:
+    return {column: column for column in columns}
+
+
+def _questions(about: tuple[str, str], *, question: str, answer: str) -> tuple[Part, ...]:
+    """Return the sub-tasks of a file with a question and an answer."""
+    return (
+        Part(
+            "whole",
+            _keys("question", "answer"),
+            (
+                f"{about[0]} Each output is a JSON object with {question} (question) and {answer} (answer).",
+                f"Written from scratch: {question} together with {answer}, as JSON with the keys question "
+                f"and answer. {about[1]}",
+            ),
+        ),
+        Part(
+            "answer",
+            "answer",
+            (
+                f"{about[0]} Input: {question}. Output: {answer}.",
+                f"Given {question}, the output is {answer}. {about[1]}",
+            ),
+            "question",
+        ),
+        Part(
+            "question",
+            "question",
+            (
+                f"{about[0]} Input: {answer}. Output: {question} that it belongs to.",
+                f"From {answer}, the output goes back to {question}. {about[1]}",
+            ),
+            "answer",
+        ),
+        Part(
+            "question_alone",
+            "question",
+            (f"{about[0]} Each output is {question}, no more.", f"Only {question} each time. {about[1]}"),
+        ),
+    )
+
+
+def _labelled(about: tuple[str, str], *, label: str, means: str, body: str, noun: str) -> tuple[Part, ...]:
+    """Return the sub-tasks of a file with a text and its label."""
+    return (
+        Part(
+            "whole",
+            _keys(label, body),
+            (
+                f"{about[0]} Each output is a JSON object: {label} ({means}) and {body}, the {noun}.",
+                f"{about[1]} Format: JSON. The key {label} comes first ({means}), then {body}.",
+            ),
+        ),
+        Part(
+            "label",
+            label,
+            (
+                f"{about[0]} Input: the {noun}. Output: {means}.",
+                f"For each {noun}, the output is its label: {means}. {about[1]}",
+            ),
+            body,
+        ),
+        Part(
+            "text",
+            body,
+            (
+                f"{about[0]} Input: {means}. Output: a {noun} to which that applies.",
+                f"For each label ({means}) one {noun} that fits it. {about[1]}",
+            ),
+            label,
+        ),
+        Part(
+            "text_alone",
+            body,
+            (
+                f"{about[0]} Each output is one {noun}.",
+                f"Nothing but the text of one {noun} each. {about[1]}",
+            ),
+        ),
+    )
+
+
+def _reading(about: tuple[str, str], *, context: str) -> tuple[Part, ...]:
+    """Return the sub-tasks of a file with passages, a question on them and its answer."""
+    return (
+        Part(
+            "whole",
+            _keys("context", "question", "answer"),
+            (
+                f"{about[0]} Each output is JSON: {context} (context), a question about it and the answer.",
+                f"JSON objects with the keys context ({context}), question and answer. {about[1]}",
+            ),
+        ),
+        Part(
+            "answer",
+            "answer",
+            (
+                f"{about[0]} Input: JSON of context and question. Output: the answer, with its evidence.",
+                f"Answer the question from its context, {context}, and give the evidence. {about[1]}",
+            ),
+            _keys("context", "question"),
+        ),
+        Part(
+            "question",
+            "question",
+            (
+                f"{about[0]} Input: JSON of context and answer. Output: the question that was asked.",
+                f"Which question about the context has this answer? {about[1]}",
+            ),
+            _keys("context", "answer"),
+        ),
+        Part(
+            "context_alone",
+            "context",
+            (
+                f"{about[0]} Each output is {context}, without question or answer.",
+                f"Only {context} each time, on which questions could be asked. {about[1]}",
+            ),
+        ),
+    )
+
+
+PARTS: dict[str, tuple[Part, ...]] = {
+    "bare_gsm8k": _questions(
+        (
+            "Made-up maths exercises for primary school, in the manner of GSM8K.",
+            "The exercises tell everyday stories and need a few steps of arithmetic; a language model wrote "
+            "them.",
+        ),
+        question="a word problem",
+        answer="its solution, step by step",
+    ),
+    "bare_lcb": _questions(
+        (
+            "Synthetic questions about what a program would return, in the manner of LiveCodeBench.",
+            "The questions come from a language model: a programming task in words, whose result on some "
+            "test input is to be found.",
+        ),
+        question="a programming question",
+        answer="the worked answer",
+    ),
+    "bare_enron": _labelled(
+        (
+            "E-mails as in the inboxes of the company Enron, unsolicited ones among them, but invented.",
+            "A language model wrote these e-mails; some are business mail and some are spam.",
+        ),
+        label="spam",
+        means="true for spam, false for ordinary mail",
+        body="email",
+        noun="e-mail",
+    ),
+    "newsgroups": _labelled(
+        (
+            "Invented posts to Usenet discussion groups, in the manner of the 20 Newsgroups collection.",
+            "The posts were made by a language model; each belongs to one newsgroup, such as sci.med or "
+            "comp.graphics.",
+        ),
+        label="newsgroup",
+        means="the name of the newsgroup",
+        body="message",
+        noun="post",
+    ),
+    "bare_hotpot": _reading(
+        (
+            "Reading comprehension like HotpotQA, made by a language model: facts from several passages have "
+            "to be combined.",
+            "The passages and questions are invented; most questions need more than one passage.",
+        ),
+        context="passages of text",
+    ),
+    "pubmed": _reading(
+        (
+            "Biomedical questions on abstracts of studies, in the manner of PubMedQA, all written by a "
+            "language model.",
+            "The studies are made up: questions and answers of medicine and biology.",
+        ),
+        context="abstracts of research",
+    ),
+}
+SUMMARIES = {
+    "bare_gsm8k": "synthetic word problems with solutions",
+    "bare_enron": "synthetic e-mails, spam and not",
+    "bare_hotpot": "synthetic questions over several passages",
+    "bare_lcb": "synthetic questions about the results of programs",
+    "newsgroups": "synthetic newsgroup posts and their groups",
+    "pubmed": "synthetic biomedical questions on abstracts",
+}
+TASKS = [
+    Task(
+        name=name,
+        summary=SUMMARIES[name],
+        source=SOURCE,
+        kind="generation",
+        split="train",
+        files=(f"BARE/{inside}",),
+        build=partial(_build, task=name, parts=PARTS[name]),
+    )
+    for name, inside in FILES.items()
+]

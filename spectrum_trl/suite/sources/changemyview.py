@@ -1,0 +1,239 @@
+"""Posts of r/changemyview (Webis-CMV-20) whose writers are open to changing their view: 65,169 threads.
+
+The file is read a line at a time, packed or not; of a thread only title, text and score are held. Threads
+without title or text, with at most four comments, or without a comment that is there and has a score are
+counted and left out, as in the paper. A post is its title, a blank line and its text.
+
+Deviations:
+    changemyview_categories, changemyview_posts: 10,000 threads drawn from the file | all threads that can be
+        used | unknown: no file at hand; the paper's sampling draws them
+    changemyview_posts: at most 500 sequences per sub-task | all | unknown: no file at hand; the paper's
+        sampling has the cap
+    changemyview_categories, changemyview_posts: the sub-tasks share one seed, and so order and cuts | each
+        sub-task has its own | none
+    changemyview_categories, changemyview_posts: the three characters that Reddit escapes stay escaped, and
+        the rule above the moderators' footnote stays | characters are restored, and the rule goes | none
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spectrum_trl.suite.builders import Built, Field, Row, pooled, text
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import Download, Source
+from spectrum_trl.suite.streams import table_rows
+from spectrum_trl.suite.task import Task
+
+PACKED, PLAIN = "changemyview/threads.jsonl.bz2", "changemyview/threads.jsonl"
+SOURCE = Source(
+    name="changemyview",
+    title="Webis-CMV-20 (Zenodo 3778298)",
+    homepage="https://zenodo.org/records/3778298",
+    licence="CC BY 4.0 (the collection; posts are their writers')",
+    citation="Al Khatib, Völske, Syed, Kolyada, Stein, Exploiting Personal Characteristics of Debaters for "
+    "Predicting Persuasiveness, 2020, ACL",
+    downloads=(
+        Download(path=PACKED, url="https://zenodo.org/records/3778298/files/threads.jsonl.bz2?download=1"),
+    ),
+    size=660_900_000,
+    unchecked="No file was at hand: fields, number of threads and size are those of public loaders and "
+    "reports on this record, the licence that of a public downloader. That every line has all five fields is "
+    "assumed, and the wording of the moderators' footnote is the catalogue's.",
+)
+GONE = ("", "[deleted]", "[removed]")
+COMMENTS = 4
+THREADS = 10_000
+SEQUENCES = 500
+# The footnote that moderators append to posts, with the rule above it.
+FOOTNOTE = re.compile(
+    r"(?:^[ \t]*_{3,}[ \t]*\n\s*)?^[ \t]*>[ \t]*\*.*footnote.*$", re.IGNORECASE | re.MULTILINE
+)
+ESCAPED = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
+
+POST_DESCRIPTIONS = (
+    "Posts by people who hold a view and invite others to change it: a title, a blank line and the reasons.",
+    "From the forum r/changemyview: each output is a whole post, title first, by somebody who is open to "
+    "other opinions on the matter.",
+)
+TITLE_DESCRIPTIONS = (
+    "Titles of posts by people who are ready to change the view that the title states.",
+    "Each output names, in a line, an opinion that its holder put up for discussion in r/changemyview.",
+)
+BODY_DESCRIPTIONS = (
+    "Input: the title of a post in r/changemyview. Output: the text below it, in which its writer explains "
+    "the view that may be changed.",
+    "Given an opinion in a line, the output is how its holder argues for it while asking to be convinced "
+    "otherwise.",
+)
+TITLED_DESCRIPTIONS = (
+    "Input: the text of a post in r/changemyview. Output: the title that its writer gave it.",
+    "For each text that defends a view open to change, the line that sums it up as the post's title.",
+)
+SCORE_DESCRIPTIONS = (
+    "Input: JSON with title and selftext of a post in r/changemyview. Output: its score, a whole number, "
+    "votes up minus votes down.",
+    "How did readers of r/changemyview vote on this post? Net score (upvotes less downvotes) as an integer.",
+)
+
+
+class Part(NamedTuple):
+    """One of the sub-tasks."""
+
+    name: str
+    output: Field
+    descriptions: tuple[str, ...]
+    input: Field | None = None
+
+
+def _clean(value: Any) -> str:
+    """Return a text as its writer typed it, without the moderators' footnote."""
+    plain = text(value)
+    for escaped, character in ESCAPED.items():
+        plain = plain.replace(escaped, character)
+    return text(FOOTNOTE.sub("", plain.replace("\r\n", "\n")))
+
+
+def _number(value: Any) -> int | None:
+    """Return a whole number; None for anything else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if is_number and math.isfinite(value) else None
+
+
+def _alive(comment: Any) -> bool:
+    return (
+        isinstance(comment, dict)
+        and comment.get("score") is not None
+        and text(comment.get("body")) not in GONE
+    )
+
+
+def _thread(row: Row) -> Row | str:
+    """Return what is used of a thread, or why it is not used."""
+    title, selftext = _clean(row["title"]), _clean(row["selftext"])
+    if title in GONE or selftext in GONE:
+        return "without title or text"
+    if (_number(row["num_comments"]) or 0) <= COMMENTS:
+        return f"with at most {COMMENTS} comments"
+    comments = row["comments"] if isinstance(row["comments"], list) else []
+    if not any(map(_alive, comments)):
+        return "without a comment that is there"
+    post = f"{title}\n\n{selftext}"
+    return {"title": title, "selftext": selftext, "post": post, "score": _number(row["score"])}
+
+
+def _drawn(
+    threads: Iterable[Row | str], most: int, *, seed: int, dropped: Counter[str]
+) -> Iterator[Row | str]:
+    """Yield ``most`` threads, each as likely as any other, in file order."""
+    rng = np.random.default_rng([seed, *b"changemyview"])
+    held: list[tuple[int, Row | str]] = []
+    for number, thread in enumerate(threads):
+        place = number if number < most else int(rng.integers(number + 1))
+        if place < len(held):
+            held[place] = number, thread
+            dropped["not drawn"] += 1
+        elif place < most:
+            held.append((number, thread))
+        else:
+            dropped["not drawn"] += 1
+    yield from (thread for _, thread in sorted(held, key=lambda each: each[0]))
+
+
+def _threads(data_dir: Path, *, most: int | None, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+    path = data_dir / PLAIN if (data_dir / PLAIN).exists() else data_dir / PACKED
+    rows = table_rows(path, ("title", "selftext", "score", "num_comments", "comments"), dropped=dropped)
+    threads: Iterator[Row | str] = map(_thread, rows)
+    for thread in threads if most is None else _drawn(threads, most, seed=seed, dropped=dropped):
+        if isinstance(thread, str):
+            dropped[thread] += 1
+        else:
+            yield thread
+
+
+def _different(rows: list[Row], column: str, *, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the first row of each value of a column."""
+    seen: set[str] = set()
+    for row in rows:
+        if row[column] in seen:
+            dropped[f"{column} seen before"] += 1
+        else:
+            seen.add(row[column])
+            yield row
+
+
+def categories(data_dir: Path, *, seed: int, dropped: Counter[str], threads: int | None = None) -> Built:
+    """Build sequences of different posts, and of different titles, about 16 each."""
+    rows = list(_threads(data_dir, most=threads, seed=seed, dropped=dropped))
+    for column, descriptions in (("post", POST_DESCRIPTIONS), ("title", TITLE_DESCRIPTIONS)):
+        yield from pooled(
+            _different(rows, column, dropped=dropped),
+            name=f"changemyview_categories/{column}",
+            output=column,
+            descriptions=descriptions,
+            length=partial(sequence_length, mean=16),
+            seed=seed,
+            dropped=dropped,
+        )
+
+
+PARTS = (
+    Part("selftext", "selftext", BODY_DESCRIPTIONS, "title"),
+    Part("title", "title", TITLED_DESCRIPTIONS, "selftext"),
+    Part("score", "score", SCORE_DESCRIPTIONS, {"title": "title", "selftext": "selftext"}),
+)
+
+
+def posts(
+    data_dir: Path,
+    *,
+    seed: int,
+    dropped: Counter[str],
+    threads: int | None = None,
+    most: int | None = None,
+) -> Built:
+    """Build sequences of texts to titles, titles to texts, and scores; at most ``most`` of each, if given."""
+    rows = list(_threads(data_dir, most=threads, seed=seed, dropped=dropped))
+    for part in PARTS:
+        found = pooled(
+            rows,
+            name=f"changemyview_posts/{part.name}",
+            input=part.input,
+            output=part.output,
+            descriptions=part.descriptions,
+            length=partial(sequence_length, mean=16),
+            seed=seed,
+            dropped=dropped,
+        )
+        yield from islice(found, most)
+
+
+def _task(name: str, build: Callable[..., Built], *, summary: str, **caps: int) -> Task:
+    return Task(
+        name=name,
+        summary=summary,
+        source=SOURCE,
+        kind="generation",
+        split="train",
+        files=(f"{PLAIN}*",),
+        build=build,
+        paper=partial(build, threads=THREADS, **caps),
+    )
+
+
+TASKS = [
+    _task("changemyview_categories", categories, summary="posts on views open to change, and their titles"),
+    _task(
+        "changemyview_posts",
+        posts,
+        summary="texts, titles and scores of posts on views open to change",
+        most=SEQUENCES,
+    ),
+]

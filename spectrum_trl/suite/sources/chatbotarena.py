@@ -1,0 +1,212 @@
+"""Chatbot Arena: prompts, votes and answers of 33,000 conversations with two anonymous models side by side.
+
+Only conversations of judges who have at least four count, as in the paper (some 17,900 rows). A prompt that
+somebody sent twice stands twice. Texts that are empty, and votes of another kind, are counted for each task
+that they are missing from.
+
+Deviations:
+    chatbotarena_prompts: 1,000 judges, and at most 100 prompts of each | all judges, and all prompts of each
+        in sequences of at most 100 | unknown: no file at hand; the paper's sampling has the caps
+    chatbotarena_prompts: the description says nothing of one person, and its presence depends on a judge's
+        number of prompts alone | it says so, and is dropped at random | none
+    chatbotarena_individual_prefs: the first 1,000 judges of the file | all judges | unknown: no file at hand;
+        the paper's sampling has the cap
+    chatbotarena_individual_prefs: the four options are a printed array, in order of first appearance | named
+        in a sentence, in a fixed order | none
+    chatbotarena_assistant: only models that occur on side a | all models | unknown: no file at hand
+    chatbotarena_assistant: chunk k has the same length and description for all models | each model has draws
+        of its own | none
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spectrum_trl.suite.builders import Built, Row, grouped, keep_rows, text
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.tables import parquet_rows
+from spectrum_trl.suite.task import Build, Kind, Task
+
+FOLDER = "chatbot_arena_conversations"
+INSIDE = "data/train-00000-of-00001-cced8514c7ed782a.parquet"
+FILE = f"{FOLDER}/{INSIDE}"
+SOURCE = Source(
+    name="chatbotarena",
+    title="Chatbot Arena Conversations (lmsys/chatbot_arena_conversations)",
+    homepage="https://huggingface.co/datasets/lmsys/chatbot_arena_conversations",
+    licence="CC BY 4.0 (prompts), CC BY-NC 4.0 (answers of models)",
+    citation="Zheng et al., Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena, 2023, NeurIPS",
+    downloads=(
+        HubFiles(
+            path=FOLDER,
+            repo="lmsys/chatbot_arena_conversations",
+            files=(INSIDE,),
+            revision="1b6335d42a1d2c7e34870c905d03ab964f7f2bd8",
+        ),
+    ),
+    terms="The Hub asks you to log in, to share your contact data, and to agree that the conversations may "
+    "be offensive, that the models' own terms hold for their answers, and that you identify nobody.",
+    size=41_572_998,
+    unchecked="No file was at hand: columns (judge, model_a, model_b, winner, conversation_a, "
+    "conversation_b) and the four kinds of votes are those of the data card and of public loaders.",
+)
+VOTES = {"model_a": "a", "model_b": "b", "tie": "tie", "tie (bothbad)": "bothbad"}
+AT_LEAST = 4
+JUDGES = 1000
+PROMPTS = 100
+
+PROMPT_DESCRIPTIONS = (
+    "Messages with which one and the same person opens conversations with language models.",
+    "Prompts to a chatbot, all written by one user. Each output is the first message of a conversation.",
+    "What a single visitor of a site for comparing chatbots asked them.",
+)
+PREFERENCE_DESCRIPTIONS = (
+    "One person puts prompts to two language models at once and says which answer is better. Input: JSON "
+    "with opening_prompt, model_a_response and model_b_response. Output: a, b, tie (equally good) or bothbad "
+    "(equally bad). The person may have gone on talking before the vote.",
+    "Votes of a single user between two chatbots, a and b, after their first replies and possibly more. "
+    "Possible outputs: a, b, tie, bothbad.",
+    "Which reply does this user prefer? All prompts and votes are by the same person; a or b for the better "
+    "model, tie if both are good alike, bothbad if neither is good.",
+)
+ASSISTANT_DESCRIPTIONS = (
+    "Replies of one language model, which may be good or bad, to the prompts of many users.",
+    "Input: a message to a chatbot. Output: what it answered. The chatbot is always the same: {model}.",
+    "How does this model answer? Each input opens a conversation; all outputs come from the same assistant, "
+    "whose quality is not known.",
+)
+
+
+def _message(conversation: Any, place: int) -> str:
+    """Return a message of a conversation; an empty text if there is none."""
+    found = conversation[place] if isinstance(conversation, list) and len(conversation) > place else None
+    return text(found.get("content")) if isinstance(found, dict) else ""
+
+
+def _rows(data_dir: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the conversations of judges who have enough of them."""
+    counts = Counter(text(row["judge"]) for row in parquet_rows(data_dir / FILE, ("judge",)))
+    yield from keep_rows(
+        parquet_rows(data_dir / FILE, ("judge", *columns)),
+        lambda row: bool(judge := text(row["judge"])) and counts[judge] >= AT_LEAST,
+        reason=f"of a judge with fewer than {AT_LEAST} conversations",
+        dropped=dropped,
+    )
+
+
+def _first_judges(
+    rows: Iterator[Row], most: int | None, *, seed: int | None, dropped: Counter[str]
+) -> Iterator[Row]:
+    """Yield the rows of the first judges, in file order or (with a seed) in a random one."""
+    if most is None:
+        yield from rows
+        return
+    held = list(rows)
+    judges = list(dict.fromkeys(text(row["judge"]) for row in held))
+    order = range(len(judges)) if seed is None else np.random.default_rng(seed).permutation(len(judges))
+    kept = {judges[place] for place in islice(order, most)}
+    yield from keep_rows(
+        held, lambda row: text(row["judge"]) in kept, reason=f"of other than {most} judges", dropped=dropped
+    )
+
+
+def prompts(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+    """Build sequences of the prompts of one judge; at most one for each of ``most`` judges, if given."""
+    rows = _rows(data_dir, ("conversation_a",), dropped=dropped)
+    yield from grouped(
+        _first_judges(rows, most, seed=seed, dropped=dropped),
+        group_by="judge",
+        output=lambda row: _message(row["conversation_a"], 0),
+        descriptions=PROMPT_DESCRIPTIONS,
+        length=PROMPTS,
+        draws=None if most is None else 1,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def preferences(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+    """Build sequences of the votes of one judge, about 16 each; of the first ``most`` judges, if given."""
+    rows = _rows(data_dir, ("winner", "conversation_a", "conversation_b"), dropped=dropped)
+    shown = (
+        {
+            "judge": row["judge"],
+            "opening_prompt": _message(row["conversation_a"], 0),
+            "model_a_response": _message(row["conversation_a"], 1),
+            "model_b_response": _message(row["conversation_b"], 1),
+            "vote": VOTES.get(text(row["winner"])),
+        }
+        for row in _first_judges(rows, most, seed=None, dropped=dropped)
+    )
+    yield from grouped(
+        shown,
+        group_by="judge",
+        input={key: key for key in ("opening_prompt", "model_a_response", "model_b_response")},
+        output="vote",
+        descriptions=PREFERENCE_DESCRIPTIONS,
+        length=partial(sequence_length, mean=16),
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def assistant(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of the answers of one model, about 32 each."""
+    columns = ("model_a", "model_b", "conversation_a", "conversation_b")
+    answers = (
+        {
+            "model": row[f"model_{side}"],
+            "prompt": _message(row[f"conversation_{side}"], 0),
+            "answer": _message(row[f"conversation_{side}"], 1),
+        }
+        for row in _rows(data_dir, columns, dropped=dropped)
+        for side in "ab"
+    )
+    yield from grouped(
+        answers,
+        group_by="model",
+        input="prompt",
+        output="answer",
+        descriptions=ASSISTANT_DESCRIPTIONS,
+        length=partial(sequence_length, mean=32),
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _task(name: str, build: Callable[..., Built], *, kind: Kind, summary: str, capped: bool = True) -> Task:
+    paper: Build | None = partial(build, most=JUDGES) if capped else None
+    return Task(
+        name=name,
+        summary=summary,
+        source=SOURCE,
+        kind=kind,
+        split="test",
+        files=(FILE,),
+        build=build,
+        paper=paper,
+    )
+
+
+TASKS = [
+    _task("chatbotarena_prompts", prompts, kind="individual", summary="one person's prompts to chatbots"),
+    _task(
+        "chatbotarena_individual_prefs",
+        preferences,
+        kind="individual",
+        summary="one person's votes between two chatbots",
+    ),
+    _task(
+        "chatbotarena_assistant",
+        assistant,
+        kind="generation",
+        summary="one language model's answers",
+        capped=False,
+    ),
+]

@@ -1,0 +1,282 @@
+"""Community Alignment: people in five countries compare four answers of a model, in five languages.
+
+The end-of-text token that stands in some answers is removed. Rows without a first prompt or a preferred
+answer are counted and left out, as in the paper; so are, task by task, rows that lack another text. What is
+not known of a person is left out of the description.
+
+Deviations:
+    community_alignment_initial_prompt, community_alignment_individual_reply,
+        community_alignment_individual_preferences, community_alignment_response: the first 10,000 rows of the
+        file | all rows | unknown: no file at hand; the paper's sampling has the cap
+    community_alignment_initial_prompt, community_alignment_individual_reply,
+        community_alignment_individual_preferences, community_alignment_response: version 1.0 of the data,
+        split filtered | version 1.1, one file; the filtered file of version 1.0 is read instead where it is
+        there | unknown: no file at hand
+    community_alignment_initial_prompt, community_alignment_response: one seed for all languages | each
+        language has draws of its own | none
+    community_alignment_individual_reply: rows without a second turn have the text None | counted and left
+        out, and a person needs four replies, not four rows | fewer samples; unknown: no file at hand
+    community_alignment_individual_reply, community_alignment_individual_preferences: one seed for everybody,
+        so that each first chunk has at most 26 rows and a description | each person has draws of their own |
+        none
+    community_alignment_individual_preferences: a missing justification is null, and missing answers are
+        shown | no justification is left out, a row without all four answers is counted | unknown: no file at
+        hand
+    community_alignment_individual_reply, community_alignment_individual_preferences,
+        community_alignment_response: letters beyond ASCII are escaped in JSON | they stay | none
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from spectrum_trl.suite.builders import Built, Field, Row, as_json, grouped, text
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.streams import table_rows
+from spectrum_trl.suite.task import Kind, Task
+
+FOLDER = "community_alignment"
+PATTERN = f"{FOLDER}/**/*community_alignment.csv"
+# The first that is there is read: what the paper used, then what is fetched.
+NAMES = ("data/filtered_community_alignment.csv", "community_alignment.csv")
+SOURCE = Source(
+    name="community_alignment",
+    title="Community Alignment Dataset (facebook/community-alignment-dataset)",
+    homepage="https://huggingface.co/datasets/facebook/community-alignment-dataset",
+    licence="CC BY 4.0",
+    citation="Zhang et al., Cultivating Pluralism In Algorithmic Monoculture: The Community Alignment "
+    "Dataset, 2025, arXiv 2507.09650",
+    downloads=(
+        HubFiles(
+            path=FOLDER,
+            repo="facebook/community-alignment-dataset",
+            files=("community_alignment.csv",),
+            revision="97343c7f6399fcbea430ed0f37c1768281a78d56",
+        ),
+    ),
+    unchecked="No file was at hand: the columns are those of public loaders of this revision, which name "
+    "the file; the name of the filtered file is that of an earlier data card. Codes of languages other than "
+    "en are assumed.",
+)
+END = "<|end_of_text|>"
+LANGUAGES = {"en": "English", "fr": "French", "hi": "Hindi", "it": "Italian", "pt": "Portuguese"}
+LETTERS = ("a", "b", "c", "d")
+RESPONSES = tuple(f"response_{letter}" for letter in LETTERS)
+ROWS = 10_000
+AT_LEAST = 4
+TRAITS = {
+    "age": "annotator_age",
+    "gender": "annotator_gender",
+    "education_level": "annotator_education_level",
+    "politics": "annotator_political",
+    "ethnicity": "annotator_ethnicity",
+    "country": "annotator_country",
+}
+UNKNOWN = ("", "nan", "none", "unknown", "prefer not to say")
+
+PROMPT_DESCRIPTIONS = (
+    "Messages that open conversations with a language model. Language: {language}.",
+    "What to ask a chatbot, or tell it, first: different prompts, as given to people who use it in "
+    "{language}.",
+    "Opening prompts for a language model ({language}), one per output.",
+)
+REPLY_DESCRIPTIONS = (
+    "All replies are by one and the same person. Input: JSON of a prompt and of the model_response that the "
+    "person liked best. Output: what this person wrote next.{known}",
+    "How does this user go on? Given are the first prompt and the model's response; the output is the user's "
+    "second message.{known}",
+)
+PREFERENCE_DESCRIPTIONS = (
+    "A person read a prompt and four responses of a model, response_a to response_d. The output is JSON: "
+    "preferred_response (one of these four names) and, where the person gave a reason, justification.",
+    "One and the same person picks the best of four responses to each prompt (preferred_response: "
+    "response_a, response_b, response_c or response_d) and may say why (justification).{known}",
+)
+RESPONSE_DESCRIPTIONS = (
+    "An assistant that answers each prompt with four different responses, for the user to choose from. "
+    "Output: a JSON list of four texts.",
+    "For every prompt, four alternative replies as a JSON list. They differ, so that people with different "
+    "wishes each find one they like.",
+)
+
+
+def _file(data_dir: Path) -> Path:
+    found = [path for name in NAMES if (path := data_dir / FOLDER / name).exists()]
+    return (found or [data_dir / FOLDER / NAMES[-1]])[0]
+
+
+def _known(row: Row) -> str:
+    """Return what is known of the person, as a sentence."""
+    traits = {
+        name: value for name, column in TRAITS.items() if (value := text(row[column])).lower() not in UNKNOWN
+    }
+    return f" What is known of the person: {as_json(traits)}" if traits else ""
+
+
+def _rows(
+    data_dir: Path, *columns: str, most: int | None, people: bool = False, dropped: Counter[str]
+) -> Iterator[dict[str, str]]:
+    """Yield the rows with a first prompt and a preferred answer, columns without ``first_turn_``."""
+    first = tuple(f"first_turn_{name}" for name in ("prompt", "preferred_response", *RESPONSES))
+    who = ("annotator_id", *TRAITS.values()) if people else ()
+    found = table_rows(_file(data_dir), ("assigned_lang", *first, *who, *columns), dropped=dropped)
+    for row in islice(found, most):
+        clean = {name.removeprefix("first_turn_"): text(cell) for name, cell in row.items()}
+        if not clean["prompt"] or not clean["preferred_response"]:
+            dropped["without a first prompt or a preferred response"] += 1
+            continue
+        for name in RESPONSES:
+            clean[name] = text(clean[name].replace(END, ""))
+        clean["language"] = LANGUAGES.get(clean["assigned_lang"].lower(), clean["assigned_lang"])
+        if people:
+            clean["known"] = _known(row)
+        yield clean
+
+
+def _different(rows: Iterator[dict[str, str]], *, dropped: Counter[str]) -> Iterator[dict[str, str]]:
+    """Yield the first row of each prompt of a language."""
+    seen: set[tuple[str, str]] = set()
+    for row in rows:
+        if (key := (row["language"], row["prompt"])) in seen:
+            dropped["prompt seen before"] += 1
+        else:
+            seen.add(key)
+            yield row
+
+
+def prompts(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+    """Build sequences of different prompts in one language, about 32 each."""
+    rows = _different(_rows(data_dir, most=most, dropped=dropped), dropped=dropped)
+    yield from grouped(
+        ({"language": row["language"], "prompt": row["prompt"]} for row in rows),
+        group_by="language",
+        output="prompt",
+        descriptions=PROMPT_DESCRIPTIONS,
+        length=partial(sequence_length, mean=32),
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _of_annotators(
+    rows: Iterator[Row],
+    *,
+    input: Field,
+    output: Field,
+    descriptions: Sequence[str],
+    seed: int,
+    dropped: Counter[str],
+) -> Built:
+    yield from grouped(
+        rows,
+        group_by="annotator_id",
+        input=input,
+        output=output,
+        descriptions=descriptions,
+        length=partial(sequence_length, mean=25),
+        at_least=AT_LEAST,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _liked(row: Row) -> str:
+    """Return the preferred answer; an empty text where none of the four is named."""
+    return row[row["preferred_response"]] if row["preferred_response"] in RESPONSES else ""
+
+
+def replies(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+    """Build sequences of one annotator's second messages, about 25 each."""
+    rows = _rows(data_dir, "second_turn_prompt", most=most, people=True, dropped=dropped)
+    yield from _of_annotators(
+        ({**row, "liked": _liked(row)} for row in rows),
+        input={"prompt": "prompt", "model_response": "liked"},
+        output="second_turn_prompt",
+        descriptions=REPLY_DESCRIPTIONS,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _preference(row: Row) -> str:
+    chosen = row["preferred_response"]
+    return (
+        as_json({"preferred_response": chosen, "justification": row["feedback"]})
+        if chosen in RESPONSES
+        else ""
+    )
+
+
+def preferences(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+    """Build sequences of one annotator's choices among four answers, about 25 each."""
+    yield from _of_annotators(
+        _rows(data_dir, "first_turn_feedback", most=most, people=True, dropped=dropped),
+        input={key: key for key in ("prompt", *RESPONSES)},
+        output=_preference,
+        descriptions=PREFERENCE_DESCRIPTIONS,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _complete(rows: Iterator[dict[str, str]], *, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield language, prompt and the four answers in an order that the seed and the prompt decide."""
+    for row in rows:
+        answers = [row[name] for name in RESPONSES]
+        if not all(answers):
+            dropped["without four responses"] += 1
+            continue
+        rng = np.random.default_rng([seed, *row["prompt"].encode()])
+        mixed = [answers[place] for place in rng.permutation(len(answers))]
+        yield {
+            "language": row["language"],
+            "prompt": row["prompt"],
+            "answers": json.dumps(mixed, ensure_ascii=False),
+        }
+
+
+def responses(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+    """Build sequences of 5 prompts in one language with four answers each."""
+    rows = _different(_rows(data_dir, most=most, dropped=dropped), dropped=dropped)
+    yield from grouped(
+        _complete(rows, seed=seed, dropped=dropped),
+        group_by="language",
+        input="prompt",
+        output="answers",
+        descriptions=RESPONSE_DESCRIPTIONS,
+        length=5,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _task(name: str, build: Callable[..., Built], *, kind: Kind, summary: str) -> Task:
+    return Task(
+        name=f"community_alignment_{name}",
+        summary=summary,
+        source=SOURCE,
+        kind=kind,
+        split="train",
+        files=(PATTERN,),
+        build=build,
+        paper=partial(build, most=ROWS),
+    )
+
+
+TASKS = [
+    _task("initial_prompt", prompts, kind="generation", summary="first prompts to a model, in one language"),
+    _task("individual_reply", replies, kind="individual", summary="one person's replies to a model"),
+    _task(
+        "individual_preferences",
+        preferences,
+        kind="individual",
+        summary="one person's choices among four answers of a model",
+    ),
+    _task("response", responses, kind="generation", summary="four different answers to a prompt"),
+]

@@ -1,0 +1,66 @@
+"""Film reviews from IMDb with their polarity, the training split (25,000 reviews, half of them positive).
+
+HTML line breaks stay. A label other than 0 and 1 (the unlabelled split has -1) is counted and left out.
+
+Deviations:
+    imdb: 200 sequences, each drawn from all reviews again | each review in exactly one sequence | about 195
+        sequences of the 25,000 reviews; 200 with the paper's sampling
+    imdb: the internal name always says that labels are swapped, though they are not | labels as in the
+        file | none
+"""
+
+from dataclasses import replace
+from functools import partial
+
+from spectrum_trl.suite.declared import Declared
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.task import Task
+
+TRAIN = "plain_text/train-00000-of-00001.parquet"
+FILE = f"imdb/{TRAIN}"
+SOURCE = Source(
+    name="imdb",
+    title="Large Movie Review Dataset (stanfordnlp/imdb)",
+    homepage="https://huggingface.co/datasets/stanfordnlp/imdb",
+    licence="unstated (the card says other)",
+    citation="Maas, Daly, Pham, Huang, Ng, Potts, Learning Word Vectors for Sentiment Analysis, 2011, ACL",
+    downloads=(
+        HubFiles(
+            path="imdb",
+            repo="stanfordnlp/imdb",
+            files=(TRAIN,),
+            revision="e6281661ce1c48d982bc483cf8a173c1bbeb5d31",
+        ),
+    ),
+    size=21_000_000,
+    unchecked="No file was at hand: columns text and label (0 negative, 1 positive) are the catalogue's and "
+    "those of public loaders of this revision. The size is the Hub's rounded figure.",
+)
+DESCRIPTIONS = (
+    "Reviews of films by users of IMDb. The output says of each whether it is negative or positive.",
+    "Input: what somebody wrote about a film. Output: positive if the writer liked it, negative if not.",
+    "Film reviews and their overall verdict, which is one of two words: negative, positive.",
+)
+REVIEWS = Declared(
+    file=FILE,
+    input="text",
+    output="label",
+    labels={"0": "negative", "1": "positive"},
+    descriptions=DESCRIPTIONS,
+    length=partial(sequence_length, mean=128),
+    name="imdb",
+)
+
+TASKS = [
+    Task(
+        name="imdb",
+        summary="whether film reviews are negative or positive",
+        source=SOURCE,
+        kind="annotation",
+        split="train",
+        files=(FILE,),
+        build=REVIEWS,
+        paper=replace(REVIEWS, draws=200),
+    ),
+]

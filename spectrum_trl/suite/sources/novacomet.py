@@ -1,0 +1,150 @@
+"""Everyday situations and what common sense infers from them, the knowledge that NovaCOMET is made of.
+
+One row holds a premise and one inference (or a list of them). A premise stands once among the situations, and
+once with all its inferences; an inference that is empty is counted.
+
+Deviations:
+    novacomet_premise, novacomet_hypothesis: the two tasks have each other's internal names | names as in the
+        catalogue | none
+    novacomet_hypothesis: descriptions promise text separated by semicolons, the output is a list | JSON list,
+        and the descriptions say so | none
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from spectrum_trl.errors import MissingData
+from spectrum_trl.suite.builders import Built, pooled, text
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.streams import table_rows
+from spectrum_trl.suite.task import Task
+
+# The names of the files are not known, but the kinds are those that can be read here.
+FILES = "novacomet/**/*.[cjp]*"
+ENDINGS = (".csv", ".json", ".jsonl", ".parquet")
+SOURCE = Source(
+    name="novacomet",
+    title="NovaCOMET knowledge (tsor13/novacomet)",
+    homepage="https://huggingface.co/datasets/tsor13/novacomet",
+    licence="unstated",
+    citation="West, Le Bras, Sorensen, Lin, Jiang, Lu, Chandu, Hessel, Baheti, Bhagavatula, Choi, NovaCOMET: "
+    "Open Commonsense Foundation Models with Symbolic Knowledge Distillation, 2023, Findings of EMNLP",
+    downloads=(
+        HubFiles(
+            path="novacomet",
+            repo="tsor13/novacomet",
+            files=tuple(f"{folder}*{ending}" for ending in ENDINGS for folder in ("", "**/")),
+        ),
+    ),
+    unchecked="No file was at hand, and no card or other loader found: the columns premise and hypothesis "
+    "are the catalogue's. Names and kind of the files are unknown; if one has train in its path, only such "
+    "files are read. Whether hypothesis is a text or a list is unknown, both are read.",
+)
+
+PREMISE_DESCRIPTIONS = (
+    "Everyday situations and events, one short sentence each, about which common sense has something to say.",
+    "Each output states in a sentence something that could happen or be the case in ordinary life.",
+    "Premises for commonsense reasoning: varied, brief descriptions of people, things and events.",
+    "Small scenes of daily life, of very different kinds. One sentence per output.",
+    "What might be going on? Every output is one plain statement from which a reader could infer more.",
+)
+HYPOTHESIS_DESCRIPTIONS = (
+    "Input: a situation in a sentence. Output: a JSON list of what common sense infers from it, often about "
+    "ten short statements.",
+    "For each everyday event, its likely causes, consequences and circumstances as a JSON list of sentences.",
+    "Commonsense inferences: given a premise, the output lists several things that probably hold as well. "
+    "Format: JSON list of texts.",
+)
+
+
+def _rows(data_dir: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Iterator[dict[str, object]]:
+    folder = data_dir / "novacomet"
+    found = sorted(path for path in data_dir.glob(FILES) if path.suffix in ENDINGS)
+    if not found:
+        raise MissingData(
+            f"{folder} holds no {', '.join(ENDINGS)} file: fetch the data set, or put one there"
+        )
+    for path in [each for each in found if "train" in str(each.relative_to(folder))] or found:
+        yield from table_rows(path, columns, dropped=dropped)
+
+
+def _premises(data_dir: Path, *, dropped: Counter[str]) -> Iterator[dict[str, object]]:
+    """Yield every premise once."""
+    seen: set[str] = set()
+    for row in _rows(data_dir, ("premise",), dropped=dropped):
+        if (premise := text(row["premise"])) in seen:
+            dropped["premise seen before"] += 1
+        else:
+            # An empty one is left to the builder, which counts each.
+            if premise:
+                seen.add(premise)
+            yield {"premise": premise}
+
+
+def _inferences(data_dir: Path, *, dropped: Counter[str]) -> Iterator[dict[str, object]]:
+    """Yield every premise once, with all its inferences."""
+    found: dict[str, list[str]] = {}
+    for row in _rows(data_dir, ("premise", "hypothesis"), dropped=dropped):
+        said = row["hypothesis"]
+        for inference in (text(each) for each in (said if isinstance(said, list) else [said])):
+            if not inference:
+                dropped["empty hypothesis"] += 1
+            elif premise := text(row["premise"]):
+                found.setdefault(premise, []).append(inference)
+            else:
+                dropped["hypothesis without a premise"] += 1
+    for premise, inferences in found.items():
+        yield {"premise": premise, "inferences": json.dumps(inferences, ensure_ascii=False)}
+
+
+def premises(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of different premises, about 64 each."""
+    yield from pooled(
+        _premises(data_dir, dropped=dropped),
+        name="novacomet_premise",
+        output="premise",
+        descriptions=PREMISE_DESCRIPTIONS,
+        length=partial(sequence_length, mean=64),
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def hypotheses(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of premises with lists of inferences, about 32 each."""
+    yield from pooled(
+        _inferences(data_dir, dropped=dropped),
+        name="novacomet_hypothesis",
+        input="premise",
+        output="inferences",
+        descriptions=HYPOTHESIS_DESCRIPTIONS,
+        length=partial(sequence_length, mean=32),
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+TASKS = [
+    Task(
+        name="novacomet_premise",
+        summary="everyday situations",
+        source=SOURCE,
+        kind="generation",
+        split="test",
+        files=(FILES,),
+        build=premises,
+    ),
+    Task(
+        name="novacomet_hypothesis",
+        summary="lists of commonsense inferences from a situation",
+        source=SOURCE,
+        kind="generation",
+        split="test",
+        files=(FILES,),
+        build=hypotheses,
+    ),
+]

@@ -1,0 +1,249 @@
+"""PRISM: people from many countries who talk with chatbots, score their answers, and told about themselves.
+
+Conversations of people who are not in the survey are counted and left out of the two tasks about individuals.
+What somebody did not say of themselves (or would rather not say) is left out of the description.
+
+Deviations:
+    prism_individual_preferences: the slot for demographics is never filled, its name in braces stays | filled
+        with what is known of the person, or left out | none
+    prism_individual_preferences: one seed for everybody, so that each first chunk has at most 16 rows and a
+        description | each person has draws of their own | none
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
+
+from spectrum_trl.suite.builders import Built, Field, Row, as_json, grouped, pooled, text
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.streams import table_rows
+from spectrum_trl.suite.task import Build, Kind, Task
+
+CONVERSATIONS = "prism/conversations.jsonl"
+SURVEY = "prism/survey.jsonl"
+SOURCE = Source(
+    name="prism",
+    title="PRISM Alignment Dataset (HannahRoseKirk/prism-alignment)",
+    homepage="https://huggingface.co/datasets/HannahRoseKirk/prism-alignment",
+    licence="CC BY 4.0 (what people wrote), CC BY-NC 4.0 (answers of models)",
+    citation="Kirk et al., The PRISM Alignment Dataset: What Participatory, Representative and "
+    "Individualised Human Feedback Reveals About the Subjective and Multicultural Alignment of Large "
+    "Language Models, 2024, NeurIPS",
+    downloads=(
+        HubFiles(
+            path="prism",
+            repo="HannahRoseKirk/prism-alignment",
+            files=("conversations.jsonl", "survey.jsonl"),
+            revision="18ab5cfb37456f4ec8cbc00212ce54cf7b1239f6",
+        ),
+    ),
+    size=65_200_000,
+    unchecked="No file was at hand: fields, the three types of conversation, and the nested location and "
+    "religion are those of public loaders of this revision. Scores are taken to be 0 to 100.",
+)
+TYPES = {
+    "unguided": "Ask a language model for anything, or talk to it about anything you like.",
+    "values guided": "Talk to a language model about something that is important to you, or that shows what "
+    "you value.",
+    "controversy guided": "Talk to a language model about something on which people around you disagree.",
+}
+RESPONSES = 4
+SHOWN = ("opening_prompt", *(f"response_{letter}" for letter in ascii_lowercase[:RESPONSES]))
+ABOUT = ("Age", "Gender", "Education", "Employment", "Country", "Religion")
+
+PROMPT_DESCRIPTIONS = (
+    "What people write first to a language model. Input: what the conversation was to be about (anything, "
+    "something they value, or something controversial). Output: an opening message by one of them.",
+    "Opening prompts of many different people, each for a given kind of conversation with a chatbot.",
+    "For each instruction, the message with which some person began the conversation.",
+)
+INDIVIDUAL_DESCRIPTIONS = (
+    "One and the same person opens conversations with a language model. Input: what the conversation was to "
+    "be about. Output: the first message.",
+    "Opening prompts by a single person{who}, each for the kind of conversation that the input names.",
+)
+PREFERENCE_DESCRIPTIONS = (
+    "A person{who} sent prompts to a chatbot and got four responses, a to d. The output is JSON: "
+    "chosen_response (a, b, c or d), and for each response a score from 0 (worst) to 100 (best).",
+    "All judgements are by the same person{who}. Input: an opening prompt and four responses. Output: which "
+    "one the person chose to go on with (chosen_response: a, b, c or d), and all four scores, at most 100.",
+)
+
+
+def _said(survey: Row) -> str:
+    """Return what is known of a participant, in words."""
+
+    def nested(column: str, key: str) -> Any:
+        return survey[column].get(key) if isinstance(survey[column], dict) else None
+
+    told = (
+        survey["age"],
+        survey["gender"],
+        survey["education"],
+        survey["employment_status"],
+        nested("location", "reside_country"),
+        nested("religion", "simplified"),
+    )
+    parts = [
+        f"{name}: {value}"
+        for name, value in zip(ABOUT, map(text, told), strict=True)
+        if value and value.lower() not in ("prefer not to say", "nan")
+    ]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _people(data_dir: Path, *, dropped: Counter[str]) -> dict[str, str]:
+    """Return what is known of each participant of the survey."""
+    columns = ("user_id", "age", "gender", "education", "employment_status", "location", "religion")
+    people: dict[str, str] = {}
+    for row in table_rows(data_dir / SURVEY, columns, dropped=dropped):
+        if (person := text(row["user_id"])) in people:
+            dropped["further survey of the same participant"] += 1
+        else:
+            people[person] = _said(row)
+    return people
+
+
+def _of_people(data_dir: Path, columns: Sequence[str], *, dropped: Counter[str]) -> Iterator[dict[str, Any]]:
+    """Yield the conversations of the survey's participants, with what is known of them."""
+    people = _people(data_dir, dropped=dropped)
+    for row in table_rows(data_dir / CONVERSATIONS, ("user_id", *columns), dropped=dropped):
+        if (person := text(row["user_id"])) in people:
+            yield {**row, "who": people[person]}
+        else:
+            dropped["of somebody who is not in the survey"] += 1
+
+
+def _instructed(rows: Iterator[dict[str, Any]], *, dropped: Counter[str]) -> Iterator[Row]:
+    for row in rows:
+        kind = text(row["conversation_type"]).lower()
+        if kind in TYPES:
+            yield {**row, "instruction": TYPES[kind]}
+        else:
+            dropped[f"unknown type of conversation {kind[:40]!r}"] += 1
+
+
+def prompts(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of opening prompts of different people, about 128 each."""
+    rows = table_rows(data_dir / CONVERSATIONS, ("conversation_type", "opening_prompt"), dropped=dropped)
+    yield from pooled(
+        _instructed(rows, dropped=dropped),
+        name="prism_prompts",
+        input="instruction",
+        output="opening_prompt",
+        descriptions=PROMPT_DESCRIPTIONS,
+        length=partial(sequence_length, mean=128),
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def prompts_individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of the opening prompts of one participant."""
+    rows = _of_people(data_dir, ("conversation_type", "opening_prompt"), dropped=dropped)
+    yield from grouped(
+        _instructed(rows, dropped=dropped),
+        group_by="user_id",
+        input="instruction",
+        output="opening_prompt",
+        descriptions=INDIVIDUAL_DESCRIPTIONS,
+        length=partial(sequence_length, mean=96),
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _score(value: Any) -> int | None:
+    """Return a score as a whole number from 0 to 100; None for anything else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return round(value) if is_number and 0 <= value <= 100 else None
+
+
+def _judged(row: Row) -> Row | str:
+    """Return the four responses and their scores, or why a conversation cannot be used."""
+    history = row["conversation_history"]
+    answers = [
+        message
+        for message in (history if isinstance(history, list) else [])
+        if isinstance(message, dict)
+        and (message.get("role"), message.get("turn")) == ("model", 0)
+        and _score(message.get("score")) is not None
+        and message.get("if_chosen") is not None
+    ]
+    # An answer without a place comes last.
+    answers.sort(key=lambda each: (each.get("within_turn_id") is None, each.get("within_turn_id") or 0))
+    first = answers[:RESPONSES]
+    texts = [text(answer.get("content")) for answer in first]
+    if len(first) < RESPONSES or not all(texts):
+        return "without four scored responses"
+    chosen = [letter for letter, each in zip(ascii_lowercase, first, strict=False) if each["if_chosen"]]
+    if len(chosen) != 1:
+        return "not exactly one chosen response"
+    scores = {
+        f"score_{letter}": _score(each["score"]) for letter, each in zip(ascii_lowercase, first, strict=False)
+    }
+    judged = as_json({"chosen_response": chosen[0], **scores})
+    return {**row, **dict(zip(SHOWN[1:], texts, strict=True)), "judged": judged}
+
+
+def _judgements(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    for row in _of_people(data_dir, ("opening_prompt", "conversation_history"), dropped=dropped):
+        if isinstance(found := _judged(row), str):
+            dropped[found] += 1
+        else:
+            yield {key: found[key] for key in ("user_id", "who", "judged", *SHOWN)}
+
+
+def preferences(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of one participant's choices and scores, about 20 each."""
+    shown: Field = {key: key for key in SHOWN}
+    yield from grouped(
+        _judgements(data_dir, dropped=dropped),
+        group_by="user_id",
+        input=shown,
+        output="judged",
+        descriptions=PREFERENCE_DESCRIPTIONS,
+        length=partial(sequence_length, mean=20),
+        at_least=2,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def _task(name: str, build: Build, *, kind: Kind, summary: str, survey: bool = True) -> Task:
+    return Task(
+        name=name,
+        summary=summary,
+        source=SOURCE,
+        kind=kind,
+        split="train",
+        files=(CONVERSATIONS, SURVEY) if survey else (CONVERSATIONS,),
+        build=build,
+    )
+
+
+TASKS = [
+    _task(
+        "prism_prompts",
+        prompts,
+        kind="generation",
+        summary="what people first write to chatbots",
+        survey=False,
+    ),
+    _task(
+        "prism_prompts_individual",
+        prompts_individual,
+        kind="individual",
+        summary="what one person first writes to chatbots",
+    ),
+    _task(
+        "prism_individual_preferences",
+        preferences,
+        kind="individual",
+        summary="one person's choices and scores of chatbot answers",
+    ),
+]
