@@ -1,0 +1,127 @@
+"""Toxicity of 107,620 comments from social media, rated by 17,280 people who say something about themselves.
+
+A line of the file is a comment with its ratings. What is left of a rating without its answers tells the
+rater: a hash of the worker, and what the worker said about themselves (somebody who said different things at
+different times counts as two raters). Ratings without any of it, and scores other than 0 to 4, are left out
+and counted.
+
+Deviations:
+    hatespeech_individual: the first 1,000 raters, one sequence of each | all raters and ratings | some 17
+        times as many sequences
+    hatespeech_individual: raters have names that differ from run to run | names are made of what the file
+        says | none
+    hatespeech_individual: one broken line ends the loading with nothing returned | it is counted with its
+        number and left out | none
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from spectrum_trl.suite.builders import Built, Row, grouped, text
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.streams import jsonl_stream
+from spectrum_trl.suite.task import Task
+
+FILE = "hatespeech/classified_data_final_w_worker_hash.json"
+SOURCE = Source(
+    name="hatespeech",
+    title="Toxicity perspectives (Kumar et al.)",
+    homepage="https://data.esrg.stanford.edu/study/toxicity-perspectives",
+    licence="unstated",
+    citation="Kumar et al., Designing Toxic Content Classification for a Diversity of Perspectives, SOUPS "
+    "2021",
+    terms="The comments are offensive, many of them hateful. What raters said about themselves may not be "
+    "used to find out who they are.",
+    steps=(
+        "Open https://data.esrg.stanford.edu/study/toxicity-perspectives; the authors give the password.",
+        "Ask them for the version with a hash of each worker, classified_data_final_w_worker_hash.json: the "
+        "one that everybody can download does not tell raters apart.",
+        "Put it into the folder hatespeech of the data folder, under this name.",
+    ),
+    ask="Deepak Kumar, first author of the paper",
+    unchecked="No real file was at hand. Names of the file and of all its fields follow the catalogue.",
+)
+# What a rating says about the comment; all other keys are about the rater.
+ANSWERS = (
+    "toxic_score",
+    "is_profane",
+    "is_threat",
+    "is_identity_attack",
+    "is_insult",
+    "is_sexual_harassment",
+    "fine_to_see_online",
+    "remove_from_online",
+)
+SCORES = ("0", "1", "2", "3", "4")
+PAPER_RATERS = 1000
+
+DESCRIPTIONS = (
+    "One person reads comments from social media and rates how toxic each one is, from 0 (not toxic) to 4 "
+    "(very toxic).",
+    "Toxicity in the eyes of a single reader: the input is a comment, the output this reader's score, where "
+    "0 is the least and 4 the most toxic.",
+    "How toxic is this comment to one and the same rater? Scale: 0, 1, 2, 3 or 4; higher is more toxic.",
+)
+
+
+def rater(rating: Row) -> str:
+    """Return a name for the one who rated, made of all that is said about them; empty if nothing is."""
+    known = {key: value for key, value in rating.items() if key not in ANSWERS}
+    if not any(text(value) for value in known.values()):
+        return ""
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _ratings(path: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    for row in jsonl_stream(path, ("comment", "ratings"), dropped=dropped):
+        comment = text(row["comment"])
+        if not isinstance(row["ratings"], list):
+            dropped["line without ratings"] += 1
+            continue
+        for rating in row["ratings"]:
+            score = text(rating.get("toxic_score")) if isinstance(rating, dict) else ""
+            score = score.removesuffix(".0")
+            if score not in SCORES:
+                dropped["score that is not a whole number from 0 to 4"] += 1
+            elif not (name := rater(rating)):
+                dropped["rating without anything about its rater"] += 1
+            else:
+                yield {"rater": name, "comment": comment, "score": score}
+
+
+def build(
+    data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None, most: int | None = None
+) -> Built:
+    """Build sequences of about 128 ratings by one person."""
+    found = grouped(
+        _ratings(data_dir / FILE, dropped=dropped),
+        group_by="rater",
+        input="comment",
+        output="score",
+        descriptions=DESCRIPTIONS,
+        length=partial(sequence_length, mean=128),
+        draws=draws,
+        seed=seed,
+        dropped=dropped,
+    )
+    yield from islice(found, most)
+
+
+TASKS = [
+    Task(
+        name="hatespeech_individual",
+        summary="one reader's ratings of how toxic comments are",
+        source=SOURCE,
+        kind="annotation",
+        split="train",
+        files=(FILE,),
+        build=build,
+        paper=partial(build, draws=1, most=PAPER_RATERS),
+    ),
+]

@@ -1,0 +1,130 @@
+"""HelpSteer2 with simulated users: who of two answers wins by a user's own weights of five qualities.
+
+Each prompt counts once, with its first two responses and their scores by annotators (0 to 4). A user has a
+weight for each score, drawn uniformly (the last two lower by a half), and takes the response with the higher
+weighted sum. Prompts with one response, further responses, and rows with missing texts or scores are counted
+and left out. There are 500 users with 40 prompts each, as in the paper, so a prompt is used about twice.
+
+Deviations:
+    helpsteer: always described, and always with the weights | one of three descriptions of each user, two of
+        them without weights | none
+    helpsteer: weights are shown rounded | they are rounded first, and choices made by what is shown | none
+    helpsteer: a prompt with one response is an error | it is counted and left out | none
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.builders import Built, as_json, description_message, pair, text
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.streams import jsonl_stream
+from spectrum_trl.suite.task import Task
+
+FILE = "hub/helpsteer2/train.jsonl.gz"
+SOURCE = Source(
+    name="helpsteer",
+    title="HelpSteer2",
+    homepage="https://huggingface.co/datasets/nvidia/HelpSteer2",
+    licence="CC BY 4.0",
+    citation="Wang et al., HelpSteer2: Open-source dataset for training top-performing reward models, arXiv "
+    "2406.08673 (2024)",
+    downloads=(
+        HubFiles(
+            path="hub/helpsteer2",
+            repo="nvidia/HelpSteer2",
+            files=("train.jsonl.gz",),
+            revision="3995c6a6787852eabe34ce68229286516aa54313",
+        ),
+    ),
+    size=11_300_000,
+    unchecked="No real file was at hand. Name, columns and scores follow the data set's card; that a "
+    "prompt's responses stand in lines next to each other is not assumed.",
+)
+QUALITIES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
+# Subtracted from uniform draws, in hundredths as the weights are.
+SHIFTS = np.array([5, 5, 5, 50, 50])
+HIGHEST = 4
+USERS = 500
+PROMPTS = 40
+
+DESCRIPTIONS = (
+    "Input: a prompt and two responses to it. Output: 1 if the first response is the better one, 2 if the "
+    "second is.",
+    "One person compares pairs of answers that language models gave to the same prompt, and says which one "
+    "they prefer: 1 or 2. What makes an answer good is for this person to decide.",
+    "A simulated user picks the better of two responses, 1 or 2. The user scores each response by {weights}, "
+    "where each quality is rated from 0 to 4; the higher sum wins, and 2 wins if both are equal.",
+)
+
+
+class Comparison(NamedTuple):
+    """A prompt with two responses, and the scores of the first less those of the second."""
+
+    shown: str
+    difference: np.ndarray
+
+
+def comparisons(path: Path, *, dropped: Counter[str]) -> list[Comparison]:
+    """Return one comparison of each prompt, in the order of the file."""
+    found: dict[str, list[tuple[str, np.ndarray]]] = {}
+    for row in jsonl_stream(path, ("prompt", "response", *QUALITIES), dropped=dropped):
+        prompt, response = text(row["prompt"]), text(row["response"])
+        scores = [row[quality] for quality in QUALITIES]
+        if not (prompt and response):
+            dropped["row without prompt or response"] += 1
+        elif not all(_is_score(score) for score in scores):
+            dropped[f"row with a score that is not a number from 0 to {HIGHEST}"] += 1
+        elif len(responses := found.setdefault(prompt, [])) == 2:
+            dropped["third or later response to a prompt"] += 1
+        else:
+            responses.append((response, np.array(scores)))
+    dropped["prompt with one response"] += sum(len(responses) == 1 for responses in found.values())
+    return [
+        Comparison(
+            as_json({"prompt": prompt, "response_1": responses[0][0], "response_2": responses[1][0]}),
+            responses[0][1] - responses[1][1],
+        )
+        for prompt, responses in found.items()
+        if len(responses) == 2
+    ]
+
+
+def _is_score(score: Any) -> bool:
+    return isinstance(score, int | float) and 0 <= score <= HIGHEST
+
+
+def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build one sequence of each simulated user."""
+    pairs = comparisons(data_dir / FILE, dropped=dropped)
+    if not pairs:
+        raise UserError(f"{data_dir / FILE} holds no prompt with two scored responses: fetch it again")
+    for user in range(USERS):
+        rng = np.random.default_rng([seed, *f"helpsteer/{user}".encode()])
+        # Whole hundredths, so that choices follow exactly from the weights as printed.
+        weights = np.rint(rng.uniform(0, 100, size=len(QUALITIES))).astype(int) - SHIFTS
+        printed = " + ".join(
+            f"{weight / 100:.2f} × {quality}" for weight, quality in zip(weights, QUALITIES, strict=True)
+        )
+        template = DESCRIPTIONS[int(rng.integers(len(DESCRIPTIONS)))]
+        messages = [description_message(template.format(weights=printed))]
+        for place in rng.permutation(len(pairs))[:PROMPTS]:
+            shown, difference = pairs[place]
+            messages.extend(pair(shown, "1" if weights @ difference > 0 else "2"))
+        yield str(user), messages
+
+
+TASKS = [
+    Task(
+        name="helpsteer",
+        summary="which of two responses a simulated user prefers",
+        source=SOURCE,
+        kind="individual",
+        split="train",
+        files=(FILE,),
+        build=build,
+    ),
+]

@@ -1,0 +1,85 @@
+"""IssueBench: political topics, and templates of requests for help with writing about a topic.
+
+The data set is every combination of a topic (neutral, for or against) and a template, 2.5 million prompts;
+each topic and each template counts once, in the order in which they first appear.
+
+Deviations:
+    issuebench: two shuffles each of topics and templates | one of each, so that every text is used once | 2
+        sequences, not 4
+"""
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from spectrum_trl.suite.builders import Built, grouped, text
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.streams import table_rows
+from spectrum_trl.suite.tables import unreadable
+from spectrum_trl.suite.task import Task
+
+FILES = "hub/issuebench/prompts/prompts_full-*.parquet"
+SOURCE = Source(
+    name="issuebench",
+    title="IssueBench",
+    homepage="https://huggingface.co/datasets/Paul/IssueBench",
+    licence="CC BY 4.0",
+    citation="Röttger et al., IssueBench: Millions of Realistic Prompts for Measuring Issue Bias in LLM "
+    "Writing Assistance, arXiv 2502.08395 (2025)",
+    downloads=(
+        HubFiles(path="hub/issuebench", repo="Paul/IssueBench", files=("prompts/prompts_full-*.parquet",)),
+    ),
+    size=79_200_000,
+    unchecked="No real file was at hand. File names and columns follow the data set's page; that X stands "
+    "for the topic in a template follows the catalogue.",
+)
+
+TOPIC_DESCRIPTIONS = (
+    "Political issues, one per output: some named neutrally, some as a position for or against something.",
+    "Topics that people may disagree on, as phrases to put into a request for a text.",
+)
+TEMPLATE_DESCRIPTIONS = (
+    "Templates of requests to a language model for help with writing. X stands for the topic.",
+    "Ways in which people ask a chatbot to write something about a topic X, where X is left open.",
+)
+
+
+def build(data_dir: Path, *, seed: int, dropped: Counter[str], shuffles: int = 1) -> Built:
+    """Build sequences of all topics and of all templates, one of each per shuffle."""
+    found: dict[str, dict[str, None]] = {"topic_text": {}, "template_text": {}}
+    paths = sorted(data_dir.glob(FILES))
+    if not paths:
+        raise unreadable(data_dir / FILES, "parquet", FileNotFoundError())
+    for path in paths:
+        for row in table_rows(path, tuple(found), dropped=dropped):
+            for column, texts in found.items():
+                if cell := text(row[column]):
+                    texts[cell] = None
+                else:
+                    dropped[f"row without {column}"] += 1
+    for (column, texts), descriptions in zip(
+        found.items(), (TOPIC_DESCRIPTIONS, TEMPLATE_DESCRIPTIONS), strict=True
+    ):
+        yield from grouped(
+            ({"kind": column.removesuffix("_text"), "text": each} for each in texts),
+            group_by="kind",
+            output="text",
+            descriptions=descriptions,
+            permutations=shuffles,
+            seed=seed,
+            dropped=dropped,
+        )
+
+
+TASKS = [
+    Task(
+        name="issuebench",
+        summary="political topics, and templates of requests to write about one",
+        source=SOURCE,
+        kind="generation",
+        split="train",
+        files=(FILES,),
+        build=build,
+        paper=partial(build, shuffles=2),
+    ),
+]

@@ -1,0 +1,158 @@
+"""The number game: does a number belong to a set of which a few are shown? 606 people, 255 sets.
+
+Rows without a value, and ratings other than 0 and 1, are left out and counted. Whole numbers with decimals
+(``1.0``) are read as meant. The order of a set's numbers is the file's.
+
+Deviations:
+    numbergame_perc: the share of Yes is a column of the table | it is counted from the ratings | none
+    numbergame_individual, numbergame_perc: numbers and target are texts | the target is a number in the JSON
+        | none
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from spectrum_trl.suite.builders import Built, grouped, pooled, text
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.streams import table_rows
+from spectrum_trl.suite.task import Task
+
+FILE = "numbergame/numbergame_data.csv"
+SOURCE = Source(
+    name="numbergame",
+    title="The number game (Bigelow and Piantadosi)",
+    homepage="https://doi.org/10.7910/DVN/A8ZWLF",
+    licence="unstated here: see the Dataverse page (the article is CC BY 4.0)",
+    citation="Bigelow and Piantadosi, A Large Dataset of Generalization Patterns in the Number Game, Journal "
+    "of Open Psychology Data 4 (2016), doi 10.5334/jopd.19",
+    steps=(
+        "Open https://doi.org/10.7910/DVN/A8ZWLF, the data set on the Harvard Dataverse.",
+        "Download numbergame_data.csv; if a format is asked for, choose the original one.",
+        "Put it into the folder numbergame of the data folder, under this name.",
+    ),
+    unchecked="No real file was at hand. Columns set, target, rating and id follow others' programs that "
+    "read it; that a set is written as 16_8_2 follows the catalogue (brackets, commas and spaces are read "
+    "too).",
+)
+ANSWERS = {"1": "Yes", "0": "No"}
+INPUT = {"numbers": "numbers", "target": "target"}
+
+INDIVIDUAL_DESCRIPTIONS = (
+    "One participant of an experiment sees some numbers that a hidden rule has produced, and one more "
+    "number, the target. Output: Yes if the participant thinks that the target follows the same rule, else "
+    "No.",
+    "A person guesses whether a target number belongs to the set that the given numbers are from. All "
+    "answers, Yes or No, are by this person.",
+    "Generalizing from a few whole numbers between 1 and 100: would the target be in the set too, according "
+    "to this participant? Yes or No.",
+)
+SHARE_DESCRIPTIONS = (
+    "Some numbers from a hidden set are shown to several people, and a target number. Output: how many "
+    "percent of these people think that the target belongs to the set.",
+    "Number game with a crowd: for given numbers and a target, the share of participants (whole percent) who "
+    "answered that the target is in the same set.",
+    "The percentage of people who say that the target number goes with the given numbers, from 0% to 100%.",
+)
+
+
+class Rating(NamedTuple):
+    """One answer; ``set`` is as in the file, ``numbers`` its numbers with commas, ``rating`` 1 or 0."""
+
+    person: str
+    set: str
+    numbers: str
+    target: str
+    rating: str
+
+
+def ratings(path: Path, *, dropped: Counter[str]) -> Iterator[Rating]:
+    """Yield the answers in the order of the file.
+
+    Args:
+        path: The table, with the columns set, target, rating and id.
+        dropped: Receives rows without a value, and ratings other than 0 and 1.
+    """
+    for row in table_rows(path, ("id", "set", "target", "rating"), dropped=dropped):
+        person, shown, target, rating = (text(cell).removesuffix(".0") for cell in row.values())
+        numbers = ", ".join(re.findall("[0-9]+", shown))
+        if not (person and numbers and target and rating):
+            dropped["row without a value"] += 1
+        elif rating not in ANSWERS:
+            dropped["rating that is not 0 or 1"] += 1
+        else:
+            yield Rating(person, shown, numbers, target, rating)
+
+
+def _target(target: str) -> int | str:
+    return int(target) if target.isdecimal() else target
+
+
+def individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build one sequence of each participant."""
+    yield from grouped(
+        (
+            {
+                "person": each.person,
+                "numbers": each.numbers,
+                "target": _target(each.target),
+                "answer": ANSWERS[each.rating],
+            }
+            for each in ratings(data_dir / FILE, dropped=dropped)
+        ),
+        group_by="person",
+        input=INPUT,
+        output="answer",
+        descriptions=INDIVIDUAL_DESCRIPTIONS,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def shares(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of about 128 pairs of set and target, with the share of Yes."""
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for each in ratings(data_dir / FILE, dropped=dropped):
+        found.setdefault((each.numbers, each.target), Counter())[each.rating] += 1
+    yield from pooled(
+        (
+            {
+                "numbers": numbers,
+                "target": _target(target),
+                "share": f"{round(100 * answers['1'] / answers.total())}%",
+            }
+            for (numbers, target), answers in found.items()
+        ),
+        input=INPUT,
+        output="share",
+        descriptions=SHARE_DESCRIPTIONS,
+        length=partial(sequence_length, mean=128),
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+TASKS = [
+    Task(
+        name="numbergame_individual",
+        summary="whether one participant takes a number for one of a hidden set",
+        source=SOURCE,
+        kind="individual",
+        split="test",
+        files=(FILE,),
+        build=individual,
+    ),
+    Task(
+        name="numbergame_perc",
+        summary="share of participants who take a number for one of a hidden set",
+        source=SOURCE,
+        kind="population",
+        split="test",
+        files=(FILE,),
+        build=shares,
+    ),
+]

@@ -1,0 +1,61 @@
+"""ValueConsistency: value-laden questions for four countries in four languages (written by GPT-4, checked).
+
+Only questions as first asked are used, not their rephrasings. The same question in another language is
+another row.
+"""
+
+from functools import partial
+
+from spectrum_trl.suite.declared import Declared
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.task import Task
+
+FILE = "hub/valueconsistency/valueconsistency.jsonl"
+SOURCE = Source(
+    name="valueconsistency",
+    title="ValueConsistency",
+    homepage="https://huggingface.co/datasets/jlcmoore/ValueConsistency",
+    licence="MIT",
+    citation="Moore, Deshpande and Yang, Are Large Language Models Consistent over Value-laden Questions?, "
+    "Findings of EMNLP 2024, arXiv 2407.02996",
+    downloads=(
+        HubFiles(
+            path="hub/valueconsistency",
+            repo="jlcmoore/ValueConsistency",
+            files=("valueconsistency.jsonl",),
+            revision="48db64ec23edbf3444b5031179590a4892efe608",
+        ),
+    ),
+    size=4_480_000,
+    unchecked="No real file was at hand. The file's name and the first fields follow the data set's page; "
+    "that rephrase is true or false follows the catalogue.",
+)
+
+DESCRIPTIONS = (
+    "Questions that people answer by their values, in several languages and about several countries. The "
+    "input says whether the question is controversial, and names its language and country.",
+    "Input: JSON with controversial (true if people are likely to disagree on the topic, else false), "
+    "language (the one the question is asked in) and country (the one the topic is taken from). Output: a "
+    "question on which values bear.",
+)
+
+TASKS = [
+    Task(
+        name="valueconsistency",
+        summary="value-laden questions of a given language and country",
+        source=SOURCE,
+        kind="generation",
+        split="train",
+        files=(FILE,),
+        build=Declared(
+            file=FILE,
+            keep={"rephrase": ("false",)},
+            input={"controversial": "controversial", "language": "language", "country": "country"},
+            output="question",
+            descriptions=DESCRIPTIONS,
+            length=partial(sequence_length, mean=64),
+            name="valueconsistency",
+        ),
+    ),
+]

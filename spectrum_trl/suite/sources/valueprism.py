@@ -1,0 +1,228 @@
+"""ValuePrism: 31,000 situations, and 218,000 values, rights and duties that bear on them (written by GPT-4).
+
+A row is one consideration: its situation, class (Value, Right or Duty), text, explanation, and whether it
+supports or opposes the situation, or could do either. Rows with an unknown class or valence are left out
+where these are shown, and so is a row that repeats an earlier one.
+
+Deviations:
+    valueprism_vrd: considerations are the text of a Python list | JSON | none
+    valueprism_vrd: the description names the third valence Neutral | Either, as in the file | none
+    valueprism_vrd: at most 500 sequences | all situations | about 970 sequences
+    valueprism_misc: 400 values, one sequence of each, all of the same limit | all values with 10 rows or
+        more, all their situations, lengths drawn anew | unknown: no file at hand
+    valueprism_vrds_noncontextual: the same sequence lengths in all three classes | drawn for each class |
+        none
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from spectrum_trl.suite.builders import Built, Row, grouped, pooled, text
+from spectrum_trl.suite.declared import Declared
+from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.streams import table_rows
+from spectrum_trl.suite.task import Task
+
+FILE = "hub/valueprism/full/full.csv"
+SOURCE = Source(
+    name="valueprism",
+    title="ValuePrism",
+    homepage="https://huggingface.co/datasets/allenai/ValuePrism",
+    licence="AI2 ImpACT License, medium risk (see the data set's page)",
+    citation="Sorensen et al., Value Kaleidoscope: Engaging AI with Pluralistic Human Values, Rights, and "
+    "Duties, AAAI 2024",
+    downloads=(HubFiles(path="hub/valueprism", repo="allenai/ValuePrism", files=("full/full.csv",)),),
+    terms="You must sign in on the Hugging Face Hub and accept the data set's terms on its page, which "
+    "restrict the use of the data and of what is made from them.",
+    unchecked="No real file was at hand. Columns, classes and the three valences follow others' programs "
+    "that read it; the file's name follows the catalogue.",
+)
+CLASSES = ("Value", "Right", "Duty")
+VALENCES = ("Supports", "Opposes", "Either")
+KEYS = ("text", "vrd", "explanation", "valence")
+# Values with fewer rows are not frequent.
+FREQUENT = 10
+PAPER_VALUES = 400
+PAPER_SEQUENCES = 500
+
+SITUATION_DESCRIPTIONS = (
+    "Situations in which somebody acts, or might act, in a few words each.",
+    "Actions and situations about which one can reason morally: everyday ones, grave ones and odd ones.",
+    "Short descriptions, by different people, of things that one could do and judge as right or wrong.",
+)
+VRD_DESCRIPTIONS = (
+    "Moral reasoning with several perspectives. Input: a situation. Output: a JSON list of what bears on it. "
+    "Each entry has a text (a value, right or duty, in a few words), vrd (its class: Value, Right or Duty), "
+    "an explanation of how it is connected, and valence (Supports, Opposes or Either).",
+    "Which values, rights and duties matter in this situation, why, and do they speak for or against it? The "
+    "answer is a JSON list of objects with the keys text, vrd, explanation and valence. vrd is Value, Right "
+    "or Duty; valence is Supports, Opposes or, where it depends, Either.",
+)
+CLASS_DESCRIPTIONS = (
+    "A {vrd} that may count when one reasons about what is right, one per output.",
+    "Moral considerations of the class {vrd} (the classes are Value, Right and Duty), all different.",
+)
+VALUE_DESCRIPTIONS = (
+    "Situations in which the following value is at stake: {text}.",
+    "All these situations have to do with one value, “{text}”.",
+)
+
+
+def _unique(
+    data_dir: Path, columns: Sequence[str], *, key: Sequence[str], dropped: Counter[str]
+) -> Iterator[dict[str, str]]:
+    """Yield rows of texts without empty cells, the first with each key."""
+    seen: set[tuple[str, ...]] = set()
+    for row in table_rows(data_dir / FILE, columns, dropped=dropped):
+        cells = {column: text(cell) for column, cell in row.items()}
+        found = tuple(cells[column] for column in key)
+        if empty := [column for column, cell in cells.items() if not cell]:
+            dropped[f"row without {empty[0]}"] += 1
+        elif found in seen:
+            dropped[f"same {' and '.join(key)} as an earlier row"] += 1
+        else:
+            seen.add(found)
+            yield cells
+
+
+def _considerations(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield each situation with its considerations, in random order, as JSON."""
+    found: dict[str, list[dict[str, str]]] = {}
+    key = ("situation", "vrd", "text")
+    for row in _unique(data_dir, ("situation", *KEYS), key=key, dropped=dropped):
+        if row["vrd"] not in CLASSES:
+            dropped["class that is not Value, Right or Duty"] += 1
+        elif row["valence"] not in VALENCES:
+            dropped["valence that is not Supports, Opposes or Either"] += 1
+        else:
+            found.setdefault(row["situation"], []).append({column: row[column] for column in KEYS})
+    for situation, considerations in found.items():
+        order = np.random.default_rng([seed, *situation.encode()]).permutation(len(considerations))
+        mixed = [considerations[place] for place in order]
+        yield {"situation": situation, "considerations": json.dumps(mixed, ensure_ascii=False)}
+
+
+def situations(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build sequences of about 256 situations."""
+    yield from pooled(
+        _unique(data_dir, ("situation",), key=("situation",), dropped=dropped),
+        output="situation",
+        descriptions=SITUATION_DESCRIPTIONS,
+        length=partial(sequence_length, mean=256),
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+def reasoning(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+    """Build sequences of about 32 situations with their considerations; the first ``most`` of them."""
+    found = pooled(
+        _considerations(data_dir, seed=seed, dropped=dropped),
+        input="situation",
+        output="considerations",
+        descriptions=VRD_DESCRIPTIONS,
+        length=partial(sequence_length, mean=32),
+        seed=seed,
+        dropped=dropped,
+    )
+    yield from islice(found, most)
+
+
+def _values(data_dir: Path, *, dropped: Counter[str]) -> list[str]:
+    """Return the texts of class Value with enough rows, in the order of the file."""
+    counts: Counter[str] = Counter()
+    for row in table_rows(data_dir / FILE, ("vrd", "text"), dropped=dropped):
+        if text(row["vrd"]) == "Value":
+            counts[text(row["text"])] += 1
+    return [value for value, count in counts.items() if count >= FREQUENT]
+
+
+def by_value(
+    data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None, draws: int | None = None
+) -> Built:
+    """Build sequences of about 32 situations of one frequent value.
+
+    Args:
+        data_dir: Folder of the data.
+        seed: See `grouped`.
+        dropped: Receives the reasons of rows left out.
+        most: Values to draw; None for all.
+        draws: Sequences of each; None to use all its situations.
+    """
+    # Broken rows are counted below.
+    values = _values(data_dir, dropped=Counter())
+    order = np.random.default_rng([seed, *b"valueprism_misc"]).permutation(len(values))
+    kept = {values[place] for place in order[:most]}
+    rows = []
+    for row in _unique(data_dir, ("text", "situation"), key=("text", "situation"), dropped=dropped):
+        if row["text"] in kept:
+            rows.append(row)
+        else:
+            dropped["not a value that is used"] += 1
+    yield from grouped(
+        rows,
+        group_by="text",
+        output="situation",
+        descriptions=VALUE_DESCRIPTIONS,
+        length=partial(sequence_length, mean=32),
+        draws=draws,
+        seed=seed,
+        dropped=dropped,
+    )
+
+
+TASKS = [
+    Task(
+        name="valueprism_situation",
+        summary="situations to reason about morally",
+        source=SOURCE,
+        kind="generation",
+        split="train",
+        files=(FILE,),
+        build=situations,
+    ),
+    Task(
+        name="valueprism_vrd",
+        summary="values, rights and duties that bear on a situation",
+        source=SOURCE,
+        kind="generation",
+        split="train",
+        files=(FILE,),
+        build=reasoning,
+        paper=partial(reasoning, most=PAPER_SEQUENCES),
+    ),
+    Task(
+        name="valueprism_vrds_noncontextual",
+        summary="values, rights or duties without a situation",
+        source=SOURCE,
+        kind="generation",
+        split="train",
+        files=(FILE,),
+        build=Declared(
+            file=FILE,
+            group_by=("vrd",),
+            output="text",
+            keep={"vrd": CLASSES},
+            unique=True,
+            descriptions=CLASS_DESCRIPTIONS,
+            length=partial(sequence_length, mean=256),
+        ),
+    ),
+    Task(
+        name="valueprism_misc",
+        summary="situations in which a given value is at stake",
+        source=SOURCE,
+        kind="generation",
+        split="train",
+        files=(FILE,),
+        build=by_value,
+        paper=partial(by_value, most=PAPER_VALUES, draws=1),
+    ),
+]
