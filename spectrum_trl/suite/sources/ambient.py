@@ -1,7 +1,7 @@
 """AmbiEnt: pairs of sentences for textual entailment, many with an ambiguity that linguists spelled out.
 
-In 53 pairs one linguist is listed twice, some with another label, and crowd workers saw two pairs twice: both
-stay. Three linguists gave a single label, which is a sequence of one sample.
+In 53 pairs one linguist is listed twice, some with another label, and crowd workers saw two pairs twice:
+both stay. Three linguists gave a single label, which is a sequence of one sample.
 
 Deviations:
     ambient_premise_hypothesis, ambient_ambiguity_detection, ambient_disambiguation: 50 sequences of about 64

@@ -1,13 +1,13 @@
 """DICES: whether the last answer of a chatbot in a provocative conversation is unsafe, by rater (CC BY 4.0).
 
-Raters whom the authors left out of their own analyses for quality are in the files, and here. The part of 990
-conversations writes a line break as a backslash and an n; here it is one.
+Raters whom the authors left out of their own analyses for quality are in the files, and here. The part of
+990 conversations writes a line break as a backslash and an n; here it is one.
 
 Deviations:
     dices: 100 random ratings of each rater | all ratings, in sequences of 100 (paper sampling draws 100) |
         115,153 ratings of 295 or 296 raters instead of some 29,600, by the figures of the authors
-    dices: at most 500 raters of each part, shuffled | all raters; paper sampling takes the first 500 |
-        none: no part has as many
+    dices: at most 500 raters of each part, shuffled | all raters; paper sampling takes the first 500 | none:
+        no part has as many
     dices: always described, never with the rater's traits, by a seed that is the same for all | half of the
         descriptions name what is known of the rater | none
 """

@@ -5,8 +5,8 @@ the request only the first sentence is kept: the rest is about curly braces. A f
 nothing (one of 28).
 
 Deviations:
-    diffuse_distribution: line breaks inside an answer go with the braces, so that facts run into each other |
-        a semicolon stands between them | none: 210 invented people
+    diffuse_distribution: line breaks inside an answer go with the braces, so that facts run into each other
+        | a semicolon stands between them | none: 210 invented people
     diffuse_distribution: an answer that a list repeats counts each time | it counts once | none: no list at
         hand repeats one
 """

@@ -6,7 +6,8 @@ short sequences.
 
 Deviations:
     globaloqa: the country's placeholder stays in the text of a description | the country is filled in | none
-    globaloqa: percents cut off, so that 0.29 gives 28 | rounded, after shares are divided by their sum | none
+    globaloqa: percents cut off, so that 0.29 gives 28 | rounded, after shares are divided by their sum |
+        none
     globaloqa: options and outputs are the text of Python lists | JSON | none
     globaloqa: options and shares of different number are paired up to the shorter list, shares of 0 stay |
         shares that are all 0, no numbers, or not as many as the options are left out | none on the 1,676

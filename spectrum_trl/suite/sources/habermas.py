@@ -1,15 +1,15 @@
 """The Habermas Machine: questions of policy, and what UK residents think of them (CC BY 4.0).
 
-A participant who got a question wrote an opinion and rated a statement that affirms it. Of several ratings by
-one person of one question (before and after talking about it) the first usable one in the file counts, and of
-several opinions the first that is not empty. ``habermas_opinions`` and ``habermas_categorical`` are evaluated
-in the paper but missing from its registry: here they are what different people wrote about one question, or
-how they rated its statement.
+A participant who got a question wrote an opinion and rated a statement that affirms it. Of several ratings
+by one person of one question (before and after talking about it) the first usable one in the file counts,
+and of several opinions the first that is not empty. ``habermas_opinions`` and ``habermas_categorical`` are
+evaluated in the paper but missing from its registry: here they are what different people wrote about one
+question, or how they rated its statement.
 
 Deviations:
-    habermas_individual, habermas_individual_categorical: the first 2,000 participants of a shuffle,
-        the same in both, at most about 32 answers each | all people, all answers, cut at about 32 (paper
-        sampling takes 2,000 and one sequence each) | unknown: no file at hand
+    habermas_individual, habermas_individual_categorical: the first 2,000 participants of a shuffle, the same
+        in both, at most about 32 answers each | all people, all answers, cut at about 32 (paper sampling
+        takes 2,000 and one sequence each) | unknown: no file at hand
     habermas_individual_categorical, habermas_question: ratings without an opinion are left out with their
         questions | they stay | unknown: no file at hand
     habermas_individual: descriptions name the opinion first, keys are column names | descriptions have the

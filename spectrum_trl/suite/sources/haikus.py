@@ -6,8 +6,8 @@ a cell lists several counts of syllables, the first counts. Dashes, apostrophes 
 control characters (in 173 poems) are restored.
 
 Deviations:
-    haikus: at most 200 sequences of each part, filled collection by collection, so that later collections may
-        never appear | all (paper sampling stops at 200) | 1,211 sequences of 25,758 poems instead of 600
+    haikus: at most 200 sequences of each part, filled collection by collection, so that later collections
+        may never appear | all (paper sampling stops at 200) | 1,211 sequences of 25,758 poems instead of 600
     haikus: a missing line is the text nan | such poems are left out | 128 poems of 25,886
     haikus: the word to include keeps punctuation and has no seed | a bare word, drawn by the seed | none
     haikus: counts of syllables are evaluated as Python | they are parsed | none

@@ -8,8 +8,8 @@ Deviations:
         that say "seen here" and the like without one go too | 301 instead of 248 of the 5,890 clues at hand
     jeopardy_question_generation, jeopardy_answer_prediction: at most 1,000 sequences | all clues (paper
         sampling stops at 1,000) | none on the 100 shows at hand; three times as many on the full file
-    jeopardy_question_generation, jeopardy_answer_prediction: an answer such as NA or null counts as missing |
-        it is a text | none on the 100 shows at hand; at most 3 of 216,930 clues of the full file
+    jeopardy_question_generation, jeopardy_answer_prediction: an answer such as NA or null counts as missing
+        | it is a text | none on the 100 shows at hand; at most 3 of 216,930 clues of the full file
 """
 
 import re

@@ -6,15 +6,13 @@ that no moderator looked at (0) count as accepted. A discussion whose votes are 
 
 Deviations:
     polis_vote: each vote in the file counts, also one changed later | of several votes by one person on one
-        comment the last counts | 2,265
-        of 269,103 votes of 14 discussions
+        comment the last counts | 2,265 of 269,103 votes of 14 discussions
     polis_vote: the vote recorded for the author while a comment is posted counts | it was cast by nobody and
         is left out, unless the author voted again | 2,438 of 269,103 votes
     polis_vote: the first 500 voters of each discussion | all voters (paper sampling takes 500) | 5,692
         people of 14 discussions instead of 4,064
     polis_comment: comments that a moderator rejected (spam, tests, repetitions) count | they are left out |
-        6,560
-        comments of 20 discussions instead of 10,543
+        6,560 comments of 20 discussions instead of 10,543
 """
 
 import re

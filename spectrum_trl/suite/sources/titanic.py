@@ -1,7 +1,8 @@
 """Passengers of the Titanic (the Kaggle training file, 891 rows), under the field names of mstz/titanic.
 
-Cabin, ticket, name and number of a passenger are in no task. A fact that is not known is left out of the JSON
-(177 ages and 2 ports are missing). Passengers who share all eight facts are different people: they all stay.
+Cabin, ticket, name and number of a passenger are in no task. A fact that is not known is left out of the
+JSON (177 ages and 2 ports are missing). Passengers who share all eight facts are different people: they all
+stay.
 
 Deviations:
     titanic_all_variables, titanic_survival_prediction: the Hub set mstz/titanic | the Kaggle file, which has
