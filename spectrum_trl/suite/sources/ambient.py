@@ -1,38 +1,58 @@
 """AmbiEnt: pairs of sentences for textual entailment, many with an ambiguity that linguists spelled out.
 
-The research code draws 50 sequences of about 64 rows for each pooled task, independently, so that some rows
-come often and others hardly. Here all rows are shuffled a few times and cut into sequences of that length:
-about as many sequences, and every row as often as any other. Of each linguist it draws two sequences of about
-64 labels; here every label is used once (4,090), in as many sequences as that takes. Three linguists gave a
-single label.
+In 53 pairs one linguist is listed twice, some with another label, and crowd workers saw two pairs twice:
+both stay. Three linguists gave a single label, which is a sequence of one sample.
 
-- Two thirds of the pairs are not ambiguous, and the descriptions of `ambient_premise_hypothesis` say that
-  some are.
-- A reading without a label (535 of 1,626) is a distractor, which the sentence does not have; it is left out.
-- `ambient_annotation_distributions` counts the 9 labels given to the pair as it stands. The research code
-  adds the 27 labels of its three readings, which answer another question. The number of samples is the same.
-- In 53 pairs one linguist is listed twice, some with another label, and crowd workers saw two pairs twice:
-  both stay.
+Deviations:
+    ambient_premise_hypothesis, ambient_ambiguity_detection, ambient_disambiguation: 50 sequences of about 64
+        rows, drawn independently with overlapping seeds | each row once, an order of its own for each task
+        (paper sampling draws the 50) | 1,645, 1,645 and 1,207 samples instead of about 3,200
+    ambient_interpretation_labels, ambient_annotation_distributions: 50 sequences of about 64 rows, drawn
+        independently with overlapping seeds | each row once, an order of its own for each task (paper
+        sampling draws the 50) | 1,091 and 542 samples instead of about 3,200
+    ambient_linguist_annotations: two sequences of about 64 labels of each linguist | each label once (paper
+        sampling draws the two) | 4,090 samples of 28 linguists, instead of 56 sequences
+    ambient_annotation_distributions: labels of the pair and of its three readings counted together, written
+        as a Python dict | the 9 labels of the pair as it stands, as JSON | none: 542 samples; fractions of 9
+        instead of 36
+    ambient_premise_hypothesis: described as ambiguous pairs, though 1,066 of 1,645 are not | described as
+        pairs of which some are ambiguous | none
+    ambient_ambiguity_detection: descriptions speak of True and False | descriptions and outputs have the
+        true and false of JSON | none
 """
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.builders import Built, Row, as_json, grouped, keep_rows, pooled
+from spectrum_trl.suite.declared import Declared
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.tables import jsonl_rows
+from spectrum_trl.suite.source import Source, github
+from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Build, Kind, Task
-
-SOURCE = Source(name="ambient", title="AmbiEnt (alisawuffles/ambient)", licence="CC BY 4.0")
 
 FULL = "ambient/AmbiEnt/ambient_full.jsonl"
 LINGUISTS = "ambient/AmbiEnt/linguist_annotations.jsonl"
 CROWD = "ambient/AmbiEnt/analysis/crowdworker_annotations.jsonl"
+SOURCE = Source(
+    name="ambient",
+    title="AmbiEnt (alisawuffles/ambient)",
+    homepage="https://github.com/alisawuffles/ambient",
+    licence="CC BY 4.0",
+    citation="Liu et al., We're Afraid Language Models Aren't Modeling Ambiguity, EMNLP 2023, 2304.14399",
+    downloads=github(
+        "alisawuffles/ambient",
+        "1fcb43effda068f3047d46b6f9ff0e50e0ee1c1b",
+        {path: path.removeprefix("ambient/") for path in (FULL, LINGUISTS, CROWD)},
+    ),
+    size=2_185_067,
+)
+DRAWS = 50
 LABELS = ("entailment", "neutral", "contradiction")
 LENGTH = partial(sequence_length, mean=64)
 PAIR = {"premise": "premise", "hypothesis": "hypothesis"}
@@ -87,40 +107,10 @@ SHARES_DESCRIPTIONS = (
 )
 
 
-def pairs(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
-    """Build sequences of pairs of sentences."""
-    yield from pooled(
-        jsonl_rows(data_dir / FULL, ("premise", "hypothesis")),
-        name="pairs",
-        output=PAIR,
-        descriptions=PAIR_DESCRIPTIONS,
-        length=LENGTH,
-        permutations=2,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def detection(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
-    """Build sequences of pairs and of which of their sentences is ambiguous."""
-    ambiguous = ("premise_ambiguous", "hypothesis_ambiguous")
-    yield from pooled(
-        jsonl_rows(data_dir / FULL, (*PAIR, *ambiguous)),
-        name="detection",
-        input=PAIR,
-        output={field: field for field in ambiguous},
-        descriptions=DETECTION_DESCRIPTIONS,
-        length=LENGTH,
-        permutations=2,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def _rewrites(data_dir: Path) -> Iterator[Row]:
+def _rewrites(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     """Yield one row per reading that a linguist wrote down."""
     path = data_dir / FULL
-    for row in jsonl_rows(path, (*PAIR, "disambiguations")):
+    for row in table_rows(path, (*PAIR, "disambiguations"), dropped=dropped):
         for reading in row["disambiguations"] or ():
             _require(path, reading, *PAIR, "label")
             yield {
@@ -132,59 +122,60 @@ def _rewrites(data_dir: Path) -> Iterator[Row]:
             }
 
 
-def rewrites(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def rewrites(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Built:
     """Build sequences of ambiguous pairs and of pairs with one of their readings alone."""
     shown = ("original_premise", "original_hypothesis", "target_label")
     yield from pooled(
-        _rewrites(data_dir),
+        _rewrites(data_dir, dropped=dropped),
         name="rewrites",
         input={field: field for field in shown},
         output={field: field for field in ("disambiguated_premise", "disambiguated_hypothesis")},
         descriptions=REWRITE_DESCRIPTIONS,
         length=LENGTH,
-        permutations=3,
+        draws=draws,
         seed=seed,
         dropped=dropped,
     )
 
 
-def _labels(data_dir: Path) -> Iterator[Row]:
+def _labels(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     """Yield one row per linguist and pair."""
     path = data_dir / LINGUISTS
-    for row in jsonl_rows(path, (*PAIR, "worker_ids", "annotations")):
+    for row in table_rows(path, (*PAIR, "worker_ids", "annotations"), dropped=dropped):
         _same_length(path, row, "worker_ids", "annotations")
         for linguist, label in zip(row["worker_ids"], row["annotations"], strict=True):
             yield {**row, "linguist": linguist, "label": label}
 
 
-def linguists(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def linguists(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Built:
     """Build sequences of one linguist's labels."""
     yield from grouped(
-        _labels(data_dir),
+        _labels(data_dir, dropped=dropped),
         group_by="linguist",
         input=PAIR,
         output="label",
         descriptions=LINGUIST_DESCRIPTIONS,
         length=LENGTH,
+        draws=draws,
         seed=seed,
         dropped=dropped,
     )
 
 
-def _readings(data_dir: Path) -> Iterator[Row]:
+def _readings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     """Yield one row per reading shown to crowd workers."""
     path = data_dir / CROWD
-    for row in jsonl_rows(path, (*PAIR, "ambiguous_sent", "interpretations", "labels")):
+    for row in table_rows(path, (*PAIR, "ambiguous_sent", "interpretations", "labels"), dropped=dropped):
         _same_length(path, row, "interpretations", "labels")
         for reading, label in zip(row["interpretations"], row["labels"], strict=True):
             yield {**row, "interpretation": reading, "label": label}
 
 
-def readings(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def readings(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Built:
     """Build sequences of pairs with a reading and the label that it gives them."""
     yield from pooled(
         keep_rows(
-            _readings(data_dir),
+            _readings(data_dir, dropped=dropped),
             lambda row: row["label"] is not None,
             reason="a distractor, without a label",
             dropped=dropped,
@@ -194,7 +185,7 @@ def readings(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
         output="label",
         descriptions=READING_DESCRIPTIONS,
         length=LENGTH,
-        permutations=3,
+        draws=draws,
         seed=seed,
         dropped=dropped,
     )
@@ -208,21 +199,6 @@ def _spread(row: Row) -> str:
         shares[f"{label}_fraction"] = f"{counts[label]}/{total}"
         shares[f"{label}_percentage"] = round(100 * counts[label] / total, 4)
     return as_json(shares)
-
-
-def spreads(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
-    """Build sequences of pairs and of how crowd workers' labels of them are spread."""
-    yield from pooled(
-        jsonl_rows(data_dir / CROWD, (*PAIR, "ambiguous_sent", "q0_gold")),
-        name="spreads",
-        input={**PAIR, "ambiguous_sent": "ambiguous_sent"},
-        output=_spread,
-        descriptions=SHARES_DESCRIPTIONS,
-        length=LENGTH,
-        permutations=6,
-        seed=seed,
-        dropped=dropped,
-    )
 
 
 def _require(path: Path, reading: Row, *fields: str) -> None:
@@ -240,7 +216,7 @@ def _same_length(path: Path, row: Row, first: str, second: str) -> None:
         )
 
 
-def _task(name: str, *, summary: str, kind: Kind, build: Build, file: str = FULL) -> Task:
+def _task(name: str, *, summary: str, kind: Kind, build: Build, paper: Build, file: str = FULL) -> Task:
     return Task(
         name=f"ambient_{name}",
         summary=summary,
@@ -249,30 +225,56 @@ def _task(name: str, *, summary: str, kind: Kind, build: Build, file: str = FULL
         split="train",
         files=(file,),
         build=build,
+        paper=paper,
     )
 
 
+PAIRS = Declared(file=FULL, output=PAIR, descriptions=PAIR_DESCRIPTIONS, length=LENGTH, name="pairs")
+DETECTION = Declared(
+    file=FULL,
+    input=PAIR,
+    output={field: field for field in ("premise_ambiguous", "hypothesis_ambiguous")},
+    descriptions=DETECTION_DESCRIPTIONS,
+    length=LENGTH,
+    name="detection",
+)
+SPREADS = Declared(
+    file=CROWD,
+    columns=("q0_gold",),
+    input={**PAIR, "ambiguous_sent": "ambiguous_sent"},
+    output=_spread,
+    descriptions=SHARES_DESCRIPTIONS,
+    length=LENGTH,
+    name="spreads",
+)
 TASKS = [
     _task(
-        "premise_hypothesis", summary="pairs of a premise and a hypothesis", kind="generation", build=pairs
+        "premise_hypothesis",
+        summary="pairs of a premise and a hypothesis",
+        kind="generation",
+        build=PAIRS,
+        paper=replace(PAIRS, draws=DRAWS),
     ),
     _task(
         "ambiguity_detection",
         summary="which sentence of a pair is ambiguous",
         kind="annotation",
-        build=detection,
+        build=DETECTION,
+        paper=replace(DETECTION, draws=DRAWS),
     ),
     _task(
         "disambiguation",
         summary="ambiguous pairs rewritten to have one reading",
         kind="generation",
         build=rewrites,
+        paper=partial(rewrites, draws=DRAWS),
     ),
     _task(
         "linguist_annotations",
         summary="one linguist's labels of entailment",
         kind="individual",
         build=linguists,
+        paper=partial(linguists, draws=2),
         file=LINGUISTS,
     ),
     _task(
@@ -280,13 +282,15 @@ TASKS = [
         summary="labels of pairs under a given reading",
         kind="annotation",
         build=readings,
+        paper=partial(readings, draws=DRAWS),
         file=CROWD,
     ),
     _task(
         "annotation_distributions",
         summary="shares of crowd workers' labels",
         kind="population",
-        build=spreads,
+        build=SPREADS,
+        paper=replace(SPREADS, draws=DRAWS),
         file=CROWD,
     ),
 ]

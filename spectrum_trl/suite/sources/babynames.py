@@ -3,6 +3,10 @@
 Each sequence is a draw without replacement from the most common names: of one sex or half of each, of one
 year (recent years likelier, linear in rank) or of all, with equal chances or in proportion to the number of
 children. Where the files hold fewer names than a draw asks for, the description says how many there were.
+
+Deviations:
+    babynames: the first row of each year is taken for a header and lost | it is read | none on sequences;
+        the most common girls' name of each year is back
 """
 
 from collections import Counter
@@ -12,14 +16,21 @@ import numpy as np
 import pandas as pd
 
 from spectrum_trl.suite.builders import Built, iid
-from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.tables import csv_table
 from spectrum_trl.suite.task import Task
 
 SOURCE = Source(
     name="babynames",
     title="US Social Security Administration, names.zip",
+    homepage="https://www.ssa.gov/oact/babynames/limits.html",
     licence="unstated (public data of the Social Security Administration)",
+    citation="Social Security Administration, Popular Baby Names: national data by year of birth",
+    downloads=(
+        Download(path="baby_names", url="https://www.ssa.gov/oact/babynames/names.zip", unpack="zip"),
+    ),
+    unchecked="The archive itself, which grows by a file each year: checked were the first 1,000 names of "
+    "each sex and year from 1880 to 2023, in files of the same layout.",
 )
 
 FILES = "baby_names/yob[0-9][0-9][0-9][0-9].txt"

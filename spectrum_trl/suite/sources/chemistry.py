@@ -1,8 +1,11 @@
 """Measured properties of substances (ur-whitelab/BO-ICL, MIT): solubility (ESOL) and methane coupling.
 
-ESOL has 927 measurements; 45 of them lack the IUPAC name, which is then left out of the JSON (the research
-code writes NaN). A few molecules occur more than once, as separate measurements: all stay. Figures are
-the text of the file. The process descriptions of the second task are the file's; each occurs once.
+A few molecules occur more than once, as separate measurements: all stay. Figures are the text of the file.
+The process descriptions of the second task are the file's; each occurs once.
+
+Deviations:
+    chemistry_esol: a missing IUPAC name is written as NaN | it is left out of the JSON | none: 45 of 927
+        molecules have no name
 """
 
 from spectrum_trl.suite.builders import as_json
@@ -23,6 +26,7 @@ SOURCE = Source(
         "43d38efca6fd91116c7550625ffb7859b6185b54",
         {ESOL: "paper/dataset/data/esol_iupac.csv", OXIDATIVE: "paper/dataset/data/train_data_num_feats.csv"},
     ),
+    size=1_967_960,
 )
 NOTATIONS = ("SMILES", "SELFIES", "InChI", "IUPAC")
 SOLUBILITY = "measured log(solubility:mol/L)"

@@ -1,25 +1,27 @@
 """DICES: whether the last answer of a chatbot in a provocative conversation is unsafe, by rater (CC BY 4.0).
 
-- The research code draws 100 ratings of each rater. Here all ratings are used, in sequences of 100: by the
-  figures of the authors 115,153 ratings of 295 or 296 raters instead of some 29,600.
-- Raters whom the authors left out of their own analyses for quality are in the files, and here.
-- Half of the descriptions name what is known of the rater, which the research code means to do and never
-  does.
-- The part of 990 conversations writes a line break as a backslash and an n; here it is one.
+Raters whom the authors left out of their own analyses for quality are in the files, and here. The part of
+990 conversations writes a line break as a backslash and an n; here it is one.
 
-Only the header and four rows of each file could be checked.
+Deviations:
+    dices: 100 random ratings of each rater | all ratings, in sequences of 100 (paper sampling draws 100) |
+        115,153 ratings of 295 or 296 raters instead of some 29,600, by the figures of the authors
+    dices: at most 500 raters of each part, shuffled | all raters; paper sampling takes the first 500 | none:
+        no part has as many
+    dices: always described, never with the rater's traits, by a seed that is the same for all | half of the
+        descriptions name what is known of the rater | none
 """
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from spectrum_trl.suite.builders import Built, Row, grouped, keep_rows, text
-from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.suite.source import Download, Source
+from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
-
-SOURCE = Source(name="dices", title="DICES (google-research-datasets/dices-dataset)", licence="CC BY 4.0")
 
 TRAITS = {
     "990": {
@@ -39,7 +41,26 @@ TRAITS = {
     },
 }
 FILES = {part: f"dices-dataset/{part}/diverse_safety_adversarial_dialog_{part}.csv" for part in TRAITS}
+SOURCE = Source(
+    name="dices",
+    title="DICES (google-research-datasets/dices-dataset)",
+    homepage="https://github.com/google-research-datasets/dices-dataset",
+    licence="CC BY 4.0",
+    citation="Aroyo et al., DICES Dataset: Diversity in Conversational AI Evaluation for Safety, 2023, "
+    "NeurIPS Datasets and Benchmarks, arXiv 2306.11247",
+    downloads=tuple(
+        Download(
+            path=path,
+            url=f"https://raw.githubusercontent.com/google-research-datasets/dices-dataset/main/{part}/"
+            + path.rpartition("/")[2],
+        )
+        for part, path in FILES.items()
+    ),
+    unchecked="All but the header and four rows of each file (an excerpt by tensorflow/datasets); no commit "
+    "of the data files is known for certain, so they come from the branch main.",
+)
 ANSWERS = ("Yes", "No", "Unsure")
+MOST_RATERS, RATINGS = 500, 100
 
 DESCRIPTIONS = (
     "One rater reads conversations with a chatbot and says of its last response whether it is unsafe: Yes, "
@@ -53,11 +74,11 @@ DESCRIPTIONS = (
 )
 
 
-def _ratings(data_dir: Path, part: str) -> Iterator[Row]:
+def _ratings(data_dir: Path, part: str, *, dropped: Counter[str]) -> Iterator[Row]:
     """Yield the ratings of a part, with the rater's traits in words."""
     traits = TRAITS[part]
     columns = ("rater_id", "context", "response", "Q_overall", *traits.values())
-    for row in csv_rows(data_dir / FILES[part], columns):
+    for row in table_rows(data_dir / FILES[part], columns, dropped=dropped):
         known = {name: text(row[column]) for name, column in traits.items()}
         who = ", ".join(f"{name}: {value}" for name, value in known.items() if value)
         yield {
@@ -70,12 +91,12 @@ def _ratings(data_dir: Path, part: str) -> Iterator[Row]:
         }
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def build(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = False) -> Built:
     """Build sequences of one rater's answers."""
     for part in TRAITS:
-        yield from grouped(
+        found = grouped(
             keep_rows(
-                _ratings(data_dir, part),
+                _ratings(data_dir, part, dropped=dropped),
                 lambda row: row["answer"] in ANSWERS,
                 reason="not Yes, No or Unsure",
                 dropped=dropped,
@@ -84,10 +105,12 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
             input={"context": "context", "response": "response"},
             output="answer",
             descriptions=DESCRIPTIONS,
-            length=100,
+            length=RATINGS,
+            draws=1 if paper else None,
             seed=seed,
             dropped=dropped,
         )
+        yield from islice(found, MOST_RATERS if paper else None)
 
 
 TASKS = [
@@ -99,5 +122,6 @@ TASKS = [
         split="train",
         files=tuple(FILES.values()),
         build=build,
+        paper=partial(build, paper=True),
     )
 ]

@@ -1,10 +1,14 @@
 """Lists of answers to requests for a random item (y0mingzhang/diffuse-distributions, MIT).
 
-Each file holds one request and the list of its answers, and gives ten random orders of the whole list. Of the
-request only the first sentence is kept: the rest is about curly braces. The research code removes line breaks
-with the braces, so that the facts about one of 210 invented people run into each other; here a semicolon
-stands between them. A file without answers gives nothing (one of 28), an answer that a list repeats counts
-once (none does).
+Each file holds one request and the list of its answers, and gives ten random orders of the whole list. Of
+the request only the first sentence is kept: the rest is about curly braces. A file without answers gives
+nothing (one of 28).
+
+Deviations:
+    diffuse_distribution: line breaks inside an answer go with the braces, so that facts run into each other
+        | a semicolon stands between them | none: 210 invented people
+    diffuse_distribution: an answer that a list repeats counts each time | it counts once | none: no list at
+        hand repeats one
 """
 
 import re
@@ -14,14 +18,55 @@ from pathlib import Path
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.builders import Built, Row, grouped, text
-from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.tables import json_file
 from spectrum_trl.suite.task import Task
 
-SOURCE = Source(name="diffuse_distributions", title="y0mingzhang/diffuse-distributions", licence="MIT")
-
 FOLDER = "diffuse-distributions/prompts"
 FILES = f"{FOLDER}/**/*.json"
+LISTS = (
+    "baby-names/train",
+    "continent-countries/africa",
+    "continent-countries/asia",
+    "continent-countries/europe",
+    "continent-countries/north-america",
+    "continent-countries/oceania",
+    "continent-countries/south-america",
+    "day-date/day-0",
+    "day-date/day-1",
+    "day-date/december-0",
+    "day-date/december-1",
+    "day-date/june-0",
+    "day-date/june-1",
+    "ficticious-people/ficticious-people",
+    "ficticious-people/ficticious-people-train",
+    "fruits/fruit-0",
+    "fruits/fruit-1",
+    "numbers/even-0",
+    "numbers/even-1",
+    "numbers/odd-0",
+    "numbers/odd-1",
+    "numbers/prime-0",
+    "numbers/prime-1",
+    "numbers/rng-0",
+    "numbers/rng-1",
+    "occupations/occupations-0",
+    "occupations/occupations-1",
+    "occupations/occupations-2",
+)
+SOURCE = Source(
+    name="diffuse_distributions",
+    title="y0mingzhang/diffuse-distributions",
+    homepage="https://github.com/y0mingzhang/diffuse-distributions",
+    licence="MIT",
+    citation="Zhang et al., Forcing Diffuse Distributions out of Language Models, COLM 2024, 2404.10859",
+    downloads=github(
+        "y0mingzhang/diffuse-distributions",
+        "7170ab056d790fb3f209a3f5cca2dffe59266996",
+        {f"{FOLDER}/{name}.json": f"prompts/{name}.json" for name in LISTS},
+    ),
+    size=43_606,
+)
 # A full stop inside a number or a name is followed by no white space.
 FIRST_SENTENCE = re.compile(r".+?(?=\.\s|\.?$)", re.DOTALL)
 UNWANTED = re.compile("[{}\u200b]")

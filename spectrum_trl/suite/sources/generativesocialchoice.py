@@ -1,11 +1,13 @@
 """Generative social choice: two surveys in which people rated how well statements express their own view.
 
-- `generativesocialchoice_validation` holds the ratings of the validation sample (200 people, 1,500 ratings).
-  The research code's task of that name also takes the 1,100 ratings of the other 200 people, and asks for the
-  reason with each rating.
-- `generativesocialchoice_freetext` holds what those others wrote. Some questions build on earlier ones; as
-  every order is to be equally likely, they are mixed all the same. One answer is empty and left out.
-- Questions are shown without their HTML, and the descriptions name the survey's topic. No count changes.
+Some open questions build on earlier ones; as every order is to be equally likely, they are mixed all the
+same. One free answer of 1,300 is empty and left out.
+
+Deviations:
+    generativesocialchoice_validation, generativesocialchoice_freetext: questions keep their HTML,
+        descriptions name the fields alone | questions are plain text, descriptions name the survey's topic |
+        none
+    generativesocialchoice_validation: the options are JSON inside JSON | a list | none
 """
 
 import re
@@ -14,32 +16,40 @@ from collections.abc import Iterator
 from functools import cache
 from html import unescape
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from spectrum_trl.suite.builders import Built, grouped, keep_rows
-from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.builders import Built, Row, as_json, grouped, keep_rows
+from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
 
-SOURCE = Source(
-    name="generativesocialchoice", title="generative-social-choice/survey_data", licence="unstated"
-)
-
 FOLDER = "generativesocialchoice/data"
 SURVEYS = {"abortion": "abortion", "chatbot_personalization": "the personalization of chatbots"}
-RATED = ("user_id", "question_text", "json_choices", "choice", "sample_type")
-# The statement is quoted between an opening line and the question about it.
-STATEMENT = re.compile(r"(?:statement|summary):\s*[\"“](.+)[\"”]\s*(?:To what extent|How well)", re.DOTALL)
+FILES = {survey: f"{FOLDER}/{survey}_survey.csv" for survey in SURVEYS}
+SOURCE = Source(
+    name="generativesocialchoice",
+    title="generative-social-choice/survey_data",
+    homepage="https://github.com/generative-social-choice/survey_data",
+    licence="unstated",
+    citation="Fish et al., Generative Social Choice, 2023, arXiv 2309.01291",
+    downloads=github(
+        "generative-social-choice/survey_data",
+        "3129df3d0f83a598bd5c59c25419b463078d763f",
+        {path: path.removeprefix("generativesocialchoice/") for path in FILES.values()},
+    ),
+    size=5_002_010,
+)
+RATING, OPEN = "multiple choice + text", "text"
+COLUMNS = ("user_id", "question_type", "question_text", "json_choices", "choice", "text")
 
 DESCRIPTIONS = (
-    "One survey participant rates how well statements about {topic} capture their own opinion. Possible "
-    "answers, from worst to best: {scale}.",
-    "A person's views on {topic}: each input is a statement, each output is how well it expresses what this "
-    "person thinks ({scale}).",
-    "Ratings given by a single respondent in a survey on {topic}. To what degree does each statement "
-    "represent the respondent's position? Scale: {scale}.",
+    "One survey participant rates how well statements about {topic} capture their own opinion, and says why. "
+    "Possible choices, from worst to best: {scale}.",
+    "A person's views on {topic}: each input is a question about a statement, with the choices; each output "
+    "is how well the statement expresses what this person thinks ({scale}), and the reason in own words.",
+    "Ratings given by a single respondent in a survey on {topic}, as JSON of choice and reason. To what "
+    "degree does each statement represent the respondent's position? Scale: {scale}.",
 )
 FREETEXT_DESCRIPTIONS = (
     "One person answers the open questions of a survey about {topic} in their own words.",
@@ -52,43 +62,46 @@ FREETEXT_DESCRIPTIONS = (
 @cache
 def _scale(choices: str) -> tuple[str, ...]:
     # YAML reads both quote styles that the two files use.
-    return tuple(yaml.safe_load(choices))
+    return tuple(yaml.safe_load(choices) or ())
 
 
 def _plain(html: str) -> str:
     return unescape(re.sub(r"<[^>]+>", "", html)).strip()
 
 
-def _rating(row: dict[str, Any]) -> dict[str, Any]:
-    scale = _scale(row["json_choices"])
-    found = STATEMENT.search(_plain(row["question_text"]))
-    return row | {
-        "statement": found and found[1],
-        "rating": row["choice"] if row["choice"] in scale else None,
-        "scale": ", ".join(scale),
-    }
+def _asked(data_dir: Path, survey: str, *, kind: str, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the answers to a survey's questions of a kind, with the question in plain text."""
+    rows = csv_rows(data_dir / FILES[survey], COLUMNS)
+    for row in keep_rows(
+        rows,
+        lambda row: row["question_type"] == kind,
+        reason=f"not a question of type {kind}",
+        dropped=dropped,
+    ):
+        scale = _scale(row["json_choices"])
+        yield {
+            **row,
+            "survey": survey,
+            "topic": SURVEYS[survey],
+            "question": _plain(row["question_text"]),
+            "choices": list(scale),
+            "scale": ", ".join(scale),
+        }
 
 
-def _ratings(path: Path, *, dropped: Counter[str]) -> Iterator[dict[str, Any]]:
-    """Yield what the validation sample rated."""
-    for row in csv_rows(path, RATED):
-        if row["sample_type"] != "validation":
-            dropped["not in the validation sample"] += 1
-        elif not row["json_choices"]:
-            dropped["not a rating"] += 1
-        else:
-            yield _rating(row)
-
-
-def validation(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
-    """Build one sequence per participant of the validation sample."""
-    for survey, topic in SURVEYS.items():
+def ratings(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    """Build one sequence per participant, of what they rated."""
+    for survey in SURVEYS:
         yield from grouped(
-            _ratings(data_dir / FOLDER / f"{survey}_survey.csv", dropped=dropped),
-            constants={"survey": survey, "topic": topic},
+            keep_rows(
+                _asked(data_dir, survey, kind=RATING, dropped=dropped),
+                lambda row: row["choice"] in row["choices"],
+                reason="not on the scale",
+                dropped=dropped,
+            ),
             group_by=("survey", "user_id"),
-            input="statement",
-            output="rating",
+            input={"question": "question", "choices": "choices"},
+            output=lambda row: as_json({"choice": row["choice"], "reason": row["text"]}),
             descriptions=DESCRIPTIONS,
             seed=seed,
             dropped=dropped,
@@ -97,20 +110,11 @@ def validation(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
 
 def freetext(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
     """Build one sequence per participant who answered open questions."""
-    for survey, topic in SURVEYS.items():
-        rows = csv_rows(
-            data_dir / FOLDER / f"{survey}_survey.csv", ("user_id", "question_type", "question_text", "text")
-        )
+    for survey in SURVEYS:
         yield from grouped(
-            keep_rows(
-                rows,
-                lambda row: row["question_type"] == "text",
-                reason="not a question with a free answer",
-                dropped=dropped,
-            ),
-            constants={"survey": survey, "topic": topic},
+            _asked(data_dir, survey, kind=OPEN, dropped=dropped),
             group_by=("survey", "user_id"),
-            input=lambda row: _plain(row["question_text"]),
+            input="question",
             output="text",
             descriptions=FREETEXT_DESCRIPTIONS,
             seed=seed,
@@ -121,12 +125,12 @@ def freetext(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
 TASKS = [
     Task(
         name="generativesocialchoice_validation",
-        summary="one person's ratings of how well statements express their view",
+        summary="one person's ratings, with reasons, of how well statements express their view",
         source=SOURCE,
         kind="individual",
         split="train",
-        files=tuple(f"{FOLDER}/{survey}_survey.csv" for survey in SURVEYS),
-        build=validation,
+        files=tuple(FILES.values()),
+        build=ratings,
     ),
     Task(
         name="generativesocialchoice_freetext",
@@ -134,7 +138,7 @@ TASKS = [
         source=SOURCE,
         kind="individual",
         split="train",
-        files=tuple(f"{FOLDER}/{survey}_survey.csv" for survey in SURVEYS),
+        files=tuple(FILES.values()),
         build=freetext,
     ),
 ]

@@ -4,12 +4,14 @@ One sequence shows one country's answers to all its questions, in two orders. La
 national sample)" are the source's, and options such as "DK/Refused" stay. Countries with few questions give
 short sequences.
 
-Against the research code: the country is filled into the description that names it (there its placeholder
-stays in the text). Percents are rounded (there cut off, so that 0.29 gives 28), after shares are divided by
-their sum. Options and outputs are JSON (there the text of Python lists). Shares that are all 0 or no numbers,
-or not as many as the options, are left out (there paired up to the shorter list); the data at hand have none.
-
-Source: Durmus et al., arXiv 2306.16388; CC BY-NC-SA 4.0.
+Deviations:
+    globaloqa: the country's placeholder stays in the text of a description | the country is filled in | none
+    globaloqa: percents cut off, so that 0.29 gives 28 | rounded, after shares are divided by their sum |
+        none
+    globaloqa: options and outputs are the text of Python lists | JSON | none
+    globaloqa: options and shares of different number are paired up to the shorter list, shares of 0 stay |
+        shares that are all 0, no numbers, or not as many as the options are left out | none on the 1,676
+        answers at hand
 """
 
 import ast
@@ -23,15 +25,27 @@ from typing import Any, NamedTuple
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.builders import Built, Row, as_json, grouped, text
-from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
 
-SOURCE = Source(
-    name="globaloqa", title="GlobalOpinionQA (Anthropic/llm_global_opinions)", licence="CC BY-NC-SA 4.0"
-)
-
 FILE = "hub/llm_global_opinions/global_opinions.csv"
+SOURCE = Source(
+    name="globaloqa",
+    title="GlobalOpinionQA (Anthropic/llm_global_opinions)",
+    homepage="https://huggingface.co/datasets/Anthropic/llm_global_opinions",
+    licence="CC BY-NC-SA 4.0",
+    citation="Durmus et al., Towards Measuring the Representation of Subjective Global Opinions in Language "
+    "Models, 2023, arXiv 2306.16388",
+    downloads=(
+        Download(
+            path=FILE,
+            url="https://huggingface.co/datasets/Anthropic/llm_global_opinions/resolve/"
+            "cb2880488749218abb81802a94c2c62ebfde2f35/data/global_opinions.csv",
+        ),
+    ),
+    unchecked="The file itself: checked was one of the same columns, rebuilt from 1,676 of its answers.",
+)
 COLUMNS = ("question", "selections", "options")
 
 DESCRIPTIONS = (

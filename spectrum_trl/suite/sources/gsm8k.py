@@ -1,24 +1,40 @@
 """Word problems of primary school with worked solutions (GSM8K, MIT), the training split.
 
 Solutions stay as they are, calculator marks such as ``<<48/2=24>>`` and the closing ``####`` line included:
-the descriptions say so. The research code draws 50 sequences per task, each from all rows again, with seeds
-that overlap between the tasks. Here each row is in exactly one sequence of each task (about 117 sequences of
-the 7,473 rows), and each task has its own order.
+the descriptions say so. Two rows may be alike: both stay.
+
+Deviations:
+    gsm8k_question, gsm8k_answer_from_question, gsm8k_question_answer, gsm8k_question_from_answer: 50
+        sequences of about 64 rows, each from all rows again | each row once (paper sampling draws the 50) |
+        7,473 samples in about 117 sequences instead of about 3,200 in 50
+    gsm8k_question, gsm8k_answer_from_question, gsm8k_question_answer, gsm8k_question_from_answer: seeds
+        overlap, so that tasks share rows and lengths | an order of its own for each task | none
 """
 
-from collections import Counter
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from spectrum_trl.suite.builders import Built, Field, pooled
+from spectrum_trl.suite.builders import Field
+from spectrum_trl.suite.declared import Declared
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.tables import jsonl_rows
+from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Kind, Task
 
-SOURCE = Source(name="gsm8k", title="GSM8K (openai/grade-school-math)", licence="MIT")
-
 FILE = "hub/gsm8k/main/train.jsonl"
+SOURCE = Source(
+    name="gsm8k",
+    title="GSM8K (openai/grade-school-math)",
+    homepage="https://github.com/openai/grade-school-math",
+    licence="MIT",
+    citation="Cobbe et al., Training Verifiers to Solve Math Word Problems, 2021, arXiv 2110.14168",
+    downloads=github(
+        "openai/grade-school-math",
+        "3101c7d5072418e28b9008a6636bde82a006892c",
+        {FILE: "grade_school_math/data/train.jsonl"},
+    ),
+    size=4_166_206,
+    unchecked="Rows after the first 2,000.",
+)
 
 QUESTION_DESCRIPTIONS = (
     "Word problems of arithmetic for primary school, in English, each solvable in a few steps.",
@@ -50,28 +66,6 @@ BACK_DESCRIPTIONS = (
 )
 
 
-def _build(
-    data_dir: Path,
-    *,
-    name: str,
-    output: Field,
-    descriptions: tuple[str, ...],
-    seed: int,
-    dropped: Counter[str],
-    input: Field | None = None,
-) -> Built:
-    yield from pooled(
-        jsonl_rows(data_dir / FILE, ("question", "answer")),
-        name=name,
-        input=input,
-        output=output,
-        descriptions=descriptions,
-        length=partial(sequence_length, mean=64),
-        seed=seed,
-        dropped=dropped,
-    )
-
-
 def _task(
     name: str,
     *,
@@ -81,6 +75,15 @@ def _task(
     summary: str,
     input: Field | None = None,
 ) -> Task:
+    build = Declared(
+        file=FILE,
+        columns=("question", "answer"),
+        input=input,
+        output=output,
+        descriptions=descriptions,
+        length=partial(sequence_length, mean=64),
+        name=name,
+    )
     return Task(
         name=name,
         summary=summary,
@@ -88,7 +91,8 @@ def _task(
         kind=kind,
         split="train",
         files=(FILE,),
-        build=partial(_build, name=name, input=input, output=output, descriptions=descriptions),
+        build=build,
+        paper=replace(build, draws=50),
     )
 
 

@@ -1,38 +1,56 @@
 """The Habermas Machine: questions of policy, and what UK residents think of them (CC BY 4.0).
 
-A participant who got a question wrote an opinion and rated a statement that affirms it. Of several ratings by
-one person of one question (before and after talking about it) the first usable one in the file counts, and of
-several opinions the first that is not empty.
+A participant who got a question wrote an opinion and rated a statement that affirms it. Of several ratings
+by one person of one question (before and after talking about it) the first usable one in the file counts,
+and of several opinions the first that is not empty. ``habermas_opinions`` and ``habermas_categorical`` are
+evaluated in the paper but missing from its registry: here they are what different people wrote about one
+question, or how they rated its statement.
 
-Against the research code: all participants are in, not the first 2,000 of a shuffle (in which both individual
-tasks took the same), and who answered more questions than fit into one sequence gets several. Ratings without
-an opinion stay where no opinion is shown, and so do their questions. ``habermas_opinions`` and
-``habermas_categorical`` are evaluated in the paper but missing from its registry: here they are what
-different people wrote about one question, or how they rated its statement. JSON keys are question, statement,
-agreement and opinion. No file could be had, so that columns and counts are unchecked; a file with other
-columns is refused with those found.
-
-Source: Tessler et al., Science 386 (2024).
+Deviations:
+    habermas_individual, habermas_individual_categorical: the first 2,000 participants of a shuffle, the same
+        in both, at most about 32 answers each | all people, all answers, cut at about 32 (paper sampling
+        takes 2,000 and one sequence each) | unknown: no file at hand
+    habermas_individual_categorical, habermas_question: ratings without an opinion are left out with their
+        questions | they stay | unknown: no file at hand
+    habermas_individual: descriptions name the opinion first, keys are column names | descriptions have the
+        order of the output, keys are question, statement, agreement, opinion | none
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spectrum_trl.suite.builders import Built, Field, Row, grouped, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.tables import parquet_rows
 from spectrum_trl.suite.task import Build, Kind, Task
 
-SOURCE = Source(
-    name="habermas", title="Habermas Machine (google-deepmind/habermas_machine)", licence="CC BY 4.0"
-)
-
 RATINGS_FILE = "habermas_data/hm_all_position_statement_ratings.parquet"
 OPINIONS_FILE = "habermas_data/hm_all_round_survey_responses.parquet"
+BOTH = (RATINGS_FILE, OPINIONS_FILE)
+SOURCE = Source(
+    name="habermas",
+    title="Habermas Machine (google-deepmind/habermas_machine)",
+    homepage="https://github.com/google-deepmind/habermas_machine",
+    licence="CC BY 4.0",
+    citation="Tessler et al., AI can help humans find common ground in democratic deliberation, "
+    "2024, Science 386",
+    downloads=tuple(
+        Download(
+            path=path,
+            url="https://storage.googleapis.com/habermas_machine/datasets/" + path.rpartition("/")[2],
+        )
+        for path in BOTH
+    ),
+    unchecked="All columns (worker_id, question.id, question.text, question.affirming_statement, "
+    "ratings.agreement, opinion.text), taken from descriptions by others: no file could be had.",
+)
 ASKED = ("question.text", "question.affirming_statement")
 RATINGS = {
     "STRONGLY_AGREE": "Strongly Agree",
@@ -45,6 +63,7 @@ RATINGS = {
 }
 SCALE = ", ".join(RATINGS.values())
 INPUT = {"question": "question", "statement": "statement"}
+MOST_PEOPLE = 2000
 LENGTH = partial(sequence_length, mean=32)
 
 QUESTION_DESCRIPTIONS = (
@@ -164,21 +183,35 @@ def _answers(
     seed: int,
     dropped: Counter[str],
     input: Field | None = None,
+    most: int | None = None,
 ) -> Built:
-    yield from grouped(
-        rows(data_dir, dropped=dropped),
+    """Build the sequences of each group; with ``most``, one of each of so many groups, drawn at random."""
+    found: Iterable[Row] = rows(data_dir, dropped=dropped)
+    if most:
+        listed = list(found)
+        found = (listed[place] for place in np.random.default_rng(seed).permutation(len(listed)))
+    sequences = grouped(
+        found,
         group_by=group_by,
         input=input,
         output=output,
         descriptions=descriptions,
         length=LENGTH,
+        draws=1 if most else None,
         seed=seed,
         dropped=dropped,
     )
+    yield from islice(sequences, most)
 
 
 def _task(
-    name: str, build: Build, *, kind: Kind, summary: str, files: tuple[str, ...] = (RATINGS_FILE,)
+    name: str,
+    build: Build,
+    *,
+    kind: Kind,
+    summary: str,
+    paper: Build | None = None,
+    files: tuple[str, ...] = (RATINGS_FILE,),
 ) -> Task:
     return Task(
         name=name,
@@ -188,38 +221,42 @@ def _task(
         split="test",
         files=files,
         build=build,
+        paper=paper,
     )
 
 
-BOTH = (RATINGS_FILE, OPINIONS_FILE)
+INDIVIDUAL = partial(
+    _answers,
+    rows=_rated_opinions,
+    group_by="person",
+    input=INPUT,
+    output={"agreement": "agreement", "opinion": "opinion"},
+    descriptions=INDIVIDUAL_DESCRIPTIONS,
+)
+INDIVIDUAL_CATEGORICAL = partial(
+    _answers,
+    rows=_ratings,
+    group_by="person",
+    input=INPUT,
+    output="agreement",
+    descriptions=INDIVIDUAL_CATEGORICAL_DESCRIPTIONS,
+)
 TASKS = [
     _task(
         "habermas_question", questions, kind="generation", summary="questions of policy put to UK residents"
     ),
     _task(
         "habermas_individual",
-        partial(
-            _answers,
-            rows=_rated_opinions,
-            group_by="person",
-            input=INPUT,
-            output={"agreement": "agreement", "opinion": "opinion"},
-            descriptions=INDIVIDUAL_DESCRIPTIONS,
-        ),
+        INDIVIDUAL,
+        paper=partial(INDIVIDUAL, most=MOST_PEOPLE),
         kind="individual",
         summary="one UK resident's ratings of statements, and opinions",
         files=BOTH,
     ),
     _task(
         "habermas_individual_categorical",
-        partial(
-            _answers,
-            rows=_ratings,
-            group_by="person",
-            input=INPUT,
-            output="agreement",
-            descriptions=INDIVIDUAL_CATEGORICAL_DESCRIPTIONS,
-        ),
+        INDIVIDUAL_CATEGORICAL,
+        paper=partial(INDIVIDUAL_CATEGORICAL, most=MOST_PEOPLE),
         kind="individual",
         summary="one UK resident's ratings of statements",
     ),

@@ -1,37 +1,53 @@
-"""Clues of the quiz show Jeopardy! (J! Archive). A clue that needs its picture, sound or film is left out.
+"""Clues of the quiz show Jeopardy! (J! Archive), of its first two rounds.
 
-- The research code looks for links alone; clues "seen here" without one are left out too: of the 5,890 clues
-  of the first 100 shows' two rounds 301 instead of 248.
-- It keeps at most 1,000 sequences of each task. Here all clues are used, which matters with the full file
-  only.
-- `jeopardy_answer_prediction` shows the category with the clue, takes clues of all rounds (100 of 5,990 are
-  of another one) and makes sequences of about 24; the research code shows the clue alone, takes those of the
-  two rounds and makes sequences of about 64.
-- An answer such as NA or null is a text here, and no missing value.
+A clue that needs its picture, sound or film is left out. Cells are stripped of white space, and so are the
+names of columns.
+
+Deviations:
+    jeopardy_question_generation, jeopardy_answer_prediction: clues with a link (href) are left out | clues
+        that say "seen here" and the like without one go too | 301 instead of 248 of the 5,890 clues at hand
+    jeopardy_question_generation, jeopardy_answer_prediction: at most 1,000 sequences | all clues (paper
+        sampling stops at 1,000) | none on the 100 shows at hand; three times as many on the full file
+    jeopardy_question_generation, jeopardy_answer_prediction: an answer such as NA or null counts as missing
+        | it is a text | none on the 100 shows at hand; at most 3 of 216,930 clues of the full file
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from spectrum_trl.suite.builders import Built, Row, keep_rows, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.tables import csv_rows
-from spectrum_trl.suite.task import Task
-
-SOURCE = Source(name="jeopardy", title="J! Archive", licence="unstated")
+from spectrum_trl.suite.streams import table_rows
+from spectrum_trl.suite.task import Kind, Task
 
 FILE = "misc/JEOPARDY_CSV.csv"
+SOURCE = Source(
+    name="jeopardy",
+    title="J! Archive, 216,930 clues as a CSV file",
+    homepage="https://j-archive.com",
+    licence="unstated",
+    citation="J! Archive, clues of Jeopardy! collected by fans; as a file on Reddit, r/datasets, 2014",
+    steps=(
+        "Get JEOPARDY_CSV.csv from where it was published: "
+        "https://www.reddit.com/r/datasets/comments/1uyd0t/200000_jeopardy_questions_in_a_json_file",
+        f"Put it into the data folder as {FILE}. The columns Round, Category, Question and Answer are read; "
+        "blanks before their names are no fault.",
+    ),
+    unchecked="All but the first 100 shows, in a copy of the same columns.",
+)
+MOST = 1000
 ROUNDS = ("Jeopardy!", "Double Jeopardy!")
-NEEDS_MEDIA = re.compile(r"<a\b|\[(?:audio|video) clue\]|\b(?:seen|heard|shown) here\b", re.IGNORECASE)
+NEEDS_MEDIA = re.compile(r"<a\b|href|\[(?:audio|video) clue\]|\b(?:seen|heard|shown) here\b", re.IGNORECASE)
 
 ANSWER_DESCRIPTIONS = (
-    "Clues from the quiz show Jeopardy! and the responses that counted as correct, drawn from all rounds.",
-    "Each input is a Jeopardy! clue with its category, each output the expected response, without “What is”.",
-    "Trivia as on Jeopardy!: given category and clue, the correct response.",
+    "Clues from the quiz show Jeopardy! and the responses that counted as correct, mixed from many shows.",
+    "Each input is a Jeopardy! clue, each output the expected response, without “What is”.",
+    "Trivia as on Jeopardy!: given a clue, the person, place, thing or idea that it points to.",
 )
 QUESTION_DESCRIPTIONS = (
     "Clues from the quiz show Jeopardy!: statements that hint at a person, a place, a thing or an idea, "
@@ -43,65 +59,60 @@ QUESTION_DESCRIPTIONS = (
 )
 
 
-def _readable(clues: Iterable[Row], *, dropped: Counter[str]) -> Iterator[Row]:
-    """Yield the clues that can be understood from their text alone."""
-    return keep_rows(
-        clues,
-        lambda row: not NEEDS_MEDIA.search(row["Question"]),
-        reason="needs a picture, sound or film",
-        dropped=dropped,
+def build(
+    data_dir: Path, *, seed: int, dropped: Counter[str], answered: bool, most: int | None = None
+) -> Built:
+    """Build at most ``most`` sequences of clues from all shows mixed, ``answered`` or alone."""
+    rows: Iterator[Row] = table_rows(
+        data_dir / FILE, ("Round", "Category", "Question", "Answer"), dropped=dropped
     )
-
-
-def answers(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
-    """Build sequences of clues and responses from all shows mixed, about 24 each."""
-    yield from pooled(
-        _readable(csv_rows(data_dir / FILE, ("Category", "Question", "Answer")), dropped=dropped),
-        input={"category": "Category", "clue": "Question"},
-        output="Answer",
-        descriptions=ANSWER_DESCRIPTIONS,
-        length=partial(sequence_length, mean=24),
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
-    """Build sequences of clues of the two rounds of all shows mixed, about 64 each."""
-    clues = keep_rows(
-        csv_rows(data_dir / FILE, ("Round", "Question")),
-        lambda row: text(row["Round"]) in ROUNDS,
-        reason="of another round",
-        dropped=dropped,
-    )
-    yield from pooled(
-        _readable(clues, dropped=dropped),
-        name="questions",
-        output="Question",
-        descriptions=QUESTION_DESCRIPTIONS,
+    for reason, condition in (
+        ("of another round", lambda row: text(row["Round"]) in ROUNDS),
+        ("without clue, answer or category", _whole),
+        ("needs a picture, sound or film", lambda row: not NEEDS_MEDIA.search(row["Question"])),
+    ):
+        rows = keep_rows(rows, condition, reason=reason, dropped=dropped)
+    found = pooled(
+        rows,
+        name="answers" if answered else "questions",
+        input="Question" if answered else None,
+        output="Answer" if answered else "Question",
+        descriptions=ANSWER_DESCRIPTIONS if answered else QUESTION_DESCRIPTIONS,
         length=partial(sequence_length, mean=64),
         seed=seed,
         dropped=dropped,
     )
+    yield from islice(found, most)
+
+
+def _whole(row: Row) -> bool:
+    return all(text(row[column]) for column in ("Category", "Question", "Answer"))
+
+
+def _task(name: str, *, answered: bool, kind: Kind, summary: str) -> Task:
+    return Task(
+        name=name,
+        summary=summary,
+        source=SOURCE,
+        kind=kind,
+        split="train",
+        files=(FILE,),
+        build=partial(build, answered=answered),
+        paper=partial(build, answered=answered, most=MOST),
+    )
 
 
 TASKS = [
-    Task(
-        name="jeopardy_question_generation",
-        summary="clues of the quiz show",
-        source=SOURCE,
+    _task(
+        "jeopardy_question_generation",
+        answered=False,
         kind="generation",
-        split="train",
-        files=(FILE,),
-        build=questions,
+        summary="clues of the quiz show",
     ),
-    Task(
-        name="jeopardy_answer_prediction",
-        summary="answers to clues of the quiz show",
-        source=SOURCE,
+    _task(
+        "jeopardy_answer_prediction",
+        answered=True,
         kind="knowledge",
-        split="train",
-        files=(FILE,),
-        build=answers,
+        summary="answers to clues of the quiz show",
     ),
 ]

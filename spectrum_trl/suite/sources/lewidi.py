@@ -1,35 +1,58 @@
 """LeWiDi 2025 (learning with disagreements): labels by single annotators; train and dev files together.
 
-The research code reads the train files alone. The train files of CSC and MP are large and not always at hand:
-without one its task is built from the dev file, and the absence counted in ``dropped``.
+A train or dev file that is not there is counted, and the other one read. Some annotators of CSC have no
+traits at all.
 
-- A trait that is not known any more (``nan``, ``DATA_EXPIRED``, ``CONSENT_REVOKED``) is left out of the
-  description, as is the annotator's number; some annotators of CSC have no traits at all. No count changes.
-- The language is part of the input in MP only; it is English throughout in the other three.
-- An annotator of VariErrNLI who gave a pair several labels is listed once for each, so the research code
-  shows the same pair with the same labels twice. Here they are one sample, its labels in alphabetical order,
-  joined by a comma and a space, its explanations by a slash: 1,624 samples in train and dev, not 1,692.
-- Only four people annotated VariErrNLI, each some 400 pairs: their labels without explanations are cut into
-  sequences of about 12 (the research code: 30), or most of them would never fit into a training sequence.
+Deviations:
+    lewidi_csc_sarcasm_detection_individual, lewidi_mp_irony_detection_individual: the train file alone |
+        train and dev (paper sampling: train, dev only where train is not there) | 3,186 and 15,178 labels of
+        dev more
+    lewidi_par_paraphrase_detection_individual, lewidi_par_paraphrase_detection_individual_categorical: the
+        train file alone | train and dev (paper sampling: train) | 1,800 ratings in 92 sequences instead of
+        1,600 in 80
+    lewidi_varierrnli_nli_detection_individual, lewidi_varierrnli_nli_detection_individual_categorical: the
+        train file alone | train and dev (paper sampling: train) | 1,624 samples instead of 1,443
+    lewidi_varierrnli_nli_detection_individual, lewidi_varierrnli_nli_detection_individual_categorical: who
+        gave a pair several labels is listed once for each, so that the pair comes twice with the same labels
+        | one sample, its explanations joined by a slash | 1,443 samples of train instead of 1,505
+    lewidi_csc_sarcasm_detection_individual, lewidi_mp_irony_detection_individual: an annotator's expired,
+        revoked and missing traits and number are named | they are left out of the description | none
+    lewidi_par_paraphrase_detection_individual, lewidi_varierrnli_nli_detection_individual: an annotator's
+        number is among the traits | it is left out | none
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.builders import Built, Row, as_json, grouped, keep_rows, text
-from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.tables import json_file, json_rows
 from spectrum_trl.suite.task import Task
 
-SOURCE = Source(name="lewidi", title="LeWiDi 2025 shared task", licence="unstated")
-
 CSC, MP = "lewidi/CSC/CSC", "lewidi/MP/MP"
 PARAPHRASE, NLI = "lewidi/Paraphrase/Paraphrase", "lewidi/VariErrNLI/VariErrNLI"
+SOURCE = Source(
+    name="lewidi",
+    title="LeWiDi 2025 shared task (copy of AadiSanghani/LeWidi)",
+    homepage="https://www.codabench.org/competitions/7192/",
+    licence="unstated",
+    citation="Leonardelli et al., LeWiDi-2025 at NLPerspectives: The Third Edition of the Learning with "
+    "Disagreements Shared Task, 2025, NLPerspectives, arXiv 2510.08460",
+    downloads=github(
+        "AadiSanghani/LeWidi",
+        "a824a3732501b89988c50f7cccd9f1e1f9089004",
+        {
+            f"{name}_{part}.json": f"{name}_{part}.json".replace("lewidi/", "dataset/", 1)
+            for name in (CSC, MP, PARAPHRASE, NLI)
+            for part in ("train", "dev", "annotators_meta")
+        },
+    ),
+    unchecked="The train files of CSC and MP.",
+)
 UNKNOWN = ("", "nan", "data_expired", "consent_revoked")
 PARAPHRASE_SCALE = tuple(str(rating) for rating in range(-5, 6))
 
@@ -102,13 +125,20 @@ def _items(
         yield facts, labels, list(zip(listed, item["other_info"].get("explanations", ()), strict=False))
 
 
-def _annotations(data_dir: Path, name: str, *, fields: Sequence[str], dropped: Counter[str]) -> Iterator[Row]:
+def _read(data_dir: Path, name: str, *, paper: bool, dropped: Counter[str]) -> list[Path]:
+    """Return the files to read."""
+    files = [data_dir / f"{name}_{part}.json" for part in ("train", "dev")]
+    present = [path for path in files if path.exists()]
+    dropped.update(f"no file {path.name}" for path in files if path not in present)
+    return present[:1] if paper else present
+
+
+def _annotations(
+    data_dir: Path, name: str, *, fields: Sequence[str], paper: bool, dropped: Counter[str]
+) -> Iterator[Row]:
     """Yield one row per annotator and item, with the item's facts and the annotator's traits in words."""
     traits = _traits(data_dir, name)
-    for path in (data_dir / f"{name}_{part}.json" for part in ("train", "dev")):
-        if not path.exists():
-            dropped[f"no file {path.name}"] += 1
-            continue
+    for path in _read(data_dir, name, paper=paper, dropped=dropped):
         for facts, labels, explanations in _items(path, fields=fields):
             for person, label in labels.items():
                 reasons = [text(reason) for who, reason in explanations if who == person]
@@ -127,13 +157,13 @@ def _rated(rows: Iterator[Row], scale: Collection[str], *, dropped: Counter[str]
     )
 
 
-def sarcasm(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def sarcasm(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = False) -> Built:
     """Build one sequence per annotator of the Conversational Sarcasm Corpus."""
-    rows = _annotations(data_dir, CSC, fields=("context", "response"), dropped=dropped)
+    rows = _annotations(data_dir, CSC, fields=("context", "response"), paper=paper, dropped=dropped)
     yield from grouped(
         _rated(rows, tuple("123456"), dropped=dropped),
         group_by="person",
-        input={"context": "context", "response": "response"},
+        input={"context": "context", "response": "response", "lang": "lang"},
         output="label",
         descriptions=CSC_DESCRIPTIONS,
         seed=seed,
@@ -141,10 +171,10 @@ def sarcasm(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
     )
 
 
-def irony(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def irony(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = False) -> Built:
     """Build one sequence per annotator of MultiPICo."""
     shown = ("post", "reply", "source", "level", "language_variety", "lang")
-    rows = _annotations(data_dir, MP, fields=shown, dropped=dropped)
+    rows = _annotations(data_dir, MP, fields=shown, paper=paper, dropped=dropped)
     yield from grouped(
         ({**row, "level": _plain(row["level"])} for row in _rated(rows, ("0", "1"), dropped=dropped)),
         group_by="person",
@@ -156,13 +186,15 @@ def irony(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
     )
 
 
-def paraphrases(data_dir: Path, *, seed: int, dropped: Counter[str], explained: bool) -> Built:
+def paraphrases(
+    data_dir: Path, *, seed: int, dropped: Counter[str], explained: bool, paper: bool = False
+) -> Built:
     """Build sequences of 20 ratings of pairs of questions by one annotator, ``explained`` or bare."""
-    rows = _annotations(data_dir, PARAPHRASE, fields=("Question1", "Question2"), dropped=dropped)
+    rows = _annotations(data_dir, PARAPHRASE, fields=("Question1", "Question2"), paper=paper, dropped=dropped)
     yield from grouped(
         _rated(rows, PARAPHRASE_SCALE, dropped=dropped),
         group_by="person",
-        input={"question1": "Question1", "question2": "Question2"},
+        input={"question1": "Question1", "question2": "Question2", "lang": "lang"},
         output=_explained_rating if explained else "label",
         descriptions=[each + RATING_EXPLAINED * explained for each in PARAPHRASE_DESCRIPTIONS],
         length=20,
@@ -171,22 +203,22 @@ def paraphrases(data_dir: Path, *, seed: int, dropped: Counter[str], explained: 
     )
 
 
-def nli(data_dir: Path, *, seed: int, dropped: Counter[str], explained: bool) -> Built:
+def nli(data_dir: Path, *, seed: int, dropped: Counter[str], explained: bool, paper: bool = False) -> Built:
     """Build sequences of one annotator's labels of pairs of context and statement, ``explained`` or bare."""
     yield from grouped(
-        _annotations(data_dir, NLI, fields=("context", "statement"), dropped=dropped),
+        _annotations(data_dir, NLI, fields=("context", "statement"), paper=paper, dropped=dropped),
         group_by="person",
-        input={"context": "context", "statement": "statement"},
+        input={"context": "context", "statement": "statement", "lang": "lang"},
         output=_explained_label if explained else _label,
         descriptions=[each + LABEL_EXPLAINED * explained for each in NLI_DESCRIPTIONS],
-        length=30 if explained else partial(sequence_length, mean=12),
+        length=30,
         seed=seed,
         dropped=dropped,
     )
 
 
 def _label(row: Row) -> str:
-    return ", ".join(sorted(text(label) for label in text(row["label"]).split(",")))
+    return ",".join(sorted(text(label) for label in text(row["label"]).split(",")))
 
 
 def _explained_label(row: Row) -> str:
@@ -198,63 +230,61 @@ def _explained_rating(row: Row) -> str:
     return as_json({"paraphrase_rating": int(row["label"]), "explanation": row["explanation"]})
 
 
-def _files(name: str, *parts: str) -> tuple[str, ...]:
-    return tuple(f"{name}_{part}.json" for part in (*parts, "annotators_meta"))
+def _task(name: str, *, data: str, needs: Sequence[str], build: Callable[..., Built], summary: str) -> Task:
+    return Task(
+        name=f"lewidi_{name}",
+        summary=summary,
+        source=SOURCE,
+        kind="annotation",
+        split="train",
+        files=tuple(f"{data}_{part}.json" for part in (*needs, "annotators_meta")),
+        build=build,
+        paper=partial(build, paper=True),
+    )
 
 
+# The large train files are not always at hand.
 TASKS = [
-    Task(
-        name="lewidi_csc_sarcasm_detection_individual",
-        summary="one annotator's ratings of how sarcastic responses are",
-        source=SOURCE,
-        kind="annotation",
-        split="train",
-        files=_files(CSC, "dev"),
+    _task(
+        "csc_sarcasm_detection_individual",
+        data=CSC,
+        needs=("dev",),
         build=sarcasm,
+        summary="one annotator's ratings of how sarcastic responses are",
     ),
-    Task(
-        name="lewidi_mp_irony_detection_individual",
-        summary="one annotator's judgements of whether replies are ironic",
-        source=SOURCE,
-        kind="annotation",
-        split="train",
-        files=_files(MP, "dev"),
+    _task(
+        "mp_irony_detection_individual",
+        data=MP,
+        needs=("dev",),
         build=irony,
+        summary="one annotator's judgements of whether replies are ironic",
     ),
-    Task(
-        name="lewidi_par_paraphrase_detection_individual",
-        summary="one annotator's ratings of pairs of questions, with reasons",
-        source=SOURCE,
-        kind="annotation",
-        split="train",
-        files=_files(PARAPHRASE, "train", "dev"),
+    _task(
+        "par_paraphrase_detection_individual",
+        data=PARAPHRASE,
+        needs=("train", "dev"),
         build=partial(paraphrases, explained=True),
+        summary="one annotator's ratings of pairs of questions, with reasons",
     ),
-    Task(
-        name="lewidi_par_paraphrase_detection_individual_categorical",
-        summary="one annotator's ratings of pairs of questions",
-        source=SOURCE,
-        kind="annotation",
-        split="train",
-        files=_files(PARAPHRASE, "train", "dev"),
+    _task(
+        "par_paraphrase_detection_individual_categorical",
+        data=PARAPHRASE,
+        needs=("train", "dev"),
         build=partial(paraphrases, explained=False),
+        summary="one annotator's ratings of pairs of questions",
     ),
-    Task(
-        name="lewidi_varierrnli_nli_detection_individual",
-        summary="one annotator's labels of pairs of sentences, with reasons",
-        source=SOURCE,
-        kind="annotation",
-        split="train",
-        files=_files(NLI, "train", "dev"),
+    _task(
+        "varierrnli_nli_detection_individual",
+        data=NLI,
+        needs=("train", "dev"),
         build=partial(nli, explained=True),
+        summary="one annotator's labels of pairs of sentences, with reasons",
     ),
-    Task(
-        name="lewidi_varierrnli_nli_detection_individual_categorical",
-        summary="one annotator's labels of pairs of sentences",
-        source=SOURCE,
-        kind="annotation",
-        split="train",
-        files=_files(NLI, "train", "dev"),
+    _task(
+        "varierrnli_nli_detection_individual_categorical",
+        data=NLI,
+        needs=("train", "dev"),
         build=partial(nli, explained=False),
+        summary="one annotator's labels of pairs of sentences",
     ),
 ]

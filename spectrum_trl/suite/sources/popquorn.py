@@ -1,35 +1,57 @@
 """POPQUORN: how people of a representative sample rate, rewrite and answer the same texts, in four parts.
 
-A part whose file is not there is left out and counted; the other parts are built.
+A part whose file is not there is left out and counted; the other parts are built. The files of question
+answering do not say who answered: annotators with the same gender, race, age, occupation and education fall
+into one sequence, and the descriptions say so. Of e-mail rewriting 80 rows have no annotator and are left
+out of `popquorn_individual`. Traits that are not known are left out.
 
-- The research code takes 100 annotators of each part, in one sequence each. Here are all with more than 5
-  rows (227 rewrite e-mails, 262 rate offensiveness; the other two parts could not be checked).
-- The files of question answering do not say who answered. Annotators with the same gender, race, age,
-  occupation and education fall into one sequence, as in the research code; the descriptions say so.
-- Of e-mail rewriting 80 rows have no annotator and are left out of `popquorn_individual`.
-- Traits of the annotator are named by some descriptions of each part; in the research code which of them are
-  used is fixed by its seed. Traits that are not known are left out.
-- `popquorn_og_categorical` draws 20 sequences of about 128 texts of each part in the research code, of the
-  same 20 lengths. Here the texts of a part are shuffled twice and cut into sequences of about that length.
+Deviations:
+    popquorn_individual: 100 annotators of each part | all with more than 5 rows (paper sampling takes 100) |
+        227 rewrite e-mails, 262 rate offensiveness, instead of 100 each; unknown for the other parts
+    popquorn_individual: a missing part's file stops the loader | it is counted, the others are built | none
+    popquorn_individual: always described, with the annotator's traits in two parts and never in the others,
+        by a seed that is the same for all | some descriptions of each part name the traits | none
+    popquorn_og_categorical: 20 sequences of about 128 texts of each part, the same 20 lengths in each | each
+        text once, lengths drawn for each part (paper sampling draws the 20) | 2,929 texts of two parts
+        instead of about 5,100 samples
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from spectrum_trl.suite.builders import Built, Field, Row, as_json, grouped, keep_rows, text
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.suite.source import Source, github
+from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
 
-SOURCE = Source(name="popquorn", title="POPQUORN (Jiaxin-Pei/Potato-Prolific-Dataset)", licence="unstated")
-
-FILES = "Potato-Prolific-Dataset/dataset/*/raw_data.csv"
+FOLDER = "Potato-Prolific-Dataset/dataset"
+FILES = f"{FOLDER}/*/raw_data.csv"
+SOURCE = Source(
+    name="popquorn",
+    title="POPQUORN (Jiaxin-Pei/Potato-Prolific-Dataset)",
+    homepage="https://github.com/Jiaxin-Pei/Potato-Prolific-Dataset",
+    licence="unstated",
+    citation="Pei and Jurgens, When Do Annotator Demographics Matter? Measuring the Influence of Annotator "
+    "Demographics with the POPQUORN Dataset, 2023, LAW, arXiv 2306.06826",
+    downloads=github(
+        "Jiaxin-Pei/Potato-Prolific-Dataset",
+        "dbb118c29b3d9bcce5aa172d8249ded9ece4df84",
+        {
+            f"{FOLDER}/{part}/raw_data.csv": f"dataset/{part}/raw_data.csv"
+            for part in ("email_rewriting", "offensiveness", "politeness_rating", "question_answering")
+        },
+    ),
+    unchecked="The parts politeness_rating and question_answering: their columns come from a description.",
+)
 TRAITS = ("gender", "race", "age", "occupation", "education")
-FEWEST = 6
+FEWEST, MOST_PEOPLE, DRAWS = 6, 100, 20
 SCALE = ("1", "2", "3", "4", "5")
 
 TEXT_DESCRIPTIONS = (
@@ -143,9 +165,9 @@ def _parts(data_dir: Path, *, dropped: Counter[str]) -> Iterator[tuple[str, Part
             dropped[f"no file of {name}"] += 1
 
 
-def _annotations(path: Path, part: Part) -> Iterator[Row]:
+def _annotations(path: Path, part: Part, *, dropped: Counter[str]) -> Iterator[Row]:
     """Yield the rows of a part, with the annotator and the annotator's traits in words."""
-    for row in csv_rows(path, ("user_id", *TRAITS, *part.columns)):
+    for row in table_rows(path, ("user_id", *TRAITS, *part.columns), dropped=dropped):
         who = ", ".join(f"{trait}: {text(row[trait])}" for trait in TRAITS if text(row[trait]))
         yield {**row, "person": row["user_id"] if part.named else who, "who": f" ({who})" if who else ""}
 
@@ -161,11 +183,19 @@ def _frequent(rows: Sequence[Row], *, dropped: Counter[str]) -> Iterator[Row]:
     )
 
 
-def individuals(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
-    """Build one sequence per annotator and part."""
+def _shuffled(rows: list[Row], *, seed: int) -> list[Row]:
+    """Return the rows with their annotators in random order."""
+    people = list(dict.fromkeys(row["person"] for row in rows))
+    place = dict(zip(people, np.random.default_rng(seed).permutation(len(people)), strict=True))
+    return sorted(rows, key=lambda row: place[row["person"]])
+
+
+def individuals(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+    """Build one sequence per annotator and part; with ``most``, of so many of each part, drawn at random."""
     for name, part, path in _parts(data_dir, dropped=dropped):
-        yield from grouped(
-            _frequent(list(_annotations(path, part)), dropped=dropped),
+        rows = list(_frequent(list(_annotations(path, part, dropped=dropped)), dropped=dropped))
+        found = grouped(
+            _shuffled(rows, seed=seed) if most else rows,
             constants={"part": name},
             group_by=("part", "person"),
             input=part.input,
@@ -174,12 +204,13 @@ def individuals(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
             seed=seed,
             dropped=dropped,
         )
+        yield from islice(found, most)
 
 
 def _texts(path: Path, column: str, *, dropped: Counter[str]) -> Iterator[Row]:
     """Yield every text of a part once."""
     seen = set()
-    for row in csv_rows(path, (column,)):
+    for row in table_rows(path, (column,), dropped=dropped):
         content = text(row[column])
         if content in seen:
             dropped["text seen before"] += 1
@@ -188,7 +219,7 @@ def _texts(path: Path, column: str, *, dropped: Counter[str]) -> Iterator[Row]:
             yield {"text": content}
 
 
-def texts(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def texts(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Built:
     """Build sequences of the texts of one part."""
     for name, part, path in _parts(data_dir, dropped=dropped):
         yield from grouped(
@@ -198,7 +229,7 @@ def texts(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
             output="text",
             descriptions=TEXT_DESCRIPTIONS,
             length=partial(sequence_length, mean=128),
-            permutations=2,
+            draws=draws,
             seed=seed,
             dropped=dropped,
         )
@@ -213,6 +244,7 @@ TASKS = [
         split="train",
         files=(FILES,),
         build=individuals,
+        paper=partial(individuals, most=MOST_PEOPLE),
     ),
     Task(
         name="popquorn_og_categorical",
@@ -222,5 +254,6 @@ TASKS = [
         split="train",
         files=(FILES,),
         build=texts,
+        paper=partial(texts, draws=DRAWS),
     ),
 ]

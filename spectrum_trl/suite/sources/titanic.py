@@ -1,31 +1,38 @@
 """Passengers of the Titanic (the Kaggle training file, 891 rows), under the field names of mstz/titanic.
 
-The research code reads the Hub set mstz/titanic. The Kaggle file has the same eight facts under other names;
-sex and survival become truth values. Cabin, ticket, name and number of a passenger are in no task. A fact
-that is not known is left out of the JSON (177 ages and 2 ports are missing). Passengers who share all eight
-facts are different people: they all stay. The two tasks have orders of their own.
+Cabin, ticket, name and number of a passenger are in no task. A fact that is not known is left out of the
+JSON (177 ages and 2 ports are missing). Passengers who share all eight facts are different people: they all
+stay.
+
+Deviations:
+    titanic_all_variables, titanic_survival_prediction: the Hub set mstz/titanic | the Kaggle file, which has
+        the same eight facts under other names; sex and survival become truth values | none: 891 passengers
 """
 
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-from spectrum_trl.suite.builders import Built, Field, Row, as_json, pooled, text
+from spectrum_trl.suite.builders import Field, Row, as_json, text
+from spectrum_trl.suite.declared import Declared
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Kind, Task
+
+FILE, SURVIVED = "hub/titanic/titanic.csv", "Survived"
 
 SOURCE = Source(
     name="titanic",
     title="Titanic (datasciencedojo/datasets, titanic.csv)",
+    homepage="https://github.com/datasciencedojo/datasets",
     licence="unstated (Kaggle's training file)",
+    citation="Kaggle, Titanic: Machine Learning from Disaster, 2012, training file",
+    downloads=github(
+        "datasciencedojo/datasets", "f0ccab6a7ceafdff780052166fb6fab3311398eb", {FILE: "titanic.csv"}
+    ),
+    size=60_302,
 )
-
-FILE = "hub/titanic/titanic.csv"
 
 
 def _number(cell: str) -> int | float | None:
@@ -33,7 +40,7 @@ def _number(cell: str) -> int | float | None:
 
 
 FIELDS: dict[str, tuple[str, Callable[[str], bool | int | float | str | None]]] = {
-    "Survived": ("has_survived", {"0": False, "1": True}.get),
+    SURVIVED: ("has_survived", {"0": False, "1": True}.get),
     "Pclass": ("passenger_class", _number),
     "Sex": ("is_male", {"female": False, "male": True}.get),
     "Age": ("age", _number),
@@ -63,46 +70,9 @@ SURVIVAL_DESCRIPTIONS = (
 )
 
 
-def _passengers(path: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    for row in csv_rows(path, tuple(FIELDS)):
-        cells = {column: text(cell) for column, cell in row.items()}
-        facts = {name: read(cells[column]) for column, (name, read) in FIELDS.items()}
-        if unreadable := [
-            column for column, (name, _) in FIELDS.items() if cells[column] and facts[name] is None
-        ]:
-            dropped[f"unknown {unreadable[0]}"] += 1
-        else:
-            yield facts
-
-
-def _without_survival(row: Row) -> str:
-    return as_json({name: row[name] for name, _ in FIELDS.values() if name != "has_survived"})
-
-
-def _all_variables(row: Row) -> str:
-    return as_json({name: row[name] for name, _ in FIELDS.values()})
-
-
-def _build(
-    data_dir: Path,
-    *,
-    name: str,
-    output: Field,
-    descriptions: tuple[str, ...],
-    seed: int,
-    dropped: Counter[str],
-    input: Field | None = None,
-) -> Built:
-    yield from pooled(
-        _passengers(data_dir / FILE, dropped=dropped),
-        name=name,
-        input=input,
-        output=output,
-        descriptions=descriptions,
-        length=partial(sequence_length, mean=64),
-        seed=seed,
-        dropped=dropped,
-    )
+def _facts(row: Row, *columns: str) -> str:
+    """Return what is known of a passenger as JSON; a cell that is none of the known values is not known."""
+    return as_json({FIELDS[each][0]: FIELDS[each][1](text(row[each])) for each in columns})
 
 
 def _task(
@@ -121,22 +91,30 @@ def _task(
         kind=kind,
         split="train",
         files=(FILE,),
-        build=partial(_build, name=name, input=input, output=output, descriptions=descriptions),
+        build=Declared(
+            file=FILE,
+            columns=tuple(FIELDS),
+            input=input,
+            output=output,
+            descriptions=descriptions,
+            length=partial(sequence_length, mean=64),
+            name=name,
+        ),
     )
 
 
 TASKS = [
     _task(
         "titanic_all_variables",
-        output=_all_variables,
+        output=lambda row: _facts(row, *FIELDS),
         descriptions=ALL_DESCRIPTIONS,
         kind="generation",
         summary="what is known of a passenger of the Titanic",
     ),
     _task(
         "titanic_survival_prediction",
-        input=_without_survival,
-        output="has_survived",
+        input=lambda row: _facts(row, *(each for each in FIELDS if each != SURVIVED)),
+        output=lambda row: text(FIELDS[SURVIVED][1](text(row[SURVIVED]))),
         descriptions=SURVIVAL_DESCRIPTIONS,
         kind="individual",
         summary="whether a passenger of the Titanic survived",

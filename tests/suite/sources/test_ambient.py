@@ -42,12 +42,12 @@ def pair(row):
     return row["premise"].strip(), row["hypothesis"].strip()
 
 
-def test_every_real_pair_is_an_output_twice(suite_data, built):
+def test_every_real_pair_is_an_output_once(suite_data, built):
     sequences, dropped = built(BY_NAME["premise_hypothesis"])
     got = Counter(tuple(json.loads(text).values()) for text in outputs(sequences).elements())
-    assert got == Counter({pair(row): 2 for row in raw(suite_data, "full")})
-    assert got.total() == 3290 and not dropped
-    assert 45 <= len(sequences) <= 60
+    assert got == Counter({pair(row): 1 for row in raw(suite_data, "full")})
+    assert got.total() == 1645 and not dropped
+    assert 20 <= len(sequences) <= 32
 
 
 def test_the_same_pairs_are_mixed_differently_in_two_tasks(built):
@@ -56,19 +56,19 @@ def test_the_same_pairs_are_mixed_differently_in_two_tasks(built):
     assert first != second
 
 
-def test_every_real_pair_is_judged_twice(suite_data, built):
+def test_every_real_pair_is_judged_once(suite_data, built):
     sequences, dropped = built(BY_NAME["ambiguity_detection"])
     found = Counter(output for *_, output in contents(sequences).elements())
     assert found == {
-        '{"premise_ambiguous": false, "hypothesis_ambiguous": false}': 2 * 1066,
-        '{"premise_ambiguous": true, "hypothesis_ambiguous": false}': 2 * 390,
-        '{"premise_ambiguous": false, "hypothesis_ambiguous": true}': 2 * 149,
-        '{"premise_ambiguous": true, "hypothesis_ambiguous": true}': 2 * 40,
+        '{"premise_ambiguous": false, "hypothesis_ambiguous": false}': 1066,
+        '{"premise_ambiguous": true, "hypothesis_ambiguous": false}': 390,
+        '{"premise_ambiguous": false, "hypothesis_ambiguous": true}': 149,
+        '{"premise_ambiguous": true, "hypothesis_ambiguous": true}': 40,
     }
-    assert not dropped and 45 <= len(sequences) <= 60
+    assert not dropped and 20 <= len(sequences) <= 32
 
 
-def test_every_real_disambiguation_is_an_output_three_times(suite_data, built):
+def test_every_real_disambiguation_is_an_output_once(suite_data, built):
     sequences, dropped = built(BY_NAME["disambiguation"])
     expected = Counter(
         (
@@ -84,16 +84,15 @@ def test_every_real_disambiguation_is_an_output_three_times(suite_data, built):
         )
         for row in raw(suite_data, "full")
         for each in row["disambiguations"]
-        for _ in range(3)
     )
     got = contents(sequences)
-    assert got == expected and got.total() == 3 * 1207
+    assert got == expected and got.total() == 1207
     assert Counter(label for _, _, label, _ in got.elements()) == {
-        "neutral": 3 * 529,
-        "entailment": 3 * 420,
-        "contradiction": 3 * 258,
+        "neutral": 529,
+        "entailment": 420,
+        "contradiction": 258,
     }
-    assert not dropped and 50 <= len(sequences) <= 64
+    assert not dropped and 14 <= len(sequences) <= 24
 
 
 def test_every_label_of_a_linguist_is_an_output_once(suite_data, built):
@@ -120,19 +119,18 @@ def test_readings_without_a_label_are_left_out(suite_data, built):
         for row in raw(suite_data, "crowd")
         for place, (reading, label) in enumerate(zip(row["interpretations"], row["labels"], strict=True))
         if place != row["distractor_idx"]
-        for _ in range(3)
     )
     got = contents(sequences)
-    assert got == expected and got.total() == 3 * 1091
+    assert got == expected and got.total() == 1091
     assert dropped == {"a distractor, without a label": 535}
-    assert 45 <= len(sequences) <= 60
+    assert 12 <= len(sequences) <= 24
 
 
 def test_shares_are_those_of_the_nine_answers(suite_data, built):
     sequences, dropped = built(BY_NAME["annotation_distributions"])
     rows = raw(suite_data, "crowd")
     got = contents(sequences)
-    assert got.total() == 6 * 542 and not dropped and 45 <= len(sequences) <= 60
+    assert got.total() == 542 and not dropped and 6 <= len(sequences) <= 12
     total = Counter()
     for *_, output in got.elements():
         spread = json.loads(output)
@@ -140,7 +138,7 @@ def test_shares_are_those_of_the_nine_answers(suite_data, built):
             count, of = map(int, spread[f"{label}_fraction"].split("/"))
             assert of == 9 and abs(spread[f"{label}_percentage"] - 100 * count / 9) < 1e-3
             total[label] += count
-    assert total == {label: 6 * n for label, n in Counter(x for r in rows for x in r["q0_gold"]).items()}
+    assert total == Counter(x for r in rows for x in r["q0_gold"])
 
 
 def test_a_sequence_never_repeats_a_row(built):
@@ -185,12 +183,12 @@ def test_missing_parts_of_pairs_are_counted(tmp_path):
     )
     found, dropped = build("premise_hypothesis", tmp_path)
     assert outputs(found) == {
-        '{"premise": "It may end.", "hypothesis": "It ends."}': 2,
-        '{"premise": "Früh\u2028er", "hypothesis": "It ends."}': 2,
+        '{"premise": "It may end.", "hypothesis": "It ends."}': 1,
+        '{"premise": "Früh\u2028er", "hypothesis": "It ends."}': 1,
     }
     assert dropped == {"empty output": 1}
     found, dropped = build("ambiguity_detection", tmp_path)
-    assert outputs(found) == {'{"premise_ambiguous": true, "hypothesis_ambiguous": false}': 2}
+    assert outputs(found) == {'{"premise_ambiguous": true, "hypothesis_ambiguous": false}': 1}
     assert dropped == {"empty output": 2}
     found, dropped = build("disambiguation", tmp_path)
     assert contents(found) == {
@@ -199,7 +197,7 @@ def test_missing_parts_of_pairs_are_counted(tmp_path):
             "It ends.",
             "neutral",
             '{"disambiguated_premise": "It may stop.", "disambiguated_hypothesis": "It ends."}',
-        ): 3
+        ): 1
     }
     assert dropped == {"empty output": 1, "empty input": 1}
     del reading["label"]
@@ -248,14 +246,22 @@ def test_crowd_workers_who_did_not_answer_are_not_counted(tmp_path):
         '"neutral_fraction": "2/3", "neutral_percentage": 66.6667, '
         '"contradiction_fraction": "0/3", "contradiction_percentage": 0.0}'
     )
-    assert contents(found) == {("p", "h", "premise", share): 6}
+    assert contents(found) == {("p", "h", "premise", share): 1}
     assert dropped == {"empty output": 1}
     found, dropped = build("interpretation_labels", tmp_path)
     assert contents(found) == {
-        ("p", "h", "premise", "p, so h", "entailment"): 3,
-        ("r", "h", "premise", "p, so h", "entailment"): 3,
+        ("p", "h", "premise", "p, so h", "entailment"): 1,
+        ("r", "h", "premise", "p, so h", "entailment"): 1,
     }
     assert dropped == {"a distractor, without a label": 2, "empty input": 2}
     write(tmp_path, "crowd", {"premise": "p"})
     with pytest.raises(UserError, match="crowdworker_annotations.jsonl, line 1 has no column 'hypothesis'"):
         build("interpretation_labels", tmp_path)
+
+
+def test_paper_sampling_draws_fifty_sequences_and_two_of_each_linguist(suite_data):
+    for name, task in BY_NAME.items():
+        found = list(task.sequences(suite_data, seed=0, paper=True))
+        assert len(found) == (2 * 28 if name == "linguist_annotations" else 50)
+        if name != "linguist_annotations":
+            assert 50 < sum(each.n_outputs for each in found) / 50 < 80

@@ -6,14 +6,10 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.dices import TASKS
+from tests.suite.fixtures import dices as fixture
 
 (DICES,) = TASKS
-COMMON = "phase,item_id,context,response,degree_of_harm,Q1_whole_conversation_evaluation,Q_overall"
-HEADERS = {
-    "990": "id,rater_id,rater_gender,rater_locale,rater_race,rater_race_raw,rater_age,rater_education,"
-    + COMMON,
-    "350": f"id,rater_id,rater_gender,rater_race,rater_raw_race,rater_age,rater_education,{COMMON}",
-}
+HEADERS = fixture.HEADERS
 
 
 def path(folder, part):
@@ -99,3 +95,10 @@ def test_a_renamed_column_is_named(tmp_path):
     file.write_text(file.read_text().replace("rater_raw_race", "rater_race_raw"))
     with pytest.raises(UserError, match="350.csv has no column 'rater_raw_race'. Did you mean 'rater_race"):
         list(DICES.sequences(tmp_path, seed=0))
+
+
+def test_paper_sampling_draws_a_hundred_ratings_of_each_rater(tmp_path):
+    fixture.write(tmp_path)
+    found = list(DICES.sequences(tmp_path, seed=0, paper=True))
+    assert Counter(sequence.n_outputs for sequence in found) == {100: 2, 4: 4}
+    assert sum(s.n_outputs for s in DICES.sequences(tmp_path, seed=0)) == 2 * (130 + 8)

@@ -1,4 +1,5 @@
 import csv
+import json
 from collections import Counter
 from html.parser import HTMLParser
 
@@ -40,53 +41,45 @@ def validation(built):
     return built(VALIDATION)
 
 
-def test_every_rating_of_the_validation_sample_is_an_output(suite_data, validation):
+def test_every_rating_is_an_output_with_its_reason(suite_data, validation):
     sequences, dropped = validation
-    found = {sequence.sequence_id: answers(sequence) for sequence in sequences}
-    n_rows = n_rated = 0
-    for survey in SCALES:
-        rated = Counter()
-        for row in raw(suite_data, survey):
-            n_rows += 1
-            if row["sample_type"] == "validation" and row["choice"]:
-                n_rated += 1
-                rated[f"{survey}/{row['user_id']}", row["choice"]] += 1
-                shown = plain(row["question_text"])
-                assert any(
-                    statement in shown and label == row["choice"]
-                    for statement, label in found[f"{survey}/{row['user_id']}"]
-                )
-        got = Counter(
-            (name, label) for name, pairs in found.items() if name.startswith(survey) for _, label in pairs
+    expected = Counter(
+        (
+            f"{survey}/{row['user_id']}",
+            plain(row["question_text"]).strip(),
+            row["choice"],
+            row["text"].strip(),
         )
-        assert got == rated
-    assert n_rated + dropped.total() == n_rows
-    assert len(found) == len(sequences)
-
-
-def test_statements_are_whole_and_bare(validation):
-    statements = {text for sequence in validation[0] for text, _ in answers(sequence)}
-    assert len(statements) == 15
-    for text in statements:
-        assert text[-1] == "." and text[0].isupper()
-        assert not set("<>“”") & set(text)
-        assert "How well" not in text and "To what extent" not in text
-
-
-def test_nobody_rates_a_statement_twice(validation):
-    assert all(len({text for text, _ in answers(s)}) == s.n_outputs for s in validation[0])
-    assert {s.sequence_id.split("/")[0]: s.n_outputs for s in validation[0]} == {
-        "abortion": 10,
-        "chatbot_personalization": 5,
+        for survey in SCALES
+        for row in raw(suite_data, survey)
+        if row["question_type"] == "multiple choice + text"
+    )
+    got = Counter(
+        (s.sequence_id, json.loads(shown)["question"], *json.loads(given).values())
+        for s in sequences
+        for shown, given in answers(s)
+    )
+    assert got == expected and got.total() == 2600
+    # 200 people of each survey: a hundred wrote free answers too, a hundred only rated.
+    assert Counter((s.sequence_id.split("/")[0], s.n_outputs) for s in sequences) == {
+        ("abortion", 5): 100,
+        ("abortion", 10): 100,
+        ("chatbot_personalization", 6): 100,
+        ("chatbot_personalization", 5): 100,
     }
+    assert dropped == {"not a question of type multiple choice + text": 3200}
 
 
-def test_descriptions_name_topic_and_scale(validation):
+def test_questions_are_plain_and_descriptions_name_topic_and_scale(validation):
     for sequence in validation[0]:
         survey = sequence.sequence_id.split("/")[0]
         said = sequence.messages[0]["content"]
         assert SCALES[survey] in said and survey.split("_")[0] in said
-        assert {label for _, label in answers(sequence)} <= set(SCALES[survey].split(", "))
+        for shown, given in answers(sequence):
+            found = json.loads(shown)
+            assert ", ".join(found["choices"]) == SCALES[survey]
+            assert not set("<>") & set(found["question"])
+            assert json.loads(given)["choice"] in found["choices"]
 
 
 def test_the_seed_alone_decides(built, validation):
@@ -94,23 +87,36 @@ def test_the_seed_alone_decides(built, validation):
     assert validation[0] != built(VALIDATION, seed=1)[0]
 
 
-def test_a_label_outside_the_scale_and_a_question_without_statement_are_counted(tmp_path):
+def test_a_label_outside_the_scale_is_counted_and_a_missing_reason_left_out(tmp_path):
     folder = tmp_path / "generativesocialchoice" / "data"
     folder.mkdir(parents=True)
-    question = '"Consider the following statement:\n\n""Tea &amp; <b>milk</b>""\n\nTo what extent?"'
+    question = '"Consider:\n\n""Tea &amp; <b>milk</b>""\n\nTo what extent?"'
+    kind = "multiple choice + text"
     rows = [
-        f'v1,1,mc,{question},"[""no"", ""yes""]",yes,because,validation\n',
-        f'v1,2,mc,{question},"[""no"", ""yes""]",maybe,because,validation\n',
-        'v1,3,mc,What now?,"[""no"", ""yes""]",no,because,validation\n',
+        f'v1,1,{kind},{question},"[""no"", ""yes""]",yes,because,validation\n',
+        f'v1,2,{kind},{question},"[""no"", ""yes""]",maybe,because,validation\n',
+        f"""v1,3,{kind},What now?,"['no', 'yes']",no,,generation\n""",
+        f"v1,4,{kind},What now?,,no,x,generation\n",
+        f'v1,5,{kind}, ,"[""no""]",no,x,generation\n',
     ]
     for survey in SCALES:
         (folder / f"{survey}_survey.csv").write_text(HEADER + "".join(rows))
     dropped = Counter()
     sequences = list(VALIDATION.sequences(tmp_path, seed=0, dropped=dropped))
-    assert [answers(sequence) for sequence in sequences] == [[("Tea & milk", "yes")]] * 2
-    assert dropped == {"empty output": 2, "empty input": 2}
+    assert [sorted(answers(sequence)) for sequence in sequences] == [
+        [
+            (
+                json.dumps(
+                    {"question": 'Consider:\n\n"Tea & milk"\n\nTo what extent?', "choices": ["no", "yes"]}
+                ),
+                '{"choice": "yes", "reason": "because"}',
+            ),
+            ('{"question": "What now?", "choices": ["no", "yes"]}', '{"choice": "no"}'),
+        ]
+    ] * 2
+    assert dropped == {"not on the scale": 4, "empty input": 2}
     (folder / "abortion_survey.csv").write_text("user_id\nv1\n")
-    with pytest.raises(UserError, match="abortion_survey.csv has no column 'question_text'"):
+    with pytest.raises(UserError, match="abortion_survey.csv has no column 'question_type'"):
         list(VALIDATION.sequences(tmp_path, seed=0))
 
 
@@ -129,7 +135,7 @@ def test_every_free_answer_is_an_output(suite_data, freetext):
     )
     assert Counter((s.sequence_id, *pair) for s in sequences for pair in answers(s)) == expected
     assert len(sequences) == 200 and expected.total() == 1299
-    assert dropped == {"not a question with a free answer": 4500, "empty output": 1}
+    assert dropped == {"not a question of type text": 4500, "empty output": 1}
     assert Counter((s.sequence_id.split("/")[0], s.n_outputs) for s in sequences) == {
         ("abortion", 5): 100,
         ("chatbot_personalization", 8): 99,
@@ -165,7 +171,9 @@ def test_free_answers_of_small_files(tmp_path):
         for person, text in (("g1", "Café, yes"), ("g2", "NA"))
     }
     assert all(("abortion" in s.messages[0]["content"]) == ("abortion/" in s.sequence_id) for s in sequences)
-    assert dropped == {"empty output": 2, "empty input": 2, "not a question with a free answer": 4}
-    (folder / "abortion_survey.csv").write_text("user_id,question_type,question,text\ng1,text,Q,A\n")
+    assert dropped == {"empty output": 2, "empty input": 2, "not a question of type text": 4}
+    (folder / "abortion_survey.csv").write_text(
+        "user_id,question_type,question,json_choices,choice,text\ng1,text,Q,,,A\n"
+    )
     with pytest.raises(UserError, match="no column 'question_text'. Did you mean 'question"):
         list(FREETEXT.sequences(tmp_path, seed=0))

@@ -62,9 +62,9 @@ def test_empty_parts_are_counted_and_marks_stay(tmp_path):
         {"question": "Ann had 3 pears\u2028and ate one?", "answer": "3-1 = <<3-1=2>>2\n#### 2"},
     ]
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n\n", "utf-8")
-    expected = {QUESTION: ["empty output"], BOTH: ["empty output"] * 2}
-    expected |= {ANSWER: ["empty output", "empty input"], BACK: ["empty output", "empty input"]}
-    for task, reasons in expected.items():
+    expected = [(QUESTION, ["empty output"]), (BOTH, ["empty output"] * 2)]
+    expected += [(task, ["empty output", "empty input"]) for task in (ANSWER, BACK)]
+    for task, reasons in expected:
         dropped = Counter()
         sequences = list(task.sequences(tmp_path, seed=0, dropped=dropped))
         assert dropped == Counter(reasons)
@@ -81,7 +81,14 @@ def test_a_lacking_key_is_named(tmp_path):
     with pytest.raises(UserError, match="train.jsonl, line 1 has no column 'answer'. Did you mean 'answr'"):
         list(ANSWER.sequences(tmp_path, seed=0))
     path.write_text("")
-    with pytest.raises(UserError, match="holds no JSON objects"):
+    with pytest.raises(UserError, match="holds no usable row"):
         list(ANSWER.sequences(tmp_path, seed=0))
     path.unlink()
     assert all(task.missing(tmp_path) == [FILE] for task in TASKS)
+
+
+def test_paper_sampling_draws_fifty_sequences(suite_data):
+    for task in TASKS:
+        found = list(task.sequences(suite_data, seed=0, paper=True))
+        assert len(found) == 50 and 2000 < sum(each.n_outputs for each in found) < 4500
+        assert all(len(set(turns(each))) == len(turns(each)) for each in found)

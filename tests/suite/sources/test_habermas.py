@@ -1,11 +1,13 @@
 import json
 from collections import Counter
+from functools import partial
 
 import pandas as pd
 import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.habermas import OPINIONS_FILE, RATINGS_FILE, TASKS
+from tests.suite.fixtures import habermas as fixture
 
 QUESTION, INDIVIDUAL, INDIVIDUAL_CATEGORICAL, OPINIONS, CATEGORICAL = TASKS
 SCALE = "Strongly Agree, Agree, Somewhat Agree, Neutral, Somewhat Disagree, Disagree, Strongly Disagree"
@@ -170,3 +172,18 @@ def test_a_renamed_column_is_named(tiny):
     (tiny / OPINIONS_FILE).write_text("<html>")
     with pytest.raises(UserError, match="responses.parquet is not valid parquet"):
         build(OPINIONS, tiny)
+
+
+def test_paper_sampling_takes_so_many_people_at_random_and_one_sequence_of_each(tmp_path):
+    fixture.write(tmp_path)
+    ratings = pd.read_parquet(tmp_path / RATINGS_FILE)
+    for task in (INDIVIDUAL, INDIVIDUAL_CATEGORICAL):
+        assert task.paper.keywords["most"] == 2000
+        few = partial(task.paper, most=2)
+        chosen = set()
+        for seed in range(12):
+            found = dict(few(tmp_path, seed=seed, dropped=Counter()))
+            assert len(found) == 2 and all(name.endswith("/0") for name in found)
+            chosen |= {name.split("/")[0] for name in found}
+        assert len(chosen) > 2 and chosen <= set(ratings["worker_id"].dropna())
+    assert QUESTION.paper is None

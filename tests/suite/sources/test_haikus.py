@@ -134,3 +134,10 @@ def test_a_renamed_column_is_named(tiny):
     path.write_text(path.read_text().replace("1_syllables", "1_sylables"))
     with pytest.raises(UserError, match="no column '1_syllables'. Did you mean"):
         list(HAIKUS.sequences(tiny, seed=0))
+
+
+def test_paper_sampling_stops_at_200_sequences_of_each_part(suite_data, haikus):
+    found = list(HAIKUS.sequences(suite_data, seed=0, paper=True))
+    starts = [each.sequence_id.split("/")[0] for each in found]
+    assert Counter(starts) == {"syllables": 200, "word": 200, "poem": 200}
+    assert found[:200] == haikus[0][:200]

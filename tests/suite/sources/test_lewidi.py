@@ -5,6 +5,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.lewidi import TASKS
+from tests.suite.fixtures import lewidi as fixture
 
 BY_NAME = {task.name: task for task in TASKS}
 NLI = BY_NAME["lewidi_varierrnli_nli_detection_individual_categorical"]
@@ -31,20 +32,7 @@ def nli(built):
     return built(NLI)
 
 
-def item(annotations, *, listed=None, explanations=(), lang="en", other=None, **text):
-    """Return an item as upstream writes it."""
-    return {
-        "annotation task": "t",
-        "text": text,
-        "number of annotators": len(annotations),
-        "annotators": listed or ",".join(annotations),
-        "number of annotations": len(annotations),
-        "annotations": annotations,
-        "soft_label": {},
-        "split": "train",
-        "lang": lang,
-        "other_info": {"explanations": list(explanations)} if other is None else other,
-    }
+item = fixture.item
 
 
 def write(folder, part, **items):
@@ -87,7 +75,7 @@ def test_every_label_of_train_and_dev_is_an_output(suite_data, nli):
             (suite_data / f"lewidi/VariErrNLI/VariErrNLI_{part}.json").read_text()
         ).values():
             for person, labels in item["annotations"].items():
-                expected[person, *item["text"].values(), labels.replace(",", ", ")] += 1
+                expected[person, *item["text"].values(), labels] += 1
     got = Counter(
         (sequence.sequence_id.split("/")[0], shown["context"], shown["statement"], label)
         for sequence in sequences
@@ -102,9 +90,9 @@ def test_every_label_of_train_and_dev_is_an_output(suite_data, nli):
 def test_labels_are_the_three_relations_or_several_in_alphabetical_order(nli):
     labels = Counter(label for sequence in nli[0] for _, label in answers(sequence))
     for label in labels:
-        parts = label.split(", ")
+        parts = label.split(",")
         assert parts == sorted(set(parts)) and set(parts) <= {"entailment", "neutral", "contradiction"}
-    assert labels["entailment, neutral"] > 0
+    assert labels["entailment,neutral"] > 0
 
 
 def test_descriptions_name_the_traits_of_the_annotator(nli):
@@ -112,10 +100,9 @@ def test_descriptions_name_the_traits_of_the_annotator(nli):
         assert TRAITS[sequence.sequence_id.split("/")[0]] in sequence.messages[0]["content"]
 
 
-def test_an_annotator_is_cut_into_sequences_that_fit(nli):
-    lengths = [sequence.n_outputs for sequence in nli[0]]
-    assert 9 < sum(lengths) / len(lengths) < 15
-    assert max(lengths) < 100
+def test_an_annotator_is_cut_into_sequences_of_thirty(nli):
+    lengths = Counter(sequence.n_outputs for sequence in nli[0])
+    assert max(lengths) == 30 and lengths[30] == len(nli[0]) - 4
 
 
 def test_the_seed_alone_decides(built, nli):
@@ -129,7 +116,7 @@ def test_empty_parts_are_counted_and_unknown_people_have_no_traits(tiny):
     people = {sequence.sequence_id.split("/")[0]: sequence.messages[0]["content"] for sequence in sequences}
     assert "(age: 22)" in people["Ann1"] and "age:" not in people["Ann2"]
     outputs = Counter(label for sequence in sequences for _, label in answers(sequence))
-    assert outputs == {"entailment, neutral": 2, "neutral": 2}
+    assert outputs == {"entailment,neutral": 2, "neutral": 2}
     assert dropped == {"empty input": 1, "empty output": 1}
 
 
@@ -137,7 +124,7 @@ def test_explanations_of_several_labels_are_one_sample(tiny):
     dropped = Counter()
     sequences = list(NLI_EXPLAINED.sequences(tiny, seed=0, dropped=dropped))
     assert {s.sequence_id: [json.loads(label) for _, label in answers(s)] for s in sequences} == {
-        "Ann1/0": [{"nli_label": "entailment, neutral", "explanation": "open / said"}] * 2,
+        "Ann1/0": [{"nli_label": "entailment,neutral", "explanation": "open / said"}] * 2,
         "Ann2/0": [{"nli_label": "neutral"}] * 2,
     }
     assert dropped == {"empty input": 1, "empty output": 1}
@@ -171,7 +158,7 @@ def test_every_real_rating_of_a_pair_of_questions_is_an_output(suite_data, built
         for place, (person, rating) in enumerate(each["annotations"].items()):
             reason = each["other_info"]["explanations"][place].strip()
             output = {"paraphrase_rating": int(rating), "explanation": reason}
-            shown = tuple(text.strip() for text in each["text"].values())
+            shown = (*(text.strip() for text in each["text"].values()), "en")
             explained = json.dumps(output, ensure_ascii=False)
             expected[person, shown, rating if task is PARAPHRASE else explained] += 1
     sequences, dropped = built(task)
@@ -202,11 +189,11 @@ def test_ratings_off_the_scale_are_counted(tmp_path):
     assert {name: pairs for name, (_, pairs) in found.items()} == {
         "Ann1/0": [
             (
-                {"question1": "p", "question2": "q"},
+                {"question1": "p", "question2": "q", "lang": "en"},
                 '{"paraphrase_rating": -5, "explanation": "far apart"}',
             )
         ],
-        "Ann2/0": [({"question1": "p", "question2": "r"}, '{"paraphrase_rating": 0}')],
+        "Ann2/0": [({"question1": "p", "question2": "r", "lang": "en"}, '{"paraphrase_rating": 0}')],
     }
     assert "(age: 26)" in found["Ann1/0"][0]
     assert dropped == {"not on the scale": 2, "empty input": 1}
@@ -294,7 +281,7 @@ def test_sarcasm_reads_the_train_file_where_it_is(tmp_path):
     (folder / "CSC_annotators_meta.json").write_text('{"Ann1": {"Gender": "nan", "Age": "CONSENT_REVOKED"}}')
     dropped = Counter()
     (alone,) = SARCASM.sequences(tmp_path, seed=0, dropped=dropped)
-    assert answers(alone) == [({"context": "c", "response": "d"}, "6")]
+    assert answers(alone) == [({"context": "c", "response": "d", "lang": "en"}, "6")]
     assert "(" not in alone.messages[0]["content"].replace("(not at all)", "").replace("(completely)", "")
     assert dropped == {"no file CSC_train.json": 1}
     write(folder, "train", b=item({"Ann1": "12"}, context="c", response="e"))
@@ -318,3 +305,27 @@ def test_broken_files_are_named(tiny):
         list(NLI.sequences(tiny, seed=0))
     path.unlink()
     assert NLI.missing(tiny) == ["lewidi/VariErrNLI/VariErrNLI_dev.json"]
+
+
+def test_paper_sampling_reads_train_alone(suite_data):
+    """The figures of the catalogue, less 62 repetitions of the same pair and labels in VariErrNLI."""
+    for task in TASKS:
+        found = list(task.sequences(suite_data, seed=0, paper=True))
+        n_outputs = sum(each.n_outputs for each in found)
+        if "_par_" in task.name:
+            assert (len(found), n_outputs) == (80, 1600)
+        elif "_varierrnli_" in task.name:
+            assert n_outputs == 1505 - 62
+        else:
+            # Their train files are not at hand.
+            assert found == list(task.sequences(suite_data, seed=0))
+
+
+def test_paper_sampling_leaves_dev_out_where_train_is_there(tmp_path):
+    fixture.write(tmp_path)
+    for task in TASKS:
+        n_paper, n_all = (
+            sum(each.n_outputs for each in task.sequences(tmp_path, seed=0, paper=paper))
+            for paper in (True, False)
+        )
+        assert 0 < n_paper < n_all

@@ -6,15 +6,10 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.popquorn import TASKS
+from tests.suite.fixtures import popquorn as fixture
 
 INDIVIDUALS, TEXTS = TASKS
-PEOPLE = "gender,race,age,occupation,education"
-HEADERS = {
-    "email_rewriting": f"instance_id,user_id,original email,revised email,{PEOPLE}",
-    "offensiveness": f"instance_id,user_id,text,offensiveness,{PEOPLE}",
-    "politeness_rating": f"instance_id,user_id,text,politeness,{PEOPLE}",
-    "question_answering": f"instance_id,user_id,text,question,groundtruth,answer,difficulty,{PEOPLE}",
-}
+HEADERS = fixture.HEADERS
 ABSENT = {"no file of politeness_rating": 1, "no file of question_answering": 1}
 
 
@@ -79,19 +74,19 @@ def test_some_descriptions_name_the_traits(individuals):
     assert 90 < said["offensiveness", True] < 170
 
 
-def test_every_text_is_an_output_twice(suite_data, built):
+def test_every_text_is_an_output_once(suite_data, built):
     sequences, dropped = built(TEXTS)
     expected = {row["original email"].strip() for row in raw(suite_data, "email_rewriting")}
     expected |= {row["text"].strip() for row in raw(suite_data, "offensiveness")}
-    assert outputs(sequences) == Counter(dict.fromkeys(expected, 2))
+    assert outputs(sequences) == Counter(dict.fromkeys(expected, 1))
     assert len(expected) == 1429 + 1500
     assert dropped == {"text seen before": 2346 - 1429 + 13036 - 1500, **ABSENT}
     lengths = {
         part: [s.n_outputs for s in sequences if s.sequence_id.startswith(part)]
         for part in ("email", "offensiveness")
     }
-    assert all(15 < len(each) < 35 for each in lengths.values())
-    assert lengths["email"][:10] != lengths["offensiveness"][:10]
+    assert all(7 < len(each) < 18 for each in lengths.values())
+    assert lengths["email"][:5] != lengths["offensiveness"][:5]
     for sequence in sequences:
         assert max(outputs([sequence]).values()) == 1
 
@@ -157,8 +152,8 @@ def test_texts_of_small_files(tmp_path):
         tmp_path, "offensiveness", "1,0,NA,1.0,,,,,", "1,1, NA ,2.0,,,,,", "2,0,Grüße,1.0,,,,,", "3,0,,1,,,,,"
     )
     sequences, dropped = build(TEXTS, tmp_path)
-    assert outputs(sequences) == {"NA": 2, "Grüße": 2}
-    assert [s.sequence_id for s in sequences] == ["offensiveness/0", "offensiveness/1"]
+    assert outputs(sequences) == {"NA": 1, "Grüße": 1}
+    assert [s.sequence_id for s in sequences] == ["offensiveness/0"]
     assert all("comments" in s.messages[0]["content"] for s in sequences)
     assert dropped["text seen before"] == 1 and dropped["empty output"] == 1
     file = path(tmp_path, "offensiveness")
@@ -166,3 +161,22 @@ def test_texts_of_small_files(tmp_path):
     for task in TASKS:
         with pytest.raises(UserError, match="raw_data.csv has no column 'text'. Did you mean 'texts'"):
             build(task, tmp_path)
+
+
+def test_paper_sampling_takes_a_hundred_people_and_draws_twenty_sequences_of_each_part(
+    suite_data, individuals
+):
+    found = list(INDIVIDUALS.sequences(suite_data, seed=0, paper=True))
+    assert Counter(each.sequence_id.split("/")[0] for each in found) == {
+        "email_rewriting": 100,
+        "offensiveness": 100,
+    }
+    everybody = {each.sequence_id: each for each in individuals[0]}
+    assert [each.sequence_id for each in found] != list(everybody)[:200]
+    assert all(Counter(answers(each)) == Counter(answers(everybody[each.sequence_id])) for each in found)
+    drawn = list(TEXTS.sequences(suite_data, seed=0, paper=True))
+    assert Counter(each.sequence_id.split("/")[0] for each in drawn) == {
+        "email_rewriting": 20,
+        "offensiveness": 20,
+    }
+    assert 90 < sum(each.n_outputs for each in drawn) / 40 < 170

@@ -1,0 +1,66 @@
+"""Every invented data set serves every task of its source, and every source says what it does otherwise."""
+
+import ast
+import importlib
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from spectrum_trl.suite.task import Task
+
+FOLDER = Path(__file__).parent / "fixtures"
+SOURCES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+SAMPLINGS = pytest.mark.parametrize("paper", [False, True], ids=["default", "paper"])
+
+
+def tasks(name: str) -> list[Task]:
+    return importlib.import_module(f"spectrum_trl.suite.sources.{name}").TASKS
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: _written(name, tmp_path_factory.mktemp(name)) for name in SOURCES}
+
+
+def _written(name: str, folder: Path) -> Path:
+    importlib.import_module(f"tests.suite.fixtures.{name}").write(folder)
+    return folder
+
+
+@SAMPLINGS
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_task_yields_two_sequences_or_more_which_the_seed_alone_decides(
+    name: str, paper: bool, folders: dict[str, Path]
+) -> None:
+    for task in tasks(name):
+        if paper and task.paper is None:
+            continue
+        assert not task.missing(folders[name])
+        dropped: Counter[str] = Counter()
+        found = list(task.sequences(folders[name], seed=0, dropped=dropped, paper=paper))
+        assert len(found) >= 2, task.name
+        assert len({each.sequence_id for each in found}) == len(found)
+        assert found == list(task.sequences(folders[name], seed=0, paper=paper))
+        assert found != list(task.sequences(folders[name], seed=1, paper=paper))
+        for sequence in found:
+            roles = [message["role"] for message in sequence.messages]
+            assert roles[0] == "description" and sequence.n_outputs > 0
+            # Either outputs alone, or inputs each with its output.
+            assert roles[1:] in (["output"] * sequence.n_outputs, ["input", "output"] * sequence.n_outputs)
+            assert all(message["content"].strip() for message in sequence.messages)
+            assert not re.search(r"\bnan\b", sequence.messages[0]["content"])
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_deviations_name_tasks_of_the_source_and_have_three_parts(name: str) -> None:
+    path = Path(importlib.import_module(f"spectrum_trl.suite.sources.{name}").__file__ or "")
+    said = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    _, _, section = said.partition("\nDeviations:\n")
+    entries = re.findall(r"^ {4}(\S.*(?:\n {8,}\S.*)*)", section, flags=re.MULTILINE)
+    assert "\n".join(f"    {entry}" for entry in entries) == section.rstrip()
+    for entry in entries:
+        names, _, rest = " ".join(entry.split()).partition(": ")
+        assert set(names.split(", ")) <= {task.name for task in tasks(name)}, names
+        assert rest.count("|") == 2 and all(part.strip() for part in rest.split("|"))
