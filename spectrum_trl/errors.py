@@ -35,6 +35,10 @@ class MissingData(UserError):
     """Files of a data set are not in the data folder."""
 
 
+class Unreachable(UserError):
+    """Nothing came over the network; other addresses will hardly be better."""
+
+
 class Interrupted(UserError):
     """The user stopped the program; says what is left of it, and how to go on."""
 

@@ -1,6 +1,5 @@
-"""``spectrum-trl data``: list the tasks, and say which of them have their data in place."""
+"""``spectrum-trl data``: list, fetch, build, look at, describe and publish the Suite's data."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,37 +8,159 @@ import typer
 if TYPE_CHECKING:
     from spectrum_trl.suite.task import Task
 
+app = typer.Typer(
+    help="The Suite's data: what there is, what is missing, fetched, built, shown.", no_args_is_help=True
+)
 
-def data(
-    folder: Annotated[Path | None, typer.Option("--data-dir", help="Default: $SPECTRUM_DATA.")] = None,
-) -> None:
-    """List the tasks, and which of them have their data in place."""
-    from rich.markup import escape
+Names = Annotated[list[str] | None, typer.Argument(help="Tasks or globs; none for all.", show_default=False)]
+Folder = Annotated[
+    Path | None, typer.Option("--data-dir", help="Default: $SPECTRUM_DATA, or the user's cache folder.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="The only source of randomness.")]
+Paper = Annotated[bool, typer.Option("--paper", help="Sample as many as the paper does.")]
+
+
+@app.command(name="list")
+def list_tasks() -> None:
+    """List all tasks: what is sampled, of which kind and split, from where."""
     from rich.table import Table
 
-    from spectrum_trl.catalogue import tasks
     from spectrum_trl.console import console
-    from spectrum_trl.errors import MissingData
-    from spectrum_trl.paths import data_dir
+    from spectrum_trl.suite.catalogue import suite_tasks
 
-    try:
-        root: Path | None = data_dir(folder)
-    except MissingData:
-        if folder or os.environ.get("SPECTRUM_DATA"):
-            raise
-        root = None
-    table = Table(title=escape(f"Data folder: {root or 'none (set SPECTRUM_DATA)'}"))
-    for column in ("task", "split", "kind", "source", "data"):
-        table.add_column(column, overflow="fold")
-    for task in tasks().values():
-        table.add_row(task.name, task.split, task.kind, task.source.title, _state(task, root))
+    table = Table("task", "split", "kind", "source", "what is sampled")
+    for task in suite_tasks().values():
+        table.add_row(task.name, task.split, task.kind, task.source.name, task.summary)
     console().print(table)
 
 
-def _state(task: "Task", root: Path | None) -> str:
-    if task.synthetic:
-        return "generated"
-    if root is None:
-        return "no data folder"
-    absent = task.missing(root)
-    return f"missing: {', '.join(absent)}" if absent else "present"
+@app.command()
+def status(data_dir: Folder = None) -> None:
+    """Say which tasks have their data in place, and how to get the others."""
+    from rich.markup import escape
+
+    from spectrum_trl.commands.data_tables import status_table
+    from spectrum_trl.console import console
+    from spectrum_trl.paths import data_dir as data_folder
+    from spectrum_trl.suite.fetching.status import changed_files
+
+    folder = data_folder(data_dir)
+    out = console()
+    out.print(status_table(folder))
+    for path in changed_files(folder):
+        out.print(f"[red]changed since it was fetched:[/] {escape(path)}; remove it and fetch again")
+
+
+@app.command()
+def fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Sources, tasks or globs; none for all that need no consent.")
+    ] = None,
+    data_dir: Folder = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Accept the terms of the named sources.")] = False,
+) -> None:
+    """Fetch the files of sources: in parallel, with sums, going on where an earlier command stopped."""
+    from spectrum_trl.commands.data_tables import fetch_with_progress
+    from spectrum_trl.paths import data_dir as data_folder
+    from spectrum_trl.suite.catalogue import chosen_sources
+
+    fetch_with_progress(chosen_sources(names), data_dir=data_folder(data_dir, to_fill=True), accept=accept)
+
+
+@app.command()
+def build(
+    names: Names = None,
+    output: Annotated[Path, typer.Option(help="Folder for one parquet file per task and a manifest.")] = Path(
+        "runs/suite"
+    ),
+    data_dir: Folder = None,
+    seed: Seed = 0,
+    num_proc: Annotated[int, typer.Option(min=1, max=256, help="Processes that share the tasks.")] = 1,
+    paper: Paper = False,
+) -> None:
+    """Build tasks into parquet files: the same bytes for a seed; what is built already is kept."""
+    from spectrum_trl.commands.data_tables import build_with_progress
+    from spectrum_trl.paths import data_dir as data_folder
+
+    chosen, folder = _present(names, data_dir=data_folder(data_dir))
+    build_with_progress(
+        [task.name for task in chosen],
+        output=output,
+        data_dir=folder,
+        seed=seed,
+        num_proc=num_proc,
+        paper=paper,
+    )
+
+
+@app.command()
+def show(
+    task: Annotated[str, typer.Argument(help="A task, or a YAML file of your own.")],
+    data_dir: Folder = None,
+    seed: Seed = 0,
+    row: Annotated[int, typer.Option(min=0, help="Which sequence.")] = 0,
+    paper: Paper = False,
+) -> None:
+    """Print one sequence of a task."""
+    from spectrum_trl.commands.data_tables import print_sequence
+    from spectrum_trl.errors import UserError
+    from spectrum_trl.suite import load
+
+    dataset = load(task, data_dir=data_dir, seed=seed, paper=paper)
+    if row >= len(dataset):
+        raise UserError(f"--row: {task} has {len(dataset)} sequences, numbered from 0")
+    print_sequence(dataset[row], of=len(dataset))
+
+
+@app.command()
+def stats(
+    names: Names = None,
+    output: Annotated[Path, typer.Option(help="Folder for the card and the picture.")] = Path(
+        "runs/suite_card"
+    ),
+    data_dir: Folder = None,
+    seed: Seed = 0,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Counts tokens; without one they are estimated by bytes.")
+    ] = None,
+) -> None:
+    """Write the Suite's card: what each task holds, with either sampling, and a picture."""
+    from spectrum_trl.commands.data_tables import write_card
+    from spectrum_trl.paths import data_dir as data_folder
+
+    chosen, folder = _present(names, data_dir=data_folder(data_dir))
+    write_card(chosen, output=output, data_dir=folder, seed=seed, tokenizer=tokenizer)
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="That `spectrum-trl data build` wrote.")],
+    repo: Annotated[str, typer.Argument(help="Name on the Hub: owner/name.")],
+    public: Annotated[bool, typer.Option("--public", help="Let everybody see it.")] = False,
+) -> None:
+    """Publish a build on the Hugging Face Hub, with a card."""
+    from spectrum_trl.console import console
+    from spectrum_trl.suite.building.push import push as publish
+
+    console().print(publish(folder, repo, public=public), markup=False)
+
+
+def _present(names: list[str] | None, *, data_dir: Path) -> tuple[list["Task"], Path]:
+    """Return the tasks whose data are there or were fetched now; tell the others, or stop if named."""
+    from spectrum_trl.console import console
+    from spectrum_trl.errors import MissingData
+    from spectrum_trl.suite.catalogue import chosen_tasks
+    from spectrum_trl.suite.fetching.ensure import ensure
+    from spectrum_trl.suite.fetching.status import status as status_of
+
+    chosen = chosen_tasks(names)
+    failed = ensure(chosen, data_dir=data_dir)
+    absent = [task for task in chosen if task.missing(data_dir)]
+    told = [f"{task.name}: {status_of(task, data_dir=data_dir).how}" for task in absent]
+    if named := [line for task, line in zip(absent, told, strict=True) if task.name in (names or ())]:
+        raise MissingData(*named, *failed)
+    for line in (*told, *failed):
+        console(stderr=True).print(f"missing: {line}", markup=False, highlight=False)
+    if len(absent) == len(chosen):
+        raise MissingData(f"{data_dir} has the data of none of these tasks: see `spectrum-trl data status`")
+    return [task for task in chosen if task not in absent], data_dir

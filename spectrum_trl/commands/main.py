@@ -3,7 +3,7 @@
 import typer
 
 from spectrum_trl.commands.compare import compare
-from spectrum_trl.commands.data import data
+from spectrum_trl.commands.data import app as data
 from spectrum_trl.commands.eval import evaluate
 from spectrum_trl.commands.judge import judge
 from spectrum_trl.commands.merge import merge
@@ -25,7 +25,7 @@ WITH_FIELDS = {"allow_extra_args": True, "ignore_unknown_options": True}
 # Without an option --help of its own, so that a recipe's fields are what it lists.
 app.command(context_settings={**WITH_FIELDS, "help_option_names": []})(train)
 app.command(context_settings=WITH_FIELDS)(preview)
-app.command()(data)
+app.add_typer(data, name="data")
 app.command(name="eval")(evaluate)
 app.command()(compare)
 app.command()(judge)

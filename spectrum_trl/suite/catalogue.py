@@ -1,11 +1,13 @@
 """All tasks of the Suite, found by reading the folders of synthetic tasks and of sources."""
 
+import fnmatch
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from types import ModuleType
 
+from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite import sources, synthetic
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task
@@ -33,3 +35,36 @@ def suite_sources() -> dict[str, Source]:
     """Return all sources that files come from, by name."""
     found = {task.source.name: task.source for task in suite_tasks().values() if not task.synthetic}
     return dict(sorted(found.items()))
+
+
+def chosen_tasks(names: Sequence[str] | None) -> list[Task]:
+    """Return the tasks that names and globs reach, all of them without a name.
+
+    Raises:
+        UserError: With every name that reaches none.
+    """
+    every = suite_tasks()
+    reached = {name: fnmatch.filter(every, name) for name in names or ("*",)}
+    if unknown := [name for name, found in reached.items() if not found]:
+        raise UserError(*(f"no task is named {name[:60]!r}.{nearest(name, every)}" for name in unknown))
+    return [every[name] for name in dict.fromkeys(name for found in reached.values() for name in found)]
+
+
+def chosen_sources(names: Sequence[str] | None) -> list[Source]:
+    """Return the sources that names and globs of sources or tasks reach.
+
+    Without a name, those that can be fetched without anybody's consent.
+
+    Raises:
+        UserError: With every name that reaches none.
+    """
+    every = suite_sources()
+    if not names:
+        return [source for source in every.values() if source.access == "fetch"]
+    of_task = {name: task.source for name, task in suite_tasks().items()}
+    known = {**of_task, **every}
+    reached = {name: fnmatch.filter(known, name) for name in names}
+    if unknown := [name for name, found in reached.items() if not found]:
+        raise UserError(*(f"no source is named {name[:60]!r}.{nearest(name, known)}" for name in unknown))
+    found = (known[name] for names_found in reached.values() for name in names_found)
+    return list({source.name: source for source in found}.values())

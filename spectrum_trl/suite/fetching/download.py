@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import Unreachable, UserError
 
 RETRIES = 4
 # What a broken connection loses at the most.
@@ -54,7 +54,7 @@ def download(url: str, path: Path, *, sha256: str | None, advance: Advance = lam
     except requests.HTTPError as error:
         raise UserError(f"{url}: {_refused(error)}") from None
     except requests.RequestException as error:
-        raise UserError(
+        raise Unreachable(
             f"{url} cannot be reached ({_reason(error)}). Check the connection and run the same command "
             "again: it goes on where it stopped"
         ) from None

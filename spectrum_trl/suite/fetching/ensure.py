@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import Unreachable, UserError
 from spectrum_trl.suite.building.build import read_manifest
 from spectrum_trl.suite.fetching.fetch import fetch, offline
 from spectrum_trl.suite.task import Task
@@ -36,6 +36,8 @@ def ensure(tasks: Iterable[Task], *, data_dir: Path) -> list[str]:
         logger.warning("fetching %s (%s) into %s", name, source.licence, data_dir)
         try:
             fetch([source], data_dir=data_dir)
+        except Unreachable as error:
+            return [*failed, error.problems[0], "HF_HUB_OFFLINE=1 keeps from trying"]
         except UserError as error:
             failed += error.problems
     return failed

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import Unreachable, UserError
 from spectrum_trl.files import folder_problems
 from spectrum_trl.suite.fetching.download import download, sha256_of
 from spectrum_trl.suite.fetching.hub import fetch_from_hub
@@ -61,7 +61,8 @@ def fetch(
         What became of each.
 
     Raises:
-        UserError: With what could not be fetched and why; what could is kept.
+        UserError: With what could not be fetched and why; what could is kept. `Unreachable` if nothing came
+            from some address.
     """
     chosen = list(sources)
     if problems := list(folder_problems(data_dir)):
@@ -75,16 +76,18 @@ def fetch(
             lock["accepted"] |= {name: today() for name in accepted if name not in lock["accepted"]}
     done: list[Fetched] = []
     failed: list[str] = []
+    unreachable = False
     with ThreadPoolExecutor(PARALLEL) as pool:
         for source in chosen:
             try:
                 done.append(_fetch(source, data_dir=data_dir, pool=pool, told=told))
             except UserError as error:
                 failed += [f"{source.name}: {problem}" for problem in error.problems]
+                unreachable |= isinstance(error, Unreachable)
             except OSError as error:
                 failed.append(f"{source.name}: {data_dir} cannot be written: {error.strerror or error}")
     if failed:
-        raise UserError(*failed)
+        raise (Unreachable if unreachable else UserError)(*failed)
     return done
 
 
@@ -121,15 +124,18 @@ def _fetch(source: Source, *, data_dir: Path, pool: ThreadPoolExecutor, told: To
         with changing_lock(data_dir) as changed:
             changed["files"] |= {path: known._asdict() for path, known in files.items()}
             changed["revisions"] |= {repo: commit for _, revision, _ in results for repo, commit in revision}
-        if problems := [problem for _, _, found in results for problem in found]:
-            raise UserError(*problems)
+        failed = [error for _, _, error in results if error]
+        if failed:
+            unreachable = any(isinstance(error, Unreachable) for error in failed)
+            problems = [problem for error in failed for problem in error.problems]
+            raise (Unreachable if unreachable else UserError)(*problems)
     return Fetched(source.name, len(files), len(source.downloads) - len(wanted))
 
 
 class _Outcome(NamedTuple):
     files: dict[str, Entry]
     revisions: list[tuple[str, str]]
-    problems: list[str]
+    error: UserError | None
 
 
 def _attempt(wanted: Download | HubFiles, *, source: Source, data_dir: Path, told: Told) -> _Outcome:
@@ -144,10 +150,10 @@ def _attempt(wanted: Download | HubFiles, *, source: Source, data_dir: Path, tol
             files = {_below(path, data_dir): _entry(path, fetched=None, url=address) for path in paths}
             check_published(files, data_dir=data_dir)
             told(source.name, sum(known.bytes for known in files.values()))
-            return _Outcome(files, [(wanted.repo, commit)], [])
-        return _Outcome(_web(wanted, source=source, data_dir=data_dir, told=told), [], [])
+            return _Outcome(files, [(wanted.repo, commit)], None)
+        return _Outcome(_web(wanted, source=source, data_dir=data_dir, told=told), [], None)
     except UserError as error:
-        return _Outcome({}, [], list(error.problems))
+        return _Outcome({}, [], error)
 
 
 def check_published(files: Mapping[str, Entry], *, data_dir: Path) -> None:

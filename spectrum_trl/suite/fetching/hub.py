@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import Unreachable, UserError
 from spectrum_trl.suite.source import HubFiles
 
 COMMIT_DIGITS = 40
@@ -33,6 +33,7 @@ def fetch_from_hub(wanted: HubFiles, *, data_dir: Path, commit: str | None) -> t
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
+    from huggingface_hub.utils import httpx
 
     address = f"https://huggingface.co/datasets/{wanted.repo}"
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
@@ -51,8 +52,8 @@ def fetch_from_hub(wanted: HubFiles, *, data_dir: Path, commit: str | None) -> t
         raise UserError(
             f"{wanted.repo} is not there, or private: see {address}, or `hf auth login`"
         ) from None
-    except (OfflineModeIsEnabled, LocalEntryNotFoundError):
-        raise UserError(
+    except (OfflineModeIsEnabled, LocalEntryNotFoundError, httpx.HTTPError):
+        raise Unreachable(
             f"{wanted.repo} cannot be reached: check the connection, and HF_HUB_OFFLINE"
         ) from None
     except (HfHubHTTPError, OSError) as error:

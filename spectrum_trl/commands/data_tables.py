@@ -1,0 +1,179 @@
+"""What ``spectrum-trl data`` prints and writes: tables, bars, a sequence, the card."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from spectrum_trl.console import console
+from spectrum_trl.data.preview import visible
+from spectrum_trl.errors import UserError
+from spectrum_trl.files import folder_problems, write_atomic
+from spectrum_trl.progress import on_terminal
+from spectrum_trl.suite.building.build import Built, build_suite
+from spectrum_trl.suite.building.cache import built_sequences
+from spectrum_trl.suite.building.card import Row, card, draw
+from spectrum_trl.suite.building.stats import about_tokens, task_stats
+from spectrum_trl.suite.catalogue import suite_tasks
+from spectrum_trl.suite.fetching.fetch import fetch
+from spectrum_trl.suite.fetching.status import status
+from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.task import Message, Task
+
+STYLES = {"description": "bold", "input": "cyan", "output": "green"}
+COLOURS = {"ready": "green", "can be fetched": "yellow"}
+ABOUT = "about, by their bytes"
+
+
+def status_table(data_dir: Path) -> Table:
+    """Return one row per source: its tasks, its state, size, licence, and what to do."""
+    table = Table(title=escape(f"Data folder: {data_dir}"))
+    for column in ("source", "tasks", "state", "size", "licence", "what to do, or to know"):
+        table.add_column(column, overflow="fold")
+    groups: dict[str, list[Task]] = {}
+    for task in suite_tasks().values():
+        groups.setdefault(task.source.name, []).append(task)
+    for name, tasks in sorted(groups.items()):
+        source = tasks[0].source
+        states = {task.name: status(task, data_dir=data_dir) for task in tasks}
+        for each in dict.fromkeys(states.values()):
+            names = [task for task, found in states.items() if found == each]
+            shown = "generated" if source.access == "generated" and each.state == "ready" else each.state
+            table.add_row(
+                name,
+                f"{len(names)}: {', '.join(names)}",
+                f"[{COLOURS.get(each.state, 'red')}]{shown}[/]",
+                f"{source.size / 1e6:,.1f} MB" if source.size else "—",
+                escape(source.licence),
+                escape(each.how),
+            )
+    return table
+
+
+def fetch_with_progress(sources: Sequence[Source], *, data_dir: Path, accept: bool) -> None:
+    """Fetch sources, with a bar for each on a terminal, and tell what came."""
+    out = console()
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=Console(stderr=True),
+        disable=not on_terminal(),
+    )
+    with bars:
+        bar = {source.name: bars.add_task(source.name, total=source.size or None) for source in sources}
+        done = fetch(
+            sources, data_dir=data_dir, accept=accept, told=lambda name, n: bars.advance(bar[name], n)
+        )
+    for found in done:
+        out.print(f"{found.source}: {found.files} files fetched, {found.kept} there already", markup=False)
+
+
+def build_with_progress(
+    names: Sequence[str], *, output: Path, data_dir: Path, seed: int, num_proc: int, paper: bool
+) -> None:
+    """Build tasks, with a bar on a terminal, and tell what each holds and what was left out."""
+    out = console()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        disable=not on_terminal(),
+    )
+    with bar:
+        whole = bar.add_task("tasks", total=len(names))
+
+        def told(built: Built) -> None:
+            bar.advance(whole)
+            record = built.record
+            lost = ", ".join(f"{reason}: {n:,}" for reason, n in record["dropped"].items())
+            out.print(
+                f"{built.task}: {record['sequences']:,} sequences, {record['outputs']:,} outputs"
+                + (f"; left out: {lost}" if lost else "")
+                + (" (built before)" if built.kept else ""),
+                markup=False,
+                highlight=False,
+            )
+
+        build_suite(
+            names,
+            output=output,
+            data_dir=data_dir,
+            seed=seed,
+            paper=paper,
+            num_proc=num_proc,
+            told=told,
+        )
+    out.print(f"{len(names)} tasks in {output}", markup=False)
+
+
+def print_sequence(row: dict[str, Any], *, of: int) -> None:
+    """Print a sequence, one turn a paragraph."""
+    out = console()
+    out.print(
+        f"{row['task']} ({row['split']}, {row['kind']}, {row['source']}): sequence {row['sequence_id']}, "
+        f"{row['n_outputs']} outputs; {of:,} sequences",
+        markup=False,
+        highlight=False,
+    )
+    for message in row["messages"]:
+        out.print(f"[{STYLES[message['role']]}]{message['role']}[/] {escape(visible(message['content']))}")
+
+
+def write_card(
+    tasks: Sequence[Task], *, output: Path, data_dir: Path, seed: int, tokenizer: str | None
+) -> None:
+    """Write the Suite's card and its picture."""
+    from collections import Counter
+
+    if problems := list(folder_problems(output)):
+        raise UserError(*problems)
+    count = _counter(tokenizer)
+    rows = []
+    for task in tasks:
+        dropped: Counter[str] = Counter()
+        sequences = built_sequences(task, data_dir=data_dir, seed=seed, dropped=dropped)
+        stats = task_stats(sequences, tokens=count)
+        paper = None
+        if task.paper is not None:
+            drawn = built_sequences(task, data_dir=data_dir, seed=seed, dropped=Counter(), paper=True)
+            paper = task_stats(drawn, tokens=count)
+        rows.append(Row(task, stats, +dropped, paper))
+        console().print(f"{task.name}: {stats.sequences:,} sequences", markup=False, highlight=False)
+    missing = {
+        task.name: status(task, data_dir=data_dir).how
+        for task in suite_tasks().values()
+        if task.missing(data_dir)
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    with write_atomic(output / "README.md") as temporary:
+        temporary.write_text(card(rows, missing=missing, seed=seed, tokens=tokenizer or ABOUT), "utf-8")
+    with write_atomic(output / "composition.png") as temporary:
+        draw(rows, temporary)
+    console().print(f"{output / 'README.md'} and {output / 'composition.png'} written", markup=False)
+
+
+def _counter(tokenizer: str | None) -> Callable[[list[Message]], int]:
+    if tokenizer is None:
+        return about_tokens
+    from spectrum_trl.models.load import load_tokenizer
+    from spectrum_trl.prompts import templates
+
+    loaded = load_tokenizer(tokenizer)
+    templates.install(loaded)
+    return lambda messages: len(
+        loaded.apply_chat_template(cast(list[dict[str, str]], messages), return_dict=False)
+    )

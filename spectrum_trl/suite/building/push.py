@@ -1,0 +1,111 @@
+"""Publish a build on the Hugging Face Hub, with a card that names sources and licences."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.building.build import MANIFEST, read_manifest
+from spectrum_trl.suite.catalogue import suite_tasks
+
+
+def push(folder: Path, repo: str, *, public: bool = False) -> str:
+    """Publish what a folder holds.
+
+    Args:
+        folder: That ``spectrum-trl data build`` wrote.
+        repo: Name on the Hub: owner and data set.
+        public: Whether everybody may see it; otherwise you alone.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        UserError: If it is no such folder, holds data that may not be passed on, or cannot be published.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    api = HfApi()
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            staged = stage(folder, Path(scratch), repo=repo)
+            api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
+            info = api.upload_folder(repo_id=repo, repo_type="dataset", folder_path=staged)
+    except HFValidationError as error:
+        raise UserError(f"{repo}: {' '.join(str(error).split())}") from None
+    except (HfHubHTTPError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{repo} could not be published ({reason}); log in with `hf auth login`") from None
+    return str(info.commit_url)
+
+
+def stage(folder: Path, target: Path, *, repo: str) -> Path:
+    """Put what is published into a folder: parquet files, the manifest, and the card.
+
+    Args:
+        folder: That was built.
+        target: An empty folder.
+        repo: Name on the Hub, for the card.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: If it is no build, or holds data that may not be passed on.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None or not manifest["tasks"]:
+        raise UserError(f"{folder} holds no build: `spectrum-trl data build --output {folder}` makes one")
+    problems = [
+        f"{name}: its terms do not let it be passed on ({source.terms or source.ask or source.licence}). "
+        "Build the other tasks into another folder"
+        for name in manifest["tasks"]
+        if (source := suite_tasks()[name].source).private or source.terms or source.ask
+    ]
+    if problems:
+        raise UserError(*problems)
+    for name in manifest["tasks"]:
+        place = target / "data" / f"{name}.parquet"
+        place.parent.mkdir(exist_ok=True)
+        shutil.copyfile(folder / f"{name}.parquet", place)
+    shutil.copyfile(folder / MANIFEST, target / MANIFEST)
+    (target / "README.md").write_text(_card(manifest, repo=repo), encoding="utf-8")
+    return target
+
+
+def _card(manifest: dict[str, Any], *, repo: str) -> str:
+    from huggingface_hub import DatasetCardData
+
+    tasks = suite_tasks()
+    configs = [
+        {"config_name": name, "data_files": [{"split": tasks[name].split, "path": f"data/{name}.parquet"}]}
+        for name in manifest["tasks"]
+    ]
+    data = DatasetCardData(configs=configs, license="other", tags=["spectrum-tuning"])
+    rows = [
+        f"| `{name}` | {record['sequences']:,} | {record['outputs']:,} | {tasks[name].source.title} | "
+        f"{tasks[name].source.licence} |"
+        for name, record in manifest["tasks"].items()
+    ]
+    citations = sorted({tasks[name].source.citation for name in manifest["tasks"]} - {""})
+    return "\n".join(
+        [
+            "---",
+            data.to_yaml(),
+            "---",
+            f"# {repo.rpartition('/')[2]}",
+            "",
+            "Sequences of exchangeable samples for Spectrum Tuning (arXiv 2510.06084), built by spectrum-trl "
+            f"{manifest['version']} with seed {manifest['seed']} and {manifest['sampling']} sampling. Each "
+            "task keeps the licence of its source.",
+            "",
+            "| task | sequences | outputs | source | licence |",
+            "| --- | ---: | ---: | --- | --- |",
+            *rows,
+            "",
+            *(f"- {citation}" for citation in citations),
+            "",
+        ]
+    )
