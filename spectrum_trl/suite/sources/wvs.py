@@ -45,7 +45,7 @@ SOURCE = Source(
         "Unpack WVS_Cross-National_Wave_7_inverted_sav_v6_0.sav into the folder wvs of the data folder.",
     ),
     unchecked="No real file was at hand. Names of the file and its columns follow the catalogue and others' "
-    "programs; that missing codes are below zero follows the survey's codebook.",
+    "programs, which also take codes below zero for missing.",
 )
 # Columns about the person, in words.
 TRAITS = {"B_COUNTRY": "country", "N_TOWN": "town", "S_INTLANGUAGE": "language of the interview"}
