@@ -53,6 +53,9 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str], shuffles: int = 1
     for path in paths:
         for row in table_rows(path, tuple(found), dropped=dropped):
             for column, texts in found.items():
+                # Most cells have been seen before: there are 2.5 million rows.
+                if row[column] in texts:
+                    continue
                 if cell := text(row[column]):
                     texts[cell] = None
                 else:

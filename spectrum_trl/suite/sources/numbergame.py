@@ -4,9 +4,7 @@ Rows without a value, and ratings other than 0 and 1, are left out and counted. 
 (``1.0``) are read as meant. The order of a set's numbers is the file's.
 
 Deviations:
-    numbergame_perc: the share of Yes is a column of the table | it is counted from the ratings | none
-    numbergame_individual, numbergame_perc: numbers and target are texts | the target is a number in the JSON
-        | none
+    numbergame_perc: the share of Yes is read as p | it is counted from the ratings | none
 """
 
 import re
@@ -27,7 +25,7 @@ SOURCE = Source(
     name="numbergame",
     title="The number game (Bigelow and Piantadosi)",
     homepage="https://doi.org/10.7910/DVN/A8ZWLF",
-    licence="unstated here: see the Dataverse page (the article is CC BY 4.0)",
+    licence="see the Dataverse page (the article is CC BY 4.0)",
     citation="Bigelow and Piantadosi, A Large Dataset of Generalization Patterns in the Number Game, Journal "
     "of Open Psychology Data 4 (2016), doi 10.5334/jopd.19",
     steps=(

@@ -16,10 +16,11 @@ Deviations:
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -76,15 +77,22 @@ VALUE_DESCRIPTIONS = (
 
 
 def _unique(
-    data_dir: Path, columns: Sequence[str], *, key: Sequence[str], dropped: Counter[str]
+    data_dir: Path,
+    columns: Sequence[str],
+    *,
+    key: Sequence[str],
+    dropped: Counter[str],
+    labels: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[dict[str, str]]:
-    """Yield rows of texts without empty cells, the first with each key."""
+    """Yield rows of texts without empty cells and with these labels, the first with each key."""
     seen: set[tuple[str, ...]] = set()
     for row in table_rows(data_dir / FILE, columns, dropped=dropped):
         cells = {column: text(cell) for column, cell in row.items()}
         found = tuple(cells[column] for column in key)
         if empty := [column for column, cell in cells.items() if not cell]:
             dropped[f"row without {empty[0]}"] += 1
+        elif wrong := [column for column, allowed in labels.items() if cells[column] not in allowed]:
+            dropped[f"{wrong[0]} that is not one of {', '.join(labels[wrong[0]])}"] += 1
         elif found in seen:
             dropped[f"same {' and '.join(key)} as an earlier row"] += 1
         else:
@@ -96,13 +104,9 @@ def _considerations(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iter
     """Yield each situation with its considerations, in random order, as JSON."""
     found: dict[str, list[dict[str, str]]] = {}
     key = ("situation", "vrd", "text")
-    for row in _unique(data_dir, ("situation", *KEYS), key=key, dropped=dropped):
-        if row["vrd"] not in CLASSES:
-            dropped["class that is not Value, Right or Duty"] += 1
-        elif row["valence"] not in VALENCES:
-            dropped["valence that is not Supports, Opposes or Either"] += 1
-        else:
-            found.setdefault(row["situation"], []).append({column: row[column] for column in KEYS})
+    labels = {"vrd": CLASSES, "valence": VALENCES}
+    for row in _unique(data_dir, ("situation", *KEYS), key=key, labels=labels, dropped=dropped):
+        found.setdefault(row["situation"], []).append({column: row[column] for column in KEYS})
     for situation, considerations in found.items():
         order = np.random.default_rng([seed, *situation.encode()]).permutation(len(considerations))
         mixed = [considerations[place] for place in order]

@@ -12,7 +12,7 @@ INDIVIDUAL, SHARES = TASKS
 DROPPED = {
     "row without a value": 2,
     "rating that is not 0 or 1": 1,
-    "row with another number of fields than the header (numbergame_data.csv: 304)": 1,
+    "row with another number of fields than the header (numbergame_data.csv: 804)": 1,
 }
 
 
@@ -29,7 +29,7 @@ def answers(sequence):
 def test_a_participant_gives_every_answer_once(tmp_path):
     write(tmp_path)
     sequences, dropped = build(INDIVIDUAL, tmp_path)
-    assert [sequence.sequence_id for sequence in sequences] == ["0", "1", "27"]
+    assert [sequence.sequence_id for sequence in sequences] == ["0", "1", "27", "28"]
     for sequence in sequences:
         assert sorted(
             (given["numbers"], given["target"], said) for given, said in answers(sequence)
@@ -53,6 +53,9 @@ def test_shares_are_of_all_who_saw_set_and_target(tmp_path):
     expected |= {("16, 8, 2, 64", target): "50%" for target in range(2, 101, 2)}
     expected |= {("16, 8, 2, 64", target): "100%" for target in (4, 32)}
     expected |= {("98", target): "0%" for target in range(1, 61)}
+    expected |= {(f"{first}, 7", target): "0%" for first in range(1, 6) for target in range(1, 101)}
+    expected |= {(f"{first}, 7", first): "100%" for first in range(1, 6)}
+    assert len(sequences) > 1
     assert sorted(found) == sorted((*key, share) for key, share in expected.items())
     assert dropped == DROPPED
 
