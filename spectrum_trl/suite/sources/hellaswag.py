@@ -13,7 +13,7 @@ SOURCE = Source(
     name="hellaswag",
     title="HellaSwag (Rowan/hellaswag)",
     homepage="https://rowanzellers.com/hellaswag/",
-    licence="MIT (rowanz/hellaswag)",
+    licence="MIT (GitHub rowanz/hellaswag; none stated on the Hub)",
     citation="Zellers et al., HellaSwag: Can a Machine Really Finish Your Sentence?, ACL 2019, 1905.07830",
     downloads=(
         HubFiles(
