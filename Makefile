@@ -61,9 +61,10 @@ $(VENV)/.capability: $(VENV)/.installed
 
 tasks: setup ## write the task files again, after a task was added
 	$(BIN)/python -m spectrum_trl.evaluation.write_tasks
+	$(BIN)/python -m spectrum_trl.suite.write_docs
 
-data: setup ## list the tasks and whether their data are in $$SPECTRUM_DATA
-	$(BIN)/spectrum-trl data $(ARGS)
+data: setup ## the Suite's data, e.g. make data ARGS='fetch polis'
+	$(BIN)/spectrum-trl data $(or $(ARGS),status)
 
 report: setup ## print the table and draw the curves of RUN again
 	$(BIN)/spectrum-trl report $(RUN)
