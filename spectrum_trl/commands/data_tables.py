@@ -44,6 +44,7 @@ def status_table(data_dir: Path) -> Table:
         groups.setdefault(task.source.name, []).append(task)
     for name, tasks in sorted(groups.items()):
         source = tasks[0].source
+        unchecked = f"Not checked on a real file: {source.unchecked}" if source.unchecked else ""
         states = {task.name: status(task, data_dir=data_dir) for task in tasks}
         for each in dict.fromkeys(states.values()):
             names = [task for task, found in states.items() if found == each]
@@ -54,7 +55,7 @@ def status_table(data_dir: Path) -> Table:
                 f"[{COLOURS.get(each.state, 'red')}]{shown}[/]",
                 f"{source.size / 1e6:,.1f} MB" if source.size else "—",
                 escape(source.licence),
-                escape(each.how),
+                escape("\n".join(filter(None, (each.how, unchecked)))),
             )
     return table
 

@@ -21,6 +21,7 @@ from spectrum_trl.evaluation.own_tasks import own_icl
 from spectrum_trl.metrics.calibration import calibration_error
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.building.cache import missing
+from spectrum_trl.suite.declared import Declared
 from spectrum_trl.suite.draws import Draw, Draws
 from spectrum_trl.suite.fetching.ensure import ensure
 from spectrum_trl.suite.fetching.status import status
@@ -161,6 +162,9 @@ class Icl(HarnessTask):
             return []
         rows = self.dataset["test"]["messages"]
         found = {m["content"] for messages in rows for m in messages if m["role"] == "output"}
+        build = self._task().build
+        # Candidates that nobody chose here are candidates.
+        found |= set(build.labels.values()) if isinstance(build, Declared) else set()
         if len(found) > MOST_LABELS:
             raise UserError(
                 f"{self.config.task}: restricted takes at most {MOST_LABELS} different outputs, but there "

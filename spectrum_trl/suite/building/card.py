@@ -112,8 +112,9 @@ def draw(rows: Iterable[Row], path: Path) -> None:
             annotation_clip=False,
         )
     axes.set_xlabel("outputs")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_title("Spectrum Suite: outputs by source and kind", loc="left")
     axes.legend(loc="lower right", frameon=False)
     axes.margins(x=0.12, y=0.01)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, format="png")

@@ -15,7 +15,7 @@ class Status(NamedTuple):
 
     Attributes:
         state: Whether its data are there; else how they can be had.
-        how: What to do, in words; of a task that is ready what should be known of its files.
+        how: What to do, in words; nothing for a task that is ready.
     """
 
     state: State
@@ -31,7 +31,7 @@ def status(task: Task, *, data_dir: Path | None) -> Status:
     """
     source = task.source
     if not task.missing(data_dir):
-        return Status("ready", f"not checked on a real file: {source.unchecked}" if source.unchecked else "")
+        return Status("ready", "")
     fetch = f"spectrum-trl data fetch {source.name}"
     match source.access:
         case "fetch":
