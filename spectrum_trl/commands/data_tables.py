@@ -130,7 +130,11 @@ def print_sequence(row: dict[str, Any], *, of: int) -> None:
         highlight=False,
     )
     for message in row["messages"]:
-        out.print(f"[{STYLES[message['role']]}]{message['role']}[/] {escape(visible(message['content']))}")
+        out.print(
+            f"[{STYLES[message['role']]}]{message['role']}[/] {escape(visible(message['content']))}",
+            emoji=False,
+            highlight=False,
+        )
 
 
 def write_card(

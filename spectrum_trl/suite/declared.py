@@ -45,13 +45,14 @@ class Declared:
     """
 
     file: str
-    output: Field
+    # Mappings have no hash, but tasks are keys of caches.
+    output: Field = field(hash=False)
     descriptions: tuple[str, ...]
     columns: tuple[str, ...] = ()
-    input: Field | None = None
+    input: Field | None = field(default=None, hash=False)
     group_by: tuple[str, ...] = ()
-    keep: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    keep: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     unique: bool = False
     length: Length | None = None
     permutations: int = 1

@@ -55,12 +55,13 @@ def table_rows(path: Path, columns: Sequence[str], *, dropped: Counter[str]) -> 
         rows = iter(json_rows(path, columns))
     else:
         raise UserError(f"{path}: expected a .csv, .tsv, .json, .jsonl file, packed or not, or .parquet")
-    some = False
+    before, some = dropped.copy(), False
     for row in rows:
         some = True
         yield row
     if not some:
-        raise UserError(f"{path} holds no usable row: fetch it again, or name another file")
+        why = "; ".join(dropped - before) or "it is empty"
+        raise UserError(f"{path} holds no usable row ({why}): fetch it again, or name another file")
 
 
 def csv_stream(
