@@ -20,6 +20,20 @@ from spectrum_trl.suite.task import Message
 BATCH = 256
 
 
+class Encoded(NamedTuple):
+    """What is kept of a conversation.
+
+    Attributes:
+        messages: Whole turns, the last of them an output; none where not even one output fits.
+        ids: Token ids.
+        mask: 1 where a token carries loss, else 0.
+    """
+
+    messages: list[Message]
+    ids: list[int]
+    mask: list[int]
+
+
 class TaskCounts(NamedTuple):
     """Counts for one task.
 
@@ -31,6 +45,7 @@ class TaskCounts(NamedTuple):
         trained_tokens: Tokens that carry loss.
         cut_sequences: Sequences shortened to the maximum length.
         cut_outputs: Output turns lost to that.
+        cut_tokens: Tokens lost to that, in all turns.
         dropped: Reason to number of rows or sequences left out.
         sha256: Hash of the messages, before tokenization.
     """
@@ -42,6 +57,7 @@ class TaskCounts(NamedTuple):
     trained_tokens: int
     cut_sequences: int
     cut_outputs: int
+    cut_tokens: int
     dropped: dict[str, int]
     sha256: str
 
@@ -54,6 +70,7 @@ def encode(
     max_length: int | None,
     train_on: str = "outputs",
     template: str | None = None,
+    split_long: bool = False,
     dropped: Counter[str],
 ) -> tuple[Dataset, TaskCounts]:
     """Tokenize conversations through the template, cut to whole turns, and count.
@@ -65,39 +82,104 @@ def encode(
         max_length: Longest sequence in tokens, or None.
         train_on: Handed to the template: ``outputs``, ``first`` or ``last``.
         template: Another template of ours than the installed one.
+        split_long: Whether the turns that do not fit begin a further sequence, under the same description,
+            instead of being lost.
         dropped: Receives sequences that keep no trained output.
 
     Returns:
         The rows and the counts.
     """
-    rows: dict[str, list[Any]] = {"messages": [], "input_ids": [], "assistant_masks": [], "task": []}
     encoder = Encoder(tokenizer, max_length=max_length, train_on=train_on, template=template)
+    rows = _Rows(name, dropped)
     digest = hashlib.sha256()
-    cut_sequences = cut_outputs = 0
     stream = iter(conversations)
     while batch := list(itertools.islice(stream, BATCH)):
         for conversation in batch:
             digest.update(json.dumps(conversation, ensure_ascii=False).encode())
-        for whole, (kept, ids, mask) in zip(batch, encoder.encode(batch), strict=True):
-            lost = _n_outputs(whole) - _n_outputs(kept)
-            if not any(mask):
-                dropped["cut away by max_length" if lost else "no trained output"] += 1
-                continue
-            cut_sequences += lost > 0
-            cut_outputs += lost
-            for column, value in zip(rows, (kept, ids, mask, name), strict=True):
-                rows[column].append(value)
-    return Dataset.from_dict(rows), TaskCounts(
-        task=name,
-        sequences=len(rows["task"]),
-        outputs=sum(map(_n_outputs, rows["messages"])),
-        tokens=sum(map(len, rows["input_ids"])),
-        trained_tokens=sum(map(sum, rows["assistant_masks"])),
-        cut_sequences=cut_sequences,
-        cut_outputs=cut_outputs,
-        dropped=dict(dropped),
-        sha256=digest.hexdigest(),
-    )
+        while batch:
+            parts = zip(batch, encoder.encode(batch), strict=True)
+            if split_long:
+                batch = [rest for whole, part in parts if (rest := _split(whole, part, rows, encoder))]
+            else:
+                for whole, part in parts:
+                    _cut(whole, part, rows, encoder)
+                batch = []
+    return rows.dataset(), rows.counts(sha256=digest.hexdigest())
+
+
+class _Rows:
+    """Collects what is kept, and counts what is lost."""
+
+    def __init__(self, name: str, dropped: Counter[str]) -> None:
+        self.name, self.dropped = name, dropped
+        self.columns: dict[str, list[Any]] = {
+            "messages": [],
+            "input_ids": [],
+            "assistant_masks": [],
+            "task": [],
+        }
+        self.cut_sequences = self.cut_outputs = self.cut_tokens = 0
+
+    def keep(self, messages: list[Message], ids: list[int], mask: list[int]) -> bool:
+        """Take a sequence if something of it is trained."""
+        if any(mask):
+            for column, value in zip(self.columns, (messages, ids, mask, self.name), strict=True):
+                self.columns[column].append(value)
+        return any(mask)
+
+    def lose(self, turns: list[Message], *, tokens: int) -> None:
+        """Count turns that are cut away."""
+        self.cut_outputs += _n_outputs(turns)
+        self.cut_tokens += tokens
+
+    def dataset(self) -> Dataset:
+        """Return what was kept."""
+        return Dataset.from_dict(self.columns)
+
+    def counts(self, *, sha256: str) -> TaskCounts:
+        """Return the counts."""
+        return TaskCounts(
+            task=self.name,
+            sequences=len(self.columns["task"]),
+            outputs=sum(map(_n_outputs, self.columns["messages"])),
+            tokens=sum(map(len, self.columns["input_ids"])),
+            trained_tokens=sum(map(sum, self.columns["assistant_masks"])),
+            cut_sequences=self.cut_sequences,
+            cut_outputs=self.cut_outputs,
+            cut_tokens=self.cut_tokens,
+            dropped=dict(self.dropped),
+            sha256=sha256,
+        )
+
+
+def _cut(whole: list[Message], part: Encoded, rows: _Rows, encoder: "Encoder") -> None:
+    """Keep the turns that fit, and lose the others."""
+    rest = whole[len(part.messages) :]
+    if not rows.keep(*part):
+        rows.dropped["cut away by max_length" if _n_outputs(rest) else "no trained output"] += 1
+        rows.cut_tokens += encoder.length(rest)
+    elif _n_outputs(rest):
+        rows.cut_sequences += 1
+        rows.lose(rest, tokens=encoder.length(rest))
+
+
+def _split(whole: list[Message], part: Encoded, rows: _Rows, encoder: "Encoder") -> list[Message]:
+    """Keep the turns that fit; return what begins a further sequence, nothing where all is done."""
+    described = whole[:1] if whole[0]["role"] == "description" else []
+    kept = len(part.messages)
+    if not kept and _n_outputs(whole):
+        if described and encoder.length(described) >= (encoder.max_length or 0):
+            rows.dropped["description longer than max_length"] += 1
+            rows.cut_tokens += encoder.length(whole)
+            return []
+        # Not even the first output fits: it alone is lost.
+        kept = next(n for n, message in enumerate(whole, 1) if message["role"] == "output")
+        rows.cut_sequences += 1
+        rows.lose(whole[len(described) : kept], tokens=encoder.length(whole[len(described) : kept]))
+    elif not rows.keep(*part):
+        rows.dropped["no trained output"] += 1
+    rest = whole[kept:]
+    return [*described, *rest] if _n_outputs(rest) else []
 
 
 def usable(
@@ -144,7 +226,7 @@ class Encoder:
         known = None if template is not None else max_length
         self.most_turns = None if known is None else known // shortest_turn(tokenizer) + 1
 
-    def encode(self, batch: list[list[Message]]) -> Iterator[tuple[list[Message], list[int], list[int]]]:
+    def encode(self, batch: list[list[Message]]) -> Iterator[Encoded]:
         """Yield what is kept of each conversation, with its token ids and loss mask."""
         shorter = [conversation[: self.most_turns] for conversation in batch]
         texts = [self.outlines.fill(conversation) for conversation in shorter]
@@ -153,14 +235,14 @@ class Encoder:
             ids = encoded["input_ids"][row]
             mask = _loss_mask(encoded, row, filled.trained)
             if self.max_length is None or len(ids) <= self.max_length:
-                yield conversation, ids, mask
+                yield Encoded(conversation, ids, mask)
                 continue
             ends = [encoded.char_to_token(row, end) for end in filled.ends]
             kept = conversation[: bisect_left(ends, self.max_length)]
             while kept and kept[-1]["role"] != "output":
                 kept = kept[:-1]
             if not kept:
-                yield [], [], []
+                yield Encoded([], [], [])
                 continue
             # What a template puts behind a turn, a line break or nothing, may exceed the limit by one token.
             behind = len(ids) - ends[-1] - 1
@@ -169,7 +251,11 @@ class Encoder:
                 # Another output is the last one now.
                 again = Encoder(self.tokenizer, max_length=None, train_on="last", template=self.template)
                 ((_, ids, mask),) = again.encode([kept])
-            yield kept, ids[:length], mask[:length]
+            yield Encoded(kept, ids[:length], mask[:length])
+
+    def length(self, turns: list[Message]) -> int:
+        """Return how many tokens turns have; what a template writes once per sequence counts with them."""
+        return len(self._tokenize([self.outlines.fill(turns).text])["input_ids"][0]) if turns else 0
 
     def _tokenize(self, texts: list[str]) -> BatchEncoding:
         return self.tokenizer(

@@ -41,12 +41,12 @@ class Mixture(NamedTuple):
     Attributes:
         dataset: Columns ``messages``, ``input_ids``, ``assistant_masks``, ``task``.
         counts: One entry per task.
-        missing: Task to the file patterns that matched nothing.
+        missing: Task without data to how they can be had.
     """
 
     dataset: Dataset
     counts: list[TaskCounts]
-    missing: dict[str, list[str]]
+    missing: dict[str, str]
 
 
 class Choice(NamedTuple):
@@ -203,6 +203,7 @@ def build_mixture(
             max_length=max_length,
             train_on=data.train_on,
             template=template,
+            split_long=data.long_sequences == "split",
             dropped=dropped,
         )
         parts.append(rows)
@@ -257,23 +258,22 @@ def texts_of(data: DataArguments) -> Iterator[str]:
                 yield from (f"{m['role']}\n{m['content']}" for m in conversation[:TOKENIZER_TURNS])
 
 
-def _missing(chosen: dict[str, Choice], data: DataArguments) -> tuple[dict[str, list[str]], Path]:
+def _missing(chosen: dict[str, Choice], data: DataArguments) -> tuple[dict[str, str], Path]:
     """Fetch what can be fetched, and find tasks without files; an error unless the recipe ignores them."""
     on_disk = [choice.task for choice in chosen.values() if not choice.task.synthetic]
     if not on_disk:
         return {}, Path()
     folder = data_dir(data.data_dir)
     failed = ensure(on_disk, data_dir=folder)
-    missing = {task.name: absent for task in on_disk if (absent := lacking(task, data_dir=folder))}
-    if missing and not data.ignore_missing:
+    absent = {task.name: files for task in on_disk if (files := lacking(task, data_dir=folder))}
+    how = {task.name: status(task, data_dir=folder).how for task in on_disk if task.name in absent}
+    if absent and not data.ignore_missing:
         raise MissingData(
             *(
-                f"{task.name}: no file in {folder} matches {', '.join(missing[task.name])}: "
-                f"{status(task, data_dir=folder).how}"
-                for task in on_disk
-                if task.name in missing
+                f"{name}: no file in {folder} matches {', '.join(files)}: {how[name]}"
+                for name, files in absent.items()
             ),
             *failed,
             "Get these, remove the tasks, or set `ignore_missing: true` to train on what is there.",
         )
-    return missing, folder
+    return how, folder

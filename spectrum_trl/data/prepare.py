@@ -7,6 +7,7 @@ from typing import get_args
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.data.mixture import Mixture, build_mixture, texts_of
+from spectrum_trl.data.shared import built_once
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_tokenizer
 from spectrum_trl.models.load import load_tokenizer
@@ -45,12 +46,15 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
         tokenizer.chat_template = layout_template("chat")
     family = templates.install(tokenizer)
     check_end_of_turn(recipe.training.eos_token, tokenizer=tokenizer)
-    mixture = build_mixture(
-        recipe.data,
-        tokenizer=tokenizer,
-        max_length=recipe.training.max_length,
-        assistant_only=recipe.training.assistant_only_loss,
-        show_progress=show_progress,
+    mixture = built_once(
+        lambda: build_mixture(
+            recipe.data,
+            tokenizer=tokenizer,
+            max_length=recipe.training.max_length,
+            assistant_only=recipe.training.assistant_only_loss,
+            show_progress=show_progress,
+        ),
+        settings=f"{recipe.data} {recipe.training.max_length} {recipe.training.assistant_only_loss}",
     )
     return tokenizer, family, mixture
 

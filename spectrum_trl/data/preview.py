@@ -11,8 +11,13 @@ from rich.table import Table
 from rich.text import Text
 from transformers import PreTrainedTokenizerBase
 
+from spectrum_trl.data.encode import TaskCounts
 from spectrum_trl.data.mixture import Mixture
 
+COLUMNS = (
+    *("sequences", "outputs", "tokens", "trained", "dropped", "cut sequences", "cut outputs"),
+    "tokens used",
+)
 TRAINED, CONTEXT = "black on green", "dim"
 # Control characters but tab and line feed, which a terminal would obey, as their pictures (␛ for escape).
 PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {
@@ -24,29 +29,37 @@ def count_table(mixture: Mixture) -> Table:
     """Return a table of sequences, outputs, trained tokens, dropped and cut, one row per task."""
     table = Table(title="Training data")
     table.add_column("task", min_width=30, overflow="fold")
-    for column in ("sequences", "outputs", "tokens", "trained", "dropped", "cut sequences", "cut outputs"):
+    for column in COLUMNS:
         table.add_column(column, justify="right")
-    for count in mixture.counts:
-        table.add_row(
-            escape(visible(count.task)),
-            *(f"{n:,}" for n in (count.sequences, count.outputs, count.tokens, count.trained_tokens)),
-            f"{sum(count.dropped.values()):,}",
-            f"{count.cut_sequences:,}",
-            f"{count.cut_outputs:,}",
-        )
-    totals = [
-        sum(column)
-        for column in zip(
-            *(
-                (c.sequences, c.outputs, c.tokens, c.trained_tokens, sum(c.dropped.values()), c.cut_sequences)
-                + (c.cut_outputs,)
-                for c in mixture.counts
-            ),
-            strict=True,
-        )
-    ]
+    cells = [_numbers(count) for count in mixture.counts]
+    for count, numbers in zip(mixture.counts, cells, strict=True):
+        table.add_row(escape(visible(count.task)), *_shown(numbers))
+    totals = [sum(column) for column in zip(*cells, strict=True)]
     table.add_section()
-    table.add_row("all", *(f"{n:,}" for n in totals))
+    table.add_row("all", *_shown(totals))
+    return table
+
+
+def _numbers(count: TaskCounts) -> list[int]:
+    dropped = sum(count.dropped.values())
+    kept = (count.sequences, count.outputs, count.tokens, count.trained_tokens)
+    return [*kept, dropped, count.cut_sequences, count.cut_outputs, count.cut_tokens]
+
+
+def _shown(numbers: list[int]) -> list[str]:
+    """Return the cells of a row; of the tokens that were cut, the share of those that were not."""
+    *whole, cut = numbers
+    tokens = numbers[COLUMNS.index("tokens")]
+    return [*(f"{n:,}" for n in whole), f"{tokens / (tokens + cut):.0%}" if tokens else "—"]
+
+
+def missing_table(mixture: Mixture) -> Table:
+    """Return a table of the tasks without data, and of how to get them."""
+    table = Table(title=f"Missing: {len(mixture.missing)} tasks are left out")
+    table.add_column("task", overflow="fold")
+    table.add_column("how to get it", overflow="fold")
+    for task, how in mixture.missing.items():
+        table.add_row(escape(visible(task)), escape(how))
     return table
 
 
@@ -86,8 +99,8 @@ def show(
     for count in mixture.counts:
         for reason, n in (+Counter(count.dropped)).items():
             console.print(f"dropped from {visible(count.task)}: {n:,} ({reason})", markup=False)
-    for task, files in mixture.missing.items():
-        console.print(f"missing: {task} (no file matches {', '.join(files)})", markup=False, style="yellow")
+    if mixture.missing:
+        console.print(missing_table(mixture))
     rng = random.Random(seed)
     present = [count.task for count in mixture.counts if count.sequences]
     tasks = mixture.dataset["task"]

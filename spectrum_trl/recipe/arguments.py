@@ -28,6 +28,8 @@ class DataArguments:
             documents without turns, to pretrain on, whose contents stand behind each other as they are;
             ``chat``, turns of system, user and assistant in ChatML.
         mixture_seed: Seed of building, sampling and dropping descriptions.
+        long_sequences: What becomes of turns beyond ``max_length``: ``cut`` loses them, as the paper does;
+            ``split`` begins further sequences with them, under the same description.
         sampling: How many individuals and sequences of the Suite's tasks: ``default`` takes all that the
             filters leave, ``paper`` the paper's numbers.
         data_dir: Folder of the real data sets, or one that ``spectrum-trl data build`` wrote; null for the
@@ -63,6 +65,9 @@ class DataArguments:
     )
     mixture_seed: int = field(
         default=0, metadata={"help": "Seed of building, sampling and dropping descriptions."}
+    )
+    long_sequences: Literal["cut", "split"] = field(
+        default="cut", metadata={"help": "What becomes of turns that do not fit: lost, or further sequences."}
     )
     sampling: Literal["default", "paper"] = field(
         default="default", metadata={"help": "How much of each task: all, or the paper's numbers."}

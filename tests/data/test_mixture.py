@@ -198,7 +198,7 @@ def test_a_control_token_in_a_task_is_dropped_and_counted(
     folder = tmp_path / "misc"
     folder.mkdir()
     header = "Show Number, Air Date, Round, Category, Value, Question, Answer\n"
-    lines = [f'1,2000-01-01,R,"C","$1","clue {n}","answer<|im_end|>"\n' for n in range(30)]
+    lines = [f'1,2000-01-01,Jeopardy!,"C","$1","clue {n}","answer<|im_end|>"\n' for n in range(30)]
     (folder / "JEOPARDY_CSV.csv").write_text(header + "".join(lines))
     data = DataArguments(tasks=["jeopardy_answer_prediction"], data_dir=str(tmp_path))
     with pytest.raises(UserError, match=r"nothing to train on .*<\|im_end\|>"):
@@ -209,11 +209,12 @@ def test_missing_data_stop_the_run_or_are_listed(
     tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SPECTRUM_DATA", raising=False)
+    monkeypatch.setenv("SPECTRUM_CACHE", str(tmp_path))
     data = DataArguments(tasks={"polis_*": {}, "coinflip": {"max_sequences": 3}})
-    with pytest.raises(MissingData, match="SPECTRUM_DATA"):
+    with pytest.raises(MissingData, match="spectrum-trl data fetch polis"):
         build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
     data.data_dir = str(tmp_path / "nowhere")
-    with pytest.raises(MissingData, match="does not exist"):
+    with pytest.raises(MissingData, match="is not a folder"):
         build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
     data.data_dir = str(tmp_path)
     with pytest.raises(MissingData, match="openData"):

@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, shares
-from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.suite.sources.numbergame import ANSWERS, FILE, ratings
 
-FILE = "numbergame/numbergame_data.csv"
-ANSWERS = {"1": "Yes", "0": "No"}
 FEWEST = 9
 DESCRIPTION = (
     "Participants in an experiment see some numbers that come from one hidden set, and one more number. Each "
@@ -26,23 +24,17 @@ DESCRIPTION = (
 def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
     """Yield the items, in the order in which they first appear."""
     found: dict[tuple[str, str], Counter[str]] = {}
-    for row in csv_rows(data_dir / FILE, ("set", "target", "rating", "id")):
-        values = {name: value.strip().removesuffix(".0") for name, value in row.items()}
-        if not all(values.values()):
-            dropped["row without a value"] += 1
-        elif values["rating"] not in ANSWERS:
-            dropped["rating that is not 0 or 1"] += 1
-        else:
-            found.setdefault((values["set"], values["target"]), Counter())[values["rating"]] += 1
-    for (numbers, target), ratings in found.items():
-        if ratings.total() < FEWEST:
+    for each in ratings(data_dir / FILE, dropped=dropped):
+        found.setdefault((each.numbers, each.target), Counter())[each.rating] += 1
+    for (numbers, target), counts in found.items():
+        if counts.total() < FEWEST:
             dropped[f"number with fewer than {FEWEST} ratings"] += 1
             continue
         yield Item(
             description=DESCRIPTION,
-            input=f"Seen: {numbers.replace('_', ', ')}\nFurther number: {target}",
+            input=f"Seen: {numbers}\nFurther number: {target}",
             candidates=tuple(ANSWERS.values()),
-            target=shares([ratings[rating] for rating in ANSWERS]),
+            target=shares([counts[rating] for rating in ANSWERS]),
             group=None,
             cluster=numbers,
         )

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from spectrum_trl.suite.builders import Built, Row, as_json, grouped, keep_rows
+from spectrum_trl.suite.builders import Built, Row, as_json, grouped, keep_rows, text
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
@@ -95,7 +95,7 @@ def ratings(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
         yield from grouped(
             keep_rows(
                 _asked(data_dir, survey, kind=RATING, dropped=dropped),
-                lambda row: row["choice"] in row["choices"],
+                lambda row: text(row["choice"]) in row["choices"],
                 reason="not on the scale",
                 dropped=dropped,
             ),

@@ -1,0 +1,84 @@
+"""Build a run's data in one of its processes and let the others read them."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from accelerate import PartialState
+from datasets import load_from_disk
+from filelock import FileLock
+
+from spectrum_trl.data.encode import TaskCounts
+from spectrum_trl.data.mixture import Mixture
+from spectrum_trl.files import write_json
+from spectrum_trl.paths import cache_folder
+
+COUNTS = "counts.json"
+# No process takes so long to read what another has built.
+LEFT_SECONDS = 7 * 24 * 3600
+
+
+def built_once(build: Callable[[], Mixture], *, settings: str) -> Mixture:
+    """Return what ``build`` makes, called by one process of each machine only.
+
+    The first process that holds the lock builds; if it fails, so do the others when their turn comes, each
+    with the same message.
+
+    Args:
+        build: Makes the data.
+        settings: All that decides what they are; tells them from those of other runs.
+
+    Returns:
+        The data; where a run has several processes, read from a folder that is gone when all have read it.
+    """
+    state = PartialState()
+    if state.num_processes == 1:
+        return build()
+    name = hashlib.sha256(f"{settings} {_run()}".encode()).hexdigest()[:16]
+    folder = cache_folder() / "mixtures" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            _write(build(), folder)
+        mixture = _read(folder)
+    state.wait_for_everyone()
+    if state.is_local_main_process:
+        # What is mapped into memory stays readable.
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.with_suffix(".lock").unlink(missing_ok=True)
+        _remove_left(folder.parent)
+    return mixture
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what runs left that were killed before all their processes had read it."""
+    for path in folder.iterdir():
+        if time.time() - path.stat().st_mtime > LEFT_SECONDS:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _run() -> str:
+    """Return what the processes of one run on one machine share, and no other run has."""
+    # Two machines can have the same numbers, and one cache folder.
+    return f"{platform.node()} {os.environ.get('MASTER_PORT')} {os.getppid()}"
+
+
+def _write(mixture: Mixture, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        place = Path(scratch) / "whole"
+        mixture.dataset.save_to_disk(str(place))
+        rest = {"counts": [count._asdict() for count in mixture.counts], "missing": mixture.missing}
+        write_json(rest, place / COUNTS)
+        place.rename(folder)
+
+
+def _read(folder: Path) -> Mixture:
+    rest = json.loads((folder / COUNTS).read_text(encoding="utf-8"))
+    counts = [TaskCounts(**count) for count in rest["counts"]]
+    return Mixture(load_from_disk(str(folder)), counts, rest["missing"])

@@ -1,0 +1,72 @@
+"""ARC: science questions of primary and middle school, the test split of the harder part (ARC-Challenge).
+
+Deviations:
+    arc: descriptions promise a letter, though some questions number their choices | they speak of letters
+        and numbers | none
+    arc: a key without a choice, or unequal numbers of labels and choices, stops the loader | it is counted |
+        unknown: no file at hand
+"""
+
+from functools import partial
+
+from spectrum_trl.suite.builders import Row
+from spectrum_trl.suite.choices import Choices, Item, table_items
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.task import Task
+
+FILE = "ARC-Challenge/test-00000-of-00001.parquet"
+PATH = "hub/ai2_arc"
+SOURCE = Source(
+    name="arc",
+    title="ARC (allenai/ai2_arc)",
+    homepage="https://allenai.org/data/arc",
+    licence="CC BY-SA 4.0",
+    citation="Clark et al., Think you have Solved Question Answering? Try ARC, 2018, arXiv 1803.05457",
+    downloads=(
+        HubFiles(
+            path=PATH,
+            repo="allenai/ai2_arc",
+            files=(FILE,),
+            revision="210d026faf9955653af8916fad021475a3f00453",
+        ),
+    ),
+    unchecked="The columns question, choices (of text and label) and answerKey, which come from descriptions "
+    "and code of others.",
+)
+
+DESCRIPTIONS = (
+    "Science questions for schoolchildren, each with labelled choices, of which one is right. Output: its "
+    "label, a letter (or a number, where the choices are numbered), and nothing else.",
+    "For each question on nature and technology, the label of the correct answer: mostly A, B, C or D, now "
+    "and then E or a number from 1 to 5.",
+    "Multiple choice from science lessons. Each output is the letter or number in front of the right choice.",
+)
+
+
+def _item(row: Row) -> Item:
+    choices = row["choices"] or {}
+    return Item(
+        row["question"], choices.get("text") or (), row["answerKey"], labels=choices.get("label") or ()
+    )
+
+
+TASKS = [
+    Task(
+        name="arc",
+        summary="right answers to science questions for schoolchildren",
+        source=SOURCE,
+        kind="knowledge",
+        split="test",
+        files=(f"{PATH}/{FILE}",),
+        build=Choices(
+            items=partial(
+                table_items,
+                files=f"{PATH}/{FILE}",
+                columns=("question", "choices", "answerKey"),
+                item=_item,
+            ),
+            descriptions=DESCRIPTIONS,
+            length=10,
+        ),
+    )
+]

@@ -1,0 +1,71 @@
+"""DROP: questions on passages of text that ask for counting, comparing or looking up, the validation split.
+
+Of several valid answers, or of the parts of one, the first that is not empty is the output.
+
+Deviations:
+    drop: a question without an answer stops the loader | it is counted | unknown: no file at hand
+"""
+
+from spectrum_trl.suite.builders import Row, text
+from spectrum_trl.suite.declared import Declared
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.task import Task
+
+FILE = "data/validation-00000-of-00001.parquet"
+PATH = "hub/drop"
+SOURCE = Source(
+    name="drop",
+    title="DROP (ucinlp/drop)",
+    homepage="https://huggingface.co/datasets/ucinlp/drop",
+    licence="CC BY-SA 4.0",
+    citation="Dua et al., DROP: A Reading Comprehension Benchmark Requiring Discrete Reasoning Over "
+    "Paragraphs, NAACL 2019, 1903.00161",
+    downloads=(
+        HubFiles(
+            path=PATH,
+            repo="ucinlp/drop",
+            files=(FILE,),
+            revision="95cda593fae71b60b5b19f82de3fcf3298c1239c",
+        ),
+    ),
+    unchecked="The columns passage, question and answers_spans (of spans and types), which come from the "
+    "data set's card and others' code.",
+)
+
+DESCRIPTIONS = (
+    "Reading comprehension: the answer to each question is a word or a few copied from the passage, a number "
+    "or a date, and some take counting or arithmetic. Output: the answer alone.",
+    "Input: a passage and a question about it. Output: a short answer, found in the passage or worked out "
+    "from what it says.",
+    "Short answers (names, numbers, dates, phrases) to questions on reports and histories.",
+)
+
+
+def _asked(row: Row) -> str:
+    passage, question = text(row["passage"]), text(row["question"])
+    return f"Passage: {passage}\nQuestion: {question}" if passage and question else ""
+
+
+def _answer(row: Row) -> str:
+    spans = (row["answers_spans"] or {}).get("spans") or ()
+    return next(filter(None, map(text, spans)), "")
+
+
+TASKS = [
+    Task(
+        name="drop",
+        summary="short answers to questions on a passage",
+        source=SOURCE,
+        kind="knowledge",
+        split="test",
+        files=(f"{PATH}/{FILE}",),
+        build=Declared(
+            file=f"{PATH}/{FILE}",
+            columns=("passage", "question", "answers_spans"),
+            input=_asked,
+            output=_answer,
+            descriptions=DESCRIPTIONS,
+            length=10,
+        ),
+    )
+]

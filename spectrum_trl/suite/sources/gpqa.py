@@ -1,0 +1,140 @@
+"""GPQA: questions of biology, physics and chemistry by experts, the main set; never stored in the open.
+
+The authors ask that the questions be kept out of the open, lest they get into training data. So the archive
+stays packed and protected, as it was published: a table in it is read in memory, with the password from the
+environment. Choices come in an order of their own for each question, which depends on the seed alone.
+
+Deviations:
+    gpqa: 1,000 sequences of 20 questions, each drawn from all again | each question once (paper sampling
+        draws the 1,000) | 448 samples in 23 sequences instead of 20,000 in 1,000
+    gpqa: choices are shuffled by one generator, row after row | by the seed and the question's text | none
+    gpqa: a line with the subject, where a column of that name is | left out | none: the file has no such
+        column
+    gpqa: a missing correct answer stops the loader | the question is counted | unknown: no file at hand
+"""
+
+import csv
+import io
+import os
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from spectrum_trl.errors import MissingData, UserError
+from spectrum_trl.suite.builders import Row, text
+from spectrum_trl.suite.choices import Choices, Item, letter
+from spectrum_trl.suite.source import Download, Source
+from spectrum_trl.suite.tables import lacking_columns, unreadable
+from spectrum_trl.suite.task import Task
+
+ARCHIVE, TABLE = "gpqa/dataset.zip", "gpqa_main.csv"
+PLAIN = (f"gpqa/{TABLE}", f"gpqa/dataset/{TABLE}")
+# The archive, or a table that a user has unpacked: a .zip or a .csv.
+FILES = "gpqa/**/*.[cz][si][vp]"
+PASSWORD = "SPECTRUM_GPQA_PASSWORD"
+STEP = f"Set the environment variable {PASSWORD} to the password in the README of github.com/idavidrein/gpqa"
+SOURCE = Source(
+    name="gpqa",
+    title="GPQA (idavidrein/gpqa)",
+    homepage="https://github.com/idavidrein/gpqa",
+    licence="CC BY 4.0",
+    citation="Rein et al., GPQA: A Graduate-Level Google-Proof Q&A Benchmark, COLM 2024, 2311.12022",
+    downloads=(Download(path=ARCHIVE, url="https://github.com/idavidrein/gpqa/raw/main/dataset.zip"),),
+    terms="The authors ask not to reveal questions of this set in the open, as text or as pictures, so that "
+    "they do not get into training data. Do not publish what is built from it.",
+    steps=(
+        "Fetch it: the archive stays packed and protected.",
+        f"{STEP}; it is read each time, and the questions are never written to disk in plain text.",
+        f"Or, if you have the table in plain text already, put it at {PLAIN[0]}.",
+    ),
+    unchecked="The columns Question, Correct Answer and Incorrect Answer 1 to 3, and the place "
+    f"dataset/{TABLE} in the archive, which come from others' code; no commit is known for certain, so the "
+    "archive comes from the branch main.",
+)
+WRONG = tuple(f"incorrect answer {number}" for number in (1, 2, 3))
+COLUMNS = ("question", "correct answer", *WRONG)
+
+DESCRIPTIONS = (
+    "Hard questions of biology, physics and chemistry, at the level of doctoral students, each with lettered "
+    "choices. Output: the letter of the right one.",
+    "Multiple choice in natural science, written by experts so that a search does not help. Each answer is "
+    "one capital letter.",
+    "For each question, A, B, C or D: the choice that is correct.",
+)
+
+
+def _protected(path: Path) -> bytes:
+    """Return the table in the archive, which stays packed."""
+    password = os.environ.get(PASSWORD, "")
+    if not password:
+        raise UserError(f"{path} is protected. {STEP}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = next((each for each in archive.namelist() if each.rpartition("/")[2] == TABLE), None)
+            if inside is None:
+                raise UserError(f"{path} has no {TABLE}. It has: {', '.join(archive.namelist())}")
+            return archive.read(inside, pwd=password.encode())
+    except (RuntimeError, zlib.error, zipfile.BadZipFile, OSError) as error:
+        if "password" in str(error) or isinstance(error, zlib.error) or "CRC" in str(error):
+            raise UserError(f"{path} does not open with {PASSWORD}. {STEP}") from None
+        raise unreadable(path, "ZIP", error) from None
+
+
+def _table(data_dir: Path) -> tuple[Path, str]:
+    """Return the table's text, and the file that it is from."""
+    plain = next((data_dir / each for each in PLAIN if (data_dir / each).is_file()), None)
+    path = plain or data_dir / ARCHIVE
+    if not path.is_file():
+        raise MissingData(f"{path} does not exist: fetch gpqa, or put the table at {data_dir / PLAIN[0]}")
+    try:
+        return path, (path.read_bytes() if plain else _protected(path)).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise unreadable(path, "UTF-8 text", error) from None
+
+
+def _rows(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    path, content = _table(data_dir)
+    try:
+        header, *rows = csv.reader(io.StringIO(content, newline=""))
+    except (csv.Error, ValueError) as error:
+        raise unreadable(path, "CSV", error) from None
+    header = [name.strip().lower() for name in header]
+    if lacking := lacking_columns(str(path), COLUMNS, header):
+        raise UserError(*lacking)
+    for row in filter(None, rows):
+        if len(row) == len(header):
+            yield dict(zip(header, row, strict=True))
+        else:
+            dropped["row with another number of fields than the header"] += 1
+
+
+def _items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
+    """Yield the questions, each with its choices in an order of their own."""
+    for row in _rows(data_dir, dropped=dropped):
+        question, right = text(row["question"]), text(row["correct answer"])
+        if not right:
+            dropped["question without its correct answer"] += 1
+            continue
+        choices = [right, *filter(None, (text(row[each]) for each in WRONG))]
+        order = np.random.default_rng([seed, *question.encode()]).permutation(len(choices))
+        yield Item(question, [choices[place] for place in order], letter(int(np.argmin(order))))
+
+
+BUILD = Choices(items=_items, descriptions=DESCRIPTIONS, length=20)
+TASKS = [
+    Task(
+        name="gpqa",
+        summary="right answers to hard questions of natural science",
+        source=SOURCE,
+        kind="knowledge",
+        split="test",
+        files=(FILES,),
+        build=BUILD,
+        paper=replace(BUILD, draws=1000),
+    )
+]

@@ -1,0 +1,62 @@
+"""HellaSwag: which of four endings continues a text on everyday doings, the validation split."""
+
+from functools import partial
+
+from spectrum_trl.suite.builders import Row, text
+from spectrum_trl.suite.choices import Choices, Item, letter, table_items
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.task import Task
+
+FILE = "data/validation-00000-of-00001.parquet"
+PATH = "hub/hellaswag"
+SOURCE = Source(
+    name="hellaswag",
+    title="HellaSwag (Rowan/hellaswag)",
+    homepage="https://rowanzellers.com/hellaswag/",
+    licence="MIT (GitHub rowanz/hellaswag; none stated on the Hub)",
+    citation="Zellers et al., HellaSwag: Can a Machine Really Finish Your Sentence?, ACL 2019, 1905.07830",
+    downloads=(
+        HubFiles(
+            path=PATH,
+            repo="Rowan/hellaswag",
+            files=(FILE,),
+            revision="218ec52e09a7e7462a5400043bb9a69a41d06b76",
+        ),
+    ),
+    unchecked="The columns activity_label, ctx, ctx_a, ctx_b, endings (a list) and label (a number from 0, "
+    "as text), which come from the authors' description and others' code.",
+)
+
+DESCRIPTIONS = (
+    "A topic, the beginning of a text on it, and four endings, A to D, of which one is the true one. Output: "
+    "its letter, A, B, C or D, and nothing else.",
+    "Common sense about what happens next: given how a text starts, the letter (A, B, C, D) of the ending "
+    "that goes on sensibly.",
+    "Which ending belongs to the text? Each answer is one capital letter from A to D.",
+)
+
+
+def _item(row: Row) -> Item:
+    context = text(row["ctx"]) or " ".join(filter(None, (text(row["ctx_a"]), text(row["ctx_b"]))))
+    topic = text(row["activity_label"])
+    lines = (f"Topic: {topic}" if topic else "", f"Text: {context}", "Which ending fits best?")
+    question = "\n".join(filter(None, lines)) if context else ""
+    return Item(question, row["endings"] or (), letter(row["label"]))
+
+
+COLUMNS = ("activity_label", "ctx", "ctx_a", "ctx_b", "endings", "label")
+TASKS = [
+    Task(
+        name="hellaswag",
+        summary="endings of everyday texts",
+        source=SOURCE,
+        kind="knowledge",
+        split="test",
+        files=(f"{PATH}/{FILE}",),
+        build=Choices(
+            items=partial(table_items, files=f"{PATH}/{FILE}", columns=COLUMNS, item=_item),
+            descriptions=DESCRIPTIONS,
+            length=20,
+        ),
+    )
+]

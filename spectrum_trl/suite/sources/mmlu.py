@@ -1,0 +1,62 @@
+"""MMLU: multiple-choice questions of exams in 57 subjects, the test split; subjects are mixed and not named.
+
+Deviations:
+    mmlu: 1,000 sequences of 20 questions, each drawn from all again | each question once (paper sampling
+        draws the 1,000) | 14,042 samples in 703 sequences instead of 20,000 in 1,000
+"""
+
+from dataclasses import replace
+from functools import partial
+
+from spectrum_trl.suite.builders import Row
+from spectrum_trl.suite.choices import Choices, Item, letter, table_items
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.task import Task
+
+FILE = "all/test-00000-of-00001.parquet"
+PATH = "hub/mmlu"
+SOURCE = Source(
+    name="mmlu",
+    title="MMLU (cais/mmlu)",
+    homepage="https://huggingface.co/datasets/cais/mmlu",
+    licence="MIT",
+    citation="Hendrycks et al., Measuring Massive Multitask Language Understanding, ICLR 2021, 2009.03300",
+    downloads=(
+        HubFiles(
+            path=PATH, repo="cais/mmlu", files=(FILE,), revision="c30699e8356da336a370243923dbaf21066bb9fe"
+        ),
+    ),
+    unchecked="The columns question, choices (a list) and answer (a number from 0), which come from others' "
+    "code and the data set's card.",
+)
+
+DESCRIPTIONS = (
+    "Questions from exams in many subjects, at school and university. Each has four choices, A to D, and one "
+    "of them is right: the output is its letter.",
+    "Multiple choice: for each question, the letter (A, B, C or D) of the correct answer.",
+    "Input: a question of general or special knowledge and four lettered answers. Output: A, B, C or D, "
+    "whichever is correct.",
+)
+
+
+def _item(row: Row) -> Item:
+    return Item(row["question"], row["choices"] or (), letter(row["answer"]))
+
+
+BUILD = Choices(
+    items=partial(table_items, files=f"{PATH}/{FILE}", columns=("question", "choices", "answer"), item=_item),
+    descriptions=DESCRIPTIONS,
+    length=20,
+)
+TASKS = [
+    Task(
+        name="mmlu",
+        summary="right answers to exam questions in 57 subjects",
+        source=SOURCE,
+        kind="knowledge",
+        split="test",
+        files=(f"{PATH}/{FILE}",),
+        build=BUILD,
+        paper=replace(BUILD, draws=1000),
+    )
+]

@@ -1,0 +1,58 @@
+"""TruthfulQA as multiple choice: questions that many answer wrongly, with four answers, one of them true."""
+
+from functools import partial
+
+from spectrum_trl.suite.builders import Row
+from spectrum_trl.suite.choices import Choices, Item, letter, table_items
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.task import Task
+
+PATH = "hub/truthful_qa_mc"
+FILES = f"{PATH}/**/*.parquet"
+SOURCE = Source(
+    name="truthful_qa",
+    title="TruthfulQA, multiple choice (EleutherAI/truthful_qa_mc)",
+    homepage="https://huggingface.co/datasets/EleutherAI/truthful_qa_mc",
+    licence="Apache-2.0",
+    citation="Lin et al., TruthfulQA: Measuring How Models Mimic Human Falsehoods, ACL 2022, 2109.07958",
+    downloads=(
+        HubFiles(
+            path=PATH,
+            repo="EleutherAI/truthful_qa_mc",
+            files=("*/validation/*.parquet",),
+            revision="refs/convert/parquet",
+        ),
+    ),
+    unchecked="The data set's own files are a script and JSON; that the Hub's copy in parquet lies at "
+    "CONFIG/validation/0000.parquet, and its columns question, choices (a list) and label (a number from 0), "
+    "come from others' code.",
+)
+
+DESCRIPTIONS = (
+    "Questions about which misconceptions are common, each with four answers, A to D, of which one is true. "
+    "Output: its letter.",
+    "For each question, the letter (A, B, C or D) of the only answer that is true, however popular the "
+    "others may be.",
+    "Which answer is right? Input: a question and four lettered answers. Output: A, B, C or D.",
+)
+
+
+def _item(row: Row) -> Item:
+    return Item(row["question"], row["choices"] or (), letter(row["label"]))
+
+
+TASKS = [
+    Task(
+        name="truthful_qa",
+        summary="true answers to questions with popular wrong ones",
+        source=SOURCE,
+        kind="knowledge",
+        split="test",
+        files=(FILES,),
+        build=Choices(
+            items=partial(table_items, files=FILES, columns=("question", "choices", "label"), item=_item),
+            descriptions=DESCRIPTIONS,
+            length=10,
+        ),
+    )
+]

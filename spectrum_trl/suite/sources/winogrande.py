@@ -1,0 +1,67 @@
+"""WinoGrande: which of two names fills the blank of a sentence, the validation split of the largest part.
+
+Deviations:
+    winogrande: an answer other than 1 and 2 stops the loader | it is counted, and so is a sentence without a
+        blank | none: the validation split is labelled
+"""
+
+import re
+from functools import partial
+
+from spectrum_trl.suite.builders import Row, text
+from spectrum_trl.suite.choices import Choices, Item, table_items
+from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.task import Task
+
+FILE = "winogrande_xl/validation-00000-of-00001.parquet"
+PATH = "hub/winogrande"
+SOURCE = Source(
+    name="winogrande",
+    title="WinoGrande (allenai/winogrande)",
+    homepage="https://winogrande.allenai.org",
+    licence="CC BY",
+    citation="Sakaguchi et al., WinoGrande: An Adversarial Winograd Schema Challenge at Scale, AAAI 2020, "
+    "1907.10641",
+    downloads=(
+        HubFiles(
+            path=PATH,
+            repo="allenai/winogrande",
+            files=(FILE,),
+            revision="01e74176c63542e6b0bcb004dcdea22d94fb67b5",
+        ),
+    ),
+    unchecked="The columns sentence, option1, option2 and answer (1 or 2, as text), which come from the data "
+    "set's card and others' code.",
+)
+LETTERS = {"1": "A", "2": "B"}
+
+DESCRIPTIONS = (
+    "A sentence with a blank (_____) and two fillers, A and B. Output: the letter of the one that makes "
+    "sense, A or B, and nothing else.",
+    "Common sense about who or what is meant: for each sentence, A or B, the filler that fits the blank.",
+    "Fill the gap: each answer is one capital letter, A or B, for the option that belongs into the sentence.",
+)
+
+
+def _item(row: Row) -> Item:
+    sentence, blanks = re.subn("_+", "_" * 5, text(row["sentence"]))
+    question = f"Sentence: {sentence}\nWhich option fits the blank?" if blanks else ""
+    return Item(question, (row["option1"], row["option2"]), LETTERS.get(text(row["answer"]), ""))
+
+
+COLUMNS = ("sentence", "option1", "option2", "answer")
+TASKS = [
+    Task(
+        name="winogrande",
+        summary="which of two names a sentence means",
+        source=SOURCE,
+        kind="knowledge",
+        split="test",
+        files=(f"{PATH}/{FILE}",),
+        build=Choices(
+            items=partial(table_items, files=f"{PATH}/{FILE}", columns=COLUMNS, item=_item),
+            descriptions=DESCRIPTIONS,
+            length=10,
+        ),
+    )
+]
