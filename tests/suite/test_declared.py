@@ -29,10 +29,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def build(
-    folder: Path, *, seed: int = 0, **settings: Any
-) -> tuple[dict[str, list[Message]], dict[str, int]]:
-    given: dict[str, Any] = {"file": "films.csv", "output": "stars", "descriptions": ("Ratings.",), **settings}
+def build(folder: Path, *, seed: int = 0, **settings: Any) -> tuple[dict[str, list[Message]], dict[str, int]]:
+    given: dict[str, Any] = {
+        "file": "films.csv",
+        "output": "stars",
+        "descriptions": ("Ratings.",),
+        **settings,
+    }
     dropped: Counter[str] = Counter()
     return dict(Declared(**given)(folder, seed=seed, dropped=dropped)), dict(dropped)
 
@@ -81,7 +84,9 @@ def test_a_function_sees_the_columns_that_it_needs(folder: Path) -> None:
 
 
 def test_several_columns_are_one_json_object(folder: Path) -> None:
-    found, _ = build(folder, group_by=("who", "kind"), input={"Film": "film"}, output={"n": "stars", "k": "kind"})
+    found, _ = build(
+        folder, group_by=("who", "kind"), input={"Film": "film"}, output={"n": "stars", "k": "kind"}
+    )
     assert list(found) == ["ann/a", "ann/b", "bob/a", "bob/c"]
     assert contents(found["bob/c"], "input") == ['{"Film": "Brazil"}']
     assert contents(found["bob/c"], "output") == ['{"n": "2", "k": "c"}']
@@ -92,7 +97,9 @@ def test_draws_at_least_and_most(folder: Path) -> None:
     assert list(found) == ["Alien/0", "Alien/1", "Alien/2", "Heat/0", "Heat/1", "Heat/2"]
     assert all(len(messages) == 3 for messages in found.values())
     assert dropped["of a group with fewer than 2 samples"] == 1
-    assert list(build(folder, group_by=("film",), draws=3, length=2, at_least=2, most=4)[0]) == list(found)[:4]
+    assert (
+        list(build(folder, group_by=("film",), draws=3, length=2, at_least=2, most=4)[0]) == list(found)[:4]
+    )
     assert list(build(folder, group_by=("film",), permutations=2)[0])[:2] == ["Alien/0", "Alien/1"]
 
 
@@ -123,7 +130,12 @@ def test_a_column_that_a_description_names_is_looked_for(folder: Path) -> None:
 
 def test_tasks_are_keys_of_caches() -> None:
     one = Declared(
-        file="a.csv", output={"a": "b"}, input={"c": "d"}, descriptions=("x",), keep={"k": ("1",)}, labels={"a": "b"}
+        file="a.csv",
+        output={"a": "b"},
+        input={"c": "d"},
+        descriptions=("x",),
+        keep={"k": ("1",)},
+        labels={"a": "b"},
     )
     assert {one: 1}[one] == 1
 
@@ -180,6 +192,7 @@ def test_the_share_is_about_right_and_grows_without_moving_anybody(tmp_path: Pat
 def test_rows_of_the_other_part_are_not_counted_as_dropped(folder: Path) -> None:
     every = build(folder, group_by=("who",), labels={"1": "1"})[1]
     divided = [
-        build(folder, group_by=("who",), labels={"1": "1"}, part=part, test_share=0.5)[1] for part in ("train", "test")
+        build(folder, group_by=("who",), labels={"1": "1"}, part=part, test_share=0.5)[1]
+        for part in ("train", "test")
     ]
     assert sum(map(Counter, divided), Counter[str]()) == every

@@ -40,7 +40,14 @@ def test_a_docstring_without_the_section_lists_nothing() -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    ["coinflip: a | b", "coinflip: a | b | c | d", "coinflip: a | | c", "coinflop: a | b | c", "no colon", "   "],
+    [
+        "coinflip: a | b",
+        "coinflip: a | b | c | d",
+        "coinflip: a | | c",
+        "coinflop: a | b | c",
+        "no colon",
+        "   ",
+    ],
 )
 def test_another_form_names_the_module(entry: str) -> None:
     with pytest.raises(ValueError, match="^some.module: "):

@@ -68,7 +68,20 @@ def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_cells_stay_the_text_that_is_in_the_file(tmp_path: Path) -> None:
-    cells = ["NA", "007", "", "null", "1.50", "true", "2024-01-01", " x ", "1e5", "∅", "a\u2028b", "back\\slash"]
+    cells = [
+        "NA",
+        "007",
+        "",
+        "null",
+        "1.50",
+        "true",
+        "2024-01-01",
+        " x ",
+        "1e5",
+        "∅",
+        "a\u2028b",
+        "back\\slash",
+    ]
     path = written(tmp_path, "a.csv", "n,cell\n" + "".join(f'{n},"{cell}"\n' for n, cell in enumerate(cells)))
     assert [row["cell"] for row in read(path, "cell")[0]] == cells
 
@@ -85,7 +98,8 @@ def test_line_ends_byte_order_marks_and_quoted_line_breaks_are_read_as_meant(
 
 @given(
     rows=st.lists(
-        st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)] * 2), min_size=1
+        st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)] * 2),
+        min_size=1,
     )
 )
 def test_what_pythons_csv_module_writes_is_read_back(
@@ -116,7 +130,16 @@ def test_rows_of_a_file_without_a_header_are_numbered_from_its_first_line(tmp_pa
 
 
 def test_broken_json_lines_are_counted_with_their_numbers(tmp_path: Path) -> None:
-    lines = ['\ufeff{"a": 1}', "", "{bad", '{"a": null}\r', "[1]", '{"a": "x\u2028y", "b": 2}', "3", "[" * 9999]
+    lines = [
+        '\ufeff{"a": 1}',
+        "",
+        "{bad",
+        '{"a": null}\r',
+        "[1]",
+        '{"a": "x\u2028y", "b": 2}',
+        "3",
+        "[" * 9999,
+    ]
     # As raw bytes: no UTF-8 on the last line.
     path = written(tmp_path, "a.jsonl", "\n".join(lines).encode() + b'\n{"a": "\xff"}')
     found, dropped = read(path, "a")
@@ -196,7 +219,11 @@ def test_a_file_that_cannot_be_read_is_one_error_with_its_name(
 @pytest.mark.parametrize("kind", ["csv", "json", "jsonl"])
 def test_a_truncated_or_damaged_packed_file_is_an_error(tmp_path: Path, kind: str, pack: str) -> None:
     row = {"csv": "1,2\n", "json": '{"a": 1},\n', "jsonl": '{"a": 1}\n'}[kind]
-    text = {"csv": "a,b\n", "json": "[", "jsonl": ""}[kind] + row * 50_000 + ('{"a": 1}]' if kind == "json" else "")
+    text = (
+        {"csv": "a,b\n", "json": "[", "jsonl": ""}[kind]
+        + row * 50_000
+        + ('{"a": 1}]' if kind == "json" else "")
+    )
     whole = PACK[pack](text.encode())
     damaged = bytearray(whole)
     damaged[len(whole) // 2 : len(whole) // 2 + 20] = b"\xff" * 20
