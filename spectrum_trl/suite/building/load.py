@@ -30,7 +30,9 @@ def load_task(
         if absent := missing(task, data_dir=folder):
             how = "; ".join(failed) or status(task, data_dir=folder).how
             raise MissingData(f"{name}: {folder} has no {', '.join(absent)}: {how}")
-    return concatenate_datasets([_dataset(task, folder, seed=seed, paper=paper) for task in tasks])
+    found = [_dataset(task, folder, seed=seed, paper=paper) for task in tasks]
+    # Put together they have no split any more.
+    return found[0] if len(found) == 1 else concatenate_datasets(found)
 
 
 def find_tasks(name: str, *, split: str | None) -> list[Task]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.building.build import MANIFEST, read_manifest
+from spectrum_trl.suite.building.card import cell
 from spectrum_trl.suite.building.record import is_whole
 from spectrum_trl.suite.catalogue import suite_tasks
 
@@ -100,8 +101,8 @@ def _card(manifest: dict[str, Any], *, repo: str) -> str:
     ]
     data = DatasetCardData(configs=configs, license="other", tags=["spectrum-tuning"])
     rows = [
-        f"| `{name}` | {record['sequences']:,} | {record['outputs']:,} | {tasks[name].source.title} | "
-        f"{tasks[name].source.licence} |"
+        f"| `{name}` | {record['sequences']:,} | {record['outputs']:,} | {cell(tasks[name].source.title)} | "
+        f"{cell(tasks[name].source.licence)} |"
         for name, record in manifest["tasks"].items()
     ]
     citations = sorted({tasks[name].source.citation for name in manifest["tasks"]} - {""})
