@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export GOMP_SPINCOUNT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all bench bench-train bench-eval
+.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all bench bench-train bench-data bench-eval
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -61,9 +61,10 @@ $(VENV)/.capability: $(VENV)/.installed
 
 tasks: setup ## write the task files again, after a task was added
 	$(BIN)/python -m spectrum_trl.evaluation.write_tasks
+	$(BIN)/python -m spectrum_trl.suite.write_docs
 
-data: setup ## list the tasks and whether their data are in $$SPECTRUM_DATA
-	$(BIN)/spectrum-trl data $(ARGS)
+data: setup ## the Suite's data, e.g. make data ARGS='fetch polis'
+	$(BIN)/spectrum-trl data $(or $(ARGS),status)
 
 report: setup ## print the table and draw the curves of RUN again
 	$(BIN)/spectrum-trl report $(RUN)
@@ -93,6 +94,9 @@ bench: setup ## time data building, training steps and evaluation of the tiny mo
 
 bench-train: setup ## compare ways to fill a training batch: trained tokens per second, padded and packed
 	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench_train $(ARGS)
+
+bench-data: setup ## time data building: all that is there, its growth with the rows, its memory
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench_data $(ARGS)
 
 bench-eval: setup ## compare ways to score and sample: lm-eval's hf, ours, and a hand-written ideal
 	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench_eval $(ARGS)

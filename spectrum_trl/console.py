@@ -6,6 +6,10 @@ from rich.console import Console
 
 # Wide enough for the tables where output goes to a file or a pipe, which has no width of its own.
 WIDTH = 160
+# Control characters but tab and line feed, which a terminal would obey, as their pictures (␛ for escape).
+PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {
+    code: 0xFFFD for code in range(0x7F, 0xA0)
+}
 
 
 def console(*, quiet: bool = False, stderr: bool = False) -> Console:
@@ -16,3 +20,13 @@ def console(*, quiet: bool = False, stderr: bool = False) -> Console:
         quiet: Whether to print nothing, as all processes but the first should.
     """
     return Console(quiet=quiet, stderr=stderr, width=None if sys.stdout.isatty() else WIDTH)
+
+
+def visible(text: str) -> str:
+    """Return text that a terminal only shows: no control character of it is obeyed."""
+    return text.translate(PICTURES)
+
+
+def on_terminal() -> bool:
+    """Tell whether bars can be drawn: they are written to standard error."""
+    return sys.stderr.isatty()

@@ -1,6 +1,5 @@
 """Progress: bars on a terminal, plain lines where output goes to a file or a pipe."""
 
-import sys
 from typing import Any
 
 import datasets
@@ -8,10 +7,7 @@ import huggingface_hub.utils
 import transformers.utils.logging
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerState
 
-
-def on_terminal() -> bool:
-    """Tell whether bars can be drawn: they are written to standard error."""
-    return sys.stderr.isatty()
+from spectrum_trl.console import on_terminal
 
 
 def quiet_when_piped() -> None:

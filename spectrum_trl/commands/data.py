@@ -103,9 +103,15 @@ def show(
     paper: Paper = False,
 ) -> None:
     """Print one sequence of a task."""
+    from datasets import disable_progress_bars
+
     from spectrum_trl.commands.data_tables import print_sequence
+    from spectrum_trl.console import on_terminal
     from spectrum_trl.errors import UserError
     from spectrum_trl.suite import load
+
+    if not on_terminal():
+        disable_progress_bars()
 
     dataset = load(task, data_dir=data_dir, seed=seed, paper=paper)
     if row >= len(dataset):

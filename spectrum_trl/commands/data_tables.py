@@ -16,11 +16,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from spectrum_trl.console import console
-from spectrum_trl.data.preview import visible
+from spectrum_trl.console import console, on_terminal, visible
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import folder_problems, write_atomic
-from spectrum_trl.progress import on_terminal
 from spectrum_trl.suite.building.build import Built, build_suite
 from spectrum_trl.suite.building.cache import built_sequences
 from spectrum_trl.suite.building.card import Row, card, draw

@@ -4,34 +4,18 @@ import hashlib
 import itertools
 import json
 import re
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from datasets import Dataset
-from transformers import BatchEncoding, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
+from spectrum_trl.data.encoder import Encoded, Encoder
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.prompts.outlines import Outlines
-from spectrum_trl.prompts.templates import shortest_turn
 from spectrum_trl.suite.task import Message
 
 BATCH = 256
-
-
-class Encoded(NamedTuple):
-    """What is kept of a conversation.
-
-    Attributes:
-        messages: Whole turns, the last of them an output; none where not even one output fits.
-        ids: Token ids.
-        mask: 1 where a token carries loss, else 0.
-    """
-
-    messages: list[Message]
-    ids: list[int]
-    mask: list[int]
 
 
 class TaskCounts(NamedTuple):
@@ -152,7 +136,7 @@ class _Rows:
         )
 
 
-def _cut(whole: list[Message], part: Encoded, rows: _Rows, encoder: "Encoder") -> None:
+def _cut(whole: list[Message], part: Encoded, rows: _Rows, encoder: Encoder) -> None:
     """Keep the turns that fit, and lose the others."""
     rest = whole[len(part.messages) :]
     if not rows.keep(*part):
@@ -163,7 +147,7 @@ def _cut(whole: list[Message], part: Encoded, rows: _Rows, encoder: "Encoder") -
         rows.lose(rest, tokens=encoder.length(rest))
 
 
-def _split(whole: list[Message], part: Encoded, rows: _Rows, encoder: "Encoder") -> list[Message]:
+def _split(whole: list[Message], part: Encoded, rows: _Rows, encoder: Encoder) -> list[Message]:
     """Keep the turns that fit; return what begins a further sequence, nothing where all is done."""
     described = whole[:1] if whole[0]["role"] == "description" else []
     kept = len(part.messages)
@@ -198,81 +182,6 @@ def usable(
             dropped[re.sub(r"^message \d+ ", "", problems[0]).split(":")[0]] += 1
         else:
             yield conversation
-
-
-class Encoder:
-    """Tokenizes batches of conversations, each cut to whole turns."""
-
-    def __init__(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        *,
-        max_length: int | None,
-        train_on: str,
-        template: str | None = None,
-    ) -> None:
-        """Prepare.
-
-        Args:
-            tokenizer: With the Spectrum template installed.
-            max_length: Longest sequence in tokens, or None.
-            train_on: Handed to the template.
-            template: Another template of ours than the installed one.
-        """
-        self.tokenizer, self.max_length, self.train_on = tokenizer, max_length, train_on
-        self.template = template
-        self.outlines = Outlines(tokenizer, template=template, train_on=train_on)
-        # More turns than this never fit, and one more shows that a sequence is too long.
-        known = None if template is not None else max_length
-        self.most_turns = None if known is None else known // shortest_turn(tokenizer) + 1
-
-    def encode(self, batch: list[list[Message]]) -> Iterator[Encoded]:
-        """Yield what is kept of each conversation, with its token ids and loss mask."""
-        shorter = [conversation[: self.most_turns] for conversation in batch]
-        texts = [self.outlines.fill(conversation) for conversation in shorter]
-        encoded = self._tokenize([filled.text for filled in texts])
-        for row, (conversation, filled) in enumerate(zip(shorter, texts, strict=True)):
-            ids = encoded["input_ids"][row]
-            mask = _loss_mask(encoded, row, filled.trained)
-            if self.max_length is None or len(ids) <= self.max_length:
-                yield Encoded(conversation, ids, mask)
-                continue
-            ends = [encoded.char_to_token(row, end) for end in filled.ends]
-            kept = conversation[: bisect_left(ends, self.max_length)]
-            while kept and kept[-1]["role"] != "output":
-                kept = kept[:-1]
-            if not kept:
-                yield Encoded([], [], [])
-                continue
-            # What a template puts behind a turn, a line break or nothing, may exceed the limit by one token.
-            behind = len(ids) - ends[-1] - 1
-            length = min(ends[len(kept) - 1] + 1 + behind, self.max_length)
-            if self.train_on == "last":
-                # Another output is the last one now.
-                again = Encoder(self.tokenizer, max_length=None, train_on="last", template=self.template)
-                ((_, ids, mask),) = again.encode([kept])
-            yield Encoded(kept, ids[:length], mask[:length])
-
-    def length(self, turns: list[Message]) -> int:
-        """Return how many tokens turns have; what a template writes once per sequence counts with them."""
-        return len(self._tokenize([self.outlines.fill(turns).text])["input_ids"][0]) if turns else 0
-
-    def _tokenize(self, texts: list[str]) -> BatchEncoding:
-        return self.tokenizer(
-            texts, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False
-        )
-
-
-def _loss_mask(encoded: BatchEncoding, row: int, trained: Iterable[tuple[int, int]]) -> list[int]:
-    """Return 1 for each token of the trained parts of a text, given by their first character and end."""
-    mask = [0] * len(encoded["input_ids"][row])
-    for start, end in trained:
-        # A tokenizer that normalises may have no token for a single character; a turn's end always has one.
-        tokens = (encoded.char_to_token(row, position) for position in range(start, end))
-        first = next(token for token in tokens if token is not None)
-        last = encoded.char_to_token(row, end - 1)
-        mask[first : last + 1] = [1] * (last + 1 - first)
-    return mask
 
 
 def _n_outputs(conversation: list[Message]) -> int:

@@ -15,11 +15,11 @@ from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.catalogue import matching
 from spectrum_trl.catalogue import tasks as all_tasks
+from spectrum_trl.console import on_terminal
 from spectrum_trl.data.conversations import check_files, read_conversations, weighted
 from spectrum_trl.data.encode import TaskCounts, encode, usable
 from spectrum_trl.errors import MissingData, UserError, nearest
 from spectrum_trl.paths import data_dir
-from spectrum_trl.progress import on_terminal
 from spectrum_trl.prompts.layouts import layout_template
 from spectrum_trl.prompts.messages import normalise
 from spectrum_trl.recipe.arguments import DataArguments

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from transformers import PreTrainedTokenizerBase
 
+from spectrum_trl.console import visible
 from spectrum_trl.data.encode import TaskCounts
 from spectrum_trl.data.mixture import Mixture
 
@@ -19,10 +20,6 @@ COLUMNS = (
     "tokens used",
 )
 TRAINED, CONTEXT = "black on green", "dim"
-# Control characters but tab and line feed, which a terminal would obey, as their pictures (␛ for escape).
-PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {
-    code: 0xFFFD for code in range(0x7F, 0xA0)
-}
 
 
 def count_table(mixture: Mixture) -> Table:
@@ -61,11 +58,6 @@ def missing_table(mixture: Mixture) -> Table:
     for task, how in mixture.missing.items():
         table.add_row(escape(visible(task)), escape(how))
     return table
-
-
-def visible(text: str) -> str:
-    """Return text that a terminal only shows: no control character of it is obeyed."""
-    return text.translate(PICTURES)
 
 
 def coloured(ids: list[int], mask: Iterable[int], *, tokenizer: PreTrainedTokenizerBase) -> Text:

@@ -49,7 +49,6 @@ def built_once(build: Callable[[], Mixture], *, settings: str) -> Mixture:
         mixture = _read(folder)
     state.wait_for_everyone()
     if state.is_local_main_process:
-        # What is mapped into memory stays readable.
         shutil.rmtree(folder, ignore_errors=True)
         folder.with_suffix(".lock").unlink(missing_ok=True)
         _remove_left(folder.parent)
@@ -81,4 +80,5 @@ def _write(mixture: Mixture, folder: Path) -> None:
 def _read(folder: Path) -> Mixture:
     rest = json.loads((folder / COUNTS).read_text(encoding="utf-8"))
     counts = [TaskCounts(**count) for count in rest["counts"]]
-    return Mixture(load_from_disk(str(folder)), counts, rest["missing"])
+    # In memory, as what one process builds: what is mapped later would be written beside the files.
+    return Mixture(load_from_disk(str(folder), keep_in_memory=True), counts, rest["missing"])

@@ -14,9 +14,9 @@ from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from spectrum_trl.console import on_terminal
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import base_of, load_config, load_model, model_path
-from spectrum_trl.progress import on_terminal
 from spectrum_trl.scoring.draw import FULL, Limits, draw, greedy
 from spectrum_trl.scoring.engine import TokenScores, score
 from spectrum_trl.scoring.generation import Ending, Settings, Wanted, read_requests

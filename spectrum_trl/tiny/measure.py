@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import Progress
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from spectrum_trl.console import on_terminal
 from spectrum_trl.metrics.diversity import clean, exact, expected_yield, summarise
-from spectrum_trl.progress import on_terminal
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import PlainTemplate, Prompts, Scored
 from spectrum_trl.scoring.draw import Limits, draw

@@ -91,3 +91,71 @@ def test_any_text_is_cut_to_whole_turns_by_real_tokenizers(
     messages = conversation(turns, described=described)
     if not check(messages, tokenizer=tokenizer):
         assert_cut_to_whole_turns(messages, tokenizer, limit=limit, train_on=train_on)
+
+
+def outputs_of(rows: Any) -> list[str]:
+    return [m["content"] for messages in rows["messages"] for m in messages if m["role"] == "output"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 30), min_size=1, max_size=40),
+    described=st.booleans(),
+    inputs=st.booleans(),
+    limit=st.integers(16, 90),
+)
+def test_what_does_not_fit_begins_further_sequences_and_nothing_else_is_lost(
+    tiny_tokenizer: PreTrainedTokenizerBase, lengths: list[int], described: bool, inputs: bool, limit: int
+) -> None:
+    turns: list[tuple[str | None, str]] = [
+        ("a cat" if inputs else None, f"red {number} " + " ".join(["blue"] * n))
+        for number, n in enumerate(lengths)
+    ]
+    messages = conversation(turns, described=described)
+    dropped: Counter[str] = Counter()
+    rows, count = encode(
+        "t", [messages], tokenizer=tiny_tokenizer, max_length=limit, split_long=True, dropped=dropped
+    )
+    kept = outputs_of(rows)
+    every = [m["content"] for m in messages if m["role"] == "output"]
+    # In their order, each once, every sequence under the description and within the limit.
+    assert kept == [text for text in every if text in set(kept)] and len(set(kept)) == len(kept)
+    for part, ids in zip(rows["messages"], rows["input_ids"], strict=True):
+        assert len(ids) <= limit and part[-1]["role"] == "output"
+        assert (part[0]["role"] == "description") == described
+        assert ids == whole(part, tiny_tokenizer, "outputs")["input_ids"][: len(ids)]
+    # What is lost does not fit even alone, or carries no loss: the first output without a description.
+    lost = [n for n, text in enumerate(every) if text not in set(kept)]
+    assert count.cut_outputs + sum(dropped.values()) >= len(lost)
+    for n in lost:
+        alone = conversation([turns[n]], described=described)
+        made = whole(alone, tiny_tokenizer, "outputs")
+        assert len(made["input_ids"]) > limit - 1 or not described
+
+
+def test_splitting_keeps_all_outputs_and_cutting_tells_what_it_loses(
+    tiny_tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    messages = conversation([(None, f"red {n}") for n in range(300)], described=True)
+    cut, few = encode("t", [messages], tokenizer=tiny_tokenizer, max_length=100, dropped=Counter())
+    split, all_of_them = encode(
+        "t", [messages], tokenizer=tiny_tokenizer, max_length=100, split_long=True, dropped=Counter()
+    )
+    assert len(cut) == 1 and few.cut_sequences == 1 and few.outputs + few.cut_outputs == 300
+    assert len(split) > 10 and all_of_them.outputs == 300 and all_of_them.cut_outputs == 0
+    tokens = len(whole(messages, tiny_tokenizer, "outputs")["input_ids"])
+    assert few.tokens + few.cut_tokens == tokens
+    assert all_of_them.cut_tokens == 0 < all_of_them.tokens - tokens
+
+
+def test_texts_whose_tokens_are_long_are_still_filled_up(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
+    # One token of many characters each: an estimate by characters stops too early.
+    long = "description"
+    ids = tiny_tokenizer(long, add_special_tokens=False)["input_ids"]
+    wide = max(tiny_tokenizer.get_vocab(), key=lambda token: len(token) if token.isalpha() else 0)
+    messages = conversation([(None, wide)] * 60, described=True)
+    rows, count = encode("t", [messages], tokenizer=tiny_tokenizer, max_length=200, dropped=Counter())
+    one_more = whole(
+        rows["messages"][0] + messages[len(rows["messages"][0]) :][:1], tiny_tokenizer, "outputs"
+    )
+    assert ids and (count.cut_outputs == 0 or len(one_more["input_ids"]) > 200)

@@ -42,7 +42,8 @@ def test_the_preview_prints_counts_reasons_missing_data_and_samples(
     count = mixture.counts[0]
     for shown in ("tiny_counts", "cut sequences", f"{count.tokens:,}", f"{count.trained_tokens:,}"):
         assert shown in printed
-    assert "missing: polis_vote" in printed and "<|im_start|>output" in printed
+    assert "polis_vote" in printed and "spectrum-trl data fetch polis" in printed
+    assert "tokens used" in printed and "<|im_start|>output" in printed
 
 
 def test_markup_and_control_characters_are_shown_and_not_obeyed(

@@ -45,6 +45,7 @@ SOURCE = Source(
     licence="CC BY 4.0",
     citation="Rein et al., GPQA: A Graduate-Level Google-Proof Q&A Benchmark, COLM 2024, 2311.12022",
     downloads=(Download(path=ARCHIVE, url="https://github.com/idavidrein/gpqa/raw/main/dataset.zip"),),
+    private=True,
     terms="The authors ask not to reveal questions of this set in the open, as text or as pictures, so that "
     "they do not get into training data. Do not publish what is built from it.",
     steps=(
