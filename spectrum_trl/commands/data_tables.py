@@ -38,7 +38,8 @@ def status_table(data_dir: Path) -> Table:
     """Return one row per source: its tasks, its state, size, licence, and what to do."""
     table = Table(title=escape(f"Data folder: {data_dir}"))
     for column in ("source", "tasks", "state", "size", "licence", "what to do, or to know"):
-        table.add_column(column, overflow="fold")
+        # Names of tasks stay whole, to be copied: one on each line.
+        table.add_column(column, overflow="fold", no_wrap=column == "tasks")
     groups: dict[str, list[Task]] = {}
     for task in suite_tasks().values():
         groups.setdefault(task.source.name, []).append(task)
@@ -50,7 +51,7 @@ def status_table(data_dir: Path) -> Table:
             shown = "generated" if source.access == "generated" and each.state == "ready" else each.state
             table.add_row(
                 name,
-                f"{len(names)}: {', '.join(names)}",
+                "\n".join(names),
                 f"[{COLOURS.get(each.state, 'red')}]{shown}[/]",
                 f"{source.size / 1e6:,.1f} MB" if source.size else "—",
                 escape(source.licence),

@@ -64,9 +64,9 @@ def card(rows: Iterable[Row], *, missing: Mapping[str, str], seed: int, tokens: 
     for task, stats, _, paper in every:
         beside = f"{paper.sequences:,} / {paper.outputs:,}" if paper else "same"
         lines.append(
-            f"| {task.name} | {task.split} | {task.kind} | {cell(task.source.title)} | {cell(task.source.licence)} | "
-            f"{stats.sequences:,} | {stats.outputs:,} | {stats.different:,} | {stats.entropy:.2f} | "
-            f"{stats.tokens:,} | {beside} |"
+            f"| {task.name} | {task.split} | {task.kind} | {cell(task.source.title)} | "
+            f"{cell(task.source.licence)} | {stats.sequences:,} | {stats.outputs:,} | {stats.different:,} | "
+            f"{stats.entropy:.2f} | {stats.tokens:,} | {beside} |"
         )
     lines += ["", "## Left out", "", "| task | reason | rows |", "| --- | --- | ---: |"]
     lines += [
@@ -121,4 +121,4 @@ def draw(rows: Iterable[Row], path: Path) -> None:
     axes.legend(loc="lower right", frameon=False)
     axes.margins(x=0.12, y=0.01)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, format="png")
