@@ -1,0 +1,61 @@
+"""The pages in docs/ say what is: their tables are written from the code, their examples run."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spectrum_trl.suite.write_docs import FILE, with_tables
+from tests.processes import ROOT, run_command, run_recipe
+
+PAGES = [ROOT / "README.md", ROOT / "docs" / "suite.md"]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def test_the_tables_of_the_suite_are_those_of_the_sources() -> None:
+    text = FILE.read_text()
+    assert with_tables(text) == text, "run `make tasks`"
+
+
+def test_the_python_of_the_suite_runs(tmp_path: Path) -> None:
+    for code in blocks(ROOT / "docs" / "suite.md", "python"):
+        script = tmp_path / "script.py"
+        script.write_text(code)
+        done = run_recipe(script, cwd=tmp_path, SPECTRUM_CACHE=str(tmp_path))
+        assert done.returncode == 0 and "description" in done.stdout, done.stderr
+
+
+def test_both_pages_have_the_same_own_table() -> None:
+    yaml = [[block for block in blocks(page, "yaml") if "my_ratings" in block] for page in PAGES]
+    assert yaml[0] == yaml[1] and len(yaml[0]) == 1
+
+
+@pytest.mark.slow
+def test_ones_own_table_is_shown_trained_on_and_evaluated_as_the_readme_says(tmp_path: Path) -> None:
+    (example,) = (block for block in blocks(PAGES[0], "yaml") if "my_ratings" in block)
+    (commands,) = (block for block in blocks(PAGES[0], "sh") if "my_ratings" in block)
+    (tmp_path / "my_ratings.yaml").write_text(example)
+    with open(tmp_path / "ratings.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["user", "film", "stars"])
+        writer.writerows(
+            [f"u{n}", film, n % 5 + 1] for n in range(24) for film in ("Alien", "Heat", "Up", "Ran")
+        )
+    show, train, evaluate = (line.split() for line in commands.splitlines())
+    cache = {"SPECTRUM_CACHE": str(tmp_path / "cache")}
+    done = run_command(*show[1:], cwd=tmp_path, **cache)
+    assert done.returncode == 0 and "One person rates films" in done.stdout, done.stderr
+    assert train[:2] == ["spectrum-trl", "train"]
+    done = run_command(*train[1:], cwd=tmp_path, **cache)
+    assert done.returncode == 0 and "my_ratings" in done.stdout, done.stderr
+    evaluate[0] = str(Path(sys.executable).with_name("lm_eval"))
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", **cache}
+    done = subprocess.run(evaluate, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "my_ratings" in done.stdout and "|loss " in done.stdout, done.stderr
