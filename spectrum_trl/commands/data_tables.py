@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from spectrum_trl.console import console, on_terminal, visible
+from spectrum_trl.console import WIDTH, console, on_terminal, visible
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import folder_problems, write_atomic
 from spectrum_trl.suite.building.build import Built, build_suite
@@ -38,8 +38,9 @@ def status_table(data_dir: Path) -> Table:
     """Return one row per source: its tasks, its state, size, licence, and what to do."""
     table = Table(title=escape(f"Data folder: {data_dir}"))
     for column in ("source", "tasks", "state", "size", "licence", "what to do, or to know"):
-        # Names of tasks stay whole, to be copied: one on each line.
-        table.add_column(column, overflow="fold", no_wrap=column == "tasks")
+        # Names stay whole, to be copied, where that leaves room for the rest.
+        whole = column in ("source", "tasks") and console().width >= WIDTH
+        table.add_column(column, overflow="fold", no_wrap=whole)
     groups: dict[str, list[Task]] = {}
     for task in suite_tasks().values():
         groups.setdefault(task.source.name, []).append(task)
