@@ -1,6 +1,7 @@
 """Fixtures for all tests: real tokenizers, a tiny one built on the spot, and the golden values."""
 
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -40,6 +41,24 @@ def golden() -> Path:
     folder = Path(os.environ.get("SPECTRUM_GOLDEN", Path(__file__).parents[2] / "shared" / "golden"))
     if not folder.is_dir():
         pytest.skip(f"no golden values: {folder} is no folder, set SPECTRUM_GOLDEN")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def suite_facts() -> Path:
+    """The folder of the facts about the method's Suite; tests that need it are skipped without it."""
+    folder = Path(os.environ.get("SPECTRUM_SUITE", Path(__file__).parents[2] / "shared" / "suite"))
+    if not folder.is_dir():
+        pytest.skip(f"no facts about the Suite: {folder} is no folder, set SPECTRUM_SUITE")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def invented_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with an invented data set of every source; shared, do not change it."""
+    folder = tmp_path_factory.mktemp("invented")
+    for path in sorted((Path(__file__).parent / "suite" / "fixtures").glob("[!_]*.py")):
+        importlib.import_module(f"tests.suite.fixtures.{path.stem}").write(folder)
     return folder
 
 

@@ -84,7 +84,8 @@ def build(
 
     chosen, folder = _present(names, data_dir=data_folder(data_dir))
     build_with_progress(
-        [task.name for task in chosen],
+        # Those that may not be stored are told only to who asks for them.
+        [task.name for task in chosen if not task.source.private or task.name in (names or ())],
         output=output,
         data_dir=folder,
         seed=seed,
@@ -154,11 +155,14 @@ def push(
 def _present(names: list[str] | None, *, data_dir: Path) -> tuple[list["Task"], Path]:
     """Return the tasks whose data are there or were fetched now; tell the others, or stop if named."""
     from spectrum_trl.console import console
-    from spectrum_trl.errors import MissingData
+    from spectrum_trl.errors import MissingData, UserError
+    from spectrum_trl.suite.building.build import read_manifest
     from spectrum_trl.suite.catalogue import chosen_tasks
     from spectrum_trl.suite.fetching.ensure import ensure
     from spectrum_trl.suite.fetching.status import status as status_of
 
+    if read_manifest(data_dir):
+        raise UserError(f"{data_dir} holds a build: name the data folder that it was made from")
     chosen = chosen_tasks(names)
     failed = ensure(chosen, data_dir=data_dir)
     absent = [task for task in chosen if task.missing(data_dir)]

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from spectrum_trl.console import console, on_terminal, visible
+from spectrum_trl.console import WIDTH, console, on_terminal, visible
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import folder_problems, write_atomic
 from spectrum_trl.suite.building.build import Built, build_suite
@@ -38,7 +38,9 @@ def status_table(data_dir: Path) -> Table:
     """Return one row per source: its tasks, its state, size, licence, and what to do."""
     table = Table(title=escape(f"Data folder: {data_dir}"))
     for column in ("source", "tasks", "state", "size", "licence", "what to do, or to know"):
-        table.add_column(column, overflow="fold")
+        # Names stay whole, to be copied, where that leaves room for the rest.
+        whole = column in ("source", "tasks") and console().width >= WIDTH
+        table.add_column(column, overflow="fold", no_wrap=whole)
     groups: dict[str, list[Task]] = {}
     for task in suite_tasks().values():
         groups.setdefault(task.source.name, []).append(task)
@@ -51,7 +53,7 @@ def status_table(data_dir: Path) -> Table:
             shown = "generated" if source.access == "generated" and each.state == "ready" else each.state
             table.add_row(
                 name,
-                f"{len(names)}: {', '.join(names)}",
+                "\n".join(names),
                 f"[{COLOURS.get(each.state, 'red')}]{shown}[/]",
                 f"{source.size / 1e6:,.1f} MB" if source.size else "—",
                 escape(source.licence),
@@ -129,7 +131,11 @@ def print_sequence(row: dict[str, Any], *, of: int) -> None:
         highlight=False,
     )
     for message in row["messages"]:
-        out.print(f"[{STYLES[message['role']]}]{message['role']}[/] {escape(visible(message['content']))}")
+        out.print(
+            f"[{STYLES[message['role']]}]{message['role']}[/] {escape(visible(message['content']))}",
+            emoji=False,
+            highlight=False,
+        )
 
 
 def write_card(

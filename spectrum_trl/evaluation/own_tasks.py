@@ -23,7 +23,8 @@ from spectrum_trl.evaluation.diversity_tasks.validators import Validator, build
 from spectrum_trl.evaluation.judging.judge import Judge
 from spectrum_trl.evaluation.own_tables import item_of
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.suite.own import TITLE, OwnTable, own_task, problem_of
+from spectrum_trl.suite.own import TITLE, OwnTable, own_task
+from spectrum_trl.suite.schema import schema_problems
 from spectrum_trl.suite.slots import columns_of
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
@@ -133,7 +134,7 @@ def _parse(kind: type[Parsed], own: Mapping[str, Any], *, file: str) -> Parsed:
     try:
         return kind.model_validate(dict(own))
     except ValidationError as error:
-        raise UserError(*(problem_of(kind, dict(detail), file=file) for detail in error.errors())) from error
+        raise UserError(*schema_problems(kind, error, file=file)) from error
 
 
 def _text_problems(parsed: OwnDiversity) -> list[str]:

@@ -3,7 +3,7 @@
 Sources whose rows need no work end in one of these, and a user's own YAML file becomes one.
 """
 
-import zlib
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -46,13 +46,14 @@ class Declared:
     """
 
     file: str
-    output: Field
+    # Mappings have no hash, but tasks are keys of caches.
+    output: Field = field(hash=False)
     descriptions: tuple[str, ...]
     columns: tuple[str, ...] = ()
-    input: Field | None = None
+    input: Field | None = field(default=None, hash=False)
     group_by: tuple[str, ...] = ()
-    keep: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    keep: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     unique: bool = False
     length: Length | None = None
     permutations: int = 1
@@ -132,7 +133,9 @@ class Declared:
         if self.part is None:
             return False
         name = "/".join(text(row[column]) for column in self.group_by)
-        tested = zlib.crc32(f"{self.name}/{name}".encode()) < self.test_share * 2**32
+        # Not a checksum: those of similar names are not spread evenly.
+        digest = hashlib.sha256(f"{self.name}/{name}".encode()).digest()
+        tested = int.from_bytes(digest[:8]) < self.test_share * 2**64
         return tested != (self.part == "test")
 
 

@@ -64,7 +64,8 @@ def parse(docstring: str, *, place: str) -> list[Deviation]:
         names, _, rest = " ".join(entry.split()).partition(": ")
         tasks = tuple(name.strip(" `") for name in names.split(","))
         parts = [part.strip() for part in rest.split("|")]
-        if len(parts) != 3 or not all(parts) or (unknown := set(tasks) - set(suite_tasks())):
+        unknown = set(tasks) - set(suite_tasks())
+        if len(parts) != 3 or not all(parts) or unknown:
             raise ValueError(f"{place}: not `task: research | here | effect`: {names!r} {unknown or parts}")
         found.append(Deviation(tasks, *parts))
     return found

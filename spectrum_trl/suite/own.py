@@ -10,29 +10,50 @@ spectrum:
   descriptions: ["One person rates films."]
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
-from functools import partial
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.strict_yaml import repeated_keys
-from spectrum_trl.suite.builders import Length
+from spectrum_trl.suite.builders import Length, text
 from spectrum_trl.suite.declared import Declared
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.schema import schema_problems
 from spectrum_trl.suite.slots import columns_of
 from spectrum_trl.suite.source import Download, HubFiles, Source
 from spectrum_trl.suite.task import OWN, Kind, Split, Task
 
 TITLE = "the user's own"
+# Goes into the names of files.
+NAME = re.compile(r"[\w-][\w.+ -]*")
+MOST_NAME_BYTES = 100
 ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
 PACKED = (".gz", ".bz2", ".xz")
 WEB, HUB = ("https://", "http://"), "hf://datasets/"
 Columns = str | dict[str, str]
+Candidates = Annotated[list[str] | dict[str, str], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class DrawnLength:
+    """A drawn length; unlike a function it is printed the same in every process.
+
+    Attributes:
+        mean: See `sequence_length`.
+    """
+
+    mean: float
+
+    def __call__(self, rng: np.random.Generator) -> int:
+        """Draw one."""
+        return sequence_length(rng, mean=self.mean)
 
 
 class OwnTable(BaseModel):
@@ -56,16 +77,16 @@ class OwnTable(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    file: str = Field(min_length=1)
+    file: str
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     output: Columns
     input: Columns | None = None
     group_by: str | list[str] | None = None
     descriptions: list[str] = Field(min_length=1)
     description_probability: float = Field(default=1.0, ge=0, le=1)
-    candidates: list[str] | dict[str, str] | None = None
+    candidates: Candidates | None = None
     length: int | None = Field(default=None, ge=1)
-    mean_length: float | None = Field(default=None, ge=2)
+    mean_length: float | None = Field(default=None, ge=2, allow_inf_nan=False)
     at_least: int = Field(default=1, ge=1)
     kind: Kind = "individual"
     test_share: float = Field(default=0.0, ge=0, lt=1)
@@ -118,12 +139,16 @@ def own_task(own: Mapping[str, Any], *, file: Path, name: str, split: Split | No
         UserError: With everything that is wrong.
     """
     try:
-        parsed = OwnTable.model_validate(dict(own))
+        parsed = OwnTable.model_validate({str(key): value for key, value in own.items()})
     except ValidationError as error:
-        raise UserError(*(problem_of(OwnTable, dict(e), file=str(file)) for e in error.errors())) from error
-    problems = _problems(parsed, file=file)
+        raise UserError(*schema_problems(OwnTable, error, file=str(file))) from error
+    problems = [f"{file}: spectrum.{problem}" for problem in _problems(parsed, file=file)]
+    if not NAME.fullmatch(name) or len(name.encode()) > MOST_NAME_BYTES:
+        problems.append(
+            f"{file}: task: expected a short name of letters, digits, . _ and -, found {name[:60]!r}"
+        )
     if problems:
-        raise UserError(*(f"{file}: spectrum.{problem}" for problem in problems))
+        raise UserError(*problems)
     place, source = _place(parsed, file=file, name=name)
     declared = _declared(parsed, place=place, name=name)
     if split is not None and parsed.test_share:
@@ -153,8 +178,22 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_multi_constructor("!", lambda loader, suffix, node: str(node.value))
 
 
+def _texts(parsed: OwnTable) -> Iterator[tuple[str, str]]:
+    """Yield the texts that may not be blank, with their places."""
+    for name in ("file", "output", "input", "group_by", "descriptions", "candidates"):
+        value = getattr(parsed, name)
+        if isinstance(value, str):
+            yield name, value
+        elif isinstance(value, Mapping):
+            for key, said in value.items():
+                yield f"{name}.{key}", said
+        else:
+            for number, said in enumerate(value or ()):
+                yield f"{name}.{number}", said
+
+
 def _problems(parsed: OwnTable, *, file: Path) -> list[str]:
-    found = []
+    found = [f"{place}: expected a text, it is blank" for place, said in _texts(parsed) if not said.strip()]
     if parsed.length is not None and parsed.mean_length is not None:
         found.append("mean_length: give length or mean_length, not both")
     if parsed.test_share and not parsed.group_by:
@@ -163,13 +202,19 @@ def _problems(parsed: OwnTable, *, file: Path) -> list[str]:
         found.append("candidates: the output has several columns; give one column")
     if not parsed.group_by and not (parsed.length or parsed.mean_length):
         found.append("group_by: rows without a group need length or mean_length")
+    if parsed.sha256 and not parsed.file.startswith(WEB):
+        found.append("sha256: only a file on the web is checked; leave it out")
     try:
-        columns_of(parsed.descriptions)
+        if (slots := columns_of(parsed.descriptions)) and not parsed.group_by:
+            found.append(f"descriptions: {{{slots[0]}}} stands for the group's value, so group_by is needed")
     except UserError as error:
         found += [f"descriptions: {problem}" for problem in error.problems]
     if not _ends_well(parsed.file):
         found.append(f"file: expected one of {', '.join(ENDINGS)}, but it is {parsed.file!r}")
-    elif not parsed.file.startswith((*WEB, HUB)):
+    elif parsed.file.startswith(HUB):
+        if parsed.file.removeprefix(HUB).count("/") < 2:
+            found.append(f"file: expected {HUB}OWNER/NAME[@REVISION]/FILE, found {parsed.file!r}")
+    elif not parsed.file.startswith(WEB):
         path = file.parent / parsed.file
         if not path.is_file():
             near = nearest(path.name, [other.name for other in path.parent.glob("*")])
@@ -179,7 +224,8 @@ def _problems(parsed: OwnTable, *, file: Path) -> list[str]:
 
 def _ends_well(name: str) -> bool:
     stem = next((name.removesuffix(end) for end in PACKED if name.endswith(end)), name)
-    return stem.lower().endswith(ENDINGS)
+    # Parquet packs by itself.
+    return stem.lower().endswith(ENDINGS if stem == name else ENDINGS[:-1])
 
 
 def _place(parsed: OwnTable, *, file: Path, name: str) -> tuple[str, Source]:
@@ -202,9 +248,10 @@ def _place(parsed: OwnTable, *, file: Path, name: str) -> tuple[str, Source]:
 
 def _declared(parsed: OwnTable, *, place: str, name: str) -> Declared:
     candidates = parsed.candidates or {}
+    shown = candidates if isinstance(candidates, dict) else {each: each for each in candidates}
     length: Length | None = parsed.length
     if parsed.mean_length is not None:
-        length = partial(sequence_length, mean=parsed.mean_length)
+        length = DrawnLength(parsed.mean_length)
     groups = [parsed.group_by] if isinstance(parsed.group_by, str) else parsed.group_by or []
     return Declared(
         file=place,
@@ -212,33 +259,9 @@ def _declared(parsed: OwnTable, *, place: str, name: str) -> Declared:
         input=parsed.input,
         group_by=tuple(groups),
         descriptions=tuple(parsed.descriptions),
-        labels={each: each for each in candidates} if isinstance(candidates, list) else candidates,
+        # Cells are compared without white space around them.
+        labels={text(key): label for key, label in shown.items()},
         length=length,
         at_least=parsed.at_least,
         name=name,
     )
-
-
-def problem_of(kind: type[BaseModel], detail: Mapping[str, Any], *, file: str) -> str:
-    """Return what pydantic found wrong with the key ``spectrum`` of a file, in our words."""
-    place = f"{file}: spectrum.{'.'.join(map(str, detail['loc']))}"
-    if detail["type"] == "missing":
-        return f"{place}: this key is missing"
-    if detail["type"] == "extra_forbidden":
-        *outer, key = detail["loc"]
-        fields = _fields(kind, outer)
-        return f"{place}: unknown key, expected {', '.join(fields)}.{nearest(str(key), fields)}"
-    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    if detail["type"] == "value_error":
-        return f"{place}: {message}"
-    hint = "; put it between quotation marks" if detail["type"] == "string_type" else ""
-    return f"{place}: expected {message}, found {str(detail['input'])[:60]!r}{hint}"
-
-
-def _fields(kind: type[BaseModel], outer: list[Any]) -> list[str]:
-    """Return the keys of a nested model, found by the names of the keys around it."""
-    for name in outer:
-        annotation: Any = kind.model_fields[name].annotation
-        options = getattr(annotation, "__args__", (annotation,))
-        kind = next(one for one in options if isinstance(one, type) and issubclass(one, BaseModel))
-    return list(kind.model_fields)

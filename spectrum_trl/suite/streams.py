@@ -3,29 +3,34 @@
 A broken row is counted with its line and left out; a file that cannot be read at all is an error.
 """
 
-import bz2
-import gzip
 import json
-import lzma
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow
 import pyarrow.csv
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.tables import json_rows, lacking_columns, parquet_rows, unreadable
+from spectrum_trl.suite.tables import (
+    DAMAGED,
+    PACKERS,
+    column_problems,
+    json_rows,
+    lacking_columns,
+    opened,
+    parquet_rows,
+    unreadable,
+)
 
 # A row must fit into one block.
 BLOCK_BYTES = 64 * 2**20
 SHOWN = 3
-OPEN: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 def table_rows(path: Path, columns: Sequence[str], *, dropped: Counter[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a table, told by its ending: csv, tsv, json, jsonl, parquet, also with gz, bz2, xz.
+    """Yield the rows of a table, told by its ending: csv, tsv, json, jsonl (also with gz, bz2, xz), parquet.
 
     Args:
         path: The file.
@@ -39,8 +44,8 @@ def table_rows(path: Path, columns: Sequence[str], *, dropped: Counter[str]) -> 
         MissingData: If the file does not exist.
         UserError: If it is of another kind, cannot be read, holds nothing, or lacks a column.
     """
-    kind = next((s for s in reversed(path.suffixes) if s not in OPEN), "").lower()
-    if kind == ".parquet":
+    kind = next((s for s in reversed(path.suffixes) if s not in PACKERS), "").lower()
+    if kind == ".parquet" and path.suffix not in PACKERS:
         rows: Iterator[dict[str, Any]] = parquet_rows(path, columns)
     elif kind in (".jsonl", ".ndjson"):
         rows = jsonl_stream(path, columns, dropped=dropped)
@@ -49,13 +54,14 @@ def table_rows(path: Path, columns: Sequence[str], *, dropped: Counter[str]) -> 
     elif kind == ".json":
         rows = iter(json_rows(path, columns))
     else:
-        raise UserError(f"{path}: expected a .csv, .tsv, .json, .jsonl or .parquet file")
-    some = False
+        raise UserError(f"{path}: expected a .csv, .tsv, .json, .jsonl file, packed or not, or .parquet")
+    before, some = dropped.copy(), False
     for row in rows:
         some = True
         yield row
     if not some:
-        raise UserError(f"{path} holds no usable row: fetch it again, or name another file")
+        why = "; ".join(dropped - before) or "it is empty"
+        raise UserError(f"{path} holds no usable row ({why}): fetch it again, or name another file")
 
 
 def csv_stream(
@@ -92,7 +98,7 @@ def csv_stream(
         return "skip"
 
     try:
-        with _opened(path) as stream:
+        with opened(path) as stream:
             batches = pyarrow.csv.open_csv(
                 stream,
                 pyarrow.csv.ReadOptions(
@@ -104,12 +110,12 @@ def csv_stream(
                 pyarrow.csv.ConvertOptions(default_column_type=pyarrow.string(), strings_can_be_null=False),
             )
             present = [name.strip() for name in batches.schema.names]
-            if problems := lacking_columns(str(path), columns, present):
+            if problems := column_problems(str(path), columns, present):
                 raise UserError(*problems)
             for batch in batches:
                 batch = batch.rename_columns(present).select(list(columns))
                 yield from batch.to_pylist()
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowKeyError, UnicodeDecodeError, OSError, EOFError) as error:
+    except (pyarrow.ArrowInvalid, UnicodeDecodeError, *DAMAGED) as error:
         raise unreadable(path, "CSV", error) from None
     finally:
         broken.tell()
@@ -132,7 +138,7 @@ def jsonl_stream(path: Path, fields: Sequence[str], *, dropped: Counter[str]) ->
     """
     broken = _Broken(path, "line that is no JSON object", dropped)
     try:
-        with _opened(path) as stream:
+        with opened(path) as stream:
             # Bytes: text would also break at characters that JSON strings may hold, such as U+2028.
             for number, line in enumerate(stream, 1):
                 if not line.strip():
@@ -147,7 +153,7 @@ def jsonl_stream(path: Path, fields: Sequence[str], *, dropped: Counter[str]) ->
                 if problems := lacking_columns(f"{path}, line {number}", fields, list(found)):
                     raise UserError(*problems)
                 yield {field: found[field] for field in fields}
-    except (OSError, EOFError) as error:
+    except DAMAGED as error:
         raise unreadable(path, "JSON Lines", error) from None
     finally:
         broken.tell()
@@ -169,7 +175,3 @@ class _Broken:
             more = ", …" if self.count > len(self.first) else ""
             places = ", ".join(map(str, self.first)) + more
             self.dropped[f"{self.reason} ({self.path.name}: {places})"] += self.count
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return OPEN.get(path.suffix, open)(path, "rb")

@@ -4,10 +4,14 @@ Cells stay the text that is in the file: ``NA`` is a word and ``007`` keeps its 
 to hold whole numbers. A byte order mark, CRLF line ends and line breaks inside quotes are read as meant.
 """
 
+import bz2
+import gzip
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import lzma
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 import pyarrow
@@ -17,6 +21,9 @@ import yaml
 from spectrum_trl.errors import MissingData, UserError, nearest
 
 SHOWN = 3
+PACKERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+# What reading a packed file that is damaged raises.
+DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
 RAGGED = "a row has more fields than the header (an unquoted comma, or a comma at the end of every row)"
 
 
@@ -110,7 +117,7 @@ def json_file(path: Path, *, relaxed: bool = False) -> Any:
         if relaxed:
             return yaml.load(content.expandtabs(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return json.loads(content)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise unreadable(path, "JSON", error) from None
 
 
@@ -168,8 +175,8 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]
     """
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            if lacking := lacking_columns(str(path), columns, file.schema_arrow.names):
-                raise UserError(*lacking)
+            if problems := column_problems(str(path), columns, file.schema_arrow.names):
+                raise UserError(*problems)
             for batch in file.iter_batches(columns=list(columns)):
                 yield from batch.to_pylist()
     except (pyarrow.ArrowInvalid, OSError) as error:
@@ -209,9 +216,15 @@ def _objects(path: Path, items: Iterable[tuple[str, Any]], fields: Sequence[str]
 
 def _content(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (UnicodeDecodeError, OSError) as error:
+        with opened(path) as file:
+            return file.read().decode("utf-8-sig")
+    except (UnicodeDecodeError, *DAMAGED) as error:
         raise unreadable(path, "UTF-8 text", error) from None
+
+
+def opened(path: Path) -> IO[bytes]:
+    """Return the bytes of a file, unpacked where its ending says that they are packed."""
+    return PACKERS.get(path.suffix, open)(path, "rb")
 
 
 def unreadable(path: Path, expected: str, error: Exception) -> UserError:
@@ -227,6 +240,15 @@ def unreadable(path: Path, expected: str, error: Exception) -> UserError:
 def _more(problems: Sequence[object]) -> list[str]:
     left = len(problems) - SHOWN
     return [f"… and {left} more of this kind"] if left > 0 else []
+
+
+def column_problems(place: str, columns: Sequence[str], present: Sequence[str]) -> list[str]:
+    """Return a problem for each column that is not there, or there more than once."""
+    return lacking_columns(place, columns, present) + [
+        f"{place} has {present.count(column)} columns {column!r}: rename all but one of them"
+        for column in columns
+        if present.count(column) > 1
+    ]
 
 
 def lacking_columns(place: str, columns: Sequence[str], present: Sequence[str]) -> list[str]:

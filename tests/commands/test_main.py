@@ -25,18 +25,6 @@ def test_help_lists_the_verbs_without_loading_the_heavy_libraries() -> None:
     assert not imported & {"torch", "transformers", "trl", "pandas", "scipy", "numpy", "pydantic"}
 
 
-def test_data_lists_every_task_and_what_is_missing(tmp_path: Path) -> None:
-    from spectrum_trl.catalogue import tasks
-
-    done = run_command("data", "--data-dir", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    # Long texts fold over lines in the table: put the last column together again.
-    rows = [line.split("│") for line in done.stdout.splitlines() if "│" in line]
-    files = "".join(row[-2].strip() for row in rows)
-    assert "coinflip" in done.stdout and "generated" in files and "missing: openData" in files
-    assert len(tasks()) > 20
-
-
 def test_preview_by_bare_name_from_any_folder(tmp_path: Path) -> None:
     words = ["--samples", "1", "--max_sequences", "3", "--tasks", "coinflip"]
     done = run_command("preview", "demo", *words, cwd=tmp_path)
@@ -67,7 +55,7 @@ def test_a_recipe_for_gpus_can_be_looked_at_without_one_and_without_bitsandbytes
         (("trian", "demo"), "trian"),
         (("preview", "dmo"), "Did you mean 'demo'"),
         (("train", "demo", "--learning_rte", "1"), "Did you mean 'learning_rate'"),
-        (("data", "--data-dir", "nowhere"), "does not exist"),
+        (("data", "status", "--data-dir", "nowhere"), "is not a folder"),
         (("tiny", "./nowhere"), "cannot load the tokenizer"),
         (("report", "nowhere"), "nowhere"),
         (("tiny", "spectrum-trl/tiny-base", "--output", "nowhere/x.json"), "no folder nowhere"),
@@ -77,7 +65,7 @@ def test_a_recipe_for_gpus_can_be_looked_at_without_one_and_without_bitsandbytes
         (("merge", LONG, "x"), "is not a folder"),
         (("merge", ".", LONG), "too long"),
         (("report", LONG), "holds no evaluation"),
-        (("data", "--data-dir", LONG), "does not exist"),
+        (("data", "build", "--data-dir", LONG), "is not a folder"),
         (("preview", "demo", "--train_files", LONG), "does not exist"),
         (
             ("preview", "demo", "--model_name_or_path", f"/{LONG}", "--copy_role_tokens_from", ""),

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +12,8 @@ from typing import Any, NamedTuple
 from filelock import FileLock
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.files import folder_problems, write_json
-from spectrum_trl.suite.building.record import build, is_current, made_from
+from spectrum_trl.files import folder_problems, write_json, writing
+from spectrum_trl.suite.building.record import build, is_current, made_from, read_record
 from spectrum_trl.suite.catalogue import suite_tasks
 
 MANIFEST = "manifest.json"
@@ -46,7 +47,7 @@ def build_suite(
     """Build tasks of the Suite; what an earlier build finished from the same inputs is kept.
 
     Args:
-        names: Of the tasks, whose files are there.
+        names: Of the tasks, whose files are there and may be stored.
         output: Folder for ``TASK.parquet``, ``TASK.json`` and the manifest.
         data_dir: The data folder.
         seed: The only source of randomness.
@@ -60,9 +61,17 @@ def build_suite(
     Raises:
         UserError: With what could not be built; what could is kept.
     """
-    if problems := list(folder_problems(output)):
+    problems = [
+        f"{name}: its authors ask that it be stored nowhere, so it is built in memory only, where it is used"
+        for name in names
+        if suite_tasks()[name].source.private
+    ]
+    if read_manifest(data_dir):
+        problems.append(f"{data_dir} holds a build: name the data folder that it was made from")
+    if problems := problems + list(folder_problems(output)):
         raise UserError(*problems)
-    output.mkdir(parents=True, exist_ok=True)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
     with FileLock(output / ".building.lock"):
         check_same_settings(output, seed=seed, paper=paper)
         for left in output.glob(".*.tmp"):
@@ -75,7 +84,8 @@ def build_suite(
                 told(outcome)
             else:
                 failed += outcome
-        write_manifest(output, seed=seed, paper=paper)
+        with writing(output / MANIFEST):
+            write_manifest(output, seed=seed, paper=paper)
     if failed:
         raise UserError(*failed)
     return [done[name] for name in names]
@@ -85,40 +95,45 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """Return the manifest of a folder that `build_suite` wrote, or None if it is another folder."""
     try:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return found if found["format"] == FORMAT else None
+        return found if found["format"] == FORMAT and isinstance(found["tasks"], dict) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def check_same_settings(output: Path, *, seed: int, paper: bool) -> None:
-    """Check that a folder holds no tasks that were sampled otherwise.
+    """Check that a folder holds no tasks that were sampled otherwise, in a build that was stopped either.
 
     Raises:
         UserError: If it does.
     """
-    found = read_manifest(output)
-    wanted = {"seed": seed, "sampling": "paper" if paper else "default"}
-    if found and any(found[name] != value for name, value in wanted.items()):
-        raise UserError(
-            f"{output} holds a build with seed {found['seed']} and {found['sampling']} sampling: name "
-            "another folder, or remove it"
-        )
+    wanted = (seed, "paper" if paper else "default")
+    for found in records(output).values():
+        if (found["seed"], found["sampling"]) != wanted:
+            raise UserError(
+                f"{output} holds a build with seed {found['seed']} and {found['sampling']} sampling: name "
+                "another folder, or remove it"
+            )
+
+
+def records(output: Path) -> dict[str, dict[str, Any]]:
+    """Return the records of the tasks in a folder; other files are passed over, and damaged ones."""
+    found = {path.stem: read_record(path) for path in sorted(output.glob("*.parquet"))}
+    return {
+        name: record
+        for name, record in found.items()
+        if record and record["task"] == name and {"seed", "sampling"} <= record.keys()
+    }
 
 
 def write_manifest(output: Path, *, seed: int, paper: bool) -> None:
     """Write the list of all tasks in the folder; the same bytes for the same tasks."""
-    records = {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(output.glob("*.json"))
-        if path.with_suffix(".parquet").is_file()
-    }
     write_json(
         {
             "format": FORMAT,
             "version": version("spectrum-trl"),
             "seed": seed,
             "sampling": "paper" if paper else "default",
-            "tasks": records,
+            "tasks": records(output),
         },
         output / MANIFEST,
     )
@@ -132,8 +147,11 @@ def _each(
         yield from map(_one, arguments)
         return
     with ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(_one, each) for each in arguments]):
-            yield future.result()
+        try:
+            for future in as_completed([pool.submit(_one, each) for each in arguments]):
+                yield future.result()
+        except BrokenProcessPool:
+            yield ["a process was ended from outside, perhaps for want of memory: run it again with fewer"]
 
 
 def _one(arguments: tuple[str, Path, Path, int, bool]) -> Built | list[str]:
@@ -144,7 +162,8 @@ def _one(arguments: tuple[str, Path, Path, int, bool]) -> Built | list[str]:
         inputs = made_from(task, data_dir=data_dir, seed=seed, paper=paper)
         if record := is_current(path, inputs):
             return Built(name, record, kept=True)
-        return Built(name, build(task, path, data_dir=data_dir, seed=seed, paper=paper), kept=False)
+        record = build(task, path, data_dir=data_dir, seed=seed, paper=paper, inputs=inputs)
+        return Built(name, record, kept=False)
     except UserError as error:
         return list(error.problems)
     except OSError as error:

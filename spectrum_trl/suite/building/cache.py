@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -13,7 +14,14 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.paths import cache_folder
 from spectrum_trl.suite.building.build import read_manifest
 from spectrum_trl.suite.building.parquet import read_sequences
-from spectrum_trl.suite.building.record import build, code_digest, record_file
+from spectrum_trl.suite.building.record import (
+    build,
+    code_digest,
+    is_whole,
+    libraries,
+    read_record,
+    record_file,
+)
 from spectrum_trl.suite.task import SampleSequence, Task
 
 # Built files of one task that are kept, the newest ones: other seeds, other data.
@@ -39,33 +47,44 @@ def built_sequences(
         yield from task.sequences(data_dir, seed=seed, dropped=dropped, paper=paper)
         return
     path = built(task, data_dir=data_dir, seed=seed, paper=paper)
-    dropped.update(json.loads(record_file(path).read_text(encoding="utf-8"))["dropped"])
+    dropped.update((read_record(path) or {"dropped": {}})["dropped"])
     yield from read_sequences(path)
 
 
 def missing(task: Task, *, data_dir: Path | None) -> list[str]:
     """Return what a task lacks: patterns without files, or itself in a folder that was built without it."""
-    if task.synthetic or data_dir is None or not (manifest := read_manifest(data_dir)):
+    if data_dir is None or not (manifest := _manifest(task, data_dir)):
         return task.missing(data_dir)
     return [] if task.name in manifest["tasks"] else [f"{task.name}.parquet"]
 
 
 def built(task: Task, *, data_dir: Path, seed: int, paper: bool = False) -> Path:
     """Return the parquet file of a task, built now if nobody did; arguments and errors as above."""
-    if manifest := read_manifest(data_dir):
+    if manifest := _manifest(task, data_dir):
         return _from_build(task, data_dir, manifest, seed=seed, sampling="paper" if paper else "default")
     folder = cache_folder() / "built"
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{task.name}-{_key(task, data_dir=data_dir, seed=seed, paper=paper)}.parquet"
-    with FileLock(folder / f".{task.name}.lock"):
-        if not (path.is_file() and record_file(path).is_file()):
-            build(task, path, data_dir=data_dir, seed=seed, paper=paper)
-            _remove_old(folder, task.name)
-        os.utime(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{task.name}.lock"):
+            record = read_record(path)
+            if record is None or not is_whole(path, record):
+                build(task, path, data_dir=data_dir, seed=seed, paper=paper)
+                _remove_old(folder, task.name)
+            # Not the file itself: the library datasets would take it for another one.
+            os.utime(record_file(path))
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{folder} cannot be written: {reason}; set SPECTRUM_CACHE to another") from None
     return path
 
 
-def _from_build(task: Task, folder: Path, manifest: dict, *, seed: int, sampling: str) -> Path:
+def _manifest(task: Task, data_dir: Path) -> dict[str, Any] | None:
+    """Return the manifest of a folder that was built, if the task is one that comes from there."""
+    return None if task.synthetic or task.own else read_manifest(data_dir)
+
+
+def _from_build(task: Task, folder: Path, manifest: dict[str, Any], *, seed: int, sampling: str) -> Path:
     if task.name not in manifest["tasks"]:
         raise UserError(
             f"{folder} holds no {task.name}: build it there, or point data_dir to the data folder"
@@ -75,7 +94,10 @@ def _from_build(task: Task, folder: Path, manifest: dict, *, seed: int, sampling
             f"{folder} was built with seed {manifest['seed']} and {manifest['sampling']} sampling, but seed "
             f"{seed} and {sampling} sampling are asked for: change the recipe, or build again"
         )
-    return folder / f"{task.name}.parquet"
+    path = folder / f"{task.name}.parquet"
+    if not is_whole(path, manifest["tasks"][task.name]):
+        raise UserError(f"{path} is missing or damaged: build it again into that folder")
+    return path
 
 
 def _key(task: Task, *, data_dir: Path, seed: int, paper: bool) -> str:
@@ -84,12 +106,16 @@ def _key(task: Task, *, data_dir: Path, seed: int, paper: bool) -> str:
         (name, (status := path.stat()).st_size, status.st_mtime_ns, str(path.resolve()))
         for name, path in task.paths(data_dir).items()
     ]
-    parts = [task.name, seed, paper, code_digest(), repr(task.build) if task.own else "", files]
+    own = [repr(task.build), task.kind, task.split] if task.own else []
+    parts = [task.name, seed, paper, code_digest(), libraries(), own, files]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def _remove_old(folder: Path, name: str) -> None:
-    every = sorted(folder.glob(f"{name}-{'?' * 16}.parquet"), key=lambda path: path.stat().st_mtime)
-    for path in every[:-KEPT]:
-        path.unlink(missing_ok=True)
-        record_file(path).unlink(missing_ok=True)
+    """Remove all but the newest built files of a task, and what a process left that was killed."""
+    every = sorted(folder.glob(f"{name}-{'?' * 16}.json"), key=lambda path: path.stat().st_mtime)
+    for record in every[:-KEPT]:
+        record.with_suffix(".parquet").unlink(missing_ok=True)
+        record.unlink(missing_ok=True)
+    for left in folder.glob(f".{name}-{'?' * 16}.*.tmp"):
+        left.unlink(missing_ok=True)

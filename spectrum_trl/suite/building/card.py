@@ -64,21 +64,26 @@ def card(rows: Iterable[Row], *, missing: Mapping[str, str], seed: int, tokens: 
     for task, stats, _, paper in every:
         beside = f"{paper.sequences:,} / {paper.outputs:,}" if paper else "same"
         lines.append(
-            f"| {task.name} | {task.split} | {task.kind} | {task.source.title} | {task.source.licence} | "
-            f"{stats.sequences:,} | {stats.outputs:,} | {stats.different:,} | {stats.entropy:.2f} | "
-            f"{stats.tokens:,} | {beside} |"
+            f"| {task.name} | {task.split} | {task.kind} | {cell(task.source.title)} | "
+            f"{cell(task.source.licence)} | {stats.sequences:,} | {stats.outputs:,} | {stats.different:,} | "
+            f"{stats.entropy:.2f} | {stats.tokens:,} | {beside} |"
         )
     lines += ["", "## Left out", "", "| task | reason | rows |", "| --- | --- | ---: |"]
     lines += [
-        f"| {row.task.name} | {reason.replace('|', '/')} | {n:,} |"
+        f"| {row.task.name} | {cell(reason)} | {n:,} |"
         for row in every
         for reason, n in row.dropped.items()
         if n
     ]
     if missing:
         lines += ["", "## Missing", "", "| task | how to get it |", "| --- | --- |"]
-        lines += [f"| {name} | {how} |" for name, how in missing.items()]
+        lines += [f"| {name} | {cell(how)} |" for name, how in missing.items()]
     return "\n".join(lines) + "\n"
+
+
+def cell(text: str) -> str:
+    """Return a text as it can stand in a cell of a table: on one line, without bars."""
+    return " ".join(text.replace("|", "/").split())
 
 
 def draw(rows: Iterable[Row], path: Path) -> None:

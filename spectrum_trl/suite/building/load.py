@@ -5,7 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
-from datasets import Dataset, concatenate_datasets
+import pyarrow
+from datasets import Dataset, NamedSplit, concatenate_datasets
 
 from spectrum_trl.errors import MissingData, UserError, nearest
 from spectrum_trl.paths import data_dir as data_folder
@@ -29,7 +30,9 @@ def load_task(
         if absent := missing(task, data_dir=folder):
             how = "; ".join(failed) or status(task, data_dir=folder).how
             raise MissingData(f"{name}: {folder} has no {', '.join(absent)}: {how}")
-    return concatenate_datasets([_dataset(task, folder, seed=seed, paper=paper) for task in tasks])
+    found = [_dataset(task, folder, seed=seed, paper=paper) for task in tasks]
+    # Put together they have no split any more.
+    return found[0] if len(found) == 1 else concatenate_datasets(found)
 
 
 def find_tasks(name: str, *, split: str | None) -> list[Task]:
@@ -48,7 +51,9 @@ def find_tasks(name: str, *, split: str | None) -> list[Task]:
     if is_own(name):
         file = Path(name)
         chosen = [each for each in splits if split in (None, each)]
-        return [read_own(file, split=each) for each in chosen] if has_parts(file) else [read_own(file)]
+        if not has_parts(file):
+            return [read_own(file, split=chosen[0] if split else None)]
+        return [read_own(file, split=each) for each in chosen]
     tasks = suite_tasks()
     if name not in tasks:
         raise UserError(
@@ -61,6 +66,9 @@ def find_tasks(name: str, *, split: str | None) -> list[Task]:
 
 def _dataset(task: Task, folder: Path, *, seed: int, paper: bool) -> Dataset:
     if not task.source.private:
-        return Dataset.from_parquet(str(built(task, data_dir=folder, seed=seed, paper=paper)))
+        path = built(task, data_dir=folder, seed=seed, paper=paper)
+        return Dataset.from_parquet(str(path), split=NamedSplit(task.split))
     rows = task.sequences(folder, seed=seed, dropped=Counter(), paper=paper)
-    return Dataset.from_list([{name: getattr(row, name) for name in SCHEMA.names} for row in rows])
+    # In memory only.
+    found = [{name: getattr(row, name) for name in SCHEMA.names} for row in rows]
+    return Dataset(pyarrow.Table.from_pylist(found, schema=SCHEMA), split=NamedSplit(task.split))

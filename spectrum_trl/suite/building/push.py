@@ -5,8 +5,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.building.build import MANIFEST, read_manifest
+from spectrum_trl.suite.building.card import cell
+from spectrum_trl.suite.building.record import is_whole
 from spectrum_trl.suite.catalogue import suite_tasks
 
 
@@ -32,6 +34,9 @@ def push(folder: Path, repo: str, *, public: bool = False) -> str:
         with tempfile.TemporaryDirectory() as scratch:
             staged = stage(folder, Path(scratch), repo=repo)
             api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
+            # One that was there already keeps who may see it.
+            if not public and not api.dataset_info(repo).private:
+                raise UserError(f"{repo} can be seen by everybody: add --public, or name another")
             info = api.upload_folder(repo_id=repo, repo_type="dataset", folder_path=staged)
     except HFValidationError as error:
         raise UserError(f"{repo}: {' '.join(str(error).split())}") from None
@@ -58,11 +63,22 @@ def stage(folder: Path, target: Path, *, repo: str) -> Path:
     manifest = read_manifest(folder)
     if manifest is None or not manifest["tasks"]:
         raise UserError(f"{folder} holds no build: `spectrum-trl data build --output {folder}` makes one")
+    known = suite_tasks()
     problems = [
+        f"{name}: no such task, so that its licence is not known.{nearest(name, known)} Build the others anew"
+        for name in manifest["tasks"]
+        if name not in known
+    ]
+    problems += [
+        f"{folder / name}.parquet is missing or damaged: build it again into that folder"
+        for name, record in manifest["tasks"].items()
+        if not is_whole(folder / f"{name}.parquet", record)
+    ]
+    problems += [
         f"{name}: its terms do not let it be passed on ({source.terms or source.ask or source.licence}). "
         "Build the other tasks into another folder"
         for name in manifest["tasks"]
-        if (source := suite_tasks()[name].source).private or source.terms or source.ask
+        if name in known and ((source := known[name].source).private or source.terms or source.ask)
     ]
     if problems:
         raise UserError(*problems)
@@ -85,8 +101,8 @@ def _card(manifest: dict[str, Any], *, repo: str) -> str:
     ]
     data = DatasetCardData(configs=configs, license="other", tags=["spectrum-tuning"])
     rows = [
-        f"| `{name}` | {record['sequences']:,} | {record['outputs']:,} | {tasks[name].source.title} | "
-        f"{tasks[name].source.licence} |"
+        f"| `{name}` | {record['sequences']:,} | {record['outputs']:,} | {cell(tasks[name].source.title)} | "
+        f"{cell(tasks[name].source.licence)} |"
         for name, record in manifest["tasks"].items()
     ]
     citations = sorted({tasks[name].source.citation for name in manifest["tasks"]} - {""})

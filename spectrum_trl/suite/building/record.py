@@ -19,7 +19,15 @@ from spectrum_trl.suite.task import Task
 LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy")
 
 
-def build(task: Task, path: Path, *, data_dir: Path, seed: int, paper: bool) -> dict[str, Any]:
+def build(
+    task: Task,
+    path: Path,
+    *,
+    data_dir: Path,
+    seed: int,
+    paper: bool,
+    inputs: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Build a task into a parquet file, with its record beside it.
 
     Args:
@@ -28,6 +36,7 @@ def build(task: Task, path: Path, *, data_dir: Path, seed: int, paper: bool) -> 
         data_dir: The data folder.
         seed: The only source of randomness.
         paper: Whether to sample as many as the paper does.
+        inputs: What `made_from` returned, if it was called already: it reads all files.
 
     Returns:
         The record.
@@ -35,7 +44,7 @@ def build(task: Task, path: Path, *, data_dir: Path, seed: int, paper: bool) -> 
     Raises:
         UserError: If its files are not what was fetched, cannot be read, or give no sequence.
     """
-    inputs = made_from(task, data_dir=data_dir, seed=seed, paper=paper)
+    inputs = inputs or made_from(task, data_dir=data_dir, seed=seed, paper=paper)
     check_unchanged(inputs["files"], data_dir=data_dir)
     dropped: Counter[str] = Counter()
     record_file(path).unlink(missing_ok=True)
@@ -56,7 +65,7 @@ def made_from(task: Task, *, data_dir: Path, seed: int, paper: bool) -> dict[str
         "seed": seed,
         "sampling": "paper" if paper else "default",
         "code": code_digest(),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": libraries(),
         "files": {
             name: {"sha256": sha256_of(path), "bytes": path.stat().st_size}
             for name, path in task.paths(data_dir).items()
@@ -64,14 +73,30 @@ def made_from(task: Task, *, data_dir: Path, seed: int, paper: bool) -> dict[str
     }
 
 
+def libraries() -> dict[str, str]:
+    """Return the versions of the libraries that decide what is built."""
+    return {name: version(name) for name in LIBRARIES}
+
+
 def is_current(path: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:
     """Return the record of a built file if it was made from just these inputs and is whole, else None."""
+    record = read_record(path)
+    same = record is not None and all(record.get(name) == value for name, value in inputs.items())
+    return record if same and record and is_whole(path, record) else None
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return the record of a built file, or None if there is none, or a damaged one."""
     try:
-        record = json.loads(record_file(path).read_text(encoding="utf-8"))
-        same = all(record.get(name) == value for name, value in inputs.items())
-        return record if same and record["sha256"] == sha256_of(path) else None
-    except (OSError, ValueError, KeyError, AttributeError):
+        found = json.loads(record_file(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) and {"task", "dropped", "sha256"} <= found.keys() else None
+
+
+def is_whole(path: Path, record: dict[str, Any]) -> bool:
+    """Tell whether a built file is there and what its record says."""
+    return path.is_file() and sha256_of(path) == record["sha256"]
 
 
 def record_file(path: Path) -> Path:

@@ -26,14 +26,13 @@ def ensure(tasks: Iterable[Task], *, data_dir: Path) -> list[str]:
     """
     if offline() or read_manifest(data_dir):
         return []
-    wanted = {
-        task.source.name: task.source
-        for task in tasks
-        if task.missing(data_dir) and task.source.access == "fetch"
-    }
+    # Users' own tables share a name, but not what is fetched.
+    wanted = dict.fromkeys(
+        task.source for task in tasks if task.missing(data_dir) and task.source.access == "fetch"
+    )
     failed: list[str] = []
-    for name, source in wanted.items():
-        logger.warning("fetching %s (%s) into %s", name, source.licence, data_dir)
+    for source in wanted:
+        logger.warning("fetching %s (%s) into %s", source.name, source.licence, data_dir)
         try:
             fetch([source], data_dir=data_dir)
         except Unreachable as error:

@@ -34,6 +34,8 @@ def status(task: Task, *, data_dir: Path | None) -> Status:
         return Status("ready", "")
     fetch = f"spectrum-trl data fetch {source.name}"
     match source.access:
+        case "fetch" if task.own:
+            return Status("can be fetched", "it is fetched when it is used, unless HF_HUB_OFFLINE is set")
         case "fetch":
             return Status("can be fetched", fetch)
         case "consent":

@@ -1,0 +1,122 @@
+"""Only what may be passed on is published, whole, with a card that the Hub reads."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import datasets
+import pytest
+import yaml
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.building import push as publishing
+from spectrum_trl.suite.building.build import build_suite, read_manifest
+from spectrum_trl.suite.building.push import push, stage
+from spectrum_trl.suite.catalogue import suite_tasks
+
+
+@pytest.fixture
+def built(data: Path, names: list[str], tmp_path: Path) -> Path:
+    build_suite(names, output=tmp_path / "out", data_dir=data, seed=0)
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    (tmp_path / "staged").mkdir()
+    return tmp_path / "staged"
+
+
+class Hub:
+    """Stands in for the Hub's interface, and remembers what it was asked."""
+
+    def __init__(self, *, private: bool = True) -> None:
+        self.private, self.calls, self.uploaded = private, list[Any](), list[str]()
+
+    def create_repo(self, repo: str, **settings: Any) -> None:
+        self.calls.append((repo, settings))
+
+    def dataset_info(self, repo: str) -> Any:
+        return SimpleNamespace(private=self.private)
+
+    def upload_folder(self, *, folder_path: Path, **settings: Any) -> Any:
+        self.uploaded = sorted(
+            path.relative_to(folder_path).as_posix() for path in folder_path.rglob("*") if path.is_file()
+        )
+        return SimpleNamespace(commit_url="https://hub/commit/1")
+
+
+def test_the_staged_folder_loads_as_a_data_set_with_the_splits_of_its_tasks(
+    built: Path, target: Path, names: list[str]
+) -> None:
+    staged = stage(built, target, repo="me/suite")
+    readme = (staged / "README.md").read_text("utf-8")
+    header = yaml.safe_load(readme.split("---")[1])
+    assert {config["config_name"] for config in header["configs"]} == set(names)
+    assert all(f"`{name}`" in readme and suite_tasks()[name].source.title in readme for name in names)
+    assert "# suite" in readme and "seed 0" in readme
+    for name in names:
+        found = datasets.load_dataset(str(staged), name)
+        wanted = (read_manifest(built) or {})["tasks"][name]["sequences"]
+        assert {split: len(rows) for split, rows in found.items()} == {suite_tasks()[name].split: wanted}
+
+
+def test_what_is_no_build_is_refused(data: Path, target: Path) -> None:
+    with pytest.raises(UserError, match="holds no build: `spectrum-trl data build"):
+        stage(data, target, repo="me/suite")
+
+
+@pytest.mark.parametrize(
+    "change", [{"terms": "Do not pass it on."}, {"ask": "write to us"}, {"private": True}], ids=str
+)
+def test_what_may_not_be_passed_on_is_refused(
+    built: Path, target: Path, names: list[str], change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = dict(suite_tasks())
+    tasks[names[0]] = replace(tasks[names[0]], source=replace(tasks[names[0]].source, **change))
+    monkeypatch.setattr(publishing, "suite_tasks", lambda: tasks)
+    with pytest.raises(UserError, match=f"^{names[0]}: its terms do not let it be passed on"):
+        stage(built, target, repo="me/suite")
+    assert not list(target.iterdir())
+
+
+def test_damaged_missing_and_unknown_tasks_are_told_at_once(
+    built: Path, target: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (built / f"{names[0]}.parquet").unlink()
+    (built / f"{names[1]}.parquet").write_bytes(b"PAR1")
+    tasks = {name: task for name, task in suite_tasks().items() if name != names[2]}
+    monkeypatch.setattr(publishing, "suite_tasks", lambda: tasks)
+    with pytest.raises(UserError) as error:
+        stage(built, target, repo="me/suite")
+    said = {problem.split(":")[0] for problem in error.value.problems}
+    assert said == {names[2], *(f"{built / name}.parquet is missing or damaged" for name in names[:2])}
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_it_is_published_for_you_alone_unless_you_say_otherwise(
+    built: Path, names: list[str], public: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub(private=not public)
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
+    assert push(built, "me/suite", public=public) == "https://hub/commit/1"
+    assert hub.calls == [("me/suite", {"repo_type": "dataset", "private": not public, "exist_ok": True})]
+    assert hub.uploaded == sorted(["README.md", "manifest.json", *(f"data/{name}.parquet" for name in names)])
+
+
+def test_a_data_set_that_everybody_sees_gets_nothing_without_being_told_so(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub(private=False)
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
+    with pytest.raises(UserError, match="can be seen by everybody: add --public"):
+        push(built, "me/suite")
+    assert not hub.uploaded
+
+
+def test_offline_and_a_wrong_name_are_one_message(built: Path) -> None:
+    for repo in ("me/suite", "no good name", "a/b/c"):
+        with pytest.raises(UserError, match=repo) as error:
+            push(built, repo)
+        assert len(error.value.problems) == 1

@@ -1,0 +1,342 @@
+"""A user's own table: every key does what it says, and all that is wrong is told at once."""
+
+import csv
+import gzip
+import io
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.own import has_parts, is_own, read_own
+from spectrum_trl.suite.source import Download, HubFiles
+from spectrum_trl.suite.task import Task
+
+TABLE = "user,film,year,stars\n" + "".join(
+    f"{user},{film},19{n}0,{(n + len(user)) % 5}\n"
+    for user in ("ann", "bobby", "eve")
+    for n, film in enumerate(("Alien", "Heat", "Brazil", "Léon"))
+)
+LEAST = {
+    "file": "films.csv",
+    "group_by": "user",
+    "output": "stars",
+    "descriptions": ["Ratings of one person."],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "films.csv").write_text(TABLE, "utf-8")
+    return tmp_path
+
+
+def declare(folder: Path, text: str | None = None, /, **keys: Any) -> Path:
+    file = folder / "mine.yaml"
+    given = {key: value for key, value in {**LEAST, **keys}.items() if value != "leave out"}
+    file.write_text(text or yaml.safe_dump({"task": "mine", "spectrum": given}, allow_unicode=True), "utf-8")
+    return file
+
+
+def build(task: Task, *, seed: int = 0) -> dict[str, list[tuple[str, str]]]:
+    return {
+        each.sequence_id: [(turn["role"], turn["content"]) for turn in each.messages]
+        for each in task.sequences(Path("nowhere"), seed=seed)
+    }
+
+
+def problems(file: Path) -> list[str]:
+    with pytest.raises(UserError) as error:
+        read_own(file)
+    assert all(problem.startswith(str(file)) for problem in error.value.problems)
+    return [problem.removeprefix(f"{file}: ") for problem in error.value.problems]
+
+
+def test_the_least_that_is_needed(folder: Path) -> None:
+    task = read_own(declare(folder))
+    assert (task.name, task.split, task.kind, task.source.access, task.own) == (
+        *("mine", "test", "individual", "generated"),
+        True,
+    )
+    assert task.description_probability == 1.0 and not task.synthetic and not task.missing(Path("nowhere"))
+    found = build(task)
+    assert list(found) == ["ann", "bobby", "eve"]
+    assert found["ann"][0] == ("description", "Ratings of one person.")
+    assert sorted(found["ann"][1:]) == [("output", n) for n in "0134"]
+    assert found == build(task) != build(task, seed=1)
+
+
+def test_every_key_does_what_it_says(folder: Path) -> None:
+    (folder / "films.csv").write_text(TABLE.replace("bobby,Heat,1910,1", "bobby,Heat,1910,?"), "utf-8")
+    file = declare(
+        folder,
+        group_by=["user"],
+        input={"Film": "film", "Year": "year"},
+        output="stars",
+        descriptions=["{user} rates films {{so}}."],
+        description_probability=0.25,
+        candidates={"0": "zero", "1": "one", "2": "two", "3": "three", "4": "four"},
+        length=2,
+        at_least=4,
+        kind="population",
+    )
+    task = read_own(file)
+    assert task.kind == "population" and task.description_probability == 0.25
+    found = build(task)
+    assert list(found) == ["ann/0", "ann/1", "eve/0", "eve/1"]
+    description, *turns = found["eve/1"]
+    assert description == ("description", "eve rates films {so}.")
+    assert [role for role, _ in turns] == ["input", "output"] * 2
+    assert turns[0][1].startswith('{"Film": "') and '"Year": "19' in turns[0][1]
+    assert {said for _, said in turns[1::2]} <= {"zero", "one", "two", "three", "four"}
+
+
+def test_rows_without_a_group_are_pooled(folder: Path) -> None:
+    for keys, most in (({"length": 5}, 5), ({"mean_length": 3}, 12)):
+        found = build(read_own(declare(folder, group_by="leave out", **keys)))
+        assert sum(len(turns) - 1 for turns in found.values()) == 12
+        assert all(1 <= len(turns) - 1 <= most for turns in found.values())
+
+
+def test_a_drawn_length_is_printed_the_same_in_every_process(folder: Path) -> None:
+    build = read_own(declare(folder, mean_length=4)).build
+    assert " at 0x" not in repr(build) and "mean=4.0" in repr(build)
+
+
+def test_candidates_are_compared_without_white_space_around_them(folder: Path) -> None:
+    (folder / "films.csv").write_text('user,stars\nann," yes"\nann,no \nann,so\n')
+    assert sorted(build(read_own(declare(folder, candidates=["yes ", "no"])))["ann"][1:]) == [
+        ("output", "no"),
+        ("output", "yes"),
+    ]
+
+
+def test_everything_that_is_wrong_is_told_at_once(folder: Path) -> None:
+    file = declare(
+        folder,
+        group_by="leave out",
+        length=3,
+        mean_length=4,
+        test_share=0.5,
+        output={"a": "b"},
+        candidates=["1"],
+        file="flims.csv",
+        descriptions=["{user", "  "],
+        sha256="0" * 64,
+    )
+    found = "\n".join(problems(file))
+    for said in (
+        "spectrum.mean_length: give length or mean_length",
+        "spectrum.test_share: groups are divided, so group_by is needed",
+        "spectrum.candidates: the output has several columns",
+        "spectrum.descriptions.1: expected a text, it is blank",
+        "spectrum.descriptions: '{user': ",
+        "flims.csv does not exist. Did you mean 'films.csv'",
+        "spectrum.sha256: only a file on the web",
+    ):
+        assert said in found
+
+
+def test_everything_of_another_type_is_told_at_once_and_each_once(folder: Path) -> None:
+    file = declare(
+        folder,
+        file=5,
+        group_by=[1, "user", 2],
+        input=3,
+        output={"a": True},
+        descriptions="one",
+        length=0,
+        mean_length=1,
+        at_least="x",
+        kind="person",
+        test_share=1,
+        description_probability=2,
+        candidates=[True],
+        sha256="abc",
+        lenght=3,
+    )
+    found = {problem.split(":")[0].removeprefix("spectrum."): problem for problem in problems(file)}
+    assert len(found) == len(problems(file))
+    assert set(found) == {
+        *("file", "group_by.0", "group_by.2", "input", "output.a", "descriptions", "length", "mean_length"),
+        *("at_least", "kind", "test_share", "description_probability", "candidates.0", "sha256", "lenght"),
+    }
+    assert "expected a valid string, found '5'; put it between quotation marks" in found["file"]
+    assert found["candidates.0"].endswith("found 'True'; put it between quotation marks")
+    assert "unknown key" in found["lenght"] and "Did you mean 'length'?" in found["lenght"]
+    assert "'individual', 'population'" in found["kind"]
+
+
+def test_missing_keys_are_told(folder: Path) -> None:
+    found = problems(declare(folder, file="leave out", output="leave out", descriptions="leave out"))
+    assert found == [f"spectrum.{key}: this key is missing" for key in ("file", "output", "descriptions")]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"output": " "}, "output: expected a text, it is blank"),
+        ({"group_by": ["user", ""]}, "group_by.1: expected a text, it is blank"),
+        ({"input": {"film": ""}}, "input.film: expected a text, it is blank"),
+        ({"candidates": {"1": " "}}, "candidates.1: expected a text, it is blank"),
+        ({"candidates": []}, "candidates: "),
+        ({"descriptions": []}, "descriptions: "),
+        ({"group_by": "leave out"}, "group_by: rows without a group need length or mean_length"),
+        ({"group_by": []}, "group_by: rows without a group need length or mean_length"),
+        ({"group_by": "leave out", "length": 2, "descriptions": ["By {user}"]}, "descriptions: {user}"),
+        ({"descriptions": ["{user!r}"]}, "descriptions: "),
+        ({"mean_length": float("inf")}, "mean_length: expected "),
+        ({"test_share": float("nan")}, "test_share: expected "),
+        ({"file": "films.xlsx"}, "file: expected one of .csv"),
+        ({"file": "films.parquet.gz"}, "file: expected one of .csv"),
+        ({"file": "https://example.org/films"}, "file: expected one of .csv"),
+        ({"file": "hf://datasets/films.csv"}, "file: expected hf://datasets/OWNER/NAME[@REVISION]/FILE"),
+        ({"file": "hf://datasets/me/films.csv"}, "file: expected hf://datasets/OWNER/NAME[@REVISION]/FILE"),
+        ({"file": "."}, "file: expected one of .csv"),
+        ({5: "x"}, "5: unknown key"),
+    ],
+)  # fmt: skip
+def test_a_value_that_makes_no_sense_is_one_problem(folder: Path, keys: dict[Any, Any], said: str) -> None:
+    file = declare(folder)
+    own = {key: value for key, value in {**LEAST, **keys}.items() if value != "leave out"}
+    file.write_text(yaml.safe_dump({"task": "mine", "spectrum": own}))
+    (found,) = problems(file)
+    assert found.startswith(f"spectrum.{said}")
+
+
+@pytest.mark.parametrize("name", ["a/b", "../a", ".a", " ", "x" * 101, "優" * 40, "a\nb", "a*"])
+def test_a_name_that_is_no_file_name_is_refused(folder: Path, name: str) -> None:
+    file = declare(folder)
+    file.write_text(yaml.safe_dump({"task": name, "spectrum": LEAST}))
+    assert problems(file)[0].startswith("task: expected a short name")
+
+
+def test_without_a_name_the_files_is_taken(folder: Path) -> None:
+    file = declare(folder)
+    file.write_text(yaml.safe_dump({"spectrum": LEAST}))
+    assert read_own(file).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "expected the keys task and spectrum"),
+        ("- 1", "expected the keys task and spectrum"),
+        ("task: a\nspectrum: films.csv\n", "expected the keys task and spectrum"),
+        ("task: [a\n", "is not valid YAML"),
+        ("a: !!python/object:os.system {}\n", "is not valid YAML"),
+        ("a: 1\n--- \nb: 2\n", "is not valid YAML"),
+        ("a: &x [*x]\n", "is not valid YAML"),
+        ("task: \0", "is not valid YAML"),
+        ("? [a]\n: 1\n", "is not valid YAML"),
+    ],
+)
+def test_what_is_no_such_file_is_one_message(folder: Path, text: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        read_own(declare(folder, text or "\n"))
+
+
+def test_a_missing_yaml_file_and_a_folder_are_told(folder: Path) -> None:
+    declare(folder)
+    with pytest.raises(UserError, match=r"mine\.yml does not exist\. Did you mean 'mine\.yaml'"):
+        read_own(folder / "mine.yml")
+    (folder / "other.yaml").mkdir()
+    with pytest.raises(UserError, match="cannot be read"):
+        read_own(folder / "other.yaml")
+    assert is_own("a.yaml") and is_own("a/b.yml") and not is_own("polis_vote")
+
+
+def test_repeated_keys_are_told_with_their_lines(folder: Path) -> None:
+    text = "task: a\nspectrum:\n  file: a.csv\n  output: a\n  file: b.csv\ntask: b\n"
+    with pytest.raises(UserError) as error:
+        read_own(declare(folder, text))
+    assert [problem.partition(", ")[2] for problem in error.value.problems] == [
+        "line 5: key 'file' repeats line 3; keep one of them",
+        "line 6: key 'task' repeats line 1; keep one of them",
+    ]
+
+
+def test_the_harness_reads_the_same_file(folder: Path) -> None:
+    text = "task: mine\nclass: !function spectrum_trl.evaluation.icl.Icl\nspectrum:\n"
+    text += "".join(f"  {key}: {value}\n" for key, value in LEAST.items())
+    assert read_own(declare(folder, text)).name == "mine"
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "csv.gz"])
+def test_a_table_of_any_kind_gives_the_same_sequences(folder: Path, kind: str) -> None:
+    rows = list(csv.DictReader(io.StringIO(TABLE)))
+    path = folder / f"other.{kind}"
+    if kind == "parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    elif kind == "jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        path.write_bytes(gzip.compress(TABLE.encode()) if kind == "csv.gz" else TABLE.encode())
+    assert build(read_own(declare(folder, file=f"other.{kind}"))) == build(read_own(declare(folder)))
+
+
+def test_paths_are_beside_the_file_or_absolute(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    declare(folder)
+    relative = build(read_own(Path("mine.yaml")))
+    elsewhere = declare(tmp_path_factory.mktemp("elsewhere"), file=str(folder / "films.csv"))
+    assert build(read_own(elsewhere)) == relative
+    (folder / "films[1]*.csv").write_text(TABLE, "utf-8")
+    assert build(read_own(declare(folder, file="films[1]*.csv"))) == relative
+
+
+def test_addresses_say_what_is_fetched_and_where_it_goes(folder: Path) -> None:
+    address = "https://example.org/a/films.csv.gz"
+    task = read_own(declare(folder, file=address, sha256="0" * 64))
+    assert task.files == ("own/mine/films.csv.gz",) and task.source.access == "fetch"
+    assert task.source.downloads == (Download(path="own/mine/films.csv.gz", url=address, sha256="0" * 64),)
+    for revision, added in (("main", ""), ("v1.0", "@v1.0")):
+        task = read_own(declare(folder, file=f"hf://datasets/me/films{added}/data/part-*.parquet"))
+        assert task.files == ("own/mine/data/part-*.parquet",)
+        assert task.source.downloads == (
+            HubFiles(path="own/mine", repo="me/films", files=("data/part-*.parquet",), revision=revision),
+        )
+    assert task.missing(folder) == list(task.files)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@given(
+    users=st.sets(
+        st.text(st.characters(categories=("L", "N")), min_size=1, max_size=6), min_size=1, max_size=20
+    ),
+    share=st.floats(0.01, 0.99),
+)
+def test_no_group_is_in_both_parts(tmp_path: Path, users: set[str], share: float) -> None:
+    (tmp_path / "films.csv").write_text(
+        "user,stars\n" + "".join(f"{u},{n}\n" for n in "12" for u in users), "utf-8"
+    )
+    file = declare(tmp_path, test_share=share)
+    assert has_parts(file)
+    train, test = (build(read_own(file, split=split)) for split in ("train", "test"))
+    assert not train.keys() & test.keys()
+    assert {**train, **test} == build(read_own(file))
+
+
+def test_without_a_share_there_are_no_parts(folder: Path) -> None:
+    file = declare(folder)
+    assert not has_parts(file)
+    assert (
+        build(read_own(file, split="train")) == build(read_own(file, split="test")) == build(read_own(file))
+    )
+
+
+def test_rows_are_counted_where_they_are_left_out(folder: Path) -> None:
+    dropped: Counter[str] = Counter()
+    task = read_own(declare(folder, candidates=["1", "2", "3", "4"]))
+    list(task.sequences(Path("nowhere"), seed=0, dropped=dropped))
+    assert dropped == {"unknown label '0'": TABLE.count(",0\n")}
