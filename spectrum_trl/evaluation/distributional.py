@@ -25,6 +25,7 @@ from spectrum_trl.metrics.distributional import (
     uniform_guess_as_published,
 )
 from spectrum_trl.paths import data_dir
+from spectrum_trl.suite.fetching.ensure import ensure_sources
 from spectrum_trl.suite.task import Message
 
 METRICS = {
@@ -57,9 +58,10 @@ class Distributional(HarnessTask):
             if set(self.own) == {"task"}
             else own_distributional(self.own, file=source)
         )
-        absent = task.missing(folder)
-        if absent:
-            return Missing(", ".join(absent), f"Get {task.source} ({task.url}), and set SPECTRUM_DATA")
+        failed = ensure_sources([task.origin] if task.missing(folder) else [], data_dir=folder)
+        if absent := task.missing(folder):
+            how = "; ".join(failed) or f"Get {task.source} ({task.url}), and set SPECTRUM_DATA"
+            return Missing(", ".join(absent), how)
         dropped: Counter[str] = Counter()
         items = _items(task, folder, seed=seed, most=self.options.sequences, dropped=dropped)
         self.config.metadata["left_out"] = dict(dropped)

@@ -16,6 +16,7 @@ from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
 from spectrum_trl.metrics.diversity import clean, exact, sample_intervals, summarise
 from spectrum_trl.metrics.intervals import Interval, mean_interval
 from spectrum_trl.paths import data_dir
+from spectrum_trl.suite.fetching.ensure import ensure_sources
 from spectrum_trl.suite.task import Message
 
 HIGHER = {
@@ -55,11 +56,10 @@ class Diversity(HarnessTask):
             if set(self.own) == {"task"}
             else own_diversity(self.own, file=source, name=str(self.config.task))
         )
-        absent = self.task.missing(folder)
-        if absent:
-            return Missing(
-                ", ".join(absent), f"Get {self.task.source} ({self.task.url}), and set SPECTRUM_DATA"
-            )
+        failed = ensure_sources([self.task.origin] if self.task.missing(folder) else [], data_dir=folder)
+        if absent := self.task.missing(folder):
+            how = "; ".join(failed) or f"Get {self.task.source} ({self.task.url}), and set SPECTRUM_DATA"
+            return Missing(", ".join(absent), how)
         self.valid = self.task.validator(folder)
         return [{"description": self.task.description, "examples": list(self.task.examples)}]
 

@@ -191,8 +191,9 @@ def as_json(fields: Row) -> str:
 
 
 def _filled(descriptions: str | Sequence[str], values: Row) -> list[str]:
+    shown = {column: text(value) for column, value in values.items()}
     return [
-        template.format_map(values)
+        template.format_map(shown)
         for template in ([descriptions] if isinstance(descriptions, str) else descriptions)
     ]
 

@@ -214,7 +214,10 @@ def _problems(parsed: OwnTable, *, file: Path) -> list[str]:
     elif parsed.file.startswith(HUB):
         if parsed.file.removeprefix(HUB).count("/") < 2:
             found.append(f"file: expected {HUB}OWNER/NAME[@REVISION]/FILE, found {parsed.file!r}")
-    elif not parsed.file.startswith(WEB):
+    elif parsed.file.startswith(WEB):
+        if set(PurePosixPath(parsed.file).name) & set("*?["):
+            found.append(f"file: expected the address of one file, without any of *?[, found {parsed.file!r}")
+    else:
         path = file.parent / parsed.file
         if not path.is_file():
             near = nearest(path.name, [other.name for other in path.parent.glob("*")])
@@ -238,6 +241,9 @@ def _place(parsed: OwnTable, *, file: Path, name: str) -> tuple[str, Source]:
     if parsed.file.startswith(HUB):
         owner, repo, *inside = parsed.file.removeprefix(HUB).split("/")
         repo, _, revision = repo.partition("@")
+        if revision == "refs":
+            # As in hf://datasets/OWNER/NAME@refs/convert/parquet/FILE.
+            revision, inside = "/".join((revision, *inside[:2])), inside[2:]
         pattern = "/".join(inside)
         files = HubFiles(
             path=f"own/{name}", repo=f"{owner}/{repo}", files=(pattern,), revision=revision or "main"

@@ -198,6 +198,7 @@ def test_missing_keys_are_told(folder: Path) -> None:
         ({"file": "films.xlsx"}, "file: expected one of .csv"),
         ({"file": "films.parquet.gz"}, "file: expected one of .csv"),
         ({"file": "https://example.org/films"}, "file: expected one of .csv"),
+        ({"file": "https://example.org/a[1].csv"}, "file: expected the address of one file"),
         ({"file": "hf://datasets/films.csv"}, "file: expected hf://datasets/OWNER/NAME[@REVISION]/FILE"),
         ({"file": "hf://datasets/me/films.csv"}, "file: expected hf://datasets/OWNER/NAME[@REVISION]/FILE"),
         ({"file": "."}, "file: expected one of .csv"),
@@ -340,3 +341,16 @@ def test_rows_are_counted_where_they_are_left_out(folder: Path) -> None:
     task = read_own(declare(folder, candidates=["1", "2", "3", "4"]))
     list(task.sequences(Path("nowhere"), seed=0, dropped=dropped))
     assert dropped == {"unknown label '0'": TABLE.count(",0\n")}
+
+
+def test_a_revision_of_the_hub_may_be_a_reference(folder: Path) -> None:
+    task = read_own(declare(folder, file="hf://datasets/me/films@refs/convert/parquet/a/0000.parquet"))
+    (files,) = task.source.downloads
+    assert (files.revision, files.files) == ("refs/convert/parquet", ("a/0000.parquet",))
+
+
+def test_a_group_without_a_value_is_blank_in_the_description(folder: Path) -> None:
+    (folder / "ratings.jsonl").write_text('{"user": "ann", "film": "Alien", "stars": 5, "town": null}\n' * 2)
+    task = read_own(declare(folder, file="ratings.jsonl", descriptions=["Somebody from [{town}]."]))
+    (sequence,) = task.sequences(folder, seed=0)
+    assert sequence.messages[0]["content"] == "Somebody from []."

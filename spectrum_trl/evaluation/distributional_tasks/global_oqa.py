@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, lettered, shares
-from spectrum_trl.suite.sources.globaloqa import FILE, questions, unusable
+from spectrum_trl.suite.sources.globaloqa import FILE, SOURCE, questions, unusable
 
 DESCRIPTION = (
     "Answers to a survey question by people who live in the country or area “{country}”, one person picked "
@@ -51,5 +51,6 @@ TASK = DistributionalTask(
     licence="CC BY-NC-SA 4.0",
     url="https://huggingface.co/datasets/Anthropic/llm_global_opinions, data/global_opinions.csv",
     files=(FILE,),
+    downloads=SOURCE.downloads,
     build=items,
 )

@@ -16,7 +16,7 @@ from typing import Any
 
 from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, numbered, shares
 from spectrum_trl.suite.builders import text
-from spectrum_trl.suite.sources.habermas import RATINGS, RATINGS_FILE, unwrapped
+from spectrum_trl.suite.sources.habermas import RATINGS, RATINGS_FILE, SOURCE, unwrapped
 from spectrum_trl.suite.tables import parquet_rows
 
 FILE = RATINGS_FILE
@@ -88,5 +88,6 @@ TASK = DistributionalTask(
     licence="CC BY 4.0",
     url="https://storage.googleapis.com/habermas_machine/datasets/hm_all_position_statement_ratings.parquet",
     files=(FILE,),
+    downloads=SOURCE.downloads,
     build=items,
 )

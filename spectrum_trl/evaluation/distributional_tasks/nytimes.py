@@ -14,6 +14,7 @@ from typing import Any
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, numbered, shares
+from spectrum_trl.suite.source import github
 from spectrum_trl.suite.tables import json_file
 
 FILE = "benchmarking-distributional-alignment/nytimes/NYTIMES_proportions.json"
@@ -71,5 +72,10 @@ TASK = DistributionalTask(
     source="NYT Book Opinions (nicolemeister/benchmarking-distributional-alignment)",
     url="https://github.com/nicolemeister/benchmarking-distributional-alignment",
     files=(FILE,),
+    downloads=github(
+        "nicolemeister/benchmarking-distributional-alignment",
+        "36869b56b214b5ddce13dc234d62b4cbce3706cd",
+        {FILE: "nytimes/NYTIMES_proportions.json"},
+    ),
     build=items,
 )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spectrum_trl.prompts.messages import check
+from spectrum_trl.suite.source import Download, HubFiles, Source
 from spectrum_trl.suite.task import Message, missing_files
 
 # A template would read it as the end of a turn, or as the begin of another.
@@ -50,6 +51,7 @@ class DistributionalTask:
         files: Glob patterns below the data folder that must each match; empty where nothing is read.
         licence: Of the data, or ``unstated``.
         url: Where to get the data.
+        downloads: What is fetched where it is missing; empty where somebody has to get it by hand.
     """
 
     name: str
@@ -59,6 +61,18 @@ class DistributionalTask:
     summary: str = ""
     licence: str = "unstated"
     url: str = ""
+    downloads: tuple[Download | HubFiles, ...] = ()
+
+    @property
+    def origin(self) -> Source:
+        """Where the data come from, in the form in which they are fetched."""
+        return Source(
+            name=self.name,
+            title=self.source,
+            homepage=self.url,
+            licence=self.licence,
+            downloads=self.downloads,
+        )
 
     def missing(self, data_dir: Path | None) -> list[str]:
         """Return the patterns of ``files`` that match nothing below ``data_dir``; all without a folder."""

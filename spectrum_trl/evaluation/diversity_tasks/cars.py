@@ -12,9 +12,17 @@ from functools import cache
 from pathlib import Path
 
 from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask, Valid
+from spectrum_trl.suite.source import github
 from spectrum_trl.suite.tables import csv_rows
 
-FILES = "diverse_valid_data/us-car-models-data/*.csv"
+FOLDER = "diverse_valid_data/us-car-models-data"
+FILES = f"{FOLDER}/*.csv"
+YEARS = range(1992, 2027)
+DOWNLOADS = github(
+    "abhionlyone/us-car-models-data",
+    "b943b86f8f695cb2167491a82cccd9fa2eb5603f",
+    {f"{FOLDER}/{year}.csv": f"{year}.csv" for year in YEARS},
+)
 SHORT = {"chevy": "chevrolet", "mercedes": "mercedesbenz", "vw": "volkswagen"}
 # Names that the table has in another form.
 SAME = {"mazdamiata": "mazdamx5miata", "mazdamx5": "mazdamx5miata"}
@@ -99,6 +107,7 @@ TASKS = (
         licence="CC BY 4.0",
         url=URL,
         files=(FILES,),
+        downloads=DOWNLOADS,
     ),
     DiversityTask(
         name="car_make_model",
@@ -112,5 +121,6 @@ TASKS = (
         licence="CC BY 4.0",
         url=URL,
         files=(FILES,),
+        downloads=DOWNLOADS,
     ),
 )

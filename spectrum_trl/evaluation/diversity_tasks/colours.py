@@ -9,9 +9,13 @@ from functools import cache
 from pathlib import Path
 
 from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask, Valid
+from spectrum_trl.suite.source import github
 from spectrum_trl.suite.tables import csv_table
 
 FILE = "diverse_valid_data/colornames.csv"
+DOWNLOADS = github(
+    "meodai/color-names", "bc533465ab1db99a8488aef478fa44e2aa5d7849", {FILE: "src/colornames.csv"}
+)
 DESCRIPTION = "The name of a colour"
 _GRAY = re.compile(r"\bgray", re.IGNORECASE)
 
@@ -39,6 +43,7 @@ def _task(name: str, *examples: str) -> DiversityTask:
         licence="MIT",
         url="https://github.com/meodai/color-names, src/colornames.csv",
         files=(FILE,),
+        downloads=DOWNLOADS,
     )
 
 

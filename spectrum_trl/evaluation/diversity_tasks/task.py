@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from spectrum_trl.suite.source import Download, HubFiles, Source
 from spectrum_trl.suite.task import missing_files
 
 Valid = Callable[[str], bool]
@@ -25,6 +26,7 @@ class DiversityTask:
         files: Glob patterns below the data folder that must each match.
         licence: Of the data, or ``unstated``.
         url: Where to get the data.
+        downloads: What is fetched where it is missing; empty where somebody has to get it by hand.
     """
 
     name: str
@@ -38,6 +40,18 @@ class DiversityTask:
     files: tuple[str, ...] = ()
     licence: str = "unstated"
     url: str = ""
+    downloads: tuple[Download | HubFiles, ...] = ()
+
+    @property
+    def origin(self) -> Source:
+        """Where the data come from, in the form in which they are fetched."""
+        return Source(
+            name=self.name,
+            title=self.source,
+            homepage=self.url,
+            licence=self.licence,
+            downloads=self.downloads,
+        )
 
     def missing(self, data_dir: Path | None) -> list[str]:
         """Return the patterns of ``files`` that match nothing below ``data_dir``; all without a folder."""

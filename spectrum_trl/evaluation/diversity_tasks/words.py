@@ -14,8 +14,12 @@ from pathlib import Path
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask, Valid
+from spectrum_trl.suite.source import github
 
 FILE = "diverse_valid_data/en-verbs.txt"
+DOWNLOADS = github(
+    "gutfeeling/word_forms", "1ad4b74a15093c0ab996b99639f7a963c5974f44", {FILE: "word_forms/en-verbs.txt"}
+)
 COLUMNS, GERUND = 24, 5
 _ACCENT_MARKS = re.compile(r"[_^`]")
 _WORD = re.compile(r"[A-Za-z][a-z'-]*ing")
@@ -69,5 +73,6 @@ TASKS = (
         licence="University of Pennsylvania permissive notice",
         url="https://github.com/gutfeeling/word_forms",
         files=(FILE,),
+        downloads=DOWNLOADS,
     ),
 )

@@ -32,7 +32,7 @@ def push(folder: Path, repo: str, *, public: bool = False) -> str:
     api = HfApi()
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            staged = stage(folder, Path(scratch), repo=repo)
+            staged = stage(folder, Path(scratch), repo=repo, public=public)
             api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
             # One that was there already keeps who may see it.
             if not public and not api.dataset_info(repo).private:
@@ -46,13 +46,14 @@ def push(folder: Path, repo: str, *, public: bool = False) -> str:
     return str(info.commit_url)
 
 
-def stage(folder: Path, target: Path, *, repo: str) -> Path:
+def stage(folder: Path, target: Path, *, repo: str, public: bool = False) -> Path:
     """Put what is published into a folder: parquet files, the manifest, and the card.
 
     Args:
         folder: That was built.
         target: An empty folder.
         repo: Name on the Hub, for the card.
+        public: Whether everybody will see it: what has no licence is not for everybody.
 
     Returns:
         The folder.
@@ -79,6 +80,12 @@ def stage(folder: Path, target: Path, *, repo: str) -> Path:
         "Build the other tasks into another folder"
         for name in manifest["tasks"]
         if name in known and ((source := known[name].source).private or source.terms or source.ask)
+    ]
+    problems += [
+        f"{name}: no licence lets it be passed on to everybody ({known[name].source.licence}). Leave --public "
+        "out, or build the other tasks into another folder"
+        for name in manifest["tasks"]
+        if public and name in known and known[name].source.licence.startswith("unstated")
     ]
     if problems:
         raise UserError(*problems)

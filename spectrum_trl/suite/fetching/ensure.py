@@ -7,6 +7,7 @@ from pathlib import Path
 from spectrum_trl.errors import Unreachable, UserError
 from spectrum_trl.suite.building.build import read_manifest
 from spectrum_trl.suite.fetching.fetch import fetch, offline
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task
 
 logger = logging.getLogger(__name__)
@@ -24,14 +25,16 @@ def ensure(tasks: Iterable[Task], *, data_dir: Path) -> list[str]:
     Returns:
         What could not be fetched, and why.
     """
+    wanted = {task.source.name: task.source for task in tasks if task.missing(data_dir)}
+    return ensure_sources(wanted.values(), data_dir=data_dir)
+
+
+def ensure_sources(sources: Iterable[Source], *, data_dir: Path) -> list[str]:
+    """Fetch sources whose files are missing; arguments and results as for `ensure`."""
     if offline() or read_manifest(data_dir):
         return []
-    # Users' own tables share a name, but not what is fetched.
-    wanted = dict.fromkeys(
-        task.source for task in tasks if task.missing(data_dir) and task.source.access == "fetch"
-    )
     failed: list[str] = []
-    for source in wanted:
+    for source in (source for source in sources if source.access == "fetch"):
         logger.warning("fetching %s (%s) into %s", source.name, source.licence, data_dir)
         try:
             fetch([source], data_dir=data_dir)

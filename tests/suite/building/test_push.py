@@ -81,6 +81,22 @@ def test_what_may_not_be_passed_on_is_refused(
     assert not list(target.iterdir())
 
 
+def test_what_has_no_licence_is_not_for_everybody(
+    built: Path, target: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {
+        name: replace(task, source=replace(task.source, licence="MIT"))
+        for name, task in suite_tasks().items()
+    }
+    unlicensed = replace(known[names[0]].source, licence="unstated (X)")
+    known[names[0]] = replace(known[names[0]], source=unlicensed)
+    monkeypatch.setattr(publishing, "suite_tasks", lambda: known)
+    with pytest.raises(UserError, match=rf"{names[0]}: no licence .*unstated \(X\)"):
+        stage(built, target, repo="me/suite", public=True)
+    assert not any(target.iterdir())
+    stage(built, target, repo="me/suite")
+
+
 def test_damaged_missing_and_unknown_tasks_are_told_at_once(
     built: Path, target: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +116,11 @@ def test_it_is_published_for_you_alone_unless_you_say_otherwise(
 ) -> None:
     hub = Hub(private=not public)
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
+    licensed = {
+        name: replace(task, source=replace(task.source, licence="MIT"))
+        for name, task in suite_tasks().items()
+    }
+    monkeypatch.setattr(publishing, "suite_tasks", lambda: licensed)
     assert push(built, "me/suite", public=public) == "https://hub/commit/1"
     assert hub.calls == [("me/suite", {"repo_type": "dataset", "private": not public, "exist_ok": True})]
     assert hub.uploaded == sorted(["README.md", "manifest.json", *(f"data/{name}.parquet" for name in names)])
