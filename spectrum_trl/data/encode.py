@@ -30,6 +30,7 @@ class TaskCounts(NamedTuple):
         cut_sequences: Sequences shortened to the maximum length.
         cut_outputs: Output turns lost to that.
         cut_tokens: Tokens lost to that, in all turns.
+        repeated_tokens: Tokens of turns that stand in an earlier sequence, too.
         dropped: Reason to number of rows or sequences left out.
         sha256: Hash of the messages, before tokenization.
     """
@@ -42,6 +43,7 @@ class TaskCounts(NamedTuple):
     cut_sequences: int
     cut_outputs: int
     cut_tokens: int
+    repeated_tokens: int
     dropped: dict[str, int]
     sha256: str
 
@@ -80,14 +82,15 @@ def encode(
     while batch := list(itertools.islice(stream, BATCH)):
         for conversation in batch:
             digest.update(json.dumps(conversation, ensure_ascii=False).encode())
-        while batch:
-            parts = zip(batch, encoder.encode(batch), strict=True)
-            if split_long:
-                batch = [rest for whole, part in parts if (rest := _split(whole, part, rows, encoder))]
-            else:
-                for whole, part in parts:
-                    _cut(whole, part, rows, encoder)
-                batch = []
+        if not split_long:
+            for whole, part in zip(batch, encoder.encode(batch), strict=True):
+                _cut(whole, part, rows, encoder)
+            continue
+        left = [_Rest(conversation, 0) for conversation in batch]
+        while left:
+            parts = encoder.encode([rest.turns for rest in left])
+            further = (_split(rest, part, rows, encoder) for rest, part in zip(left, parts, strict=True))
+            left = [rest for rest in further if rest]
     return rows.dataset(), rows.counts(sha256=digest.hexdigest())
 
 
@@ -102,7 +105,7 @@ class _Rows:
             "assistant_masks": [],
             "task": [],
         }
-        self.cut_sequences = self.cut_outputs = self.cut_tokens = 0
+        self.cut_sequences = self.cut_outputs = self.cut_tokens = self.repeated_tokens = 0
 
     def keep(self, messages: list[Message], ids: list[int], mask: list[int]) -> bool:
         """Take a sequence if something of it is trained."""
@@ -131,6 +134,7 @@ class _Rows:
             cut_sequences=self.cut_sequences,
             cut_outputs=self.cut_outputs,
             cut_tokens=self.cut_tokens,
+            repeated_tokens=self.repeated_tokens,
             dropped=dict(self.dropped),
             sha256=sha256,
         )
@@ -147,23 +151,56 @@ def _cut(whole: list[Message], part: Encoded, rows: _Rows, encoder: Encoder) -> 
         rows.lose(rest, tokens=encoder.length(rest))
 
 
-def _split(whole: list[Message], part: Encoded, rows: _Rows, encoder: Encoder) -> list[Message]:
-    """Keep the turns that fit; return what begins a further sequence, nothing where all is done."""
-    described = whole[:1] if whole[0]["role"] == "description" else []
+class _Rest(NamedTuple):
+    """What a further sequence is made of.
+
+    Attributes:
+        turns: Repeated ones first: the description, or, where there is none, the last answer, because the
+            first answer of a sequence without a description is not trained.
+        repeated: Number of turns that an earlier sequence has, too.
+    """
+
+    turns: list[Message]
+    repeated: int
+
+
+def _split(rest: _Rest, part: Encoded, rows: _Rows, encoder: Encoder) -> _Rest | None:
+    """Keep the turns that fit; return what begins a further sequence, None where all is done."""
+    turns, repeated = rest
+    described = turns[:1] if turns[0]["role"] == "description" else []
     kept = len(part.messages)
-    if not kept and _n_outputs(whole):
+    if kept <= max(repeated, len(described)):
         if described and encoder.length(described) >= (encoder.max_length or 0):
             rows.dropped["description longer than max_length"] += 1
-            rows.cut_tokens += encoder.length(whole)
-            return []
-        # Not even the first output fits: it alone is lost.
-        kept = next(n for n, message in enumerate(whole, 1) if message["role"] == "output")
+            rows.cut_tokens += encoder.length(turns)
+            return None
+        if repeated > len(described):
+            # The next answer does not fit behind a repeated one: it begins a sequence.
+            return _Rest(turns[repeated:], 0)
+        # Not even the first answer fits: it alone is lost.
+        kept = next((n for n, turn in enumerate(turns, 1) if turn["role"] == "output"), len(turns))
         rows.cut_sequences += 1
-        rows.lose(whole[len(described) : kept], tokens=encoder.length(whole[len(described) : kept]))
-    elif not rows.keep(*part):
+        rows.lose(turns[len(described) : kept], tokens=encoder.length(turns[len(described) : kept]))
+        return _further(described, turns[kept:])
+    further = turns[kept:]
+    if rows.keep(*part):
+        rows.repeated_tokens += encoder.length(turns[:repeated])
+    elif described or not _n_outputs(further):
         rows.dropped["no trained output"] += 1
-    rest = whole[kept:]
-    return [*described, *rest] if _n_outputs(rest) else []
+        rows.cut_tokens += len(part.ids)
+    return _further(described or _last_answer(part.messages), further)
+
+
+def _further(again: list[Message], turns: list[Message]) -> _Rest | None:
+    return _Rest([*again, *turns], len(again)) if _n_outputs(turns) else None
+
+
+def _last_answer(turns: list[Message]) -> list[Message]:
+    """Return the last output, and the inputs that it answers."""
+    start = len(turns) - 1
+    while start > 0 and turns[start - 1]["role"] == "input":
+        start -= 1
+    return turns[start:]
 
 
 def usable(

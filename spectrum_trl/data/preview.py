@@ -40,14 +40,15 @@ def count_table(mixture: Mixture) -> Table:
 def _numbers(count: TaskCounts) -> list[int]:
     dropped = sum(count.dropped.values())
     kept = (count.sequences, count.outputs, count.tokens, count.trained_tokens)
-    return [*kept, dropped, count.cut_sequences, count.cut_outputs, count.cut_tokens]
+    cut = (count.cut_sequences, count.cut_outputs, count.repeated_tokens, count.cut_tokens)
+    return [*kept, dropped, *cut]
 
 
 def _shown(numbers: list[int]) -> list[str]:
     """Return the cells of a row; of the tokens that were cut, the share of those that were not."""
-    *whole, cut = numbers
-    tokens = numbers[COLUMNS.index("tokens")]
-    return [*(f"{n:,}" for n in whole), f"{tokens / (tokens + cut):.0%}" if tokens else "—"]
+    *whole, repeated, cut = numbers
+    used = numbers[COLUMNS.index("tokens")] - repeated
+    return [*(f"{n:,}" for n in whole), f"{used / (used + cut):.1%}" if used else "—"]
 
 
 def missing_table(mixture: Mixture) -> Table:

@@ -114,7 +114,7 @@ def grouped(
             dropped[f"of a group with fewer than {at_least} samples"] += len(samples)
             continue
         yield from _sequences(
-            "/".join(name),
+            group_name(name),
             samples,
             descriptions=_filled(descriptions, first),
             length=length,
@@ -152,6 +152,12 @@ def pooled(
         draws=draws,
         seed=seed,
     )
+
+
+def group_name(parts: Sequence[str]) -> str:
+    """Return one name of the columns that name a group, another one for other parts."""
+    escaped = (part.replace("%", "%25").replace("/", "%2F") for part in parts)
+    return "/".join(escaped) if len(parts) > 1 else parts[0]
 
 
 def keep_rows(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Built, Field, Length, Row, grouped, pooled, text
+from spectrum_trl.suite.builders import Built, Field, Length, Row, group_name, grouped, pooled, text
 from spectrum_trl.suite.slots import columns_of
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Split, matches
@@ -132,9 +132,10 @@ class Declared:
         """Tell whether a row is of a group that belongs to the other part."""
         if self.part is None:
             return False
-        name = "/".join(text(row[column]) for column in self.group_by)
-        # Not a checksum: those of similar names are not spread evenly.
-        digest = hashlib.sha256(f"{self.name}/{name}".encode()).digest()
+        name = group_name([text(row[column]) for column in self.group_by])
+        # Of the name alone, so that tables on the same people keep the same ones for evaluation. Not a
+        # checksum: those of similar names are not spread evenly.
+        digest = hashlib.sha256(name.encode()).digest()
         tested = int.from_bytes(digest[:8]) < self.test_share * 2**64
         return tested != (self.part == "test")
 

@@ -93,8 +93,14 @@ def test_any_text_is_cut_to_whole_turns_by_real_tokenizers(
         assert_cut_to_whole_turns(messages, tokenizer, limit=limit, train_on=train_on)
 
 
-def outputs_of(rows: Any) -> list[str]:
-    return [m["content"] for messages in rows["messages"] for m in messages if m["role"] == "output"]
+def trained_outputs(rows: Any, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The texts that carry loss."""
+    columns = zip(rows["input_ids"], rows["assistant_masks"], strict=True)
+    texts = (
+        tokenizer.decode([i for i, m in zip(ids, mask, strict=True) if m], skip_special_tokens=False)
+        for ids, mask in columns
+    )
+    return [part for text in texts for part in text.split(tokenizer.eos_token) if part]
 
 
 @settings(max_examples=60, deadline=None)
@@ -116,21 +122,22 @@ def test_what_does_not_fit_begins_further_sequences_and_nothing_else_is_lost(
     rows, count = encode(
         "t", [messages], tokenizer=tiny_tokenizer, max_length=limit, split_long=True, dropped=dropped
     )
-    kept = outputs_of(rows)
+    trained = trained_outputs(rows, tiny_tokenizer)
     every = [m["content"] for m in messages if m["role"] == "output"]
-    # In their order, each once, every sequence under the description and within the limit.
-    assert kept == [text for text in every if text in set(kept)] and len(set(kept)) == len(kept)
-    for part, ids in zip(rows["messages"], rows["input_ids"], strict=True):
+    # Each is trained once at the most, in their order.
+    assert trained == [text for text in every if text in set(trained)] and len(set(trained)) == len(trained)
+    for part, ids, mask in zip(rows["messages"], rows["input_ids"], rows["assistant_masks"], strict=True):
         assert len(ids) <= limit and part[-1]["role"] == "output"
         assert (part[0]["role"] == "description") == described
-        assert ids == whole(part, tiny_tokenizer, "outputs")["input_ids"][: len(ids)]
-    # What is lost does not fit even alone, or carries no loss: the first output without a description.
-    lost = [n for n, text in enumerate(every) if text not in set(kept)]
-    assert count.cut_outputs + sum(dropped.values()) >= len(lost)
-    for n in lost:
-        alone = conversation([turns[n]], described=described)
-        made = whole(alone, tiny_tokenizer, "outputs")
-        assert len(made["input_ids"]) > limit - 1 or not described
+        made = whole(part, tiny_tokenizer, "outputs")
+        assert ids == made["input_ids"][: len(ids)] and mask == made["assistant_masks"][: len(ids)]
+    # What is not trained does not fit: alone under the description, or else behind the one before it.
+    for n in (n for n, text in enumerate(every) if text not in set(trained)):
+        if n or described:
+            needed = conversation(
+                turns[n : n + 1] if described else turns[n - 1 : n + 1], described=described
+            )
+            assert len(whole(needed, tiny_tokenizer, "outputs")["input_ids"]) > limit - 1
 
 
 def test_splitting_keeps_all_outputs_and_cutting_tells_what_it_loses(
@@ -145,7 +152,21 @@ def test_splitting_keeps_all_outputs_and_cutting_tells_what_it_loses(
     assert len(split) > 10 and all_of_them.outputs == 300 and all_of_them.cut_outputs == 0
     tokens = len(whole(messages, tiny_tokenizer, "outputs")["input_ids"])
     assert few.tokens + few.cut_tokens == tokens
-    assert all_of_them.cut_tokens == 0 < all_of_them.tokens - tokens
+    # But for the description, which each sequence has.
+    assert all_of_them.cut_tokens == 0 < all_of_them.repeated_tokens
+    assert all_of_them.tokens - all_of_them.repeated_tokens == tokens
+
+
+def test_without_a_description_only_the_first_answer_of_all_stays_untrained(
+    tiny_tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    messages = conversation([("a cat", f"red {n}") for n in range(100)], described=False)
+    dropped: Counter[str] = Counter()
+    rows, count = encode(
+        "t", [messages], tokenizer=tiny_tokenizer, max_length=64, split_long=True, dropped=dropped
+    )
+    assert len(rows) > 10 and not dropped and count.cut_outputs == 0
+    assert trained_outputs(rows, tiny_tokenizer) == [f"red {n}" for n in range(1, 100)]
 
 
 def test_texts_whose_tokens_are_long_are_still_filled_up(tiny_tokenizer: PreTrainedTokenizerBase) -> None:

@@ -354,3 +354,20 @@ def test_a_group_without_a_value_is_blank_in_the_description(folder: Path) -> No
     task = read_own(declare(folder, file="ratings.jsonl", descriptions=["Somebody from [{town}]."]))
     (sequence,) = task.sequences(folder, seed=0)
     assert sequence.messages[0]["content"] == "Somebody from []."
+
+
+def test_tables_on_the_same_people_keep_the_same_ones_for_evaluation(folder: Path) -> None:
+    rows = "".join(f"u{n},Alien,{n % 5}\n" for n in range(400))
+    (folder / "ratings.csv").write_text("user,film,stars\n" + rows)
+    kept = []
+    for name in ("ratings", "reviews"):
+        file = declare(folder, test_share=0.25)
+        file.write_text(file.read_text().replace("task: mine", f"task: {name}"))
+        kept.append({each.sequence_id for each in read_own(file, split="test").sequences(folder, seed=0)})
+    assert kept[0] == kept[1] and 60 < len(kept[0]) < 140
+
+
+def test_groups_of_several_columns_have_names_of_their_own(folder: Path) -> None:
+    (folder / "ratings.csv").write_text("user,town,film,stars\na/b,c,Alien,1\na,b/c,Heat,2\n")
+    task = read_own(declare(folder, group_by=["user", "town"]))
+    assert len({each.sequence_id for each in task.sequences(folder, seed=0)}) == 2

@@ -82,8 +82,8 @@ def stage(folder: Path, target: Path, *, repo: str, public: bool = False) -> Pat
         if name in known and ((source := known[name].source).private or source.terms or source.ask)
     ]
     problems += [
-        f"{name}: no licence lets it be passed on to everybody ({known[name].source.licence}). Leave --public "
-        "out, or build the other tasks into another folder"
+        f"{name}: no licence lets it be passed on to everybody ({known[name].source.licence}). Leave "
+        "--public out, or build the other tasks into another folder"
         for name in manifest["tasks"]
         if public and name in known and known[name].source.licence.startswith("unstated")
     ]

@@ -43,8 +43,8 @@ QUESTION_DESCRIPTIONS = (
     "Maths exercises at primary-school level, told as everyday situations. Topics and people vary.",
 )
 ANSWER_DESCRIPTIONS = (
-    "Input: a word problem of primary-school arithmetic. Output: its solution, one step per line, with each "
-    "calculation repeated inside << >>, and a last line with #### and the result.",
+    "Input: a word problem of primary-school arithmetic. Output: its solution, one step per line, with most "
+    "calculations repeated inside << >>, and a last line with #### and the result.",
     "Worked solutions of school maths problems. Reasoning comes first, calculations are marked as in "
     "<<2+3=5>>, and the final number follows #### on a line of its own.",
     "Solve the problem step by step. Mark every calculation like <<6*7=42>>; end with #### and the number.",

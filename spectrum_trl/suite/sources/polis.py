@@ -10,7 +10,9 @@ Deviations:
     polis_vote: the vote recorded for the author while a comment is posted counts | it was cast by nobody and
         is left out, unless the author voted again | 2,438 of 269,103 votes
     polis_vote: the first 500 voters of each discussion | all voters (paper sampling takes 500) | 5,692
-        people of 14 discussions instead of 4,064
+        people of 14 discussions instead of 4,051
+    polis_vote: who has four votes with those that do not count here | has to have four that count | 5,692
+        people instead of 5,723, with the cap 4,051 instead of 4,064
     polis_comment: comments that a moderator rejected (spam, tests, repetitions) count | they are left out |
         6,560 comments of 20 discussions instead of 10,543
 """

@@ -1,4 +1,9 @@
-"""Labels 0 … k-1 whose probabilities follow Dirichlet(1)."""
+"""Labels 0 … k-1 whose probabilities follow Dirichlet(1).
+
+Deviations:
+    categorical, multinomial: what is printed may be rounded from what is drawn from | draws follow
+        the printed probabilities | none
+"""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,4 +1,8 @@
-"""Flips of a coin whose bias is uniform a priori."""
+"""Flips of a coin whose bias is uniform a priori.
+
+Deviations:
+    coinflip: what is printed may be rounded from what is drawn from | draws follow the printed bias | none
+"""
 
 from collections.abc import Sequence
 from functools import partial

@@ -2,6 +2,13 @@
 
 Parameters that a description tells are rounded as printed before anything is drawn, so that it is
 exactly true; parameters that it does not tell are drawn at full precision.
+
+Deviations:
+    zipfian: any whole number | numbers above a billion are drawn again, which only one of the three
+        descriptions says; with exponents near 1 that is most of them | none
+    poisson, geometric, geometric_beta, negative_binomial, zipfian: what is printed may be rounded from what
+        is drawn from | draws follow the printed parameters, so that the description is true; what would
+        print as 0 is raised | none
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,9 @@
-"""Rounded draws of normal distributions of widely different scales."""
+"""Rounded draws of normal distributions of widely different scales.
+
+Deviations:
+    normal: any number of decimals | at most as many as a double holds for sure, so that 2 in 1,000 sequences
+        have fewer | none
+"""
 
 import math
 from collections.abc import Sequence

@@ -1,6 +1,10 @@
 """Whole numbers with an upper limit: binomial and hypergeometric successes.
 
 Parameters that a description tells are rounded as printed before anything is drawn.
+
+Deviations:
+    binomial: what is printed may be rounded from what is drawn from | draws follow the printed
+        probability | none
 """
 
 from collections.abc import Sequence
