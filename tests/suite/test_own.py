@@ -358,7 +358,7 @@ def test_a_group_without_a_value_is_blank_in_the_description(folder: Path) -> No
 
 def test_tables_on_the_same_people_keep_the_same_ones_for_evaluation(folder: Path) -> None:
     rows = "".join(f"u{n},Alien,{n % 5}\n" for n in range(400))
-    (folder / "ratings.csv").write_text("user,film,stars\n" + rows)
+    (folder / "films.csv").write_text("user,film,stars\n" + rows)
     kept = []
     for name in ("ratings", "reviews"):
         file = declare(folder, test_share=0.25)
@@ -368,6 +368,6 @@ def test_tables_on_the_same_people_keep_the_same_ones_for_evaluation(folder: Pat
 
 
 def test_groups_of_several_columns_have_names_of_their_own(folder: Path) -> None:
-    (folder / "ratings.csv").write_text("user,town,film,stars\na/b,c,Alien,1\na,b/c,Heat,2\n")
+    (folder / "films.csv").write_text("user,town,film,stars\na/b,c,Alien,1\na,b/c,Heat,2\n")
     task = read_own(declare(folder, group_by=["user", "town"]))
     assert len({each.sequence_id for each in task.sequences(folder, seed=0)}) == 2
