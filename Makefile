@@ -70,9 +70,11 @@ report: setup ## print the table and draw the curves of RUN again
 	$(BIN)/spectrum-trl report $(RUN)
 
 # One thread, because sums of several depend on their number, and half a million parameters hardly use a second.
-# MKL_CBWR keeps sums from depending on where numbers lie in memory, so that the weights have the same hash each time.
+# The other two keep sums from depending on where numbers lie in memory and on what more a processor can do than
+# AVX2, so that the weights have the same hash each time.
 base: export OMP_NUM_THREADS := 1
 base: export MKL_CBWR := AVX2
+base: export ATEN_CPU_CAPABILITY := avx2
 base: setup ## make both tiny models again, from nothing (an hour)
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_pretraining.yaml --overwrite true
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_base.yaml --overwrite true
