@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 from spectrum_trl.suite.builders import Built, Row, grouped, keep_rows, text
-from spectrum_trl.suite.source import Download, Source
+from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
 
@@ -48,16 +48,13 @@ SOURCE = Source(
     licence="CC BY 4.0",
     citation="Aroyo et al., DICES Dataset: Diversity in Conversational AI Evaluation for Safety, 2023, "
     "NeurIPS Datasets and Benchmarks, arXiv 2306.11247",
-    downloads=tuple(
-        Download(
-            path=path,
-            url=f"https://raw.githubusercontent.com/google-research-datasets/dices-dataset/main/{part}/"
-            + path.rpartition("/")[2],
-        )
-        for part, path in FILES.items()
+    downloads=github(
+        "google-research-datasets/dices-dataset",
+        "b5596d9edd585361967991a591abc7b11fb1f7a3",
+        {path: f"{part}/{path.rpartition('/')[2]}" for part, path in FILES.items()},
     ),
-    unchecked="All but the header and four rows of each file (an excerpt by tensorflow/datasets); no commit "
-    "of the data files is known for certain, so they come from the branch main.",
+    unchecked="All but the header and four rows of each file (an excerpt by tensorflow/datasets); the commit "
+    "is the one that other loaders name.",
 )
 ANSWERS = ("Yes", "No", "Unsure")
 MOST_RATERS, RATINGS = 500, 100

@@ -28,7 +28,7 @@ import numpy as np
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.suite.builders import Row, text
 from spectrum_trl.suite.choices import Choices, Item, letter
-from spectrum_trl.suite.source import Download, Source
+from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.tables import lacking_columns, unreadable
 from spectrum_trl.suite.task import Task
 
@@ -44,7 +44,7 @@ SOURCE = Source(
     homepage="https://github.com/idavidrein/gpqa",
     licence="CC BY 4.0",
     citation="Rein et al., GPQA: A Graduate-Level Google-Proof Q&A Benchmark, COLM 2024, 2311.12022",
-    downloads=(Download(path=ARCHIVE, url="https://github.com/idavidrein/gpqa/raw/main/dataset.zip"),),
+    downloads=github("idavidrein/gpqa", "56686c06f5e19865c153de0fdb11be3890014df7", {ARCHIVE: "dataset.zip"}),
     private=True,
     terms="The authors ask not to reveal questions of this set in the open, as text or as pictures, so that "
     "they do not get into training data. Do not publish what is built from it.",
@@ -54,8 +54,8 @@ SOURCE = Source(
         f"Or, if you have the table in plain text already, put it at {PLAIN[0]}.",
     ),
     unchecked="The columns Question, Correct Answer and Incorrect Answer 1 to 3, and the place "
-    f"dataset/{TABLE} in the archive, which come from others' code; no commit is known for certain, so the "
-    "archive comes from the branch main.",
+    f"dataset/{TABLE} in the archive, which come from others' code, as do commit and "
+    "sum of the archive.",
 )
 WRONG = tuple(f"incorrect answer {number}" for number in (1, 2, 3))
 COLUMNS = ("question", "correct answer", *WRONG)

@@ -27,7 +27,12 @@ SOURCE = Source(
     citation="Röttger et al., IssueBench: Millions of Realistic Prompts for Measuring Issue Bias in LLM "
     "Writing Assistance, arXiv 2502.08395 (2025)",
     downloads=(
-        HubFiles(path="hub/issuebench", repo="Paul/IssueBench", files=("prompts/prompts_full-*.parquet",)),
+        HubFiles(
+            path="hub/issuebench",
+            repo="Paul/IssueBench",
+            files=("prompts/prompts_full-*.parquet",),
+            revision="636e2da6ad80ef9ffcd67850d29fa5b068587f8b",
+        ),
     ),
     size=79_200_000,
     unchecked="No real file was at hand. File names and columns follow the data set's page; that X stands "

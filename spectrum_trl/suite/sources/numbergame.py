@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from spectrum_trl.suite.builders import Built, grouped, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
 
@@ -25,17 +25,19 @@ SOURCE = Source(
     name="numbergame",
     title="The number game (Bigelow and Piantadosi)",
     homepage="https://doi.org/10.7910/DVN/A8ZWLF",
-    licence="see the Dataverse page (the article is CC BY 4.0)",
+    licence="CC0 1.0 (the Dataverse record)",
     citation="Bigelow and Piantadosi, A Large Dataset of Generalization Patterns in the Number Game, Journal "
     "of Open Psychology Data 4 (2016), doi 10.5334/jopd.19",
+    downloads=(
+        Download(path=FILE, url="https://dataverse.harvard.edu/api/access/datafile/2696204?format=original"),
+    ),
     steps=(
         "Open https://doi.org/10.7910/DVN/A8ZWLF, the data set on the Harvard Dataverse.",
         "Download numbergame_data.csv; if a format is asked for, choose the original one.",
         "Put it into the folder numbergame of the data folder, under this name.",
     ),
-    unchecked="No real file was at hand. Columns set, target, rating and id follow others' programs that "
-    "read it; that a set is written as 16_8_2 follows the catalogue (brackets, commas and spaces are read "
-    "too).",
+    unchecked="No real file was at hand. Address, licence, columns set, target, rating and id, and sets written "
+    "as 16_8_2 follow others' programs that read it (brackets, commas and spaces are read too).",
 )
 ANSWERS = {"1": "Yes", "0": "No"}
 INPUT = {"numbers": "numbers", "target": "target"}
