@@ -36,8 +36,8 @@ SOURCE = Source(
         "Download numbergame_data.csv; if a format is asked for, choose the original one.",
         "Put it into the folder numbergame of the data folder, under this name.",
     ),
-    unchecked="No real file was at hand. Address, licence, columns set, target, rating and id, and sets written "
-    "as 16_8_2 follow others' programs that read it (brackets, commas and spaces are read too).",
+    unchecked="No real file was at hand. Address, licence, columns set, target, rating and id, and sets "
+    "written as 16_8_2 follow others' programs that read it (brackets, commas and spaces are read too).",
 )
 ANSWERS = {"1": "Yes", "0": "No"}
 INPUT = {"numbers": "numbers", "target": "target"}
