@@ -16,6 +16,7 @@ from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
 from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
+from spectrum_trl.evaluation.own_file import own_file
 from spectrum_trl.evaluation.own_tasks import own_distributional
 from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
 from spectrum_trl.metrics.distributional import (
@@ -52,11 +53,10 @@ class Distributional(HarnessTask):
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return one row per question and group."""
         folder, seed = data_dir(self.options.data_dir), self.options.seed
-        source = self.config.metadata.get("config_source", "")
         task = (
             self.known(distributional_tasks())
             if set(self.own) == {"task"}
-            else own_distributional(self.own, file=source)
+            else own_distributional(self.own, file=own_file(self.config, self.own))
         )
         failed = ensure_sources([task.origin] if task.missing(folder) else [], data_dir=folder)
         if absent := task.missing(folder):

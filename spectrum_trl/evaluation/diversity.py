@@ -11,6 +11,7 @@ from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
 from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.judging.judge import verdicts
+from spectrum_trl.evaluation.own_file import own_file
 from spectrum_trl.evaluation.own_tasks import own_diversity
 from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
 from spectrum_trl.metrics.diversity import clean, exact, sample_intervals, summarise
@@ -50,11 +51,11 @@ class Diversity(HarnessTask):
 
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return the one row: what the prompt shows."""
-        folder, source = data_dir(self.options.data_dir), self.config.metadata.get("config_source", "")
+        folder = data_dir(self.options.data_dir)
         self.task: DiversityTask = (
             self.known(diversity_tasks())
             if set(self.own) == {"task"}
-            else own_diversity(self.own, file=source, name=str(self.config.task))
+            else own_diversity(self.own, file=own_file(self.config, self.own), name=str(self.config.task))
         )
         failed = ensure_sources([self.task.origin] if self.task.missing(folder) else [], data_dir=folder)
         if absent := self.task.missing(folder):

@@ -17,6 +17,7 @@ from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.icl_sequences import choose
+from spectrum_trl.evaluation.own_file import own_file
 from spectrum_trl.evaluation.own_tasks import own_icl
 from spectrum_trl.metrics.calibration import calibration_error
 from spectrum_trl.paths import data_dir
@@ -100,8 +101,7 @@ class Icl(HarnessTask):
     def _task(self) -> Task:
         if set(self.own) == {"task"}:
             return self.known(tasks())
-        source = self.config.metadata.get("config_source", "")
-        return own_icl(self.own, file=source, name=str(self.config.task))
+        return own_icl(self.own, file=own_file(self.config, self.own), name=str(self.config.task))
 
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield the requests of each output that is scored."""

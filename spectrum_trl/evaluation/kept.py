@@ -9,6 +9,7 @@ from typing import Any
 
 from lm_eval.api.task import Task
 
+from spectrum_trl.evaluation.own_file import own_file
 from spectrum_trl.models.fingerprint import fingerprints
 from spectrum_trl.models.load import base_of, model_path
 
@@ -38,7 +39,9 @@ def identity(backend: str, model: Mapping[str, Any]) -> str:
 def key(task: Task, *, options: Mapping[str, Any], limit: int | None, model: str) -> str:
     """Return what tells one task's figures: the model, the options, and all that the task is made of."""
     own = getattr(task, "own", {})
-    beside = Path(str((task.config.metadata or {}).get("config_source", ""))).parent
+    # A task of ours has no files of the user's.
+    mine = bool(own) and set(own) != {"task"}
+    beside = Path(own_file(task.config, own)).parent if mine else Path()
     parts = [model, dict(options), limit, own, list(task.eval_docs)]
     return short_hash([*parts, [_content(file) for file in _files(own, beside)]])
 

@@ -185,7 +185,12 @@ def text(value: Any) -> str:
         if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
             return ""
         value = json.dumps(value, ensure_ascii=False)
-    return value.encode("utf-8", "ignore").decode("utf-8").replace("\0", "").strip()
+    return clean(value).strip()
+
+
+def clean(value: str) -> str:
+    """Return a text without NUL characters and broken surrogates, which no file can hold."""
+    return value.encode("utf-8", "ignore").decode("utf-8").replace("\0", "")
 
 
 def as_json(fields: Row) -> str:
@@ -197,7 +202,11 @@ def as_json(fields: Row) -> str:
 
 
 def _filled(descriptions: str | Sequence[str], values: Row) -> list[str]:
-    shown = {column: text(value) for column, value in values.items()}
+    shown = {
+        # White space around a text can be meant: it stands within a sentence.
+        column: clean(value) if isinstance(value, str) else text(value)
+        for column, value in values.items()
+    }
     return [
         template.format_map(shown)
         for template in ([descriptions] if isinstance(descriptions, str) else descriptions)

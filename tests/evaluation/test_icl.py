@@ -171,6 +171,9 @@ def test_data_that_are_not_there_give_no_figure(
 ) -> None:
     task = load("spectrum_icl_polis_vote", world_tokenizer, data_dir=str(tmp_path))
     assert task.missing is not None and "openData/*/votes.csv" in task.missing.files
-    assert "has no figure, since data are missing" in caplog.text and "SPECTRUM_DATA" in caplog.text
+    assert (
+        "has no figure, since data are missing" in caplog.text
+        and "spectrum-trl data fetch polis" in caplog.text
+    )
     figures = evaluate(task, random_model, world_tokenizer)
     assert not [name for name in figures if name.startswith(("loss", "accuracy"))]

@@ -164,7 +164,7 @@ def test_bad_input_is_one_clear_message_exit_2_and_nothing_written(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--tasks", "polis_vote", "--split", "train"], "SPECTRUM_DATA"),
+        (["--tasks", "polis_vote", "--split", "train"], "spectrum-trl data fetch polis"),
         (["--tasks", "coinflop", "--split", "train"], "Did you mean 'coinflip'"),
         (
             ["--model_name_or_path", "nowhere/at-all", "--copy_role_tokens_from", ""],

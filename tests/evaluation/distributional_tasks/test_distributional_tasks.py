@@ -186,7 +186,7 @@ def test_number_game_ratings_are_counted_by_set_and_number(tmp_path: Path) -> No
     folder = write(tmp_path, "numbergame/numbergame_data.csv", "set,target,rating,id\n" + rows)
     (item,), dropped = built("numbergame", folder)
     assert item.candidates == ("Yes", "No") and item.target == pytest.approx((6 / 9, 3 / 9))
-    assert "2, 4, 8" in item.input and item.input.endswith("16") and item.cluster == "2_4_8"
+    assert "2, 4, 8" in item.input and item.input.endswith("16") and item.cluster == "2, 4, 8"
     assert dropped == {
         "number with fewer than 9 ratings": 1,
         "row without a value": 1,
