@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from spectrum_trl.errors import MissingData
+from spectrum_trl.errors import MissingData, UserError
 
 PACKAGE = Path(__file__).parent
 # The models that come with the package: the names that users write, and their folders.
@@ -27,7 +27,8 @@ def bundled(folder: str) -> Path:
 
 def cache_folder() -> Path:
     """Return the folder for what can be got or made again: ``SPECTRUM_CACHE``, or one of the user's."""
-    return Path(os.environ.get("SPECTRUM_CACHE") or "~/.cache/spectrum-trl").expanduser()
+    chosen = os.environ.get("SPECTRUM_CACHE")
+    return _expanded(chosen, "SPECTRUM_CACHE") if chosen else Path("~/.cache/spectrum-trl").expanduser()
 
 
 def data_dir(folder: str | os.PathLike[str] | None = None, *, to_fill: bool = False) -> Path:
@@ -46,8 +47,15 @@ def data_dir(folder: str | os.PathLike[str] | None = None, *, to_fill: bool = Fa
     chosen = folder or os.environ.get("SPECTRUM_DATA")
     if not chosen:
         return cache_folder() / "data"
-    path = Path(chosen).expanduser()
+    where = "data_dir" if folder else "SPECTRUM_DATA"
+    path = _expanded(chosen, where)
     if not to_fill and not os.path.isdir(path):
-        where = "data_dir" if folder else "SPECTRUM_DATA"
         raise MissingData(f"{where}: {path} is not a folder; name the folder of the data sets")
     return path
+
+
+def _expanded(folder: str | os.PathLike[str], where: str) -> Path:
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError:
+        raise UserError(f"{where}: {folder}: there is no such user; name the folder in full") from None

@@ -12,9 +12,23 @@ app = typer.Typer(
     help="The Suite's data: what there is, what is missing, fetched, built, shown.", no_args_is_help=True
 )
 
+
+def folder(name: str | Path) -> Path:
+    """Return a folder by its name, which may not be empty: that would be the one you are in."""
+    if not str(name):
+        raise typer.BadParameter("name a folder; a dot is the one that you are in")
+    return Path(name)
+
+
 Names = Annotated[list[str] | None, typer.Argument(help="Tasks or globs; none for all.", show_default=False)]
 Folder = Annotated[
-    Path | None, typer.Option("--data-dir", help="Default: $SPECTRUM_DATA, or the user's cache folder.")
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        parser=folder,
+        metavar="PATH",
+        help="Default: $SPECTRUM_DATA, or the user's cache folder.",
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The only source of randomness.")]
 Paper = Annotated[bool, typer.Option("--paper", help="Sample as many as the paper does.")]
@@ -44,35 +58,49 @@ def status(data_dir: Folder = None) -> None:
     from spectrum_trl.paths import data_dir as data_folder
     from spectrum_trl.suite.fetching.status import changed_files
 
-    folder = data_folder(data_dir)
+    found = data_folder(data_dir)
     out = console()
-    out.print(status_table(folder))
-    for path in changed_files(folder):
+    out.print(status_table(found))
+    for path in changed_files(found):
         out.print(f"[red]changed since it was fetched:[/] {escape(path)}; remove it and fetch again")
 
 
 @app.command()
 def fetch(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Sources, tasks or globs; none for all that need no consent.")
+        list[str] | None,
+        typer.Argument(help="Sources, tasks, globs or your YAML files; none for all that need no consent."),
     ] = None,
     data_dir: Folder = None,
     accept: Annotated[bool, typer.Option("--accept", help="Accept the terms of the named sources.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Forget the sums of the named sources, and fetch them anew.")
+    ] = False,
 ) -> None:
     """Fetch the files of sources: in parallel, with sums, going on where an earlier command stopped."""
     from spectrum_trl.commands.data_tables import fetch_with_progress
+    from spectrum_trl.errors import UserError
     from spectrum_trl.paths import data_dir as data_folder
     from spectrum_trl.suite.catalogue import chosen_sources
+    from spectrum_trl.suite.own import is_own, read_own
 
-    fetch_with_progress(chosen_sources(names), data_dir=data_folder(data_dir, to_fill=True), accept=accept)
+    if again and not names:
+        raise UserError("--again: name the sources whose sums are to be forgotten")
+    own = [read_own(Path(name)).source for name in names or () if is_own(name)]
+    others = [name for name in names or () if not is_own(name)]
+    chosen = [*own, *(chosen_sources(others) if others or not own else ())]
+    fetch_with_progress(chosen, data_dir=data_folder(data_dir, to_fill=True), accept=accept, again=again)
 
 
 @app.command()
 def build(
     names: Names = None,
-    output: Annotated[Path, typer.Option(help="Folder for one parquet file per task and a manifest.")] = Path(
-        "runs/suite"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option(
+            parser=folder, metavar="PATH", help="Folder for one parquet file per task and a manifest."
+        ),
+    ] = Path("runs/suite"),
     data_dir: Folder = None,
     seed: Seed = 0,
     num_proc: Annotated[int, typer.Option(min=1, max=256, help="Processes that share the tasks.")] = 1,
@@ -82,12 +110,12 @@ def build(
     from spectrum_trl.commands.data_tables import build_with_progress
     from spectrum_trl.paths import data_dir as data_folder
 
-    chosen, folder = _present(names, data_dir=data_folder(data_dir))
+    chosen, found = _present(names, data_dir=data_folder(data_dir))
     build_with_progress(
         # Those that may not be stored are told only to who asks for them.
         [task.name for task in chosen if not task.source.private or task.name in (names or ())],
         output=output,
-        data_dir=folder,
+        data_dir=found,
         seed=seed,
         num_proc=num_proc,
         paper=paper,
@@ -122,9 +150,9 @@ def show(
 @app.command()
 def stats(
     names: Names = None,
-    output: Annotated[Path, typer.Option(help="Folder for the card and the picture.")] = Path(
-        "runs/suite_card"
-    ),
+    output: Annotated[
+        Path, typer.Option(parser=folder, metavar="PATH", help="Folder for the card and the picture.")
+    ] = Path("runs/suite_card"),
     data_dir: Folder = None,
     seed: Seed = 0,
     tokenizer: Annotated[
@@ -135,8 +163,8 @@ def stats(
     from spectrum_trl.commands.data_tables import write_card
     from spectrum_trl.paths import data_dir as data_folder
 
-    chosen, folder = _present(names, data_dir=data_folder(data_dir))
-    write_card(chosen, output=output, data_dir=folder, seed=seed, tokenizer=tokenizer)
+    chosen, found = _present(names, data_dir=data_folder(data_dir))
+    write_card(chosen, output=output, data_dir=found, seed=seed, tokenizer=tokenizer)
 
 
 @app.command()

@@ -1,6 +1,9 @@
 """What ``spectrum-trl data`` prints and writes: tables, bars, a sequence, the card."""
 
-from collections.abc import Callable, Sequence
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +24,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.files import folder_problems, write_atomic
 from spectrum_trl.suite.building.build import Built, build_suite
 from spectrum_trl.suite.building.cache import built_sequences
-from spectrum_trl.suite.building.card import Row, card, draw
+from spectrum_trl.suite.building.card import TITLE, Row, card, draw
 from spectrum_trl.suite.building.stats import about_tokens, task_stats
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.fetching.fetch import fetch
@@ -62,7 +65,9 @@ def status_table(data_dir: Path) -> Table:
     return table
 
 
-def fetch_with_progress(sources: Sequence[Source], *, data_dir: Path, accept: bool) -> None:
+def fetch_with_progress(
+    sources: Sequence[Source], *, data_dir: Path, accept: bool, again: bool = False
+) -> None:
     """Fetch sources, with a bar for each on a terminal, and tell what came."""
     out = console()
     bars = Progress(
@@ -76,7 +81,11 @@ def fetch_with_progress(sources: Sequence[Source], *, data_dir: Path, accept: bo
     with bars:
         bar = {source.name: bars.add_task(source.name, total=source.size or None) for source in sources}
         done = fetch(
-            sources, data_dir=data_dir, accept=accept, told=lambda name, n: bars.advance(bar[name], n)
+            sources,
+            data_dir=data_dir,
+            accept=accept,
+            again=again,
+            told=lambda name, n: bars.advance(bar[name], n),
         )
     for found in done:
         out.print(f"{found.source}: {found.files} files fetched, {found.kept} there already", markup=False)
@@ -94,7 +103,7 @@ def build_with_progress(
         console=Console(stderr=True),
         disable=not on_terminal(),
     )
-    with bar:
+    with bar, _ended_by_sigterm():
         whole = bar.add_task("tasks", total=len(names))
 
         def told(built: Built) -> None:
@@ -121,6 +130,16 @@ def build_with_progress(
     out.print(f"{len(names)} tasks in {output}", markup=False)
 
 
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does: its processes end too, and nothing half-written stays."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def print_sequence(row: dict[str, Any], *, of: int) -> None:
     """Print a sequence, one turn a paragraph."""
     out = console()
@@ -144,7 +163,7 @@ def write_card(
     """Write the Suite's card and its picture."""
     from collections import Counter
 
-    if problems := list(folder_problems(output)):
+    if problems := [*folder_problems(output), *_foreign(output)]:
         raise UserError(*problems)
     count = _counter(tokenizer)
     rows = []
@@ -169,6 +188,20 @@ def write_card(
     with write_atomic(output / "composition.png") as temporary:
         draw(rows, temporary)
     console().print(f"{output / 'README.md'} and {output / 'composition.png'} written", markup=False)
+
+
+def _foreign(output: Path) -> list[str]:
+    """Return a problem for each file that a card would replace and that is of no card."""
+    page, picture = output / "README.md", output / "composition.png"
+    try:
+        ours = page.read_bytes().startswith(TITLE.encode())
+    except OSError:
+        ours = False
+    return [
+        f"{place} is not of a card: name another folder for --output, or move it away"
+        for place in (page, picture)
+        if place.exists() and not ours
+    ]
 
 
 def _counter(tokenizer: str | None) -> Callable[[list[Message]], int]:

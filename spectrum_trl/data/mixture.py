@@ -75,6 +75,8 @@ def select_tasks(data: DataArguments) -> dict[str, Choice]:
     """
     catalogue = {name: task for name, task in all_tasks().items() if task.split in data.split}
     chosen: dict[str, Choice] = {}
+    # Task name to the entry that gave it, where that is a file.
+    files: dict[str, str] = {}
     problems: list[str] = []
     for pattern, options in data.tasks.items():
         if options.max_sequences is None:
@@ -82,7 +84,9 @@ def select_tasks(data: DataArguments) -> dict[str, Choice]:
         if is_own(pattern):
             try:
                 own = read_own(Path(pattern), split="train")
-                chosen[own.name] = Choice(own, options)
+                if own.name in chosen:
+                    problems.append(_twice(own.name, files.get(own.name, own.name), pattern))
+                chosen[own.name], files[own.name] = Choice(own, options), pattern
             except UserError as error:
                 problems += error.problems
             continue
@@ -95,10 +99,15 @@ def select_tasks(data: DataArguments) -> dict[str, Choice]:
                 else f"tasks: no task is named {pattern[:60]!r}.{nearest(pattern, catalogue)} "
                 "`spectrum-trl data` lists them."
             )
+        problems += [_twice(name, files[name], pattern) for name in names if name in files]
         chosen.update({name: Choice(catalogue[name], options) for name in names})
     if problems:
         raise UserError(*problems)
     return chosen
+
+
+def _twice(name: str, first: str, second: str) -> str:
+    return f"tasks: {first} and {second} both give a task {name}: change the key `task` of one file"
 
 
 def messages_of(

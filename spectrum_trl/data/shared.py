@@ -16,7 +16,8 @@ from filelock import FileLock
 
 from spectrum_trl.data.encode import TaskCounts
 from spectrum_trl.data.mixture import Mixture
-from spectrum_trl.files import write_json
+from spectrum_trl.errors import UserError
+from spectrum_trl.files import folder_problems, write_json
 from spectrum_trl.paths import cache_folder
 
 COUNTS = "counts.json"
@@ -42,6 +43,10 @@ def built_once(build: Callable[[], Mixture], *, settings: str) -> Mixture:
         return build()
     name = hashlib.sha256(f"{settings} {_run()}".encode()).hexdigest()[:16]
     folder = cache_folder() / "mixtures" / name
+    if problems := list(folder_problems(folder.parent)):
+        raise UserError(
+            *(f"{problem} (the cache folder, which SPECTRUM_CACHE names)" for problem in problems)
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.is_dir():

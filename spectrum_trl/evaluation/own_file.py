@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.own import _Loader as Loader
+from spectrum_trl.suite.own import Loader
 
 # What lm-eval 0.4.13 says of a task that it was given by the path of its file.
 INLINE = "inline"

@@ -23,7 +23,8 @@ from spectrum_trl.evaluation.diversity_tasks.validators import Validator, build
 from spectrum_trl.evaluation.judging.judge import Judge
 from spectrum_trl.evaluation.own_tables import item_of
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.suite.own import TITLE, OwnTable, own_task
+from spectrum_trl.suite.addresses import TITLE
+from spectrum_trl.suite.own import OwnTable, own_task
 from spectrum_trl.suite.schema import schema_problems
 from spectrum_trl.suite.slots import columns_of
 from spectrum_trl.suite.streams import table_rows

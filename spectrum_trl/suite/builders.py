@@ -21,6 +21,8 @@ A source reads rows (dictionaries) and says which columns are what:
 Every row becomes exactly one sample, or is counted in ``dropped`` with its reason.
 """
 
+import datetime
+import decimal
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +32,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from spectrum_trl.errors import UserError
 from spectrum_trl.suite.task import Message
 
 Row = Mapping[str, Any]
@@ -184,7 +187,8 @@ def text(value: Any) -> str:
     if not isinstance(value, str):
         if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
             return ""
-        value = json.dumps(value, ensure_ascii=False)
+        plain = value if _is_json(value) else _plain(value)
+        value = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False, default=_plain)
     return clean(value).strip()
 
 
@@ -198,7 +202,22 @@ def as_json(fields: Row) -> str:
     present = {
         key: text(value) if isinstance(value, str) else value for key, value in fields.items() if text(value)
     }
-    return json.dumps(present, ensure_ascii=False) if present else ""
+    return json.dumps(present, ensure_ascii=False, default=_plain) if present else ""
+
+
+def _is_json(value: Any) -> bool:
+    return isinstance(value, bool | int | float | list | tuple | Mapping)
+
+
+def _plain(value: Any) -> Any:
+    """Return the text of what parquet has and JSON has not: dates as ISO 8601, decimal numbers as written."""
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal | datetime.timedelta):
+        return str(value)
+    raise UserError(
+        f"a cell holds {type(value).__name__}: expected a text, a number, a date, or a list of them"
+    )
 
 
 def _filled(descriptions: str | Sequence[str], values: Row) -> list[str]:

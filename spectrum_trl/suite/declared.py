@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from spectrum_trl.errors import UserError
 from spectrum_trl.suite.builders import Built, Field, Length, Row, group_name, grouped, pooled, text
 from spectrum_trl.suite.slots import columns_of
 from spectrum_trl.suite.streams import table_rows
@@ -66,7 +67,7 @@ class Declared:
 
     def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
         """Yield the sequences, as `Build`."""
-        rows = self._rows(data_dir, dropped=dropped)
+        rows = self._one_value_each(self._rows(data_dir, dropped=dropped))
         if self.group_by:
             found = grouped(
                 rows,
@@ -107,10 +108,14 @@ class Declared:
         """Yield the rows that stay."""
         seen: set[tuple[str, ...]] = set()
         used = self._used()
+        elsewhere: set[str] = set()
+        some = False
         for path in matches(self.file, data_dir=data_dir) or [data_dir / self.file]:
             for row in table_rows(path, used, dropped=dropped):
                 if self._elsewhere(row):
+                    elsewhere.add(self._group(row))
                     continue
+                some = True
                 if wrong := next((c for c, kept in self.keep.items() if text(row[c]) not in kept), None):
                     dropped[f"another {wrong} than {' or '.join(self.keep[wrong])}"] += 1
                 elif self.labels and (label := text(row[str(self.output)])) not in self.labels:
@@ -121,6 +126,31 @@ class Declared:
                     if self.unique:
                         seen.add(key)
                     yield row
+        if elsewhere and not some:
+            raise UserError(
+                f"{path}: with test_share {self.test_share:g} the part {self.part} has no group: all "
+                f"{len(elsewhere)} groups are in the other part, by their names. Give another share, or more "
+                "groups"
+            )
+
+    def _one_value_each(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield the rows, in which a column that descriptions name has one value within each group."""
+        columns = [name for name in columns_of(self.descriptions) if name not in self.group_by]
+        values: dict[tuple[str, str], str] = {}
+        for row in rows:
+            for column in columns:
+                found, group = text(row[column]), self._group(row)
+                first = values.setdefault((group, column), found) if group else found
+                if first != found:
+                    raise UserError(
+                        f"{self.file}: descriptions name {{{column}}}, which has several values in the group "
+                        f"{group[:SHOWN]!r} ({first[:SHOWN]!r}, {found[:SHOWN]!r}): name a column that is "
+                        "the same in all rows of a group"
+                    )
+            yield row
+
+    def _group(self, row: Row) -> str:
+        return group_name([text(row[column]) for column in self.group_by])
 
     def _used(self) -> tuple[str, ...]:
         """Return the columns that are read, each once."""
@@ -132,7 +162,7 @@ class Declared:
         """Tell whether a row is of a group that belongs to the other part."""
         if self.part is None:
             return False
-        name = group_name([text(row[column]) for column in self.group_by])
+        name = self._group(row)
         # Of the name alone, so that tables on the same people keep the same ones for evaluation. Not a
         # checksum: those of similar names are not spread evenly.
         digest = hashlib.sha256(name.encode()).digest()

@@ -22,21 +22,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.strict_yaml import repeated_keys
+from spectrum_trl.suite.addresses import address_problems, on_web, source_of
 from spectrum_trl.suite.builders import Length, text
 from spectrum_trl.suite.declared import Declared
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.schema import schema_problems
 from spectrum_trl.suite.slots import columns_of
-from spectrum_trl.suite.source import Download, HubFiles, Source
-from spectrum_trl.suite.task import OWN, Kind, Split, Task
+from spectrum_trl.suite.task import Kind, Split, Task
 
-TITLE = "the user's own"
 # Goes into the names of files.
 NAME = re.compile(r"[\w-][\w.+ -]*")
 MOST_NAME_BYTES = 100
-ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
-PACKED = (".gz", ".bz2", ".xz")
-WEB, HUB = ("https://", "http://"), "hf://datasets/"
+LONGEST_MEAN = 1e6
 Columns = str | dict[str, str]
 Candidates = Annotated[list[str] | dict[str, str], Field(min_length=1)]
 
@@ -61,12 +58,12 @@ class OwnTable(BaseModel):
 
     Attributes:
         file: Path beside the YAML file, an address on the web, or ``hf://datasets/NAME[@REVISION]/FILE``
-            (patterns with ``*`` allowed): CSV, TSV, JSON, JSON Lines or parquet, also packed.
+            (with ``*``, which stands for slashes too): CSV, TSV, JSON, JSON Lines or parquet, also packed.
         sha256: Of a file on the web; None takes what the first fetch finds.
         output: Column of the sample, or JSON keys and their columns.
         input: The same for what the sample is conditioned on, or None.
         group_by: Column or columns of the individual, or of the question; None pools all rows.
-        descriptions: Texts in which ``{column}`` stands for the group's value.
+        descriptions: Texts in which ``{column}`` stands for the group's value, the same in all its rows.
         description_probability: Chance that a sequence keeps its description.
         candidates: All possible outputs, or the text in the file to the text shown; others are left out.
         length: Samples per sequence; None keeps groups whole.
@@ -86,7 +83,7 @@ class OwnTable(BaseModel):
     description_probability: float = Field(default=1.0, ge=0, le=1)
     candidates: Candidates | None = None
     length: int | None = Field(default=None, ge=1)
-    mean_length: float | None = Field(default=None, ge=2, allow_inf_nan=False)
+    mean_length: float | None = Field(default=None, ge=2, le=LONGEST_MEAN)
     at_least: int = Field(default=1, ge=1)
     kind: Kind = "individual"
     test_share: float = Field(default=0.0, ge=0, lt=1)
@@ -111,7 +108,7 @@ def read_own(file: Path, *, split: Split | None = None) -> Task:
         content = file.read_bytes()
         node = yaml.compose(content)
         problems = list(repeated_keys(node))
-        found = yaml.load(content, Loader=_Loader)
+        found = yaml.load(content, Loader=Loader)
     except FileNotFoundError:
         near = nearest(file.name, [other.name for other in file.parent.glob("*.y*ml")])
         raise UserError(f"{file} does not exist.{near}") from None
@@ -149,7 +146,7 @@ def own_task(own: Mapping[str, Any], *, file: Path, name: str, split: Split | No
         )
     if problems:
         raise UserError(*problems)
-    place, source = _place(parsed, file=file, name=name)
+    place, source = source_of(parsed.file, sha256=parsed.sha256, beside=file, name=name)
     declared = _declared(parsed, place=place, name=name)
     if split is not None and parsed.test_share:
         declared = replace(declared, part=split, test_share=parsed.test_share)
@@ -171,11 +168,11 @@ def has_parts(file: Path) -> bool:
     return isinstance(declared, Declared) and declared.test_share > 0
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """Reads lm-eval's own tags as texts."""
 
 
-_Loader.add_multi_constructor("!", lambda loader, suffix, node: str(node.value))
+Loader.add_multi_constructor("!", lambda loader, suffix, node: str(node.value))
 
 
 def _texts(parsed: OwnTable) -> Iterator[tuple[str, str]]:
@@ -202,54 +199,15 @@ def _problems(parsed: OwnTable, *, file: Path) -> list[str]:
         found.append("candidates: the output has several columns; give one column")
     if not parsed.group_by and not (parsed.length or parsed.mean_length):
         found.append("group_by: rows without a group need length or mean_length")
-    if parsed.sha256 and not parsed.file.startswith(WEB):
+    if parsed.sha256 and not on_web(parsed.file):
         found.append("sha256: only a file on the web is checked; leave it out")
     try:
         if (slots := columns_of(parsed.descriptions)) and not parsed.group_by:
             found.append(f"descriptions: {{{slots[0]}}} stands for the group's value, so group_by is needed")
     except UserError as error:
         found += [f"descriptions: {problem}" for problem in error.problems]
-    if not _ends_well(parsed.file):
-        found.append(f"file: expected one of {', '.join(ENDINGS)}, but it is {parsed.file!r}")
-    elif parsed.file.startswith(HUB):
-        if parsed.file.removeprefix(HUB).count("/") < 2:
-            found.append(f"file: expected {HUB}OWNER/NAME[@REVISION]/FILE, found {parsed.file!r}")
-    elif parsed.file.startswith(WEB):
-        if set(PurePosixPath(parsed.file).name) & set("*?["):
-            found.append(f"file: expected the address of one file, without any of *?[, found {parsed.file!r}")
-    else:
-        path = file.parent / parsed.file
-        if not path.is_file():
-            near = nearest(path.name, [other.name for other in path.parent.glob("*")])
-            found.append(f"file: {path} does not exist.{near} The path is beside the YAML file")
+    found += [f"file: {problem}" for problem in address_problems(parsed.file, beside=file)]
     return found
-
-
-def _ends_well(name: str) -> bool:
-    stem = next((name.removesuffix(end) for end in PACKED if name.endswith(end)), name)
-    # Parquet packs by itself.
-    return stem.lower().endswith(ENDINGS if stem == name else ENDINGS[:-1])
-
-
-def _place(parsed: OwnTable, *, file: Path, name: str) -> tuple[str, Source]:
-    """Return where the rows are, below the data folder or as an absolute path, and how they are fetched."""
-    title = f"{TITLE} ({parsed.file})"
-    if parsed.file.startswith(WEB):
-        place = f"own/{name}/{PurePosixPath(parsed.file).name}"
-        download = Download(path=place, url=parsed.file, sha256=parsed.sha256)
-        return place, Source(name=OWN, title=title, downloads=(download,))
-    if parsed.file.startswith(HUB):
-        owner, repo, *inside = parsed.file.removeprefix(HUB).split("/")
-        repo, _, revision = repo.partition("@")
-        if revision == "refs":
-            # As in hf://datasets/OWNER/NAME@refs/convert/parquet/FILE.
-            revision, inside = "/".join((revision, *inside[:2])), inside[2:]
-        pattern = "/".join(inside)
-        files = HubFiles(
-            path=f"own/{name}", repo=f"{owner}/{repo}", files=(pattern,), revision=revision or "main"
-        )
-        return f"own/{name}/{pattern}", Source(name=OWN, title=title, downloads=(files,))
-    return str((file.parent / parsed.file).resolve()), Source(name=OWN, title=TITLE)
 
 
 def _declared(parsed: OwnTable, *, place: str, name: str) -> Declared:

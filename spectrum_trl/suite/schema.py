@@ -1,5 +1,6 @@
 """Say in our words what pydantic finds wrong with the key ``spectrum`` of a user's YAML file."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,7 +46,12 @@ def _problem(kind: type[BaseModel], detail: Mapping[str, Any], *, file: str) -> 
     if detail["type"] == "value_error":
         return f"{place}: {message}"
     hint = "; put it between quotation marks" if detail["type"] == "string_type" else ""
-    return f"{place}: expected {message}, found {str(detail['input'])[:60]!r}{hint}"
+    return f"{place}: expected {message}, found {_shown(detail['input'])!r}{hint}"
+
+
+def _shown(value: Any) -> str:
+    # Aliases can make a value of nine lines too long to be printed.
+    return (str(value) if isinstance(value, str | int | float) else reprlib.repr(value))[:60]
 
 
 def _fields(kind: type[BaseModel], outer: Sequence[Any]) -> list[str]:

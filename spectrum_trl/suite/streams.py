@@ -13,6 +13,7 @@ import pyarrow
 import pyarrow.csv
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.suite.quotes import Watched, lines_of
 from spectrum_trl.suite.tables import (
     DAMAGED,
     PACKERS,
@@ -78,7 +79,7 @@ def csv_stream(
     Args:
         path: The file, which may be packed (gz, bz2, xz).
         columns: Columns to return.
-        dropped: Receives rows with more or fewer fields than the header, with their first lines.
+        dropped: Receives the lines of rows with more or fewer fields than the header, with the first of them.
         delimiter: What separates fields.
         names: All columns of a file without a header.
         encoding: The file's.
@@ -90,17 +91,17 @@ def csv_stream(
         MissingData: If the file does not exist.
         UserError: If it is empty, cannot be read, or lacks a column.
     """
-    broken = _Broken(path, "row with another number of fields than the header", dropped)
+    broken = _Broken(path, "row with another number of fields than the header", dropped, delimiter=delimiter)
 
     def refuse(row: pyarrow.csv.InvalidRow) -> str:
-        # The first row is the header.
-        broken.add(row.number - (names is None))
+        broken.add(row.number, lines=row.text.count("\n") + 1)
         return "skip"
 
     try:
         with opened(path) as stream:
+            watched = Watched(stream, delimiter)
             batches = pyarrow.csv.open_csv(
-                stream,
+                watched,
                 pyarrow.csv.ReadOptions(
                     block_size=BLOCK_BYTES, use_threads=False, column_names=names, encoding=encoding
                 ),
@@ -115,7 +116,12 @@ def csv_stream(
             for batch in batches:
                 batch = batch.rename_columns(present).select(list(columns))
                 yield from batch.to_pylist()
+            watched.check_closed_quotes(path)
     except (pyarrow.ArrowInvalid, UnicodeDecodeError, *DAMAGED) as error:
+        if "straddling" in str(error):
+            # A row does not fit into a block, as where nothing closes a quote.
+            with opened(path) as stream:
+                Watched(stream, delimiter).check_closed_quotes(path)
         raise unreadable(path, "CSV", error) from None
     finally:
         broken.tell()
@@ -162,16 +168,25 @@ def jsonl_stream(path: Path, fields: Sequence[str], *, dropped: Counter[str]) ->
 class _Broken:
     """Counts broken rows of a file, and remembers the first ones."""
 
-    def __init__(self, path: Path, reason: str, dropped: Counter[str]) -> None:
-        self.path, self.reason, self.dropped = path, reason, dropped
-        self.count, self.first = 0, list[int]()
+    def __init__(self, path: Path, reason: str, dropped: Counter[str], *, delimiter: str = "") -> None:
+        self.path, self.reason, self.dropped, self.delimiter = path, reason, dropped, delimiter
+        self.count, self.rows, self.first = 0, 0, list[int]()
 
-    def add(self, number: int) -> None:
-        self.count += 1
+    def add(self, number: int, *, lines: int = 1) -> None:
+        """Count a row by its number, and all lines that it holds."""
+        self.rows += 1
+        self.count += lines
         self.first = [*self.first, number][:SHOWN]
 
     def tell(self) -> None:
         if self.count:
-            more = ", …" if self.count > len(self.first) else ""
-            places = ", ".join(map(str, self.first)) + more
+            more = ", …" if self.rows > len(self.first) else ""
+            places = ", ".join(map(str, self._lines())) + more
             self.dropped[f"{self.reason} ({self.path.name}: {places})"] += self.count
+
+    def _lines(self) -> list[int]:
+        """Return the lines of the first ones: those of CSV are known by their numbers among the rows."""
+        if not self.delimiter:
+            return self.first
+        with opened(self.path) as file:
+            return lines_of(file, self.first, n=len(self.first), delimiter=self.delimiter)

@@ -18,9 +18,12 @@ import pyarrow
 import pyarrow.parquet
 import yaml
 
+from spectrum_trl.console import visible
 from spectrum_trl.errors import MissingData, UserError, nearest
 
 SHOWN = 3
+# Columns, and characters of a column's name, in a message.
+MOST_NAMES, MOST_SHOWN = 20, 100
 PACKERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # What reading a packed file that is damaged raises.
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
@@ -175,7 +178,14 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]
     """
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            if problems := column_problems(str(path), columns, file.schema_arrow.names):
+            found = file.schema_arrow
+            if problems := column_problems(str(path), columns, found.names) or [
+                f"{path}: column {column!r} holds bytes, expected texts or numbers: convert it"
+                for column in columns
+                if pyarrow.types.is_binary(kind := found.field(column).type)
+                or pyarrow.types.is_large_binary(kind)
+                or pyarrow.types.is_fixed_size_binary(kind)
+            ]:
                 raise UserError(*problems)
             for batch in file.iter_batches(columns=list(columns)):
                 yield from batch.to_pylist()
@@ -231,6 +241,8 @@ def unreadable(path: Path, expected: str, error: Exception) -> UserError:
     """Return what to raise for a file that cannot be read as what it should be."""
     if isinstance(error, FileNotFoundError):
         return MissingData(f"{path} does not exist: put the file there, or point the data folder elsewhere")
+    if path.is_dir():
+        return UserError(f"{path} is a folder; a file is expected there")
     if isinstance(error, OSError) and error.strerror:
         return UserError(f"{path} cannot be read: {error.strerror}")
     reason = " ".join(str(error).split())
@@ -254,11 +266,20 @@ def column_problems(place: str, columns: Sequence[str], present: Sequence[str]) 
 def lacking_columns(place: str, columns: Sequence[str], present: Sequence[str]) -> list[str]:
     """Return a problem for each column that is not there, with the nearest name and all names found."""
     return [
-        f"{place} has no column {column!r}.{nearest(column, present)} It has: {', '.join(present)}. "
-        "Fetch the file again, or correct the name"
+        f"{place} has no column {_shown(column)!r}.{visible(nearest(column, present)[:MOST_SHOWN])} "
+        f"It has: {_names(present)}. Fetch the file again, or correct the name"
         for column in columns
         if column not in present
     ]
+
+
+def _names(columns: Sequence[str]) -> str:
+    more = f" and {len(columns) - MOST_NAMES} more" if len(columns) > MOST_NAMES else ""
+    return ", ".join(map(_shown, columns[:MOST_NAMES])) + more
+
+
+def _shown(name: str) -> str:
+    return visible(name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}…")
 
 
 def _whole_numbers(frame: pd.DataFrame, columns: Sequence[str], *, path: Path) -> pd.DataFrame:

@@ -3,9 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypedDict
 
+from spectrum_trl.errors import UserError
+from spectrum_trl.suite.fetching.unfinished import is_begun
 from spectrum_trl.suite.source import Source
 
 Role = Literal["description", "input", "output"]
@@ -100,10 +103,16 @@ class Task:
         return self.source.name == OWN
 
     def paths(self, data_dir: Path) -> dict[str, Path]:
-        """Return the files that the patterns reach, by their paths below the data folder."""
+        """Return the files that the patterns reach, by their paths below the data folder.
+
+        Raises:
+            UserError: If a folder is where a file is expected.
+        """
         found: dict[str, Path] = {}
         for pattern in self.files:
             for path in matches(pattern, data_dir=data_dir):
+                if path.is_dir():
+                    raise UserError(f"{path} is a folder; a file is expected there")
                 name = str(path) if Path(pattern).is_absolute() else path.relative_to(data_dir).as_posix()
                 found[name] = path
         return dict(sorted(found.items()))
@@ -149,11 +158,25 @@ class Distribution(NamedTuple):
 
 
 def missing_files(patterns: Iterable[str], *, data_dir: Path | None) -> list[str]:
-    """Return the patterns that match nothing below ``data_dir``; all of them without a folder."""
-    return [each for each in patterns if data_dir is None or not matches(each, data_dir=data_dir)]
+    """Return the patterns that match nothing below ``data_dir``; all of them without a folder.
+
+    What belongs to a fetch that was begun and not finished counts as not there.
+    """
+    return [
+        each
+        for each in patterns
+        if data_dir is None or is_begun(each, data_dir=data_dir) or not matches(each, data_dir=data_dir)
+    ]
 
 
 def matches(pattern: str, *, data_dir: Path) -> list[Path]:
     """Return the files that a path or glob below the data folder, or an absolute path, reaches, sorted."""
     path = Path(pattern)
-    return [path] * path.is_file() if path.is_absolute() else sorted(data_dir.glob(pattern))
+    if path.is_absolute():
+        return [path] * path.is_file()
+    if path.parts[:1] == (OWN,):
+        # In a user's pattern ``*`` stands for slashes too, as on the Hub, whose client has a folder there.
+        files = (data_dir / Path(*path.parts[:2])).rglob("*")
+        below = ((each, each.relative_to(data_dir).as_posix()) for each in files if each.is_file())
+        return sorted(each for each, name in below if "/.cache/" not in name and fnmatchcase(name, pattern))
+    return sorted(data_dir.glob(pattern))

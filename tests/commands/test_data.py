@@ -16,6 +16,7 @@ from spectrum_trl.suite.building.build import read_manifest
 from spectrum_trl.suite.catalogue import suite_sources, suite_tasks
 from spectrum_trl.suite.fetching import lock
 from tests.processes import run_command
+from tests.suite.fetching.server import serving
 
 FIXTURES = Path(__file__).parents[1] / "suite" / "fixtures"
 TASKS = pytest.mark.parametrize("name", list(suite_tasks()))
@@ -194,6 +195,54 @@ def test_stats_writes_the_card_and_the_picture(data: Data, invented_data: Path, 
     (tmp_path / "file").write_text("mine")
     done = data("stats", *names, "--data-dir", invented_data, "--output", tmp_path / "file")
     assert done.code == 2 and "is a file" in done.err
+
+
+@pytest.mark.parametrize("name", ["README.md", "composition.png"])
+def test_files_that_are_of_no_card_are_not_replaced(
+    name: str, data: Data, invented_data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("# My project")
+    words = ("stats", "titanic_survival_prediction", "--data-dir", invented_data, "--output", tmp_path)
+    done = data(*words)
+    assert done.code == 2 and f"{tmp_path / name} is not of a card: name another folder" in done.err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["# My project"]
+    (tmp_path / name).unlink()
+    assert data(*words).code == 0 and data(*words).code == 0
+
+
+@pytest.mark.parametrize("verb", ["build", "stats"])
+def test_an_empty_name_of_a_folder_is_refused(verb: str, data: Data) -> None:
+    done = data(verb, "coinflip", "--output", "")
+    assert done.code == 2 and "name a folder" in done.err
+    done = data(verb, "coinflip", "--data-dir", "")
+    assert done.code == 2 and "name a folder" in done.err
+
+
+@pytest.mark.parametrize("variable", ["SPECTRUM_DATA", "SPECTRUM_CACHE", "--data-dir"])
+def test_a_folder_of_a_user_who_is_not_there_is_told(
+    variable: str, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--data-dir", "~nouser/x") if variable == "--data-dir" else ()
+    if not words:
+        monkeypatch.setenv(variable, "~nouser/x")
+    done = data("status", *words)
+    assert done.code == 2 and "~nouser/x: there is no such user; name the folder in full" in done.err
+
+
+def test_fetch_again_forgets_a_table_of_ones_own(data: Data, tmp_path: Path) -> None:
+    with serving() as site:
+        site.files["/a.csv"] = b"user,stars\nann,1\n"
+        keys = f"{{file: {site.address}/a.csv, group_by: user, output: stars, descriptions: [x]}}"
+        (tmp_path / "mine.yaml").write_text(f"task: mine\nspectrum: {keys}\n")
+        words = ("fetch", tmp_path / "mine.yaml", "--data-dir", tmp_path / "data")
+        assert "own: 1 files fetched" in data(*words, network=True).out
+        site.files["/a.csv"] = b"user,stars\nbob,1\n"
+        assert "0 files fetched, 1 there already" in data(*words, network=True).out
+        assert "own: 1 files fetched" in data(*words, "--again", network=True).out
+        show = data("show", tmp_path / "mine.yaml", "--data-dir", tmp_path / "data")
+        assert "sequence bob" in show.out
+    done = data("fetch", "--again", network=True)
+    assert done.code == 2 and "--again: name the sources" in done.err
 
 
 def test_stats_counts_with_a_tokenizer(data: Data, invented_data: Path, tmp_path: Path) -> None:

@@ -46,6 +46,28 @@ def test_every_problem_in_the_choice_of_tasks_is_told_at_once() -> None:
     assert "'flight' is in split test; add that to `split`" in problems
 
 
+def own_table(folder: Path, name: str, task: str) -> str:
+    (folder / "a.csv").write_text("user,stars\nann,1\n")
+    keys = "{file: a.csv, group_by: user, output: stars, descriptions: [x]}"
+    (folder / name).write_text(f"task: {task}\nspectrum: {keys}\n")
+    return str(folder / name)
+
+
+def test_two_entries_that_give_the_same_task_are_told(tmp_path: Path) -> None:
+    one, two = (own_table(tmp_path, f"{name}.yaml", "mine") for name in ("one", "two"))
+    flip = own_table(tmp_path, "flip.yaml", "coinflip")
+    assert list(select_tasks(DataArguments(tasks=[one, "coinflip"]))) == ["mine", "coinflip"]
+    for first, second, name in (
+        (one, two, "mine"),
+        ("coinflip", flip, "coinflip"),
+        (flip, "coin*", "coinflip"),
+    ):
+        with pytest.raises(UserError) as caught:
+            select_tasks(DataArguments(tasks=[first, second]))
+        (problem,) = caught.value.problems
+        assert problem.startswith(f"tasks: {first} and {second} both give a task {name}: change")
+
+
 def test_counts_agree_with_the_data(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
     mixture = build_mixture(TINY, tokenizer=tiny_tokenizer, max_length=64)
     assert len(mixture.dataset) == sum(count.sequences for count in mixture.counts) == 80

@@ -1,9 +1,12 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from spectrum_trl.data import shared
+from spectrum_trl.errors import UserError
 from tests.processes import run_processes
 
 RECIPE = """# A run.
@@ -72,3 +75,10 @@ def test_a_mistake_in_the_data_ends_both_processes_with_one_message(tmp_path: Pa
     )
     assert done.returncode == 2 and "Did you mean 'Pclas'" in done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "run").exists()
+
+
+def test_a_cache_folder_that_is_none_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECTRUM_CACHE", "/dev/null")
+    monkeypatch.setattr(shared, "PartialState", lambda: SimpleNamespace(num_processes=2))
+    with pytest.raises(UserError, match="/dev/null is a file; name a folder .*SPECTRUM_CACHE"):
+        shared.built_once(lambda: pytest.fail("built"), settings="x")

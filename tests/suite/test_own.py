@@ -1,10 +1,14 @@
 """A user's own table: every key does what it says, and all that is wrong is told at once."""
 
 import csv
+import datetime
+import decimal
 import gzip
 import io
 import json
+import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +198,15 @@ def test_missing_keys_are_told(folder: Path) -> None:
         ({"group_by": "leave out", "length": 2, "descriptions": ["By {user}"]}, "descriptions: {user}"),
         ({"descriptions": ["{user!r}"]}, "descriptions: "),
         ({"mean_length": float("inf")}, "mean_length: expected "),
+        ({"mean_length": 1e300}, "mean_length: expected less than or equal to 1000000"),
+        ({"file": "http://[bad.csv"}, "file: 'http://[bad.csv' is no address on the web"),
+        ({"file": "http://example.org:99999/a.csv"}, "file: 'http://example.org:99999/a.csv' is no address"),
+        ({"file": "https://.csv"}, "file: 'https://.csv' is no address of a file on the web"),
+        ({"file": "http:///x.csv"}, "file: 'http:///x.csv' is no address of a file on the web"),
+        ({"file": "https://example.org/q?f=x.csv"}, "file: expected one of .csv"),
+        ({"file": f"https://example.org/{'a' * 300}.csv"}, "file: the file's name has more than 200 bytes"),
+        ({"file": "HTTP://example.org/films"}, "file: expected one of .csv"),
+        ({"file": "ftp://example.org/films.csv"}, "file: expected a path, an address with https:// or http://"),
         ({"test_share": float("nan")}, "test_share: expected "),
         ({"file": "films.xlsx"}, "file: expected one of .csv"),
         ({"file": "films.parquet.gz"}, "file: expected one of .csv"),
@@ -235,7 +248,8 @@ def test_without_a_name_the_files_is_taken(folder: Path) -> None:
         ("task: [a\n", "is not valid YAML"),
         ("a: !!python/object:os.system {}\n", "is not valid YAML"),
         ("a: 1\n--- \nb: 2\n", "is not valid YAML"),
-        ("a: &x [*x]\n", "is not valid YAML"),
+        ("a: &x [*x]\n", "line 1: a value contains itself by an alias"),
+        ("task: l\nspectrum: &a {x: *a}\n", "line 2: a value contains itself by an alias"),
         ("task: \0", "is not valid YAML"),
         ("? [a]\n: 1\n", "is not valid YAML"),
     ],
@@ -297,17 +311,106 @@ def test_paths_are_beside_the_file_or_absolute(
 
 
 def test_addresses_say_what_is_fetched_and_where_it_goes(folder: Path) -> None:
-    address = "https://example.org/a/films.csv.gz"
+    address = "https://example.org/a/films.csv.gz?token=1"
     task = read_own(declare(folder, file=address, sha256="0" * 64))
-    assert task.files == ("own/mine/films.csv.gz",) and task.source.access == "fetch"
-    assert task.source.downloads == (Download(path="own/mine/films.csv.gz", url=address, sha256="0" * 64),)
+    (place,) = task.files
+    assert re.fullmatch(r"own/mine-[0-9a-f]{8}/films\.csv\.gz", place) and task.source.access == "fetch"
+    assert task.source.downloads == (Download(path=place, url=address, sha256="0" * 64),)
     for revision, added in (("main", ""), ("v1.0", "@v1.0")):
         task = read_own(declare(folder, file=f"hf://datasets/me/films{added}/data/part-*.parquet"))
-        assert task.files == ("own/mine/data/part-*.parquet",)
+        (place,) = task.files
+        assert re.fullmatch(r"own/mine-[0-9a-f]{8}/data/part-\*\.parquet", place)
         assert task.source.downloads == (
-            HubFiles(path="own/mine", repo="me/films", files=("data/part-*.parquet",), revision=revision),
+            HubFiles(
+                path=place.removesuffix("/data/part-*.parquet"),
+                repo="me/films",
+                files=("data/part-*.parquet",),
+                revision=revision,
+            ),
         )
     assert task.missing(folder) == list(task.files)
+
+
+def test_another_address_or_sum_is_another_place(folder: Path) -> None:
+    web, hub = "https://example.org/films.csv", "hf://datasets/me/films"
+    every: list[dict[str, Any]] = [
+        {"file": web},
+        {"file": web.replace("org/", "org/v2/")},
+        {"file": web, "sha256": "0" * 64},
+        {"file": f"{hub}/films.csv"},
+        {"file": f"{hub}@v1/films.csv"},
+    ]
+    assert len({read_own(declare(folder, **keys)).files for keys in every}) == len(every)
+
+
+def test_a_pattern_of_the_hub_reaches_into_folders_as_it_does_there(folder: Path) -> None:
+    task = read_own(declare(folder, file="hf://datasets/me/films/*.csv"))
+    place = folder / Path(task.files[0]).parent
+    for name in ("data/a.csv", "b.csv", ".cache/huggingface/c.csv", "data/d.txt"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(TABLE, "utf-8")
+    assert [path.name for path in task.paths(folder).values()] == ["b.csv", "a.csv"]
+    assert not task.missing(folder)
+    assert len(list(task.sequences(folder, seed=0))) == 3
+
+
+def test_aliases_that_multiply_are_no_work(folder: Path) -> None:
+    nine = "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefghijkl"))
+    text = f"task: mine\na: &a [x]\n{nine}spectrum: {{file: films.csv, output: stars, group_by: *l, "
+    with pytest.raises(UserError, match="spectrum.group_by"):
+        read_own(declare(folder, text + "descriptions: [x]}\n"))
+    with pytest.raises(UserError, match="spectrum.length"):
+        read_own(declare(folder, text.replace("group_by", "length") + "descriptions: [x]}\n"))
+
+
+def test_a_folder_in_place_of_a_file_is_told(folder: Path) -> None:
+    (folder / "many.csv").mkdir()
+    (problem,) = problems(declare(folder, file="many.csv"))
+    assert problem == f"spectrum.file: {folder / 'many.csv'} is a folder; expected a file"
+
+
+def test_a_column_in_descriptions_has_one_value_within_each_group(folder: Path) -> None:
+    task = read_own(declare(folder, descriptions=["{user} rates {film}."]))
+    with pytest.raises(UserError, match=r"name \{film\}, .* in the group 'ann' \('Alien', 'Heat'\)"):
+        build(task)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_part_without_a_group_is_told(folder: Path, split: Any) -> None:
+    share = 0.999 if split == "train" else 0.001
+    task = read_own(declare(folder, test_share=share), split=split)
+    with pytest.raises(UserError, match=f"test_share {share} the part {split} has no group: all 3 groups"):
+        build(task)
+
+
+def test_cells_of_parquet_that_json_has_not_are_texts(folder: Path) -> None:
+    day = datetime.date(2020, 1, 2)
+    columns = {
+        "user": ["ann"],
+        "when": pyarrow.array([datetime.datetime(2020, 1, 2, 3)]),
+        "stars": pyarrow.array([decimal.Decimal("1.50")]),
+        "days": [[day]],
+        "raw": [b"x"],
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), folder / "typed.parquet")
+    given = {"file": "typed.parquet", "input": {"at": "when", "of": "days"}}
+    _, asked, said = build(read_own(declare(folder, **given)))["ann"]
+    assert asked == ("input", '{"at": "2020-01-02T03:00:00", "of": ["2020-01-02"]}')
+    assert said == ("output", "1.50")
+    assert build(read_own(declare(folder, file="typed.parquet", output="when")))["ann"][1][1] == (
+        "2020-01-02T03:00:00"
+    )
+    with pytest.raises(UserError, match="column 'raw' holds bytes, expected texts or numbers"):
+        build(read_own(declare(folder, file="typed.parquet", output="raw")))
+
+
+def part(file: Path, split: Any) -> dict[str, Any]:
+    """The sequences of a part, none where it has no group."""
+    try:
+        return build(read_own(file, split=split))
+    except UserError as error:
+        assert f"the part {split} has no group" in str(error)
+        return {}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
@@ -323,7 +426,7 @@ def test_no_group_is_in_both_parts(tmp_path: Path, users: set[str], share: float
     )
     file = declare(tmp_path, test_share=share)
     assert has_parts(file)
-    train, test = (build(read_own(file, split=split)) for split in ("train", "test"))
+    train, test = (part(file, split) for split in ("train", "test"))
     assert not train.keys() & test.keys()
     assert {**train, **test} == build(read_own(file))
 
@@ -358,16 +461,16 @@ def test_a_group_without_a_value_is_blank_in_the_description(folder: Path) -> No
 
 def test_tables_on_the_same_people_keep_the_same_ones_for_evaluation(folder: Path) -> None:
     rows = "".join(f"u{n},Alien,{n % 5}\n" for n in range(400))
-    (folder / "films.csv").write_text("user,film,stars\n" + rows)
+    (folder / "ratings.csv").write_text("user,film,stars\n" + rows)
     kept = []
     for name in ("ratings", "reviews"):
-        file = declare(folder, test_share=0.25)
+        file = declare(folder, file="ratings.csv", test_share=0.25)
         file.write_text(file.read_text().replace("task: mine", f"task: {name}"))
         kept.append({each.sequence_id for each in read_own(file, split="test").sequences(folder, seed=0)})
     assert kept[0] == kept[1] and 60 < len(kept[0]) < 140
 
 
 def test_groups_of_several_columns_have_names_of_their_own(folder: Path) -> None:
-    (folder / "films.csv").write_text("user,town,film,stars\na/b,c,Alien,1\na,b/c,Heat,2\n")
-    task = read_own(declare(folder, group_by=["user", "town"]))
+    (folder / "ratings.csv").write_text("user,town,film,stars\na/b,c,Alien,1\na,b/c,Heat,2\n")
+    task = read_own(declare(folder, file="ratings.csv", group_by=["user", "town"]))
     assert len({each.sequence_id for each in task.sequences(folder, seed=0)}) == 2

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
+import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.suite import streams
+from spectrum_trl.suite.quotes import Watched
 from spectrum_trl.suite.streams import csv_stream, jsonl_stream, table_rows
 
 PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
@@ -119,7 +121,56 @@ def test_ragged_rows_are_counted_with_their_numbers(
     lines = [f"{n},x" if n % 7 else f"{n},x,too many" if n % 2 else f"{n}" for n in range(1, 31)]
     found, dropped = read(written(tmp_path, "a.csv", "\n".join(["a,b", *lines])), "a")
     assert [row["a"] for row in found] == [str(n) for n in range(1, 31) if n % 7]
-    assert dropped == {"row with another number of fields than the header (a.csv: 7, 14, 21, …)": 4}
+    assert dropped == {"row with another number of fields than the header (a.csv: 8, 15, 22, …)": 4}
+
+
+def test_broken_rows_are_told_by_the_lines_of_the_file_and_all_lines_of_them_counted(tmp_path: Path) -> None:
+    text = 'a,b\n\n\n1,"x\ny\nz"\nbroken\n2,y\nbroken,"so\nso",3\n4,5\n'
+    reason = "row with another number of fields than the header"
+    for pack in ("", ".gz"):
+        path = written(tmp_path, f"a.csv{pack}", PACK.get(pack, bytes)(text.encode()))
+        found, dropped = read(path, "a")
+        assert [row["a"] for row in found] == ["1", "2", "4"]
+        assert dropped == {f"{reason} ({path.name}: 7, 9)": 3}
+    path = written(tmp_path, "b.csv", 'a,b\r"x\ry",1\rbroken\r1,2\r')
+    assert read(path, "a")[1] == {f"{reason} (b.csv: 4)": 1}
+
+
+@pytest.mark.parametrize("block", [2**20, 32])
+@pytest.mark.parametrize("kind,mark", [("csv", ","), ("tsv", "\t")])
+@pytest.mark.parametrize("cell", ['"Alien', '"Alien""', '"', '""Alien"""', '"a" b"c'])
+def test_a_quote_that_nothing_closes_is_an_error_that_names_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, mark: str, cell: str, block: int
+) -> None:
+    monkeypatch.setattr(streams, "BLOCK_BYTES", block)
+    lines = ["a,b", '"x\n1",5" pipe', *["y,2"] * 9, f"{cell},3", *["z,4"] * 475]
+    path = written(tmp_path, f"a.{kind}", "\n".join(lines).replace(",", mark) + "\n")
+    if cell in ('""Alien"""', '"a" b"c'):
+        assert len(read(path, "a")[0]) == 486
+        return
+    with pytest.raises(UserError, match=r"a\.[ct]sv, line 13: a quotation mark opens a cell"):
+        read(path, "a")
+
+
+@given(
+    text=st.text(st.sampled_from('a,"\n\r'), max_size=40),
+    size=st.integers(1, 9),
+)
+def test_a_cell_is_open_at_the_end_just_where_more_text_would_belong_to_it(text: str, size: int) -> None:
+    def rows(content: str) -> int:
+        parse = pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda row: "skip")
+        options = pyarrow.csv.ReadOptions(column_names=["a"], use_threads=False)
+        return len(pyarrow.csv.read_csv(io.BytesIO(content.encode()), options, parse))
+
+    file = Watched(io.BytesIO(text.encode()), ",")
+    while file.read(size):
+        pass
+    try:
+        file.check_closed_quotes(Path("a.csv"))
+        closed = True
+    except UserError:
+        closed = False
+    assert (rows(f"x\n{text}\nx\n") > rows(f"x\n{text}\n")) == closed
 
 
 def test_rows_of_a_file_without_a_header_are_numbered_from_its_first_line(tmp_path: Path) -> None:
@@ -191,8 +242,8 @@ def test_a_row_of_ten_megabytes_is_read(tmp_path: Path) -> None:
         ("empty.jsonl", b"\n\n", "holds no usable row .it is empty"),
         ("empty.parquet", b"", "is not valid parquet"),
         ("header.csv", b"a,b\n", "holds no usable row .it is empty"),
-        ("ragged.csv", b"a,b\n1\n", r"no usable row .row with another number of fields .*ragged.csv: 1"),
-        ("quote.csv", b'a,b\n"x,2\n3,4\n', "no usable row"),
+        ("ragged.csv", b"a,b\n1\n", r"no usable row .row with another number of fields .*ragged.csv: 2"),
+        ("quote.csv", b'a,b\n"x,2\n3,4\n', "line 2: a quotation mark opens a cell that nothing closes"),
         ("list.json", b"[]", "holds no JSON objects"),
         ("text.json", b'"a"', "holds no JSON objects"),
         ("deep.json", b"[" * 200_000, "is not valid JSON"),
@@ -248,7 +299,7 @@ def test_a_folder_and_a_missing_file_are_told(tmp_path: Path, kind: str) -> None
     with pytest.raises(MissingData, match="does not exist"):
         read(tmp_path / f"none.{kind}", "a")
     (tmp_path / f"folder.{kind}").mkdir()
-    with pytest.raises(UserError, match=r"[Ii]s a directory") as error:
+    with pytest.raises(UserError, match="is a folder; a file is expected there") as error:
         read(tmp_path / f"folder.{kind}", "a")
     assert not isinstance(error.value, MissingData)
 

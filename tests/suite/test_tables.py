@@ -96,8 +96,17 @@ def test_a_missing_file_says_so(tmp_path):
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is a folder; a file is expected there"):
         json_file(tmp_path)
+
+
+def test_names_of_columns_are_shown_and_not_obeyed(write):
+    names = ["\x1b]0;pwn\x07", "x" * 10_000, *(f"c{n}" for n in range(20_000))]
+    path = write(",".join(names) + "\n" + ",".join("1" for _ in names) + "\n")
+    with pytest.raises(UserError) as caught:
+        csv_rows(path, ("a",))
+    said = str(caught.value)
+    assert "\x1b" not in said and "␛]0;pwn␇" in said and len(said) < 1000 and "and 19982 more" in said
 
 
 def test_relaxed_json_accepts_a_comma_too_many(write):

@@ -2,7 +2,11 @@
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
@@ -13,11 +17,22 @@ from filelock import FileLock
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import folder_problems, write_json, writing
-from spectrum_trl.suite.building.record import build, is_current, made_from, read_record
+from spectrum_trl.suite.building.parquet import is_sequences
+from spectrum_trl.suite.building.record import (
+    build,
+    is_current,
+    is_record,
+    made_from,
+    read_record,
+    record_file,
+)
 from spectrum_trl.suite.catalogue import suite_tasks
 
 MANIFEST = "manifest.json"
 FORMAT = "spectrum-suite-1"
+WATCH_SECONDS = 1.0
+# As `files.write_atomic` names what it writes.
+LEFT = re.compile(r"\.(.+)\.(?:parquet|json)\.[0-9]+\.tmp")
 
 
 class Built(NamedTuple):
@@ -70,20 +85,26 @@ def build_suite(
         problems.append(f"{data_dir} holds a build: name the data folder that it was made from")
     if problems := problems + list(folder_problems(output)):
         raise UserError(*problems)
+    if problems := foreign_files(output, names):
+        raise UserError(*problems)
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     with FileLock(output / ".building.lock"):
         check_same_settings(output, seed=seed, paper=paper)
-        for left in output.glob(".*.tmp"):
-            left.unlink()
+        remove_left(output)
         done: dict[str, Built] = {}
         failed: list[str] = []
-        for outcome in _each(names, output=output, data_dir=data_dir, seed=seed, paper=paper, n=num_proc):
-            if isinstance(outcome, Built):
-                done[outcome.task] = outcome
-                told(outcome)
-            else:
-                failed += outcome
+        outcomes = _each(names, output=output, data_dir=data_dir, seed=seed, paper=paper, n=num_proc)
+        try:
+            for outcome in outcomes:
+                if isinstance(outcome, Built):
+                    done[outcome.task] = outcome
+                    told(outcome)
+                else:
+                    failed += outcome
+        finally:
+            outcomes.close()
+            remove_left(output)
         with writing(output / MANIFEST):
             write_manifest(output, seed=seed, paper=paper)
     if failed:
@@ -92,12 +113,49 @@ def build_suite(
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of a folder that `build_suite` wrote, or None if it is another folder."""
+    """Return the manifest of a folder that `build_suite` wrote, or None if it is another folder.
+
+    Raises:
+        UserError: If it is such a manifest, and damaged.
+    """
+    path = folder / MANIFEST
     try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return found if found["format"] == FORMAT and isinstance(found["tasks"], dict) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        return None
+    tasks = found.get("tasks")
+    sound = isinstance(tasks, dict) and all(map(is_record, tasks.values()))
+    if not sound or not {"version", "seed", "sampling"} <= found.keys():
+        raise UserError(f"{path} is damaged: remove it, and build again into that folder")
+    return found
+
+
+def foreign_files(output: Path, names: Sequence[str]) -> list[str]:
+    """Return a problem for each file that a build would replace and that no build wrote."""
+    manifest = read_manifest(output)
+    places = [output / MANIFEST] if manifest is None else []
+    for name in names:
+        path = output / f"{name}.parquet"
+        # Of a build that was stopped either may be damaged or absent.
+        record = read_record(path)
+        known = manifest is not None and name in manifest["tasks"]
+        if not (known or (record and record["task"] == name) or is_sequences(path)):
+            places += [path, record_file(path)]
+    return [
+        f"{place} is not of a build: name another folder for --output, or move it away"
+        for place in places
+        if place.exists()
+    ]
+
+
+def remove_left(output: Path) -> None:
+    """Remove what a build left that was killed while it wrote."""
+    for left in output.glob(".*.tmp"):
+        name = LEFT.fullmatch(left.name)
+        if name and left.is_file() and (name[1] in suite_tasks() or left.name.startswith(f".{MANIFEST}.")):
+            left.unlink()
 
 
 def check_same_settings(output: Path, *, seed: int, paper: bool) -> None:
@@ -141,17 +199,41 @@ def write_manifest(output: Path, *, seed: int, paper: bool) -> None:
 
 def _each(
     names: Sequence[str], *, output: Path, data_dir: Path, seed: int, paper: bool, n: int
-) -> Iterator[Built | list[str]]:
+) -> Generator[Built | list[str]]:
     arguments = [(name, output, data_dir, seed, paper) for name in names]
     if n == 1:
         yield from map(_one, arguments)
         return
-    with ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            for future in as_completed([pool.submit(_one, each) for each in arguments]):
-                yield future.result()
-        except BrokenProcessPool:
-            yield ["a process was ended from outside, perhaps for want of memory: run it again with fewer"]
+    before = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(
+        n,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_end_with,
+        initargs=(os.getpid(),),
+    )
+    try:
+        for future in as_completed([pool.submit(_one, each) for each in arguments]):
+            yield future.result()
+        pool.shutdown()
+    except BrokenProcessPool:
+        yield ["a process was ended from outside, perhaps for want of memory: run it again with fewer"]
+    finally:
+        # After an error, Ctrl-C or a signal nobody waits for what they build.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - set(before):
+            process.terminate()
+            process.join()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone, whatever ended that."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _one(arguments: tuple[str, Path, Path, int, bool]) -> Built | list[str]:

@@ -17,8 +17,7 @@ COLOURS = {
     "generation": "#CC79A7",
     "knowledge": "#999999",
 }
-
-
+TITLE = "# Suite card"
 COLUMNS = (
     *("task", "split", "kind", "source", "licence"),
     *("sequences", "outputs", "different", "entropy", "tokens", "paper"),
@@ -52,7 +51,7 @@ def card(rows: Iterable[Row], *, missing: Mapping[str, str], seed: int, tokens: 
     """
     every = list(rows)
     lines = [
-        "# Suite card",
+        TITLE,
         "",
         f"{len(every)} tasks of {len({row.task.source.name for row in every})} sources, seed {seed}. Tokens: "
         f"{tokens}. Entropy is that of all output texts of a task, in nats. Paper: sequences and outputs "

@@ -5,8 +5,10 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
+import datasets
 import pyarrow
 from datasets import Dataset, NamedSplit, concatenate_datasets
+from datasets.exceptions import DatasetGenerationError
 
 from spectrum_trl.errors import MissingData, UserError, nearest
 from spectrum_trl.paths import data_dir as data_folder
@@ -67,7 +69,15 @@ def find_tasks(name: str, *, split: str | None) -> list[Task]:
 def _dataset(task: Task, folder: Path, *, seed: int, paper: bool) -> Dataset:
     if not task.source.private:
         path = built(task, data_dir=folder, seed=seed, paper=paper)
-        return Dataset.from_parquet(str(path), split=NamedSplit(task.split))
+        try:
+            return Dataset.from_parquet(str(path), split=NamedSplit(task.split))
+        except (OSError, DatasetGenerationError) as error:
+            why = error.__cause__ or error
+            reason = getattr(why, "strerror", None) or " ".join(str(why).split())[:200]
+            raise UserError(
+                f"{path} cannot be loaded through {datasets.config.HF_DATASETS_CACHE} ({reason}): make room "
+                "there, or set HF_DATASETS_CACHE to another folder"
+            ) from None
     rows = task.sequences(folder, seed=seed, dropped=Counter(), paper=paper)
     # In memory only.
     found = [{name: getattr(row, name) for name in SCHEMA.names} for row in rows]

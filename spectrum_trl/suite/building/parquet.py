@@ -72,6 +72,14 @@ def read_sequences(path: Path) -> Iterator[SampleSequence]:
                 yield SampleSequence(**row)
 
 
+def is_sequences(path: Path) -> bool:
+    """Tell whether a file is one that `write_sequences` wrote."""
+    try:
+        return bool(pyarrow.parquet.read_schema(path).names == SCHEMA.names)
+    except (OSError, pyarrow.ArrowException):
+        return False
+
+
 def _parts(sequences: Iterable[SampleSequence]) -> Iterator[list[SampleSequence]]:
     part: list[SampleSequence] = []
     turns = 0

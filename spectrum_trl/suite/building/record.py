@@ -13,6 +13,7 @@ from spectrum_trl.files import write_json
 from spectrum_trl.suite.building.parquet import write_sequences
 from spectrum_trl.suite.fetching.download import sha256_of
 from spectrum_trl.suite.fetching.lock import read_lock
+from spectrum_trl.suite.source import Download
 from spectrum_trl.suite.task import Task
 
 # What draws and reads the rows; another version may give others.
@@ -46,6 +47,7 @@ def build(
     """
     inputs = inputs or made_from(task, data_dir=data_dir, seed=seed, paper=paper)
     check_unchanged(inputs["files"], data_dir=data_dir)
+    check_given(task, inputs["files"])
     dropped: Counter[str] = Counter()
     record_file(path).unlink(missing_ok=True)
     written = write_sequences(task.sequences(data_dir, seed=seed, dropped=dropped, paper=paper), path)
@@ -89,9 +91,18 @@ def read_record(path: Path) -> dict[str, Any] | None:
     """Return the record of a built file, or None if there is none, or a damaged one."""
     try:
         found = json.loads(record_file(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and {"task", "dropped", "sha256"} <= found.keys() else None
+    return found if is_record(found) else None
+
+
+def is_record(found: Any) -> bool:
+    """Tell whether a value is the record of a built file."""
+    return (
+        isinstance(found, dict)
+        and {"task", "dropped", "sha256"} <= found.keys()
+        and isinstance(found["dropped"], dict)
+    )
 
 
 def is_whole(path: Path, record: dict[str, Any]) -> bool:
@@ -132,3 +143,18 @@ def check_unchanged(files: dict[str, dict[str, Any]], *, data_dir: Path) -> None
         if path in locked and locked[path]["sha256"] != found["sha256"]
     ]:
         raise UserError(*problems)
+
+
+def check_given(task: Task, files: dict[str, dict[str, Any]]) -> None:
+    """Check that a file of a user's own has the sum that the user gives, also one put there by hand.
+
+    Raises:
+        UserError: If it has another.
+    """
+    given = {each.path: each.sha256 for each in task.source.downloads if isinstance(each, Download)}
+    for path, found in files.items():
+        if task.own and given.get(path) not in (None, found["sha256"]):
+            raise UserError(
+                f"{path} is not the file whose sha256 is given: it has {found['sha256']}. Correct the sum, "
+                "or remove the file to fetch it again"
+            )

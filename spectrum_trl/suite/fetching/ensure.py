@@ -25,8 +25,9 @@ def ensure(tasks: Iterable[Task], *, data_dir: Path) -> list[str]:
     Returns:
         What could not be fetched, and why.
     """
-    wanted = {task.source.name: task.source for task in tasks if task.missing(data_dir)}
-    return ensure_sources(wanted.values(), data_dir=data_dir)
+    # Each once, and not by their names: all of a user's own tables have the same.
+    wanted = dict.fromkeys(task.source for task in tasks if task.missing(data_dir))
+    return ensure_sources(wanted, data_dir=data_dir)
 
 
 def ensure_sources(sources: Iterable[Source], *, data_dir: Path) -> list[str]:

@@ -2,20 +2,23 @@
 
 import fnmatch
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from spectrum_trl.errors import Unreachable, UserError
+from spectrum_trl.errors import Interrupted, Unreachable, UserError
 from spectrum_trl.files import folder_problems
 from spectrum_trl.suite.fetching.download import download, sha256_of
 from spectrum_trl.suite.fetching.hub import fetch_from_hub
-from spectrum_trl.suite.fetching.lock import Entry, changing_lock, entry, read_lock, today
+from spectrum_trl.suite.fetching.lock import EMPTY, Entry, changing_lock, read_lock, today
+from spectrum_trl.suite.fetching.unfinished import PREFIX, mark_of
 from spectrum_trl.suite.fetching.unpack import unpack
 from spectrum_trl.suite.source import Download, HubFiles, Source, checksums
+from spectrum_trl.suite.task import OWN
 
 PARALLEL = 4
 # Where archives wait to be unpacked.
@@ -47,6 +50,7 @@ def fetch(
     *,
     data_dir: Path,
     accept: bool = False,
+    again: bool = False,
     told: Told = lambda name, n: None,
 ) -> list[Fetched]:
     """Fetch sources; what is there already is kept.
@@ -55,6 +59,7 @@ def fetch(
         sources: Which.
         data_dir: The data folder, made if it is missing.
         accept: Whether the user accepts the terms of those that have some; kept in the lock file.
+        again: Whether to forget what earlier fetches locked of them, and to fetch what is published now.
         told: Is called with a source's name and the number of bytes that came.
 
     Returns:
@@ -77,18 +82,38 @@ def fetch(
     done: list[Fetched] = []
     failed: list[str] = []
     unreachable = False
-    with ThreadPoolExecutor(PARALLEL) as pool:
+    with _Stoppable(told) as pool:
         for source in chosen:
             try:
-                done.append(_fetch(source, data_dir=data_dir, pool=pool, told=told))
+                done.append(_fetch(source, data_dir=data_dir, pool=pool, again=again))
             except UserError as error:
                 failed += [f"{source.name}: {problem}" for problem in error.problems]
                 unreachable |= isinstance(error, Unreachable)
             except OSError as error:
-                failed.append(f"{source.name}: {data_dir} cannot be written: {error.strerror or error}")
+                place = error.filename2 or error.filename or data_dir
+                failed.append(f"{source.name}: {place} cannot be written: {error.strerror or error}")
     if failed:
         raise (Unreachable if unreachable else UserError)(*failed)
     return done
+
+
+class _Stoppable(ThreadPoolExecutor):
+    """Threads that stop at the next bytes that come when the block ends with an error, as by Ctrl-C."""
+
+    def __init__(self, told: Told) -> None:
+        super().__init__(PARALLEL)
+        self._tell, self._stop = told, threading.Event()
+
+    def told(self, name: str, n: int) -> None:
+        """Tell of bytes that came, unless it is time to stop."""
+        if self._stop.is_set():
+            raise Interrupted("stopped: run the same command again to go on")
+        self._tell(name, n)
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind:
+            self._stop.set()
+        self.shutdown(wait=not kind, cancel_futures=True)
 
 
 def check_access(sources: Iterable[Source], *, data_dir: Path, accept: bool) -> None:
@@ -112,48 +137,73 @@ def check_access(sources: Iterable[Source], *, data_dir: Path, accept: bool) -> 
         raise UserError(*problems)
 
 
-def _fetch(source: Source, *, data_dir: Path, pool: ThreadPoolExecutor, told: Told) -> Fetched:
+def _fetch(source: Source, *, data_dir: Path, pool: _Stoppable, again: bool) -> Fetched:
     # Another process may be fetching the same source: the second finds its files.
     with FileLock(data_dir / f".{source.name}.fetching.lock"):
         lock = read_lock(data_dir)
-        wanted = [each for each in source.downloads if not _present(each, data_dir=data_dir, lock=lock)]
+        wanted = [
+            each for each in source.downloads if again or not _present(each, data_dir=data_dir, lock=lock)
+        ]
         results = list(
-            pool.map(lambda each: _attempt(each, source=source, data_dir=data_dir, told=told), wanted)
+            pool.map(
+                lambda each: _attempt(each, source=source, data_dir=data_dir, told=pool.told, again=again),
+                wanted,
+            )
         )
-        files = {path: known for found, _, _ in results for path, known in found.items()}
-        with changing_lock(data_dir) as changed:
-            changed["files"] |= {path: known._asdict() for path, known in files.items()}
-            changed["revisions"] |= {repo: commit for _, revision, _ in results for repo, commit in revision}
-        failed = [error for _, _, error in results if error]
+        failed = [result for result in results if isinstance(result, UserError)]
         if failed:
             unreachable = any(isinstance(error, Unreachable) for error in failed)
             problems = [problem for error in failed for problem in error.problems]
             raise (Unreachable if unreachable else UserError)(*problems)
-    return Fetched(source.name, len(files), len(source.downloads) - len(wanted))
+    return Fetched(
+        source.name, sum(n for n in results if isinstance(n, int)), len(source.downloads) - len(wanted)
+    )
 
 
-class _Outcome(NamedTuple):
-    files: dict[str, Entry]
-    revisions: list[tuple[str, str]]
-    error: UserError | None
-
-
-def _attempt(wanted: Download | HubFiles, *, source: Source, data_dir: Path, told: Told) -> _Outcome:
-    """Fetch one of a source's downloads; its problems are told with those of the others."""
-    lock = read_lock(data_dir)
+def _attempt(
+    wanted: Download | HubFiles, *, source: Source, data_dir: Path, told: Told, again: bool
+) -> int | UserError:
+    """Fetch and lock one of a source's downloads: return how many files came, or what is wrong."""
     try:
-        if isinstance(wanted, HubFiles):
-            commit, paths = fetch_from_hub(
-                wanted, data_dir=data_dir, commit=lock["revisions"].get(wanted.repo)
-            )
-            address = f"hf://datasets/{wanted.repo}@{commit}"
-            files = {_below(path, data_dir): _entry(path, fetched=None, url=address) for path in paths}
-            check_published(files, data_dir=data_dir)
-            told(source.name, sum(known.bytes for known in files.values()))
-            return _Outcome(files, [(wanted.repo, commit)], None)
-        return _Outcome(_web(wanted, source=source, data_dir=data_dir, told=told), [], None)
+        known = read_lock(data_dir) if not again else {part: {} for part in EMPTY}
+        told(source.name, 0)
+        if not isinstance(wanted, HubFiles):
+            files = _web(wanted, source=source, data_dir=data_dir, told=told, lock=known)
+            _keep(wanted, files, data_dir=data_dir)
+            return len(files)
+        commit, paths = fetch_from_hub(
+            wanted,
+            data_dir=data_dir,
+            commit=known["revisions"].get(_revision(wanted)),
+            advance=lambda n: told(source.name, n),
+        )
+        address = f"hf://datasets/{wanted.repo}@{commit}"
+        files = {_below(path, data_dir): _entry(path, fetched=None, url=address) for path in paths}
+        check_published(files, data_dir=data_dir)
+        told(source.name, sum(known.bytes for known in files.values()))
+        _keep(wanted, files, data_dir=data_dir, commit=commit)
+        return len(files)
     except UserError as error:
-        return _Outcome({}, [], error)
+        return error
+
+
+def _keep(
+    wanted: Download | HubFiles, files: Mapping[str, Entry], *, data_dir: Path, commit: str = ""
+) -> None:
+    """Write what came into the lock file, remove what it replaces, and take the mark away."""
+    with changing_lock(data_dir) as lock:
+        for path in _locked(wanted, lock).keys() - files.keys():
+            del lock["files"][path]
+            (data_dir / path).unlink(missing_ok=True)
+        lock["files"] |= {path: known._asdict() for path, known in files.items()}
+        if isinstance(wanted, HubFiles):
+            lock["revisions"][_revision(wanted)] = commit
+    if (mark := mark_of(wanted, data_dir=data_dir)).exists():
+        mark.unlink()
+
+
+def _revision(wanted: HubFiles) -> str:
+    return f"{wanted.repo}@{wanted.revision}"
 
 
 def check_published(files: Mapping[str, Entry], *, data_dir: Path) -> None:
@@ -170,53 +220,61 @@ def check_published(files: Mapping[str, Entry], *, data_dir: Path) -> None:
         raise UserError(*(f"{path}: another file than the one published was sent" for path in wrong))
 
 
-def _web(wanted: Download, *, source: Source, data_dir: Path, told: Told) -> dict[str, Entry]:
+def _web(
+    wanted: Download, *, source: Source, data_dir: Path, told: Told, lock: dict[str, dict[str, Any]]
+) -> dict[str, Entry]:
     place = data_dir / wanted.path
     if wanted.unpack:
         place = data_dir / ARCHIVES / wanted.path.replace("/", "_")
-    known = next((e for e in _entries(wanted, data_dir=data_dir) if e.url == wanted.url), None)
+    known = next((e for e in _locked(wanted, lock).values() if e.url == wanted.url), None)
+    name = "YOUR.yaml" if source.name == OWN else source.name
     digest = download(
         wanted.url,
         place,
         sha256=wanted.sha256 or (known.fetched_sha256 if known else None),
+        way_out="" if wanted.sha256 else f"`spectrum-trl data fetch {name} --again` takes what is there now",
         advance=lambda n: told(source.name, n),
     )
-    paths = unpack(place, wanted, data_dir=data_dir) if wanted.unpack else [place]
-    if wanted.unpack:
-        place.unlink()
+    try:
+        paths = unpack(place, wanted, data_dir=data_dir) if wanted.unpack else [place]
+    finally:
+        if wanted.unpack:
+            place.unlink()
     return {_below(path, data_dir): _entry(path, fetched=digest, url=wanted.url) for path in paths}
 
 
-def _entries(wanted: Download | HubFiles, *, data_dir: Path) -> list[Entry]:
-    """Return what the lock file knows of a download's files."""
-    files = read_lock(data_dir)["files"]
-    inside = [path for path in files if path == wanted.path or path.startswith(f"{wanted.path}/")]
-    return [Entry(**files[path]) for path in inside]
-
-
-def _present(wanted: Download | HubFiles, *, data_dir: Path, lock: dict[str, dict]) -> bool:
-    """Tell whether a download's files are there: those that the lock file lists, or one put there by hand."""
-    if isinstance(wanted, HubFiles) or wanted.unpack in ("zip", "tar"):
-        known = {path: e for path, e in lock["files"].items() if path.startswith(f"{wanted.path}/")}
-        mine = {path for path, e in known.items() if _is_of(e["url"], wanted)}
-        if mine:
-            return all(
-                (data_dir / path).is_file() and (data_dir / path).stat().st_size == known[path]["bytes"]
-                for path in mine
-            )
-        folder = data_dir / wanted.path
-        names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-        patterns = wanted.files if isinstance(wanted, HubFiles) else wanted.members or ("*",)
-        return all(fnmatch.filter(names, pattern) for pattern in patterns)
-    place = data_dir / wanted.path
-    found = entry(lock, wanted.path)
-    return place.is_file() and (found is None or found.bytes == place.stat().st_size)
-
-
-def _is_of(url: str, wanted: Download | HubFiles) -> bool:
+def _locked(wanted: Download | HubFiles, lock: dict[str, dict[str, Any]]) -> dict[str, Entry]:
+    """Return what the lock file knows of a download's files, by their paths below the data folder."""
+    every = {path: Entry(**known) for path, known in lock["files"].items()}
     if isinstance(wanted, HubFiles):
-        return url.startswith(f"hf://datasets/{wanted.repo}@")
-    return url == wanted.url
+        address = f"hf://datasets/{wanted.repo}@"
+        return {
+            path: known
+            for path, known in every.items()
+            if known.url.startswith(address)
+            and any(fnmatch.fnmatch(path, f"{wanted.path}/{pattern}") for pattern in wanted.files)
+        }
+    if wanted.unpack in ("zip", "tar"):
+        folder = f"{wanted.path}/"
+        return {p: known for p, known in every.items() if p.startswith(folder) and known.url == wanted.url}
+    return {path: known for path, known in every.items() if path == wanted.path}
+
+
+def _present(wanted: Download | HubFiles, *, data_dir: Path, lock: dict[str, dict[str, Any]]) -> bool:
+    """Tell whether a download's files are there: those that the lock file lists, or put there by hand."""
+    if mark_of(wanted, data_dir=data_dir).exists():
+        return False
+    if known := _locked(wanted, lock):
+        places = {data_dir / path: each.bytes for path, each in known.items()}
+        return all(place.is_file() and place.stat().st_size == size for place, size in places.items())
+    if isinstance(wanted, Download) and wanted.unpack not in ("zip", "tar"):
+        return (data_dir / wanted.path).is_file()
+    folder = data_dir / wanted.path
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    # Not what is ours, or that of the Hub's client.
+    seen = [name for name in names if not name.startswith((".cache/", PREFIX))]
+    patterns = wanted.files if isinstance(wanted, HubFiles) else wanted.members or ("*",)
+    return all(fnmatch.filter(seen, pattern) for pattern in patterns)
 
 
 def _entry(path: Path, *, fetched: str | None, url: str) -> Entry:

@@ -1,22 +1,28 @@
 """Fetch files of a data set on the Hugging Face Hub, of a commit that the lock file keeps."""
 
 import os
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from spectrum_trl.console import visible
 from spectrum_trl.errors import Unreachable, UserError
+from spectrum_trl.suite.fetching.unfinished import begin
 from spectrum_trl.suite.source import HubFiles
 
 COMMIT_DIGITS = 40
 
 
-def fetch_from_hub(wanted: HubFiles, *, data_dir: Path, commit: str | None) -> tuple[str, list[Path]]:
+def fetch_from_hub(
+    wanted: HubFiles, *, data_dir: Path, commit: str | None, advance: Callable[[int], None] = lambda n: None
+) -> tuple[str, list[Path]]:
     """Fetch the files that the patterns name.
 
     Args:
         wanted: The data set and its files.
         data_dir: The data folder.
         commit: What an earlier fetch was of, or None for the newest of the declared revision.
+        advance: Is told the number of bytes that came.
 
     Returns:
         The commit, and the files below the data folder.
@@ -38,15 +44,15 @@ def fetch_from_hub(wanted: HubFiles, *, data_dir: Path, commit: str | None) -> t
     address = f"https://huggingface.co/datasets/{wanted.repo}"
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
     try:
-        return _fetch(api, wanted, data_dir=data_dir, commit=commit or wanted.revision)
+        return _fetch(api, wanted, data_dir=data_dir, commit=commit or wanted.revision, advance=advance)
     except GatedRepoError:
         raise UserError(
             f"{wanted.repo} is gated: accept its terms at {address}, then log in with `hf auth login`"
         ) from None
     except RevisionNotFoundError:
         raise UserError(
-            f"{wanted.repo} has no revision {commit or wanted.revision}: its history was changed. Remove it "
-            "from the lock file to take the newest one"
+            f"{wanted.repo} has no revision {commit or wanted.revision}: correct it, or if its history was "
+            "changed, add --again to `spectrum-trl data fetch` to take the newest one"
         ) from None
     except RepositoryNotFoundError:
         raise UserError(
@@ -61,7 +67,9 @@ def fetch_from_hub(wanted: HubFiles, *, data_dir: Path, commit: str | None) -> t
         raise UserError(f"{wanted.repo} could not be fetched ({reason}). Run the command again") from None
 
 
-def _fetch(api: Any, wanted: HubFiles, *, data_dir: Path, commit: str) -> tuple[str, list[Path]]:
+def _fetch(
+    api: Any, wanted: HubFiles, *, data_dir: Path, commit: str, advance: Callable[[int], None]
+) -> tuple[str, list[Path]]:
     from huggingface_hub.utils import filter_repo_objects
 
     info = api.dataset_info(wanted.repo, revision=commit)
@@ -70,15 +78,31 @@ def _fetch(api: Any, wanted: HubFiles, *, data_dir: Path, commit: str) -> tuple[
     if not chosen:
         raise UserError(
             f"{wanted.repo} at {str(info.sha)[:7]} has no {' or '.join(wanted.files)}. It has: "
-            f"{', '.join(names[:10])}. Its publisher has renamed files: put "
+            f"{', '.join(visible(name[:100]) for name in names[:10])}. Its publisher has renamed files: put "
             f"them into {data_dir / wanted.path} by hand"
         )
+    if outside := [each for each in chosen if each.startswith("/") or ".." in PurePosixPath(each).parts]:
+        raise UserError(f"{wanted.repo} would write outside its folder ({visible(outside[0][:100])})")
     folder = data_dir / wanted.path
+    begin(wanted, data_dir=data_dir)
     api.snapshot_download(
         wanted.repo,
         repo_type="dataset",
         revision=info.sha,
         allow_patterns=chosen,
         local_dir=folder,
+        tqdm_class=_telling(advance),
     )
     return str(info.sha), [folder / name for name in chosen]
+
+
+def _telling(advance: Callable[[int], None]) -> Any:
+    """Return a bar that tells of the bytes that come, so that a download can be stopped."""
+    from huggingface_hub.utils import tqdm
+
+    class Telling(tqdm):
+        def update(self, n: float | None = 1) -> bool | None:
+            advance(0)
+            return super().update(n)
+
+    return Telling

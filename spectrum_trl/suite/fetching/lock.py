@@ -43,6 +43,10 @@ def read_lock(data_dir: Path) -> dict[str, dict[str, Any]]:
         found = json.loads(path.read_text(encoding="utf-8"))
         if not all(isinstance(found[part], dict) for part in EMPTY):
             raise ValueError
+        if not all(_is_entry(known) for known in found["files"].values()):
+            raise ValueError
+        if not all(isinstance(commit, str) for commit in found["revisions"].values()):
+            raise ValueError
         return {part: dict(found[part]) for part in EMPTY}
     except FileNotFoundError:
         return {part: {} for part in EMPTY}
@@ -63,9 +67,13 @@ def changing_lock(data_dir: Path) -> Iterator[dict[str, dict[str, Any]]]:
         write_json(lock, data_dir / NAME)
 
 
-def entry(lock: dict[str, dict[str, Any]], path: str) -> Entry | None:
-    """Return what is known of a file by its path below the data folder."""
-    return Entry(**lock["files"][path]) if path in lock["files"] else None
+def _is_entry(known: Any) -> bool:
+    kinds = {"sha256": str, "bytes": int, "fetched_sha256": str, "url": str}
+    return (
+        isinstance(known, dict)
+        and known.keys() == kinds.keys()
+        and all(isinstance(known[name], kind) for name, kind in kinds.items())
+    )
 
 
 def today() -> str:

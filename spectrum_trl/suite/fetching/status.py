@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from spectrum_trl.suite.fetching.download import sha256_of
 from spectrum_trl.suite.fetching.lock import read_lock
+from spectrum_trl.suite.fetching.unfinished import is_begun
 from spectrum_trl.suite.task import Task
 
 State = Literal["ready", "can be fetched", "needs consent", "manual", "request"]
@@ -32,12 +33,16 @@ def status(task: Task, *, data_dir: Path | None) -> Status:
     source = task.source
     if not task.missing(data_dir):
         return Status("ready", "")
+    begun = data_dir and any(is_begun(pattern, data_dir=data_dir) for pattern in task.files)
+    before = "an earlier fetch did not finish: " if begun else ""
     fetch = f"spectrum-trl data fetch {source.name}"
     match source.access:
         case "fetch" if task.own:
-            return Status("can be fetched", "it is fetched when it is used, unless HF_HUB_OFFLINE is set")
+            return Status(
+                "can be fetched", f"{before}it is fetched when it is used, unless HF_HUB_OFFLINE is set"
+            )
         case "fetch":
-            return Status("can be fetched", fetch)
+            return Status("can be fetched", before + fetch)
         case "consent":
             return Status("needs consent", f"{source.terms} {fetch} --accept")
         case "request":

@@ -2,27 +2,30 @@
 
 import bz2
 import gzip
+import lzma
 import shutil
 import tarfile
-import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import write_atomic
+from spectrum_trl.suite.fetching.unfinished import begin
 from spectrum_trl.suite.source import Download
 
 PACKED: dict[str, Callable[..., Any]] = {"gz": gzip.open, "bz2": bz2.open}
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
 
 
 def unpack(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
     """Unpack an archive or a packed file.
 
     Args:
-        archive: What was downloaded.
+        archive: What was downloaded; what waits to be moved lies beside it.
         wanted: Says what it holds and where that goes.
         data_dir: The data folder.
 
@@ -40,8 +43,14 @@ def unpack(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
                 with open(temporary, "wb") as file:
                     shutil.copyfileobj(packed, file)
             return [target]
-        return _members(archive, wanted, target=target)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
+        return _members(archive, wanted, data_dir=data_dir)
+    except RuntimeError as error:
+        # A password, or a way of packing that Python does not know.
+        raise UserError(
+            f"{wanted.url} sent a {wanted.unpack} archive that cannot be unpacked ({error}): get the files "
+            f"by hand, and put them into {target}"
+        ) from None
+    except DAMAGED as error:
         # What the system refuses has a number, what a packer refuses has none.
         if isinstance(error, OSError) and error.errno:
             raise
@@ -50,9 +59,11 @@ def unpack(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
         ) from None
 
 
-def _members(archive: Path, wanted: Download, *, target: Path) -> list[Path]:
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target, prefix=".unpacking-") as scratch:
+def _members(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
+    scratch = archive.with_name(f"{archive.name}.unpacked")
+    # Left by a process that was killed.
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
         if wanted.unpack == "zip":
             with zipfile.ZipFile(archive) as packed:
                 names = [name for name in packed.namelist() if not name.endswith("/")]
@@ -63,13 +74,14 @@ def _members(archive: Path, wanted: Download, *, target: Path) -> list[Path]:
                 members = {member.name: member for member in packed_tar.getmembers() if member.isfile()}
                 chosen = _chosen(list(members), wanted)
                 packed_tar.extractall(scratch, members=[members[name] for name in chosen], filter="data")
-        found = []
-        for name in chosen:
-            place = target / name
+        begin(wanted, data_dir=data_dir)
+        places = [data_dir / wanted.path / name for name in chosen]
+        for name, place in zip(chosen, places, strict=True):
             place.parent.mkdir(parents=True, exist_ok=True)
             Path(scratch, name).replace(place)
-            found.append(place)
-    return found
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return places
 
 
 def _chosen(names: list[str], wanted: Download) -> list[str]:
@@ -81,7 +93,18 @@ def _chosen(names: list[str], wanted: Download) -> list[str]:
         )
     if outside := [name for name in chosen if name.startswith("/") or ".." in PurePosixPath(name).parts]:
         raise UserError(f"{wanted.url}: its archive would write outside its folder ({outside[0]})")
+    if both := _clash(chosen):
+        raise UserError(
+            f"{wanted.url}: its archive has {both} twice, or as a file and a folder: get it by hand"
+        )
     return chosen
+
+
+def _clash(names: list[str]) -> str:
+    """Return a name that two members have, or a file and a folder; else an empty text."""
+    paths = Counter(PurePosixPath(name) for name in names)
+    folders = {folder for path in paths for folder in path.parents}
+    return next((str(path) for path, n in paths.items() if n > 1 or path in folders), "")
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -1,7 +1,11 @@
 """A build is the same bytes whatever way it was made, goes on where one stopped, and tells what it cannot."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +20,7 @@ from spectrum_trl.suite.building.build import Built, build_suite, read_manifest
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.fetching import lock
 from spectrum_trl.suite.fetching.download import sha256_of
-from tests.processes import run_recipe
+from tests.processes import ROOT, run_recipe
 
 KILLED = """
 import os, signal, sys
@@ -198,6 +202,107 @@ def test_other_files_in_the_folder_are_left_alone(data: Path, names: list[str], 
     build(names[:1], data, out)
     assert mine.items() <= contents(out).items()
     assert list((read_manifest(out) or {})["tasks"]) == names[:1]
+
+
+def test_files_that_no_build_wrote_are_neither_replaced_nor_removed(
+    data: Path, names: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    mine = {f"{names[0]}.json": b"{}", f"{names[1]}.parquet": b"x", "manifest.json": b'{"mine": 1}'}
+    for number in range(len(mine)):
+        for name, content in list(mine.items())[number:]:
+            (out / name).write_bytes(content)
+        with pytest.raises(UserError, match="is not of a build: name another folder") as error:
+            build(names, data, out)
+        assert len(error.value.problems) == len(mine) - number
+        assert contents(out) == dict(list(mine.items())[number:]) and not list(out.glob(".*"))
+        (out / list(mine)[number]).unlink()
+    (out / f"{names[0]}.parquet").mkdir()
+    with pytest.raises(UserError, match="is not of a build"):
+        build(names, data, out)
+
+
+def test_only_leftovers_of_a_build_are_removed(data: Path, names: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / f".{names[0]}.parquet.8.tmp").mkdir(parents=True)
+    kept = {".notes.tmp", ".other.parquet.12.tmp", f".{names[0]}.csv.12.tmp", f".{names[0]}.json.x.tmp"}
+    ours = {f".{names[0]}.parquet.12.tmp", f".{names[1]}.json.3.tmp", ".manifest.json.12.tmp"}
+    for name in kept | ours:
+        (out / name).write_bytes(b"x")
+    build(names, data, out)
+    assert {path.name for path in out.glob(".*.tmp")} == kept | {f".{names[0]}.parquet.8.tmp"}
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": None}, {"tasks": {"haikus": None}}, {"tasks": []}, {"tasks": {"haikus": {}}}]
+)
+def test_a_damaged_manifest_is_told(
+    data: Path, names: list[str], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    out = tmp_path / "out"
+    build(names, data, out)
+    found = {**json.loads((out / "manifest.json").read_text()), **change}
+    (out / "manifest.json").write_text(json.dumps({k: v for k, v in found.items() if v is not None}))
+    with pytest.raises(UserError, match="manifest.json is damaged: remove it, and build again"):
+        read_manifest(out)
+    (out / "manifest.json").unlink()
+    assert all(each.kept for each in build(names, data, out))
+
+
+def test_a_folder_where_a_data_file_belongs_is_told(data: Path, names: list[str], tmp_path: Path) -> None:
+    path = next(iter(suite_tasks()["haikus"].paths(data).values()))
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match=f"{path} is a folder; a file is expected there"):
+        build(["haikus"], data, tmp_path / "out")
+
+
+SLOW = """
+import os, sys, time
+from pathlib import Path
+
+if __name__ == "__main__":
+    from spectrum_trl.commands.data_tables import build_with_progress
+
+    data, output, *names = sys.argv[1:]
+    build_with_progress(
+        names, output=Path(output), data_dir=Path(data), seed=0, num_proc=2, paper=False
+    )
+else:
+    from spectrum_trl.suite.building import record
+
+    def endless(sequences, path):
+        path.with_name(f".{path.name}.{os.getpid()}.tmp").touch()
+        Path(path.parent, f"{os.getpid()}.pid").touch()
+        time.sleep(300)
+
+    record.write_sequences = endless
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_processes_that_build_end_with_the_one_that_started_them(
+    data: Path, names: list[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    words = (sys.executable, script(tmp_path, SLOW), data, out, *names)
+    process = subprocess.Popen([*map(str, words)], env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+    def wait_for(condition: Any) -> None:
+        begin = time.monotonic()
+        while not condition():
+            assert time.monotonic() < begin + 60
+            time.sleep(0.1)
+
+    wait_for(lambda: len(list(out.glob("*.pid"))) == 2)
+    workers = [int(path.stem) for path in out.glob("*.pid")]
+    process.send_signal(number)
+    assert process.wait(30) != 0
+    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    if number != signal.SIGKILL:
+        assert not list(out.glob(".*.tmp"))
 
 
 def test_the_library_datasets_reads_the_files(data: Path, names: list[str], tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from spectrum_trl.suite.building import load as loading
 from spectrum_trl.suite.building.build import build_suite
 from spectrum_trl.suite.building.parquet import SCHEMA
 from spectrum_trl.suite.catalogue import suite_tasks
+from spectrum_trl.suite.fetching.download import sha256_of
+from spectrum_trl.suite.own import read_own
 
 TABLE = "user,stars\n" + "".join(f"u{user},{n}\n" for n in range(3) for user in range(40))
 
@@ -96,6 +98,29 @@ def test_a_private_source_is_never_written_to_disk(
     assert load("haikus", data_dir=data).features == found.features
 
 
+def test_a_cache_of_the_library_datasets_that_cannot_be_written_is_one_message(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "file")
+    with pytest.raises(UserError, match="cannot be loaded through .*set HF_DATASETS_CACHE to another"):
+        load("haikus", data_dir=data)
+
+
+def test_a_sum_that_is_given_is_that_of_what_is_there(tmp_path: Path) -> None:
+    file = declare(tmp_path, file="https://example.org/a.csv", sha256="0" * 64)
+    place = tmp_path / read_own(Path(file)).files[0]
+    place.parent.mkdir(parents=True)
+    place.write_text(TABLE)
+    with pytest.raises(UserError, match="a.csv is not the file whose sha256 is given"):
+        load(file, data_dir=tmp_path)
+    file = declare(tmp_path, file="https://example.org/a.csv", sha256=sha256_of(place))
+    other = tmp_path / read_own(Path(file)).files[0]
+    other.parent.mkdir(parents=True)
+    place.rename(other)
+    assert len(load(file, data_dir=tmp_path)) == 40
+
+
 def test_missing_data_say_how_they_can_be_had(data: Path) -> None:
     states = {
         task.source.access: task
@@ -122,7 +147,7 @@ def test_missing_data_say_how_they_can_be_had(data: Path) -> None:
 
 def test_an_own_table_on_the_web_is_not_told_to_be_fetched_by_a_command(tmp_path: Path) -> None:
     with pytest.raises(
-        MissingData, match="own/mine/a.csv: it is fetched when it is used, unless HF_HUB_OFFLINE"
+        MissingData, match="own/mine-[0-9a-f]{8}/a.csv: it is fetched when it is used, unless HF_HUB_OFFLINE"
     ):
         load(declare(tmp_path, file="https://example.org/a.csv"), data_dir=tmp_path)
 

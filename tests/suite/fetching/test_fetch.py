@@ -3,10 +3,14 @@ import gzip
 import hashlib
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 import tarfile
 import threading
+import time
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -17,6 +21,9 @@ from spectrum_trl.suite.fetching import lock
 from spectrum_trl.suite.fetching.download import download
 from spectrum_trl.suite.fetching.fetch import fetch
 from spectrum_trl.suite.source import Download, Source
+from spectrum_trl.suite.task import missing_files
+from tests.processes import run_recipe, start_recipe
+from tests.suite.fetching.server import serving
 
 CONTENT = b"user,film,stars\n" + b"ann,Alien,5\n" * 100_000
 
@@ -105,13 +112,38 @@ def test_what_the_first_fetch_found_is_enforced_from_then_on(site, tmp_path):
     fetch([source(site, "a.csv")], data_dir=tmp_path)
     (tmp_path / "films/a.csv").unlink()
     site.files["/a.csv"] = CONTENT + b"eve,Heat,1\n"
-    with pytest.raises(UserError, match="another file than the one published"):
+    with pytest.raises(UserError, match="than the one fetched before.*data fetch films --again` takes"):
         fetch([source(site, "a.csv")], data_dir=tmp_path)
     site.files["/a.csv"] = CONTENT
     fetch([source(site, "a.csv")], data_dir=tmp_path)
 
 
-@pytest.mark.parametrize("page", [b"<!DOCTYPE html><title>Log in", b"\n <HTML>\n<body>sorry"])
+def test_again_forgets_what_the_first_fetch_found(site, tmp_path):
+    site.files["/a.csv"] = b"user\nlog in\n"
+    fetch([source(site, "a.csv")], data_dir=tmp_path)
+    site.files["/a.csv"] = CONTENT
+    assert fetch([source(site, "a.csv")], data_dir=tmp_path)[0].kept == 1
+    assert fetch([source(site, "a.csv")], data_dir=tmp_path, again=True)[0].files == 1
+    assert (tmp_path / "films/a.csv").read_bytes() == CONTENT
+    assert lock.read_lock(tmp_path)["files"]["films/a.csv"]["sha256"] == sha256(CONTENT)
+    site.status["/a.csv"] = 404
+    with pytest.raises(UserError, match="not there any more"):
+        fetch([source(site, "a.csv")], data_dir=tmp_path, again=True)
+    assert (tmp_path / "films/a.csv").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<!DOCTYPE html><title>Log in",
+        b"\n <HTML>\n<body>sorry",
+        b"<!-- x --><!DOCTYPE html><html>Log in",
+        b'<?xml version="1.0"?>\n<!DOCTYPE html><html>',
+        b'\xef\xbb\xbf<script>location="/login"</script>',
+        b"<title>403</title>",
+        "<!DOCTYPE html>".encode("utf-16"),
+    ],
+)
 def test_a_web_page_in_place_of_a_file_is_refused(site, tmp_path, page):
     site.files["/a.csv"] = page
     with pytest.raises(UserError, match="sent a web page in place of the file.*by hand"):
@@ -119,11 +151,31 @@ def test_a_web_page_in_place_of_a_file_is_refused(site, tmp_path, page):
     assert not (tmp_path / "films/a.csv").exists()
 
 
+def test_a_message_in_place_of_a_file_is_refused_and_a_table_with_tags_is_not(site, tmp_path):
+    site.files |= {
+        "/a.csv": b'{"error": "rate limit"}',
+        "/b.json": b'{"error": 1}',
+        "/c.csv": b"said\n<html>\n",
+    }
+    with pytest.raises(UserError, match="a.csv sent a message in place of the file .*rate limit"):
+        fetch([source(site, "a.csv", "b.json", "c.csv")], data_dir=tmp_path)
+    assert {path.name for path in (tmp_path / "films").iterdir()} == {"b.json", "c.csv"}
+
+
+def test_a_rest_that_begins_elsewhere_is_not_appended(site, tmp_path):
+    site.files["/a.csv"], site.shift = CONTENT, 12
+    site.breaks["/a.csv"] = [200_000]
+    fetch([source(site, "a.csv")], data_dir=tmp_path)
+    assert (tmp_path / "films/a.csv").read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("status,said", [(403, "access refused"), (404, "not there any more"), (500, "500")])
 def test_a_refusal_is_told_with_what_to_do(site, tmp_path, status, said):
     site.status["/a.csv"] = status
     with pytest.raises(UserError, match=said):
         fetch([source(site, "a.csv")], data_dir=tmp_path)
+    # What another try does not change is not tried again.
+    assert len(site.asked) == (5 if status == 500 else 1)
 
 
 def test_what_could_be_fetched_is_kept_when_other_files_fail(site, tmp_path):
@@ -184,6 +236,81 @@ def test_an_archive_that_leaves_its_folder_is_refused(site, tmp_path, name):
     with pytest.raises(UserError, match="would write outside its folder"):
         fetch([evil], data_dir=tmp_path)
     assert not (tmp_path / "out.csv").exists()
+
+
+def zipped(*members):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive, warnings.catch_warnings(action="ignore"):
+        for name in members:
+            archive.writestr(name, "x")
+    return bytearray(packed.getvalue())
+
+
+def with_flag(content, offset, value):
+    content[offset] = value
+    content[content.rindex(b"PK\x01\x02") + offset + 2] = value
+    return content
+
+
+@pytest.mark.parametrize(
+    "content,said",
+    [
+        (with_flag(zipped("a.csv"), 6, 1), "cannot be unpacked .*encrypted"),
+        (with_flag(zipped("a.csv"), 8, 99), "cannot be unpacked .*compression"),
+        (zipped("a.csv", "a.csv"), "its archive has a.csv twice"),
+        (zipped("a", "a/b"), "its archive has a twice, or as a file and a folder"),
+    ],
+)
+def test_an_archive_that_cannot_be_unpacked_is_one_message(site, tmp_path, content, said):
+    site.files["/n.zip"] = bytes(content)
+    with pytest.raises(UserError, match=f"n.zip.*{said}") as error:
+        fetch([packed_source(site)], data_dir=tmp_path)
+    assert len(error.value.problems) == 1 and not (tmp_path / "in").exists()
+
+
+def packed_source(site):
+    downloads = (Download(path="in", url=f"{site.address}/n.zip", unpack="zip"),)
+    return Source(name="packed", title="Packed", downloads=downloads)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from spectrum_trl.suite.fetching import fetch
+from spectrum_trl.suite.source import Download, Source
+from spectrum_trl.suite.task import missing_files
+from tests.processes import run_recipe, start_recipe
+from tests.suite.fetching.server import serving
+
+url, data, when = sys.argv[1:]
+replace, moved = Path.replace, []
+
+def killing(path, target):
+    if ".unpacked" in str(path):
+        moved.append(path)
+        if len(moved) == int(when):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return replace(path, target)
+
+Path.replace = killing
+download = Download(path="in", url=url, unpack="zip")
+fetch.fetch([Source(name="packed", title="Packed", downloads=(download,))], data_dir=Path(data))
+"""
+
+
+@pytest.mark.parametrize("when", [1, 2])
+def test_an_archive_whose_unpacking_was_killed_counts_as_not_there(site, tmp_path, when):
+    site.files["/n.zip"] = bytes(zipped("a.csv", "b.csv", "c.csv"))
+    words = (f"{site.address}/n.zip", str(tmp_path / "data"), str(when))
+    (tmp_path / "killed.py").write_text(KILLED)
+    done = run_recipe(tmp_path / "killed.py", *words, HF_HUB_OFFLINE="0")
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert missing_files(["in/*.csv"], data_dir=tmp_path / "data")
+    assert fetch([packed_source(site)], data_dir=tmp_path / "data")[0].files == 3
+    assert not missing_files(["in/*.csv"], data_dir=tmp_path / "data")
+    assert {path.name for path in (tmp_path / "data/in").iterdir()} == {"a.csv", "b.csv", "c.csv"}
+    assert not any((tmp_path / "data/.archives").iterdir())
+    assert fetch([packed_source(site)], data_dir=tmp_path / "data")[0].kept == 1
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "gz", "bz2"])
@@ -250,12 +377,65 @@ def test_a_damaged_lock_file_is_told_and_kept(site, tmp_path):
     assert (tmp_path / lock.NAME).read_text() == '{"files": '
 
 
+@pytest.mark.parametrize(
+    "known",
+    [
+        None,
+        {},
+        {"sha256": "0", "bytes": 1, "fetched_sha256": "0"},
+        {"sha256": "0", "bytes": "1", "fetched_sha256": "0", "url": ""},
+        {"sha256": "0", "bytes": 1, "fetched_sha256": "0", "url": "", "more": 1},
+    ],
+)
+def test_a_damaged_entry_of_the_lock_file_is_told(site, tmp_path, known):
+    (tmp_path / lock.NAME).write_text(json.dumps({**lock.EMPTY, "files": {"films/a.csv": known}}))
+    with pytest.raises(UserError, match="is damaged: put back a copy"):
+        fetch([source(site, "a.csv")], data_dir=tmp_path)
+
+
+SLOW = """
+import sys
+from pathlib import Path
+from spectrum_trl.errors import user_errors
+from spectrum_trl.suite.fetching.fetch import fetch
+from spectrum_trl.suite.source import Download, Source
+from spectrum_trl.suite.task import missing_files
+from tests.processes import run_recipe, start_recipe
+from tests.suite.fetching.server import serving
+
+download = Download(path="a.csv", url=sys.argv[1])
+with user_errors():
+    fetch([Source(name="films", title="Films", downloads=(download,))], data_dir=Path(sys.argv[2]))
+"""
+
+
+def test_ctrl_c_ends_a_slow_download_and_what_came_is_kept(tmp_path):
+    with serving() as site:
+        site.files["/a.csv"], site.pause = CONTENT, 0.05
+        (tmp_path / "slow.py").write_text(SLOW)
+        words = (tmp_path / "slow.py", f"{site.address}/a.csv", tmp_path / "data")
+        process = start_recipe(*words, output=tmp_path / "said", HF_HUB_OFFLINE="0")
+        part = tmp_path / "data/.a.csv.part"
+        begin = time.monotonic()
+        while not (part.is_file() and part.stat().st_size) and time.monotonic() < begin + 60:
+            time.sleep(0.05)
+        begin = time.monotonic()
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGINT)
+        process.join(30)
+        assert process.exitcode == 130 and time.monotonic() < begin + 20, (tmp_path / "said").read_text()
+    assert part.stat().st_size
+
+
 def test_threads_and_processes_that_fetch_at_once_do_no_harm(site, tmp_path):
     site.files |= {f"/{n}.csv": CONTENT for n in range(6)}
     paths = [f"{n}.csv" for n in range(6)]
     code = f"""
 from spectrum_trl.suite.fetching.fetch import fetch
 from spectrum_trl.suite.source import Download, Source
+from spectrum_trl.suite.task import missing_files
+from tests.processes import run_recipe, start_recipe
+from tests.suite.fetching.server import serving
 from pathlib import Path
 downloads = tuple(Download(path=f"films/{{p}}", url=f"{site.address}/{{p}}") for p in {paths!r})
 fetch([Source(name="films", title="Films", downloads=downloads)], data_dir=Path({str(tmp_path)!r}))
