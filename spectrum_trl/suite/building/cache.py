@@ -92,7 +92,8 @@ def _from_build(task: Task, folder: Path, manifest: dict[str, Any], *, seed: int
     if (manifest["seed"], manifest["sampling"]) != (seed, sampling):
         raise UserError(
             f"{folder} was built with seed {manifest['seed']} and {manifest['sampling']} sampling, but seed "
-            f"{seed} and {sampling} sampling are asked for: change the recipe, or build again"
+            f"{seed} and {sampling} sampling are asked for: change the recipe (mixture_seed, sampling) "
+            "or the evaluation (--metadata seed=…), or build again"
         )
     path = folder / f"{task.name}.parquet"
     if not is_whole(path, manifest["tasks"][task.name]):
