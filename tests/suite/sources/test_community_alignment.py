@@ -10,7 +10,7 @@ from tests.suite.fixtures.community_alignment import FILE, row, rows, write
 
 PROMPTS, REPLIES, PREFERENCES, RESPONSES = TASKS
 CUT = {
-    "row with another number of fields than the header (community_alignment.csv: 19)": 1,
+    "row with another number of fields than the header (community_alignment.csv: 37)": 1,
     "without a first prompt or a preferred response": 2,
 }
 KNOWN = ' What is known of the person: {"age": "18-34", "gender": "female", '

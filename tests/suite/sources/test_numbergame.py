@@ -12,7 +12,7 @@ INDIVIDUAL, SHARES = TASKS
 DROPPED = {
     "row without a value": 2,
     "rating that is not 0 or 1": 1,
-    "row with another number of fields than the header (numbergame_data.csv: 804)": 1,
+    "row with another number of fields than the header (numbergame_data.csv: 805)": 1,
 }
 
 
