@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.builders import Built, Field, Length, Row, group_name, grouped, pooled, text
@@ -68,33 +69,20 @@ class Declared:
     def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
         """Yield the sequences, as `Build`."""
         rows = self._one_value_each(self._rows(data_dir, dropped=dropped))
+        settings: dict[str, Any] = {
+            "input": self.input,
+            "output": self._shown,
+            "descriptions": self.descriptions,
+            "length": self.length,
+            "permutations": self.permutations,
+            "draws": self.draws,
+            "seed": seed,
+            "dropped": dropped,
+        }
         if self.group_by:
-            found = grouped(
-                rows,
-                group_by=self.group_by,
-                input=self.input,
-                output=self._shown,
-                descriptions=self.descriptions,
-                length=self.length,
-                permutations=self.permutations,
-                draws=self.draws,
-                at_least=self.at_least,
-                seed=seed,
-                dropped=dropped,
-            )
+            found = grouped(rows, group_by=self.group_by, at_least=self.at_least, **settings)
         else:
-            found = pooled(
-                rows,
-                input=self.input,
-                output=self._shown,
-                descriptions=self.descriptions,
-                length=self.length,
-                permutations=self.permutations,
-                draws=self.draws,
-                name=self.name,
-                seed=seed,
-                dropped=dropped,
-            )
+            found = pooled(rows, name=self.name, **settings)
         yield from islice(found, self.most)
 
     @property
