@@ -25,6 +25,8 @@ def load_task(
     name: str, *, data_dir: str | os.PathLike[str] | None, split: str | None, seed: int, paper: bool
 ) -> Dataset:
     """Return a task's sequences; arguments and errors as for `spectrum_trl.suite.load`."""
+    if seed < 0:
+        raise UserError(f"seed: expected 0 or more, found {seed}")
     tasks = find_tasks(name, split=split)
     folder = data_folder(data_dir)
     failed = ensure(tasks, data_dir=folder)

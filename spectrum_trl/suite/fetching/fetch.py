@@ -88,6 +88,7 @@ def fetch(
                 done.append(_fetch(source, data_dir=data_dir, pool=pool, again=again))
             except UserError as error:
                 failed += [f"{source.name}: {problem}" for problem in error.problems]
+                failed += [f"{source.name}, by hand: {'; '.join(source.steps)}"] if source.steps else []
                 unreachable |= isinstance(error, Unreachable)
             except OSError as error:
                 place = error.filename2 or error.filename or data_dir

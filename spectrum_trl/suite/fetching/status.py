@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from spectrum_trl.suite.building.build import read_manifest
 from spectrum_trl.suite.fetching.download import sha256_of
 from spectrum_trl.suite.fetching.lock import read_lock
 from spectrum_trl.suite.fetching.unfinished import is_begun
@@ -31,6 +32,10 @@ def status(task: Task, *, data_dir: Path | None) -> Status:
         data_dir: The data folder, or None.
     """
     source = task.source
+    if data_dir and (manifest := read_manifest(data_dir)):
+        if task.synthetic or task.name in manifest["tasks"]:
+            return Status("ready", "")
+        return Status("manual", f"build it into that folder: spectrum-trl data build --output {data_dir}")
     if not task.missing(data_dir):
         return Status("ready", "")
     begun = data_dir and any(is_begun(pattern, data_dir=data_dir) for pattern in task.files)

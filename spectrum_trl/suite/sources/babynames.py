@@ -29,6 +29,11 @@ SOURCE = Source(
     downloads=(
         Download(path="baby_names", url="https://www.ssa.gov/oact/babynames/names.zip", unpack="zip"),
     ),
+    # Its server is known to refuse programs.
+    steps=(
+        "Open https://www.ssa.gov/oact/babynames/limits.html and download the national data, names.zip.",
+        "Unpack yob1880.txt and so on into the folder baby_names of the data folder.",
+    ),
     unchecked="The archive itself, which grows by a file each year: checked were the first 1,000 names of "
     "each sex and year from 1880 to 2023, in files of the same layout.",
 )

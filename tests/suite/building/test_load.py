@@ -164,3 +164,14 @@ def test_an_own_table_on_the_web_is_not_told_to_be_fetched_by_a_command(tmp_path
 def test_unknown_names_and_splits_are_told(data: Path, name: str, split: str | None, said: str) -> None:
     with pytest.raises(UserError, match=said):
         load(name, data_dir=data, split=split)
+
+
+def test_a_negative_seed_is_one_message() -> None:
+    with pytest.raises(UserError, match="seed: expected 0 or more, found -1"):
+        load("coinflip", seed=-1)
+
+
+def test_a_task_that_a_build_lacks_is_built_into_that_folder_not_fetched(data: Path, tmp_path: Path) -> None:
+    build_suite(["titanic_survival_prediction"], output=tmp_path / "out", data_dir=data, seed=0)
+    with pytest.raises(MissingData, match=r"spectrum-trl data build --output .*out"):
+        load("polis_vote", data_dir=tmp_path / "out")

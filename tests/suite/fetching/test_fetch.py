@@ -449,3 +449,9 @@ fetch([Source(name="films", title="Films", downloads=downloads)], data_dir=Path(
     assert sorted(path for path, _ in site.asked) == [f"/{path}" for path in paths]
     assert set(lock.read_lock(tmp_path)["files"]) == {f"films/{path}" for path in paths}
     assert all((tmp_path / "films" / path).read_bytes() == CONTENT for path in paths)
+
+
+def test_what_could_not_be_fetched_can_be_got_by_hand_where_steps_are_known(site, tmp_path):
+    site.status["/a.csv"] = 403
+    with pytest.raises(UserError, match="films, by hand: Open example.org; put it there"):
+        fetch([source(site, "a.csv", steps=("Open example.org", "put it there"))], data_dir=tmp_path)
