@@ -97,7 +97,7 @@ def select_tasks(data: DataArguments) -> dict[str, Choice]:
                 f"tasks: {pattern!r} is in split {', '.join(outside)}; add that to `split` to train on it."
                 if outside
                 else f"tasks: no task is named {pattern[:60]!r}.{nearest(pattern, catalogue)} "
-                "`spectrum-trl data` lists them."
+                "`spectrum-trl data list` lists them."
             )
         problems += [_twice(name, files[name], pattern) for name in names if name in files]
         chosen.update({name: Choice(catalogue[name], options) for name in names})

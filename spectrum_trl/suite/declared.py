@@ -66,6 +66,13 @@ class Declared:
     part: Split | None = None
     test_share: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse what would be read letter by letter, and labels of several columns."""
+        if isinstance(self.group_by, str) or isinstance(self.descriptions, str):
+            raise TypeError("group_by and descriptions: expected a tuple of texts")
+        if self.labels and not isinstance(self.output, str):
+            raise TypeError("labels: the output must be one column")
+
     def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
         """Yield the sequences, as `Build`."""
         rows = self._one_value_each(self._rows(data_dir, dropped=dropped))

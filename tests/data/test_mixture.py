@@ -283,3 +283,42 @@ def test_chat_trains_the_answers_in_turns_of_a_chat_model(tiny_tokenizer: PreTra
         assert trained == "".join(f"{answer}<|im_end|>" for answer in answers)
         assert whole.startswith("<|im_start|>system\n") and "<|im_start|>user\n" in whole
         assert whole.count("<|im_start|>assistant\n") == len(answers)
+
+
+def long_table(folder: Path) -> str:
+    """An own table of two people with 60 answers each."""
+    rows = "".join(f"{user},film {n},{n % 5}\n" for user in ("ann", "bob") for n in range(60))
+    (folder / "long.csv").write_text("user,film,stars\n" + rows)
+    keys = "{file: long.csv, group_by: user, input: film, output: stars, descriptions: [Ratings of films.]}"
+    (folder / "long.yaml").write_text(f"task: long\nspectrum: {keys}\n")
+    return str(folder / "long.yaml")
+
+
+def test_a_recipe_says_what_becomes_of_long_sequences(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPECTRUM_CACHE", str(tmp_path / "cache"))
+    counts = {}
+    for way in ("cut", "split"):
+        data = DataArguments(tasks=[long_table(tmp_path)], long_sequences=way, description_probability=1.0)
+        counts[way] = build_mixture(data, tokenizer=tiny_tokenizer, max_length=256).counts[0]
+    assert counts["cut"].sequences == 2 and 0 < counts["cut"].outputs < 120
+    assert counts["split"].sequences > 2 and counts["split"].outputs == 120
+
+
+def test_a_recipe_says_how_much_is_sampled(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPECTRUM_CACHE", str(tmp_path / "cache"))
+    rows = [{"question": f"What is {n} and {n}?", "answer": str(2 * n)} for n in range(200)]
+    place = tmp_path / "hub" / "gsm8k" / "main"
+    place.mkdir(parents=True)
+    (place / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    sequences = {}
+    for sampling in ("default", "paper"):
+        data = DataArguments(tasks=["gsm8k_question"], data_dir=str(tmp_path), sampling=sampling)
+        sequences[sampling] = (
+            build_mixture(data, tokenizer=tiny_tokenizer, max_length=4096).counts[0].sequences
+        )
+    # The paper draws 50 sequences; 200 rows make a few.
+    assert sequences["paper"] >= 45 > 20 > sequences["default"]

@@ -131,7 +131,7 @@ def test_a_column_that_a_description_names_is_looked_for(folder: Path) -> None:
 def test_tasks_are_keys_of_caches() -> None:
     one = Declared(
         file="a.csv",
-        output={"a": "b"},
+        output="a",
         input={"c": "d"},
         descriptions=("x",),
         keep={"k": ("1",)},
@@ -191,3 +191,23 @@ def test_rows_of_the_other_part_are_not_counted_as_dropped(folder: Path) -> None
         for part in ("train", "test")
     ]
     assert sum(map(Counter, divided), Counter[str]()) == every
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"group_by": "who"}, {"descriptions": "One {who}"}, {"output": {"s": "a"}, "labels": {"1": "1"}}],
+)
+def test_a_text_in_place_of_a_tuple_and_labels_of_several_columns_are_refused(wrong: dict[str, Any]) -> None:
+    given: dict[str, Any] = {"file": "a.csv", "output": "a", "descriptions": ("x",), **wrong}
+    with pytest.raises(TypeError, match="expected a tuple of texts|must be one column"):
+        Declared(**given)
+
+
+def test_a_row_is_a_repetition_only_if_all_its_columns_are(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("who,what,how\na,x,1\na,x,2\na,x,1\n")
+    declared = Declared(
+        file="a.csv", group_by=("who",), input="what", output="how", descriptions=("d",), unique=True
+    )
+    dropped: Counter[str] = Counter()
+    ((_, messages),) = declared(tmp_path, seed=0, dropped=dropped)
+    assert sorted(contents(messages, "output")) == ["1", "2"] and dropped.total() == 1

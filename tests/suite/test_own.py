@@ -471,6 +471,6 @@ def test_tables_on_the_same_people_keep_the_same_ones_for_evaluation(folder: Pat
 
 
 def test_groups_of_several_columns_have_names_of_their_own(folder: Path) -> None:
-    (folder / "ratings.csv").write_text("user,town,film,stars\na/b,c,Alien,1\na,b/c,Heat,2\n")
+    (folder / "ratings.csv").write_text("user,town,film,stars\na/b,c,Alien,1\na,b/c,Heat,2\na%2Fb,c,Up,3\n")
     task = read_own(declare(folder, file="ratings.csv", group_by=["user", "town"]))
-    assert len({each.sequence_id for each in task.sequences(folder, seed=0)}) == 2
+    assert len({each.sequence_id for each in task.sequences(folder, seed=0)}) == 3

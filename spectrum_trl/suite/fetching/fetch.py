@@ -241,7 +241,9 @@ def _web(
     finally:
         if wanted.unpack:
             place.unlink()
-    return {_below(path, data_dir): _entry(path, fetched=digest, url=wanted.url) for path in paths}
+    files = {_below(path, data_dir): _entry(path, fetched=digest, url=wanted.url) for path in paths}
+    check_published(files, data_dir=data_dir)
+    return files
 
 
 def _locked(wanted: Download | HubFiles, lock: dict[str, dict[str, Any]]) -> dict[str, Entry]:

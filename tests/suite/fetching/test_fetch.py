@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.suite.fetching import fetch as fetching
 from spectrum_trl.suite.fetching import lock
 from spectrum_trl.suite.fetching.download import download
 from spectrum_trl.suite.fetching.fetch import fetch
@@ -455,3 +456,41 @@ def test_what_could_not_be_fetched_can_be_got_by_hand_where_steps_are_known(site
     site.status["/a.csv"] = 403
     with pytest.raises(UserError, match="films, by hand: Open example.org; put it there"):
         fetch([source(site, "a.csv", steps=("Open example.org", "put it there"))], data_dir=tmp_path)
+
+
+def test_threads_that_begin_at_the_same_moment_fetch_each_file_once(site, tmp_path):
+    site.files |= {f"/{n}.csv": CONTENT for n in range(6)}
+    paths = [f"{n}.csv" for n in range(6)]
+    together, failed = threading.Barrier(3), []
+
+    def run():
+        together.wait()
+        try:
+            fetch([source(site, *paths)], data_dir=tmp_path)
+        except UserError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed and sorted(path for path, _ in site.asked) == [f"/{path}" for path in paths]
+
+
+def test_an_unpacked_file_must_have_its_published_sum(site, tmp_path, monkeypatch):
+    tarred = io.BytesIO()
+    with tarfile.open(fileobj=tarred, mode="w:gz") as archive:
+        info = tarfile.TarInfo("a.csv")
+        info.size = len(CONTENT)
+        archive.addfile(info, io.BytesIO(CONTENT))
+    site.files["/t.tgz"] = tarred.getvalue()
+    packed = Source(
+        name="packed",
+        title="Packed",
+        downloads=(Download(path="tar", url=f"{site.address}/t.tgz", unpack="tar"),),
+    )
+    monkeypatch.setattr(fetching, "checksums", lambda: {"tar/a.csv": "0" * 64})
+    with pytest.raises(UserError, match="tar/a.csv: another file than the one published"):
+        fetch([packed], data_dir=tmp_path)
+    assert not (tmp_path / "tar" / "a.csv").exists()
