@@ -73,7 +73,7 @@ class Icl(HarnessTask):
 
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return one row per sequence."""
-        task, folder = self._task(), data_dir(self.options.data_dir)
+        task, folder = self._task, data_dir(self.options.data_dir)
         failed = ensure([task], data_dir=folder)
         if absent := missing(task, data_dir=folder):
             how = "; ".join(failed) or status(task, data_dir=folder).how
@@ -98,7 +98,9 @@ class Icl(HarnessTask):
         )
         return [{"id": sequence_id, "messages": messages} for sequence_id, messages in chosen.sequences]
 
+    @cached_property
     def _task(self) -> Task:
+        """The Suite's task, or the user's own, whose file is read once."""
         if set(self.own) == {"task"}:
             return self.known(tasks())
         return own_icl(self.own, file=own_file(self.config, self.own), name=str(self.config.task))
@@ -162,7 +164,7 @@ class Icl(HarnessTask):
             return []
         rows = self.dataset["test"]["messages"]
         found = {m["content"] for messages in rows for m in messages if m["role"] == "output"}
-        build = self._task().build
+        build = self._task.build
         # Candidates that nobody chose here are candidates.
         found |= set(build.labels.values()) if isinstance(build, Declared) else set()
         if len(found) > MOST_LABELS:

@@ -14,10 +14,8 @@ from spectrum_trl.models.load import load_tokenizer
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.suite.building.cache import built_sequences
+from spectrum_trl.suite.building.stats import BYTES_PER_TOKEN, TOKENS_PER_TURN
 from spectrum_trl.suite.task import Message, Task
-
-# A yardstick that every model shares: tokens of four bytes, and five for what is written around a turn.
-BYTES_PER_TOKEN, TOKENS_PER_TURN = 4, 5
 
 
 class Chosen(NamedTuple):
