@@ -4,8 +4,8 @@ Parameters that a description tells are rounded as printed before anything is dr
 exactly true; parameters that it does not tell are drawn at full precision.
 
 Deviations:
-    zipfian: any whole number | numbers above a billion are drawn again, which only one of the three
-        descriptions says; with exponents near 1 that is most of them | none
+    zipfian: any whole number | numbers above a billion are drawn again, as every description says; with
+        exponents near 1 that is most of them | none
     poisson, geometric, geometric_beta, negative_binomial, zipfian: what is printed may be rounded from what
         is drawn from | draws follow the printed parameters, so that the description is true; what would
         print as 0 is raised | none
@@ -48,9 +48,9 @@ _NEGATIVE_BINOMIAL_DESCRIPTIONS = (
     "Negative binomial distribution",
 )
 _ZIPF_DESCRIPTIONS = (
-    "Zipf distribution with exponent {alpha}",
+    "Zipf distribution with exponent {alpha}, up to a billion",
     "Zipfian ranks up to a billion: rank k has a weight of k to the power of -{alpha}.",
-    "Zipf distribution",
+    "Zipf distribution, up to a billion",
 )
 
 
