@@ -1,5 +1,6 @@
 """Write files so that nobody ever sees half of one."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -29,6 +30,12 @@ def write_json(value: Any, path: Path) -> None:
     """Write JSON, replacing the file only when all of it is written."""
     with write_atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

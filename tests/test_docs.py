@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from spectrum_trl.suite.catalogue import suite_sources, suite_tasks
 from spectrum_trl.suite.write_docs import FILE, with_tables
 from tests.processes import ROOT, run_command, run_recipe
 
@@ -22,6 +23,28 @@ def blocks(page: Path, language: str) -> list[str]:
 def test_the_tables_of_the_suite_are_those_of_the_sources() -> None:
     text = FILE.read_text()
     assert with_tables(text) == text, "run `make tasks`"
+
+
+def test_numbers_of_tasks_and_sources_in_prose_are_todays() -> None:
+    tasks, sources = suite_tasks(), suite_sources()
+    generated = sum(task.synthetic for task in tasks.values())
+    text = {
+        name: " ".join((ROOT / name).read_text().split())
+        for name in ("README.md", "docs/suite.md", "CHANGELOG.md")
+    }
+    assert f"all {len(tasks) - 2} tasks of the paper's registry and two more" in text["README.md"]
+    assert f"{len(sources)} real sources" in text["README.md"]
+    assert (
+        f"{len(tasks) - generated} tasks from {len(sources)} real sources: all {len(tasks) - 2}"
+        in text["CHANGELOG.md"]
+    )
+    assert text["docs/suite.md"].startswith(
+        f"# Spectrum Suite: the data {len(tasks)} tasks: the {len(tasks) - 2} that"
+    )
+    assert (
+        f"{generated} are generated from a seed; the others come from {len(sources)} sources"
+        in text["docs/suite.md"]
+    )
 
 
 def test_the_python_of_the_suite_runs(tmp_path: Path) -> None:

@@ -110,7 +110,8 @@ def build(
     from spectrum_trl.commands.data_tables import build_with_progress
     from spectrum_trl.paths import data_dir as data_folder
 
-    chosen, found = _present(names, data_dir=data_folder(data_dir))
+    found = data_folder(data_dir)
+    chosen = _present(names, data_dir=found)
     build_with_progress(
         # Those that may not be stored are told only to who asks for them.
         [task.name for task in chosen if not task.source.private or task.name in (names or ())],
@@ -163,7 +164,8 @@ def stats(
     from spectrum_trl.commands.data_tables import write_card
     from spectrum_trl.paths import data_dir as data_folder
 
-    chosen, found = _present(names, data_dir=data_folder(data_dir))
+    found = data_folder(data_dir)
+    chosen = _present(names, data_dir=found)
     write_card(chosen, output=output, data_dir=found, seed=seed, tokenizer=tokenizer)
 
 
@@ -180,25 +182,25 @@ def push(
     console().print(publish(folder, repo, public=public), markup=False)
 
 
-def _present(names: list[str] | None, *, data_dir: Path) -> tuple[list["Task"], Path]:
+def _present(names: list[str] | None, *, data_dir: Path) -> list["Task"]:
     """Return the tasks whose data are there or were fetched now; tell the others, or stop if named."""
     from spectrum_trl.console import console
     from spectrum_trl.errors import MissingData, UserError
-    from spectrum_trl.suite.building.build import read_manifest
     from spectrum_trl.suite.catalogue import chosen_tasks
     from spectrum_trl.suite.fetching.ensure import ensure
     from spectrum_trl.suite.fetching.status import status as status_of
+    from spectrum_trl.suite.manifest import read_manifest
 
     if read_manifest(data_dir):
         raise UserError(f"{data_dir} holds a build: name the data folder that it was made from")
     chosen = chosen_tasks(names)
     failed = ensure(chosen, data_dir=data_dir)
     absent = [task for task in chosen if task.missing(data_dir)]
-    told = [f"{task.name}: {status_of(task, data_dir=data_dir).how}" for task in absent]
-    if named := [line for task, line in zip(absent, told, strict=True) if task.name in (names or ())]:
+    lines = [f"{task.name}: {status_of(task, data_dir=data_dir).how}" for task in absent]
+    if named := [line for task, line in zip(absent, lines, strict=True) if task.name in (names or ())]:
         raise MissingData(*named, *failed)
-    for line in (*told, *failed):
+    for line in (*lines, *failed):
         console(stderr=True).print(f"missing: {line}", markup=False, highlight=False)
     if len(absent) == len(chosen):
         raise MissingData(f"{data_dir} has the data of none of these tasks: see `spectrum-trl data status`")
-    return [task for task in chosen if task not in absent], data_dir
+    return [task for task in chosen if task not in absent]

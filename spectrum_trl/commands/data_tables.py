@@ -85,7 +85,7 @@ def fetch_with_progress(
             data_dir=data_dir,
             accept=accept,
             again=again,
-            told=lambda name, n: bars.advance(bar[name], n),
+            progress=lambda name, n: bars.advance(bar[name], n),
         )
     for found in done:
         out.print(f"{found.source}: {found.files} files fetched, {found.kept} there already", markup=False)
@@ -106,7 +106,7 @@ def build_with_progress(
     with bar, _ended_by_sigterm():
         whole = bar.add_task("tasks", total=len(names))
 
-        def told(built: Built) -> None:
+        def report(built: Built) -> None:
             bar.advance(whole)
             record = built.record
             lost = ", ".join(f"{reason}: {n:,}" for reason, n in record["dropped"].items())
@@ -125,7 +125,7 @@ def build_with_progress(
             seed=seed,
             paper=paper,
             num_proc=num_proc,
-            told=told,
+            progress=report,
         )
     out.print(f"{len(names)} tasks in {output}", markup=False)
 

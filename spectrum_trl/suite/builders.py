@@ -38,7 +38,7 @@ from spectrum_trl.suite.task import Message
 Row = Mapping[str, Any]
 Field = str | Mapping[str, str] | Callable[[Row], str]
 Length = int | Callable[[np.random.Generator], int]
-Built = Iterator[tuple[str, list[Message]]]
+Sequences = Iterator[tuple[str, list[Message]]]
 
 
 def description_message(content: str) -> Message:
@@ -79,7 +79,7 @@ def grouped(
     permutations: int = 1,
     draws: int | None = None,
     at_least: int = 1,
-) -> Built:
+) -> Sequences:
     """Build the sequences of each group: of one individual, or of one question.
 
     A `Field` is a column's name, a mapping from JSON keys to columns (written as a JSON object; none may be
@@ -139,7 +139,7 @@ def pooled(
     permutations: int = 1,
     draws: int | None = None,
     name: str = "",
-) -> Built:
+) -> Sequences:
     """Shuffle all rows and cut them into sequences; arguments as for `grouped`, sequence ids are numbers.
 
     A ``name`` goes before the number and into the seed, so that tasks on the same rows mix them differently.
@@ -264,7 +264,7 @@ def _sequences(
     permutations: int,
     draws: int | None,
     seed: int,
-) -> Built:
+) -> Sequences:
     # The name is part of the seed, so that a group keeps its order when others are added or left out.
     rng = np.random.default_rng([seed, *name.encode()])
     number = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
-from spectrum_trl.suite.builders import Built, Row, pooled, text
+from spectrum_trl.suite.builders import Row, Sequences, pooled, text
 from spectrum_trl.suite.streams import table_rows
 
 
@@ -48,7 +48,7 @@ class Choices:
     length: int
     draws: int | None = None
 
-    def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
         """Yield the sequences, as `Build`."""
         yield from pooled(
             asked(self.items(data_dir, seed=seed, dropped=dropped), dropped=dropped),

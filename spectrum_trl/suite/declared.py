@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Built, Field, Length, Row, group_name, grouped, pooled, text
+from spectrum_trl.suite.builders import Field, Length, Row, Sequences, group_name, grouped, pooled, text
 from spectrum_trl.suite.slots import columns_of
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Split, matches
@@ -73,7 +73,7 @@ class Declared:
         if self.labels and not isinstance(self.output, str):
             raise TypeError("labels: the output must be one column")
 
-    def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+    def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
         """Yield the sequences, as `Build`."""
         rows = self._one_value_each(self._rows(data_dir, dropped=dropped))
         settings: dict[str, Any] = {

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from spectrum_trl.commands.main import app
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.building.build import read_manifest
 from spectrum_trl.suite.catalogue import suite_sources, suite_tasks
 from spectrum_trl.suite.fetching import lock
+from spectrum_trl.suite.manifest import read_manifest
 from tests.processes import run_command
 from tests.suite.fetching.server import serving
 

@@ -1,6 +1,5 @@
 """Build many tasks into a folder: a file each and a manifest, in parallel, going on where a build stopped."""
 
-import json
 import multiprocessing
 import os
 import re
@@ -21,15 +20,13 @@ from spectrum_trl.suite.building.parquet import is_sequences
 from spectrum_trl.suite.building.record import (
     build,
     is_current,
-    is_record,
     made_from,
     read_record,
     record_file,
 )
 from spectrum_trl.suite.catalogue import suite_tasks
+from spectrum_trl.suite.manifest import FORMAT, MANIFEST, read_manifest
 
-MANIFEST = "manifest.json"
-FORMAT = "spectrum-suite-1"
 WATCH_SECONDS = 1.0
 # As `files.write_atomic` names what it writes.
 LEFT = re.compile(r"\.(.+)\.(?:parquet|json)\.[0-9]+\.tmp")
@@ -57,7 +54,7 @@ def build_suite(
     seed: int,
     paper: bool = False,
     num_proc: int = 1,
-    told: Callable[[Built], None] = lambda built: None,
+    progress: Callable[[Built], None] = lambda built: None,
 ) -> list[Built]:
     """Build tasks of the Suite; what an earlier build finished from the same inputs is kept.
 
@@ -68,7 +65,7 @@ def build_suite(
         seed: The only source of randomness.
         paper: Whether to sample as many as the paper does.
         num_proc: Processes that share the tasks; the bytes do not depend on it.
-        told: Is called with each task that is done.
+        progress: Is called with each task that is done.
 
     Returns:
         What became of each, in the order of the names.
@@ -99,7 +96,7 @@ def build_suite(
             for outcome in outcomes:
                 if isinstance(outcome, Built):
                     done[outcome.task] = outcome
-                    told(outcome)
+                    progress(outcome)
                 else:
                     failed += outcome
         finally:
@@ -110,26 +107,6 @@ def build_suite(
     if failed:
         raise UserError(*failed)
     return [done[name] for name in names]
-
-
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of a folder that `build_suite` wrote, or None if it is another folder.
-
-    Raises:
-        UserError: If it is such a manifest, and damaged.
-    """
-    path = folder / MANIFEST
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        return None
-    tasks = found.get("tasks")
-    sound = isinstance(tasks, dict) and all(map(is_record, tasks.values()))
-    if not sound or not {"version", "seed", "sampling"} <= found.keys():
-        raise UserError(f"{path} is damaged: remove it, and build again into that folder")
-    return found
 
 
 def foreign_files(output: Path, names: Sequence[str]) -> list[str]:

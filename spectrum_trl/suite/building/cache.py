@@ -12,7 +12,6 @@ from filelock import FileLock
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import cache_folder
-from spectrum_trl.suite.building.build import read_manifest
 from spectrum_trl.suite.building.parquet import read_sequences
 from spectrum_trl.suite.building.record import (
     build,
@@ -22,6 +21,7 @@ from spectrum_trl.suite.building.record import (
     read_record,
     record_file,
 )
+from spectrum_trl.suite.manifest import read_manifest
 from spectrum_trl.suite.task import SampleSequence, Task
 
 # Built files of one task that are kept, the newest ones: other seeds, other data.

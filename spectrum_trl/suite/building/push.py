@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.suite.building.build import MANIFEST, read_manifest
 from spectrum_trl.suite.building.card import cell
 from spectrum_trl.suite.building.record import is_whole
 from spectrum_trl.suite.catalogue import suite_tasks
+from spectrum_trl.suite.manifest import MANIFEST, read_manifest
 
 
 def push(folder: Path, repo: str, *, public: bool = False) -> str:

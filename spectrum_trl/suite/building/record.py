@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.files import write_json
+from spectrum_trl.files import sha256_of, write_json
 from spectrum_trl.suite.building.parquet import write_sequences
-from spectrum_trl.suite.fetching.download import sha256_of
 from spectrum_trl.suite.fetching.lock import read_lock
+from spectrum_trl.suite.manifest import is_record
 from spectrum_trl.suite.source import Download
 from spectrum_trl.suite.task import Task
 
@@ -94,15 +94,6 @@ def read_record(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return found if is_record(found) else None
-
-
-def is_record(found: Any) -> bool:
-    """Tell whether a value is the record of a built file."""
-    return (
-        isinstance(found, dict)
-        and {"task", "dropped", "sha256"} <= found.keys()
-        and isinstance(found["dropped"], dict)
-    )
 
 
 def is_whole(path: Path, record: dict[str, Any]) -> bool:

@@ -5,7 +5,6 @@ argument, since it begins anew by itself (fatiando/pooch has no option for it).
 """
 
 import codecs
-import hashlib
 import json
 import re
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import Unreachable, UserError
+from spectrum_trl.files import sha256_of
 
 RETRIES = 4
 # What a broken connection loses at the most.
@@ -82,12 +82,6 @@ def download(
     finally:
         fresh.unlink(missing_ok=True)
     return found
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Resuming:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from spectrum_trl.errors import Unreachable, UserError
-from spectrum_trl.suite.building.build import read_manifest
 from spectrum_trl.suite.fetching.fetch import fetch, offline
+from spectrum_trl.suite.manifest import read_manifest
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from filelock import FileLock
 
 from spectrum_trl.errors import Interrupted, Unreachable, UserError
-from spectrum_trl.files import folder_problems
-from spectrum_trl.suite.fetching.download import download, sha256_of
+from spectrum_trl.files import folder_problems, sha256_of
+from spectrum_trl.suite.fetching.download import download
 from spectrum_trl.suite.fetching.hub import fetch_from_hub
 from spectrum_trl.suite.fetching.lock import EMPTY, Entry, changing_lock, read_lock, today
 from spectrum_trl.suite.fetching.unfinished import PREFIX, mark_of
@@ -23,7 +23,7 @@ from spectrum_trl.suite.task import OWN
 PARALLEL = 4
 # Where archives wait to be unpacked.
 ARCHIVES = ".archives"
-Told = Callable[[str, int], None]
+Progress = Callable[[str, int], None]
 
 
 class Fetched(NamedTuple):
@@ -51,7 +51,7 @@ def fetch(
     data_dir: Path,
     accept: bool = False,
     again: bool = False,
-    told: Told = lambda name, n: None,
+    progress: Progress = lambda name, n: None,
 ) -> list[Fetched]:
     """Fetch sources; what is there already is kept.
 
@@ -60,7 +60,7 @@ def fetch(
         data_dir: The data folder, made if it is missing.
         accept: Whether the user accepts the terms of those that have some; kept in the lock file.
         again: Whether to forget what earlier fetches locked of them, and to fetch what is published now.
-        told: Is called with a source's name and the number of bytes that came.
+        progress: Is called with a source's name and the number of bytes that came.
 
     Returns:
         What became of each.
@@ -82,7 +82,7 @@ def fetch(
     done: list[Fetched] = []
     failed: list[str] = []
     unreachable = False
-    with _Stoppable(told) as pool:
+    with _Stoppable(progress) as pool:
         for source in chosen:
             try:
                 done.append(_fetch(source, data_dir=data_dir, pool=pool, again=again))
@@ -101,15 +101,15 @@ def fetch(
 class _Stoppable(ThreadPoolExecutor):
     """Threads that stop at the next bytes that come when the block ends with an error, as by Ctrl-C."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, progress: Progress) -> None:
         super().__init__(PARALLEL)
-        self._tell, self._stop = told, threading.Event()
+        self._report, self._stop = progress, threading.Event()
 
-    def told(self, name: str, n: int) -> None:
-        """Tell of bytes that came, unless it is time to stop."""
+    def progress(self, name: str, n: int) -> None:
+        """Report bytes that came, unless it is time to stop."""
         if self._stop.is_set():
             raise Interrupted("stopped: run the same command again to go on")
-        self._tell(name, n)
+        self._report(name, n)
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if kind:
@@ -147,7 +147,9 @@ def _fetch(source: Source, *, data_dir: Path, pool: _Stoppable, again: bool) -> 
         ]
         results = list(
             pool.map(
-                lambda each: _attempt(each, source=source, data_dir=data_dir, told=pool.told, again=again),
+                lambda each: _attempt(
+                    each, source=source, data_dir=data_dir, progress=pool.progress, again=again
+                ),
                 wanted,
             )
         )
@@ -162,26 +164,26 @@ def _fetch(source: Source, *, data_dir: Path, pool: _Stoppable, again: bool) -> 
 
 
 def _attempt(
-    wanted: Download | HubFiles, *, source: Source, data_dir: Path, told: Told, again: bool
+    wanted: Download | HubFiles, *, source: Source, data_dir: Path, progress: Progress, again: bool
 ) -> int | UserError:
     """Fetch and lock one of a source's downloads: return how many files came, or what is wrong."""
     try:
         known = read_lock(data_dir) if not again else {part: {} for part in EMPTY}
-        told(source.name, 0)
+        progress(source.name, 0)
         if not isinstance(wanted, HubFiles):
-            files = _web(wanted, source=source, data_dir=data_dir, told=told, lock=known)
+            files = _web(wanted, source=source, data_dir=data_dir, progress=progress, lock=known)
             _keep(wanted, files, data_dir=data_dir)
             return len(files)
         commit, paths = fetch_from_hub(
             wanted,
             data_dir=data_dir,
             commit=known["revisions"].get(_revision(wanted)),
-            advance=lambda n: told(source.name, n),
+            advance=lambda n: progress(source.name, n),
         )
         address = f"hf://datasets/{wanted.repo}@{commit}"
         files = {_below(path, data_dir): _entry(path, fetched=None, url=address) for path in paths}
         check_published(files, data_dir=data_dir)
-        told(source.name, sum(known.bytes for known in files.values()))
+        progress(source.name, sum(known.bytes for known in files.values()))
         _keep(wanted, files, data_dir=data_dir, commit=commit)
         return len(files)
     except UserError as error:
@@ -222,7 +224,7 @@ def check_published(files: Mapping[str, Entry], *, data_dir: Path) -> None:
 
 
 def _web(
-    wanted: Download, *, source: Source, data_dir: Path, told: Told, lock: dict[str, dict[str, Any]]
+    wanted: Download, *, source: Source, data_dir: Path, progress: Progress, lock: dict[str, dict[str, Any]]
 ) -> dict[str, Entry]:
     place = data_dir / wanted.path
     if wanted.unpack:
@@ -234,7 +236,7 @@ def _web(
         place,
         sha256=wanted.sha256 or (known.fetched_sha256 if known else None),
         way_out="" if wanted.sha256 else f"`spectrum-trl data fetch {name} --again` takes what is there now",
-        advance=lambda n: told(source.name, n),
+        advance=lambda n: progress(source.name, n),
     )
     try:
         paths = unpack(place, wanted, data_dir=data_dir) if wanted.unpack else [place]

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from spectrum_trl.suite.building.build import read_manifest
-from spectrum_trl.suite.fetching.download import sha256_of
+from spectrum_trl.files import sha256_of
 from spectrum_trl.suite.fetching.lock import read_lock
 from spectrum_trl.suite.fetching.unfinished import is_begun
+from spectrum_trl.suite.manifest import read_manifest
 from spectrum_trl.suite.task import Task
 
 State = Literal["ready", "can be fetched", "needs consent", "manual", "request"]

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Built, Row, as_json, grouped, keep_rows, pooled
+from spectrum_trl.suite.builders import Row, Sequences, as_json, grouped, keep_rows, pooled
 from spectrum_trl.suite.declared import Declared
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
@@ -122,7 +122,7 @@ def _rewrites(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             }
 
 
-def rewrites(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Built:
+def rewrites(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Sequences:
     """Build sequences of ambiguous pairs and of pairs with one of their readings alone."""
     shown = ("original_premise", "original_hypothesis", "target_label")
     yield from pooled(
@@ -147,7 +147,7 @@ def _labels(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             yield {**row, "linguist": linguist, "label": label}
 
 
-def linguists(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Built:
+def linguists(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Sequences:
     """Build sequences of one linguist's labels."""
     yield from grouped(
         _labels(data_dir, dropped=dropped),
@@ -171,7 +171,7 @@ def _readings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             yield {**row, "interpretation": reading, "label": label}
 
 
-def readings(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Built:
+def readings(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Sequences:
     """Build sequences of pairs with a reading and the label that it gives them."""
     yield from pooled(
         keep_rows(

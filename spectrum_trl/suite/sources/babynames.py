@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spectrum_trl.suite.builders import Built, iid
+from spectrum_trl.suite.builders import Sequences, iid
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.tables import csv_table
 from spectrum_trl.suite.task import Task
@@ -79,7 +79,7 @@ def _most_common(ranked: dict[str, pd.Series], *, sexes: list[str], top: int) ->
     return pd.concat(parts.values()).groupby(level=0, sort=False).sum(), which
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build 500 draws of names."""
     names = _read(data_dir, dropped=dropped)
     years = np.sort(names["year"].unique())

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from spectrum_trl.suite.builders import Built, Field, Row, pooled, text
+from spectrum_trl.suite.builders import Field, Row, Sequences, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.streams import table_rows
@@ -45,8 +45,9 @@ SOURCE = Source(
         Download(path=f"BARE/{inside}", url=f"https://raw.githubusercontent.com/pgasawa/BARE/HEAD/{inside}")
         for inside in FILES.values()
     ),
-    unchecked="No file was at hand: names of files and columns are the catalogue's; the public code of BARE "
-    "confirms the six data sets. How spam is labelled in the file is assumed (true/false or 1/0).",
+    unchecked="No file was at hand: names of files and columns are those of the research code; the public "
+    "code of BARE confirms the six data sets. How spam is labelled in the file is assumed "
+    "(true/false or 1/0).",
 )
 SPAM = {"true": True, "1": True, "false": False, "0": False}
 
@@ -65,7 +66,9 @@ def _rows(path: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Ite
         yield {**row, "spam": SPAM.get(text(row["spam"]).lower())} if "spam" in columns else row
 
 
-def _build(data_dir: Path, *, task: str, parts: tuple[Part, ...], seed: int, dropped: Counter[str]) -> Built:
+def _build(
+    data_dir: Path, *, task: str, parts: tuple[Part, ...], seed: int, dropped: Counter[str]
+) -> Sequences:
     assert isinstance(parts[0].output, dict)
     rows = list(_rows(data_dir / "BARE" / FILES[task], tuple(parts[0].output.values()), dropped=dropped))
     for part in parts:

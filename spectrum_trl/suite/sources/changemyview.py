@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Built, Field, Row, pooled, text
+from spectrum_trl.suite.builders import Field, Row, Sequences, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.streams import table_rows
@@ -46,7 +46,7 @@ SOURCE = Source(
     size=660_900_000,
     unchecked="No file was at hand: fields, number of threads and size are those of public loaders and "
     "reports on this record, the licence that of a public downloader. That every line has all five fields is "
-    "assumed, and the wording of the moderators' footnote is the catalogue's.",
+    "assumed, and the wording of the moderators' footnote is that of the research code.",
 )
 GONE = ("", "[deleted]", "[removed]")
 COMMENTS = 4
@@ -169,7 +169,7 @@ def _different(rows: list[Row], column: str, *, dropped: Counter[str]) -> Iterat
             yield row
 
 
-def categories(data_dir: Path, *, seed: int, dropped: Counter[str], threads: int | None = None) -> Built:
+def categories(data_dir: Path, *, seed: int, dropped: Counter[str], threads: int | None = None) -> Sequences:
     """Build sequences of different posts, and of different titles, about 16 each."""
     rows = list(_threads(data_dir, most=threads, seed=seed, dropped=dropped))
     for column, descriptions in (("post", POST_DESCRIPTIONS), ("title", TITLE_DESCRIPTIONS)):
@@ -198,7 +198,7 @@ def posts(
     dropped: Counter[str],
     threads: int | None = None,
     most: int | None = None,
-) -> Built:
+) -> Sequences:
     """Build sequences of texts to titles, titles to texts, and scores; at most ``most`` of each, if given."""
     rows = list(_threads(data_dir, most=threads, seed=seed, dropped=dropped))
     for part in PARTS:
@@ -215,7 +215,7 @@ def posts(
         yield from islice(found, most)
 
 
-def _task(name: str, build: Callable[..., Built], *, summary: str, **caps: int) -> Task:
+def _task(name: str, build: Callable[..., Sequences], *, summary: str, **caps: int) -> Task:
     return Task(
         name=name,
         summary=summary,

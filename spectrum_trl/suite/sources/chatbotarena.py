@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Built, Row, grouped, keep_rows, text
+from spectrum_trl.suite.builders import Row, Sequences, grouped, keep_rows, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.tables import parquet_rows
@@ -116,7 +116,7 @@ def _first_judges(
     )
 
 
-def prompts(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+def prompts(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
     """Build sequences of the prompts of one judge; at most one for each of ``most`` judges, if given."""
     rows = _rows(data_dir, ("conversation_a",), dropped=dropped)
     yield from grouped(
@@ -131,7 +131,7 @@ def prompts(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | Non
     )
 
 
-def preferences(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+def preferences(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
     """Build sequences of the votes of one judge, about 16 each; of the first ``most`` judges, if given."""
     rows = _rows(data_dir, ("winner", "conversation_a", "conversation_b"), dropped=dropped)
     shown = (
@@ -156,7 +156,7 @@ def preferences(data_dir: Path, *, seed: int, dropped: Counter[str], most: int |
     )
 
 
-def assistant(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def assistant(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build sequences of the answers of one model, about 32 each."""
     columns = ("model_a", "model_b", "conversation_a", "conversation_b")
     answers = (
@@ -180,7 +180,9 @@ def assistant(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
     )
 
 
-def _task(name: str, build: Callable[..., Built], *, kind: Kind, summary: str, capped: bool = True) -> Task:
+def _task(
+    name: str, build: Callable[..., Sequences], *, kind: Kind, summary: str, capped: bool = True
+) -> Task:
     paper: Build | None = partial(build, most=JUDGES) if capped else None
     return Task(
         name=name,

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.suite.builders import Built, Row, as_json, grouped, text
+from spectrum_trl.suite.builders import Row, Sequences, as_json, grouped, text
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
@@ -149,7 +149,7 @@ def _assessments(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             }
 
 
-def individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build one sequence per annotator."""
     yield from grouped(
         _assessments(data_dir, dropped=dropped),

@@ -35,7 +35,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Built, Field, Row, as_json, grouped, text
+from spectrum_trl.suite.builders import Field, Row, Sequences, as_json, grouped, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.streams import table_rows
@@ -150,7 +150,7 @@ def _different(rows: Iterator[dict[str, str]], *, dropped: Counter[str]) -> Iter
             yield row
 
 
-def prompts(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+def prompts(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
     """Build sequences of different prompts in one language, about 32 each."""
     rows = _different(_rows(data_dir, most=most, dropped=dropped), dropped=dropped)
     yield from grouped(
@@ -172,7 +172,7 @@ def _of_annotators(
     descriptions: Sequence[str],
     seed: int,
     dropped: Counter[str],
-) -> Built:
+) -> Sequences:
     yield from grouped(
         rows,
         group_by="annotator_id",
@@ -191,7 +191,7 @@ def _liked(row: Row) -> str:
     return row[row["preferred_response"]] if row["preferred_response"] in RESPONSES else ""
 
 
-def replies(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+def replies(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
     """Build sequences of one annotator's second messages, about 25 each."""
     rows = _rows(data_dir, "second_turn_prompt", most=most, people=True, dropped=dropped)
     yield from _of_annotators(
@@ -213,7 +213,7 @@ def _preference(row: Row) -> str:
     )
 
 
-def preferences(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+def preferences(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
     """Build sequences of one annotator's choices among four answers, about 25 each."""
     yield from _of_annotators(
         _rows(data_dir, "first_turn_feedback", most=most, people=True, dropped=dropped),
@@ -241,7 +241,7 @@ def _complete(rows: Iterator[dict[str, str]], *, seed: int, dropped: Counter[str
         }
 
 
-def responses(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+def responses(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
     """Build sequences of 5 prompts in one language with four answers each."""
     rows = _different(_rows(data_dir, most=most, dropped=dropped), dropped=dropped)
     yield from grouped(
@@ -256,7 +256,7 @@ def responses(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | N
     )
 
 
-def _task(name: str, build: Callable[..., Built], *, kind: Kind, summary: str) -> Task:
+def _task(name: str, build: Callable[..., Sequences], *, kind: Kind, summary: str) -> Task:
     return Task(
         name=f"community_alignment_{name}",
         summary=summary,

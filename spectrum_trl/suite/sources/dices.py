@@ -18,7 +18,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Built, Row, grouped, keep_rows, text
+from spectrum_trl.suite.builders import Row, Sequences, grouped, keep_rows, text
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
@@ -88,7 +88,7 @@ def _ratings(data_dir: Path, part: str, *, dropped: Counter[str]) -> Iterator[Ro
         }
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = False) -> Built:
+def build(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = False) -> Sequences:
     """Build sequences of one rater's answers."""
     for part in TRAITS:
         found = grouped(

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Built, Row, grouped, text
+from spectrum_trl.suite.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.tables import json_file
 from spectrum_trl.suite.task import Task
@@ -106,7 +106,7 @@ def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
         yield from ({"name": name, "request": request, "answer": answer} for answer in different)
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build ten random orders of each list."""
     yield from grouped(
         _answers(data_dir, dropped=dropped),

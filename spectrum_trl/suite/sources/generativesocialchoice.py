@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from spectrum_trl.suite.builders import Built, Row, as_json, grouped, keep_rows, text
+from spectrum_trl.suite.builders import Row, Sequences, as_json, grouped, keep_rows, text
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
@@ -89,7 +89,7 @@ def _asked(data_dir: Path, survey: str, *, kind: str, dropped: Counter[str]) -> 
         }
 
 
-def ratings(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def ratings(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build one sequence per participant, of what they rated."""
     for survey in SURVEYS:
         yield from grouped(
@@ -108,7 +108,7 @@ def ratings(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
         )
 
 
-def freetext(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def freetext(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build one sequence per participant who answered open questions."""
     for survey in SURVEYS:
         yield from grouped(

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Built, Row, as_json, grouped, text
+from spectrum_trl.suite.builders import Row, Sequences, as_json, grouped, text
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
@@ -137,7 +137,7 @@ def _answers(path: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             }
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build two orders of each country's answers."""
     yield from grouped(
         _answers(data_dir / FILE, dropped=dropped),

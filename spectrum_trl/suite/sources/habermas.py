@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Built, Field, Row, grouped, pooled, text
+from spectrum_trl.suite.builders import Field, Row, Sequences, grouped, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.tables import parquet_rows
@@ -156,7 +156,7 @@ def _rated_opinions(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     dropped["opinion without a rating"] += len(opinions)
 
 
-def questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build sequences of different questions, about 32 each."""
     found: dict[str, Row] = {}
     for row in _ratings(data_dir, dropped=dropped):
@@ -184,7 +184,7 @@ def _answers(
     dropped: Counter[str],
     input: Field | None = None,
     most: int | None = None,
-) -> Built:
+) -> Sequences:
     """Build the sequences of each group; with ``most``, one of each of so many groups, drawn at random."""
     found: Iterable[Row] = rows(data_dir, dropped=dropped)
     if most:

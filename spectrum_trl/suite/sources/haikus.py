@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Built, Row, grouped, keep_rows, pooled, text
+from spectrum_trl.suite.builders import Row, Sequences, grouped, keep_rows, pooled, text
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
@@ -91,7 +91,7 @@ def _different(poems: Sequence[Row], *, dropped: Counter[str]) -> list[Row]:
     return list(found.values())
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+def build(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
     """Build sequences of 64 poems, at most ``most`` by syllables, by a word and syllables, and of neither."""
     poems = _poems(data_dir / FILE, dropped=dropped)
     by_syllables = grouped(

@@ -22,7 +22,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Built, Row, grouped, text
+from spectrum_trl.suite.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.streams import jsonl_stream
@@ -45,7 +45,7 @@ SOURCE = Source(
         "Put it into the folder hatespeech of the data folder, under this name.",
     ),
     ask="Deepak Kumar, first author of the paper",
-    unchecked="No real file was at hand. Names of the file and of all its fields follow the catalogue.",
+    unchecked="No real file was at hand. Names of the file and of all its fields follow the research code.",
 )
 # What a rating says about the comment; all other keys are about the rater.
 ANSWERS = (
@@ -97,7 +97,7 @@ def _ratings(path: Path, *, dropped: Counter[str]) -> Iterator[Row]:
 
 def build(
     data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None, most: int | None = None
-) -> Built:
+) -> Sequences:
     """Build sequences of about 128 ratings by one person."""
     found = grouped(
         _ratings(data_dir / FILE, dropped=dropped),

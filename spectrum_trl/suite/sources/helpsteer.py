@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Built, as_json, description_message, pair, text
+from spectrum_trl.suite.builders import Sequences, as_json, description_message, pair, text
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.streams import jsonl_stream
 from spectrum_trl.suite.task import Task
@@ -97,7 +97,7 @@ def _is_score(score: Any) -> bool:
     return isinstance(score, int | float) and 0 <= score <= HIGHEST
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build one sequence of each simulated user."""
     pairs = comparisons(data_dir / FILE, dropped=dropped)
     if not pairs:

@@ -34,8 +34,8 @@ SOURCE = Source(
         ),
     ),
     size=21_000_000,
-    unchecked="No file was at hand: columns text and label (0 negative, 1 positive) are the catalogue's and "
-    "those of public loaders of this revision. The size is the Hub's rounded figure.",
+    unchecked="No file was at hand: columns text and label (0 negative, 1 positive) are those of the "
+    "research code and of public loaders of this revision. The size is the Hub's rounded figure.",
 )
 DESCRIPTIONS = (
     "Reviews of films by users of IMDb. The output says of each whether it is negative or positive.",

@@ -12,7 +12,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Built, grouped, text
+from spectrum_trl.suite.builders import Sequences, grouped, text
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.tables import unreadable
@@ -36,7 +36,7 @@ SOURCE = Source(
     ),
     size=79_200_000,
     unchecked="No real file was at hand. File names and columns follow the data set's page; that X stands "
-    "for the topic in a template follows the catalogue.",
+    "for the topic in a template follows the research code.",
 )
 
 TOPIC_DESCRIPTIONS = (
@@ -49,7 +49,7 @@ TEMPLATE_DESCRIPTIONS = (
 )
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str], shuffles: int = 1) -> Built:
+def build(data_dir: Path, *, seed: int, dropped: Counter[str], shuffles: int = 1) -> Sequences:
     """Build sequences of all topics and of all templates, one of each per shuffle."""
     found: dict[str, dict[str, None]] = {"topic_text": {}, "template_text": {}}
     paths = sorted(data_dir.glob(FILES))

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Built, Row, keep_rows, pooled, text
+from spectrum_trl.suite.builders import Row, Sequences, keep_rows, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.streams import table_rows
@@ -61,7 +61,7 @@ QUESTION_DESCRIPTIONS = (
 
 def build(
     data_dir: Path, *, seed: int, dropped: Counter[str], answered: bool, most: int | None = None
-) -> Built:
+) -> Sequences:
     """Build at most ``most`` sequences of clues from all shows mixed, ``answered`` or alone."""
     rows: Iterator[Row] = table_rows(
         data_dir / FILE, ("Round", "Category", "Question", "Answer"), dropped=dropped

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.suite.builders import Built, Row, as_json, grouped, keep_rows, text
+from spectrum_trl.suite.builders import Row, Sequences, as_json, grouped, keep_rows, text
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.tables import json_file, json_rows
 from spectrum_trl.suite.task import Task
@@ -157,7 +157,7 @@ def _rated(rows: Iterator[Row], scale: Collection[str], *, dropped: Counter[str]
     )
 
 
-def sarcasm(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = False) -> Built:
+def sarcasm(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = False) -> Sequences:
     """Build one sequence per annotator of the Conversational Sarcasm Corpus."""
     rows = _annotations(data_dir, CSC, fields=("context", "response"), paper=paper, dropped=dropped)
     yield from grouped(
@@ -171,7 +171,7 @@ def sarcasm(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = F
     )
 
 
-def irony(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = False) -> Built:
+def irony(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = False) -> Sequences:
     """Build one sequence per annotator of MultiPICo."""
     shown = ("post", "reply", "source", "level", "language_variety", "lang")
     rows = _annotations(data_dir, MP, fields=shown, paper=paper, dropped=dropped)
@@ -188,7 +188,7 @@ def irony(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = Fal
 
 def paraphrases(
     data_dir: Path, *, seed: int, dropped: Counter[str], explained: bool, paper: bool = False
-) -> Built:
+) -> Sequences:
     """Build sequences of 20 ratings of pairs of questions by one annotator, ``explained`` or bare."""
     rows = _annotations(data_dir, PARAPHRASE, fields=("Question1", "Question2"), paper=paper, dropped=dropped)
     yield from grouped(
@@ -203,7 +203,9 @@ def paraphrases(
     )
 
 
-def nli(data_dir: Path, *, seed: int, dropped: Counter[str], explained: bool, paper: bool = False) -> Built:
+def nli(
+    data_dir: Path, *, seed: int, dropped: Counter[str], explained: bool, paper: bool = False
+) -> Sequences:
     """Build sequences of one annotator's labels of pairs of context and statement, ``explained`` or bare."""
     yield from grouped(
         _annotations(data_dir, NLI, fields=("context", "statement"), paper=paper, dropped=dropped),
@@ -230,7 +232,9 @@ def _explained_rating(row: Row) -> str:
     return as_json({"paraphrase_rating": int(row["label"]), "explanation": row["explanation"]})
 
 
-def _task(name: str, *, data: str, needs: Sequence[str], build: Callable[..., Built], summary: str) -> Task:
+def _task(
+    name: str, *, data: str, needs: Sequence[str], build: Callable[..., Sequences], summary: str
+) -> Task:
     return Task(
         name=f"lewidi_{name}",
         summary=summary,

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Built, grouped, text
+from spectrum_trl.suite.builders import Sequences, grouped, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import unreadable
@@ -233,7 +233,7 @@ def build(
     most: int | None = None,
     seed: int,
     dropped: Counter[str],
-) -> Built:
+) -> Sequences:
     """Build sequences of about 64 ratings, or with ``views`` films, of one customer."""
     names = titles(data_dir / TITLES, dropped=dropped)
     titled = np.zeros(NUMBERS, dtype=bool)

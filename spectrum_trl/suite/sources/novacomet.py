@@ -4,8 +4,8 @@ One row holds a premise and one inference (or a list of them). A premise stands 
 once with all its inferences; an inference that is empty is counted.
 
 Deviations:
-    novacomet_premise, novacomet_hypothesis: the two tasks have each other's internal names | names as in the
-        catalogue | none
+    novacomet_premise, novacomet_hypothesis: the two tasks have each other's internal names | each is named
+        for its outputs | none
     novacomet_hypothesis: descriptions promise text separated by semicolons, the output is a list | JSON list,
         and the descriptions say so | none
 """
@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from spectrum_trl.errors import MissingData
-from spectrum_trl.suite.builders import Built, pooled, text
+from spectrum_trl.suite.builders import Sequences, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.streams import table_rows
@@ -41,8 +41,8 @@ SOURCE = Source(
         ),
     ),
     unchecked="No file was at hand, and no card or other loader found: the columns premise and hypothesis "
-    "are the catalogue's. Names and kind of the files are unknown; if one has train in its path, only such "
-    "files are read. Whether hypothesis is a text or a list is unknown, both are read.",
+    "are those of the research code. Names and kind of the files are unknown; if one has train in its path, "
+    "only such files are read. Whether hypothesis is a text or a list is unknown, both are read.",
 )
 
 PREMISE_DESCRIPTIONS = (
@@ -101,7 +101,7 @@ def _inferences(data_dir: Path, *, dropped: Counter[str]) -> Iterator[dict[str, 
         yield {"premise": premise, "inferences": json.dumps(inferences, ensure_ascii=False)}
 
 
-def premises(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def premises(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build sequences of different premises, about 64 each."""
     yield from pooled(
         _premises(data_dir, dropped=dropped),
@@ -114,7 +114,7 @@ def premises(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
     )
 
 
-def hypotheses(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def hypotheses(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build sequences of premises with lists of inferences, about 32 each."""
     yield from pooled(
         _inferences(data_dir, dropped=dropped),

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from spectrum_trl.suite.builders import Built, grouped, pooled, text
+from spectrum_trl.suite.builders import Sequences, grouped, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.streams import table_rows
@@ -92,7 +92,7 @@ def _target(target: str) -> int | str:
     return int(target) if target.isdecimal() else target
 
 
-def individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build one sequence of each participant."""
     yield from grouped(
         (
@@ -113,7 +113,7 @@ def individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
     )
 
 
-def shares(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def shares(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build sequences of about 128 pairs of set and target, with the share of Yes."""
     found: dict[tuple[str, str], Counter[str]] = {}
     for each in ratings(data_dir / FILE, dropped=dropped):

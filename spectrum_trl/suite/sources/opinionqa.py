@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Built, Row, grouped, text
+from spectrum_trl.suite.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.tables import csv_rows
@@ -124,7 +124,7 @@ def _listed(cell: str) -> list[str]:
     return list(dict.fromkeys(filter(None, map(text, items)))) if isinstance(items, list) else []
 
 
-def all_questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def all_questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build one sequence of each wave's questions."""
     yield from grouped(
         (
@@ -168,7 +168,7 @@ def _drawn(path: Path, most: int, *, wave: int, seed: int) -> set[int]:
     return set(np.random.default_rng([seed, wave]).permutation(n_people)[:most].tolist())
 
 
-def individual(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+def individual(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
     """Build one sequence of each respondent, or of ``most`` drawn from each wave."""
     for wave, info, responses in zip(WAVES, INFO, RESPONSES, strict=True):
         asked = questions(data_dir / info, dropped=dropped)

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Built, Row, grouped
+from spectrum_trl.suite.builders import Row, Sequences, grouped
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.tables import csv_rows
@@ -157,7 +157,7 @@ def _votes(folder: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             yield {**vote, "comment": comment["comment-body"], "answer": VOTES.get(vote["vote"])}
 
 
-def votes(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+def votes(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
     """Build one sequence per voter and conversation, of the first ``most`` voters of each."""
     for folder, facts in _conversations(data_dir):
         if not (folder / "votes.csv").exists():
@@ -188,7 +188,7 @@ def _accepted(folder: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             yield row
 
 
-def comments(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def comments(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build sequences of one conversation's comments, about 64 each."""
     for folder, facts in _conversations(data_dir):
         yield from grouped(

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Built, Field, Row, as_json, grouped, keep_rows, text
+from spectrum_trl.suite.builders import Field, Row, Sequences, as_json, grouped, keep_rows, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.streams import table_rows
@@ -190,7 +190,7 @@ def _shuffled(rows: list[Row], *, seed: int) -> list[Row]:
     return sorted(rows, key=lambda row: place[row["person"]])
 
 
-def individuals(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+def individuals(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
     """Build one sequence per annotator and part; with ``most``, of so many of each part, drawn at random."""
     for name, part, path in _parts(data_dir, dropped=dropped):
         rows = list(_frequent(list(_annotations(path, part, dropped=dropped)), dropped=dropped))
@@ -219,7 +219,7 @@ def _texts(path: Path, column: str, *, dropped: Counter[str]) -> Iterator[Row]:
             yield {"text": content}
 
 
-def texts(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Built:
+def texts(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Sequences:
     """Build sequences of the texts of one part."""
     for name, part, path in _parts(data_dir, dropped=dropped):
         yield from grouped(

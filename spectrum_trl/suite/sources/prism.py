@@ -17,7 +17,7 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
-from spectrum_trl.suite.builders import Built, Field, Row, as_json, grouped, pooled, text
+from spectrum_trl.suite.builders import Field, Row, Sequences, as_json, grouped, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.streams import table_rows
@@ -127,7 +127,7 @@ def _instructed(rows: Iterator[dict[str, Any]], *, dropped: Counter[str]) -> Ite
             dropped[f"unknown type of conversation {kind[:40]!r}"] += 1
 
 
-def prompts(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def prompts(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build sequences of opening prompts of different people, about 128 each."""
     rows = table_rows(data_dir / CONVERSATIONS, ("conversation_type", "opening_prompt"), dropped=dropped)
     yield from pooled(
@@ -142,7 +142,7 @@ def prompts(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
     )
 
 
-def prompts_individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def prompts_individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build sequences of the opening prompts of one participant."""
     rows = _of_people(data_dir, ("conversation_type", "opening_prompt"), dropped=dropped)
     yield from grouped(
@@ -198,7 +198,7 @@ def _judgements(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             yield {key: found[key] for key in ("user_id", "who", "judged", *SHOWN)}
 
 
-def preferences(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def preferences(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build sequences of one participant's choices and scores, about 20 each."""
     shown: Field = {key: key for key in SHOWN}
     yield from grouped(

@@ -29,7 +29,7 @@ SOURCE = Source(
     ),
     size=4_480_000,
     unchecked="No real file was at hand. The file's name and the first fields follow the data set's page; "
-    "that rephrase is true or false follows the catalogue.",
+    "that rephrase is true or false follows the research code.",
 )
 
 DESCRIPTIONS = (

@@ -24,7 +24,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Built, Row, grouped, pooled, text
+from spectrum_trl.suite.builders import Row, Sequences, grouped, pooled, text
 from spectrum_trl.suite.declared import Declared
 from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
@@ -43,7 +43,7 @@ SOURCE = Source(
     terms="You must sign in on the Hugging Face Hub and accept the data set's terms on its page, which "
     "restrict the use of the data and of what is made from them.",
     unchecked="No real file was at hand. Columns, classes and the three valences follow others' programs "
-    "that read it; the file's name follows the catalogue.",
+    "that read it; the file's name follows the research code.",
 )
 CLASSES = ("Value", "Right", "Duty")
 VALENCES = ("Supports", "Opposes", "Either")
@@ -113,7 +113,7 @@ def _considerations(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iter
         yield {"situation": situation, "considerations": json.dumps(mixed, ensure_ascii=False)}
 
 
-def situations(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
+def situations(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     """Build sequences of about 256 situations."""
     yield from pooled(
         _unique(data_dir, ("situation",), key=("situation",), dropped=dropped),
@@ -125,7 +125,7 @@ def situations(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Built:
     )
 
 
-def reasoning(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+def reasoning(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
     """Build sequences of about 32 situations with their considerations; the first ``most`` of them."""
     found = pooled(
         _considerations(data_dir, seed=seed, dropped=dropped),
@@ -150,7 +150,7 @@ def _values(data_dir: Path, *, dropped: Counter[str]) -> list[str]:
 
 def by_value(
     data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None, draws: int | None = None
-) -> Built:
+) -> Sequences:
     """Build sequences of about 32 situations of one frequent value.
 
     Args:

@@ -24,7 +24,7 @@ import numpy as np
 import pyreadstat
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Built, Row, grouped, text
+from spectrum_trl.suite.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.tables import lacking_columns, unreadable
 from spectrum_trl.suite.task import Task
@@ -44,8 +44,8 @@ SOURCE = Source(
         "Choose WVS Cross-National Inverted Wave 7, the SPSS file of version 6.0, and fill in the form.",
         "Unpack WVS_Cross-National_Wave_7_inverted_sav_v6_0.sav into the folder wvs of the data folder.",
     ),
-    unchecked="No real file was at hand. Names of the file and its columns follow the catalogue and others' "
-    "programs, which also take codes below zero for missing.",
+    unchecked="No real file was at hand. Names of the file and its columns follow the research code and "
+    "others' programs, which also take codes below zero for missing.",
 )
 # Columns about the person, in words.
 TRAITS = {"B_COUNTRY": "country", "N_TOWN": "town", "S_INTLANGUAGE": "language of the interview"}
@@ -154,7 +154,7 @@ def _known(person: Row, traits: Mapping[str, Mapping[float, str]]) -> str:
     return ", ".join(f"{words}: {label}" for words, label in known if label)
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Built:
+def build(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
     """Build one sequence of each respondent, or of ``most`` of them."""
     path = data_dir / FILE
     found = survey(path)

@@ -89,7 +89,7 @@ def _value(text: str, *, decimals: int) -> float | None:
 
 
 def parameters(rng: np.random.Generator) -> tuple[float, float]:
-    """Draw a mean and a standard deviation from the mixture of the catalogue.
+    """Draw a mean and a standard deviation from the mixture of the research code.
 
     The sd is 0 where a Poisson(20) is (2e-9 of the draws); it then stays 0 instead of being inverted.
     """

@@ -15,11 +15,12 @@ import datasets
 import pytest
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.files import sha256_of
 from spectrum_trl.suite.building import build as building
-from spectrum_trl.suite.building.build import Built, build_suite, read_manifest
+from spectrum_trl.suite.building.build import Built, build_suite
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.fetching import lock
-from spectrum_trl.suite.fetching.download import sha256_of
+from spectrum_trl.suite.manifest import read_manifest
 from tests.processes import ROOT, run_recipe
 
 KILLED = """
@@ -79,7 +80,7 @@ def test_the_bytes_depend_neither_on_processes_nor_on_the_order(
     data: Path, names: list[str], tmp_path: Path
 ) -> None:
     told: list[Built] = []
-    first = build(names, data, tmp_path / "one", told=told.append)
+    first = build(names, data, tmp_path / "one", progress=told.append)
     assert first == told and [each.task for each in first] == names and not any(each.kept for each in first)
     second = build(names[::-1], data, tmp_path / "two", num_proc=2)
     assert [each.task for each in second] == names[::-1]

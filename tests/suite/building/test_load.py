@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 from spectrum_trl.errors import MissingData, UserError
+from spectrum_trl.files import sha256_of
 from spectrum_trl.suite import load
 from spectrum_trl.suite.building import load as loading
 from spectrum_trl.suite.building.build import build_suite
 from spectrum_trl.suite.building.parquet import SCHEMA
 from spectrum_trl.suite.catalogue import suite_tasks
-from spectrum_trl.suite.fetching.download import sha256_of
 from spectrum_trl.suite.own import read_own
 
 TABLE = "user,stars\n" + "".join(f"u{user},{n}\n" for n in range(3) for user in range(40))

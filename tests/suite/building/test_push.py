@@ -11,9 +11,10 @@ import yaml
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.building import push as publishing
-from spectrum_trl.suite.building.build import build_suite, read_manifest
+from spectrum_trl.suite.building.build import build_suite
 from spectrum_trl.suite.building.push import push, stage
 from spectrum_trl.suite.catalogue import suite_tasks
+from spectrum_trl.suite.manifest import read_manifest
 
 
 @pytest.fixture
