@@ -104,6 +104,18 @@ def test_other_seeds_samplings_and_files_are_other_builds(data: Path, builds: li
     assert len(builds) == 9
 
 
+@pytest.mark.parametrize("part", ["code_digest", "libraries"])
+def test_other_code_and_other_versions_of_libraries_are_other_builds(
+    data: Path, builds: list[str], part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = suite_tasks()["haikus"]
+    ask(task, data)
+    monkeypatch.setattr(caching, part, lambda: "of another version")
+    ask(task, data)
+    ask(task, data)
+    assert len(builds) == 2
+
+
 def test_at_most_four_of_a_task_are_kept_those_used_last(data: Path, cache: Path, builds: list[str]) -> None:
     task, other = suite_tasks()["haikus"], suite_tasks()["titanic_survival_prediction"]
     ask(other, data)

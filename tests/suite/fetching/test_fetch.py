@@ -1,4 +1,5 @@
 import bz2
+import datetime
 import gzip
 import hashlib
 import io
@@ -91,6 +92,18 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(site, tmp_p
     site.files["/a.csv"] = CONTENT.replace(b"Alien", b"Heat!")
     fetch([source(site, "a.csv")], data_dir=tmp_path)
     assert (tmp_path / "films/a.csv").read_bytes() == site.files["/a.csv"]
+
+
+def test_after_a_weak_tag_a_file_is_fetched_from_its_beginning(site, tmp_path):
+    site.files["/a.csv"], site.weak = CONTENT, True
+    site.breaks["/a.csv"] = [200_000] * 5
+    with pytest.raises(UserError):
+        fetch([source(site, "a.csv")], data_dir=tmp_path)
+    # The same weak tag: the rest of this one does not fit what came.
+    site.files["/a.csv"] = CONTENT.replace(b"Alien", b"Heat!")
+    fetch([source(site, "a.csv")], data_dir=tmp_path)
+    assert (tmp_path / "films/a.csv").read_bytes() == site.files["/a.csv"]
+    assert {asked for _, asked in site.asked} == {None}
 
 
 def test_without_ranges_a_file_is_fetched_from_its_beginning(site, tmp_path):
@@ -327,16 +340,21 @@ def test_a_damaged_archive_is_refused(site, tmp_path, kind):
     assert not (tmp_path / "in/x").is_file()
 
 
-def test_terms_are_shown_and_asked_for_once(site, tmp_path):
+def test_terms_are_shown_and_asked_for_once(site, tmp_path, monkeypatch):
     site.files["/a.csv"] = CONTENT
     gated = source(site, "a.csv", terms="Only for research.")
     with pytest.raises(UserError, match="films: Only for research. Add --accept if you agree"):
         fetch([gated], data_dir=tmp_path)
     assert not site.asked
     fetch([gated], data_dir=tmp_path, accept=True)
+    first = lock.read_lock(tmp_path)["accepted"]["films"]
+    assert first == datetime.datetime.now(datetime.UTC).date().isoformat()
     (tmp_path / "films/a.csv").unlink()
+    monkeypatch.setattr("spectrum_trl.suite.fetching.fetch.today", lambda: "2099-01-01")
     fetch([gated], data_dir=tmp_path)
+    fetch([gated], data_dir=tmp_path, accept=True)
     assert (tmp_path / "films/a.csv").is_file()
+    assert lock.read_lock(tmp_path)["accepted"] == {"films": first}
 
 
 def test_what_cannot_be_fetched_says_how_to_get_it(tmp_path):
