@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spectrum_trl.evaluation.needs_data import NeedsData
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.suite.source import Download, HubFiles, Source
-from spectrum_trl.suite.task import Message, missing_files
+from spectrum_trl.suite.task import Message
 
 # A template would read it as the end of a turn, or as the begin of another.
 CONTROL = "text holds a control token"
@@ -39,44 +39,17 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistributionalTask:
+class DistributionalTask(NeedsData):
     """One data set of questions.
 
     Attributes:
-        name: For example ``nytimes``.
-        source: Where the data are from.
-        summary: What is asked, in a few words.
         build: Yields the items from the folder of the real data, ``seed`` the only source of randomness;
             counts in ``dropped`` every row left out, by reason.
-        files: Glob patterns below the data folder that must each match; empty where nothing is read.
-        licence: Of the data, or ``unstated``.
-        url: Where to get the data.
-        downloads: What is fetched where it is missing; empty where somebody has to get it by hand.
+        summary: What is asked, in a few words.
     """
 
-    name: str
-    source: str
     build: Callable[..., Iterator[Item]]
-    files: tuple[str, ...] = ()
     summary: str = ""
-    licence: str = "unstated"
-    url: str = ""
-    downloads: tuple[Download | HubFiles, ...] = ()
-
-    @property
-    def origin(self) -> Source:
-        """Where the data come from, in the form in which they are fetched."""
-        return Source(
-            name=self.name,
-            title=self.source,
-            homepage=self.url,
-            licence=self.licence,
-            downloads=self.downloads,
-        )
-
-    def missing(self, data_dir: Path | None) -> list[str]:
-        """Return the patterns of ``files`` that match nothing below ``data_dir``; all without a folder."""
-        return missing_files(self.files, data_dir=data_dir)
 
     def items(self, data_dir: Path, *, seed: int, most: int, dropped: Counter[str]) -> list[Item]:
         """Return the items, a random choice of them if there are more than ``most``, in their own order.

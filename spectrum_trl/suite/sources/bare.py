@@ -16,10 +16,9 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-from spectrum_trl.suite.builders import Field, Row, Sequences, pooled, text
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.builders import Row, Sequences, text
+from spectrum_trl.suite.parts import Part, pooled_parts
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
@@ -52,15 +51,6 @@ SOURCE = Source(
 SPAM = {"true": True, "1": True, "false": False, "0": False}
 
 
-class Part(NamedTuple):
-    """One of the four sub-tasks."""
-
-    name: str
-    output: Field
-    descriptions: tuple[str, ...]
-    input: Field | None = None
-
-
 def _rows(path: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Iterator[Row]:
     for row in table_rows(path, columns, dropped=dropped):
         yield {**row, "spam": SPAM.get(text(row["spam"]).lower())} if "spam" in columns else row
@@ -71,17 +61,7 @@ def _build(
 ) -> Sequences:
     assert isinstance(parts[0].output, dict)
     rows = list(_rows(data_dir / "BARE" / FILES[task], tuple(parts[0].output.values()), dropped=dropped))
-    for part in parts:
-        yield from pooled(
-            rows,
-            name=f"{task}/{part.name}",
-            input=part.input,
-            output=part.output,
-            descriptions=part.descriptions,
-            length=partial(sequence_length, mean=32),
-            seed=seed,
-            dropped=dropped,
-        )
+    yield from pooled_parts(rows, task=task, parts=parts, mean=32, seed=seed, dropped=dropped)
 
 
 def _keys(*columns: str) -> dict[str, str]:

@@ -20,14 +20,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Field, Row, Sequences, pooled, text
+from spectrum_trl.suite.builders import Row, Sequences, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.parts import Part, pooled_parts
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
@@ -82,15 +82,6 @@ SCORE_DESCRIPTIONS = (
     "votes up minus votes down.",
     "How did readers of r/changemyview vote on this post? Net score (upvotes less downvotes) as an integer.",
 )
-
-
-class Part(NamedTuple):
-    """One of the sub-tasks."""
-
-    name: str
-    output: Field
-    descriptions: tuple[str, ...]
-    input: Field | None = None
 
 
 def _clean(value: Any) -> str:
@@ -201,18 +192,9 @@ def posts(
 ) -> Sequences:
     """Build sequences of texts to titles, titles to texts, and scores; at most ``most`` of each, if given."""
     rows = list(_threads(data_dir, most=threads, seed=seed, dropped=dropped))
-    for part in PARTS:
-        found = pooled(
-            rows,
-            name=f"changemyview_posts/{part.name}",
-            input=part.input,
-            output=part.output,
-            descriptions=part.descriptions,
-            length=partial(sequence_length, mean=16),
-            seed=seed,
-            dropped=dropped,
-        )
-        yield from islice(found, most)
+    yield from pooled_parts(
+        rows, task="changemyview_posts", parts=PARTS, mean=16, seed=seed, dropped=dropped, most=most
+    )
 
 
 def _task(name: str, build: Callable[..., Sequences], *, summary: str, **caps: int) -> Task:
