@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from spectrum_trl.paths import bundled
 from spectrum_trl.suite.catalogue import suite_sources, suite_tasks
 from spectrum_trl.suite.write_docs import FILE, with_tables
+from spectrum_trl.tiny import result, table
 from tests.processes import ROOT, run_command, run_recipe
 
 PAGES = [ROOT / "README.md", ROOT / "docs" / "suite.md"]
@@ -82,3 +84,16 @@ def test_ones_own_table_is_shown_trained_on_and_evaluated_as_the_readme_says(tmp
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", **cache}
     done = subprocess.run(evaluate, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and "my_ratings" in done.stdout and "|loss " in done.stdout, done.stderr
+
+
+def test_the_demos_table_has_the_figures_of_the_recorded_run() -> None:
+    """The other columns are of a run that takes minutes."""
+    recorded = result.load(bundled("recipes") / "demo_all_tokens.json")
+    wanted = [cells[1] for cells in _rows_of(table.markdown({"recorded": recorded}))]
+    readme = (ROOT / "README.md").read_text()
+    shown = _rows_of(readme[readme.index("|  | pretrained") :].split("\n\n")[0])
+    assert [cells[4] for cells in shown] == wanted
+
+
+def _rows_of(markdown: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines()[2:]]
