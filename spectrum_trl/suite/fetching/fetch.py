@@ -3,8 +3,9 @@
 import fnmatch
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,10 +83,10 @@ def fetch(
     done: list[Fetched] = []
     failed: list[str] = []
     unreachable = False
-    with _Stoppable(progress) as pool:
+    with _workers(progress) as (pool, report):
         for source in chosen:
             try:
-                done.append(_fetch(source, data_dir=data_dir, pool=pool, again=again))
+                done.append(_fetch(source, data_dir=data_dir, pool=pool, progress=report, again=again))
             except UserError as error:
                 failed += [f"{source.name}: {problem}" for problem in error.problems]
                 failed += [f"{source.name}, by hand: {'; '.join(source.steps)}"] if source.steps else []
@@ -98,23 +99,24 @@ def fetch(
     return done
 
 
-class _Stoppable(ThreadPoolExecutor):
-    """Threads that stop at the next bytes that come when the block ends with an error, as by Ctrl-C."""
+@contextmanager
+def _workers(progress: Progress) -> Iterator[tuple[ThreadPool, Progress]]:
+    """Yield threads and how they report bytes, which stops them once the block has ended, as by Ctrl-C.
 
-    def __init__(self, progress: Progress) -> None:
-        super().__init__(PARALLEL)
-        self._report, self._stop = progress, threading.Event()
+    Not those of an executor: the program could not end while one of them waits for a silent server.
+    """
+    stop = threading.Event()
 
-    def progress(self, name: str, n: int) -> None:
-        """Report bytes that came, unless it is time to stop."""
-        if self._stop.is_set():
+    def report(name: str, n: int) -> None:
+        if stop.is_set():
             raise Interrupted("stopped: run the same command again to go on")
-        self._report(name, n)
+        progress(name, n)
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind:
-            self._stop.set()
-        self.shutdown(wait=not kind, cancel_futures=True)
+    with ThreadPool(PARALLEL) as pool:
+        try:
+            yield pool, report
+        finally:
+            stop.set()
 
 
 def check_access(sources: Iterable[Source], *, data_dir: Path, accept: bool) -> None:
@@ -138,20 +140,16 @@ def check_access(sources: Iterable[Source], *, data_dir: Path, accept: bool) -> 
         raise UserError(*problems)
 
 
-def _fetch(source: Source, *, data_dir: Path, pool: _Stoppable, again: bool) -> Fetched:
+def _fetch(source: Source, *, data_dir: Path, pool: ThreadPool, progress: Progress, again: bool) -> Fetched:
     # Another process may be fetching the same source: the second finds its files.
     with FileLock(data_dir / f".{source.name}.fetching.lock"):
         lock = read_lock(data_dir)
         wanted = [
             each for each in source.downloads if again or not _present(each, data_dir=data_dir, lock=lock)
         ]
-        results = list(
-            pool.map(
-                lambda each: _attempt(
-                    each, source=source, data_dir=data_dir, progress=pool.progress, again=again
-                ),
-                wanted,
-            )
+        results = pool.map(
+            lambda each: _attempt(each, source=source, data_dir=data_dir, progress=progress, again=again),
+            wanted,
         )
         failed = [result for result in results if isinstance(result, UserError)]
         if failed:
