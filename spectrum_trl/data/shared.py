@@ -74,12 +74,18 @@ def _run() -> str:
 
 
 def _write(mixture: Mixture, folder: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        place = Path(scratch) / "whole"
-        mixture.dataset.save_to_disk(str(place))
-        rest = {"counts": [count._asdict() for count in mixture.counts], "missing": mixture.missing}
-        write_json(rest, place / COUNTS)
-        place.rename(folder)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            place = Path(scratch) / "whole"
+            mixture.dataset.save_to_disk(str(place))
+            rest = {"counts": [count._asdict() for count in mixture.counts], "missing": mixture.missing}
+            write_json(rest, place / COUNTS)
+            place.rename(folder)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(
+            f"{folder} cannot be written: {reason}; make room, or set SPECTRUM_CACHE to another folder"
+        ) from None
 
 
 def _read(folder: Path) -> Mixture:

@@ -1,11 +1,14 @@
 import json
 import re
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from datasets import Dataset
 
 from spectrum_trl.data import shared
+from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
 from tests.processes import run_processes
 
@@ -82,3 +85,20 @@ def test_a_cache_folder_that_is_none_is_one_message(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(shared, "PartialState", lambda: SimpleNamespace(num_processes=2))
     with pytest.raises(UserError, match="/dev/null is a file; name a folder .*SPECTRUM_CACHE"):
         shared.built_once(lambda: pytest.fail("built"), settings="x")
+
+
+def test_a_disk_that_is_full_is_one_message_and_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SPECTRUM_CACHE", str(tmp_path))
+    monkeypatch.setattr(shared, "PartialState", lambda: SimpleNamespace(num_processes=2))
+    mixture = Mixture(Dataset.from_dict({"input_ids": [[1] * 100] * 1000}), [], {})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Files of at most so many bytes: what is written ends as on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))
+    try:
+        with pytest.raises(UserError, match=r"mixtures.* cannot be written: .*set SPECTRUM_CACHE"):
+            shared.built_once(lambda: mixture, settings="x")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [path for path in (tmp_path / "mixtures").iterdir() if path.is_dir()]
