@@ -20,8 +20,9 @@ from spectrum_trl.tiny.world import words, worlds
 RECIPES = ("tiny_pretraining", "tiny_base", "tiny_instruct", "demo")
 # What is evaluated, and what settings are chosen on.
 SENTENCES = sorted({sentence for held in words.HELD.values() for kind in held for sentence in kind})
-# Counts stand before labels, which a noun may follow, or behind them.
-_COUNTED = r"[1-9][0-9]* [a-z]+(?: (?!and\b)[a-z]+)?"
+# Counts stand before labels, which a noun may follow, or behind them. In "Of 60 items, 10 are marked" stand a
+# total and a part of it, not two kinds.
+_COUNTED = r"[1-9][0-9]* (?!are\b)[a-z]+(?: (?!and\b)[a-z]+)?"
 _CONTENTS = re.compile(
     rf"{_COUNTED}(?:(?:, (?:and )?| and ){_COUNTED})+|by number: (?:[a-z]+ [0-9]+, )+[a-z]+ [0-9]+",
     re.IGNORECASE,

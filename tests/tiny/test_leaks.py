@@ -7,7 +7,7 @@ import pytest
 
 from spectrum_trl.tiny.evaluation_items import evaluation_items
 from spectrum_trl.tiny.world import words, worlds
-from tests.tiny.leaks import RECIPES, evaluated, leaks, reduced, trained_texts
+from tests.tiny.leaks import RECIPES, contents, evaluated, leaks, reduced, trained_texts
 
 KNOWN = evaluated(evaluation_items(0), evaluation_items(1))
 
@@ -44,6 +44,11 @@ def test_proportions_do_not_depend_on_size_or_order() -> None:
 def test_counts_are_found_in_other_forms(form: str) -> None:
     held = next(counts for counts in KNOWN.proportions if len(counts) == 2)
     assert leaks([form.format(*held)], KNOWN) == leaks([form.format(*held[::-1])], KNOWN) == {"proportion": 1}
+
+
+def test_a_total_and_a_part_of_it_are_not_two_kinds() -> None:
+    text = "Of 60 items, 10 are marked; 36 are drawn. An urn has 2 red and 4 blue balls."
+    assert list(contents(text)) == [(1, 2)]
 
 
 def test_every_evaluated_sentence_is_found_in_lower_case_too() -> None:
