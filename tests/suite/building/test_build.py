@@ -260,12 +260,14 @@ def test_a_folder_where_a_data_file_belongs_is_told(data: Path, names: list[str]
 
 
 SLOW = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 
 if __name__ == "__main__":
     from spectrum_trl.commands.data_tables import build_with_progress
 
+    # What a shell starts in the background ignores Ctrl-C, and so does all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     data, output, *names = sys.argv[1:]
     build_with_progress(
         names, output=Path(output), data_dir=Path(data), seed=0, num_proc=2, paper=False
