@@ -52,8 +52,11 @@ def _tasks(result: TinyResult) -> Iterator[tuple[str, list[dict[str, list[Any]]]
     yield (
         "tiny_urn",
         [
-            {name: [float(getattr(urn, name)), 1] for name in ("js_divergence", "mode_match", "coverage")}
-            for urn in result.urn.compared()
+            {
+                name: [float(getattr(urn, name)), 1, world]
+                for name in ("js_divergence", "mode_match", "coverage")
+            }
+            for urn, world in zip(result.urn.compared(), result.urn.proportions(), strict=True)
         ],
     )
     for name, part in (("coin", result.coin), ("categorical", result.die), ("numbers", result.number)):

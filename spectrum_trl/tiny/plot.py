@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from spectrum_trl.files import write_atomic
 from spectrum_trl.metrics.intervals import mean_interval
 from spectrum_trl.tiny.result import InContext, TinyResult
+from spectrum_trl.tiny.table import rows
 
 # Okabe and Ito's palette, told apart by colour-blind readers; markers tell the curves apart without colour.
 COLOURS = ("#D55E00", "#E69F00", "#CC79A7", "#009E73", "#0072B2")
@@ -77,7 +78,7 @@ def _divergences(ax: Axes, results: Mapping[str, TinyResult], *, seed: int) -> N
         values = result.urn.js_divergence()
         spread = rng.uniform(-0.25, 0.25, len(values))
         ax.scatter(place + spread, values, s=12, color=colour, marker=marker, alpha=0.35, linewidth=0)
-        mean, low, high = mean_interval(values, seed=seed)
+        mean, low, high = rows(result)[0].interval(seed=seed)
         ax.errorbar(
             place,
             mean,

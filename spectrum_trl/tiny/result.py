@@ -39,17 +39,21 @@ class Urns(NamedTuple):
         The slope is 1 for a model that reads the counts, and 0 for one that spreads evenly.
 
         Returns:
-            Per urn whose shares are not all equal, the sum of products of both deviations from the even
-            share, and that of squares of the true ones, shape (urns,) twice.
+            Per urn the sum of products of both deviations from the even share, and that of squares of the
+            true ones, shape (urns,) twice; 0 where all shares are equal.
         """
         products, squares = [], []
         for p, q in zip(map(np.array, self.exact), map(np.array, self.observed), strict=True):
             true, found = p - 1 / p.size, q / max(q.sum(), np.finfo(float).tiny) - 1 / p.size
-            # Not of equal shares, which a record has rounded.
-            if (true**2).sum() > 1e-6:
-                products.append(float((true * found).sum()))
-                squares.append(float((true**2).sum()))
+            # A record has rounded equal shares.
+            uneven = (true**2).sum() > 1e-6
+            products.append(float((true * found).sum()) if uneven else 0.0)
+            squares.append(float((true**2).sum()) if uneven else 0.0)
         return np.array(products), np.array(squares)
+
+    def proportions(self) -> list[str]:
+        """Return each urn's shares in order of size, as text: urns of the same ones are one question."""
+        return [" ".join(f"{share:.4f}" for share in sorted(p)) for p in self.exact]
 
 
 class InContext(NamedTuple):

@@ -1,6 +1,6 @@
 """Results of the tiny evaluation as tables: all figures, paired differences, and a few samples."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -136,16 +136,20 @@ def show(results: Mapping[str, TinyResult], *, console: Console | None = None) -
 def _urns(urn: Urns) -> Iterator[Row]:
     section, compared = "described urns", urn.compared()
     guesses = [uniform_guess(p) for p in urn.exact]
-    products, squares = urn.slopes()
     uniform = {
         name: float(np.mean([getattr(one, name) for one in guesses]))
         for name in ("js_divergence", "mode_match")
     }
-    yield Row(section, "JS divergence", urn.js_divergence(), 0.0, uniform["js_divergence"])
-    yield Row(section, "slope of shares on true shares", products, 1.0, 0.0, squares)
-    modes = np.array([one.mode_match for one in compared])
-    yield Row(section, "mode match", modes, 1.0, uniform["mode_match"])
-    yield Row(section, "coverage", np.array([one.coverage for one in compared]), 1.0)
+    worlds = urn.proportions()
+    urns = _sums(np.ones(len(worlds)), worlds)
+    divergences = _sums(urn.js_divergence(), worlds)
+    yield Row(section, "JS divergence", divergences, 0.0, uniform["js_divergence"], urns)
+    products, squares = (_sums(part, worlds) for part in urn.slopes())
+    uneven = squares > 0
+    yield Row(section, "slope of shares on true shares", products[uneven], 1.0, 0.0, squares[uneven])
+    modes = _sums([one.mode_match for one in compared], worlds)
+    yield Row(section, "mode match", modes, 1.0, uniform["mode_match"], urns)
+    yield Row(section, "coverage", _sums([one.coverage for one in compared], worlds), 1.0, None, urns)
 
 
 def _excess(kind: str, measured: InContext) -> Iterator[Row]:
@@ -174,10 +178,15 @@ def _samples(kind: str, part: Sampling) -> Iterator[Row]:
 
 def _by_world(values: Sequence[float], worlds: Sequence[str]) -> NDArray[np.float64]:
     """Return the mean over the wordings of each world, in the order of the worlds."""
-    found: dict[str, list[float]] = {}
+    return _sums(values, worlds) / _sums(np.ones(len(worlds)), worlds)
+
+
+def _sums(values: Iterable[float], worlds: Sequence[str]) -> NDArray[np.float64]:
+    """Return the sum over the items of each world, in the order of the worlds."""
+    found: dict[str, float] = {}
     for value, world in zip(values, worlds, strict=True):
-        found.setdefault(world, []).append(float(value))
-    return np.array([np.mean(each) for each in found.values()])
+        found[world] = found.get(world, 0.0) + float(value)
+    return np.array(list(found.values()))
 
 
 def _mean(values: Any) -> float:

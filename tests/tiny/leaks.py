@@ -5,6 +5,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -20,15 +21,23 @@ from spectrum_trl.tiny.world import words, worlds
 RECIPES = ("tiny_pretraining", "tiny_base", "tiny_instruct", "demo")
 # What is evaluated, and what settings are chosen on.
 SENTENCES = sorted({sentence for held in words.HELD.values() for kind in held for sentence in kind})
-# Counts stand before labels, which a noun may follow, or behind them. In "Of 60 items, 10 are marked" stand a
-# total and a part of it, not two kinds.
-_COUNTED = r"[1-9][0-9]* (?!are\b)[a-z]+(?: (?!and\b)[a-z]+)?"
-_CONTENTS = re.compile(
-    rf"{_COUNTED}(?:(?:, (?:and )?| and ){_COUNTED})+|by number: (?:[a-z]+ [0-9]+, )+[a-z]+ [0-9]+",
+# Counts stand before labels, which adjectives or a noun may go with, or behind them. In "Of 60 items, 10 are
+# marked" and "population 60, successes in it 10, drawn 9" stand a total and parts of it, not kinds.
+_COUNTED = r"[1-9][0-9]* (?!are\b)[a-z]+(?: (?!and\b|or\b)[a-z]+){0,2}"
+_BEHIND = r"\b(?!it\b)[a-z]+:? [1-9][0-9]*"
+_NEXT = r"(?:[,;] (?:and |or )?| and | or )"
+_CONTENTS = re.compile(rf"{_COUNTED}(?:{_NEXT}{_COUNTED})+|{_BEHIND}(?:{_NEXT}{_BEHIND})+", re.IGNORECASE)
+MOST_PIECES = 9
+# Ranges lie within 10 to 99; 0 to 99 is where numbers near a value lie.
+_RANGE = re.compile(
+    r"(?:\b(?:from|between|numbers?) ([1-9][0-9])(?: up| down)?(?: to | and )|\b([1-9][0-9])[-–])"
+    r"([1-9][0-9])\b",
     re.IGNORECASE,
 )
-# Ranges lie within 10 to 99; 0 to 99 is where numbers near a value lie.
-_RANGE = re.compile(r"(?:from|between|numbers) ([1-9][0-9]+)(?: to | and |-)([1-9][0-9]+)")
+# One kind's share: "red is 1 of 10", "Of 60 items, 10 are marked", 0.25, 25%.
+_SHARE = re.compile(
+    r" is ([0-9]+) of ([0-9]+)|Of ([0-9]+) items, ([0-9]+) are|\b(0\.[0-9]+)|\b([0-9]{1,2})(?:%| per cent)"
+)
 
 
 class Evaluated(NamedTuple):
@@ -65,22 +74,38 @@ def evaluated(*items: EvaluationItems) -> Evaluated:
 
 
 def contents(text: str) -> Iterator[tuple[int, ...]]:
-    """Yield the proportions of each list of counts in a text."""
+    """Yield the proportions of each list of counts in a text, if a container can have them."""
     for found in _CONTENTS.finditer(text):
-        yield reduced(int(number) for number in re.findall(r"[0-9]+", found.group()))
+        counts = reduced(int(number) for number in re.findall(r"[0-9]+", found.group()))
+        if counts[-1] <= MOST_PIECES:
+            yield counts
 
 
 def bounds_in(text: str) -> Iterator[tuple[int, int]]:
     """Yield the ranges that a text names."""
-    for low, high in _RANGE.findall(text):
-        yield int(low), int(high)
+    for found in _RANGE.finditer(text):
+        low, high = sorted(int(number) for number in found.groups() if number)
+        yield low, high
+
+
+def shares_in(text: str) -> Iterator[tuple[int, ...]]:
+    """Yield each share that a text names of one kind alone, as counts of that kind and of all others."""
+    for found in _SHARE.finditer(text):
+        part, total, whole, marked, decimal, percent = found.groups()
+        share = (
+            Fraction(decimal)
+            if decimal
+            else Fraction(int(percent or part or marked), int(total or whole or 100))
+        )
+        if 0 < share < 1 and share.denominator <= 2 * MOST_PIECES:
+            yield reduced((share.numerator, share.denominator - share.numerator))
 
 
 def leaks(texts: Iterable[str], known: Evaluated) -> Counter[str]:
     """Count the texts that hold an evaluated wording, proportion or range, by kind."""
     found = Counter[str]()
     for text in texts:
-        found["wording"] += known.wording.search(text) is not None
+        found["wording"] += known.wording.search(" ".join(text.split())) is not None
         found["proportion"] += any(n in known.proportions or _kept(n) for n in contents(text))
         found["range"] += any(bounds in known.ranges or _kept(bounds) for bounds in bounds_in(text))
     return +found
@@ -110,15 +135,21 @@ def main() -> int:
     from spectrum_trl.tiny.evaluation_items import evaluation_items
 
     known, searched, found = evaluated(*(evaluation_items(seed) for seed in range(3))), Counter[str](), 0
+    alone = Counter[str]()
     for recipe, seed in [*((recipe, 0) for recipe in RECIPES), ("demo", 1), ("demo", 2)]:
         texts = trained_texts(recipe, seed=seed)
         for name, text in track(texts, console=Console(stderr=True), description=recipe):
             searched[f"{recipe}: {name}"] += 1
+            alone[f"{recipe}: {name}"] += any(shares in known.proportions for shares in shares_in(text))
             for kind in leaks([text], known):
                 found += 1
                 print(f"{recipe}: {name}: {kind}: {text[:200]!r}")
     for name, n in searched.items():
-        print(f"{name}: {n:,} sequences searched")
+        print(
+            f"{name}: {n:,} sequences searched"
+            + (f", {alone[name]:,} with such a share" if alone[name] else "")
+        )
+    print("(such a share: of one kind, where an urn of two kinds with it is evaluated; no leak of contents)")
     print(f"{found} leaks")
     return int(found > 0)
 

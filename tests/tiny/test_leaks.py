@@ -7,7 +7,7 @@ import pytest
 
 from spectrum_trl.tiny.evaluation_items import evaluation_items
 from spectrum_trl.tiny.world import words, worlds
-from tests.tiny.leaks import RECIPES, contents, evaluated, leaks, reduced, trained_texts
+from tests.tiny.leaks import RECIPES, contents, evaluated, leaks, reduced, shares_in, trained_texts
 
 KNOWN = evaluated(evaluation_items(0), evaluation_items(1))
 
@@ -39,15 +39,47 @@ def test_proportions_do_not_depend_on_size_or_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["{} red and {} blue", "{} red balls and {} blue balls", "{} Red, {} blue beads"]
+    "form",
+    [
+        "{} red and {} blue",
+        "{} red balls and {} blue balls",
+        "{} Red, {} blue beads",
+        "{} red; {} blue",
+        "{} red or {} blue",
+        "{} small red marbles and {} small blue marbles",
+        "By number: red {}, blue {}.",
+        "red {}, blue {}",
+        "Red: {}, blue: {}",
+    ],
 )
 def test_counts_are_found_in_other_forms(form: str) -> None:
     held = next(counts for counts in KNOWN.proportions if len(counts) == 2)
     assert leaks([form.format(*held)], KNOWN) == leaks([form.format(*held[::-1])], KNOWN) == {"proportion": 1}
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "a number from {} to {}",
+        "From {} up to {}",
+        "Numbers {} to {}",
+        "between {} and {}",
+        "{}-{}",
+        "from {1} down to {0}",
+    ],
+)
+def test_ranges_are_found_in_other_forms(form: str) -> None:
+    assert leaks([form.format(*next(iter(KNOWN.ranges)))], KNOWN) == {"range": 1}
+
+
+def test_shares_of_one_kind_are_told_apart_from_lists_of_contents() -> None:
+    text = "dog is 1 of 10. Of 60 items, 10 are marked. 0.25, 30%, 40 per cent, 0.123, 1 of 2"
+    assert list(shares_in(text)) == [(1, 9), (1, 5), (1, 3), (3, 7), (2, 3)]
+    assert not leaks([text], KNOWN)
+
+
 def test_a_total_and_a_part_of_it_are_not_two_kinds() -> None:
-    text = "Of 60 items, 10 are marked; 36 are drawn. An urn has 2 red and 4 blue balls."
+    text = "Of 60 items, 10 are marked. Population 75, successes in it 32, drawn 40. 2 red and 4 blue balls."
     assert list(contents(text)) == [(1, 2)]
 
 

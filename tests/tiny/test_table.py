@@ -1,6 +1,7 @@
 """The table holds every figure of the results, with its interval."""
 
 import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from rich.console import Console
 
 from spectrum_trl.metrics.distributional import uniform_guess
-from spectrum_trl.metrics.intervals import mean_interval
+from spectrum_trl.metrics.intervals import Interval, mean_interval, ratio_interval
 from spectrum_trl.tiny import table as tables
 from spectrum_trl.tiny.evaluation_items import PROMPTS, evaluation_items, probabilities
 from spectrum_trl.tiny.result import Sampling, TinyResult, Urns
+from tests.tiny.leaks import reduced
 
 
 def text_of(**results: TinyResult) -> list[str]:
@@ -31,6 +33,15 @@ def by_range(part: Sampling, name: str) -> list[float]:
     for text, value in zip(part.descriptions, getattr(part, name), strict=True):
         found.setdefault(tuple(re.findall(r"\d+", text)), []).append(value)
     return [float(np.mean(values)) for values in found.values()]
+
+
+def by_proportion(values: Any) -> Interval:
+    """Return the mean and its interval over the different proportions of the urns."""
+    keys = [reduced(map(int, re.findall(r"\d+", world.description))) for world in evaluation_items(0).urns]
+    sums, counts = Counter[Any](), Counter(keys)
+    for key, value in zip(keys, values, strict=True):
+        sums[key] += float(value)
+    return ratio_interval([sums[key] for key in counts], list(counts.values()), seed=0)
 
 
 def test_every_figure_is_in_the_table_with_its_interval(
@@ -67,7 +78,9 @@ def test_every_figure_is_in_the_table_with_its_interval(
     for (section, metric), values in expected.items():
         row = line(lines, metric, after=section)
         for result in (learnt_result, uniform_result):
-            for number in mean_interval(values(result), seed=0):
+            urns = section == "described urns"
+            interval = by_proportion(values(result)) if urns else mean_interval(values(result), seed=0)
+            for number in interval:
                 assert f"{number:.1f}" in row or f"{number:.3f}" in row, (section, metric)
 
 
