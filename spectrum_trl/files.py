@@ -39,12 +39,12 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what keeps ``path`` from being written into a ``UserError``."""
+def writing(path: Path, *, way_out: str = "name another") -> Iterator[None]:
+    """Turn what keeps ``path`` from being written into a ``UserError``, which ends in the way out."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}; name another") from error
+        raise UserError(f"{path} cannot be written: {error.strerror or error}; {way_out}") from error
 
 
 def check_writable(file: Path) -> None:

@@ -17,7 +17,7 @@ from filelock import FileLock
 from spectrum_trl.data.encode import TaskCounts
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
-from spectrum_trl.files import folder_problems, write_json
+from spectrum_trl.files import folder_problems, write_json, writing
 from spectrum_trl.paths import cache_folder
 
 COUNTS = "counts.json"
@@ -74,18 +74,13 @@ def _run() -> str:
 
 
 def _write(mixture: Mixture, folder: Path) -> None:
-    try:
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            place = Path(scratch) / "whole"
-            mixture.dataset.save_to_disk(str(place))
-            rest = {"counts": [count._asdict() for count in mixture.counts], "missing": mixture.missing}
-            write_json(rest, place / COUNTS)
-            place.rename(folder)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(
-            f"{folder} cannot be written: {reason}; make room, or set SPECTRUM_CACHE to another folder"
-        ) from None
+    way_out = "make room, or set SPECTRUM_CACHE to another folder"
+    with writing(folder, way_out=way_out), tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        place = Path(scratch) / "whole"
+        mixture.dataset.save_to_disk(str(place))
+        rest = {"counts": [count._asdict() for count in mixture.counts], "missing": mixture.missing}
+        write_json(rest, place / COUNTS)
+        place.rename(folder)
 
 
 def _read(folder: Path) -> Mixture:

@@ -142,14 +142,16 @@ def _urns(urn: Urns) -> Iterator[Row]:
     }
     worlds = urn.proportions()
     urns = _sums(np.ones(len(worlds)), worlds)
-    divergences = _sums(urn.js_divergence(), worlds)
-    yield Row(section, "JS divergence", divergences, 0.0, uniform["js_divergence"], urns)
+
+    def summed(name: str) -> NDArray[np.float64]:
+        return _sums([getattr(one, name) for one in compared], worlds)
+
+    yield Row(section, "JS divergence", summed("js_divergence"), 0.0, uniform["js_divergence"], urns)
     products, squares = (_sums(part, worlds) for part in urn.slopes())
     uneven = squares > 0
     yield Row(section, "slope of shares on true shares", products[uneven], 1.0, 0.0, squares[uneven])
-    modes = _sums([one.mode_match for one in compared], worlds)
-    yield Row(section, "mode match", modes, 1.0, uniform["mode_match"], urns)
-    yield Row(section, "coverage", _sums([one.coverage for one in compared], worlds), 1.0, None, urns)
+    yield Row(section, "mode match", summed("mode_match"), 1.0, uniform["mode_match"], urns)
+    yield Row(section, "coverage", summed("coverage"), 1.0, None, urns)
 
 
 def _excess(kind: str, measured: InContext) -> Iterator[Row]:

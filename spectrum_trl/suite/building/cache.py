@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.files import writing
 from spectrum_trl.paths import cache_folder
 from spectrum_trl.suite.building.parquet import read_sequences
 from spectrum_trl.suite.building.record import (
@@ -64,7 +65,7 @@ def built(task: Task, *, data_dir: Path, seed: int, paper: bool = False) -> Path
         return _from_build(task, data_dir, manifest, seed=seed, sampling="paper" if paper else "default")
     folder = cache_folder() / "built"
     path = folder / f"{task.name}-{_key(task, data_dir=data_dir, seed=seed, paper=paper)}.parquet"
-    try:
+    with writing(folder, way_out="set SPECTRUM_CACHE to another"):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{task.name}.lock"):
             record = read_record(path)
@@ -73,9 +74,6 @@ def built(task: Task, *, data_dir: Path, seed: int, paper: bool = False) -> Path
                 _remove_old(folder, task.name)
             # Not the file itself: the library datasets would take it for another one.
             os.utime(record_file(path))
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{folder} cannot be written: {reason}; set SPECTRUM_CACHE to another") from None
     return path
 
 
