@@ -3,7 +3,7 @@
 from functools import cache
 
 import numpy as np
-from scipy.stats import geom, poisson
+import scipy
 
 
 def sequence_length(rng: np.random.Generator, *, mean: float) -> int:
@@ -30,9 +30,9 @@ def length_pmf(mean: float) -> np.ndarray:
         Shape (20 * mean + 1,), read-only; what lies beyond has a probability below 1e-16.
     """
     longest = int(20 * mean)
-    first = geom.pmf(np.arange(longest + 1), 2 / mean)
+    first = scipy.stats.geom.pmf(np.arange(longest + 1), 2 / mean)
     ten_sd = mean / 2 + 10 * np.sqrt(mean / 2) + 30
-    second = poisson.pmf(np.arange(int(ten_sd)), mean / 2)
+    second = scipy.stats.poisson.pmf(np.arange(int(ten_sd)), mean / 2)
     pmf = np.convolve(first, second)[: longest + 1]
     pmf.setflags(write=False)
     return pmf

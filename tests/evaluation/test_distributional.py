@@ -40,7 +40,7 @@ def test_comparisons_are_those_of_our_own_scoring(urn, random_model, world_token
     guesses = [uniform_guess(row["target"]).js_divergence for row in rows]
     assert figures["uniform_js_divergence"] == pytest.approx(np.mean(guesses))
     for name in ("js_divergence", "uniform_js_divergence"):
-        assert figures[f"{name}_low"] < figures[name] < figures[f"{name}_high"]
+        assert np.isnan([figures[f"{name}_low"], figures[f"{name}_high"]]).all()
     assert figures["items"] == 12
 
 

@@ -154,7 +154,9 @@ def test_intervals_of_nothing_valid_and_of_one_text_are_sound() -> None:
     )
     same = sample_intervals(["a"] * 100, [True] * 100)
     assert same.yield_count.mean == same.yield_count.low == 1
-    assert none.collision == (0, 0, 1)
+    assert none.collision.mean == 0 and np.isnan(none.collision[1:]).all()
+    few = sample_intervals(["a"] * 19, [True] * 19)
+    assert few.collision.mean == 1 and np.isnan(few.collision[1:]).all()
     assert same.collision.mean == same.collision.high == 1 and 0.9 < same.collision.low < 1
     assert none.unique_of_all == (1, 0.5, 1) and 0 < same.unique_of_all.low <= 0.01
 

@@ -80,7 +80,7 @@ def test_every_figure_is_in_the_table_with_its_interval(
         for result in (learnt_result, uniform_result):
             urns = section == "described urns"
             interval = by_proportion(values(result)) if urns else mean_interval(values(result), seed=0)
-            for number in interval:
+            for number in (number for number in interval if np.isfinite(number)):
                 assert f"{number:.1f}" in row or f"{number:.3f}" in row, (section, metric)
 
 

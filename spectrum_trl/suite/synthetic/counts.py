@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 
 import numpy as np
-from scipy import stats
+import scipy
 from scipy.special import betaln, gammaln, logsumexp, poch, xlog1py, zeta
 
 from spectrum_trl.errors import UserError
@@ -66,9 +66,11 @@ def poisson_predictive(outputs: Sequence[str], *, rate: float | None = None) -> 
     """
     seen = read_whole_numbers(outputs)
     if rate is not None:
-        return whole_numbers(stats.poisson(rate).pmf)
+        return whole_numbers(scipy.stats.poisson(rate).pmf)
     precision = 1 / RATE_SCALE + len(seen)
-    return whole_numbers(stats.nbinom(RATE_SHAPE + seen.sum(dtype=float), precision / (precision + 1)).pmf)
+    return whole_numbers(
+        scipy.stats.nbinom(RATE_SHAPE + seen.sum(dtype=float), precision / (precision + 1)).pmf
+    )
 
 
 def geometric_predictive(outputs: Sequence[str], *, p: float | None = None) -> Distribution:
@@ -84,7 +86,7 @@ def geometric_predictive(outputs: Sequence[str], *, p: float | None = None) -> D
     """
     seen = read_whole_numbers(outputs, low=1)
     if p is not None:
-        return whole_numbers(stats.geom(p).pmf, low=1)
+        return whole_numbers(scipy.stats.geom(p).pmf, low=1)
     a, b = 1 + len(seen), 1 + (seen - 1).sum(dtype=float)
     return whole_numbers(lambda k: np.exp(betaln(a + 1, b + k - 1) - betaln(a, b)), low=1)
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 from scipy.special import gammaln, xlogy
 
 from spectrum_trl.errors import UserError
@@ -111,7 +111,7 @@ def predictive(
         if counts is None or not fits(counts):
             return 0.0
         if probabilities is None:
-            p = stats.dirichlet_multinomial.pmf(counts.numbers, concentration, np.array(total))
+            p = scipy.stats.dirichlet_multinomial.pmf(counts.numbers, concentration, np.array(total))
         else:
             numbers = np.array(counts.numbers)
             p = np.exp(gammaln(total + 1) + (xlogy(numbers, probabilities) - gammaln(numbers + 1)).sum())

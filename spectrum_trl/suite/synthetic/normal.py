@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from scipy.stats import norm
+import scipy
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.draws import Draw, Draws
@@ -73,8 +73,11 @@ def predictive(outputs: Sequence[str], *, mean: float, sd: float, decimals: int)
         # Both tails as lower tails, where the cdf keeps its relative precision.
         distance, width = -abs(value - mean), 10.0**-decimals
         if width / sd < NARROW:
-            return float(norm.pdf(distance / sd) * width / sd)
-        return float(norm.cdf((distance + width / 2) / sd) - norm.cdf((distance - width / 2) / sd))
+            return float(scipy.stats.norm.pdf(distance / sd) * width / sd)
+        return float(
+            scipy.stats.norm.cdf((distance + width / 2) / sd)
+            - scipy.stats.norm.cdf((distance - width / 2) / sd)
+        )
 
     return Distribution(pmf, None)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from scipy import stats
+import scipy
 from scipy.special import betaln, gammaln, logsumexp, xlog1py, xlogy
 
 from spectrum_trl.errors import UserError
@@ -67,7 +67,7 @@ def _unknown_trials(seen: np.ndarray) -> Distribution:
 
     def pmf(k: int) -> float:
         possible = trials >= k
-        return float(weights[possible] @ stats.betabinom.pmf(k, trials[possible], a, b[possible]))
+        return float(weights[possible] @ scipy.stats.betabinom.pmf(k, trials[possible], a, b[possible]))
 
     return whole_numbers(pmf)
 
@@ -98,7 +98,9 @@ def binomial_predictive(
         low, high = (0, trials) if 0 < p < 1 else (int(p) * trials, int(p) * trials)
         return whole_numbers(partial(_binomial_pmf, trials=trials, p=p), low=low, high=high)
     total = int(seen.sum())
-    return whole_numbers(stats.betabinom(trials, total + 1, len(seen) * trials - total + 1).pmf, high=trials)
+    return whole_numbers(
+        scipy.stats.betabinom(trials, total + 1, len(seen) * trials - total + 1).pmf, high=trials
+    )
 
 
 def hypergeometric_predictive(
@@ -116,7 +118,7 @@ def hypergeometric_predictive(
     """
     low, high = max(0, drawn + successes - population), min(drawn, successes)
     read_whole_numbers(outputs, low=low, high=high)
-    return whole_numbers(stats.hypergeom(population, successes, drawn).pmf, low=low, high=high)
+    return whole_numbers(scipy.stats.hypergeom(population, successes, drawn).pmf, low=low, high=high)
 
 
 def binomial(rng: np.random.Generator) -> Draw:

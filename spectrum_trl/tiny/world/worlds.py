@@ -7,7 +7,7 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+import scipy
 
 from spectrum_trl.suite.draws import finite
 from spectrum_trl.suite.source import GENERATED, Source
@@ -176,7 +176,7 @@ def _number_grid() -> np.ndarray:
     means = np.linspace(*MEAN_RANGE, 100)
     sds = np.linspace(*SD_RANGE, 17)
     mean, sd = (grid.reshape(-1, 1) for grid in np.meshgrid(means, sds))
-    logs = norm.logpdf(np.arange(100), mean, sd)
+    logs = scipy.stats.norm.logpdf(np.arange(100), mean, sd)
     return logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)
 
 
@@ -188,7 +188,7 @@ def near_number(rng: np.random.Generator, *, sentences: Sequence[str]) -> World:
         sentences: Wordings to choose from.
     """
     mean, sd = rng.uniform(*MEAN_RANGE), rng.uniform(*SD_RANGE)
-    weights = norm.pdf(np.arange(100), mean, sd)
+    weights = scipy.stats.norm.pdf(np.arange(100), mean, sd)
 
     def predictive(outputs: Sequence[str]) -> Distribution:
         grid = _number_grid()

@@ -1,0 +1,128 @@
+"""No metric or interval depends on the order of its rows, and equal values are treated alike."""
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spectrum_trl.metrics import calibration, distributional, diversity, icl, intervals
+
+MODULES = (calibration, distributional, diversity, icl, intervals)
+# Few different values, so that many are equal.
+LOGS = st.lists(st.sampled_from([math.log(p) for p in (0.02, 0.1, 0.25, 0.5, 0.75)]), max_size=40)
+NUMBERS = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 7.0]), min_size=25, max_size=60)
+PROBABILITIES = st.lists(st.sampled_from([0.0, 0.05, 0.1, 0.1, 0.2]), min_size=2, max_size=5)
+TEXTS = st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans()), min_size=2, max_size=40)
+# How each metric is called on rows; a row is whatever belongs together.
+Call = Callable[[list[Any]], Any]
+
+
+def columns(rows: list[Any]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def calibrated(function: Callable[..., float]) -> Call:
+    def call(rows: list[tuple[float, bool]]) -> float:
+        return function([p for p, came in rows if came], [p for p, came in rows if not came])
+
+    return call
+
+
+TOKENS = st.lists(
+    st.tuples(st.sampled_from([math.log(p) for p in (0.02, 0.1, 0.5, 0.8)]), st.booleans()),
+    min_size=11,
+    max_size=60,
+)
+ANSWERS = st.lists(
+    st.tuples(st.sampled_from([0.1, 0.2, 0.3]), st.sampled_from([0.0, 0.05, 0.1])), min_size=2, max_size=8
+)
+CLUSTERS = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.5, 1.0, 3.0]), st.sampled_from([1, 2, 5])), min_size=30, max_size=60
+)
+SWEPT: dict[Callable[..., Any], tuple[st.SearchStrategy[list[Any]], Call]] = {
+    calibration.calibration_error: (TOKENS, calibrated(calibration.calibration_error)),
+    calibration.calibration_error_as_published: (
+        TOKENS,
+        calibrated(calibration.calibration_error_as_published),
+    ),
+    distributional.compare: (ANSWERS, lambda rows: distributional.compare(*columns(rows))),
+    distributional.uniform_guess: (NUMBERS.filter(any), distributional.uniform_guess),
+    distributional.summary_as_published: (NUMBERS, distributional.summary_as_published),
+    diversity.summarise: (TEXTS, lambda rows: diversity.summarise(*columns(rows))),
+    diversity.sample_intervals: (TEXTS, lambda rows: diversity.sample_intervals(*columns(rows))),
+    diversity.expected_yield: (PROBABILITIES, lambda rows: diversity.expected_yield(rows, n=10)),
+    diversity.exact: (PROBABILITIES, lambda rows: diversity.exact(rows, n_valid=10)),
+    intervals.mean_interval: (NUMBERS, lambda rows: intervals.mean_interval(rows, seed=0)),
+    intervals.ratio_interval: (CLUSTERS, lambda rows: intervals.ratio_interval(*columns(rows), seed=0)),
+    intervals.worth_of: (NUMBERS.map(lambda rows: [n + 1 for n in rows]), intervals.worth_of),
+    intervals.stratified_interval: (
+        st.lists(NUMBERS, min_size=2, max_size=4),
+        lambda rows: intervals.stratified_interval(rows, seed=0),
+    ),
+    icl.automatic_k: (
+        st.lists(st.integers(-1, 9), min_size=1, max_size=30),
+        lambda rows: (found := icl.automatic_k(rows)) and (found.k, len(found.kept)),
+    ),
+}
+# Answer in the order that they were asked in, or name the first of several: what they are for.
+IN_ORDER = {
+    distributional.compare_as_published,
+    distributional.uniform_guess_as_published,
+    diversity.clean,
+    diversity.clean_as_published,
+    icl.excess,
+    icl.mean_by_number,
+    icl.number_outputs,
+    icl.per_output,
+    intervals.clustered_ends,
+    intervals.ratio_values,
+}
+
+
+def test_every_metric_is_swept() -> None:
+    public = {
+        function
+        for module in MODULES
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_")
+    }
+    assert public - set(SWEPT) - IN_ORDER == set()
+
+
+@pytest.mark.parametrize("metric", SWEPT, ids=lambda metric: metric.__name__)
+def test_metrics_do_not_depend_on_the_order_of_their_rows(metric: Callable[..., Any]) -> None:
+    rows, call = SWEPT[metric]
+
+    @settings(max_examples=25, deadline=None)
+    @given(rows, st.randoms(use_true_random=False))
+    def check(given_rows: list[Any], rng: Any) -> None:
+        shuffled = list(given_rows)
+        rng.shuffle(shuffled)
+        expected, found = np.ravel(flat(call(given_rows))), np.ravel(flat(call(shuffled)))
+        assert found == pytest.approx(expected, nan_ok=True, rel=1e-9, abs=1e-12)
+
+    check()
+
+
+def flat(value: Any) -> list[float]:
+    if isinstance(value, tuple | list):
+        return [number for part in value for number in flat(part)]
+    return [float("nan") if value is None else float(value)]
+
+
+@pytest.mark.parametrize("sides", [2, 6])
+def test_a_fair_coin_and_a_fair_die_are_calibrated(sides: int) -> None:
+    log = math.log(1 / sides)
+    throws = 60
+    assert calibration.calibration_error([log] * throws, [log] * (sides - 1) * throws) == pytest.approx(0)
+
+
+def test_rounding_does_not_part_equal_probabilities() -> None:
+    rng = np.random.default_rng(0)
+    came, others = (np.log(0.5) + rng.uniform(-1e-8, 1e-8, 100) for _ in range(2))
+    assert calibration.calibration_error(np.sort(came), np.sort(others)) == pytest.approx(0, abs=1e-7)
