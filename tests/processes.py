@@ -19,7 +19,7 @@ from subprocess import CompletedProcess
 ROOT = Path(__file__).parents[1]
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["spectrum_trl.train", "spectrum_trl.commands.main", "peft", "matplotlib.figure"]
+    ["spectrum_trl.training.train", "spectrum_trl.commands.main", "peft", "matplotlib.figure"]
 )
 
 

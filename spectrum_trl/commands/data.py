@@ -132,6 +132,13 @@ def show(
     paper: Paper = False,
 ) -> None:
     """Print one sequence of a task."""
+    from spectrum_trl.suite.catalogue import chosen_tasks
+    from spectrum_trl.suite.own import is_own
+
+    if not is_own(task):
+        # Before what takes long to import.
+        chosen_tasks([task])
+
     from datasets import disable_progress_bars
 
     from spectrum_trl.commands.data_tables import print_sequence

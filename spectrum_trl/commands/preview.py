@@ -16,6 +16,10 @@ def preview(
     samples: Annotated[int, typer.Option(min=0, help="Number of tasks to show an example from.")] = 3,
 ) -> None:
     """Print what a recipe trains on, without training: counts, and sequences with the loss in colour."""
+    from spectrum_trl.train import check_names
+
+    check_names(recipe, context.args)
+
     from spectrum_trl.console import console
     from spectrum_trl.data.prepare import prepare
     from spectrum_trl.data.preview import show

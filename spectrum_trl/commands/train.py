@@ -14,25 +14,31 @@ from spectrum_trl.errors import EXIT_CODE, UserError
 RecipeName = Annotated[
     str, typer.Argument(help="A recipe's file, or the name of a bundled one, such as `demo`.")
 ]
+HELP = ("-h", "--help")
 # What shells add to the number of the signal that ended a program.
 SIGNALLED = 128
 
 
 def train(context: typer.Context, recipe: RecipeName) -> None:
     """Train as a recipe says. Its fields follow as --field value; options of `accelerate launch` work too."""
+    from spectrum_trl.train import check_names
+
+    if not {recipe, *context.args} & set(HELP):
+        if recipe.startswith("-"):
+            raise UserError(f"the recipe comes first: spectrum-trl train RECIPE {recipe} …")
+        check_names(recipe, context.args, launcher=True)
+
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    from spectrum_trl.recipe.command_line import HELP
-    from spectrum_trl.recipe.read import find_recipe, show_help
+    from spectrum_trl.recipe.names import find_recipe
+    from spectrum_trl.recipe.read import show_help
 
     if {recipe, *context.args} & set(HELP):
         show_help()
-    if recipe.startswith("-"):
-        raise UserError(f"the recipe comes first: spectrum-trl train RECIPE {recipe} …")
     for_accelerate, for_recipe = split_words(context.args)
-    words = [*for_accelerate, "--module", "spectrum_trl.training", str(find_recipe(recipe)), *for_recipe]
+    words = [*for_accelerate, "--module", "spectrum_trl.train", str(find_recipe(recipe)), *for_recipe]
     arguments = launch_command_parser().parse_args(words)
     if arguments.config_file and not Path(arguments.config_file).is_file():
         raise UserError(f"--config_file: {arguments.config_file} does not exist; name a file of accelerate's")
@@ -60,7 +66,7 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
     """
     from accelerate.commands.launch import launch_command_parser
 
-    from spectrum_trl.recipe.fields import known_fields
+    from spectrum_trl.recipe.names import field_names
 
     known = {option for action in launch_command_parser()._actions for option in action.option_strings}
     parts: tuple[list[str], list[str]] = ([], [])
@@ -68,7 +74,7 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
     for word in words:
         if word.startswith("--"):
             option = word.split("=")[0]
-            is_field = option[2:].replace("-", "_") in known_fields()
+            is_field = option[2:].replace("-", "_") in field_names()
             chosen = parts[0] if option in known and not is_field else parts[1]
         chosen.append(word)
     return parts

@@ -13,12 +13,12 @@ from rich.markup import escape
 from rich.progress import track
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl.catalogue import matching
+from spectrum_trl.catalogue import matching, unknown_tasks
 from spectrum_trl.catalogue import tasks as all_tasks
 from spectrum_trl.console import on_terminal
 from spectrum_trl.data.conversations import check_files, read_conversations, weighted
 from spectrum_trl.data.encode import TaskCounts, encode, usable
-from spectrum_trl.errors import MissingData, UserError, nearest
+from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.paths import data_dir
 from spectrum_trl.prompts.layouts import layout_template
 from spectrum_trl.prompts.messages import normalise
@@ -91,14 +91,11 @@ def select_tasks(data: DataArguments) -> dict[str, Choice]:
                 problems += error.problems
             continue
         names = [name for name in matching(pattern) if name in catalogue]
-        if not names:
-            outside = sorted({all_tasks()[name].split for name in matching(pattern)})
+        if not names and (outside := sorted({all_tasks()[name].split for name in matching(pattern)})):
             problems.append(
                 f"tasks: {pattern!r} is in split {', '.join(outside)}; add that to `split` to train on it."
-                if outside
-                else f"tasks: no task is named {pattern[:60]!r}.{nearest(pattern, catalogue)} "
-                "`spectrum-trl data list` lists them."
             )
+        problems += unknown_tasks([pattern])
         problems += [_twice(name, files[name], pattern) for name in names if name in files]
         chosen.update({name: Choice(catalogue[name], options) for name in names})
     if problems:

@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 RESAMPLES = 2000
 # Resamples held in memory at once.
 BATCH = 500
-# Independent values, or clusters of equal size, from which on intervals of 95% hold a skewed mean in 92% or more
+# Independent values, or clusters of equal size, from which on 95% intervals hold a skewed mean in 92% or more
 # of simulated cases; and how many of equal size clusters of unequal sizes have to be worth.
 FEWEST, FEWEST_UNEQUAL = 20, 30
 

@@ -10,7 +10,8 @@ from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.recipe.fields import SECTIONS, Field, hint, known_fields, shown
+from spectrum_trl.recipe.fields import SECTIONS, Field, known_fields, shown
+from spectrum_trl.recipe.names import unknown_option
 from spectrum_trl.recipe.strict_json import strict_json
 
 HELP = ("-h", "--help")
@@ -103,7 +104,7 @@ def _unknown(rest: Sequence[str]) -> Iterator[str]:
         if word.startswith("--") and len(word) > 2:
             flag = True
             name = word[2:].split("=")[0].replace("-", "_")
-            yield f"command line: unknown option --{shown(name)[1:-1]}.{hint(name)} Correct or remove it."
+            yield unknown_option(name)
         elif not flag:
             yield f"command line: {shown(word)} does not belong to any option; write --field value"
 

@@ -21,22 +21,6 @@ from spectrum_trl.recipe.task_choice import FileOptions, TaskOptions, split_comm
 SECTIONS: tuple[Any, ...] = (DataArguments, RunArguments, SFTConfig, ModelConfig)
 # Whatever counts or seeds fits in 64 bits.
 LARGEST_NUMBER = 2**63 - 1
-# Names of older versions and of other tools, whose nearest in spelling would be another field.
-RENAMED = {
-    "torch_dtype": "dtype",
-    "model_id": "model_name_or_path",
-    "max_seq_length": "max_length",
-    "evaluation_strategy": "eval_strategy",
-    "group_by_length": "train_sampling_strategy: group_by_length",
-    "length_grouped_sampling": "train_sampling_strategy: group_by_length",
-    "warmup_ratio": "warmup_steps, which takes a share below 1, too",
-    "no_cuda": "use_cpu",
-    "use_liger": "use_liger_kernel",
-    "use_flash_attention_2": "attn_implementation: flash_attention_2",
-    "logging_dir": "the environment variable TENSORBOARD_LOGGING_DIR",
-    "dataset_name": "tasks or train_files",
-    "lora_rank": "lora_r",
-}
 
 
 class Field(NamedTuple):
@@ -78,11 +62,6 @@ def known_fields() -> dict[str, Field]:
             sentence = item.metadata.get("help", "").replace("%%", "%").split(". ")[0].rstrip(".") + "."
             found[item.name] = Field(TypeAdapter(hint), kinds, sentence, item.default)
     return found
-
-
-def hint(name: str) -> str:
-    """Return what an unknown field may have been meant for, with a leading space, or nothing."""
-    return f" Today that is {RENAMED[name]}." if name in RENAMED else nearest(name, known_fields())
 
 
 def convert(name: str, value: Any) -> tuple[Any, list[Problem]]:

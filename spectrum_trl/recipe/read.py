@@ -15,14 +15,14 @@ from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.files import folder_problems
-from spectrum_trl.paths import bundled
 from spectrum_trl.recipe.arguments import DataArguments, RunArguments
 from spectrum_trl.recipe.command_line import HELP, help_text, read_words
 from spectrum_trl.recipe.contradictions import contradictions
-from spectrum_trl.recipe.fields import SECTIONS, convert, hint, known_fields, plain, shown
+from spectrum_trl.recipe.fields import SECTIONS, convert, known_fields, plain
+from spectrum_trl.recipe.names import find_recipe, unknown_key
 from spectrum_trl.recipe.recipe_file import LAUNCH_LINE, RecipeFile, read_recipe_file, write_recipe
 
-__all__ = ["LAUNCH_LINE", "Recipe", "find_recipe", "read_recipe", "write_recipe"]
+__all__ = ["LAUNCH_LINE", "Recipe", "read_recipe", "write_recipe"]
 
 # Used when a recipe does not set them: loss on outputs only (TRL trains on every token), nothing reported,
 # and TRL's own default for recomputing activations under the name that transformers keeps.
@@ -107,21 +107,6 @@ def show_help() -> None:
     raise SystemExit(0)
 
 
-def find_recipe(path: str | Path) -> Path:
-    """Return the file of a recipe given by path, or by name if it comes with the package."""
-    file = Path(path)
-    by_name = bundled("recipes") / f"{file.name.removesuffix('.yaml')}.yaml"
-    try:
-        if file.is_file():
-            return file
-        if file.parent == Path(".") and by_name.is_file():
-            return by_name
-    except OSError as error:
-        raise UserError(f"no recipe {path}: {error.strerror}") from error
-    names = sorted(recipe.stem for recipe in bundled("recipes").glob("*.yaml"))
-    raise UserError(f"no recipe {path}.{nearest(file.stem, names)} There are: {', '.join(names)}.")
-
-
 class _Source(NamedTuple):
     """Where a recipe's values come from, for messages."""
 
@@ -150,7 +135,7 @@ def _convert(
     if name not in known_fields():
         if isinstance(name, str):
             where = place.of(name).removesuffix(f": {name}")
-            problems.append(f"{where}: unknown key {shown(name)}.{hint(name)} Correct or remove it.")
+            problems.append(unknown_key(where, name))
         return
     settings[name], found = convert(name, value)
     problems += [f"{place.of(name, problem.path)}: {problem.text}" for problem in found]

@@ -1,6 +1,5 @@
 """Train a model from a recipe: parse, load, train, save."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,7 @@ from transformers import PreTrainedModel
 from spectrum_trl.console import console
 from spectrum_trl.data import preview
 from spectrum_trl.data.prepare import prepare
-from spectrum_trl.errors import user_errors
-from spectrum_trl.progress import quiet_when_piped
-from spectrum_trl.recipe.read import Recipe, read_recipe
+from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import find_checkpoint
 from spectrum_trl.runs.output_dir import reserve_output_dir
 from spectrum_trl.runs.resume import check_data, check_settings, print_passed_over, tell_how_to_go_on
@@ -27,21 +24,6 @@ from spectrum_trl.training.model import starting_model
 from spectrum_trl.training.model_checks import check_checkpoint
 from spectrum_trl.training.saving import save_run
 from spectrum_trl.training.trainer import make_trainer
-
-
-def launch(recipe_file: str) -> None:
-    """Run a recipe file that Python was started with, under ``accelerate launch``, torchrun or alone.
-
-    Args:
-        recipe_file: The recipe's ``__file__``; the command line's words override its fields.
-    """
-    # A worker that multiprocessing has spawned imports the program it belongs to under this name: the recipe,
-    # which cannot say ``if __name__ == "__main__"`` in its one line.
-    if sys._getframe(1).f_globals["__name__"] == "__mp_main__":
-        return
-    quiet_when_piped()
-    with user_errors():
-        train(read_recipe(recipe_file, overrides=sys.argv[1:]))
 
 
 def train(recipe: Recipe) -> None:

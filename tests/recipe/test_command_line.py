@@ -81,7 +81,7 @@ def test_hyphens_equal_signs_and_bare_switches_are_understood() -> None:
         (["--seed", "1", "2"], "--seed: expected one value, but found '1 2'"),
         (["x", "--seed", "1"], "'x' does not belong to any option"),
         (["--sed", "1"], "unknown option --sed. Did you mean 'seed'?"),
-        (["--torch_dtype", "bfloat16"], "unknown option --torch_dtype. Today that is dtype."),
+        (["--torch_dtype", "bfloat16"], "unknown option --torch_dtype. It is now dtype."),
         (["--tasks", '{"a": 1, "a": 2}'], "the key 'a' is repeated"),
         (["--tasks", "[1"], "--tasks: not valid JSON"),
         (["--tasks", "[" * 100_000], "nested too deeply"),
