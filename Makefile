@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export GOMP_SPINCOUNT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all bench bench-train bench-data bench-eval bench-intervals
+.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all bench bench-train bench-data bench-eval bench-intervals bench-start
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -105,3 +105,6 @@ bench-eval: setup ## compare ways to score and sample: lm-eval's hf, ours, and a
 
 bench-intervals: setup ## simulate how often intervals hold, and write docs/intervals.md
 	$(BIN)/python -m tests.bench_intervals $(ARGS)
+
+bench-start: setup ## time refusals of misspelt names, lists, and the start of preview and eval
+	$(BIN)/python -m tests.bench_start $(ARGS)
