@@ -9,11 +9,10 @@ from math import comb
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest, norm
-from statsmodels.stats.proportion import proportion_confint
 
-from spectrum_trl.metrics.intervals import FEWEST, Interval
+from spectrum_trl.metrics.intervals import FEWEST, Interval, share_ends
 
 PADDING_AS_PUBLISHED = ("<pad>", "<|endoftext|>")
 
@@ -164,7 +163,7 @@ def sample_intervals(
     """
     counts = Counter(text for text, ok in zip(generations, valid, strict=True) if ok)
     n, n_valid, found = len(generations), counts.total(), len(counts)
-    share = binomtest(n_valid, n).proportion_ci(confidence, method="wilson")
+    share = scipy.stats.binomtest(n_valid, n).proportion_ci(confidence, method="wilson")
     # The chance that any sample is valid, at the least.
     least = min(found, 1 - (1 - float(share.low)) ** n)
     width = _width(counts, n=n, confidence=confidence)
@@ -180,7 +179,7 @@ def sample_intervals(
 def _width(counts: Counter[str], *, n: int, confidence: float) -> float:
     """Return half the width of the interval of a number of different texts among n."""
     once = sum(count == 1 for count in counts.values())
-    return float(norm.ppf((1 + confidence) / 2)) * float((once + 2) * (1 - once / (n + 2))) ** 0.5
+    return float(scipy.stats.norm.ppf((1 + confidence) / 2)) * float((once + 2) * (1 - once / (n + 2))) ** 0.5
 
 
 def _unique(counts: Counter[str], *, least: float, confidence: float) -> Interval:
@@ -214,8 +213,8 @@ def _collision(counts: Counter[str], *, confidence: float) -> Interval:
         independent = n / 2
     else:
         independent = min(pairs, share * (1 - share) / variance) if variance else pairs
-    low, high = proportion_confint(share * independent, independent, alpha=1 - confidence, method="wilson")
-    return Interval(share, float(low), float(high))
+    ends = share_ends(share * independent, independent, confidence=confidence, method="wilson")
+    return Interval(share, *ends)
 
 
 def _share(part: int, whole: int) -> float:

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import bootstrap, t
-from statsmodels.stats.proportion import proportion_confint
 
 RESAMPLES = 2000
 # Resamples held in memory at once.
@@ -89,8 +88,7 @@ def ratio_interval(
     mean, ratios, worth = float(totals.sum() / sizes.sum()), totals / sizes, worth_of(sizes)
     # Differences of shares may also be 0 and 1, but could be -1.
     if within == (0, 1) and np.isin(ratios, (0, 1)).all():
-        ends = proportion_confint(mean * worth, worth, alpha=1 - confidence, method="beta")
-        return Interval(mean, float(ends[0]), float(ends[1]))
+        return Interval(mean, *share_ends(mean * worth, worth, confidence=confidence, method="beta"))
     fewest = FEWEST if np.ptp(sizes) == 0 else FEWEST_UNEQUAL
     if worth < fewest - 1e-9 or np.ptp(ratios) <= 1e-12 * np.abs(ratios).max():
         return Interval(mean, float("nan"), float("nan"))
@@ -132,7 +130,7 @@ def clustered_ends(
         # A resample of equal values has no spread; that of all values stands in.
         return (means - mean) / np.where(errors > 1e-12 * np.abs(mean), errors, error)
 
-    found = bootstrap(
+    found = scipy.stats.bootstrap(
         (totals, sizes),
         studentized,
         paired=True,
@@ -143,9 +141,25 @@ def clustered_ends(
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    student = float(t.ppf((1 + confidence) / 2, max(worth_of(sizes) - 1, 1)))
+    student = float(scipy.stats.t.ppf((1 + confidence) / 2, max(worth_of(sizes) - 1, 1)))
     low, high = min(float(found.low), -student), max(float(found.high), student)
     return float(mean - high * error), float(mean - low * error)
+
+
+def share_ends(hits: float, n: float, *, confidence: float, method: str) -> tuple[float, float]:
+    """Return the ends of the interval of a share.
+
+    Args:
+        hits: How many of the n; neither need be whole.
+        n: Positive.
+        confidence: In (0, 1).
+        method: ``beta`` for that of Clopper and Pearson, ``wilson`` for Wilson's.
+    """
+    # statsmodels takes long to import.
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(hits, n, alpha=1 - confidence, method=method)
+    return float(low), float(high)
 
 
 def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64], *, axis: int) -> tuple[Any, Any]:
@@ -199,6 +213,6 @@ def stratified_interval(strata: Sequence[ArrayLike], *, seed: int, confidence: f
         variances.append(resampled.var(axis=1, ddof=1) / values.size)
     spread = np.sqrt(np.sum(variances, axis=0)) / len(arrays)
     studentized = np.mean(centred, axis=0) / np.where(spread > 0, spread, error)
-    student = float(t.ppf((1 + confidence) / 2, freedom))
+    student = float(scipy.stats.t.ppf((1 + confidence) / 2, freedom))
     low, high = np.quantile(studentized, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(mean, mean - max(float(high), student) * error, mean - min(float(low), -student) * error)

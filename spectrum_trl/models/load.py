@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
-from peft import PeftConfig
-from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -18,7 +16,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from transformers.utils import GENERATION_CONFIG_NAME, logging
-from transformers.utils.peft_utils import find_adapter_config_file
+from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME, find_adapter_config_file
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import EMBEDDED, TINY_BASE_NAME
@@ -45,6 +43,9 @@ def base_of(name: str, *, revision: str = "main") -> str:
     """Return the base model of an adapter's folder or repository; any other name as it is."""
     if not is_adapter(name, revision=revision):
         return name
+    # Most models are no adapters, and peft takes seconds to import.
+    from peft import PeftConfig
+
     return str(PeftConfig.from_pretrained(model_path(name)).base_model_name_or_path)
 
 
@@ -105,7 +106,7 @@ def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrai
     Raises:
         UserError: If there is none.
     """
-    if os.path.isfile(os.path.join(model_path(name), ADAPTER_CONFIG)):
+    if os.path.isfile(os.path.join(model_path(name), ADAPTER_CONFIG_NAME)):
         return _load_adapted(model_path(name), **settings)
     with _told("model", name):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -128,6 +129,8 @@ def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrai
 
 
 def _load_adapted(name: str, **settings: Any) -> PreTrainedModel:
+    from peft import PeftConfig
+
     with _told("adapter", name):
         adapter = PeftConfig.from_pretrained(name)
         # Of a run of ours; peft itself writes none.

@@ -80,6 +80,7 @@ IN_ORDER = {
     icl.number_outputs,
     icl.per_output,
     intervals.clustered_ends,
+    intervals.share_ends,
     intervals.ratio_values,
 }
 
