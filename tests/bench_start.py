@@ -28,7 +28,7 @@ def commands(folder: str) -> dict[str, list[str]]:
         "misspelt option of an evaluation": ["eval", TINY, "--metadata", "sed=1"],
         "data list": ["data", "list"],
         "--help": ["--help"],
-        "preview of the tiny model": ["preview", "demo"],
+        "preview of the tiny model": ["preview", "demo", "--most", "20"],
         "eval of the tiny model": [
             *("eval", TINY, "--tasks", "spectrum_dist_urn", "--limit", "1", "--output", folder),
             *("--format", "colon"),

@@ -1,19 +1,26 @@
 """``spectrum-trl preview``: what a recipe trains on, without training."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from spectrum_trl.commands.train import RecipeName
 
-# Nothing is trained, so a recipe for GPUs can be looked at without one.
-ON_ANY_MACHINE = ("--use_cpu", "true")
+if TYPE_CHECKING:
+    from spectrum_trl.recipe.arguments import DataArguments
+    from spectrum_trl.recipe.task_choice import TaskOptions
+
+# Nothing is trained, so a recipe for GPUs can be looked at without one; nor evaluated.
+ON_ANY_MACHINE = ("--use_cpu", "true", "--evaluate", "none")
 
 
 def preview(
     context: typer.Context,
     recipe: RecipeName,
     samples: Annotated[int, typer.Option(min=0, help="Number of tasks to show an example from.")] = 3,
+    most: Annotated[
+        int | None, typer.Option(min=1, help="Sequences of each task at most, for a quick look.")
+    ] = None,
 ) -> None:
     """Print what a recipe trains on, without training: counts, and sequences with the loss in colour."""
     from spectrum_trl.train import check_names
@@ -28,5 +35,17 @@ def preview(
 
     parsed = read_recipe(recipe, overrides=[*context.args, *ON_ANY_MACHINE])
     check_all(parsed, environment=False)
+    if most:
+        _cap(parsed.data, most)
     tokenizer, _, mixture = prepare(parsed, show_progress=True)
     show(mixture, tokenizer=tokenizer, console=console(), samples=samples, seed=parsed.data.mixture_seed)
+
+
+def _cap(data: "DataArguments", most: int) -> None:
+    """Lower the caps of all tasks and files to ``most`` sequences."""
+    data.max_sequences = min(data.max_sequences or most, most)
+    named: dict[str, TaskOptions]
+    for named in (data.tasks, cast(Any, data.train_files)):
+        for name, options in named.items():
+            cap = min(options.max_sequences or most, data.max_sequences)
+            named[name] = options.model_copy(update={"max_sequences": cap})

@@ -79,3 +79,10 @@ def test_mistakes_exit_2_without_a_traceback(words: tuple[str, ...], told: str) 
     done = run_command(*words)
     assert done.returncode == 2
     assert told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_quick_preview_takes_a_few_sequences_of_each_task(tmp_path: Path) -> None:
+    done = run_command("preview", "demo", "--most", "3", "--samples", "0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("│") for line in done.stdout.splitlines() if line.startswith("│")]
+    assert {row[2].strip() for row in rows[:-1]} == {"3"} and rows[-1][2].strip() == str(3 * (len(rows) - 1))
