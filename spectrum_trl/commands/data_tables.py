@@ -21,7 +21,7 @@ from rich.table import Table
 
 from spectrum_trl.console import WIDTH, console, on_terminal, plain, visible
 from spectrum_trl.errors import UserError
-from spectrum_trl.files import folder_problems, write_atomic
+from spectrum_trl.files import folder_problems, write_atomic, writing
 from spectrum_trl.suite.building.build import Built, build_suite
 from spectrum_trl.suite.building.cache import built_sequences
 from spectrum_trl.suite.building.card import TITLE, Row, card, draw
@@ -183,11 +183,16 @@ def write_card(
         for task in suite_tasks().values()
         if task.missing(data_dir)
     }
-    output.mkdir(parents=True, exist_ok=True)
-    with write_atomic(output / "README.md") as temporary:
-        temporary.write_text(card(rows, missing=missing, seed=seed, tokens=tokenizer or ABOUT), "utf-8")
-    with write_atomic(output / "composition.png") as temporary:
-        draw(rows, temporary)
+    page = card(rows, missing=missing, seed=seed, tokens=tokenizer or ABOUT)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        # Both or neither: a picture alone would pass for somebody else's.
+        with (
+            write_atomic(output / "README.md") as text,
+            write_atomic(output / "composition.png") as picture,
+        ):
+            text.write_text(page, "utf-8")
+            draw(rows, picture)
     console().print(f"{output / 'README.md'} and {output / 'composition.png'} written", markup=False)
 
 

@@ -310,4 +310,4 @@ def test_another_encoding_is_read_where_it_is_named(tmp_path: Path) -> None:
     rows = csv_stream(path, ("a", "b"), dropped=Counter(), reading=Reading(encoding="latin1"))
     assert list(rows) == [{"a": "é", "b": "ß"}]
     with pytest.raises(UserError, match="is not valid CSV"):
-        list(csv_stream(path, ("a", "b"), dropped=Counter(), encoding="ascii"))
+        list(csv_stream(path, ("a", "b"), dropped=Counter(), reading=Reading(encoding="ascii")))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import Unreachable, UserError
-from spectrum_trl.files import sha256_of
+from spectrum_trl.files import sha256_of, target_of
 from spectrum_trl.strict.json import strict_json
 
 RETRIES = 4
@@ -51,6 +51,8 @@ def download(
     import requests
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A link to where there is room stays one.
+    path = target_of(path)
     part = path.with_name(f".{path.name}.part")
     # Not the file itself: pooch would keep one that is there, where its sum is not known.
     fresh = path.with_name(f".{path.name}.fetched")

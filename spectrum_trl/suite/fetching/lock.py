@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from filelock import FileLock
@@ -44,6 +44,12 @@ def read_lock(data_dir: Path) -> dict[str, dict[str, Any]]:
         if not all(isinstance(found[part], dict) for part in EMPTY):
             raise ValueError
         if not all(_is_entry(known) for known in found["files"].values()):
+            raise ValueError
+        # They are removed when another file replaces them.
+        if any(
+            PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts
+            for place in found["files"]
+        ):
             raise ValueError
         if not all(isinstance(commit, str) for commit in found["revisions"].values()):
             raise ValueError
