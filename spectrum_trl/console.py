@@ -3,6 +3,7 @@
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 
 # Wide enough for the tables where output goes to a file or a pipe, which has no width of its own.
 WIDTH = 160
@@ -19,12 +20,18 @@ def console(*, quiet: bool = False, stderr: bool = False) -> Console:
         stderr: Whether to print to standard error.
         quiet: Whether to print nothing, as all processes but the first should.
     """
-    return Console(quiet=quiet, stderr=stderr, width=None if sys.stdout.isatty() else WIDTH)
+    # Emoji codes, as :key:, may be part of a name or a text.
+    return Console(quiet=quiet, stderr=stderr, emoji=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
 def visible(text: str) -> str:
     """Return text that a terminal only shows: no control character of it is obeyed."""
     return text.translate(PICTURES)
+
+
+def plain(text: str) -> str:
+    """Return text of users or of data for a table or a message with markup, in which it is shown as it is."""
+    return escape(visible(text))
 
 
 def on_terminal() -> bool:

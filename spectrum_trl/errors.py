@@ -9,11 +9,15 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from spectrum_trl.console import visible
+
 EXIT_CODE = 2
 # What shells give a program that Ctrl-C ended.
 INTERRUPTED = 130
 # Every process of a run finds the same mistake; the first one reports it, then the launcher ends the others.
 HEAD_START_SECONDS = 5
+# Of a problem, in characters: it may repeat a text of the user's.
+LONGEST = 4000
 
 
 class UserError(Exception):
@@ -63,14 +67,65 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
 def user_errors() -> Iterator[None]:
     """Print a ``UserError`` to stderr and exit with its code, 2, instead of a traceback; so with Ctrl-C."""
     try:
+        _check_process()
         yield
+        # What is left in the buffer is else written when nobody looks any more.
+        sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        if error.filename is not None or not _output_fails():
+            raise
+        # A reader that has read enough, as `head`, is told nothing.
+        _leave(UserError(f"standard output cannot be written: {error.strerror or error}"), error)
     except UserError as error:
+        _leave(error)
+
+
+def _leave(error: UserError, cause: OSError | None = None) -> None:
+    """Print what is wrong, and exit."""
+    if not isinstance(cause, BrokenPipeError):
         if os.environ.get("LOCAL_RANK", "0") not in ("0", "-1"):
             time.sleep(HEAD_START_SECONDS)
-        console = Console(stderr=True, soft_wrap=True)
+        out = Console(stderr=True, soft_wrap=True, emoji=False)
         for problem in error.problems:
-            console.print(f"[bold red]{error.label}:[/]", end=" ")
-            console.print(problem, markup=False, highlight=False)
-        sys.exit(error.exit_code)
+            out.print(f"[bold red]{error.label}:[/]", end=" ")
+            out.print(visible(_short(problem)), markup=False, highlight=False)
+    sys.exit(error.exit_code)
+
+
+def _short(problem: str) -> str:
+    # The end is what to do.
+    left = len(problem) - LONGEST
+    if left <= 0:
+        return problem
+    return f"{problem[: LONGEST // 2]} [… {left:,} characters …] {problem[-LONGEST // 2 :]}"
+
+
+def _check_process() -> None:
+    """Check what every command needs of the system: a standard output, and the folder that it is run in."""
+    if sys.stdout is None or sys.stderr is None:
+        # Files that are opened would take its place, and get what is printed.
+        for stream in (0, 1, 2):
+            try:
+                os.fstat(stream)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)
+        sys.stderr = sys.stderr or open(os.devnull, "w")
+        sys.stdout = open(os.devnull, "w")
+        raise UserError("standard output or error is closed: send it to /dev/null if nobody reads it")
+    try:
+        os.getcwd()
+    except OSError:
+        raise UserError("the folder that you are in is not there any more: change to another") from None
+
+
+def _output_fails() -> bool:
+    """Tell whether standard output cannot be written, and give it up: it fails again when Python ends."""
+    try:
+        # What failed may have left nothing to flush.
+        print(flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False

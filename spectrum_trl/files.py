@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +17,35 @@ def write_atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary file beside ``path`` that replaces it when the block ends without an error.
 
     Args:
-        path: The file to write; its folder must exist.
+        path: The file to write; its folder must exist. A link is followed; permissions stay.
+
+    Raises:
+        UserError: If there is something else than a file, such as a device.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    target = target_of(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        temporary.replace(path)
+        if target.exists():
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def target_of(path: Path) -> Path:
+    """Return the file that is written for a path, which may be a link, and may not be there yet.
+
+    Raises:
+        UserError: If there is something else than a file, which nothing may replace.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise UserError(f"{path} is a folder; name a file")
+    # A link that is left here leads to itself.
+    if target.is_symlink() or (target.exists() and not target.is_file()):
+        raise UserError(f"{path} is no regular file, but a device, a pipe or the like; name another")
+    return target
 
 
 def write_json(value: Any, path: Path) -> None:
@@ -57,11 +79,10 @@ def check_writable(file: Path) -> None:
         UserError: If it cannot.
     """
     with writing(file):
-        if file.is_dir():
-            raise UserError(f"{file} is a folder; name a file")
-        if not file.parent.is_dir():
-            raise UserError(f"{file} cannot be written: there is no folder {file.parent}; make it first")
-    if problems := list(folder_problems(file.parent)):
+        target = target_of(file)
+        if not target.parent.is_dir():
+            raise UserError(f"{file} cannot be written: there is no folder {target.parent}; make it first")
+    if problems := list(folder_problems(target.parent)):
         raise UserError(*problems)
 
 
@@ -72,8 +93,10 @@ def folder_problems(folder: Path) -> Iterator[str]:
         folder: Which may be missing, as may those above it.
     """
     try:
-        present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        if not present.is_dir():
+        present = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+        if not present.exists():
+            yield f"{present} is a link to {os.readlink(present)}, which is not there; name another folder"
+        elif not present.is_dir():
             yield f"{present} is a file; name a folder"
         elif not os.access(present, os.W_OK | os.X_OK):
             yield f"{present} cannot be written; name another folder, or change its permissions"

@@ -11,11 +11,11 @@ PACKAGE = Path(__file__).parents[1] / "spectrum_trl"
 # From the ground up. A module may import from its own room and from those before it.
 FLOORS = [
     *(
+        "console",
         "errors",
         "files",
-        "console",
         "paths",
-        "strict_yaml",
+        "strict",
         "progress",
         "metrics",
         "suite",

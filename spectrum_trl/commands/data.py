@@ -51,10 +51,8 @@ def list_tasks() -> None:
 @app.command()
 def status(data_dir: Folder = None) -> None:
     """Say which tasks have their data in place, and how to get the others."""
-    from rich.markup import escape
-
     from spectrum_trl.commands.data_tables import status_table
-    from spectrum_trl.console import console
+    from spectrum_trl.console import console, plain
     from spectrum_trl.paths import data_dir as data_folder
     from spectrum_trl.suite.fetching.status import changed_files
 
@@ -62,7 +60,7 @@ def status(data_dir: Folder = None) -> None:
     out = console()
     out.print(status_table(found))
     for path in changed_files(found):
-        out.print(f"[red]changed since it was fetched:[/] {escape(path)}; remove it and fetch again")
+        out.print(f"[red]changed since it was fetched:[/] {plain(path)}; remove it and fetch again")
 
 
 @app.command()

@@ -19,9 +19,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from spectrum_trl.console import WIDTH, console, on_terminal, visible
+from spectrum_trl.console import WIDTH, console, on_terminal, plain, visible
 from spectrum_trl.errors import UserError
-from spectrum_trl.files import folder_problems, write_atomic
+from spectrum_trl.files import folder_problems, write_atomic, writing
 from spectrum_trl.suite.building.build import Built, build_suite
 from spectrum_trl.suite.building.cache import built_sequences
 from spectrum_trl.suite.building.card import TITLE, Row, card, draw
@@ -39,7 +39,7 @@ ABOUT = "about, by their bytes"
 
 def status_table(data_dir: Path) -> Table:
     """Return one row per source: its tasks, its state, size, licence, and what to do."""
-    table = Table(title=escape(f"Data folder: {data_dir}"))
+    table = Table(title=plain(f"Data folder: {data_dir}"))
     for column in ("source", "tasks", "state", "size", "licence", "what to do, or to know"):
         # Names stay whole, to be copied, where that leaves room for the rest.
         whole = column in ("source", "tasks") and console().width >= WIDTH
@@ -60,7 +60,7 @@ def status_table(data_dir: Path) -> Table:
                 f"[{COLOURS.get(each.state, 'red')}]{shown}[/]",
                 f"{source.size / 1e6:,.1f} MB" if source.size else "—",
                 escape(source.licence),
-                escape("\n".join(filter(None, (each.how, unchecked)))),
+                plain("\n".join(filter(None, (each.how, unchecked)))),
             )
     return table
 
@@ -71,7 +71,7 @@ def fetch_with_progress(
     """Fetch sources, with a bar for each on a terminal, and tell what came."""
     out = console()
     bars = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
@@ -97,7 +97,7 @@ def build_with_progress(
     """Build tasks, with a bar on a terminal, and tell what each holds and what was left out."""
     out = console()
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         console=Console(stderr=True),
@@ -144,14 +144,15 @@ def print_sequence(row: dict[str, Any], *, of: int) -> None:
     """Print a sequence, one turn a paragraph."""
     out = console()
     out.print(
-        f"{row['task']} ({row['split']}, {row['kind']}, {row['source']}): sequence {row['sequence_id']}, "
+        f"{row['task']} ({row['split']}, {row['kind']}, {row['source']}): "
+        f"sequence {visible(row['sequence_id'])}, "
         f"{row['n_outputs']} outputs; {of:,} sequences",
         markup=False,
         highlight=False,
     )
     for message in row["messages"]:
         out.print(
-            f"[{STYLES[message['role']]}]{message['role']}[/] {escape(visible(message['content']))}",
+            f"[{STYLES[message['role']]}]{message['role']}[/] {plain(message['content'])}",
             emoji=False,
             highlight=False,
         )
@@ -182,11 +183,16 @@ def write_card(
         for task in suite_tasks().values()
         if task.missing(data_dir)
     }
-    output.mkdir(parents=True, exist_ok=True)
-    with write_atomic(output / "README.md") as temporary:
-        temporary.write_text(card(rows, missing=missing, seed=seed, tokens=tokenizer or ABOUT), "utf-8")
-    with write_atomic(output / "composition.png") as temporary:
-        draw(rows, temporary)
+    page = card(rows, missing=missing, seed=seed, tokens=tokenizer or ABOUT)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        # Both or neither: a picture alone would pass for somebody else's.
+        with (
+            write_atomic(output / "README.md") as text,
+            write_atomic(output / "composition.png") as picture,
+        ):
+            text.write_text(page, "utf-8")
+            draw(rows, picture)
     console().print(f"{output / 'README.md'} and {output / 'composition.png'} written", markup=False)
 
 

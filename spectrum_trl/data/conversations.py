@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.recipe.strict_json import strict_json
+from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.task import Message
 
 PROBLEMS_SHOWN = 20

@@ -106,6 +106,8 @@ class Diversity(HarnessTask):
             )
             return {}
         valid = [bool(verdict) for verdict in judged]
+        if not any(valid):
+            logger.warning("%s: the validator accepts none of the %d answers", self.config.task, len(valid))
         summary = summarise(texts, valid, possible=self.task.universe)
         for name, interval in self._intervals(texts, valid).items():
             found |= _figure(name, interval._replace(mean=float(getattr(summary, name))))

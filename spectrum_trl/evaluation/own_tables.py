@@ -1,12 +1,13 @@
 """Rows of a user's own tables, and the texts that name their columns."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.distributional_tasks.task import Item, shares
-from spectrum_trl.recipe.strict_json import strict_json
-from spectrum_trl.suite.builders import text
+from spectrum_trl.strict.json import strict_json
+from spectrum_trl.suite.values import canonical, text
 
 # Shares may be counts; their sum must stay a number.
 LARGEST_SHARE = 1e15
@@ -54,8 +55,8 @@ def item_of(
         input=asked,
         candidates=candidates,
         target=shares(numbers),
-        group=values[group] if group else None,
-        cluster=values[cluster] if cluster else str(number),
+        group=canonical(values[group]) if group else None,
+        cluster=canonical(values[cluster]) if cluster else str(number),
     )
 
 
@@ -93,8 +94,9 @@ def _numbers(value: Any, problems: list[str]) -> list[float]:
         problems.append(f"shares: expected non-negative numbers up to {LARGEST_SHARE:g}")
     elif not any(values):
         problems.append("shares: expected numbers that are not all 0")
-    return values
+    return [float(one) for one in values] if len(problems) == before else []
 
 
 def _is_share(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST_SHARE
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return is_number and 0 <= value <= LARGEST_SHARE

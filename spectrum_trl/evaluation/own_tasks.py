@@ -16,22 +16,23 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item
 from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
 from spectrum_trl.evaluation.diversity_tasks.validators import Validator, build
-from spectrum_trl.evaluation.judging.judge import Judge
+from spectrum_trl.evaluation.judging.judge import Judge, verdicts
 from spectrum_trl.evaluation.own_tables import item_of
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.suite.addresses import TITLE
-from spectrum_trl.suite.own import OwnTable, own_task
+from spectrum_trl.suite.addresses import HUB, TITLE, address_problems, on_web
+from spectrum_trl.suite.own import OwnTable, name_problems, own_task
+from spectrum_trl.suite.reading import UTF_8, reading_of, reading_problems
 from spectrum_trl.suite.schema import schema_problems
 from spectrum_trl.suite.slots import columns_of
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
 
-# Problems of rows in one message.
-SHTITLE = 3
+# Problems of rows in one message, and characters of an answer.
+MOST_PROBLEMS, SHOWN = 3, 80
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
@@ -59,8 +60,10 @@ class OwnDistributional(_Strict):
     """What a user says about questions with known shares of answers.
 
     Attributes:
-        file: JSON Lines or CSV, beside the YAML file. Each row has ``candidates`` and ``shares`` (lists; in
-            CSV as JSON) and the columns that the texts name. Shares may be counts.
+        file: CSV, TSV, JSON, JSON Lines or parquet, beside the YAML file. Each row has ``candidates`` and
+            ``shares`` (lists; in CSV as JSON) and the columns that the texts name. Shares may be counts.
+        delimiter: What separates the cells of CSV or TSV; None for a comma, or a tab in TSV.
+        encoding: Of the file's text.
         description: Text in which ``{column}`` stands for the row's value, or None.
         input: The same, for the question.
         group: Column of the group, or None.
@@ -68,6 +71,8 @@ class OwnDistributional(_Strict):
     """
 
     file: str = Field(min_length=1)
+    delimiter: str | None = None
+    encoding: str = UTF_8
     description: str | None = None
     input: str = Field(min_length=1)
     group: str | None = None
@@ -86,6 +91,8 @@ def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityT
         UserError: With everything that is wrong.
     """
     parsed, folder = _parse(OwnDiversity, own, file=file), Path(file).parent
+    if found := list(name_problems(name)):
+        raise UserError(*(f"{file}: {problem}" for problem in found))
     validator, canonical = parsed.validator, parsed.validator.canonical
     try:
         valid = build(validator, folder=folder, description=parsed.description)
@@ -95,8 +102,12 @@ def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityT
     problems = _text_problems(parsed)
     # A judge is asked about the model's answers only.
     if not isinstance(valid, Judge):
-        wrong = [example for example in parsed.examples if not valid(canonical(example))]
-        problems += [f"examples: the validator refuses {example!r}" for example in wrong]
+        try:
+            judged = verdicts(valid, list(map(canonical, parsed.examples)))
+        except UserError as error:
+            raise UserError(*(f"{file}: spectrum.{problem}" for problem in error.problems)) from error
+        refused = [example for example, verdict in zip(parsed.examples, judged, strict=True) if not verdict]
+        problems += [f"examples: the validator refuses {example[:SHOWN]!r}" for example in refused]
     if problems:
         raise UserError(*(f"{file}: spectrum.{problem}" for problem in problems))
     return DiversityTask(
@@ -116,6 +127,8 @@ def own_distributional(own: Mapping[str, Any], *, file: str) -> DistributionalTa
     parsed = _parse(OwnDistributional, own, file=file)
     templates = [template for template in (parsed.description, parsed.input) if template is not None]
     columns = _columns(templates, (parsed.group, parsed.cluster), file=file)
+    if found := list(reading_problems(parsed.delimiter, parsed.encoding, file=parsed.file)):
+        raise UserError(*(f"{file}: spectrum.{problem}" for problem in found))
     path = _beside(file, parsed.file)
     return DistributionalTask(
         name=TITLE, source=TITLE, build=partial(_items, parsed, path, ("candidates", "shares", *columns))
@@ -160,13 +173,10 @@ def _columns(templates: Sequence[str], named: Sequence[str | None], *, file: str
 
 def _beside(file: str, name: str) -> Path:
     path = Path(file).parent / name
-    if path.suffix not in (".csv", ".jsonl"):
-        raise UserError(f"{file}: spectrum.file: expected a .csv or .jsonl file, but it is {name!r}")
-    if not path.is_file():
-        near = nearest(path.name, [other.name for other in path.parent.glob("*")])
-        raise UserError(
-            f"{file}: spectrum.file: {path} does not exist.{near} The path is beside the YAML file"
-        )
+    if on_web(name) or name.startswith(HUB):
+        raise UserError(f"{file}: spectrum.file: expected a file beside the YAML file, but it is {name!r}")
+    if found := list(address_problems(name, beside=Path(file))):
+        raise UserError(*(f"{file}: spectrum.file: {problem}" for problem in found))
     return path
 
 
@@ -180,7 +190,8 @@ def _items(
     dropped: Counter[str],
 ) -> Iterator[Item]:
     problems: list[str] = []
-    for number, row in enumerate(table_rows(path, columns, dropped=dropped), start=1):
+    reading = reading_of(own.delimiter, own.encoding, web=False)
+    for number, row in enumerate(table_rows(path, columns, dropped=dropped, reading=reading), start=1):
         try:
             yield item_of(
                 row,
@@ -193,5 +204,5 @@ def _items(
         except UserError as error:
             problems += [f"{path}, row {number}: {problem}" for problem in error.problems]
     if problems:
-        left = len(problems) - SHTITLE
-        raise UserError(*problems[:SHTITLE], *([f"… and {left} more of this kind"] if left > 0 else []))
+        left = len(problems) - MOST_PROBLEMS
+        raise UserError(*problems[:MOST_PROBLEMS], *([f"… and {left} more of this kind"] if left > 0 else []))

@@ -1,11 +1,13 @@
 """Read what lm-eval has written: figures of tasks, and the values of single rows behind them."""
 
-import json
+import math
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.strict.json import read_json, strict_json
 
 
 class Value(NamedTuple):
@@ -49,13 +51,15 @@ def read_results(folder: Path) -> Results:
     """
     file = _newest(folder)
     try:
-        results = json.loads(file.read_text(encoding="utf-8"))
-        tasks = list(results["results"])
-        directions = results.get("higher_is_better", {})
+        # lm-eval itself writes NaN and Infinity.
+        results = read_json(file, finite=False)
+        tasks, directions = list(results["results"]), results.get("higher_is_better", {})
+        if not all(isinstance(one, dict) for one in (results["results"], directions, *directions.values())):
+            raise TypeError("results and higher_is_better hold mappings")
         written = {task: config.get("metadata") or {} for task, config in results.get("configs", {}).items()}
         formats = {task: str(known["format"]) for task, known in written.items() if "format" in known}
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise UserError(f"{file} is not a results file of lm-eval: {error!r}") from error
+        raise UserError(f"{file} is not a results file of lm-eval: {_said(error)}") from error
     date = file.stem.removeprefix("results_")
     rows = {}
     for task in tasks:
@@ -84,32 +88,56 @@ def _newest(folder: Path) -> Path:
 
 def _values(file: Path) -> dict[str, dict[tuple[int, str], Value]]:
     values: dict[str, dict[tuple[int, str], Value]] = {}
+    seen: dict[tuple[int, str, str], int] = {}
     for number, row in _lines(file):
         try:
-            key = (int(row["doc_id"]), str(row["doc_hash"]))
-            metrics = [(name, row[name]) for name in row["metrics"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{file}, line {number}: not a sample of lm-eval: {error!r}") from error
-        for name, written in metrics:
-            if (value := _value(written)) is not None:
+            key = (operator.index(row["doc_id"]), str(row["doc_hash"]))
+            # Two rows of one name would be paired as one; filters of lm-eval give a row each.
+            first = seen.setdefault((*key, str(row.get("filter"))), number)
+            metrics = [(name, _value(row[name])) for name in row["metrics"]]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{file}, line {number}: not a sample of lm-eval: {_said(error)}") from error
+        if first != number:
+            raise UserError(f"{file}, line {number}: the same row as in line {first}; evaluate again")
+        for name, value in metrics:
+            if value is not None:
                 values.setdefault(name, {})[key] = value
     return values
 
 
 def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with file.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                yield number, json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{file}, line {number}: not valid JSON: {error}") from error
+    try:
+        with file.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                try:
+                    yield number, strict_json(line, finite=False)
+                except ValueError as error:
+                    raise UserError(f"{file}, line {number}: {error}") from error
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _value(value: Any) -> Value | None:
-    """Return a row's value: a number, or a sum with the number of outputs that it runs over."""
+    """Return a row's value: a number, or a sum with the number of outputs that it runs over.
+
+    Raises:
+        ValueError: If it is such a pair, but the number of outputs is none.
+    """
     if isinstance(value, bool | int | float):
         return Value(float(value))
-    if isinstance(value, list) and len(value) in (2, 3) and isinstance(value[0], int | float) and value[1]:
+    if isinstance(value, list) and len(value) in (2, 3) and _is_number(value[0]) and _is_number(value[1]):
         total, count, *cluster = value
-        return Value(float(total) / float(count), float(count), str(cluster[0]) if cluster else None)
+        if not 0 <= count < math.inf:
+            raise ValueError(f"a value over {count} outputs")
+        return (
+            Value(float(total) / count, float(count), str(cluster[0]) if cluster else None) if count else None
+        )
     return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _said(error: Exception) -> str:
+    return str(error) if type(error) is ValueError else repr(error)

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
+from spectrum_trl.console import plain
 from spectrum_trl.evaluation.compare import Comparison
 from spectrum_trl.evaluation.headlines import Headline, headlines
 from spectrum_trl.metrics.intervals import Interval
@@ -28,9 +29,9 @@ def show(results: dict[str, Any], *, out: Console) -> None:
         metric = headline.metric
         low, high = (figures.get(f"{metric}_{end}") for end in ("low", "high"))
         table.add_row(
-            name,
+            plain(name),
             f"{figures.get(headline.counted_by, 0):,.0f}",
-            metric,
+            plain(metric),
             f"{figures[metric]:.4f}",
             "—" if low is None or math.isnan(low) else f"{low:.4f} to {high:.4f}",
             ", ".join(_beside(headline, figures)) or "—",
@@ -49,7 +50,7 @@ def _beside(headline: Headline, figures: dict[str, Any]) -> Iterator[str]:
 
 def show_comparison(found: Comparison, *, title: str, out: Console) -> None:
     """Print what two evaluations differ in, and what could not be compared."""
-    table = Table(title=f"{title}, differences with 95% intervals")
+    table = Table(title=f"{plain(title)}, differences with 95% intervals")
     table.add_column("task", no_wrap=True)
     for column in (
         "metric",
@@ -68,7 +69,7 @@ def show_comparison(found: Comparison, *, title: str, out: Console) -> None:
         p = "—" if math.isnan(one.p) else f"{one.p:.4f}"
         figures = [f"{one.first:.4f}", f"{one.second:.4f}", _signed(one.difference), p]
         counts = [f"{n:,}" for n in (one.n, one.clusters, one.left_out)]
-        table.add_row(one.task, one.metric, *counts, *figures, one.verdict)
+        table.add_row(plain(one.task), plain(one.metric), *counts, *figures, one.verdict)
     out.print(table)
     for task, formats in found.formats.items():
         out.print(f"{task}: formats differ, {formats[0]} and {formats[1]}", markup=False)

@@ -1,6 +1,7 @@
 """A user's own task files: what is wrong with one is told before lm-eval loads it."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -9,7 +10,8 @@ from lm_eval.tasks import TaskManager
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
-from spectrum_trl.strict_yaml import repeated_keys
+from spectrum_trl.strict.yaml import repeated_keys
+from spectrum_trl.suite.own import name_problems
 
 # What makes a file a task of lm-eval; ours have a class.
 MADE_BY = ("class", "include", "dataset_path", "custom_dataset", "group", "task_list")
@@ -58,10 +60,15 @@ def _load(name: str, manager: TaskManager) -> list[Task]:
         return list(manager.load([name])["tasks"].values())
     except UserError:
         raise
-    except Exception as error:  # A user's file may name any code, and any data set.
+    except (Exception, SystemExit) as error:  # A user's file may name any code, and any data set.
         if file is None or Path(file).is_relative_to(bundled("tasks")):
             raise
         raise UserError(f"{file} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+@cache
+def _stock_names() -> frozenset[str]:
+    return frozenset(file.stem for file in bundled("tasks").rglob("*.yaml"))
 
 
 def _problems(file: Path) -> Iterator[str]:
@@ -78,8 +85,12 @@ def _problems(file: Path) -> Iterator[str]:
         yield f"{file}: expected a mapping of keys to values, such as task, class and spectrum"
         return
     yield from (f"{file}, {problem}" for problem in repeated)
-    keys = {key.value for key, _ in node.value}
-    if "task" in keys and not keys & set(MADE_BY):
+    keys = {key.value: value.value for key, value in node.value}
+    if isinstance(name := keys.get("task"), str):
+        yield from (f"{file}: {problem}" for problem in name_problems(name))
+        if name in _stock_names() and not file.resolve().is_relative_to(bundled("tasks").resolve()):
+            yield f"{file}: task: {name} is the name of a task of this package; give another"
+    if "task" in keys and not keys.keys() & set(MADE_BY):
         yield (
             f"{file}: the key class is missing; give `class: !function spectrum_trl.evaluation.` with one of "
             f"{CLASSES}"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectrum_trl.prompts.scored import Prompts
-from spectrum_trl.recipe.strict_json import last_json
+from spectrum_trl.strict.json import last_json
 from spectrum_trl.suite.task import Message
 
 SHARES = (

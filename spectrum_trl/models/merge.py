@@ -1,6 +1,5 @@
 """Merge an adapter into its base model: a folder that every stock tool loads."""
 
-import json
 import os
 import re
 import tempfile
@@ -22,6 +21,7 @@ from spectrum_trl.models.load import checkpoint_dtype, load_model, load_tokenize
 from spectrum_trl.models.model_card import model_card
 from spectrum_trl.models.rounding import rounded
 from spectrum_trl.recipe.recipe_file import read_recipe_file
+from spectrum_trl.strict.json import read_json
 
 ON_TIED = re.compile(r"\.lora_embedding_|lm_head\.lora_")
 
@@ -135,7 +135,7 @@ def _write_card(run: Path, folder: Path, *, title: str, base: str, revision: str
         return
     try:
         settings = read_recipe_file(recipe).settings
-        counts = json.loads(provenance.read_text(encoding="utf-8"))["data"]
+        counts = read_json(provenance)["data"]
         card = model_card(
             title, base_model=base, revision=revision, settings=settings, counts=counts, is_adapter=False
         )

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.fields import SECTIONS, Field, known_fields, shown
 from spectrum_trl.recipe.names import unknown_option
-from spectrum_trl.recipe.strict_json import strict_json
+from spectrum_trl.strict.json import strict_json
 
 HELP = ("-h", "--help")
 TITLES = ("The data", "The run", "Training (TRL's SFTConfig)", "The model (TRL's ModelConfig)")

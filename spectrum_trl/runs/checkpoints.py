@@ -1,6 +1,5 @@
 """Find the checkpoint that a run goes on from, and tell whole ones from broken ones."""
 
-import json
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.record import RECORD
+from spectrum_trl.strict.json import read_json
 
 STATE = "trainer_state.json"
 SET_ASIDE = "set_aside"
@@ -84,7 +84,7 @@ def problem_of(checkpoint: Path) -> str | None:
         state = TrainerState.load_from_json(str(checkpoint / STATE))
         processes = int(_record(checkpoint).get("processes", 1))
         index = checkpoint / "model.safetensors.index.json"
-        shards = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
+        shards = set(read_json(index)["weight_map"].values()) if index.is_file() else set()
     except FileNotFoundError:
         return f"it has no {STATE}"
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -163,7 +163,7 @@ def _record(checkpoint: Path) -> dict[str, Any]:
     try:
         # One that was killed before it could write that is the run's newest.
         file = own if own.exists() else checkpoint.resolve().parent / RECORD
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = read_json(file)
     except (OSError, ValueError):
         return {}
     kinds = {"settings": dict, "versions": dict, "data": list}

@@ -20,6 +20,7 @@ from spectrum_trl.recipe.read import Recipe, write_recipe
 from spectrum_trl.recipe.recipe_file import SECRETS
 from spectrum_trl.runs.checkpoints import SET_ASIDE, Checkpoint, step_of
 from spectrum_trl.runs.record import RECORD, data_of, model_of, settings_of, versions
+from spectrum_trl.strict.json import read_json
 
 RECIPE, HISTORY, FILES = "recipe.yaml", "history.jsonl", "run_files.json"
 STAGING, STAGED = ".saving", ".saved"
@@ -177,7 +178,7 @@ def listed(folder: Path) -> list[str]:
     if not file.is_file():
         return []
     try:
-        names = json.loads(file.read_text(encoding="utf-8"))
+        names = read_json(file)
     except ValueError as error:
         raise UserError(
             f"{file} is damaged ({error}); remove the folder yourself, or name another"

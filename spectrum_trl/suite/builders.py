@@ -21,19 +21,15 @@ A source reads rows (dictionaries) and says which columns are what:
 Every row becomes exactly one sample, or is counted in ``dropped`` with its reason.
 """
 
-import datetime
-import decimal
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from spectrum_trl.errors import UserError
 from spectrum_trl.suite.task import Message
+from spectrum_trl.suite.values import as_json, clean, text
 
 Row = Mapping[str, Any]
 Field = str | Mapping[str, str] | Callable[[Row], str]
@@ -172,52 +168,6 @@ def keep_rows(
             yield row
         else:
             dropped[reason] += 1
-
-
-def text(value: Any) -> str:
-    """Return a cell as the text of a turn.
-
-    Args:
-        value: A text, a number, a truth value, a list or mapping of them, or a missing value.
-
-    Returns:
-        A text stripped of white space around it, of NUL characters and of broken surrogates; anything else as
-        JSON; an empty text for a missing value (None, NaN).
-    """
-    if not isinstance(value, str):
-        if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
-            return ""
-        plain = value if _is_json(value) else _plain(value)
-        value = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False, default=_plain)
-    return clean(value).strip()
-
-
-def clean(value: str) -> str:
-    """Return a text without NUL characters and broken surrogates, which no file can hold."""
-    return value.encode("utf-8", "ignore").decode("utf-8").replace("\0", "")
-
-
-def as_json(fields: Row) -> str:
-    """Return the fields that hold something as a JSON object, in their order; an empty text if none does."""
-    present = {
-        key: text(value) if isinstance(value, str) else value for key, value in fields.items() if text(value)
-    }
-    return json.dumps(present, ensure_ascii=False, default=_plain) if present else ""
-
-
-def _is_json(value: Any) -> bool:
-    return isinstance(value, bool | int | float | list | tuple | Mapping)
-
-
-def _plain(value: Any) -> Any:
-    """Return the text of what parquet has and JSON has not: dates as ISO 8601, decimal numbers as written."""
-    if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
-    if isinstance(value, decimal.Decimal | datetime.timedelta):
-        return str(value)
-    raise UserError(
-        f"a cell holds {type(value).__name__}: expected a text, a number, a date, or a list of them"
-    )
 
 
 def _filled(descriptions: str | Sequence[str], values: Row) -> list[str]:

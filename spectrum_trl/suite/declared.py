@@ -13,9 +13,11 @@ from typing import Any
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.builders import Field, Length, Row, Sequences, group_name, grouped, pooled, text
+from spectrum_trl.suite.reading import PUBLISHED, Reading
 from spectrum_trl.suite.slots import columns_of
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Split, matches
+from spectrum_trl.suite.values import canonical
 
 # Characters of a label in a reason.
 SHOWN = 30
@@ -45,6 +47,8 @@ class Declared:
         name: Goes into the seed of pooled rows, so that tasks on the same rows mix them differently.
         part: Which groups to take: those for training, those for evaluation, or None for all.
         test_share: Share of the groups that are for evaluation; which ones depends on their names alone.
+        reading: How the file is read. Cells of a user's own become the texts that they are in CSV, and groups
+            and labels are told by their `canonical` names.
     """
 
     file: str
@@ -65,6 +69,7 @@ class Declared:
     name: str = ""
     part: Split | None = None
     test_share: float = 0.0
+    reading: Reading = PUBLISHED
 
     def __post_init__(self) -> None:
         """Refuse what would be read letter by letter, and labels of several columns."""
@@ -97,7 +102,20 @@ class Declared:
         """The output as it is shown."""
         if not self.labels:
             return self.output
-        return lambda row: self.labels[text(row[str(self.output)])]
+        return lambda row: self.labels[self._label(row)]
+
+    def _label(self, row: Row) -> str:
+        label = text(row[str(self.output)])
+        return canonical(label) if self.reading.own else label
+
+    def _cells(self, row: Row) -> Row:
+        """Return a row, of a user's own file with one text for one value, whatever its format."""
+        if not self.reading.own:
+            return row
+        cells = {
+            name: value if isinstance(value, list | dict) else text(value) for name, value in row.items()
+        }
+        return cells | {name: canonical(text(cells[name])) for name in self.group_by}
 
     def _rows(self, data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
         """Yield the rows that stay."""
@@ -106,14 +124,14 @@ class Declared:
         elsewhere: set[str] = set()
         some = False
         for path in matches(self.file, data_dir=data_dir) or [data_dir / self.file]:
-            for row in table_rows(path, used, dropped=dropped):
+            for row in map(self._cells, table_rows(path, used, dropped=dropped, reading=self.reading)):
                 if self._elsewhere(row):
                     elsewhere.add(self._group(row))
                     continue
                 some = True
                 if wrong := next((c for c, kept in self.keep.items() if text(row[c]) not in kept), None):
                     dropped[f"another {wrong} than {' or '.join(self.keep[wrong])}"] += 1
-                elif self.labels and (label := text(row[str(self.output)])) not in self.labels:
+                elif self.labels and (label := self._label(row)) not in self.labels:
                     dropped[f"unknown label {label[:SHOWN]!r}" if label else "empty output"] += 1
                 elif self.unique and (key := tuple(text(row[column]) for column in used)) in seen:
                     dropped["same as an earlier row"] += 1

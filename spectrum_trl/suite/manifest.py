@@ -1,10 +1,10 @@
 """The list of tasks in a folder of built ones, which tells such a folder from one of data."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.strict.json import read_json
 
 MANIFEST = "manifest.json"
 FORMAT = "spectrum-suite-1"
@@ -18,8 +18,8 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / MANIFEST
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = read_json(path)
+    except (OSError, ValueError):
         return None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         return None

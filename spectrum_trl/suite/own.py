@@ -11,6 +11,7 @@ spectrum:
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -21,14 +22,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.strict_yaml import repeated_keys
-from spectrum_trl.suite.addresses import address_problems, on_web, source_of
-from spectrum_trl.suite.builders import Length, text
+from spectrum_trl.strict.yaml import repeated_keys
+from spectrum_trl.suite.addresses import HUB, address_problems, on_web, source_of
+from spectrum_trl.suite.builders import Length
 from spectrum_trl.suite.declared import Declared
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.reading import UTF_8, reading_of, reading_problems
 from spectrum_trl.suite.schema import schema_problems
 from spectrum_trl.suite.slots import columns_of
 from spectrum_trl.suite.task import Kind, Split, Task
+from spectrum_trl.suite.values import canonical, text
 
 # Goes into the names of files.
 NAME = re.compile(r"[\w-][\w.+ -]*")
@@ -59,6 +62,8 @@ class OwnTable(BaseModel):
     Attributes:
         file: Path beside the YAML file, an address on the web, or ``hf://datasets/NAME[@REVISION]/FILE``
             (with ``*``, which stands for slashes too): CSV, TSV, JSON, JSON Lines or parquet, also packed.
+        delimiter: What separates the cells of CSV or TSV; None for a comma, or a tab in TSV.
+        encoding: Of the file's text.
         sha256: Of a file on the web; None takes what the first fetch finds.
         output: Column of the sample, or JSON keys and their columns.
         input: The same for what the sample is conditioned on, or None.
@@ -75,6 +80,8 @@ class OwnTable(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     file: str
+    delimiter: str | None = None
+    encoding: str = UTF_8
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     output: Columns
     input: Columns | None = None
@@ -87,6 +94,12 @@ class OwnTable(BaseModel):
     at_least: int = Field(default=1, ge=1)
     kind: Kind = "individual"
     test_share: float = Field(default=0.0, ge=0, lt=1)
+
+
+def name_problems(name: str) -> Iterator[str]:
+    """Yield what is wrong with the name of a user's own task, which goes into names of files, and tables."""
+    if not NAME.fullmatch(name) or len(name.encode()) > MOST_NAME_BYTES:
+        yield f"task: expected a short name of letters, digits, . _ and -, found {name[:60]!r}"
 
 
 def is_own(name: str) -> bool:
@@ -140,10 +153,7 @@ def own_task(own: Mapping[str, Any], *, file: Path, name: str, split: Split | No
     except ValidationError as error:
         raise UserError(*schema_problems(OwnTable, error, file=str(file))) from error
     problems = [f"{file}: spectrum.{problem}" for problem in _problems(parsed, file=file)]
-    if not NAME.fullmatch(name) or len(name.encode()) > MOST_NAME_BYTES:
-        problems.append(
-            f"{file}: task: expected a short name of letters, digits, . _ and -, found {name[:60]!r}"
-        )
+    problems += [f"{file}: {problem}" for problem in name_problems(name)]
     if problems:
         raise UserError(*problems)
     place, source = source_of(parsed.file, sha256=parsed.sha256, beside=file, name=name)
@@ -197,6 +207,8 @@ def _problems(parsed: OwnTable, *, file: Path) -> list[str]:
         found.append("test_share: groups are divided, so group_by is needed")
     if parsed.candidates and not isinstance(parsed.output, str):
         found.append("candidates: the output has several columns; give one column")
+    names = Counter(canonical(text(name)) for name in parsed.candidates or ())
+    found += [f"candidates: {name!r} is there more than once" for name, n in names.items() if n > 1]
     if not parsed.group_by and not (parsed.length or parsed.mean_length):
         found.append("group_by: rows without a group need length or mean_length")
     if parsed.sha256 and not on_web(parsed.file):
@@ -206,6 +218,7 @@ def _problems(parsed: OwnTable, *, file: Path) -> list[str]:
             found.append(f"descriptions: {{{slots[0]}}} stands for the group's value, so group_by is needed")
     except UserError as error:
         found += [f"descriptions: {problem}" for problem in error.problems]
+    found += reading_problems(parsed.delimiter, parsed.encoding, file=parsed.file)
     found += [f"file: {problem}" for problem in address_problems(parsed.file, beside=file)]
     return found
 
@@ -224,7 +237,10 @@ def _declared(parsed: OwnTable, *, place: str, name: str) -> Declared:
         group_by=tuple(groups),
         descriptions=tuple(parsed.descriptions),
         # Cells are compared without white space around them.
-        labels={text(key): label for key, label in shown.items()},
+        labels={canonical(text(key)): label for key, label in shown.items()},
+        reading=reading_of(
+            parsed.delimiter, parsed.encoding, web=on_web(parsed.file) or parsed.file.startswith(HUB)
+        ),
         length=length,
         at_least=parsed.at_least,
         name=name,

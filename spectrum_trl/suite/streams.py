@@ -13,14 +13,13 @@ import pyarrow
 import pyarrow.csv
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.quotes import Watched, lines_of
+from spectrum_trl.suite.reading import DAMAGED, PACKERS, PUBLISHED, Reading, delimiter_hint, opened
 from spectrum_trl.suite.tables import (
-    DAMAGED,
-    PACKERS,
     column_problems,
     json_rows,
     lacking_columns,
-    opened,
     parquet_rows,
     unreadable,
 )
@@ -30,13 +29,16 @@ BLOCK_BYTES = 64 * 2**20
 SHOWN = 3
 
 
-def table_rows(path: Path, columns: Sequence[str], *, dropped: Counter[str]) -> Iterator[dict[str, Any]]:
+def table_rows(
+    path: Path, columns: Sequence[str], *, dropped: Counter[str], reading: Reading = PUBLISHED
+) -> Iterator[dict[str, Any]]:
     """Yield the rows of a table, told by its ending: csv, tsv, json, jsonl (also with gz, bz2, xz), parquet.
 
     Args:
         path: The file.
         columns: Columns to return; others are not kept.
         dropped: Receives rows that are broken, with their first lines.
+        reading: Delimiter and encoding, and what to do where it cannot be read.
 
     Yields:
         One dictionary per row. Cells of CSV stay the text that is in the file.
@@ -47,13 +49,14 @@ def table_rows(path: Path, columns: Sequence[str], *, dropped: Counter[str]) -> 
     """
     kind = next((s for s in reversed(path.suffixes) if s not in PACKERS), "").lower()
     if kind == ".parquet" and path.suffix not in PACKERS:
-        rows: Iterator[dict[str, Any]] = parquet_rows(path, columns)
+        rows: Iterator[dict[str, Any]] = parquet_rows(path, columns, reading=reading)
     elif kind in (".jsonl", ".ndjson"):
-        rows = jsonl_stream(path, columns, dropped=dropped)
+        rows = jsonl_stream(path, columns, dropped=dropped, reading=reading)
     elif kind in (".csv", ".tsv"):
-        rows = csv_stream(path, columns, dropped=dropped, delimiter="," if kind == ".csv" else "\t")
+        delimiter = reading.delimiter or ("," if kind == ".csv" else "\t")
+        rows = csv_stream(path, columns, dropped=dropped, delimiter=delimiter, reading=reading)
     elif kind == ".json":
-        rows = iter(json_rows(path, columns))
+        rows = iter(json_rows(path, columns, reading=reading))
     else:
         raise UserError(f"{path}: expected a .csv, .tsv, .json, .jsonl file, packed or not, or .parquet")
     before, some = dropped.copy(), False
@@ -62,7 +65,7 @@ def table_rows(path: Path, columns: Sequence[str], *, dropped: Counter[str]) -> 
         yield row
     if not some:
         why = "; ".join(dropped - before) or "it is empty"
-        raise UserError(f"{path} holds no usable row ({why}): fetch it again, or name another file")
+        raise UserError(f"{path} holds no usable row ({why}): {reading.way_out}, or name another file")
 
 
 def csv_stream(
@@ -72,7 +75,7 @@ def csv_stream(
     dropped: Counter[str],
     delimiter: str = ",",
     names: Sequence[str] | None = None,
-    encoding: str = "utf8",
+    reading: Reading = PUBLISHED,
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of a CSV file.
 
@@ -82,7 +85,7 @@ def csv_stream(
         dropped: Receives the lines of rows with more or fewer fields than the header, with the first of them.
         delimiter: What separates fields.
         names: All columns of a file without a header.
-        encoding: The file's.
+        reading: The file's encoding.
 
     Yields:
         One dictionary of texts per row; an empty cell is an empty text.
@@ -98,21 +101,20 @@ def csv_stream(
         return "skip"
 
     try:
-        with opened(path) as stream:
+        with opened(path, encoding=reading.encoding) as stream:
             watched = Watched(stream, delimiter)
             batches = pyarrow.csv.open_csv(
                 watched,
-                pyarrow.csv.ReadOptions(
-                    block_size=BLOCK_BYTES, use_threads=False, column_names=names, encoding=encoding
-                ),
+                pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False, column_names=names),
                 pyarrow.csv.ParseOptions(
                     delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refuse
                 ),
                 pyarrow.csv.ConvertOptions(default_column_type=pyarrow.string(), strings_can_be_null=False),
             )
             present = [name.strip() for name in batches.schema.names]
-            if problems := column_problems(str(path), columns, present):
-                raise UserError(*problems)
+            if problems := column_problems(str(path), columns, present, reading):
+                other = delimiter_hint(list(columns), present, used=delimiter) if reading.own else ""
+                raise UserError(*([f"{path}: {other}"] if other else problems))
             for batch in batches:
                 batch = batch.rename_columns(present).select(list(columns))
                 yield from batch.to_pylist()
@@ -120,20 +122,23 @@ def csv_stream(
     except (pyarrow.ArrowInvalid, UnicodeDecodeError, *DAMAGED) as error:
         if "straddling" in str(error):
             # A row does not fit into a block, as where nothing closes a quote.
-            with opened(path) as stream:
+            with opened(path, encoding=reading.encoding) as stream:
                 Watched(stream, delimiter).check_closed_quotes(path)
-        raise unreadable(path, "CSV", error) from None
+        raise unreadable(path, "CSV", error, reading) from None
     finally:
         broken.tell()
 
 
-def jsonl_stream(path: Path, fields: Sequence[str], *, dropped: Counter[str]) -> Iterator[dict[str, Any]]:
+def jsonl_stream(
+    path: Path, fields: Sequence[str], *, dropped: Counter[str], reading: Reading = PUBLISHED
+) -> Iterator[dict[str, Any]]:
     """Yield the objects of a file with one JSON object a line; blank lines are skipped.
 
     Args:
-        path: The file in UTF-8, which may be packed (gz, bz2, xz).
+        path: The file, which may be packed (gz, bz2, xz).
         fields: Keys to return; a value may be null.
         dropped: Receives lines that are no JSON objects, with the first of them.
+        reading: The file's encoding.
 
     Yields:
         One dictionary per line.
@@ -144,23 +149,27 @@ def jsonl_stream(path: Path, fields: Sequence[str], *, dropped: Counter[str]) ->
     """
     broken = _Broken(path, "line that is no JSON object", dropped)
     try:
-        with opened(path) as stream:
+        with opened(path, encoding=reading.encoding) as stream:
             # Bytes: text would also break at characters that JSON strings may hold, such as U+2028.
             for number, line in enumerate(stream, 1):
                 if not line.strip():
                     continue
                 try:
-                    found = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-                except (ValueError, RecursionError):
+                    found = strict_json(line, finite=reading.own)
+                except ValueError as error:
+                    if reading.own and isinstance(error, UnicodeDecodeError):
+                        raise
+                    if reading.own and not isinstance(error.__cause__, json.JSONDecodeError):
+                        raise UserError(f"{path}, line {number}: {error}") from error
                     found = None
                 if not isinstance(found, dict):
                     broken.add(number)
                     continue
-                if problems := lacking_columns(f"{path}, line {number}", fields, list(found)):
+                if problems := lacking_columns(f"{path}, line {number}", fields, list(found), reading):
                     raise UserError(*problems)
                 yield {field: found[field] for field in fields}
-    except DAMAGED as error:
-        raise unreadable(path, "JSON Lines", error) from None
+    except (UnicodeDecodeError, *DAMAGED) as error:
+        raise unreadable(path, "JSON Lines", error, reading) from None
     finally:
         broken.tell()
 

@@ -4,14 +4,9 @@ Cells stay the text that is in the file: ``NA`` is a word and ``007`` keeps its 
 to hold whole numbers. A byte order mark, CRLF line ends and line breaks inside quotes are read as meant.
 """
 
-import bz2
-import gzip
-import json
-import lzma
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pandas as pd
 import pyarrow
@@ -20,13 +15,12 @@ import yaml
 
 from spectrum_trl.console import visible
 from spectrum_trl.errors import MissingData, UserError, nearest
+from spectrum_trl.strict.json import strict_json
+from spectrum_trl.suite.reading import DAMAGED, PUBLISHED, Reading, encoding_hint, opened, shortened
 
 SHOWN = 3
 # Columns, and characters of a column's name, in a message.
 MOST_NAMES, MOST_SHOWN = 20, 100
-PACKERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-# What reading a packed file that is damaged raises.
-DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
 RAGGED = "a row has more fields than the header (an unquoted comma, or a comma at the end of every row)"
 
 
@@ -101,12 +95,13 @@ def csv_rows(
     ]
 
 
-def json_file(path: Path, *, relaxed: bool = False) -> Any:
+def json_file(path: Path, *, relaxed: bool = False, reading: Reading = PUBLISHED) -> Any:
     """Read one JSON value.
 
     Args:
         path: The file, in UTF-8.
         relaxed: Accept what YAML accepts of JSON, such as a comma after the last item; tabs become spaces.
+        reading: Its encoding.
 
     Returns:
         The value.
@@ -115,21 +110,22 @@ def json_file(path: Path, *, relaxed: bool = False) -> Any:
         MissingData: If the file does not exist.
         UserError: If it is not JSON; the message names line and column.
     """
-    content = _content(path)
+    content = _content(path, reading)
     try:
         if relaxed:
             return yaml.load(content.expandtabs(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        return json.loads(content)
+        return strict_json(content, finite=reading.own)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise unreadable(path, "JSON", error) from None
+        raise unreadable(path, "JSON", error, reading) from None
 
 
-def json_rows(path: Path, fields: Sequence[str]) -> list[dict[str, Any]]:
+def json_rows(path: Path, fields: Sequence[str], *, reading: Reading = PUBLISHED) -> list[dict[str, Any]]:
     """Read a JSON file that is an array of objects, or an object of objects (its keys are left out).
 
     Args:
-        path: The file, in UTF-8.
+        path: The file.
         fields: Keys to return; a value may be null, a key may not be missing.
+        reading: Its encoding.
 
     Returns:
         One dictionary per object.
@@ -138,19 +134,20 @@ def json_rows(path: Path, fields: Sequence[str]) -> list[dict[str, Any]]:
         MissingData: If the file does not exist.
         UserError: If it is not JSON or holds nothing; or naming the first objects that lack a key.
     """
-    value = json_file(path)
+    value = json_file(path, reading=reading)
     items = (
         value.items() if isinstance(value, dict) else enumerate(value, 1) if isinstance(value, list) else ()
     )
-    return _objects(path, ((f"item {key}", item) for key, item in items), fields)
+    return _objects(path, ((f"item {key}", item) for key, item in items), fields, reading)
 
 
-def jsonl_rows(path: Path, fields: Sequence[str]) -> list[dict[str, Any]]:
+def jsonl_rows(path: Path, fields: Sequence[str], *, reading: Reading = PUBLISHED) -> list[dict[str, Any]]:
     """Read a file with one JSON object per line.
 
     Args:
-        path: The file, in UTF-8; blank lines are skipped.
+        path: The file; blank lines are skipped.
         fields: Keys to return; a value may be null, a key may not be missing.
+        reading: Its encoding.
 
     Returns:
         One dictionary per line.
@@ -159,15 +156,18 @@ def jsonl_rows(path: Path, fields: Sequence[str]) -> list[dict[str, Any]]:
         MissingData: If the file does not exist.
         UserError: If it holds nothing; or naming the first lines that are not JSON objects with these keys.
     """
-    return _objects(path, _lines(path), fields)
+    return _objects(path, _lines(path, reading), fields, reading)
 
 
-def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def parquet_rows(
+    path: Path, columns: Sequence[str], *, reading: Reading = PUBLISHED
+) -> Iterator[dict[str, Any]]:
     """Read a parquet file a batch at a time.
 
     Args:
         path: The file.
         columns: Columns to return; other columns are not read.
+        reading: Whether it is the user's own.
 
     Yields:
         One dictionary per row, with None where a cell is null.
@@ -179,7 +179,7 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             found = file.schema_arrow
-            if problems := column_problems(str(path), columns, found.names) or [
+            if problems := column_problems(str(path), columns, found.names, reading) or [
                 f"{path}: column {column!r} holds bytes, expected texts or numbers: convert it"
                 for column in columns
                 if pyarrow.types.is_binary(kind := found.field(column).type)
@@ -188,56 +188,49 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]
             ]:
                 raise UserError(*problems)
             for batch in file.iter_batches(columns=list(columns)):
-                yield from batch.to_pylist()
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise unreadable(path, "parquet", error) from None
+                yield from (shortened(batch) if reading.own else batch).to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise unreadable(path, "parquet", error, reading) from None
 
 
-def _lines(path: Path) -> Iterator[tuple[str, Any]]:
+def _lines(path: Path, reading: Reading) -> Iterator[tuple[str, Any]]:
     # Not str.splitlines: it also breaks at characters that JSON strings may hold, such as U+2028.
-    for number, line in enumerate(_content(path).split("\n"), 1):
+    for number, line in enumerate(_content(path, reading).split("\n"), 1):
         if line.strip():
             try:
-                yield f"line {number}", json.loads(line)
-            except json.JSONDecodeError as error:
+                yield f"line {number}", strict_json(line, finite=reading.own)
+            except ValueError as error:
                 yield f"line {number}", error
 
 
-def _objects(path: Path, items: Iterable[tuple[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
+def _objects(
+    path: Path, items: Iterable[tuple[str, Any]], fields: Sequence[str], reading: Reading
+) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     problems: list[str] = []
     for place, item in items:
         if isinstance(item, dict):
-            problems.extend(lacking_columns(f"{path}, {place}", fields, list(item)))
+            problems.extend(lacking_columns(f"{path}, {place}", fields, list(item), reading))
             rows.append({field: item.get(field) for field in fields})
         else:
-            found = (
-                f"{item.msg}, column {item.colno}"
-                if isinstance(item, json.JSONDecodeError)
-                else f"{item!r:.40}"
-            )
+            found = str(item) if isinstance(item, ValueError) else f"{item!r:.40}"
             problems.append(f"{path}, {place}: expected a JSON object, found something else ({found})")
     if problems:
         raise UserError(*problems[:SHOWN], *_more(problems))
     if not rows:
-        raise UserError(f"{path} holds no JSON objects: fetch it again")
+        raise UserError(f"{path} holds no JSON objects: {reading.way_out}")
     return rows
 
 
-def _content(path: Path) -> str:
+def _content(path: Path, reading: Reading) -> str:
     try:
-        with opened(path) as file:
+        with opened(path, encoding=reading.encoding) as file:
             return file.read().decode("utf-8-sig")
     except (UnicodeDecodeError, *DAMAGED) as error:
-        raise unreadable(path, "UTF-8 text", error) from None
+        raise unreadable(path, f"{reading.encoding.upper()} text", error, reading) from None
 
 
-def opened(path: Path) -> IO[bytes]:
-    """Return the bytes of a file, unpacked where its ending says that they are packed."""
-    return PACKERS.get(path.suffix, open)(path, "rb")
-
-
-def unreadable(path: Path, expected: str, error: Exception) -> UserError:
+def unreadable(path: Path, expected: str, error: Exception, reading: Reading = PUBLISHED) -> UserError:
     """Return what to raise for a file that cannot be read as what it should be."""
     if isinstance(error, FileNotFoundError):
         return MissingData(f"{path} does not exist: put the file there, or point the data folder elsewhere")
@@ -245,8 +238,10 @@ def unreadable(path: Path, expected: str, error: Exception) -> UserError:
         return UserError(f"{path} is a folder; a file is expected there")
     if isinstance(error, OSError) and error.strerror:
         return UserError(f"{path} cannot be read: {error.strerror}")
-    reason = " ".join(str(error).split())
-    return UserError(f"{path} is not valid {expected} ({reason}): fetch it again")
+    reason = " ".join(str(error).removeprefix("not valid JSON: ").split())
+    text = isinstance(error, UnicodeError) or "UTF8" in reason
+    way_out = (encoding_hint(path, reading) if text else "") or reading.way_out
+    return UserError(f"{path} is not valid {expected} ({reason}): {way_out}")
 
 
 def _more(problems: Sequence[object]) -> list[str]:
@@ -254,20 +249,24 @@ def _more(problems: Sequence[object]) -> list[str]:
     return [f"… and {left} more of this kind"] if left > 0 else []
 
 
-def column_problems(place: str, columns: Sequence[str], present: Sequence[str]) -> list[str]:
+def column_problems(
+    place: str, columns: Sequence[str], present: Sequence[str], reading: Reading = PUBLISHED
+) -> list[str]:
     """Return a problem for each column that is not there, or there more than once."""
-    return lacking_columns(place, columns, present) + [
+    return lacking_columns(place, columns, present, reading) + [
         f"{place} has {present.count(column)} columns {column!r}: rename all but one of them"
         for column in columns
         if present.count(column) > 1
     ]
 
 
-def lacking_columns(place: str, columns: Sequence[str], present: Sequence[str]) -> list[str]:
+def lacking_columns(
+    place: str, columns: Sequence[str], present: Sequence[str], reading: Reading = PUBLISHED
+) -> list[str]:
     """Return a problem for each column that is not there, with the nearest name and all names found."""
     return [
         f"{place} has no column {_shown(column)!r}.{visible(nearest(column, present)[:MOST_SHOWN])} "
-        f"It has: {_names(present)}. Fetch the file again, or correct the name"
+        f"It has: {_names(present)}. {'C' if reading.own else 'Fetch the file again, or c'}orrect the name"
         for column in columns
         if column not in present
     ]

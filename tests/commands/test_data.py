@@ -1,8 +1,10 @@
 """`spectrum-trl data`: every verb works for every task, and says what to do where it cannot."""
 
+import errno
 import fnmatch
 import importlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from spectrum_trl.commands import data_tables
 from spectrum_trl.commands.main import app
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.catalogue import suite_sources, suite_tasks
@@ -330,3 +333,21 @@ def test_status_tells_fetched_files_that_changed(data: Data, tmp_path: Path) -> 
     assert "changed since it was fetched: a.csv" in data("status", "--data-dir", tmp_path).out
     (tmp_path / lock.NAME).write_text(json.dumps([]))
     assert "is damaged" in data("status", "--data-dir", tmp_path).err
+
+
+def test_a_card_that_cannot_be_written_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(data_tables, "draw", full)
+    with pytest.raises(UserError, match="card cannot be written: No space left"):
+        data_tables.write_card(
+            [suite_tasks()["poisson"]],
+            output=tmp_path / "card",
+            data_dir=tmp_path,
+            seed=0,
+            tokenizer=None,
+        )
+    assert not list((tmp_path / "card").iterdir())

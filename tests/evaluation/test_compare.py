@@ -207,3 +207,42 @@ def test_a_comparison_that_cannot_be_written_is_told_before_it_is_made(
     for output in (tmp_path, tmp_path / "nowhere" / "c.json"):
         done = run_command("compare", first, second, "--output", output)
         assert done.returncode == 2 and "Traceback" not in done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    {
+        "a repeated key": ('"loss": [1, 1], "loss": [2, 1]', "repeated"),
+        "a negative count": ('"loss": [1.0, -3]', "over -3 outputs"),
+        "no count": ('"loss": [1.0, NaN]', "over nan outputs"),
+        "a number too large": ('"loss": 1e999', "too large"),
+        "digits": (f'"loss": {"9" * 5000}', "too long"),
+        "depth": (f'"loss": {"[" * 5000}', "too deeply"),
+        "a broken encoding": ('"loss": "\xff"', "utf-8"),
+    }.values(),
+)
+def test_samples_that_somebody_broke_are_named_by_their_line(
+    row: str, why: str, tmp_path: Path, losses: np.ndarray
+) -> None:
+    folder = write(tmp_path, {"task": losses})
+    line = f'{{"doc_id": 99, "doc_hash": "x", "metrics": ["loss"], {row}}}\n'
+    with next(folder.glob("samples_*")).open("ab") as file:
+        file.write(line.encode("latin-1"))
+    with pytest.raises(UserError, match=f"line 61: .*{why}"):
+        read_results(folder)
+
+
+def test_a_row_that_is_there_twice_is_named(tmp_path: Path, losses: np.ndarray) -> None:
+    file = next(write(tmp_path, {"task": losses}).glob("samples_*"))
+    file.write_text(file.read_text() + file.read_text().splitlines()[4] + "\n")
+    with pytest.raises(UserError, match="line 61: the same row as in line 5"):
+        read_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 5000, '{"results": []}', '{"results": {}, "results": {}}', '{"results": {"a": 1e999}}']
+)
+def test_a_results_file_that_is_none_is_a_message(text: str, tmp_path: Path) -> None:
+    (tmp_path / "results_2026.json").write_text(text)
+    with pytest.raises(UserError, match="is not a results file of lm-eval"):
+        read_results(tmp_path)

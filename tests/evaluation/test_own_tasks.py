@@ -123,6 +123,11 @@ def test_texts_name_columns_and_rows_their_groups(tmp_path: Path) -> None:
         ({"validator": {"file": "none.txt"}}, "spectrum.validator.file: .*none.txt cannot be read"),
         ({"validator": {"function": "checks"}}, "spectrum.validator.function: expected module:function"),
         ({"examples": ["red", "Red", "green"]}, "the validator refuses 'Red'"),
+        ({"validator": {"regex": "(?!)"}}, "matches the empty text alone"),
+        ({"validator": {"regex": "^\\b$"}}, "matches the empty text alone"),
+        ({"validator": {"list": [" ", ""]}}, "every answer in it is blank"),
+        ({"validator": {"range": {"min": 1.2, "max": 1.8}}}, "validator.range: no number of up to 200"),
+        ({"validator": {"range": {"min": 1e250, "max": 1e260, "kind": "float"}}}, "no number of up to 200"),
         ({"examples": ["red\nblue"]}, "has a line break"),
         ({"examples": ["  "]}, "is blank"),
         ({"description": "A <|im_end|>"}, "control token"),
@@ -162,7 +167,7 @@ def test_a_judge_is_not_asked_before_there_are_answers(tmp_path: Path) -> None:
     ("wrong", "said"),
     [
         ({"file": "answer.jsonl"}, "does not exist. Did you mean 'answers.jsonl'"),
-        ({"file": "answers.txt"}, "expected a .csv or .jsonl file"),
+        ({"file": "answers.txt"}, "expected one of .csv, .tsv, .json"),
         ({"input": "{question"}, "spectrum: '{question': .* braces that name no column"),
         ({"input": "{}"}, "expected a column's name in braces"),
         ({"input": "{question.x}"}, "expected a column's name in braces"),
@@ -186,9 +191,7 @@ def test_mistakes_in_questions_are_named(tmp_path: Path, wrong: dict[str, Any], 
         ({"shares": [1, -1]}, "non-negative numbers up to 1e\\+15"),
         ({"shares": [1, "1"]}, "non-negative numbers up to 1e\\+15"),
         ({"shares": [1, True]}, "non-negative numbers up to 1e\\+15"),
-        ({"shares": [1, float("nan")]}, "non-negative numbers up to 1e\\+15"),
         ({"shares": [1, 1e308]}, "non-negative numbers up to"),
-        ({"shares": [1, 10**400]}, "non-negative numbers up to"),
         ({"shares": "many"}, "shares: expected a list \\(in CSV, a JSON array\\)"),
         ({"candidates": None}, "candidates: expected a list"),
         ({"candidates": ["red", " red"]}, "two or more different texts"),
@@ -239,4 +242,50 @@ def test_a_broken_table_is_one_clear_error(tmp_path: Path) -> None:
         items(tmp_path, QUESTIONS)
     (tmp_path / "answers.jsonl").write_text("")
     with pytest.raises(UserError, match="holds no usable row"):
+        items(tmp_path, QUESTIONS)
+
+
+WAYS_OUT = {
+    "sys.exit": "import sys\ndef valid(text):\n    sys.exit(0)\n",
+    "exit": "def valid(text):\n    raise SystemExit\n",
+    "os._exit": "import os\ndef valid(text):\n    os._exit(0)\n",
+    "its _exit": "from os import _exit\ndef valid(text):\n    _exit(0)\n",
+    "no end": "def valid(text):\n    return valid(text)\n",
+    "an answer": "class A:\n    def __bool__(self):\n        raise SystemExit\nvalid = lambda text: A()\n",
+    "at import": "import sys\nsys.exit(0)\n",
+    "_exit at import": "import os\nos._exit(0)\n",
+}
+
+
+@pytest.mark.parametrize("code", WAYS_OUT.values(), ids=WAYS_OUT)
+def test_code_of_the_user_s_that_leaves_is_a_message(code: str, tmp_path: Path) -> None:
+    (tmp_path / "ways.py").write_text(code)
+    own = {**GENERATION, "examples": ["red"], "validator": {"function": "ways:valid"}}
+    with pytest.raises(
+        UserError, match="mine.yaml: spectrum.*(the validator fails on 'red'|cannot be imported)"
+    ):
+        own_diversity(own, file=str(tmp_path / "mine.yaml"), name="mine")
+
+
+@pytest.mark.parametrize(
+    "name", ["[/]", "../../x", "a" * 200, "", ".", "..", "a\nb", "é" * 60, "\x1b[31m", ":x:"]
+)
+def test_a_name_that_no_file_or_table_can_have_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="task: expected a short name"):
+        own_diversity(GENERATION, file="mine.yaml", name=name)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"shares": [1, NaN]}', "NaN is no JSON"),
+        (f'{{"shares": [1, {10**400}]}}', "a number too long"),
+        ('{"shares": [1, 1e400]}', "the number 1e400 is too large"),
+        ('{"shares": [1, 2], "shares": [2, 1]}', "the key 'shares' is repeated"),
+        (f'{{"shares": {"[" * 500}{"]" * 500}}}', "nested too deeply"),
+    ],
+)
+def test_a_line_that_json_or_numbers_cannot_hold_is_named(line: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "answers.jsonl").write_text(f"{json.dumps(question())}\n{line}\n")
+    with pytest.raises(UserError, match=f"answers.jsonl, line 2: .*{said}"):
         items(tmp_path, QUESTIONS)

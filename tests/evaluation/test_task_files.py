@@ -73,3 +73,26 @@ def test_all_broken_files_are_told_at_once_and_good_ones_load(tmp_path: Path) ->
     assert task.config.task == "cheeses"
     (tmp_path / "utf16.yaml").write_text(GOOD, encoding="utf-16")
     assert load([str(tmp_path / "utf16.yaml")], manager=manager())
+
+
+@pytest.mark.parametrize("name", ["[/]", "../../x", "a" * 200, "''", '"\\x1b[1m"', "spectrum_icl_coinflip"])
+def test_a_name_is_checked_before_anything_is_loaded(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(GOOD.replace("cheeses", f"'{name}'" if name == "[/]" else name))
+    said = "is the name of a task of this package" if name.startswith("spectrum") else "expected a short name"
+    with pytest.raises(UserError, match=f"mine.yaml: task: .*{said}"):
+        load([str(file)], manager=manager())
+    with pytest.raises(UserError, match=f"^--include-path: .*mine.yaml: task: .*{said}"):
+        check_folders([tmp_path])
+
+
+def test_a_class_that_leaves_while_it_is_loaded_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)\n")
+    file = tmp_path / "mine.yaml"
+    file.write_text("task: y\nclass: !function leaves.Task\n")
+    with pytest.raises(UserError, match="cannot be loaded: SystemExit"):
+        load([str(file)], manager=manager())
+
+
+def test_our_own_folder_of_tasks_can_be_named() -> None:
+    check_folders([bundled("tasks") / "diversity"])

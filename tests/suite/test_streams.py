@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.suite import streams
 from spectrum_trl.suite.quotes import Watched
+from spectrum_trl.suite.reading import Reading
 from spectrum_trl.suite.streams import csv_stream, jsonl_stream, table_rows
 
 PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
@@ -306,7 +307,7 @@ def test_a_folder_and_a_missing_file_are_told(tmp_path: Path, kind: str) -> None
 
 def test_another_encoding_is_read_where_it_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "a,b\né,ß\n".encode("latin1"))
-    rows = csv_stream(path, ("a", "b"), dropped=Counter(), encoding="latin1")
+    rows = csv_stream(path, ("a", "b"), dropped=Counter(), reading=Reading(encoding="latin1"))
     assert list(rows) == [{"a": "é", "b": "ß"}]
     with pytest.raises(UserError, match="is not valid CSV"):
-        list(csv_stream(path, ("a", "b"), dropped=Counter(), encoding="ascii"))
+        list(csv_stream(path, ("a", "b"), dropped=Counter(), reading=Reading(encoding="ascii")))

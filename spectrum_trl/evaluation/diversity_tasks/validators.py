@@ -9,11 +9,16 @@ validator: {judge: {model: Qwen/Qwen3-4B}}  # a language model, see judging/judg
 
 import importlib
 import importlib.util
+import os
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from re import _parser as parser  # type: ignore[attr-defined]
 from types import ModuleType
 from typing import Any, Literal
+from unittest import mock
 
 import regex
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -24,6 +29,7 @@ from spectrum_trl.evaluation.judging.judge import Judge, JudgeSettings
 
 # Longer than any number that a user would bound; int() refuses thousands of digits.
 LONGEST_NUMBER = 200
+LARGEST = 10.0 ** (LONGEST_NUMBER - 2)
 # Nested repeats, as in (a+)+b, can take time that doubles with each character.
 MATCH_SECONDS = 2.0
 # Whole numbers of a range up to so many are a closed list of answers.
@@ -51,6 +57,10 @@ class Range(BaseModel):
     def _ordered(self) -> "Range":
         if not self.min <= self.max:
             raise ValueError(f"min must not exceed max, but {self.min} is more than {self.max}")
+        if self.max < -LARGEST or self.min > LARGEST or self.listed() == ():
+            raise ValueError(
+                f"no number of up to {LONGEST_NUMBER} characters lies in {self.min} to {self.max}"
+            )
         return self
 
     def holds(self, text: str) -> bool:
@@ -114,7 +124,13 @@ class Validator(BaseModel):
         if self.range is not None:
             return self.range.listed()
         texts = self.list if self.file is None else _lines(folder / self.file)
-        return None if texts is None else tuple(dict.fromkeys(map(self.canonical, texts)))
+        if texts is None:
+            return None
+        # An answer that is blank is none.
+        found = tuple(filter(None, dict.fromkeys(map(self.canonical, texts))))
+        if not found:
+            raise UserError("validator.list: every answer in it is blank, so that none is valid")
+        return found
 
 
 def build(validator: Validator, *, folder: Path, description: str = "") -> Valid:
@@ -158,8 +174,14 @@ def _matching(pattern: str, *, ignore_case: bool) -> Valid:
         # The notation is that of Python's `re`; `regex`, unlike it, can be given a time limit.
         re.compile(pattern)
         compiled = regex.compile(pattern, flags | regex.VERSION0)
+        longest = parser.parse(pattern).getwidth()[1]
     except (re.error, regex.error, OverflowError, RecursionError) as error:
         raise UserError(f"validator.regex: {pattern!r} is not a pattern of Python's re: {error}") from error
+
+    if not longest:
+        raise UserError(
+            f"validator.regex: {pattern!r} matches the empty text alone, which is no valid answer"
+        )
 
     def matches(text: str) -> bool:
         try:
@@ -185,7 +207,19 @@ def _imported(name: str, *, folder: Path) -> Valid:
             f"validator.function: {module_name} has no function {function_name!r}."
             f"{nearest(function_name, known)}"
         )
-    return lambda text: bool(function(text))
+
+    def valid(text: str) -> bool:
+        with _no_exit():
+            return bool(function(text))
+
+    return valid
+
+
+@contextmanager
+def _no_exit() -> Iterator[None]:
+    """Keep a user's code from ending the program: what `sys.exit` raises is caught, `os._exit` is not."""
+    with mock.patch.object(os, "_exit", sys.exit):
+        yield
 
 
 def _module(name: str, *, folder: Path) -> ModuleType:
@@ -197,9 +231,10 @@ def _module(name: str, *, folder: Path) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        with _no_exit():
+            spec.loader.exec_module(module)
         return module
-    except Exception as error:  # Any code of the user's may run, and fail, here.
+    except (Exception, SystemExit) as error:  # Any code of the user's may run, and fail, here.
         near = nearest(name, [file.stem for file in folder.glob("*.py")])
         raise UserError(
             f"validator.function: the module {name!r} cannot be imported, neither from {path} nor installed: "

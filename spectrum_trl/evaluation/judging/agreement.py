@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.judging.judge import Judge, JudgeSettings
+from spectrum_trl.suite.reading import UTF_8, reading_of
 from spectrum_trl.suite.tables import jsonl_rows
 
 # Problems of rows in one message.
@@ -59,7 +60,7 @@ def read_labelled(file: Path | None = None) -> list[Labelled]:
         UserError: If it cannot be read; or naming the first rows that are no labelled texts.
     """
     file = file or LABELLED
-    rows = jsonl_rows(file, Labelled._fields)
+    rows = jsonl_rows(file, Labelled._fields, reading=reading_of(None, UTF_8, web=False))
     problems = [
         f"{file}, row {number}: expected texts in description and text, and true or false in valid"
         for number, row in enumerate(rows, start=1)

@@ -10,12 +10,17 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Any
 
+from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
+from spectrum_trl.strict.json import strict_json
 
 KEY = "OPENAI_API_KEY"
 # The same request may succeed later: timeouts, conflicts, limits of rate; so it may after a server's fault.
 PASSING = frozenset((408, 409, 425, 429))
 LONGEST_WAIT_SECONDS = 60.0
+# A longer wait is announced.
+SILENT_SECONDS = 5.0
+LARGEST_ANSWER = 10_000_000
 # Of an endpoint's answer in a message.
 SHOWN = 200
 
@@ -52,6 +57,7 @@ def ask(
         user: Question.
         attempts: How often to ask at most.
         first_wait: Seconds before asking again; doubled each time, unless the endpoint says another number.
+            More than a minute that it asks for is no answer.
         timeout: Seconds to wait for an answer.
 
     Raises:
@@ -70,15 +76,24 @@ def ask(
     while True:
         try:
             with _OPENER.open(request, timeout=timeout) as response:
-                return _content(response.read(), endpoint=endpoint)
+                return _content(response.read(LARGEST_ANSWER), endpoint=endpoint)
         except urllib.error.HTTPError as error:
             reason, asked_to_wait = _refusal(error, endpoint=endpoint), _retry_after(error)
         except (OSError, HTTPException) as error:
             reason, asked_to_wait = str(getattr(error, "reason", error)) or type(error).__name__, None
+        if asked_to_wait is not None and asked_to_wait > LONGEST_WAIT_SECONDS:
+            raise NoAnswer(
+                f"{endpoint} did not answer: {reason}; it asks to wait {asked_to_wait:,.0f} seconds"
+            )
         wait = next(waits, None)
         if wait is None:
             raise NoAnswer(f"{endpoint} did not answer in {attempts} attempts: {reason}")
-        time.sleep(min(LONGEST_WAIT_SECONDS, wait if asked_to_wait is None else asked_to_wait))
+        wait = min(LONGEST_WAIT_SECONDS, wait) if asked_to_wait is None else asked_to_wait
+        if wait > SILENT_SECONDS:
+            console(stderr=True).print(
+                f"{endpoint}: {reason}; asked again in {wait:,.0f} seconds", markup=False, highlight=False
+            )
+        time.sleep(wait)
 
 
 def _waits(attempts: int, first: float) -> Iterator[float]:
@@ -111,7 +126,7 @@ def _retry_after(error: urllib.error.HTTPError) -> float | None:
 
 def _content(body: bytes, *, endpoint: str) -> str:
     try:
-        content = json.loads(body)["choices"][0]["message"]["content"]
+        content = strict_json(body, finite=False)["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError) as error:
         raise UserError(
             f"judge.endpoint: {endpoint} is not an OpenAI-compatible endpoint, it answers {body[:SHOWN]!r}"

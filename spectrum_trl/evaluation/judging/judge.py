@@ -9,7 +9,7 @@ what is missing. Before a judge is believed, ``spectrum-trl judge`` compares it 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.diversity_tasks.task import Valid
 from spectrum_trl.evaluation.judging.endpoint import NoAnswer, ask
 from spectrum_trl.evaluation.judging.prompt import INSTRUCTION, VERDICTS, question
-from spectrum_trl.files import write_atomic
+from spectrum_trl.files import write_atomic, writing
+from spectrum_trl.strict.json import strict_json
 
 KEPT, PENDING = "judge_verdicts.jsonl", "judge_pending.jsonl"
 
@@ -136,7 +137,7 @@ class Judge:
         return [score > self.settings.threshold for score in scores]
 
     def _from_endpoint(self, texts: Sequence[str]) -> list[bool | None]:
-        kept = {str(row["key"]): bool(row["valid"]) for row in _rows(self.folder / KEPT, ("key", "valid"))}
+        kept = {row["key"]: row["valid"] for row in _rows(self.folder / KEPT, {"key": str, "valid": bool})}
         keys = {text: self._key(text) for text in texts}
         reasons: dict[str, str] = {}
         down = ""
@@ -182,10 +183,12 @@ class Judge:
     def _wait_for(self, reasons: dict[str, str], *, keys: dict[str, str]) -> None:
         """Keep the texts without a verdict for later, beside those of other tasks."""
         path = self.folder / PENDING
-        others = [row for row in _rows(path, ("key", "text")) if row["key"] not in set(keys.values())]
+        others = [
+            row for row in _rows(path, {"key": str, "text": str}) if row["key"] not in set(keys.values())
+        ]
         waiting = [{"key": keys[text], "text": text, "reason": reason} for text, reason in reasons.items()]
         if rows := [*others, *waiting]:
-            with write_atomic(path) as temporary:
+            with writing(path), write_atomic(path) as temporary:
                 temporary.write_text("".join(map(_line, rows)), encoding="utf-8")
         else:
             path.unlink(missing_ok=True)
@@ -203,9 +206,9 @@ def _is_valid(valid: Valid, text: str) -> bool:
         return bool(valid(text))
     except UserError:
         raise
-    # A user's own function may raise anything.
-    except Exception as error:
-        raise UserError(f"the validator fails on {text[:80]!r}: {error!r}") from error
+    # A user's own function may raise anything, and leave by sys.exit.
+    except (Exception, SystemExit) as error:
+        raise UserError(f"the validator fails on {text[:80]!r}: {error!r}"[:500]) from error
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -214,25 +217,26 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _append(row: dict[str, Any], path: Path) -> None:
-    with path.open("a", encoding="utf-8") as file:
+    with writing(path), path.open("a", encoding="utf-8") as file:
         file.write(_line(row))
 
 
-def _rows(path: Path, keys: Iterable[str]) -> list[dict[str, Any]]:
+def _rows(path: Path, kinds: Mapping[str, type]) -> list[dict[str, Any]]:
     """Return the rows of a file of ours; a line that an interruption cut is not there."""
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8")
-    if text and not text.endswith("\n"):
-        text = text[: text.rfind("\n") + 1]
-        path.write_text(text, encoding="utf-8")
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        content = content[: content.rfind(b"\n") + 1]
+        with writing(path), write_atomic(path) as temporary:
+            temporary.write_bytes(content)
     rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(content.splitlines(), start=1):
         try:
-            row = json.loads(line)
+            row = strict_json(line)
         except ValueError:
             row = None
-        if not isinstance(row, dict) or not set(keys) <= set(row):
+        if not isinstance(row, dict) or not all(isinstance(row.get(key), kinds[key]) for key in kinds):
             raise UserError(f"{path}, line {number} is no verdict of a judge; remove the line, or the file")
         rows.append(row)
     return rows

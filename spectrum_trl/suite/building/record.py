@@ -1,7 +1,6 @@
 """What a built file was made from, so that it is known when it has to be built again."""
 
 import hashlib
-import json
 from collections import Counter
 from functools import cache
 from importlib.metadata import version
@@ -10,6 +9,7 @@ from typing import Any
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import sha256_of, write_json
+from spectrum_trl.strict.json import read_json
 from spectrum_trl.suite.building.parquet import write_sequences
 from spectrum_trl.suite.fetching.lock import read_lock
 from spectrum_trl.suite.manifest import is_record
@@ -90,8 +90,8 @@ def is_current(path: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:
 def read_record(path: Path) -> dict[str, Any] | None:
     """Return the record of a built file, or None if there is none, or a damaged one."""
     try:
-        found = json.loads(record_file(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = read_json(record_file(path))
+    except (OSError, ValueError):
         return None
     return found if is_record(found) else None
 

@@ -5,7 +5,6 @@ argument, since it begins anew by itself (fatiando/pooch has no option for it).
 """
 
 import codecs
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import Unreachable, UserError
-from spectrum_trl.files import sha256_of
+from spectrum_trl.files import sha256_of, target_of
+from spectrum_trl.strict.json import strict_json
 
 RETRIES = 4
 # What a broken connection loses at the most.
@@ -51,6 +51,8 @@ def download(
     import requests
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A link to where there is room stays one.
+    path = target_of(path)
     part = path.with_name(f".{path.name}.part")
     # Not the file itself: pooch would keep one that is there, where its sum is not known.
     fresh = path.with_name(f".{path.name}.fetched")
@@ -159,8 +161,8 @@ def _text(content: bytes) -> str:
 def _is_message(content: bytes) -> bool:
     """Tell whether a whole file is one JSON object, as services send it that refuse."""
     try:
-        return isinstance(json.loads(content), dict)
-    except (ValueError, RecursionError):
+        return isinstance(strict_json(content, finite=False), dict)
+    except ValueError:
         return False
 
 

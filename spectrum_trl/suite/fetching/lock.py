@@ -1,16 +1,16 @@
 """The lock file of a data folder: what was fetched from where, with which sums; which terms were accepted."""
 
 import datetime
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from filelock import FileLock
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import write_json
+from spectrum_trl.strict.json import read_json
 
 NAME = "spectrum-data.lock.json"
 EMPTY: dict[str, dict[str, Any]] = {"accepted": {}, "files": {}, "revisions": {}}
@@ -40,10 +40,16 @@ def read_lock(data_dir: Path) -> dict[str, dict[str, Any]]:
     """
     path = data_dir / NAME
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         if not all(isinstance(found[part], dict) for part in EMPTY):
             raise ValueError
         if not all(_is_entry(known) for known in found["files"].values()):
+            raise ValueError
+        # They are removed when another file replaces them.
+        if any(
+            PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts
+            for place in found["files"]
+        ):
             raise ValueError
         if not all(isinstance(commit, str) for commit in found["revisions"].values()):
             raise ValueError

@@ -18,6 +18,9 @@ from spectrum_trl.suite.fetching.unfinished import begin
 from spectrum_trl.suite.source import Download
 
 PACKED: dict[str, Callable[..., Any]] = {"gz": gzip.open, "bz2": bz2.open}
+PART_BYTES = 2**20
+# So much is unpacked in any case; beyond it at most so many times the size of the archive.
+ALWAYS_BYTES, MOST_SHRUNK = 2**30, 200
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
 
 
@@ -41,7 +44,11 @@ def unpack(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             with write_atomic(target) as temporary, PACKED[wanted.unpack](archive, "rb") as packed:
                 with open(temporary, "wb") as file:
-                    shutil.copyfileobj(packed, file)
+                    size = 0
+                    while part := packed.read(PART_BYTES):
+                        size += len(part)
+                        _check_size(size, archive, wanted)
+                        file.write(part)
             return [target]
         return _members(archive, wanted, data_dir=data_dir)
     except RuntimeError as error:
@@ -68,11 +75,13 @@ def _members(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
             with zipfile.ZipFile(archive) as packed:
                 names = [name for name in packed.namelist() if not name.endswith("/")]
                 chosen = _chosen(names, wanted)
+                _check_size(sum(packed.getinfo(name).file_size for name in chosen), archive, wanted)
                 packed.extractall(scratch, members=chosen)
         else:
             with tarfile.open(archive) as packed_tar:
                 members = {member.name: member for member in packed_tar.getmembers() if member.isfile()}
                 chosen = _chosen(list(members), wanted)
+                _check_size(sum(members[name].size for name in chosen), archive, wanted)
                 packed_tar.extractall(scratch, members=[members[name] for name in chosen], filter="data")
         begin(wanted, data_dir=data_dir)
         places = [data_dir / wanted.path / name for name in chosen]
@@ -82,6 +91,15 @@ def _members(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return places
+
+
+def _check_size(size: int, archive: Path, wanted: Download) -> None:
+    """Refuse what a few bytes become that are made to fill a disk; tables shrink by less than a hundred."""
+    if size > max(ALWAYS_BYTES, MOST_SHRUNK * archive.stat().st_size):
+        raise UserError(
+            f"{wanted.url}: its archive becomes more than {MOST_SHRUNK} times as large, unpacked "
+            f"({size:,} bytes): get the files by hand, if that is meant"
+        )
 
 
 def _chosen(names: list[str], wanted: Download) -> list[str]:

@@ -125,12 +125,62 @@ def test_a_wait_that_the_endpoint_asks_for_is_kept_to(
     replies = {
         1: (429, {"Retry-After": "7"}, ""),
         2: (429, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, ""),
-        3: (429, {"Retry-After": "9999"}, ""),
+        3: (429, {"Retry-After": "60"}, ""),
         4: (500, {"Retry-After": "soon"}, ""),
     }
     endpoint = serve(lambda n, body: replies.get(n) or says("Valid"))
     assert judge(endpoint.url, tmp_path, attempts=6, first_wait=1)("Brie")
     assert waited == [7, 0, 60, 8]
+
+
+@pytest.mark.parametrize("seconds", ["100000", "inf", "Fri, 31 Dec 2100 23:59:59 GMT"])
+def test_an_endpoint_that_asks_for_hours_is_not_waited_for(
+    seconds: str, serve: Callable[..., Endpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("spectrum_trl.evaluation.judging.endpoint.time.sleep", waited.append)
+    endpoint = serve(lambda n, body: (429, {"Retry-After": seconds}, ""))
+    assert judge(endpoint.url, tmp_path).judge(["Brie", "Lamp"]) == [None, None]
+    assert (waited, len(endpoint.asked)) == ([], 1)
+    assert "asks to wait" in lines(tmp_path / PENDING)[0]["reason"]
+
+
+def test_a_long_wait_is_announced(
+    serve: Callable[..., Endpoint],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("spectrum_trl.evaluation.judging.endpoint.time.sleep", lambda seconds: None)
+    endpoint = serve(lambda n, body: (503, {"Retry-After": "30"}, "") if n == 1 else says("Valid"))
+    assert judge(endpoint.url, tmp_path)("Brie")
+    assert "asked again in 30 seconds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"key": "a", "text": "b", "valid": "false"}',
+        '{"key": "a", "valid": true, "valid": false}',
+        "\xff",
+        "[]",
+    ],
+)
+def test_kept_verdicts_that_somebody_edited_are_refused(
+    line: str, serve: Callable[..., Endpoint], tmp_path: Path
+) -> None:
+    (tmp_path / KEPT).write_text(f"{line}\n", "latin-1")
+    with pytest.raises(UserError, match=f"{KEPT}, line 1 is no verdict"):
+        judge(serve(by_text).url, tmp_path)("Brie")
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"choices": 1e999}', "1" * 5000, '{"a": 1, "a": 2}'])
+def test_an_answer_that_no_reader_should_walk_is_a_message(
+    body: str, serve: Callable[..., Endpoint], tmp_path: Path
+) -> None:
+    endpoint = serve(lambda n, asked: (200, {}, body))
+    with pytest.raises(UserError, match="is not an OpenAI-compatible endpoint"):
+        judge(endpoint.url, tmp_path)("Brie")
 
 
 def test_an_endpoint_that_never_answers_leaves_texts_for_later(

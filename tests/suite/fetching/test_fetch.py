@@ -513,3 +513,44 @@ def test_an_unpacked_file_must_have_its_published_sum(site, tmp_path, monkeypatc
     with pytest.raises(UserError, match="tar/a.csv: another file than the one published"):
         fetch([packed], data_dir=tmp_path)
     assert not (tmp_path / "tar" / "a.csv").exists()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gz", "bz2"])
+def test_an_archive_that_would_fill_the_disk_is_refused(site, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr("spectrum_trl.suite.fetching.unpack.ALWAYS_BYTES", 2**20)
+    zeros, packed = bytes(2**24), io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.csv", zeros)
+    elif kind == "tar":
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            entry = tarfile.TarInfo("a.csv")
+            entry.size = len(zeros)
+            archive.addfile(entry, io.BytesIO(zeros))
+    else:
+        packed.write({"gz": gzip, "bz2": bz2}[kind].compress(zeros))
+    site.files["/bomb"] = packed.getvalue()
+    bomb = Download(
+        path="films/a.csv" if kind in ("gz", "bz2") else "films", url=f"{site.address}/bomb", unpack=kind
+    )
+    with pytest.raises(UserError, match="more than 200 times as large"):
+        fetch([Source(name="films", title="Films", downloads=(bomb,))], data_dir=tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size > 10_000]
+
+
+@pytest.mark.parametrize("place", ["../kept", "films/../../kept", "/etc/hostname"])
+def test_a_lock_file_that_names_files_elsewhere_is_refused(tmp_path, place):
+    entry = lock.Entry("0" * 64, 1, "0" * 64, "https://x")._asdict()
+    found = {"accepted": {}, "files": {place: entry}, "revisions": {}}
+    (tmp_path / lock.NAME).write_text(json.dumps(found))
+    with pytest.raises(UserError, match="is damaged"):
+        lock.read_lock(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"accepted": {}, "accepted": {}, "files": {}, "revisions": {}}', "[" * 5000]
+)
+def test_a_lock_file_that_somebody_edited_badly_is_refused(tmp_path, text):
+    (tmp_path / lock.NAME).write_text(text)
+    with pytest.raises(UserError, match="is damaged"):
+        lock.read_lock(tmp_path)

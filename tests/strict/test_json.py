@@ -1,0 +1,97 @@
+"""JSON from outside is read strictly, whoever reads it."""
+
+import ast
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import spectrum_trl
+from spectrum_trl.strict.json import last_json, read_json, strict_json
+
+REFUSED = {
+    "a repeated key": ('{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' is repeated"),
+    "deep lists": ("[" * 200 + "]" * 200, "nested too deeply"),
+    "deep objects": ('{"a":' * 200 + "1" + "}" * 200, "nested too deeply"),
+    "bottomless": ("[" * 100_000, "nested too deeply"),
+    "digits": ("[" + "9" * 5000 + "]", "too long"),
+    "digits of a fraction": ("0." + "9" * 5000, "too long"),
+    "a large number": ("[1e999]", "too large"),
+    "nan": ('{"a": NaN}', "NaN is no JSON"),
+    "infinity": ("[-Infinity]", "-Infinity is no JSON"),
+    "a cut value": ('{"a": [1,\n 2', "line 2, column 3"),
+    "another encoding": (b'{"a": "\xff"}', "utf-8"),
+    "nothing": ("", "not valid JSON"),
+}
+# Files that only this package writes, and texts that it has just made.
+OWN = {
+    "evaluation/kept.py",
+    "evaluation/run.py",
+    "recipe/recipe_file.py",
+    "models/model_card.py",
+    "runs/record.py",
+    "data/shared.py",
+    "suite/synthetic/multinomial.py",
+    "suite/sources/titanic.py",
+}
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize(("text", "why"), REFUSED.values(), ids=REFUSED)
+def test_what_loaders_pass_over_is_an_error(text: str | bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        strict_json(text)
+
+
+@given(json_values)
+def test_what_is_json_is_read_as_python_reads_it(value: Any) -> None:
+    assert strict_json(json.dumps(value)) == value
+
+
+def test_a_wide_value_is_not_a_deep_one() -> None:
+    wide = [[[n]] for n in range(5000)]
+    assert strict_json(json.dumps(wide)) == wide
+
+
+def test_python_s_own_constants_are_read_where_they_are_meant(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    file.write_text('\ufeff{"loss": Infinity}', "utf-8")
+    assert read_json(file, finite=False) == {"loss": float("inf")}
+
+
+@pytest.mark.parametrize("text", ["so {x} it is [1, 2", "deep " + "[" * 3000, "{} and NaN: [NaN]"])
+def test_a_model_s_braces_are_no_error(text: str) -> None:
+    assert last_json(text, first="[") is None
+
+
+def test_nobody_reads_json_past_the_strict_reader() -> None:
+    package = Path(spectrum_trl.__file__).parent
+    found = {
+        file.relative_to(package).as_posix()
+        for file in package.rglob("*.py")
+        if file.relative_to(package).as_posix() != "strict/json.py" and _loads(file)
+    }
+    assert found <= OWN
+
+
+def _loads(file: Path) -> bool:
+    reads: Callable[[ast.AST], bool] = lambda node: (  # noqa: E731
+        isinstance(node, ast.Attribute)
+        and node.attr in ("load", "loads")
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "json"
+    )
+    return any(map(reads, ast.walk(ast.parse(file.read_text("utf-8")))))
