@@ -248,12 +248,9 @@ def test_a_broken_table_is_one_clear_error(tmp_path: Path) -> None:
 WAYS_OUT = {
     "sys.exit": "import sys\ndef valid(text):\n    sys.exit(0)\n",
     "exit": "def valid(text):\n    raise SystemExit\n",
-    "os._exit": "import os\ndef valid(text):\n    os._exit(0)\n",
-    "its _exit": "from os import _exit\ndef valid(text):\n    _exit(0)\n",
     "no end": "def valid(text):\n    return valid(text)\n",
     "an answer": "class A:\n    def __bool__(self):\n        raise SystemExit\nvalid = lambda text: A()\n",
     "at import": "import sys\nsys.exit(0)\n",
-    "_exit at import": "import os\nos._exit(0)\n",
 }
 
 

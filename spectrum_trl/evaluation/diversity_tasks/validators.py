@@ -9,16 +9,12 @@ validator: {judge: {model: Qwen/Qwen3-4B}}  # a language model, see judging/judg
 
 import importlib
 import importlib.util
-import os
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from re import _parser as parser  # type: ignore[attr-defined]
 from types import ModuleType
 from typing import Any, Literal
-from unittest import mock
 
 import regex
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -208,18 +204,7 @@ def _imported(name: str, *, folder: Path) -> Valid:
             f"{nearest(function_name, known)}"
         )
 
-    def valid(text: str) -> bool:
-        with _no_exit():
-            return bool(function(text))
-
-    return valid
-
-
-@contextmanager
-def _no_exit() -> Iterator[None]:
-    """Keep a user's code from ending the program: what `sys.exit` raises is caught, `os._exit` is not."""
-    with mock.patch.object(os, "_exit", sys.exit):
-        yield
+    return lambda text: bool(function(text))
 
 
 def _module(name: str, *, folder: Path) -> ModuleType:
@@ -231,8 +216,7 @@ def _module(name: str, *, folder: Path) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        with _no_exit():
-            spec.loader.exec_module(module)
+        spec.loader.exec_module(module)
         return module
     except (Exception, SystemExit) as error:  # Any code of the user's may run, and fail, here.
         near = nearest(name, [file.stem for file in folder.glob("*.py")])
