@@ -17,6 +17,7 @@ FLOORS = [
         "paths",
         "strict_yaml",
         "progress",
+        "randomness",
         "metrics",
         "suite",
         "prompts",

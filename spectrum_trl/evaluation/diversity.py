@@ -17,6 +17,7 @@ from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
 from spectrum_trl.metrics.diversity import clean, exact, sample_intervals, summarise
 from spectrum_trl.metrics.intervals import Interval, mean_interval
 from spectrum_trl.paths import data_dir
+from spectrum_trl.randomness import stream
 from spectrum_trl.suite.fetching.ensure import ensure_sources
 from spectrum_trl.suite.task import Message
 
@@ -87,7 +88,12 @@ class Diversity(HarnessTask):
         """Return what is valid and what is different among the samples."""
         found: dict[str, Any] = {"samples": len(answers)}
         if self.options.format == "verbalized":
-            drawn = [draw_answer(answer, seed=f"{self.options.seed}/{n}") for n, answer in enumerate(answers)]
+            name = str(self.config.task)
+            streams = (
+                stream(self.options.seed, task=name, purpose="verbalized answer", id=n)
+                for n in range(len(answers))
+            )
+            drawn = [draw_answer(answer, rng=rng) for answer, rng in zip(answers, streams, strict=True)]
             found |= _figure(
                 "parsed", mean_interval([text is not None for text in drawn], seed=0, within=(0, 1))
             )

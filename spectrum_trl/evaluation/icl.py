@@ -3,7 +3,6 @@
 Source: Spectrum Tuning (arXiv 2510.06084), in-context steerability.
 """
 
-import random
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from spectrum_trl.evaluation.own_file import own_file
 from spectrum_trl.evaluation.own_tasks import own_icl
 from spectrum_trl.metrics.calibration import calibration_error
 from spectrum_trl.paths import data_dir
+from spectrum_trl.randomness import stream
 from spectrum_trl.suite.building.cache import missing
 from spectrum_trl.suite.declared import Declared
 from spectrum_trl.suite.draws import Draw, Draws
@@ -117,8 +117,9 @@ class Icl(HarnessTask):
         n = sum(message["role"] == "output" for message in row["messages"])
         chosen = list(range(1, n))
         if len(chosen) > self.options.outputs:
-            rng = random.Random(f"{self.options.seed}/{row['id']}")
-            chosen = sorted(rng.sample(chosen, self.options.outputs))
+            name = str(self.config.task)
+            rng = stream(self.options.seed, task=name, purpose="outputs", id=row["id"])
+            chosen = sorted(rng.choice(chosen, size=self.options.outputs, replace=False).tolist())
         first = [0] if row["messages"][0]["role"] == "description" else []
         curve = [k for k in CURVE if k < n]
         return Scored(sorted({*first, *chosen, *curve, n - 1}), chosen, bool(first), n - 1)

@@ -118,10 +118,10 @@ def test_published_uniform_guesses_are_smoothed_like_the_model(random_model, wor
 @pytest.mark.slow
 def test_one_of_the_verbalized_answers_is_drawn_by_its_probability() -> None:
     answer = 'Here: [{"text": "a", "probability": 0.9}, {"text": "b", "probability": 0.1}]'
-    drawn = [draw_answer(answer, seed=n) for n in range(500)]
+    drawn = [draw_answer(answer, rng=np.random.default_rng(n)) for n in range(500)]
     assert 0.85 < drawn.count("a") / 500 < 0.95 and set(drawn) == {"a", "b"}
     for broken in ("", "[]", '[{"text": 1, "probability": 1}]', '[{"text": "a"}]', '{"text": "a"}'):
-        assert draw_answer(broken, seed=0) is None
+        assert draw_answer(broken, rng=np.random.default_rng(0)) is None
 
 
 def test_what_does_not_parse_has_no_figure_but_is_counted(random_model, world_tokenizer) -> None:
