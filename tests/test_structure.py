@@ -17,7 +17,6 @@ FLOORS = [
         "paths",
         "strict_yaml",
         "progress",
-        "randomness",
         "metrics",
         "suite",
         "prompts",

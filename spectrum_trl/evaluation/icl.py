@@ -20,12 +20,12 @@ from spectrum_trl.evaluation.own_file import own_file
 from spectrum_trl.evaluation.own_tasks import own_icl
 from spectrum_trl.metrics.calibration import calibration_error
 from spectrum_trl.paths import data_dir
-from spectrum_trl.randomness import stream
 from spectrum_trl.suite.building.cache import missing
 from spectrum_trl.suite.declared import Declared
 from spectrum_trl.suite.draws import Draw, Draws
 from spectrum_trl.suite.fetching.ensure import ensure
 from spectrum_trl.suite.fetching.status import status
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Task
 
 # Labels of a task that outputs can be scored among.

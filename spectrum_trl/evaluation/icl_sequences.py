@@ -10,9 +10,9 @@ from spectrum_trl.metrics.icl import automatic_k
 from spectrum_trl.models.load import load_tokenizer
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.prompts.scored import Prompts
-from spectrum_trl.randomness import stream
 from spectrum_trl.suite.building.cache import built_sequences
 from spectrum_trl.suite.building.stats import BYTES_PER_TOKEN, TOKENS_PER_TURN
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Message, Task
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from spectrum_trl.evaluation.needs_data import NeedsData
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.randomness import stream
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Message
 
 # A template would read it as the end of a turn, or as the begin of another.

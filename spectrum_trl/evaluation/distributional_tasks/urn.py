@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item
-from spectrum_trl.randomness import stream
+from spectrum_trl.suite.randomness import stream
 
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "brown", "black", "white")
 URNS = 1000

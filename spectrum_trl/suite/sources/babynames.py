@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spectrum_trl.randomness import stream
 from spectrum_trl.suite.builders import Sequences, iid
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.tables import csv_table
 from spectrum_trl.suite.task import Task

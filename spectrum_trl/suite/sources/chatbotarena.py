@@ -25,9 +25,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.randomness import stream
 from spectrum_trl.suite.builders import Row, Sequences, grouped, keep_rows, text
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.tables import parquet_rows
 from spectrum_trl.suite.task import Build, Kind, Task

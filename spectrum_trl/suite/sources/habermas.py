@@ -23,9 +23,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.randomness import stream
 from spectrum_trl.suite.builders import Field, Row, Sequences, grouped, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.tables import parquet_rows
 from spectrum_trl.suite.task import Build, Kind, Task

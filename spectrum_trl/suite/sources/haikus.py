@@ -20,8 +20,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.randomness import stream
 from spectrum_trl.suite.builders import Row, Sequences, grouped, keep_rows, pooled, text
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task

@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spectrum_trl.randomness import stream
 from spectrum_trl.suite.builders import Row, Sequences, grouped, text
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.tables import csv_rows

@@ -23,9 +23,9 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.randomness import stream
 from spectrum_trl.suite.builders import Field, Row, Sequences, as_json, grouped, keep_rows, text
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task

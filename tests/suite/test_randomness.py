@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spectrum_trl.randomness import stream
+from spectrum_trl.suite.randomness import stream
 
-PACKAGE = Path(__file__).parents[1] / "spectrum_trl"
+PACKAGE = Path(__file__).parents[2] / "spectrum_trl"
 MAKERS = ("default_rng", "Random", "RandomState", "SeedSequence")
 # Where a seed alone makes a stream, and nothing else of that seed is drawn beside it.
 ALONE = {
     "data/preview.py": "shows rows, which nothing depends on",
     "evaluation/compare.py": "resamples differences",
     "metrics/intervals.py": "resamples values",
-    "randomness.py": "makes the named ones",
+    "suite/randomness.py": "makes the named ones",
     "scoring/draw.py": "seeds are named by the caller: run, prompt, row and number",
     "suite/draws.py": "a checksum of the task's name is part of the seed",
     "tiny/plot.py": "resamples values",
