@@ -1,6 +1,9 @@
 """Where tables and messages are printed."""
 
 import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,6 +14,10 @@ WIDTH = 160
 PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {
     code: 0xFFFD for code in range(0x7F, 0xA0)
 }
+
+
+SECONDS_OF_SILENCE = 10.0
+Item = TypeVar("Item")
 
 
 def console(*, quiet: bool = False, stderr: bool = False) -> Console:
@@ -37,3 +44,18 @@ def plain(text: str) -> str:
 def on_terminal() -> bool:
     """Tell whether bars can be drawn: they are written to standard error."""
     return sys.stderr.isatty()
+
+
+def spoken(items: Sequence[Item], *, what: str) -> Iterator[Item]:
+    """Yield items, and print to standard error every ten seconds how many are done.
+
+    Args:
+        items: What takes long.
+        what: What is done, in a few words.
+    """
+    last = time.monotonic()
+    for n, item in enumerate(items):
+        if time.monotonic() - last > SECONDS_OF_SILENCE:
+            last = time.monotonic()
+            print(f"{what}, {n:,} of {len(items):,}", file=sys.stderr, flush=True)
+        yield item

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -49,9 +50,19 @@ def target_of(path: Path) -> Path:
 
 
 def write_json(value: Any, path: Path) -> None:
-    """Write JSON, replacing the file only when all of it is written."""
+    """Write JSON, replacing the file only when all of it is written; NaN and infinity become null."""
+    text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
     with write_atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def finite(value: Any) -> Any:
+    """Return JSON values with null for NaN and infinity, which JSON does not know."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(part) for key, part in value.items()}
+    return [finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def sha256_of(path: Path) -> str:

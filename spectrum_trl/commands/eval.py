@@ -27,6 +27,13 @@ def evaluate(
     metadata: Annotated[str, typer.Option(help="Options, such as mode=description,samples=20.")] = "",
     include_path: Annotated[list[Path], typer.Option(help="A folder of your own tasks; repeatable.")] = [],  # noqa: B006
     device: Annotated[Literal["cpu", "cuda", "mps"] | None, typer.Option(help="Where to run.")] = None,
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16", "auto"] | None,
+        typer.Option(help="Number type; default: float32 on a CPU, the checkpoint's (auto) elsewhere."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Evaluate everything again; what was kept is not read.")
+    ] = False,
 ) -> None:
     """Measure a model on steerability, distributional alignment and diversity.
 
@@ -37,7 +44,7 @@ def evaluate(
 
     from spectrum_trl.console import console
     from spectrum_trl.errors import UserError
-    from spectrum_trl.evaluation import run, table, task_files
+    from spectrum_trl.evaluation import run, task_files
     from spectrum_trl.evaluation.options import check_names, read_options
     from spectrum_trl.files import folder_problems
     from spectrum_trl.models.load import model_path
@@ -55,20 +62,15 @@ def evaluate(
     arguments = {"pretrained": model_path(model), **simple_parse_args_string(model_args)}
     setup = run.Setup(
         backend=backend,
-        model=arguments | ({"device": device} if device else {}),
+        model=arguments | ({"device": device} if device else {}) | ({"dtype": dtype} if dtype else {}),
         options=options,
         output=output,
         limit=limit,
         include=tuple(include_path),
+        fresh=fresh,
     )
     manager = run.task_manager(setup)
     chosen = run.select([part.strip() for part in tasks.split(",") if part.strip()], manager=manager)
-    out = console()
-    results = run.evaluate(setup, chosen, manager=manager, out=out)
-    failed = results.pop("failed")
-    table.show(results, out=out)
-    if "results" in results:
-        run.save(results, setup)
-        out.print(f"results in {output}", markup=False)
+    failed = run.evaluate(setup, chosen, out=console())["failed"]
     if failed:
         raise UserError(*failed)

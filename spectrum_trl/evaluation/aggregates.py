@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
+from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
 from spectrum_trl.metrics.intervals import Interval, ratio_interval
 
 # The sum over a row's outputs, their number, and where rows are not independent, what they have in common;
 # None where the row has no such output. Every row has every metric: lm-eval gathers by the first one's.
 Row = Sequence[Any] | None
-Aggregation = dict[str, Callable[[list[Any]], float]]
+Aggregation = dict[str, Callable[[list[Any]], float | None]]
 SEED = 0
 
 
@@ -32,7 +33,12 @@ def empty(metrics: Mapping[str, Any]) -> dict[str, None]:
 
 
 def with_interval(name: str, row: Row) -> dict[str, Row]:
-    """Return a row's value under the name of a metric and of both ends of its interval."""
+    """Return a row's value under the name of a metric and of both ends of its interval.
+
+    A value that is not finite is None: it has no place in JSON, and its metric has no figure.
+    """
+    if row and row[0] is not None and not math.isfinite(row[0]):
+        row = [None, *row[1:]]
     return {name: row, f"{name}_low": row, f"{name}_high": row}
 
 
@@ -58,10 +64,19 @@ def directions(metrics: Mapping[str, Metric]) -> dict[str, bool]:
     return {f"{name}{end}": way for name, way in found.items() if way is not None for end in ends}
 
 
-def ratio(rows: list[Row]) -> float:
-    """Return the mean over all outputs of all rows; NaN where there is none."""
-    n = sum(row[1] for row in rows if row)
-    return sum(row[0] for row in rows if row) / n if n else float("nan")
+def ratio(rows: list[Row]) -> float | None:
+    """Return the mean over all outputs of all rows; None where there is none, or a value is not finite."""
+    filled = [row for row in rows if row]
+    n = sum(row[1] for row in filled)
+    if not n or any(row[0] is None or not math.isfinite(row[0]) for row in filled):
+        return None
+    return float(sum(row[0] for row in filled) / n)
+
+
+def is_low(rows: list[Row]) -> float | None:
+    """Return 1 where the mean coverage is so low that shares say nothing, else 0."""
+    mean = ratio(rows)
+    return None if mean is None else float(mean < LOWEST_COVERAGE)
 
 
 def total(values: list[float | None]) -> float:
@@ -69,17 +84,18 @@ def total(values: list[float | None]) -> float:
     return sum(value for value in values if value)
 
 
-def _end(which: str, within: tuple[float, float], rows: list[Row]) -> float:
+def _end(which: str, within: tuple[float, float], rows: list[Row]) -> float | None:
+    if ratio(rows) is None:
+        return None
     clusters: dict[Any, tuple[float, float]] = {}
     for number, (value, n, *cluster) in enumerate(row for row in rows if row):
         name = cluster[0] if cluster else number
         before = clusters.get(name, (0.0, 0.0))
         clusters[name] = (before[0] + value, before[1] + n)
     filled = [cluster for cluster in clusters.values() if cluster[1]]
-    if not filled or not all(math.isfinite(value) for value, _ in filled):
-        return float("nan")
     sums, counts = zip(*filled, strict=True)
-    return getattr(_interval(sums, counts, within), which)
+    end = float(getattr(_interval(sums, counts, within), which))
+    return end if math.isfinite(end) else None
 
 
 # Both ends are asked for apart, of the same rows.

@@ -9,7 +9,7 @@ from scipy.stats import permutation_test
 from statsmodels.stats.multitest import multipletests
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.headlines import COMPARED
+from spectrum_trl.evaluation.headlines import COMPARED, LOWEST_COVERAGE, is_of_shares
 from spectrum_trl.evaluation.results import Results, Value
 from spectrum_trl.metrics.intervals import (
     Interval,
@@ -39,8 +39,9 @@ class Difference(NamedTuple):
         second: Mean of the second.
         difference: Second minus first, row by row, with its interval.
         p: Of no difference, corrected over all tasks (Holm); NaN for a single cluster or infinite values.
-        verdict: ``improved``, ``fell``, ``changed`` for a metric without a direction, ``unchanged``, or
-            ``not tested`` where p is NaN.
+        verdict: ``improved``, ``fell``, ``changed`` for a metric without a direction, ``unchanged``,
+            ``low coverage`` for shares where a model gives the candidates next to no probability, or ``not
+            tested`` where p is NaN.
     """
 
     task: str
@@ -147,12 +148,17 @@ def compare(first: Results, second: Results, *, metrics: Sequence[str] = COMPARE
             f"{first.file} and {second.file} have no row of {', '.join(metrics)} in common: evaluate both on "
             "the same tasks, data and seed"
         )
-    chances = _corrected([_p(one.changes()) for one in pairs])
+    low = _low_coverage(first) | _low_coverage(second)
+    hollow = [is_of_shares(one.metric) and one.task in low for one in pairs]
+    chances = _corrected(
+        [float("nan") if no else _p(one.changes()) for one, no in zip(pairs, hollow, strict=True)]
+    )
     higher = first.higher_is_better
     tasks = [
-        _difference(one, p=p, higher=higher.get(one.task, {}).get(one.metric))
-        for one, p in zip(pairs, chances, strict=True)
+        _difference(one, p=p, higher=higher.get(one.task, {}).get(one.metric), hollow=no)
+        for one, p, no in zip(pairs, chances, hollow, strict=True)
     ]
+    pairs = [one for one, no in zip(pairs, hollow, strict=True) if not no]
     means = {metric: _mean([one for one in pairs if one.metric == metric]) for metric in metrics}
     both = {one.task: (first.formats.get(one.task, "?"), second.formats.get(one.task, "?")) for one in pairs}
     formats = {task: (ours, theirs) for task, (ours, theirs) in both.items() if ours != theirs}
@@ -218,13 +224,23 @@ def _corrected(raw: list[float]) -> list[float]:
     return [float(p) for p in corrected]
 
 
-def _difference(pairs: _Pairs, *, p: float, higher: bool | None) -> Difference:
+def _low_coverage(results: Results) -> set[str]:
+    """Return the tasks whose candidates have next to no probability together."""
+    means = {
+        task: np.mean([value.mean for value in metrics["coverage"].values()])
+        for task, metrics in results.rows.items()
+        if metrics.get("coverage")
+    }
+    return {task for task, mean in means.items() if mean < LOWEST_COVERAGE}
+
+
+def _difference(pairs: _Pairs, *, p: float, higher: bool | None, hollow: bool) -> Difference:
     changes = pairs.changes()
     first, second = (float(total) for total in pairs.sums.sum(axis=0) / pairs.counts.sum())
     interval = Interval(second - first, float("nan"), float("nan"))
     if np.isfinite(changes).all():
         interval = ratio_interval(changes, pairs.counts, seed=SEED)
-    verdict = "not tested" if np.isnan(p) else "unchanged"
+    verdict = "low coverage" if hollow else "not tested" if np.isnan(p) else "unchanged"
     if p < LEVEL:
         better = (interval.mean > 0) == higher
         verdict = "changed" if higher is None else "improved" if better else "fell"

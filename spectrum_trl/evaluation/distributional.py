@@ -16,12 +16,14 @@ from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
 from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
+from spectrum_trl.evaluation.headlines import LOW_COVERAGE
 from spectrum_trl.evaluation.own_file import own_file
 from spectrum_trl.evaluation.own_tasks import own_distributional
 from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
 from spectrum_trl.metrics.distributional import (
     compare,
     compare_as_published,
+    compare_logs,
     uniform_guess,
     uniform_guess_as_published,
 )
@@ -34,6 +36,7 @@ METRICS = {
     "kl_divergence": Metric(False, (0.0, np.inf)),
     "reverse_kl": Metric(False, (0.0, np.inf)),
     "cross_entropy": Metric(False, (0.0, np.inf)),
+    "log_loss": Metric(False, (0.0, np.inf)),
     "total_variation": Metric(False),
     "mode_match": Metric(True),
     # What the candidates leave out may be right, too.
@@ -84,18 +87,21 @@ class Distributional(HarnessTask):
 
     def score(self, row: dict[str, Any], answers: Sequence[Any]) -> dict[str, Any]:
         """Return a comparison of shares, beside that of the uniform guess."""
+        published = self.options.scoring == "published"
         if self.options.format == "verbalized":
             observed = read_shares(answers[0], candidates=row["candidates"])
             parsed = aggregates.with_interval("parsed", [float(observed is not None), 1])
             if observed is None:
                 return aggregates.empty(self.aggregation()) | parsed
+            comparison = (compare_as_published if published else compare)(row["target"], observed)
         else:
             n, parsed = len(row["candidates"]), {}
             space = answers[n][0] if len(answers) > n else 0.0
-            observed = np.exp([answer[0] - space for answer in answers[:n]])
-        published = self.options.scoring == "published"
-        comparison = (compare_as_published if published else compare)(row["target"], observed)
-        found: dict[str, Any] = {**parsed, "items": 1}
+            comparison = compare_logs(
+                row["target"], [answer[0] - space for answer in answers[:n]], published=published
+            )
+        coverage = [comparison.coverage, 1]
+        found: dict[str, Any] = {**parsed, "items": 1, LOW_COVERAGE: coverage}
         for name in METRICS:
             value = [float(getattr(comparison, name)), 1, row["cluster"]]
             found |= aggregates.with_interval(name, value)
@@ -119,7 +125,8 @@ class Distributional(HarnessTask):
         groups = [] if self.missing else self._groups
         of_groups = {f"js_divergence[{group}]": METRICS["js_divergence"] for group in groups}
         counts = dict.fromkeys(("items", *(f"items[{group}]" for group in groups)), aggregates.total)
-        return aggregates.aggregations(METRICS | PARSED | UNIFORM | of_groups) | counts
+        found = aggregates.aggregations(METRICS | PARSED | UNIFORM | of_groups) | counts
+        return found | {LOW_COVERAGE: aggregates.is_low}
 
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric."""

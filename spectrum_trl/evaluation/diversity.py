@@ -3,7 +3,9 @@
 Source: Spectrum Tuning (arXiv 2510.06084), diversity and yield.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from spectrum_trl.evaluation import aggregates
@@ -18,6 +20,7 @@ from spectrum_trl.metrics.diversity import clean, exact, sample_intervals, summa
 from spectrum_trl.metrics.intervals import Interval, mean_interval
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.fetching.ensure import ensure_sources
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Message
 
 HIGHER = {
@@ -62,6 +65,10 @@ class Diversity(HarnessTask):
             how = "; ".join(failed) or f"Get {self.task.source} ({self.task.url}), and set SPECTRUM_DATA"
             return Missing(", ".join(absent), how)
         self.valid = self.task.validator(folder)
+        # What is valid is read from them, so that they decide figures as rows do.
+        self.files_beside_rows: list[Path] = [
+            file for pattern in self.task.files for file in sorted(folder.glob(pattern))
+        ]
         return [{"description": self.task.description, "examples": list(self.task.examples)}]
 
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -87,7 +94,12 @@ class Diversity(HarnessTask):
         """Return what is valid and what is different among the samples."""
         found: dict[str, Any] = {"samples": len(answers)}
         if self.options.format == "verbalized":
-            drawn = [draw_answer(answer, seed=f"{self.options.seed}/{n}") for n, answer in enumerate(answers)]
+            name = str(self.config.task)
+            streams = (
+                stream(self.options.seed, task=name, purpose="verbalized answer", id=n)
+                for n in range(len(answers))
+            )
+            drawn = [draw_answer(answer, rng=rng) for answer, rng in zip(answers, streams, strict=True)]
             found |= _figure(
                 "parsed", mean_interval([text is not None for text in drawn], seed=0, within=(0, 1))
             )
@@ -135,8 +147,10 @@ class Diversity(HarnessTask):
         return dict(HIGHER)
 
 
-def _figure(name: str, interval: Interval) -> dict[str, list[float]]:
-    return {name: [interval.mean, 1], f"{name}_low": [interval.low, 1], f"{name}_high": [interval.high, 1]}
+def _figure(name: str, interval: Interval) -> dict[str, list[float] | None]:
+    ends = {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    found = {name: interval.mean, **ends}.items()
+    return {key: [value, 1] if math.isfinite(value) else None for key, value in found}
 
 
 def _divided(interval: Interval, n: int) -> Interval:

@@ -10,6 +10,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 from transformers import PreTrainedTokenizerBase
 
+from spectrum_trl.console import spoken
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.options import AnyFormat, Options, at_the_edge, format_of, read_options
@@ -181,6 +182,32 @@ class HarnessTask(ConfigurableTask):
         found = list(super().doc_iterator(**kwargs))
         return iter(found or [(int(kwargs["rank"]), {**self.eval_docs[0], FILLER: True})])
 
+    def build_all_requests(
+        self,
+        *,
+        limit: int | None = None,
+        samples: list[int] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        cache_requests: bool = False,
+        **_: Any,
+    ) -> None:
+        """Write all prompts, with a line from time to time where that takes long.
+
+        lm-eval's ``--cache_requests`` is not used: it tells requests by the name of the task alone, and
+        so brings back those of another format, seed or data.
+        """
+        if cache_requests:
+            logger.warning("%s: --cache_requests is not used, prompts are written anew", self.config.task)
+        docs = list(self.doc_iterator(rank=rank, limit=limit, samples=samples, world_size=world_size))
+        self._instances = [
+            instance
+            for doc_id, doc in spoken(docs, what=f"{self.config.task}: prompts")
+            for instance in self.construct_requests(
+                doc, "", metadata=(self.config["task"], doc_id, self.config.repeats)
+            )
+        ]
+
     def apply_filters(self) -> list[Instance] | None:
         """Put the answers into place, and keep the end of each context alone: whole ones fill gigabytes."""
         found = super().apply_filters()
@@ -196,13 +223,22 @@ class HarnessTask(ConfigurableTask):
         if FILLER in doc:
             return aggregates.empty(self.aggregation())
         with at_the_edge():
+            self._check_answers(results)
             return self.score(doc, results)
+
+    def _check_answers(self, answers: Sequence[Any]) -> None:
+        scores = [answer[0] for answer in answers if isinstance(answer, tuple | list)]
+        if any(score != score for score in scores):
+            raise UserError(
+                f"{self.config.task}: the model's log-probabilities are NaN, so that there is no figure: its "
+                "weights hold NaN or infinity, or its number type is too small; try dtype=float32"
+            )
 
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric that has one."""
         raise NotImplementedError
 
-    def aggregation(self) -> dict[str, Callable[[list[Any]], float]]:
+    def aggregation(self) -> dict[str, Callable[[list[Any]], float | None]]:
         """Return how the values of each metric become one."""
         raise NotImplementedError
 

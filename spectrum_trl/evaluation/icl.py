@@ -3,7 +3,6 @@
 Source: Spectrum Tuning (arXiv 2510.06084), in-context steerability.
 """
 
-import random
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from spectrum_trl.suite.declared import Declared
 from spectrum_trl.suite.draws import Draw, Draws
 from spectrum_trl.suite.fetching.ensure import ensure
 from spectrum_trl.suite.fetching.status import status
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Task
 
 # Labels of a task that outputs can be scored among.
@@ -117,8 +117,9 @@ class Icl(HarnessTask):
         n = sum(message["role"] == "output" for message in row["messages"])
         chosen = list(range(1, n))
         if len(chosen) > self.options.outputs:
-            rng = random.Random(f"{self.options.seed}/{row['id']}")
-            chosen = sorted(rng.sample(chosen, self.options.outputs))
+            name = str(self.config.task)
+            rng = stream(self.options.seed, task=name, purpose="outputs", id=row["id"])
+            chosen = sorted(rng.choice(chosen, size=self.options.outputs, replace=False).tolist())
         first = [0] if row["messages"][0]["role"] == "description" else []
         curve = [k for k in CURVE if k < n]
         return Scored(sorted({*first, *chosen, *curve, n - 1}), chosen, bool(first), n - 1)

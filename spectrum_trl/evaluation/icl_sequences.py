@@ -1,13 +1,10 @@
 """Choose the sequences of a task that steerability is measured on, and how many examples they have."""
 
-import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from spectrum_trl.metrics.icl import automatic_k
 from spectrum_trl.models.load import load_tokenizer
@@ -15,6 +12,7 @@ from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.suite.building.cache import built_sequences
 from spectrum_trl.suite.building.stats import BYTES_PER_TOKEN, TOKENS_PER_TURN
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Message, Task
 
 
@@ -53,11 +51,13 @@ def drawn(
         for sequence in built_sequences(task, data_dir=folder, seed=seed, dropped=dropped)
     ]
     if len(every) > most:
-        picked = np.random.default_rng(seed).choice(len(every), size=most, replace=False)
+        rng = stream(seed, task=task.name, purpose="sequences")
+        picked = rng.choice(len(every), size=most, replace=False)
         every = [every[n] for n in sorted(picked.tolist())]
     found = []
     for sequence_id, messages in every:
-        keeps = random.Random(f"{seed}/{sequence_id}").random() < task.description_probability
+        rng = stream(seed, task=task.name, purpose="description", id=sequence_id)
+        keeps = rng.random() < task.description_probability
         kept = [message for message in messages if keeps or message["role"] != "description"]
         found.append((sequence_id, normalise(kept)))
     return tuple(found), dropped

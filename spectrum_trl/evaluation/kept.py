@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 from lm_eval.api.task import Task
 
 from spectrum_trl.evaluation.own_file import own_file
+from spectrum_trl.files import write_json
 from spectrum_trl.models.fingerprint import fingerprints
 from spectrum_trl.models.load import base_of, model_path
+from spectrum_trl.scoring.store import CannotKeep
 
 PACKAGES = ("spectrum-trl", "lm-eval", "transformers", "tokenizers", "torch")
-# Of a model's folder, beside the weights: configuration, tokenizer, templates.
-SMALL_FILES = ("*.json", "*.jinja", "*.model")
+# Of a model's folder, beside the weights: configuration, tokenizer, templates, code.
+SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "*.py", "additional_chat_templates/*.jinja")
 
 
 def identity(backend: str, model: Mapping[str, Any]) -> str:
@@ -27,6 +30,10 @@ def identity(backend: str, model: Mapping[str, Any]) -> str:
     """
     revision = str(model.get("revision", "main"))
     names = [str(model[key]) for key in ("pretrained", "peft", "tokenizer") if model.get(key)]
+    # Other arguments may name files, too: a merged delta, a subfolder, a draft model.
+    inside = os.path.join(names[0], str(model.get("subfolder") or "")) if names else ""
+    others = [inside, *(str(value) for key, value in model.items() if key != "device")]
+    names += [name for name in dict.fromkeys(others) if os.path.isdir(name) and name not in names]
     names += [base for name in names if (base := base_of(name, revision=revision)) != name]
     parts: list[Any] = [backend, dict(model), [importlib.metadata.version(name) for name in PACKAGES]]
     for name in names:
@@ -43,16 +50,39 @@ def key(task: Task, *, options: Mapping[str, Any], limit: int | None, model: str
     mine = bool(own) and set(own) != {"task"}
     beside = Path(own_file(task.config, own)).parent if mine else Path()
     parts = [model, dict(options), limit, own, list(task.eval_docs)]
-    return short_hash([*parts, [_content(file) for file in _files(own, beside)]])
+    files = [*_files(own, beside), *getattr(task, "files_beside_rows", ())]
+    return short_hash([*parts, [_content(file) for file in files]])
 
 
 def read(file: Path) -> dict[str, Any] | None:
-    """Return the results of a finished task, or None where they are not there or damaged."""
+    """Return what `write` wrote, or None where it is not there, damaged, or was changed since."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("results"), dict) else None
+    if not isinstance(found, dict) or not isinstance(found.get("kept"), dict):
+        return None
+    return found["kept"] if found.get("checksum") == _checksum(found["kept"]) else None
+
+
+def write(value: dict[str, Any], file: Path) -> None:
+    """Keep JSON values with their checksum.
+
+    Raises:
+        CannotKeep: If the file cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json({"kept": value, "checksum": _checksum(value)}, file)
+    except OSError as error:
+        raise CannotKeep(
+            f"{file} cannot be written: {error.strerror or error}; make room or name another --output, "
+            "then give the same command again"
+        ) from error
+
+
+def _checksum(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def short_hash(value: Any) -> str:

@@ -1,5 +1,6 @@
 """What a user can say about an evaluation: keys of lm-eval's ``--metadata``, beside those of the model."""
 
+import logging
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -14,9 +15,11 @@ from spectrum_trl.errors import UserError, nearest, user_errors
 from spectrum_trl.models.load import base_of, load_config, load_tokenizer
 from spectrum_trl.prompts.formats import Format
 
+# lm-eval prints what its own loggers say.
+logger = logging.getLogger(f"lm_eval.{__name__}")
 AnyFormat = Literal["spectrum", "colon", "chat", "chat_simple", "verbalized"]
 # Options that lm-eval takes from the model's arguments.
-OF_THE_MODEL = ("pretrained", "tokenizer", "revision", "max_length")
+OF_THE_MODEL = ("pretrained", "peft", "tokenizer", "revision", "max_length")
 LM_EVAL = ("lm_eval", "lm-eval", "lm-evaluation-harness")
 
 
@@ -37,6 +40,7 @@ class Options(BaseModel):
         samples: Samples per prompt on the diversity axis.
         mode: What a prompt shows on the diversity axis.
         pretrained: The model.
+        peft: An adapter on it.
         tokenizer: Its tokenizer, where it is not the model's own.
         revision: Of a Hub repository.
         max_length: The model's context in tokens, where it is not its configuration's.
@@ -55,6 +59,7 @@ class Options(BaseModel):
     samples: int = Field(default=100, ge=1)
     mode: Literal["both", "description", "examples"] = "both"
     pretrained: Any = None
+    peft: str | None = None
     tokenizer: Any = None
     revision: str = "main"
     max_length: int | None = Field(default=None, ge=1)
@@ -125,8 +130,13 @@ def check_names(metadata: Mapping[str, Any]) -> None:
 
 def format_of(options: Options, tokenizer: PreTrainedTokenizerBase) -> Format:
     """Return the format that prompts are written in; answers asked for as JSON are asked for in chat."""
+    from spectrum_trl.evaluation import probe
     from spectrum_trl.prompts.scored import default_format
 
+    if probe.is_needed(options):
+        found = probe.probe_by_name(options)
+        logger.info("%s", found)
+        return found.format
     chosen = options.format or default_format(tokenizer)
     return "chat" if chosen == "verbalized" else chosen
 

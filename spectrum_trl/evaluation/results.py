@@ -120,9 +120,13 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _value(value: Any) -> Value | None:
     """Return a row's value: a number, or a sum with the number of outputs that it runs over.
 
+    A sum that is null was not finite, which JSON has no number for.
+
     Raises:
         ValueError: If it is such a pair, but the number of outputs is none.
     """
+    if isinstance(value, list) and len(value) in (2, 3) and value[0] is None:
+        value = [float("nan"), *value[1:]]
     if isinstance(value, bool | int | float):
         return Value(float(value))
     if isinstance(value, list) and len(value) in (2, 3) and _is_number(value[0]) and _is_number(value[1]):

@@ -1,32 +1,27 @@
 """Evaluate a model task by task through lm-eval; what is finished is kept, and an interrupted run goes on."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import lm_eval
-import torch
 from lm_eval.api.model import LM
-from lm_eval.api.registry import get_model
 from lm_eval.api.task import Task
-from lm_eval.loggers import EvaluationTracker
 from lm_eval.tasks import TaskManager
-from lm_eval.utils import handle_non_serializable
 from rich.console import Console
+from transformers import PreTrainedModel, set_seed
 
-from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.evaluation import kept, task_files
+from spectrum_trl.errors import Interrupted, UserError, nearest
+from spectrum_trl.evaluation import kept, probe, table, task_files
 from spectrum_trl.evaluation.harness import FILLER, HarnessTask
+from spectrum_trl.evaluation.loading import is_first_process, load, precision
 from spectrum_trl.evaluation.options import read_options
-from spectrum_trl.files import write_json
+from spectrum_trl.evaluation.saving import ResultsFolder, strict
 from spectrum_trl.paths import bundled
+from spectrum_trl.scoring.store import CannotKeep
 
-FAST = "spectrum"
-# lm-eval's own classes of transformers models, which choose a GPU even where there is none.
-HF = ("hf", "hf-auto", "huggingface")
 KEPT = ".finished"
 # Results of tasks that are put together key by key.
 BY_TASK = ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples", "samples")
@@ -42,6 +37,7 @@ class Setup(NamedTuple):
         output: Folder of the results.
         limit: Rows a task, or None for all.
         include: Folders of further tasks.
+        fresh: Whether what was kept of earlier runs is not read.
     """
 
     backend: str
@@ -50,6 +46,7 @@ class Setup(NamedTuple):
     output: Path
     limit: int | None
     include: tuple[Path, ...]
+    fresh: bool = False
 
 
 def task_manager(setup: Setup) -> TaskManager:
@@ -87,63 +84,126 @@ def select(patterns: Sequence[str], *, manager: TaskManager) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def evaluate(setup: Setup, tasks: Sequence[str], *, manager: TaskManager, out: Console) -> dict[str, Any]:
-    """Evaluate a model on tasks, one after the other.
+def evaluate(setup: Setup, tasks: Sequence[str], *, out: Console) -> dict[str, Any]:
+    """Evaluate a model on tasks, one after the other; results are written after each.
 
     Args:
         setup: What is evaluated.
         tasks: Names or files, of `select`.
-        manager: Of the tasks.
-        out: Where progress is printed.
+        out: Where progress and the table are printed.
 
     Returns:
         lm-eval's results of all tasks together, with ``missing`` data and why tasks ``failed``.
 
     Raises:
-        UserError: If the model or a task cannot be loaded.
+        UserError: If the model or a task cannot be loaded, or nothing can be written any more.
+        Interrupted: If the user stopped it.
     """
-    loaded = task_files.load(tasks, manager=manager)
-    _check_names(loaded)
-    ready = [task for task in loaded if not getattr(task, "missing", None)]
-    identity = kept.identity(setup.backend, setup.model)
-    # Requests are told by their text, which holds template, format and data.
-    store = setup.output / KEPT / f"answers_{identity}"
-    lm: LM | None = None
-    together: dict[str, Any] = {}
-    failed: list[str] = []
-    for number, task in enumerate(ready, start=1):
-        name = str(task.config.task)
-        key = kept.key(task, options=setup.options, limit=setup.limit, model=identity)
+    running = _Evaluation(setup, out=out)
+    try:
+        running.run(tasks)
+    except KeyboardInterrupt:
+        raise Interrupted("what is finished is kept; the same command goes on where it stopped") from None
+    finally:
+        table.show(running.together, out=out)
+        if "results" in running.together:
+            out.print(f"results in {setup.output}", markup=False)
+    return running.together
+
+
+class _Evaluation:
+    """What one call of `evaluate` knows."""
+
+    def __init__(self, setup: Setup, *, out: Console) -> None:
+        self.setup, self.out = setup, out
+        self.identity = kept.identity(setup.backend, setup.model)
+        # Requests are told by their text, which holds template, format and data.
+        self.store = setup.output / KEPT / f"answers_{self.identity}"
+        self.together: dict[str, Any] = {"failed": [], "missing": {}}
+        self.folder = ResultsFolder(setup.output, backend=setup.backend, model=setup.model)
+        self.lm: LM | None = None
+
+    def run(self, tasks: Sequence[str]) -> None:
+        probed = self._probe()
+        loaded = task_files.load(tasks, manager=task_manager(self.setup))
+        _check_names(loaded)
+        self.together["missing"] = {
+            str(task.config.task): task.missing._asdict()
+            for task in loaded
+            if isinstance(task, HarnessTask) and task.missing
+        }
+        ready = [task for task in loaded if not getattr(task, "missing", None)]
+        for number, task in enumerate(ready, start=1):
+            if not self._finished(task, place=f"{number}/{len(ready)}"):
+                continue
+            self.together["config"] |= probed
+            if is_first_process():
+                self.folder.write(self.together)
+
+    def _finished(self, task: Task, *, place: str) -> bool:
+        """Add one task's results, kept or new, to those of all; tell whether this process has them."""
+        setup, name = self.setup, str(task.config.task)
+        key = kept.key(task, options=setup.options, limit=setup.limit, model=self.identity)
         file = setup.output / KEPT / f"{re.sub('[^A-Za-z0-9_-]', '_', name)[:80]}_{key}.json"
-        if finished := kept.read(file):
-            out.print(f"{number}/{len(ready)} {name}: kept from an earlier run", markup=False)
-            _add(together, finished)
-            continue
-        if lm is None:
-            lm = _load(setup, store)
-            processes = f", {lm.world_size} processes" if lm.world_size > 1 else ""
-            out.print(f"model {setup.model['pretrained']} ({setup.backend}{processes})", markup=False)
+        if not setup.fresh and (finished := kept.read(file)):
+            self.out.print(f"{place} {name}: kept from an earlier run", markup=False)
+            _add(self.together, finished)
+            return True
+        lm = self._loaded()
         n = min(len(task.eval_docs), setup.limit or len(task.eval_docs))
         rows = f"{n:,} {'row' if n == 1 else 'rows'}"
-        out.print(f"{number}/{len(ready)} {name}: {', '.join((rows, *_told(task)))}", markup=False)
+        self.out.print(f"{place} {name}: {', '.join((rows, *_told(task)))}", markup=False)
         try:
-            results = _run(task, setup, lm=lm, manager=manager, store=store)
+            results = _run(task, setup, lm=lm)
+        except CannotKeep:
+            raise
         except UserError as error:
             # The others are evaluated all the same.
-            failed += [f"{name}: {problem.removeprefix(f'{name}: ')}" for problem in error.problems]
-            continue
-        if results is not None:
-            # A task whose judge did not answer has no figure yet.
-            if any("," in key for key in results["results"][name]):
-                write_json(results, file)
-            _add(together, results)
-    together["failed"] = failed
-    together["missing"] = {
-        str(task.config.task): task.missing._asdict()
-        for task in loaded
-        if isinstance(task, HarnessTask) and task.missing
-    }
-    return together
+            self.together["failed"] += [
+                f"{name}: {problem.removeprefix(f'{name}: ')}" for problem in error.problems
+            ]
+            return False
+        if results is None:
+            return False
+        _add(self.together, results)
+        # A task whose judge did not answer has no figure yet.
+        if any("," in key for key in results["results"][name]):
+            kept.write(results, file)
+            for line in table.lines(results):
+                self.out.print(f"{place} {name}: {line}", markup=False)
+        return True
+
+    def _loaded(self) -> LM:
+        if self.lm is None:
+            setup = self.setup
+            self.lm = load(setup.backend, setup.model, store=self.store, fresh=setup.fresh)
+            told = [setup.backend, *([number] if (number := precision(self.lm)) else [])]
+            told += [f"{self.lm.world_size} processes"] if self.lm.world_size > 1 else []
+            self.out.print(f"model {setup.model['pretrained']} ({', '.join(told)})", markup=False)
+        return self.lm
+
+    def _probe(self) -> dict[str, Any]:
+        """Choose a format by a probe where the user names none and the tokenizer does not tell it."""
+        options = read_options({**self.setup.model, **self.setup.options})
+        if options.format or not probe.is_needed(options):
+            return {}
+        file = self.setup.output / KEPT / f"probe_{self.identity}.json"
+        known = None if self.setup.fresh else kept.read(file)
+        if known is None:
+            model = getattr(self._loaded(), "model", None)
+            # What lm-eval runs elsewhere is loaded for the probe alone.
+            found = (
+                probe.probe(model, options.load_tokenizer())
+                if isinstance(model, PreTrainedModel)
+                else probe.probe_by_name(options)
+            )
+            known = found._asdict()
+            if is_first_process():
+                kept.write(known, file)
+        answer = probe.Probe(**known)
+        self.out.print(str(answer), markup=False)
+        self.setup = self.setup._replace(options=self.setup.options | {"format": answer.format})
+        return {"format_probe": str(answer)}
 
 
 def _told(task: Task) -> Iterator[str]:
@@ -160,23 +220,36 @@ def _told(task: Task) -> Iterator[str]:
         yield f"left out: {', '.join(f'{n:,} {reason}' for reason, n in left_out.items())}"
 
 
-def _run(task: Task, setup: Setup, *, lm: LM, manager: TaskManager, store: Path) -> dict[str, Any] | None:
+def _run(task: Task, setup: Setup, *, lm: LM) -> dict[str, Any] | None:
     """Evaluate one task; None in all processes but the first."""
-    results: Any = lm_eval.simple_evaluate(
-        model=lm,
-        tasks=[task],
+    seed = read_options(setup.options).seed
+    set_seed(seed)
+    if task.get_config("num_fewshot") is None:
+        task.set_config(key="num_fewshot", value=0)
+    name = str(task.config.task)
+    # simple_evaluate is this with git's complaints, and without our store of answers.
+    results: Any = lm_eval.evaluate(
+        lm=lm,
+        task_dict={"tasks": {name: task}, "groups": {}, "group_map": {}},
         limit=setup.limit,
-        task_manager=manager,
         bootstrap_iters=0,
         log_samples=True,
-        torch_random_seed=read_options(setup.options).seed,
-        use_cache=None if setup.backend == FAST else str(store),
     )
     if results is None:
         return None
-    for name, rows in results["samples"].items():
-        results["samples"][name] = [row for row in rows if FILLER not in row["doc"]]
-    return json.loads(json.dumps(results, default=handle_non_serializable))
+    about = lm.get_model_info() if hasattr(lm, "get_model_info") else {}
+    results["config"] = {
+        "model": setup.backend,
+        "model_args": setup.model,
+        **about,
+        "dtype": precision(lm),
+        "limit": setup.limit,
+        "seed": seed,
+        "metadata": setup.options,
+    }
+    for task_name, rows in results["samples"].items():
+        results["samples"][task_name] = [row for row in rows if FILLER not in row["doc"]]
+    return cast(dict[str, Any], strict(results))
 
 
 def _check_names(loaded: Sequence[Task]) -> None:
@@ -185,46 +258,6 @@ def _check_names(loaded: Sequence[Task]) -> None:
         raise UserError(
             f"tasks: several are named {', '.join(twice)}; give each a name of its own in its file"
         )
-
-
-def save(results: dict[str, Any], setup: Setup) -> None:
-    """Write results and samples in lm-eval's own format.
-
-    Args:
-        results: Of `evaluate`.
-        setup: What was evaluated.
-    """
-    tracker = EvaluationTracker(output_path=str(setup.output))
-    tracker.general_config_tracker.log_experiment_args(
-        model_source=setup.backend,
-        model_args=setup.model,
-        system_instruction=None,
-        chat_template=None,
-        fewshot_as_multiturn=False,
-    )
-    samples = results.pop("samples", {})
-    results["config"] |= {"model": setup.backend, "model_args": setup.model, "metadata": setup.options}
-    tracker.save_results_aggregated(results=results, samples=samples)
-    for name, rows in samples.items():
-        tracker.save_results_samples(task_name=name, samples=rows)
-    # lm-eval only logs it where it cannot write.
-    date = getattr(tracker, "date_id", "")
-    found = [file for name in ("results", "samples") for file in setup.output.glob(f"*/{name}_*{date}.json*")]
-    if not date or len(found) < 1 + len(samples):
-        raise UserError(f"{setup.output}: the results could not be written; name another --output")
-
-
-def _load(setup: Setup, store: Path) -> LM:
-    if setup.backend == FAST:
-        from spectrum_trl.scoring.lm import SpectrumLM
-        from spectrum_trl.scoring.store import AnswerStore
-
-        lm: LM = SpectrumLM(**setup.model)
-        lm.set_cache_hook(AnswerStore(store.with_name(f"{store.name}_rank{lm.rank}.db")))
-    else:
-        device = {"device": "cuda" if torch.cuda.is_available() else "cpu"} if setup.backend in HF else {}
-        lm = get_model(setup.backend).create_from_arg_obj(device | setup.model)
-    return lm
 
 
 def _add(together: dict[str, Any], results: dict[str, Any]) -> None:

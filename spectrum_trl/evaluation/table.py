@@ -9,8 +9,17 @@ from rich.table import Table
 
 from spectrum_trl.console import plain
 from spectrum_trl.evaluation.compare import Comparison
-from spectrum_trl.evaluation.headlines import Headline, headlines
+from spectrum_trl.evaluation.headlines import (
+    LOW_COVERAGE,
+    LOWEST_COVERAGE,
+    Headline,
+    headlines,
+    is_of_shares,
+)
 from spectrum_trl.metrics.intervals import Interval
+
+# A smaller figure would be printed as 0.0000, or with one digit.
+SMALL = 1e-3
 
 
 def show(results: dict[str, Any], *, out: Console) -> None:
@@ -25,27 +34,58 @@ def show(results: dict[str, Any], *, out: Console) -> None:
     table.add_column("task", no_wrap=True)
     for column in ("n", "headline", "value", "interval", "other metrics"):
         table.add_column(column, justify="right" if column in ("n", "value") else "left", overflow="fold")
+    low = False
     for name, headline, figures in headlines(results):
-        metric = headline.metric
-        low, high = (figures.get(f"{metric}_{end}") for end in ("low", "high"))
+        marked = _is_hollow(headline, figures)
+        low |= marked
         table.add_row(
             plain(name),
-            f"{figures.get(headline.counted_by, 0):,.0f}",
-            plain(metric),
-            f"{figures[metric]:.4f}",
-            "—" if low is None or math.isnan(low) else f"{low:.4f} to {high:.4f}",
+            f"{figures.get(headline.counted_by) or 0:,.0f}",
+            plain(headline.metric),
+            f"{number(figures[headline.metric])}{' (low coverage)' * marked}",
+            _interval(headline, figures),
             ", ".join(_beside(headline, figures)) or "—",
         )
     if table.row_count:
         out.print(table)
+    if low:
+        out.print(
+            f"low coverage: the answers have less than {LOWEST_COVERAGE} of the probability together, so "
+            "that shares among them are no result; look at log_loss, or try another --format",
+            markup=False,
+        )
     for name, missing in results.get("missing", {}).items():
         out.print(f"{name}: no figure, data missing: {missing['files']}. {missing['how']}", markup=False)
+
+
+def lines(results: dict[str, Any]) -> Iterator[str]:
+    """Yield one line for each headline of a task that has just been finished."""
+    for _, headline, figures in headlines(results):
+        marked = " (low coverage)" if _is_hollow(headline, figures) else ""
+        beside = "".join(f", {text}" for text in _beside(headline, figures))
+        yield f"{headline.metric} {number(figures[headline.metric])}{marked}{beside}"
+
+
+def number(value: float | None) -> str:
+    """Return a figure with four digits, a small one in scientific form, a missing one as a dash."""
+    if value is None or math.isnan(value):
+        return "—"
+    return f"{value:.1e}" if 0 < abs(value) < SMALL else f"{value:.4f}"
+
+
+def _is_hollow(headline: Headline, figures: dict[str, Any]) -> bool:
+    return is_of_shares(headline.metric) and bool(figures.get(LOW_COVERAGE))
+
+
+def _interval(headline: Headline, figures: dict[str, Any]) -> str:
+    low, high = (figures.get(f"{headline.metric}_{end}") for end in ("low", "high"))
+    return "—" if low is None or high is None else f"{number(low)} to {number(high)}"
 
 
 def _beside(headline: Headline, figures: dict[str, Any]) -> Iterator[str]:
     for name in headline.beside:
         if name in figures:
-            yield f"{name} {figures[name]:.4f}"
+            yield f"{name} {number(figures[name])}"
 
 
 def show_comparison(found: Comparison, *, title: str, out: Console) -> None:
@@ -67,7 +107,7 @@ def show_comparison(found: Comparison, *, title: str, out: Console) -> None:
         table.add_column(column, justify=justify, overflow="fold")
     for one in found.tasks:
         p = "—" if math.isnan(one.p) else f"{one.p:.4f}"
-        figures = [f"{one.first:.4f}", f"{one.second:.4f}", _signed(one.difference), p]
+        figures = [number(one.first), number(one.second), _signed(one.difference), p]
         counts = [f"{n:,}" for n in (one.n, one.clusters, one.left_out)]
         table.add_row(plain(one.task), plain(one.metric), *counts, *figures, one.verdict)
     out.print(table)

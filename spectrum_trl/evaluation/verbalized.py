@@ -3,7 +3,6 @@
 Source: Verbalized Sampling (arXiv 2510.01171); the wording is our own.
 """
 
-import random
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -96,7 +95,7 @@ def ask_for_answers(
     return "generate_until", (prompts.prompt([*messages, asked]), settings)
 
 
-def draw_answer(answer: str, *, seed: int | str) -> str | None:
+def draw_answer(answer: str, *, rng: np.random.Generator) -> str | None:
     """Draw one of the outputs that an answer lists, by their probabilities; None where it does not parse."""
     found = _json(answer, "[")
     if not isinstance(found, list):
@@ -105,9 +104,8 @@ def draw_answer(answer: str, *, seed: int | str) -> str | None:
     weights = [_probability(one.get("probability")) for one in listed]
     if None in weights or not any(weights):
         return None
-    return random.Random(seed).choices([one["text"] for one in listed], weights=[w or 0.0 for w in weights])[
-        0
-    ]
+    shares = np.array(weights, dtype=np.float64)
+    return str(listed[rng.choice(len(listed), p=shares / shares.sum())]["text"])
 
 
 def _most_tokens(context: int | None) -> int:

@@ -43,6 +43,8 @@ METRICS = {
 - `..._low`, `..._high`: 95% interval of each but `calibration_error`, clustered by sequence; `outputs`,
   `sequences`, `sequences_at_1`, …: how many there are""",
     "distributional": """\
+- `log_loss` (headline): cross-entropy minus the logarithm of `coverage`, the proper score; `low_coverage`:
+  1 where `coverage` is below 0.05, so that all figures of shares are no result
 - `js_divergence` (headline), `kl_divergence` (target to model), `reverse_kl`, `cross_entropy` in
   nats; `total_variation`, `mode_match`; `coverage`: the model's probability of all candidates
   together

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import entr, rel_entr
+from scipy.special import entr, logsumexp, rel_entr
 
 # What the published figures add to every probability.
 PUBLISHED_SMOOTHING = 1e-6
@@ -24,6 +24,8 @@ class Comparison(NamedTuple):
         total_variation: Half the sum of absolute differences, in [0, 1].
         mode_match: Whether the likeliest answers agree, in [0, 1].
         coverage: Sum of the unnormalised observed probabilities.
+        log_loss: Expected loss of an answer in nats, ``cross_entropy - log(coverage)``: the proper score,
+            which shares among answers cannot improve where all of them are unlikely.
     """
 
     js_divergence: float
@@ -33,6 +35,7 @@ class Comparison(NamedTuple):
     total_variation: float
     mode_match: float
     coverage: float
+    log_loss: float
 
 
 def compare(target: ArrayLike, observed: ArrayLike) -> Comparison:
@@ -40,8 +43,7 @@ def compare(target: ArrayLike, observed: ArrayLike) -> Comparison:
 
     Both are normalised. Where nothing at all is observed, the mass counts as lying on some other answer:
     ``js_divergence`` is ln 2, the other divergences are infinite. Where several answers are the likeliest,
-    each of the target's is right, and ``mode_match`` is the share of right ones among the observed. The
-    model's expected loss per answer is ``cross_entropy - log(coverage)``.
+    each of the target's is right, and ``mode_match`` is the share of right ones among the observed.
 
     Args:
         target: Shape (n,), not negative, of any positive sum.
@@ -61,6 +63,29 @@ def compare(target: ArrayLike, observed: ArrayLike) -> Comparison:
     return _comparison(p, q, coverage=coverage, mode_match=mode_match)
 
 
+def compare_logs(target: ArrayLike, logs: ArrayLike, *, published: bool = False) -> Comparison:
+    """Compare as `compare` does, from log-probabilities: exact where the probabilities would be 0 in floats.
+
+    Args:
+        target: See `compare`.
+        logs: Shape (n,), log-probabilities in nats.
+        published: Whether to compare as `compare_as_published` does.
+    """
+    values = np.asarray(logs, dtype=np.float64)
+    total = float(logsumexp(values))
+    chosen = compare_as_published if published else compare
+    if not np.isfinite(total):
+        return chosen(target, np.zeros_like(values))
+    found = chosen(target, np.exp(values - total))
+    if not published:
+        p = np.asarray(target, dtype=np.float64) / np.sum(target)
+        possible = p > 0
+        entropy = float(entr(p).sum())
+        cross_entropy = max(entropy, -float(p[possible] @ (values - total)[possible]))
+        found = found._replace(kl_divergence=cross_entropy - entropy, cross_entropy=cross_entropy)
+    return found._replace(coverage=float(np.exp(total)), log_loss=found.cross_entropy - total)
+
+
 def compare_as_published(target: ArrayLike, observed: ArrayLike) -> Comparison:
     """Compare as the paper's figures were computed; arguments as for `compare`.
 
@@ -72,7 +97,7 @@ def compare_as_published(target: ArrayLike, observed: ArrayLike) -> Comparison:
     coverage = float(q.sum())
     if coverage == 0:
         nan = float("nan")
-        return Comparison(nan, nan, nan, nan, nan, nan, coverage)
+        return Comparison(nan, nan, nan, nan, nan, nan, coverage, nan)
     p, q = (
         smoothed / smoothed.sum()
         for smoothed in (p + PUBLISHED_SMOOTHING, q / coverage + PUBLISHED_SMOOTHING)
@@ -138,12 +163,14 @@ def _comparison(
     middle = (p + q) / 2
     js = (rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2
     kl = max(0.0, float(rel_entr(p, q).sum()))
+    cross_entropy = float(entr(p).sum()) + kl
     return Comparison(
         js_divergence=float(np.clip(js, 0.0, np.log(2))),
         kl_divergence=kl,
         reverse_kl=max(0.0, float(rel_entr(q, p).sum())),
-        cross_entropy=float(entr(p).sum()) + kl,
+        cross_entropy=cross_entropy,
         total_variation=float(np.abs(p - q).sum()) / 2,
         mode_match=mode_match,
         coverage=coverage,
+        log_loss=cross_entropy - float(np.log(coverage)) if coverage else float("inf"),
     )

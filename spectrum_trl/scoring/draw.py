@@ -9,6 +9,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from spectrum_trl.scoring.budget import Budget
 from spectrum_trl.scoring.engine import CACHE_ON_CPU, CACHE_ON_DEVICE
+from spectrum_trl.scoring.finite import check_logits
 from spectrum_trl.scoring.forward import check_lengths, evaluating
 from spectrum_trl.scoring.logits import bytes_per_token, forward, new_cache, rows_of, shares_cache
 
@@ -175,6 +176,7 @@ def _continue(
     ended = set[int]()
     alive, may_leave = list(range(len(pads))), shares_cache(model)
     for step in range(limits.max_new_tokens):
+        check_logits(logits)
         chosen = choose(logits, alive, step)
         growing = [n for n, row in enumerate(alive) if row not in ended]
         for n, token in zip(growing, chosen[growing].tolist(), strict=True):

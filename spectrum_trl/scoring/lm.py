@@ -19,6 +19,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import base_of, load_config, load_model, model_path
 from spectrum_trl.scoring.draw import FULL, Limits, draw, greedy
 from spectrum_trl.scoring.engine import TokenScores, score
+from spectrum_trl.scoring.finite import check_weights
 from spectrum_trl.scoring.generation import Ending, Settings, Wanted, read_requests
 from spectrum_trl.scoring.store import AnswerStore
 from spectrum_trl.scoring.tree import Request
@@ -65,6 +66,7 @@ class SpectrumLM(HFLM):
         *,
         device: str | None = None,
         batch_size: int | str | None = None,
+        dtype: str | torch.dtype | None = None,
         **settings: Any,
     ) -> None:
         """Load a model.
@@ -73,6 +75,7 @@ class SpectrumLM(HFLM):
             pretrained: A folder, that of an adapter too, a Hub id, the tiny base's name, or a model.
             device: By default a GPU where there is one.
             batch_size: Not read: batches are as large as memory allows, and no answer depends on it.
+            dtype: Number type; by default ``float32`` on a CPU, the checkpoint's elsewhere.
             **settings: Further arguments of lm-eval's ``hf``.
 
         Raises:
@@ -83,7 +86,10 @@ class SpectrumLM(HFLM):
             pretrained = model_path(pretrained)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._encoded: dict[str, list[int]] = {}
-        super().__init__(pretrained, device=device, batch_size=REQUESTS_AT_ONCE, **settings)
+        # A checkpoint's bfloat16 changes a loss by up to 0.1 nats, and is no faster on most CPUs.
+        dtype = dtype or ("float32" if str(device) == "cpu" else "auto")
+        super().__init__(pretrained, device=device, dtype=dtype, batch_size=REQUESTS_AT_ONCE, **settings)
+        check_weights(self.model, name=str(pretrained if isinstance(pretrained, str) else "the model"))
         if self.backend != "causal":
             raise UserError(f"model: {pretrained} is no causal language model; use --model hf")
         config = getattr(self.model, "active_peft_config", None)

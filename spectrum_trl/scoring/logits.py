@@ -9,6 +9,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from spectrum_trl.scoring.finite import check_logits
 from spectrum_trl.scoring.tree import Ids
 
 RIVAL = float(np.log(0.01))
@@ -152,6 +153,7 @@ def pick(logits: torch.Tensor, places: Sequence[int], targets: Sequence[int]) ->
         places: Row of the logits for each token, ascending.
         targets: The tokens.
     """
+    check_logits(logits)
     found = Picked([], [], [])
     step = max(1, ENTRIES_AT_ONCE // logits.shape[1])
     where, which = np.asarray(places), np.asarray(targets)

@@ -1,39 +1,136 @@
 """Keep what a model has answered, so that an interrupted evaluation goes on where it stopped."""
 
+import hashlib
+import json
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from lm_eval.api.model import CacheHook, hash_args
-from sqlitedict import SqliteDict
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM, CacheHook, hash_args
 
+from spectrum_trl.console import on_terminal
 from spectrum_trl.errors import UserError
+from spectrum_trl.scoring.engine import TokenScores
 
 # lm-eval's own cache writes to the disk after every answer, which takes longer than most answers.
 SECONDS_BETWEEN_COMMITS = 5.0
+# Another evaluation of the same folder writes for a moment at a time.
+SECONDS_TO_WAIT = 60.0
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA)
+TABLE = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value TEXT, checksum TEXT)"
+
+
+class CannotKeep(UserError):
+    """The disk is full or refuses to be written: no further answer or figure could be kept."""
+
+
+class Answers:
+    """A mapping of answers in one file, each with a checksum: what was changed or damaged is not there.
+
+    sqlitedict, which lm-eval uses, writes in a thread of its own and waits for ever once that has died of a
+    full disk (https://github.com/piskvorky/sqlitedict/issues/61); its pickles run whatever they hold.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file.
+
+        Args:
+            path: The file. One that is no database, or damaged, is begun anew.
+
+        Raises:
+            CannotKeep: If it cannot be written.
+        """
+        self.path = path
+        self._new: dict[str, Any] = {}
+        with self._told():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._open()
+            except sqlite3.DatabaseError as error:
+                if getattr(error, "sqlite_errorcode", 0) not in DAMAGED:
+                    raise
+                self._begin_anew()
+
+    def get(self, key: str) -> Any:
+        """Return an answer, or None where there is none that its checksum fits."""
+        if key in self._new:
+            return self._new[key]
+        try:
+            row = self._database.execute(
+                "SELECT value, checksum FROM answers WHERE key = ?", (key,)
+            ).fetchone()
+        except sqlite3.DatabaseError:
+            return None
+        if row is None or row[1] != _checksum(key, row[0]):
+            return None
+        return _decoded(row[0])
+
+    def __contains__(self, key: str) -> bool:
+        """Tell whether `get` finds an answer."""
+        return self.get(key) is not None
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Note an answer, which `commit` writes."""
+        self._new[key] = value
+
+    def commit(self) -> None:
+        """Write to the disk what was noted since the last time.
+
+        Raises:
+            CannotKeep: If it cannot be written.
+        """
+        written = {key: text for key, value in self._new.items() if (text := _encoded(value)) is not None}
+        rows = [(key, text, _checksum(key, text)) for key, text in written.items()]
+        with self._told():
+            try:
+                self._write(rows)
+            except sqlite3.DatabaseError as error:
+                if getattr(error, "sqlite_errorcode", 0) not in DAMAGED:
+                    raise
+                self._begin_anew()
+                self._write(rows)
+        self._new = {}
+
+    def _write(self, rows: list[tuple[str, str, str]]) -> None:
+        with self._database:
+            self._database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
+
+    def _open(self) -> None:
+        self._database = sqlite3.connect(self.path, timeout=SECONDS_TO_WAIT)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=NORMAL")
+        with self._database:
+            self._database.execute(TABLE)
+
+    def _begin_anew(self) -> None:
+        self._database.close()
+        for end in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + end).unlink(missing_ok=True)
+        self._open()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise CannotKeep(
+                f"{self.path} cannot be written: {error}; make room or name another --output, then give "
+                "the same command again"
+            ) from error
 
 
 class AnswerStore(CacheHook):
     """Answers by the text of their requests, in lm-eval's place for a cache."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make a store.
-
-        Args:
-            path: The file.
-
-        Raises:
-            UserError: If it is damaged, or another process uses it.
-        """
+        """Open or make a store, see `Answers`."""
         super().__init__(None)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self.dbdict: Any = SqliteDict(str(path), autocommit=False, journal_mode="WAL")
-            self.known = len(self.dbdict)
-        except (sqlite3.DatabaseError, RuntimeError, OSError) as error:
-            raise UserError(f"{path} cannot be read ({error}); remove it to begin anew") from error
+        self.dbdict: Any = Answers(path)
         self._committed = time.monotonic()
 
     def add_partial(self, attr: str, req: Iterable[Any], res: Any) -> None:
@@ -44,9 +141,64 @@ class AnswerStore(CacheHook):
 
     def find(self, attr: str, req: Iterable[Any]) -> Any:
         """Return an earlier answer, or None."""
-        return self.dbdict.get(hash_args(attr, req)) if self.known else None
+        return self.dbdict.get(hash_args(attr, req))
 
     def commit(self) -> None:
         """Write to the disk what was kept since the last time."""
         self.dbdict.commit()
         self._committed = time.monotonic()
+
+
+def keep_answers(lm: LM, store: AnswerStore) -> None:
+    """Let a model class of lm-eval's own look for earlier answers, and keep new ones.
+
+    Samples are not kept: lm-eval gives equal requests no number, so that all would be the same one.
+
+    Args:
+        lm: Changed in place.
+        store: Where answers are.
+    """
+    lm.set_cache_hook(store)
+    for attr in ("loglikelihood", "generate_until"):
+        setattr(lm, attr, _asking(getattr(lm, attr), attr, store=store))
+
+
+def _asking(ask: Callable[..., list[Any]], attr: str, *, store: AnswerStore) -> Callable[..., list[Any]]:
+    quiet = {"disable_tqdm": not on_terminal()} if "disable_tqdm" in signature(ask).parameters else {}
+
+    def asked(requests: list[Instance], **_: Any) -> list[Any]:
+        sampled = [attr == "generate_until" and bool(one.args[1].get("do_sample")) for one in requests]
+        found = [
+            None if drawn else store.find(attr, one.args)
+            for one, drawn in zip(requests, sampled, strict=True)
+        ]
+        waiting = [n for n, answer in enumerate(found) if answer is None]
+        answers = ask([requests[n] for n in waiting], **quiet) if waiting else []
+        for n, answer in zip(waiting, answers, strict=True):
+            found[n] = answer
+            if not sampled[n]:
+                store.add_partial(attr, requests[n].args, answer)
+        store.commit()
+        return found
+
+    return asked
+
+
+def _checksum(key: str, text: str) -> str:
+    return hashlib.sha256(f"{key} {text}".encode()).hexdigest()[:32]
+
+
+def _encoded(value: Any) -> str | None:
+    """Return an answer as JSON; None for one that JSON cannot hold, which is asked for again."""
+    if isinstance(value, TokenScores):
+        value = {"tokens": [value.log_probabilities, value.correct, value.rivals]}
+    with suppress(ValueError, TypeError):
+        return json.dumps(value, allow_nan=False)
+    return None
+
+
+def _decoded(text: str) -> Any:
+    value = json.loads(text)
+    if isinstance(value, dict):
+        return TokenScores(*value["tokens"])
+    return tuple(value) if isinstance(value, list) else value

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from spectrum_trl.evaluation.aggregates import Metric, aggregations, directions, ratio
+from spectrum_trl.evaluation.aggregates import Metric, aggregations, directions, is_low, ratio, with_interval
 
 FOUND = aggregations({"share": Metric(True), "loss": Metric(False, (0.0, math.inf))}, plain=["loss_first"])
 
@@ -31,10 +31,18 @@ def test_ends_keep_within_what_a_metric_can_be() -> None:
 
 def test_nothing_and_infinity_have_no_interval() -> None:
     empty = [[0.0, 0], [0.0, 0]]
-    assert math.isnan(ratio(empty)) and math.isnan(FOUND["loss_low"](empty))
-    infinite = [[math.inf, 1], [1.0, 1]]
-    assert ratio(infinite) == math.inf and math.isnan(FOUND["loss_high"](infinite))
-    assert math.isnan(FOUND["loss_low"]([[1.0, 1]]))
+    assert ratio(empty) is None and FOUND["loss_low"](empty) is None
+    # What JSON has no number for is no figure, rather than a mean of the rows that are left.
+    for value in (math.inf, math.nan, None):
+        rows = [with_interval("loss", [value, 1])["loss"], [1.0, 1]]
+        assert rows[0] == [None, 1]
+        assert ratio(rows) is None and FOUND["loss_high"](rows) is None
+    assert FOUND["loss_low"]([[1.0, 1]]) is None
+
+
+def test_coverage_is_low_below_a_twentieth() -> None:
+    assert is_low([[0.02, 1], [0.06, 1]]) == 1 and is_low([[0.02, 1], [0.1, 1]]) == 0
+    assert is_low([None]) is None
 
 
 def test_ends_have_the_direction_of_their_metric() -> None:

@@ -246,3 +246,21 @@ def test_a_results_file_that_is_none_is_a_message(text: str, tmp_path: Path) -> 
     (tmp_path / "results_2026.json").write_text(text)
     with pytest.raises(UserError, match="is not a results file of lm-eval"):
         read_results(tmp_path)
+
+
+def test_shares_of_low_coverage_are_marked_and_not_tested(tmp_path: Path) -> None:
+    def results(shift: float, coverage: float) -> Results:
+        shares = {(n, "a"): Value(0.3 + shift + n / 1000) for n in range(40)}
+        covered = {(n, "a"): Value(coverage) for n in range(40)}
+        rows = {"js_divergence": shares, "log_loss": shares, "coverage": covered}
+        return Results(tmp_path, {}, {}, {"task": rows})
+
+    metrics = ("js_divergence", "log_loss", "coverage")
+    for before, after, expected in (
+        (0.9, 0.9, "changed"),
+        (1e-15, 0.9, "low coverage"),
+        (0.9, 0.04, "low coverage"),
+    ):
+        found = compare(results(0, before), results(-0.1, after), metrics=metrics)
+        verdicts = {one.metric: one.verdict for one in found.tasks}
+        assert verdicts["js_divergence"] == expected and verdicts["log_loss"] == "changed"

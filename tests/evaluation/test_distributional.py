@@ -1,5 +1,6 @@
 """Shares of candidates are those of our own scoring; answers in JSON are read, or counted as unread."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def test_published_scoring_leaves_the_end_of_the_turn_out(random_model, world_to
 def test_every_state_is_scored_whole(random_model, world_tokenizer) -> None:
     figures = evaluate(load("spectrum_dist_states", world_tokenizer), random_model, world_tokenizer)
     assert figures["items"] == 1 and 0 < figures["js_divergence"] < np.log(2)
-    assert np.isnan(figures["js_divergence_low"])
+    assert figures["js_divergence_low"] is None
 
 
 @pytest.mark.parametrize("name", ["states", "urn"])
@@ -115,20 +116,43 @@ def test_published_uniform_guesses_are_smoothed_like_the_model(random_model, wor
         assert figures[f"uniform_{name}"] == pytest.approx(expected, rel=1e-9)
 
 
+def test_an_impossible_answer_has_no_reverse_divergence_and_all_json_is_strict(
+    random_model, world_tokenizer
+) -> None:
+    task = load("spectrum_dist_urn", world_tokenizer)
+    rows = list(task.eval_docs)[:2]
+    for row in rows:
+        row["target"] = [1.0, *[0.0] * (len(row["target"]) - 1)]
+    found = [task.score(row, [(-2.0 - n, True) for n in range(len(row["target"]))]) for row in rows]
+    figures = {name: of([row.get(name) for row in found]) for name, of in task.aggregation().items()}
+    assert figures["reverse_kl"] is None and figures["kl_divergence"] > 0
+    for value in (found, figures):
+        json.dumps(value, allow_nan=False)
+
+
+def test_the_proper_score_holds_where_probabilities_are_zero_in_floats(world_tokenizer) -> None:
+    task = load("spectrum_dist_urn", world_tokenizer)
+    row = {**task.eval_docs[0], "candidates": ["red", "blue"], "target": [0.75, 0.25]}
+    found = task.score(row, [(-1000.0, True), (-1000.0 - np.log(3), True)])
+    assert found["js_divergence"][0] == pytest.approx(0, abs=1e-12) and found["coverage"][0] == 0
+    assert found["log_loss"][0] == pytest.approx(0.75 * 1000 + 0.25 * (1000 + np.log(3)))
+    assert found["uniform_log_loss"][0] == pytest.approx(np.log(2))
+
+
 @pytest.mark.slow
 def test_one_of_the_verbalized_answers_is_drawn_by_its_probability() -> None:
     answer = 'Here: [{"text": "a", "probability": 0.9}, {"text": "b", "probability": 0.1}]'
-    drawn = [draw_answer(answer, seed=n) for n in range(500)]
+    drawn = [draw_answer(answer, rng=np.random.default_rng(n)) for n in range(500)]
     assert 0.85 < drawn.count("a") / 500 < 0.95 and set(drawn) == {"a", "b"}
     for broken in ("", "[]", '[{"text": 1, "probability": 1}]', '[{"text": "a"}]', '{"text": "a"}'):
-        assert draw_answer(broken, seed=0) is None
+        assert draw_answer(broken, rng=np.random.default_rng(0)) is None
 
 
 def test_what_does_not_parse_has_no_figure_but_is_counted(random_model, world_tokenizer) -> None:
     world_tokenizer = _with_chat(world_tokenizer)
     task = load("spectrum_dist_urn", world_tokenizer, format="verbalized")
     figures = evaluate(task, random_model, world_tokenizer, limit=1)
-    assert figures["parsed"] == 0 and np.isnan(figures["js_divergence"]) and figures["items"] == 0
+    assert figures["parsed"] == 0 and figures["js_divergence"] is None and figures["items"] == 0
 
 
 def _with_chat(tokenizer: Any) -> Any:

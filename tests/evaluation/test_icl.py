@@ -132,6 +132,14 @@ def test_many_outputs_are_a_random_choice_whose_mean_is_not_biased(world_tokeniz
     assert found["loss_at_8"] == pytest.approx(exact["loss_at_8"], rel=1e-6)
 
 
+def test_which_outputs_are_chosen_does_not_depend_on_whether_a_description_is_kept(world_tokenizer) -> None:
+    task = load("spectrum_icl_cards", world_tokenizer, sequences=400, max_tokens=250, outputs=1)
+    described = [row["messages"][0]["role"] == "description" for row in task.eval_docs]
+    long = [{"role": "output", "content": "x"}] * 64
+    chosen = [task._scored({"id": row["id"], "messages": long}).chosen[0] for row in task.eval_docs]
+    assert abs(np.corrcoef(described, chosen)[0, 1]) < 0.3
+
+
 def test_restricted_to_the_labels_probabilities_sum_to_one(world_tokenizer, random_model) -> None:
     task = load("spectrum_icl_coinflip", world_tokenizer, sequences=5, max_tokens=100, restricted="true")
     figures = evaluate(task, random_model, world_tokenizer)

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +36,44 @@ def test_a_copy_in_place_is_the_same_and_other_weights_are_not(model: Path) -> N
     assert identity(model) == before
     change_weights(model)
     assert identity(model) != before
+
+
+def test_every_byte_of_the_weights_counts_even_with_size_and_time_as_before(model: Path) -> None:
+    file, seen = next(model.glob("*.safetensors")), {identity(model)}
+    stat, whole = file.stat(), bytearray(file.read_bytes())
+    for place in (len(whole) // 7, len(whole) // 3, len(whole) - 1):
+        whole[place] ^= 1
+        file.write_bytes(whole)
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        seen.add(identity(model))
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "merges.txt",
+        "pytorch_model.bin",
+        "chat_template.jinja",
+        "additional_chat_templates/rag.jinja",
+        "own.py",
+    ],
+)
+def test_all_that_a_model_is_loaded_from_counts(model: Path, name: str) -> None:
+    before = identity(model)
+    (model / name).parent.mkdir(exist_ok=True)
+    (model / name).write_text("something")
+    assert identity(model) != before
+
+
+def test_what_is_kept_is_read_back_and_not_once_it_was_changed(tmp_path: Path) -> None:
+    file, value = tmp_path / "deep" / "task.json", {"results": {"task": {"loss,none": 1.25}}}
+    kept.write(value, file)
+    assert kept.read(file) == value
+    text = file.read_text()
+    for broken in (text.replace("1.25", "1.24"), text[:-20], "", "null", "[" * 100_000, '{"kept": {}}'):
+        file.write_text(broken)
+        assert kept.read(file) is None
 
 
 def test_the_base_of_an_adapter_counts_too(model: Path, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -14,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from spectrum_trl.evaluation.results import read_results
 from spectrum_trl.paths import TINY_BASE
 from tests.processes import run_command, start_recipe
+from tests.scoring.test_store import full_disk
 
 TASKS = "spectrum_dist_states,spectrum_icl_cards"
 SMALL = ["--limit", "3", "--metadata", "max_tokens=100,sequences=20,samples=5"]
@@ -186,12 +189,76 @@ def test_what_is_kept_but_damaged_is_evaluated_again(finished, tmp_path: Path, t
     assert done.returncode == 0 and "kept from" not in done.stdout, done.stderr
 
 
-def test_a_damaged_store_of_answers_is_one_clear_message(finished, tmp_path: Path) -> None:
+def test_a_damaged_store_of_answers_is_begun_anew_and_edited_figures_are_not_believed(
+    finished, tmp_path: Path
+) -> None:
     folder = shutil.copytree(finished[0], tmp_path / "out")
+    before = json.loads(next(folder.glob("*/results_*.json")).read_text())["results"]
     for file in (folder / ".finished").iterdir():
-        file.unlink() if file.suffix == ".json" else file.write_bytes(b"no database")
-    done = evaluate(folder, "--tasks", "spectrum_dist_states")
-    assert done.returncode == 2 and "remove it to begin anew" in " ".join(done.stderr.split())
+        if file.suffix != ".json":
+            file.write_bytes(b"no database")
+        elif "states" in file.name:
+            kept = json.loads(file.read_text())
+            kept["kept"]["results"]["spectrum_dist_states"]["coverage,none"] = 0.5
+            file.write_text(json.dumps(kept))
+    done = evaluate(folder, "--tasks", TASKS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("kept from an earlier run") == 1
+    newest = max(folder.glob("*/results_*.json"), key=lambda file: file.name)
+    assert json.loads(newest.read_text())["results"] == before
+
+
+def test_fresh_reads_nothing_that_was_kept(finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "out")
+    done = evaluate(folder, "--tasks", "spectrum_dist_states", "--fresh")
+    assert done.returncode == 0 and "kept" not in done.stdout and "1 row" in done.stdout, done.stderr
+
+
+def no_constant(name: str) -> None:
+    raise AssertionError(f"{name} is no JSON")
+
+
+def test_results_are_strict_json_name_their_precision_and_mark_low_coverage(finished) -> None:
+    folder, done = finished
+    for file in folder.rglob("*.json*"):
+        for line in file.read_text().splitlines() if file.suffix == ".jsonl" else [file.read_text()]:
+            json.loads(line, parse_constant=no_constant)
+    results = json.loads(next(folder.glob("*/results_*.json")).read_text())
+    assert results["config"]["dtype"] == "float32" and "(spectrum, float32)" in done.stdout
+    states = results["results"]["spectrum_dist_states"]
+    assert states["coverage,none"] < 1e-6 and states["low_coverage,none"] == 1
+    assert states["log_loss,none"] > states["uniform_log_loss,none"]
+    assert "(low coverage)" in done.stdout and "coverage 0.0000" not in done.stdout
+    # Outside of a clone, git would complain for each task; bars are for terminals.
+    assert "fatal" not in done.stderr and "it/s" not in done.stderr
+
+
+def test_weights_that_are_not_finite_give_one_message_and_finished_tasks_are_kept(tmp_path: Path) -> None:
+    model, out = shutil.copytree(TINY_BASE, tmp_path / "model"), tmp_path / "out"
+    words = ["eval", model, "--output", out, *SMALL, "--tasks"]
+    tensors = load_file(model / "model.safetensors")
+    name = sorted(tensors)[0]
+    tensors[name].view(-1)[0] = float("nan")
+    save_file(tensors, model / "model.safetensors")
+    for more in ([], ["--backend", "hf"]):
+        done = run_command(*words, TASKS, *more)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert done.stderr.count("hold NaN or infinity, for example") == 1
+    assert not list(out.glob("*/results_*.json"))
+
+
+@pytest.mark.slow
+def test_a_full_disk_keeps_what_was_written_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    words = ["--tasks", f"spectrum_dist_states,{TASKS}"]
+    command = [Path(sys.executable).with_name("spectrum-trl"), "eval", "spectrum-trl/tiny-base", *words]
+    command += ["--format", "spectrum", "--output", tmp_path / "out", *SMALL]
+    # The server that tests fork their processes from has its limits already.
+    with full_disk(40_000):
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "cannot be written" in done.stderr and "make room" in done.stderr
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+    assert evaluate(tmp_path / "out", *words).returncode == 0
 
 
 @pytest.mark.slow
@@ -215,7 +282,8 @@ def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_it_goes_on_with_the_same_figures(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_killed_in_the_middle_it_goes_on_with_the_same_figures(tmp_path: Path, how: signal.Signals) -> None:
     words = ["--tasks", "spectrum_dist_urn,spectrum_div_rng_1_100", "--limit", "300"]
     many = ["--metadata", "sequences=300,samples=40"]
     assert evaluate(tmp_path / "whole", *words, *many).returncode == 0
@@ -225,7 +293,7 @@ def test_killed_in_the_middle_it_goes_on_with_the_same_figures(tmp_path: Path) -
     while not list((tmp_path / "cut" / ".finished").glob("*.db*")) and time.monotonic() < until:
         time.sleep(0.05)
     time.sleep(1.0)
-    os.kill(process.pid, signal.SIGKILL)
+    os.kill(process.pid, how)
     process.join(60)
     assert evaluate(tmp_path / "cut", *words, *many).returncode == 0
     whole, cut = (

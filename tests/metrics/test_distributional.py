@@ -13,6 +13,7 @@ from scipy.stats import entropy
 from spectrum_trl.metrics.distributional import (
     compare,
     compare_as_published,
+    compare_logs,
     summary_as_published,
     uniform_guess,
 )
@@ -36,14 +37,14 @@ def section(golden: Path) -> dict[str, Any]:
 def test_published_definition_gives_the_golden_values(section: dict[str, Any]) -> None:
     for case in section["cases"]:
         found = compare_as_published(case["target"], case["observed"])._asdict()
-        del found["total_variation"]
+        del found["total_variation"], found["log_loss"]
         assert found == pytest.approx(case["expected"], rel=1e-6, abs=1e-12), case["kind"]
 
 
 def test_means_of_the_published_definition_give_the_golden_summary(section: dict[str, Any]) -> None:
     found = [compare_as_published(case["target"], case["observed"]) for case in section["cases"]]
     for name, mean in zip(found[0]._fields, np.mean(found, axis=0), strict=True):
-        if name == "total_variation":
+        if name in ("total_variation", "log_loss"):
             continue
         assert mean == pytest.approx(section["summary"][name]["mean"], rel=1e-6)
 
@@ -153,3 +154,20 @@ def test_published_summary_is_the_golden_one(section: dict[str, Any]) -> None:
         assert summary_as_published(values) == pytest.approx(
             (expected["mean"], expected["std"], expected["se"])
         )
+
+
+@given(st.lists(st.floats(-50, -0.01), min_size=2, max_size=6), st.data())
+def test_log_probabilities_give_what_probabilities_give(logs: list[float], data: Any) -> None:
+    shares_of = st.lists(st.floats(0, 1), min_size=len(logs), max_size=len(logs))
+    target = data.draw(shares_of.filter(lambda found: sum(found) > 0.1))
+    logs = [value - np.log(len(logs)) for value in logs]
+    for published, chosen in ((False, compare), (True, compare_as_published)):
+        found, expected = compare_logs(target, logs, published=published), chosen(target, np.exp(logs))
+        assert found == pytest.approx(expected, rel=1e-6, abs=1e-9, nan_ok=True)
+    shares = np.asarray(target) / np.sum(target)
+    assert compare_logs(target, logs).log_loss == pytest.approx(-shares @ np.asarray(logs), rel=1e-9)
+
+
+def test_nothing_observed_is_the_worst_proper_score() -> None:
+    assert compare([0.5, 0.5], [0.0, 0.0]).log_loss == np.inf
+    assert compare_logs([0.5, 0.5], [-np.inf, -np.inf]).log_loss == np.inf

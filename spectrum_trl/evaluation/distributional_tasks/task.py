@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from spectrum_trl.evaluation.needs_data import NeedsData
 from spectrum_trl.prompts.messages import check
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Message
 
 # A template would read it as the end of a turn, or as the begin of another.
@@ -70,7 +69,8 @@ class DistributionalTask(NeedsData):
                 dropped[CONTROL] += 1
         if len(every) <= most:
             return every
-        picked = np.random.default_rng(seed).choice(len(every), size=most, replace=False)
+        rng = stream(seed, task=self.name, purpose="items")
+        picked = rng.choice(len(every), size=most, replace=False)
         return [every[n] for n in sorted(picked.tolist())]
 
 

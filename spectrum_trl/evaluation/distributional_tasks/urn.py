@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item
+from spectrum_trl.suite.randomness import stream
 
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "brown", "black", "white")
 URNS = 1000
@@ -17,7 +16,7 @@ URNS = 1000
 
 def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
     """Yield the urns; nothing is read."""
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, task="urn", purpose="urns")
     for number in range(URNS):
         colours = rng.choice(COLOURS, size=int(rng.integers(2, 6)), replace=False).tolist()
         counts = [int(rng.integers(1, int(rng.integers(1, 11)) + 1)) for _ in colours]

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from spectrum_trl.suite.builders import Sequences, iid
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.tables import csv_table
 from spectrum_trl.suite.task import Task
@@ -87,7 +88,7 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     always = _ranked(names)
     recent = np.arange(1, len(years) + 1)
     for draw in range(DRAWS):
-        rng = np.random.default_rng([seed, draw])
+        rng = stream(seed, task="babynames", purpose="draw", id=draw)
         sexes = [["F"], ["M"], ["F", "M"]][rng.integers(3)]
         how = (EQUAL, PROPORTIONAL)[rng.integers(2)]
         top = TOP[rng.integers(len(TOP))]

@@ -25,10 +25,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from spectrum_trl.suite.builders import Row, Sequences, grouped, keep_rows, text
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.tables import parquet_rows
 from spectrum_trl.suite.task import Build, Kind, Task
@@ -109,7 +108,11 @@ def _first_judges(
         return
     held = list(rows)
     judges = list(dict.fromkeys(text(row["judge"]) for row in held))
-    order = range(len(judges)) if seed is None else np.random.default_rng(seed).permutation(len(judges))
+    order = (
+        range(len(judges))
+        if seed is None
+        else stream(seed, task="chatbotarena", purpose="judges").permutation(len(judges))
+    )
     kept = {judges[place] for place in islice(order, most)}
     yield from keep_rows(
         held, lambda row: text(row["judge"]) in kept, reason=f"of other than {most} judges", dropped=dropped

@@ -23,10 +23,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from spectrum_trl.suite.builders import Field, Row, Sequences, grouped, pooled, text
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.tables import parquet_rows
 from spectrum_trl.suite.task import Build, Kind, Task
@@ -189,7 +188,8 @@ def _answers(
     found: Iterable[Row] = rows(data_dir, dropped=dropped)
     if most:
         listed = list(found)
-        found = (listed[place] for place in np.random.default_rng(seed).permutation(len(listed)))
+        rng = stream(seed, task="habermas", purpose="groups", id=group_by)
+        found = (listed[place] for place in rng.permutation(len(listed)))
     sequences = grouped(
         found,
         group_by=group_by,

@@ -20,9 +20,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from spectrum_trl.suite.builders import Row, Sequences, grouped, keep_rows, pooled, text
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
@@ -78,7 +77,7 @@ def _syllables(cells: Sequence[str]) -> str:
 
 
 def _with_word(poems: Sequence[Row], *, seed: int) -> Iterator[Row]:
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, task="haikus", purpose="word")
     for row in poems:
         words = WORD.findall(row["poem"])
         chosen = words[rng.integers(len(words))] if words else ""

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spectrum_trl.suite.builders import Row, Sequences, grouped, text
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.tables import csv_rows
@@ -165,7 +166,8 @@ def _known(person: Row, rng: np.random.Generator) -> str:
 def _drawn(path: Path, most: int, *, wave: int, seed: int) -> set[int]:
     """Return the rows of ``most`` people of a wave."""
     n_people = sum(1 for _ in table_rows(path, ("AGE",), dropped=Counter()))
-    return set(np.random.default_rng([seed, wave]).permutation(n_people)[:most].tolist())
+    rng = stream(seed, task="opinionqa", purpose="respondents", id=wave)
+    return set(rng.permutation(n_people)[:most].tolist())
 
 
 def individual(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:

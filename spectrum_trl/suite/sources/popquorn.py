@@ -23,10 +23,9 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from spectrum_trl.suite.builders import Field, Row, Sequences, as_json, grouped, keep_rows, text
 from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
@@ -186,7 +185,8 @@ def _frequent(rows: Sequence[Row], *, dropped: Counter[str]) -> Iterator[Row]:
 def _shuffled(rows: list[Row], *, seed: int) -> list[Row]:
     """Return the rows with their annotators in random order."""
     people = list(dict.fromkeys(row["person"] for row in rows))
-    place = dict(zip(people, np.random.default_rng(seed).permutation(len(people)), strict=True))
+    order = stream(seed, task="popquorn", purpose="annotators").permutation(len(people))
+    place = dict(zip(people, order, strict=True))
     return sorted(rows, key=lambda row: place[row["person"]])
 
 

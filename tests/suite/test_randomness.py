@@ -1,0 +1,68 @@
+"""Every stream of random numbers serves one purpose, and is named for it."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spectrum_trl.suite.randomness import stream
+
+PACKAGE = Path(__file__).parents[2] / "spectrum_trl"
+MAKERS = ("default_rng", "Random", "RandomState", "SeedSequence")
+# Where a seed alone makes a stream, and nothing else of that seed is drawn beside it.
+ALONE = {
+    "data/preview.py": "shows rows, which nothing depends on",
+    "evaluation/compare.py": "resamples differences",
+    "metrics/intervals.py": "resamples values",
+    "suite/randomness.py": "makes the named ones",
+    "scoring/draw.py": "seeds are named by the caller: run, prompt, row and number",
+    "suite/draws.py": "a checksum of the task's name is part of the seed",
+    "tiny/plot.py": "resamples values",
+    "tiny/world/base_corpus.py": "a number of each part is part of the seed",
+}
+
+
+def bare_streams(file: Path) -> list[str]:
+    """Return calls that make a stream of a seed without a name."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in MAKERS:
+            seed = node.args[0] if node.args else None
+            named = isinstance(seed, ast.JoinedStr | ast.List) and any(
+                isinstance(part, ast.Constant)
+                and isinstance(part.value, str | bytes | int)
+                or isinstance(part, ast.Starred | ast.FormattedValue)
+                for part in (seed.values if isinstance(seed, ast.JoinedStr) else seed.elts)
+            )
+            if not named:
+                found.append(f"line {node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+@pytest.mark.parametrize("seed", [0, 42])
+def test_streams_of_other_names_have_nothing_in_common(seed: int) -> None:
+    names = [
+        {"task": "a", "purpose": "rows"},
+        {"task": "a", "purpose": "outputs"},
+        {"task": "b", "purpose": "rows"},
+        {"task": "a", "purpose": "rows", "id": 1},
+        {"task": "a", "purpose": "rows", "id": "2"},
+        # Names cannot run into each other.
+        {"task": "ar", "purpose": "ows"},
+    ]
+    drawn = np.array([stream(seed, **name).random(2000) for name in names])
+    again = np.array([stream(seed, **name).random(2000) for name in names])
+    assert (drawn == again).all() and (drawn != stream(seed + 1, **names[0]).random(2000)).all()
+    off_diagonal = np.corrcoef(drawn) - np.eye(len(names))
+    assert np.abs(off_diagonal).max() < 0.1
+
+
+def test_no_stream_of_the_package_is_made_of_a_seed_alone() -> None:
+    found = {
+        str(file.relative_to(PACKAGE)): calls
+        for file in sorted(PACKAGE.rglob("*.py"))
+        if (calls := bare_streams(file))
+    }
+    assert {name: calls for name, calls in found.items() if name not in ALONE} == {}
+    assert not [name for name in ALONE if name not in found]
