@@ -130,13 +130,25 @@ def _write_weights(
             f"training diverged: {len(broken)} of {len(trained)} weights hold NaN or infinity, so nothing is "
             f"saved; try a smaller learning_rate; {way_back}"
         )
-    noise = torch.Generator().manual_seed(seed)
-    for key in trained:
-        if state[key].is_floating_point():
-            state[key] = rounded(state[key].to("cpu"), dtype, noise=noise)
+    _round(state, trained, dtype=dtype, seed=seed)
     # Trainer switches the cache off for training.
     model.config.use_cache = True
     model.save_pretrained(str(folder), state_dict=state)
     if not isinstance(model, PeftModel):
         set_dtype(model.config, dtype)
         model.config.save_pretrained(folder)
+
+
+def _round(state: dict[str, torch.Tensor], trained: list[str], *, dtype: torch.dtype, seed: int) -> None:
+    """Round what was trained, and one matrix under two names once: loaders tie them anew, or do not."""
+    noise = torch.Generator().manual_seed(seed)
+    exact: dict[str, torch.Tensor] = {}
+    for key in trained:
+        if not state[key].is_floating_point():
+            continue
+        weight = state[key].to("cpu")
+        # By value, because what is gathered from shards is a tensor of its own.
+        same = next((name for name, other in exact.items() if torch.equal(weight, other)), None)
+        state[key] = state[same].clone() if same else rounded(weight, dtype, noise=noise)
+        if ".modules_to_save." in key:
+            exact[key] = weight
