@@ -75,7 +75,7 @@ def write_model(
     if isinstance(model, PreTrainedModel):
         set_special_tokens(model, tokenizer)
     _write_weights(
-        model, state, staging, dtype=_saved_dtype(recipe, model), seed=recipe.training.seed, run=run
+        model, state, staging, dtype=saved_dtype(recipe, model), seed=recipe.training.seed, run=run
     )
     generation_config(tokenizer).save_pretrained(staging)
     tokenizer.save_pretrained(staging)
@@ -94,7 +94,8 @@ def write_model(
     card.save(staging / "README.md")
 
 
-def _saved_dtype(recipe: Recipe, model: PreTrainedModel | PeftModel) -> torch.dtype:
+def saved_dtype(recipe: Recipe, model: PreTrainedModel | PeftModel) -> torch.dtype:
+    """Return the number type of the saved weights: the recipe's ``save_dtype``, or that of the checkpoint."""
     if recipe.run.save_dtype:
         return getattr(torch, recipe.run.save_dtype)
     name = recipe.model.model_name_or_path
