@@ -1,10 +1,15 @@
 """Progress: bars on a terminal, plain lines where output goes to a file or a pipe."""
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import datasets
 import huggingface_hub.utils
 import transformers.utils.logging
+from rich.console import Console
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerState
 
 from spectrum_trl.console import on_terminal
@@ -30,6 +35,33 @@ def lines_when_piped(trainer: Trainer) -> None:
     for callback in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(LogLines)
+
+
+@contextmanager
+def line_each_minute(doing: str, *, out: Console, seconds: float = 60) -> Iterator[None]:
+    """Print a line each minute while the block runs, unless standard error is a terminal, which shows bars.
+
+    Args:
+        doing: What takes long.
+        out: Where to print.
+        seconds: Between two lines.
+    """
+    if on_terminal():
+        yield
+        return
+    done, started = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not done.wait(seconds):
+            out.print(f"{doing}: {time.monotonic() - started:.0f} s so far", markup=False)
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 class LogLines(TrainerCallback):

@@ -2,9 +2,29 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
+import pytest
+
+from spectrum_trl.console import console
+from spectrum_trl.progress import line_each_minute
 from tests.processes import run_recipe
+
+
+def test_a_long_silence_has_a_line_each_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    with line_each_minute("training", out=console(), seconds=0.02):
+        time.sleep(0.2)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 2 and set(lines) == {"training: 0 s so far"}
+    time.sleep(0.05)
+    assert not capsys.readouterr().out
+
+
+def test_a_short_phase_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with line_each_minute("training", out=console()):
+        pass
+    assert not capsys.readouterr().out
 
 
 def test_a_piped_run_prints_one_line_per_log_entry_and_no_bars(tmp_path: Path) -> None:

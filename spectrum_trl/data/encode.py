@@ -12,7 +12,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.data.encoder import Encoded, Encoder
-from spectrum_trl.prompts.messages import check
+from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.suite.task import Message
 
 BATCH = 256
@@ -209,11 +209,12 @@ def usable(
     """Pass on conversations without problems; count the others under their first problem.
 
     Args:
-        conversations: Normalised messages.
+        conversations: Messages; spaces that the tokenizer would merge with a header are removed.
         tokenizer: Whose control tokens must not occur in contents.
         dropped: Receives the problems, without the number of the message.
     """
     for conversation in conversations:
+        conversation = normalise(conversation, tokenizer=tokenizer)
         problems = check(conversation, tokenizer=tokenizer)
         if problems:
             dropped[re.sub(r"^message \d+ ", "", problems[0]).split(":")[0]] += 1

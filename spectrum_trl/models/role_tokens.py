@@ -21,8 +21,7 @@ def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[i
         [{"role": "output", "content": ""}], tokenize=True, return_dict=False
     )
     control = set(cast(list[int], tokenizer.convert_tokens_to_ids(list(families()[family].turn_tokens))))
-    bos = tokenizer.bos_token_id
-    return sorted({token for token in cast(list[int], header) if token in control and token != bos})
+    return sorted({token for token in cast(list[int], header) if token in control})
 
 
 def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:

@@ -21,6 +21,8 @@ _CHAT_ROLES = {"system": "description", "user": "input", "assistant": "output"}
 _LEADING_BREAKS = re.compile(r"\s*[\r\n]")
 # What a stock template may write as a control token; only those in the vocabulary count.
 _NAMED_TOKEN = re.compile(r"<[^<>\s'\"]+>")
+# What decides whether a tokenizer joins an output with its header: the first spaces and what follows them.
+_START = re.compile(r"\s{0,64}\S{0,2}", re.DOTALL)
 _HALF_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -56,15 +58,55 @@ def check(
             f"message {number} {problem}" for problem in _message_problems(message, forbidden=forbidden)
         ]
     roles = [message.get("role") if isinstance(message, Mapping) else None for message in messages]
+    if tokenizer is not None:
+        problems += _header_problems(messages, tokenizer)
     return problems + _order_problems(roles) + (_loss_problems(roles) if trained else [])
 
 
-def normalise(messages: Iterable[Message]) -> list[Message]:
+def normalise(
+    messages: Iterable[Message], *, tokenizer: "PreTrainedTokenizerBase | None" = None
+) -> list[Message]:
     r"""Return messages whose outputs do not start with line breaks; the rest stays as it is, problems too.
 
     A tokenizer joins such a break with the header's into a token that generation never meets (``"\n\n"``).
+
+    Args:
+        messages: Description, inputs and outputs.
+        tokenizer: With the Spectrum template. Of outputs, those first spaces go as well which it joins with
+            the header, as the splitting of GPT-2 does (``"\n "``); None where no tokenizer is known yet.
     """
-    return [_without_leading_breaks(message) for message in messages]
+    found = [_without_leading_breaks(message) for message in messages]
+    return found if tokenizer is None else [_apart_from_header(message, tokenizer) for message in found]
+
+
+def _apart_from_header(message: Message, tokenizer: "PreTrainedTokenizerBase") -> Message:
+    content = message.get("content") if isinstance(message, Mapping) else None
+    if not isinstance(content, str) or message.get("role") != "output" or not content[:1].isspace():
+        return message
+    while content[:1].isspace() and _joins_header(content, tokenizer):
+        content = content[1:]
+    return {**message, "content": content}
+
+
+def _joins_header(output: str, tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Tell whether the first token of an output begins in its header; never without a Spectrum template."""
+    templates = tokenizer.chat_template
+    template = (templates.get("default") if isinstance(templates, Mapping) else templates) or ""
+    start = _START.match(output)
+    assert start is not None
+    # What is no valid text is reported as such; tokenizers raise.
+    if _HALF_SURROGATE.search(start.group()):
+        return False
+    return is_spectrum(template) and _start_joins_header(start.group(), tokenizer, template)
+
+
+@lru_cache(maxsize=2**14)
+def _start_joins_header(start: str, tokenizer: "PreTrainedTokenizerBase", template: str) -> bool:
+    from spectrum_trl.prompts.outlines import header_of_outputs
+
+    header = header_of_outputs(tokenizer, template)
+    offsets = tokenizer(header + start, add_special_tokens=False, return_offsets_mapping=True)
+    return any(first < len(header) < end for first, end in offsets["offset_mapping"])
 
 
 def _without_leading_breaks(message: Message) -> Message:
@@ -147,6 +189,18 @@ def _content_problems(role: Any, content: str, *, forbidden: re.Pattern[str]) ->
         )
     if role == "description" and not content.strip():
         yield "(description) is blank: leave it out"
+
+
+def _header_problems(messages: Sequence[Any], tokenizer: "PreTrainedTokenizerBase") -> Iterator[str]:
+    for number, message in enumerate(messages, start=1):
+        content = message.get("content") if isinstance(message, Mapping) else None
+        if not isinstance(content, str) or message.get("role") != "output" or _LEADING_BREAKS.match(content):
+            continue
+        if content and _joins_header(content, tokenizer):
+            yield (
+                f"message {number} (output) starts with {content[:1]!r}, which the tokenizer merges with its "
+                "header: call messages.normalise with the tokenizer"
+            )
 
 
 def _order_problems(roles: Sequence[Any]) -> list[str]:

@@ -6,6 +6,7 @@ conversations of a task have the same roles in the same order.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple, cast
 
@@ -16,6 +17,13 @@ from spectrum_trl.suite.task import Message
 
 # Stands for a content: a private-use character that no template contains.
 _CONTENT = "\ue000"
+
+
+@lru_cache(maxsize=16)
+def header_of_outputs(tokenizer: PreTrainedTokenizerBase, template: str) -> str:
+    """Return what a template of ours writes before the content of a sequence's first output."""
+    filled = Outlines(tokenizer, template=template).fill([Message(role="output", content="")])
+    return filled.text[: filled.ends[0]]
 
 
 class Filled(NamedTuple):

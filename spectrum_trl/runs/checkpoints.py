@@ -99,7 +99,10 @@ def problem_of(checkpoint: Path) -> str | None:
     if absent:
         return f"it has no {', '.join(absent)}"
     broken = sorted(file.name for file in checkpoint.iterdir() if file.is_file() and not _is_whole(file))
-    return f"{', '.join(broken)} cannot be read to the end" if broken else None
+    if broken:
+        return f"{', '.join(broken)} cannot be read to the end"
+    diverged = [file.name for file in checkpoint.glob("*.safetensors") if not _is_finite(file)]
+    return f"the weights in {', '.join(sorted(diverged))} hold NaN or infinity" if diverged else None
 
 
 def newest_finite(folder: Path) -> Path | None:
@@ -107,11 +110,8 @@ def newest_finite(folder: Path) -> Path | None:
 
     Those of FSDP's own format are not looked at.
     """
-    for checkpoint in sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=step_of, reverse=True):
-        files = list(checkpoint.glob("*.safetensors"))
-        if files and problem_of(checkpoint) is None and all(map(_is_finite, files)):
-            return checkpoint
-    return None
+    numbered = sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=step_of, reverse=True)
+    return next((checkpoint for checkpoint in numbered if problem_of(checkpoint) is None), None)
 
 
 def _is_finite(file: Path) -> bool:

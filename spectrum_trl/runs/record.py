@@ -61,6 +61,9 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     if recipe.training.train_sampling_strategy == "group_by_length":
         # Its groups are as large as one process's rows of a step.
         settings["rows_per_step_and_process"] = per_device * accumulation
+    if recipe.training.dataloader_drop_last:
+        # Of an epoch's last rows, less than these are dropped.
+        settings["per_device_train_batch_size"] = per_device
     settings["rows_per_step"] = per_device * accumulation * PartialState().num_processes
     plain = json.loads(json.dumps(settings, default=_plain, sort_keys=True))
     # Trainer writes into it how many rows are accumulated, which the batch tells already.

@@ -1,6 +1,6 @@
 """Problems of a recipe that can be found before anything is loaded, all at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
 from transformers.integrations import get_available_reporting_integrations
@@ -81,10 +81,24 @@ def check_recipe(recipe: Recipe) -> None:
         problems.append(
             f"{recipe.path}: trust_remote_code is not supported; use an architecture that transformers has"
         )
+    problems += (f"{recipe.path}: {problem}" for problem in _orders_lost(recipe))
     if problems:
         raise UserError(*problems)
     if recipe.model.use_peft and recipe.training.fsdp:
         check_sharded_adapter(recipe)
+
+
+def _orders_lost(recipe: Recipe) -> Iterator[str]:
+    """Yield what makes a continued run train on other rows than one that was never stopped."""
+    if recipe.training.ignore_data_skip:
+        yield "ignore_data_skip: a continued run would train on rows of its epoch again; remove it"
+    config = recipe.training.accelerator_config
+    for name, lost in (("use_seedable_sampler", False), ("dispatch_batches", True)):
+        if getattr(config, name, None) is lost:
+            yield (
+                f"accelerator_config: {name}: {str(lost).lower()} gives a continued run other rows than one "
+                "that was never stopped; remove it"
+            )
 
 
 def check_environment(recipe: Recipe) -> None:

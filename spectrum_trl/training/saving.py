@@ -75,7 +75,7 @@ def write_model(
     if isinstance(model, PreTrainedModel):
         set_special_tokens(model, tokenizer)
     _write_weights(
-        model, state, staging, dtype=_saved_dtype(recipe, model), seed=recipe.training.seed, run=run
+        model, state, staging, dtype=saved_dtype(recipe, model), seed=recipe.training.seed, run=run
     )
     generation_config(tokenizer).save_pretrained(staging)
     tokenizer.save_pretrained(staging)
@@ -94,7 +94,8 @@ def write_model(
     card.save(staging / "README.md")
 
 
-def _saved_dtype(recipe: Recipe, model: PreTrainedModel | PeftModel) -> torch.dtype:
+def saved_dtype(recipe: Recipe, model: PreTrainedModel | PeftModel) -> torch.dtype:
+    """Return the number type of the saved weights: the recipe's ``save_dtype``, or that of the checkpoint."""
     if recipe.run.save_dtype:
         return getattr(torch, recipe.run.save_dtype)
     name = recipe.model.model_name_or_path
@@ -130,13 +131,25 @@ def _write_weights(
             f"training diverged: {len(broken)} of {len(trained)} weights hold NaN or infinity, so nothing is "
             f"saved; try a smaller learning_rate; {way_back}"
         )
-    noise = torch.Generator().manual_seed(seed)
-    for key in trained:
-        if state[key].is_floating_point():
-            state[key] = rounded(state[key].to("cpu"), dtype, noise=noise)
+    _round(state, trained, dtype=dtype, seed=seed)
     # Trainer switches the cache off for training.
     model.config.use_cache = True
     model.save_pretrained(str(folder), state_dict=state)
     if not isinstance(model, PeftModel):
         set_dtype(model.config, dtype)
         model.config.save_pretrained(folder)
+
+
+def _round(state: dict[str, torch.Tensor], trained: list[str], *, dtype: torch.dtype, seed: int) -> None:
+    """Round what was trained, and one matrix under two names once: loaders tie them anew, or do not."""
+    noise = torch.Generator().manual_seed(seed)
+    exact: dict[str, torch.Tensor] = {}
+    for key in trained:
+        if not state[key].is_floating_point():
+            continue
+        weight = state[key].to("cpu")
+        # By value, because what is gathered from shards is a tensor of its own.
+        same = next((name for name, other in exact.items() if torch.equal(weight, other)), None)
+        state[key] = state[same].clone() if same else rounded(weight, dtype, noise=noise)
+        if ".modules_to_save." in key:
+            exact[key] = weight

@@ -110,9 +110,23 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
             f"[bold]an epoch[/]: {in_all:,} rows, of which {repeated:,} are trained twice, so that every "
             "process has as many"
         )
-    epochs = float(args.num_train_epochs)
-    steps = args.max_steps if args.max_steps > 0 else math.ceil(math.ceil(in_all / rows) * epochs)
-    out.print(f"[bold]steps[/]: about {steps:,}" + _never_saved(args, steps))
+    steps = steps_of(trainer)
+    out.print(f"[bold]steps[/]: {steps:,}" + _never_saved(args, steps))
+
+
+def steps_of(trainer: SFTTrainer) -> int:
+    """Return how many steps a run has, counted as Trainer counts them.
+
+    Args:
+        trainer: Ready to train.
+    """
+    args = trainer.args
+    if args.max_steps > 0:
+        return args.max_steps
+    of_epoch = len(trainer.get_train_dataloader())
+    accumulated = args.gradient_accumulation_steps
+    of_epoch = max(of_epoch // accumulated + int(of_epoch % accumulated > 0), 1)
+    return math.ceil(args.num_train_epochs * of_epoch)
 
 
 def _never_saved(args: SFTConfig, steps: int) -> str:

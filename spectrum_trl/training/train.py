@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from spectrum_trl.console import console
 from spectrum_trl.data import preview
 from spectrum_trl.data.prepare import prepare
+from spectrum_trl.progress import line_each_minute
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import find_checkpoint
 from spectrum_trl.runs.output_dir import reserve_output_dir
@@ -22,7 +23,7 @@ from spectrum_trl.training.checks import check_all
 from spectrum_trl.training.evaluation import evaluate_run
 from spectrum_trl.training.model import starting_model
 from spectrum_trl.training.model_checks import check_checkpoint
-from spectrum_trl.training.saving import save_run
+from spectrum_trl.training.saving import save_run, saved_dtype
 from spectrum_trl.training.trainer import make_trainer
 
 
@@ -57,6 +58,8 @@ def train(recipe: Recipe) -> None:
         trainer = make_trainer(recipe, model=model, tokenizer=tokenizer, mixture=mixture, folder=folder)
         check_checkpoint(checkpoint.path, model=trainer.model)
         strategy.describe(trainer, mixture, out=out)
+        dtype = saved_dtype(recipe, cast(PreTrainedModel, trainer.model))
+        out.print(f"[bold]weights will be saved in[/]: {str(dtype).removeprefix('torch.')}")
         folder.prepare(mixture, checkpoint=checkpoint, changes=changes)
         with _timed("training", out=out):
             trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint.path else None)
@@ -72,5 +75,6 @@ def train(recipe: Recipe) -> None:
 @contextmanager
 def _timed(phase: str, *, out: Console) -> Iterator[None]:
     started = time.monotonic()
-    yield
+    with line_each_minute(phase, out=out):
+        yield
     out.print(f"[bold]{phase}[/]: {time.monotonic() - started:.0f} s")

@@ -10,6 +10,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model, new_tokenizer
 from spectrum_trl.models.role_tokens import check_sibling, copy_role_tokens, role_token_ids
 from spectrum_trl.prompts import templates
+from spectrum_trl.prompts.families import Family, families
 
 
 def config(*, tied: bool, hidden: int = 16) -> dict[str, object]:
@@ -30,6 +31,18 @@ def tokenizer():
     tokenizer = new_tokenizer(["description input output words"], vocab_size=300)
     templates.install(tokenizer)
     return tokenizer
+
+
+@pytest.mark.parametrize("use", ["bos_token", "eos_token", "pad_token", "unk_token"])
+@pytest.mark.parametrize("family", families().values(), ids=lambda family: family.name)
+def test_turn_tokens_with_another_use_are_copied_too(family: Family, use: str, byte_tokenizer) -> None:
+    """SmolLM2's begin of a turn is its BOS; a template's end of a turn is always its EOS."""
+    for token in family.turn_tokens:
+        settings = {"bos_token": "<s>", "pad_token": "<pad>", use: token}
+        tokenizer = byte_tokenizer([*family.control_tokens, "<s>", "<pad>"], **settings)
+        assert templates.install(tokenizer) == family.name
+        ids = role_token_ids(tokenizer, family=family.name)
+        assert set(tokenizer.convert_ids_to_tokens(ids)) == set(family.turn_tokens)
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import resource
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from spectrum_trl.paths import TINY_BASE
 from spectrum_trl.runs.output_dir import LOCK
 from spectrum_trl.runs.run_folder import FILES
-from tests.processes import run_recipe
+from tests.processes import run_processes, run_recipe
+from tests.runs.conftest import TASKS, TINY_RUN
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 LAST = ("--resume_from_checkpoint", "last")
@@ -48,19 +48,85 @@ def test_weights_that_are_not_finite_are_not_published(tiny_run: Run, tmp_path: 
     assert not (out / "model.safetensors").exists()
 
 
-def test_diverged_training_names_the_newest_checkpoint_whose_weights_are_finite(
-    finished_run: Path, tiny_run: Run
+@pytest.mark.parametrize("limit", ["1", "2", "3"])
+def test_a_run_that_diverges_stops_at_once_and_keeps_its_newest_finite_checkpoint(
+    limit: str, finished_run: Path, tiny_run: Run
 ) -> None:
     out = finished_run
-    words = ["--learning_rate", "1e30", "--warmup_steps", "0", "--save_steps", "1"]
-    words += ["--resume_despite_changes", "true"]
-    done = tiny_run(out, *LAST, *words, "--max_steps", "8")
-    assert done.returncode == 2 and (out / "checkpoint-8").is_dir()
-    assert f"the newest checkpoint whose weights are finite is {out}/checkpoint-" in done.stderr
-    for step in range(2, 7):
-        shutil.rmtree(out / f"checkpoint-{step}", ignore_errors=True)
-    done = tiny_run(out, "--resume_from_checkpoint", out / "checkpoint-7", *words, "--max_steps", "8")
-    assert done.returncode == 2 and "no checkpoint whose weights are finite" in done.stderr
+    words = ["--learning_rate", "1e30", "--warmup_steps", "0", "--save_steps", "1", "--max_steps", "8"]
+    words += ["--resume_despite_changes", "true", "--save_total_limit", limit]
+    before = (out / "checkpoint-4" / "model.safetensors").read_bytes()
+    done = tiny_run(out, *LAST, *words)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "loss 0," not in done.stdout
+    # The step that makes weights of 1e30 is finite itself.
+    assert "training diverged after step 5, the last one with finite numbers: the loss is " in done.stderr
+    assert f"the newest checkpoint whose weights are finite is {out}/checkpoint-5" in done.stderr
+    assert (out / "checkpoint-4" / "model.safetensors").read_bytes() == before
+    assert not (out / "checkpoint-6").exists()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_checkpoints_whose_weights_are_not_finite_are_passed_over(
+    value: float, finished_run: Path, tiny_run: Run
+) -> None:
+    weights = finished_run / "checkpoint-4" / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["model.norm.weight"][3] = value
+    save_file(tensors, weights)
+    done = tiny_run(finished_run, *LAST, "--max_steps", "5")
+    assert done.returncode == 0 and f"continuing from {finished_run}/checkpoint-2" in done.stdout, done.stderr
+    assert "checkpoint-4: the weights in model.safetensors hold NaN or infinity" in done.stdout
+    named = tiny_run(finished_run, "--resume_from_checkpoint", finished_run / "set_aside" / "checkpoint-4")
+    assert named.returncode == 2 and "hold NaN or infinity" in named.stderr
+
+
+DIVERGES = """
+import sys
+import torch
+from pathlib import Path
+from spectrum_trl.training.trainer import ResumableTrainer
+from spectrum_trl.train import launch
+what, step = sys.argv.pop(1), 3
+training_step, optimizer_step = ResumableTrainer.training_step, torch.optim.AdamW.step
+
+class Diverging(torch.autograd.Function):
+    @staticmethod
+    def forward(context, loss):
+        return loss * (float("inf") if what == "loss" else 1)
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient * (float("nan") if what == "gradient" else 1)
+
+def compute_loss(self, *args, compute=ResumableTrainer.compute_loss, **kwargs):
+    loss = compute(self, *args, **kwargs)
+    return Diverging.apply(loss) if self.state.global_step == step else loss
+
+def stepped(self, *args, **kwargs):
+    optimizer_step(self, *args, **kwargs)
+    stepped.n += 1
+    if what == "weights" and stepped.n > step:
+        self.param_groups[0]["params"][0].data[0] = float("nan")
+
+stepped.n = 0
+ResumableTrainer.compute_loss, torch.optim.AdamW.step = compute_loss, stepped
+launch(str(Path.cwd() / "recipes/demo.yaml"))
+"""
+
+
+@pytest.mark.parametrize(("what", "last"), [("loss", 3), ("gradient", 3), ("weights", 4)])
+@pytest.mark.parametrize("n", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_whatever_is_not_finite_first_stops_a_run_before_it_is_saved(
+    what: str, last: int, n: int, tmp_path: Path
+) -> None:
+    script, out = tmp_path / "diverges.py", tmp_path / "run"
+    script.write_text(DIVERGES)
+    words = [what, *TASKS, *TINY_RUN, "--save_steps", "1", "--save_total_limit", "1", "--max_steps", "6"]
+    done = run_processes(n, script, *words, "--output_dir", out)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert f"training diverged after step {last}, the last one" in done.stderr
+    assert f"the newest checkpoint whose weights are finite is {out}/checkpoint-3" in done.stderr
+    assert not (out / "checkpoint-4").exists() and not (out / "model.safetensors").exists()
 
 
 def test_another_base_under_the_same_name_is_refused(tiny_run: Run, tmp_path: Path) -> None:

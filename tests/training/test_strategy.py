@@ -99,6 +99,28 @@ def test_a_step_of_all_the_data_takes_no_more_than_there_is(tmp_path: Path, outp
     assert (trained >= count["tokens"] - 5) == (outputs_only == "false")
 
 
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [
+        (["--max_steps", "2"], 2),
+        # Three batches make two steps an epoch.
+        (["--num_train_epochs", "1.5", "--gradient_accumulation_steps", "2"], 3),
+        (["--num_train_epochs", "2", "--dataloader_drop_last", "true"], 4),
+    ],
+)
+def test_the_steps_and_the_saved_number_type_that_are_announced_are_those_of_the_run(
+    tmp_path: Path, words: list[str], steps: int
+) -> None:
+    words = ["--tasks", '{"tiny_range": {"max_sequences": 5}}', "--evaluate", "none", *words]
+    words += ["--copy_role_tokens_from", "", "--per_device_train_batch_size", "2", "--logging_steps", "1"]
+    done = run_recipe("recipes/demo.yaml", *words, "--output_dir", tmp_path / "x", "--save_dtype", "bfloat16")
+    assert done.returncode == 0, done.stderr
+    assert f"steps: {steps}\n" in done.stdout and f"step {steps}/{steps}: loss" in done.stdout
+    assert "weights will be saved in: bfloat16" in done.stdout
+    saved = load_file(tmp_path / "x" / "model.safetensors")
+    assert {tensor.dtype for tensor in saved.values()} == {torch.bfloat16}
+
+
 LOAD = """
 import resource, sys
 from pathlib import Path
