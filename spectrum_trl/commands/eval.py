@@ -42,9 +42,17 @@ def evaluate(
     """
     from lm_eval.utils import simple_parse_args_string
 
-    from spectrum_trl.console import console
     from spectrum_trl.errors import UserError
-    from spectrum_trl.evaluation import run, task_files
+    from spectrum_trl.evaluation import task_files
+    from spectrum_trl.evaluation.task_names import select, task_manager
+
+    task_files.check_folders(include_path)
+    patterns = [part.strip() for part in tasks.split(",") if part.strip()]
+    chosen = select(patterns, manager=task_manager(include_path, metadata={}))
+
+    # Only now what takes long to import.
+    from spectrum_trl.console import console
+    from spectrum_trl.evaluation import run
     from spectrum_trl.evaluation.options import check_names, read_options
     from spectrum_trl.files import folder_problems
     from spectrum_trl.models.load import model_path
@@ -58,7 +66,6 @@ def evaluate(
     read_options(options)
     if problems := [f"--output: {problem}" for problem in folder_problems(output)]:
         raise UserError(*problems)
-    task_files.check_folders(include_path)
     arguments = {"pretrained": model_path(model), **simple_parse_args_string(model_args)}
     setup = run.Setup(
         backend=backend,
@@ -69,8 +76,6 @@ def evaluate(
         include=tuple(include_path),
         fresh=fresh,
     )
-    manager = run.task_manager(setup)
-    chosen = run.select([part.strip() for part in tasks.split(",") if part.strip()], manager=manager)
     failed = run.evaluate(setup, chosen, out=console())["failed"]
     if failed:
         raise UserError(*failed)

@@ -9,17 +9,16 @@ from typing import Any, NamedTuple, cast
 import lm_eval
 from lm_eval.api.model import LM
 from lm_eval.api.task import Task
-from lm_eval.tasks import TaskManager
 from rich.console import Console
 from transformers import PreTrainedModel, set_seed
 
-from spectrum_trl.errors import Interrupted, UserError, nearest
+from spectrum_trl.errors import Interrupted, UserError
 from spectrum_trl.evaluation import kept, probe, table, task_files
 from spectrum_trl.evaluation.harness import FILLER, HarnessTask
 from spectrum_trl.evaluation.loading import is_first_process, load, precision
 from spectrum_trl.evaluation.options import read_options
 from spectrum_trl.evaluation.saving import ResultsFolder, strict
-from spectrum_trl.paths import bundled
+from spectrum_trl.evaluation.task_names import task_manager
 from spectrum_trl.scoring.store import CannotKeep
 
 KEPT = ".finished"
@@ -49,47 +48,12 @@ class Setup(NamedTuple):
     fresh: bool = False
 
 
-def task_manager(setup: Setup) -> TaskManager:
-    """Return lm-eval's manager of our tasks, and of the user's own."""
-    folders = [str(bundled("tasks")), *map(str, setup.include)]
-    return TaskManager(
-        include_path=folders, include_defaults=False, metadata={**setup.model, **setup.options}
-    )
-
-
-def select(patterns: Sequence[str], *, manager: TaskManager) -> list[str]:
-    """Return the names or files of the tasks that names, tags, globs and YAML files reach.
-
-    Raises:
-        UserError: With every pattern that reaches none.
-    """
-    chosen: list[str] = []
-    problems = []
-    for pattern in patterns:
-        file = Path(pattern)
-        if file.suffix == ".yaml":
-            found = [str(file)] if file.is_file() else []
-        else:
-            found = [name for name in manager.match_tasks([pattern]) if name in manager.all_subtasks]
-            tags = [name for name in manager.match_tasks([pattern]) if name in manager.all_tags]
-            found += [task for tag in tags for task in sorted(manager.task_index[tag].tags)]
-        if not found:
-            known = [*manager.all_subtasks, *manager.all_tags]
-            problems.append(f"tasks: no task, tag or file is named {pattern!r}.{nearest(pattern, known)}")
-        chosen += found
-    if not patterns:
-        problems.append("tasks: none is named; give names, tags, globs or YAML files")
-    if problems:
-        raise UserError(*problems)
-    return list(dict.fromkeys(chosen))
-
-
 def evaluate(setup: Setup, tasks: Sequence[str], *, out: Console) -> dict[str, Any]:
     """Evaluate a model on tasks, one after the other; results are written after each.
 
     Args:
         setup: What is evaluated.
-        tasks: Names or files, of `select`.
+        tasks: Names or files, of `task_names.select`.
         out: Where progress and the table are printed.
 
     Returns:
@@ -125,7 +89,8 @@ class _Evaluation:
 
     def run(self, tasks: Sequence[str]) -> None:
         probed = self._probe()
-        loaded = task_files.load(tasks, manager=task_manager(self.setup))
+        metadata = {**self.setup.model, **self.setup.options}
+        loaded = task_files.load(tasks, manager=task_manager(self.setup.include, metadata=metadata))
         _check_names(loaded)
         self.together["missing"] = {
             str(task.config.task): task.missing._asdict()
