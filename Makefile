@@ -44,7 +44,7 @@ preview: setup ## show what RECIPE trains on, trained tokens in colour
 	$(BIN)/spectrum-trl preview $(RECIPE) $(ARGS)
 
 train: setup ## train from RECIPE, e.g. make train RECIPE=recipes/lora.yaml ARGS='--max_steps 100'
-	$(BIN)/accelerate launch $(RECIPE) $(ARGS)
+	$(BIN)/accelerate launch --quiet $(RECIPE) $(ARGS)
 
 eval: setup ## measure MODEL on the three axes, e.g. make eval MODEL=runs/demo ARGS='--tasks spectrum_dist'
 	$(BIN)/spectrum-trl eval $(MODEL) $(ARGS)

@@ -1,5 +1,6 @@
 """Where tables and messages are printed."""
 
+import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,12 @@ def console(*, quiet: bool = False, stderr: bool = False) -> Console:
     """
     # Emoji codes, as :key:, may be part of a name or a text.
     return Console(quiet=quiet, stderr=stderr, emoji=False, width=None if sys.stdout.isatty() else WIDTH)
+
+
+def quiet_libraries() -> None:
+    """Silence what libraries print at each start about what nobody asked for; before they are imported."""
+    # That bitsandbytes lacks an optional kernel for 4-bit weights on a CPU, told wherever peft is imported.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def visible(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -80,6 +81,16 @@ def user_errors() -> Iterator[None]:
         _leave(UserError(f"standard output cannot be written: {error.strerror or error}"), error)
     except UserError as error:
         _leave(error)
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does: nothing half-written stays, and no process of its own."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _leave(error: UserError, cause: OSError | None = None) -> None:

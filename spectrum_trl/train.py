@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spectrum_trl.catalogue import unknown_tasks
+from spectrum_trl.console import quiet_libraries
 from spectrum_trl.errors import UserError, user_errors
 from spectrum_trl.recipe.names import find_recipe, task_names, unknown_names
 from spectrum_trl.recipe.recipe_file import read_recipe_file
@@ -20,6 +21,7 @@ def launch(recipe_file: str) -> None:
     # which cannot say ``if __name__ == "__main__"`` in its one line.
     if sys._getframe(1).f_globals["__name__"] == "__mp_main__":
         return
+    quiet_libraries()
     with user_errors():
         check_names(recipe_file, sys.argv[1:])
         # Only now, because importing the libraries takes many seconds.

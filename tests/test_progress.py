@@ -1,12 +1,15 @@
 """Output that goes to a file has plain lines: no bar is redrawn in it."""
 
 import json
+import logging
 import re
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from spectrum_trl.commands.main import main
 from spectrum_trl.console import console
 from spectrum_trl.progress import line_each_minute
 from tests.processes import run_recipe
@@ -19,6 +22,16 @@ def test_a_long_silence_has_a_line_each_minute(capsys: pytest.CaptureFixture[str
     assert len(lines) > 2 and set(lines) == {"training: 0 s so far"}
     time.sleep(0.05)
     assert not capsys.readouterr().out
+
+
+def test_commands_silence_what_libraries_print_at_each_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    noisy.setLevel(logging.NOTSET)
+    assert noisy.isEnabledFor(logging.WARNING)
+    monkeypatch.setattr(sys, "argv", ["spectrum-trl", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    assert not noisy.isEnabledFor(logging.WARNING)
 
 
 def test_a_short_phase_has_none(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,6 @@
 """What ``spectrum-trl data`` prints and writes: tables, bars, a sequence, the card."""
 
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +17,7 @@ from rich.progress import (
 from rich.table import Table
 
 from spectrum_trl.console import WIDTH, console, on_terminal, plain, visible
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, ended_by_sigterm
 from spectrum_trl.files import folder_problems, write_atomic, writing
 from spectrum_trl.suite.building.build import Built, build_suite
 from spectrum_trl.suite.building.cache import built_sequences
@@ -103,7 +100,7 @@ def build_with_progress(
         console=Console(stderr=True),
         disable=not on_terminal(),
     )
-    with bar, _ended_by_sigterm():
+    with bar, ended_by_sigterm():
         whole = bar.add_task("tasks", total=len(names))
 
         def report(built: Built) -> None:
@@ -128,16 +125,6 @@ def build_with_progress(
             progress=report,
         )
     out.print(f"{len(names)} tasks in {output}", markup=False)
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does: its processes end too, and nothing half-written stays."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def print_sequence(row: dict[str, Any], *, of: int) -> None:

@@ -11,6 +11,7 @@ from spectrum_trl.commands.preview import preview
 from spectrum_trl.commands.report import report
 from spectrum_trl.commands.tiny import tiny
 from spectrum_trl.commands.train import train
+from spectrum_trl.console import quiet_libraries
 from spectrum_trl.errors import user_errors
 
 app = typer.Typer(
@@ -36,5 +37,6 @@ app.command()(merge)
 
 def main() -> None:
     """Run the command line; a user's mistake ends it with exit code 2."""
+    quiet_libraries()
     with user_errors():
         app()

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from spectrum_trl.errors import ended_by_sigterm
+
 
 def merge(
     run: Annotated[Path, typer.Argument(help="output_dir of a LoRA or QLoRA run.")],
@@ -22,5 +24,6 @@ def merge(
     from spectrum_trl.progress import quiet_when_piped
 
     quiet_when_piped()
-    merge_adapter(run, out, dtype=getattr(torch, dtype) if dtype else None)
+    with ended_by_sigterm():
+        merge_adapter(run, out, dtype=getattr(torch, dtype) if dtype else None)
     console().print(f"saved to {out}", markup=False)

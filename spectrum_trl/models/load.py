@@ -15,10 +15,12 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import GENERATION_CONFIG_NAME, logging
+from transformers.tokenization_utils_base import FULL_TOKENIZER_FILE
+from transformers.utils import GENERATION_CONFIG_NAME, cached_file, logging
 from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME, find_adapter_config_file
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.models.splitting import check_splitting
 from spectrum_trl.paths import EMBEDDED, TINY_BASE_NAME
 from spectrum_trl.prompts.templates import family_of
 
@@ -83,10 +85,17 @@ def load_tokenizer(name: str, *, revision: str = "main") -> PreTrainedTokenizerB
         The tokenizer as published, without our template.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is none, or if it splits text in another way than its ``tokenizer.json``.
     """
     with _told("tokenizer", name):
-        return AutoTokenizer.from_pretrained(model_path(name), revision=revision)
+        path = model_path(name)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, revision=revision)
+        file = cached_file(
+            path, FULL_TOKENIZER_FILE, revision=revision, _raise_exceptions_for_missing_entries=False
+        )
+        if file:
+            check_splitting(tokenizer, file, name=name)
+    return tokenizer
 
 
 def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:

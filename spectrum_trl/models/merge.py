@@ -2,11 +2,14 @@
 
 import os
 import re
-import tempfile
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 import torch
+from filelock import FileLock, Timeout
 from peft import PeftConfig, PeftModel, PeftType, get_peft_model
 from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
@@ -60,9 +63,7 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
     torch.nn.Module.to(merged, dtype)
     set_dtype(merged.config, dtype)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".merge.") as temporary:
-            folder = Path(temporary, "model")
+        with _side_folder(out) as folder:
             merged.save_pretrained(folder)
             merged.config.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
@@ -72,6 +73,30 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
             folder.rename(out)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{out} cannot be written: {error}") from error
+
+
+@contextmanager
+def _side_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``out`` to fill; what a killed merge left in it is removed.
+
+    Raises:
+        UserError: If another merge is writing to ``out``.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    side = out.parent / f".{out.name}.merging"
+    side.mkdir(exist_ok=True)
+    lock = FileLock(side / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"{out} is being written by another merge; wait until it ends") from error
+    try:
+        shutil.rmtree(side / "model", ignore_errors=True)
+        (side / "model").mkdir()
+        yield side / "model"
+    finally:
+        shutil.rmtree(side, ignore_errors=True)
+        lock.release()
 
 
 def _check_free(out: Path) -> None:

@@ -8,6 +8,7 @@ from accelerate import PartialState
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from spectrum_trl.console import plain
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import bundled
@@ -49,7 +50,7 @@ def evaluate_run(
     started = time.monotonic()
     if recipe.run.recorded and trained and recipe.training.assistant_only_loss:
         title = COLUMNS[ALL_TOKENS].title
-        out.print(f"[bold]{title}[/]: a recorded result, which `make demo-all-tokens` makes again")
+        out.print(f"[bold]{plain(title)}[/]: a recorded result, which `make demo-all-tokens` makes again")
     for name, found in _tuned(recipe, model, tokenizer) if trained else _others(recipe, model):
         folder.add_json(f"{name}.json", result.as_json(found))
     when = "after" if trained else "before"

@@ -2,15 +2,19 @@
 
 import json
 import shutil
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from huggingface_hub import ModelCard
 from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from spectrum_trl.commands.main import main
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model
 from spectrum_trl.models.load import load_model
@@ -323,3 +327,37 @@ def test_only_an_empty_folder_of_its_own_is_written_to(
             merge(tiny_run, out)
     assert [file.name for file in taken.iterdir()] == ["thesis.tex"]
     assert not list(current.iterdir()) and not list(tmp_path.glob(".*"))
+
+
+def test_what_a_killed_merge_left_does_not_stay(tmp_path: Path, tiny_run: Path) -> None:
+    half = tmp_path / ".merged.merging" / "model"
+    half.mkdir(parents=True)
+    (half / "model-00001-of-00002.safetensors").write_bytes(b"half")
+    (half.parent / "lock").touch()
+    merge(tiny_run, tmp_path / "merged")
+    assert [path.name for path in tmp_path.iterdir()] == ["merged"]
+    assert not list((tmp_path / "merged").glob("model-*"))
+
+
+def test_two_merges_do_not_write_to_one_folder(tmp_path: Path, tiny_run: Path) -> None:
+    (tmp_path / ".merged.merging").mkdir()
+    with (
+        FileLock(tmp_path / ".merged.merging" / "lock"),
+        pytest.raises(UserError, match="by another merge; wait until it ends"),
+    ):
+        merge(tiny_run, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_merge_that_is_stopped_leaves_nothing(
+    tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    # The weights are written by then.
+    stop = "spectrum_trl.models.merge.copy_processor"
+    monkeypatch.setattr(stop, lambda *_, **__: signal.raise_signal(number))
+    monkeypatch.setattr(sys, "argv", ["spectrum-trl", "merge", str(tiny_run), str(tmp_path / "merged")])
+    with pytest.raises(SystemExit) as exited:
+        main()
+    assert exited.value.code == code
+    assert not list(tmp_path.iterdir())
