@@ -9,7 +9,7 @@ from accelerate.utils.memory import clear_device_cache
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.evaluation.options import Options
-from spectrum_trl.models.fingerprint import fingerprints
+from spectrum_trl.models.fingerprint import SMALL_FILES, contents, fingerprints
 from spectrum_trl.models.load import base_of, load_model
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts, default_format
@@ -94,7 +94,8 @@ def probe_by_name(options: Options) -> Probe:
     name = str(options.peft or options.pretrained)
     base = base_of(name, revision=options.revision)
     found = [fingerprints(part, revision=options.revision) for part in dict.fromkeys((name, base))]
-    key = json.dumps([name, found])
+    parts = dict.fromkeys((name, base, str(options.tokenizer or name)))
+    key = json.dumps([name, found, [contents(part, *SMALL_FILES) for part in parts]])
     if key not in _KNOWN:
         cuda = torch.cuda.is_available()
         settings = {"dtype": "auto", "device_map": "cuda"} if cuda else {"dtype": "float32"}
