@@ -44,6 +44,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_ended_in_the_middle_it_goes_on_with_the_same_figures(
     unbroken: dict[str, Any], tmp_path: Path, how: signal.Signals, code: int
 ) -> None:
+    (tmp_path / "log").touch()
     process, until = start(tmp_path / "cut", tmp_path / "log"), time.monotonic() + 120
     while "2/3 spectrum_dist_urn" not in (tmp_path / "log").read_text() and time.monotonic() < until:
         time.sleep(0.05)
