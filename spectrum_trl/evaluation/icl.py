@@ -19,6 +19,7 @@ from spectrum_trl.evaluation.icl_sequences import choose
 from spectrum_trl.evaluation.own_file import own_file
 from spectrum_trl.evaluation.own_tasks import own_icl
 from spectrum_trl.metrics.calibration import calibration_error
+from spectrum_trl.metrics.icl import share_right
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.building.cache import missing
 from spectrum_trl.suite.declared import Declared
@@ -84,7 +85,7 @@ class Icl(HarnessTask):
             seed=self.options.seed,
             most=self.options.sequences,
             max_tokens=self.options.max_tokens,
-            yardstick=self.options.k_tokenizer,
+            yardstick=self.options.yardstick(),
             prompts=self.prompts,
             context=self.options.context(),
         )
@@ -206,7 +207,7 @@ def _restricted(whole: dict[int, Any], others: dict[int, Sequence[Any]], chosen:
     """Return loss and accuracy of outputs among the labels alone: what precedes them cancels out."""
     logs = {n: np.array([whole[n][0], *(other[0] for other in others[n])]) for n in chosen}
     loss = {n: float(logsumexp(values) - values[0]) for n, values in logs.items()}
-    right = {n: float(values.argmax() == 0) for n, values in logs.items()}
+    right = {n: share_right(values, right=0) for n, values in logs.items()}
     found = aggregates.with_interval("loss_restricted", _sum(loss, chosen))
     return found | aggregates.with_interval("accuracy_restricted", _sum(right, chosen))
 

@@ -6,8 +6,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_trl.console import spoken
 from spectrum_trl.metrics.icl import automatic_k
-from spectrum_trl.models.load import load_tokenizer
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.suite.building.cache import built_sequences
@@ -36,6 +38,10 @@ def drawn(
 ) -> tuple[tuple[tuple[str, list[Message]], ...], Counter[str]]:
     """Build a task's sequences once, at most so many, some without their description.
 
+    Outputs lose all white space that they begin with. Training removes it where the model's tokenizer joins
+    it with the output's header, and plain text never has it; here it goes for every model and format, so that
+    all are scored on the same outputs, and none on a token that it never met.
+
     Args:
         task: To build.
         folder: Of the real data.
@@ -59,8 +65,12 @@ def drawn(
         rng = stream(seed, task=task.name, purpose="description", id=sequence_id)
         keeps = rng.random() < task.description_probability
         kept = [message for message in messages if keeps or message["role"] != "description"]
-        found.append((sequence_id, normalise(kept)))
+        found.append((sequence_id, [_unindented(message) for message in normalise(kept)]))
     return tuple(found), dropped
+
+
+def _unindented(message: Message) -> Message:
+    return {**message, "content": message["content"].lstrip()} if message["role"] == "output" else message
 
 
 @cache
@@ -71,7 +81,7 @@ def choose(
     seed: int,
     most: int,
     max_tokens: int,
-    yardstick: str | None,
+    yardstick: PreTrainedTokenizerBase | None,
     prompts: Prompts,
     context: int | None,
 ) -> Chosen:
@@ -86,7 +96,7 @@ def choose(
         seed: See `drawn`.
         most: See `drawn`.
         max_tokens: Longest sequence.
-        yardstick: Folder or Hub id of a tokenizer to measure with, or None for bytes.
+        yardstick: Tokenizer to measure with, or None for bytes.
         prompts: Of the model evaluated.
         context: Tokens that it can read, or None.
 
@@ -95,18 +105,19 @@ def choose(
     """
     sequences, lost = drawn(task, folder=folder, seed=seed, most=most)
     dropped, usable = Counter(lost), []
-    for sequence_id, messages in sequences:
+    for sequence_id, messages in spoken(sequences, what=f"{task.name}: sequences checked"):
         if problems := check(messages, tokenizer=prompts.tokenizer, trained=False):
             dropped[problems[0].partition(" ")[2].split(":")[0]] += 1
         else:
             usable.append((sequence_id, messages))
-    measure = _tokens_of(Prompts(load_tokenizer(yardstick), fmt="spectrum")) if yardstick else _bytes
-    last = [_last_within(measure(messages), max_tokens) for _, messages in usable]
+    measure = _tokens_of(Prompts(yardstick, fmt="spectrum")) if yardstick else _bytes
+    said = f"{task.name}: sequences measured"
+    last = [_last_within(measure(messages), max_tokens) for _, messages in spoken(usable, what=said)]
     if context is not None:
         own = _tokens_of(prompts)
         last = [
             min(n, _last_within(own(_cut(messages, n)), context))
-            for n, (_, messages) in zip(last, usable, strict=True)
+            for n, (_, messages) in spoken(list(zip(last, usable, strict=True)), what=f"{said} for the model")
         ]
     found = automatic_k(last) if last else None
     if found is None:

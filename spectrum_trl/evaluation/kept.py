@@ -12,13 +12,11 @@ from lm_eval.api.task import Task
 
 from spectrum_trl.evaluation.own_file import own_file
 from spectrum_trl.files import write_json
-from spectrum_trl.models.fingerprint import fingerprints
-from spectrum_trl.models.load import base_of, model_path
+from spectrum_trl.models.fingerprint import SMALL_FILES, contents, fingerprints
+from spectrum_trl.models.load import base_of
 from spectrum_trl.scoring.store import CannotKeep
 
 PACKAGES = ("spectrum-trl", "lm-eval", "transformers", "tokenizers", "torch")
-# Of a model's folder, beside the weights: configuration, tokenizer, templates, code.
-SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "*.py", "additional_chat_templates/*.jinja")
 
 
 def identity(backend: str, model: Mapping[str, Any]) -> str:
@@ -37,9 +35,8 @@ def identity(backend: str, model: Mapping[str, Any]) -> str:
     names += [base for name in names if (base := base_of(name, revision=revision)) != name]
     parts: list[Any] = [backend, dict(model), [importlib.metadata.version(name) for name in PACKAGES]]
     for name in names:
-        folder = Path(model_path(name))
         parts.append(fingerprints(name, revision=revision))
-        parts += [_content(file) for pattern in SMALL_FILES for file in sorted(folder.glob(pattern))]
+        parts += contents(name, *SMALL_FILES)
     return short_hash(parts)
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError, nearest, user_errors
+from spectrum_trl.models.fingerprint import SMALL_FILES, contents
 from spectrum_trl.models.load import base_of, load_config, load_tokenizer
 from spectrum_trl.prompts.formats import Format
 
@@ -78,22 +79,29 @@ class Options(BaseModel):
                 "metadata: prompts are written with the model's tokenizer; name it by "
                 "--model_args pretrained=MODEL, or --metadata tokenizer=MODEL"
             )
-        return _tokenizer(name, self.revision)
+        return _tokenizer(name, self.revision, contents(name, *SMALL_FILES))
+
+    def yardstick(self) -> PreTrainedTokenizerBase | None:
+        """Return the tokenizer that the lengths of sequences are measured with, or None for bytes."""
+        if self.k_tokenizer is None:
+            return None
+        return _tokenizer(self.k_tokenizer, "main", contents(self.k_tokenizer, *SMALL_FILES))
 
     def context(self) -> int | None:
         """Return the number of tokens that the model can read, or None where nothing says it."""
         if self.max_length is not None or not isinstance(self.pretrained, str):
             return self.max_length
-        return _context(self.pretrained, self.revision)
+        # Asked for each prompt: of an adapter, its base's configuration is not read again.
+        return _context(self.pretrained, self.revision, contents(self.pretrained, "*config.json"))
 
 
 @cache
-def _tokenizer(name: str, revision: str) -> PreTrainedTokenizerBase:
+def _tokenizer(name: str, revision: str, content: tuple[str, ...]) -> PreTrainedTokenizerBase:
     return load_tokenizer(name, revision=revision)
 
 
 @cache
-def _context(name: str, revision: str) -> int | None:
+def _context(name: str, revision: str, content: tuple[str, ...]) -> int | None:
     config = load_config(base_of(name, revision=revision)).get_text_config()
     return getattr(config, "max_position_embeddings", None)
 

@@ -8,9 +8,10 @@ import torch
 from accelerate.utils.memory import clear_device_cache
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from spectrum_trl.evaluation.options import Options
-from spectrum_trl.models.fingerprint import fingerprints
+from spectrum_trl.evaluation.options import Options, logger
+from spectrum_trl.models.fingerprint import SMALL_FILES, contents, fingerprints
 from spectrum_trl.models.load import base_of, load_model
+from spectrum_trl.progress import quiet_when_piped
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts, default_format
 from spectrum_trl.scoring.draw import Limits, greedy
@@ -94,8 +95,12 @@ def probe_by_name(options: Options) -> Probe:
     name = str(options.peft or options.pretrained)
     base = base_of(name, revision=options.revision)
     found = [fingerprints(part, revision=options.revision) for part in dict.fromkeys((name, base))]
-    key = json.dumps([name, found])
+    parts = dict.fromkeys((name, base, str(options.tokenizer or name)))
+    key = json.dumps([name, found, [contents(part, *SMALL_FILES) for part in parts]])
     if key not in _KNOWN:
+        # Called from lm-eval's own command, too, which leaves transformers' bars on in a pipe.
+        quiet_when_piped()
+        logger.info("%s is loaded once more, to probe whether it ends the turns of its chat template", name)
         cuda = torch.cuda.is_available()
         settings = {"dtype": "auto", "device_map": "cuda"} if cuda else {"dtype": "float32"}
         model = load_model(name, revision=options.revision, **settings)

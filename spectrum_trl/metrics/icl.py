@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 # Sequences that must reach two examples where one is the best choice.
 FEWEST = 10
+# Of two log-probabilities in nats: so much may rounding in a model's single precision make of equal ones.
+ROUNDING = 1e-5
 
 
 class OutputScores(NamedTuple):
@@ -117,6 +119,22 @@ def per_output(log_probabilities: ArrayLike, correct: ArrayLike, numbers: ArrayL
         accuracy=n_correct / n_tokens,
         all_correct=n_correct == n_tokens,
     )
+
+
+def share_right(log_probabilities: ArrayLike, *, right: int) -> float:
+    """Return how often a guess among the likeliest labels is right, in [0, 1].
+
+    Args:
+        log_probabilities: Shape (labels,), in nats; those that differ by rounding alone are equal.
+        right: Index of the right label.
+
+    Returns:
+        1 by the number of likeliest labels where the right one is among them, else 0: a model that cannot
+        tell n labels apart has 1 / n, wherever the right one stands.
+    """
+    logs = np.asarray(log_probabilities, dtype=np.float64)
+    likeliest = logs >= logs.max() - ROUNDING
+    return float(likeliest[right] / likeliest.sum())
 
 
 def mean_by_number(numbers: ArrayLike, values: ArrayLike) -> Means:

@@ -8,6 +8,8 @@ from spectrum_trl.models.load import load_config, model_path
 
 # What is loaded as weights; every byte of it counts. Half a gigabyte takes about a third of a second.
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
+# Beside the weights: configuration, tokenizer, templates, code.
+SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "*.py", "additional_chat_templates/*.jinja")
 
 
 def fingerprints(name: str, *, revision: str = "main") -> dict[str, str]:
@@ -30,6 +32,18 @@ def weights(folder: Path) -> Iterator[Path]:
     """Yield the files of weights in a folder."""
     for pattern in WEIGHTS:
         yield from sorted(file for file in folder.glob(pattern) if file.is_file())
+
+
+def contents(name: str, *patterns: str) -> tuple[str, ...]:
+    """Return names and hashes of files in a model's folder; nothing for a Hub id, which a revision tells.
+
+    Args:
+        name: Folder or Hub id.
+        *patterns: Globs of the files, in the folder.
+    """
+    folder = Path(model_path(name))
+    files = [file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()]
+    return tuple(f"{file.name} {sha256_of(file)}" for file in files) if folder.is_dir() else ()
 
 
 def _fingerprint(file: Path) -> str:

@@ -4,6 +4,7 @@ The texts are those of training: in the formats ``spectrum`` and ``colon`` they 
 so that their token ids are the same too.
 """
 
+import copy
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -54,7 +55,8 @@ class Prompts:
         """Prepare.
 
         Args:
-            tokenizer: Of the model; format ``spectrum`` installs our template on it where it has none.
+            tokenizer: Of the model; not changed: where it has no template of ours, format ``spectrum`` works
+                on a copy that has one.
             fmt: The format.
             plain: Template of plain text, which the format ``colon`` is written with.
 
@@ -66,8 +68,10 @@ class Prompts:
         self._outlines = None
         if fmt == "spectrum":
             if family_of(tokenizer) is None:
-                install(tokenizer)
-            self._outlines = Outlines(tokenizer, train_on="outputs")
+                # What others read of the tokenizer, as which format suits it, stays as it is.
+                self.tokenizer = copy.deepcopy(tokenizer)
+                install(self.tokenizer)
+            self._outlines = Outlines(self.tokenizer, train_on="outputs")
         elif fmt == "colon":
             self._outlines = Outlines(
                 tokenizer,

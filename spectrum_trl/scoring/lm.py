@@ -86,10 +86,15 @@ class SpectrumLM(HFLM):
             pretrained = model_path(pretrained)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._encoded: dict[str, list[int]] = {}
-        # A checkpoint's bfloat16 changes a loss by up to 0.1 nats, and is no faster on most CPUs.
+        # Losses show the rounding of bfloat16, which a GPU needs for speed and a CPU may.
         dtype = dtype or ("float32" if str(device) == "cpu" else "auto")
         super().__init__(pretrained, device=device, dtype=dtype, batch_size=REQUESTS_AT_ONCE, **settings)
         check_weights(self.model, name=str(pretrained if isinstance(pretrained, str) else "the model"))
+        if self.tokenizer.eos_token_id is None:
+            raise UserError(
+                f"tokenizer of {pretrained}: it has no eos_token, which ends what is scored and sampled; set "
+                "eos_token in its tokenizer_config.json"
+            )
         if self.backend != "causal":
             raise UserError(f"model: {pretrained} is no causal language model; use --model hf")
         config = getattr(self.model, "active_peft_config", None)

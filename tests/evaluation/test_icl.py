@@ -1,6 +1,7 @@
 """The harness gives the losses of our own scoring, whichever model class answers."""
 
 import copy
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 
 from spectrum_trl.catalogue import tasks
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.icl import Icl, Scored, _accuracies
+from spectrum_trl.evaluation.icl import Icl, Scored, _accuracies, _restricted
+from spectrum_trl.evaluation.icl_sequences import drawn
 from spectrum_trl.scoring.engine import TokenScores
 from spectrum_trl.scoring.score import output_losses
+from spectrum_trl.suite.builders import description_message
 from tests.evaluation.harness import evaluate, load
 
 
@@ -147,6 +150,28 @@ def test_restricted_to_the_labels_probabilities_sum_to_one(world_tokenizer, rand
         sums, n = row["loss_restricted"]
         assert 0 < sums / n < 30 and row["accuracy_restricted"][1] == n
         assert sums <= row["loss"][0]
+
+
+def test_a_model_that_knows_nothing_is_right_by_chance_among_the_labels() -> None:
+    same = (-0.5, False)
+    found = _restricted({1: same, 2: same}, {1: [same] * 3, 2: [same] * 3}, [1, 2])
+    assert found["accuracy_restricted"] == [pytest.approx(0.5), 2]
+
+
+def test_outputs_lose_their_first_spaces_whichever_tokenizer_reads_them(tmp_path: Path) -> None:
+    def indented(_: Path, *, seed: int, dropped: Any) -> Any:
+        for n in range(20):
+            texts = ("  a", "b ", "\u00a0c d", "", "\t e")
+            yield (
+                f"{n}",
+                [description_message(" A letter."), *({"role": "output", "content": t} for t in texts)],
+            )
+
+    task = dataclasses.replace(tasks()["coinflip"], name="indented", build=indented)
+    rows, _ = drawn(task, folder=tmp_path, seed=1, most=10)
+    for _, messages in rows:
+        assert [m["content"] for m in messages if m["role"] == "output"] == ["a", "b ", "c d", "", "e"]
+        assert {m["content"] for m in messages if m["role"] == "description"} <= {" A letter."}
 
 
 def test_a_task_with_too_many_labels_refuses_the_restriction(world_tokenizer) -> None:

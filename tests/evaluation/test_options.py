@@ -1,11 +1,18 @@
 """Options come by lm-eval's metadata, are checked together, and name the nearest."""
 
+import copy
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 from lm_eval.tasks import TaskManager
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.options import Options, read_options
+from spectrum_trl.evaluation.options import Options, format_of, read_options
 from spectrum_trl.paths import TINY_BASE, bundled
+from spectrum_trl.prompts import templates
+from spectrum_trl.prompts.scored import Prompts
 
 
 def test_arguments_of_the_model_pass_and_options_are_read() -> None:
@@ -25,6 +32,27 @@ def test_all_wrong_values_are_told_with_the_nearest() -> None:
 def test_without_a_named_model_prompts_cannot_be_written() -> None:
     with pytest.raises(UserError, match="--model_args pretrained=MODEL, or --metadata tokenizer=MODEL"):
         Options().load_tokenizer()
+
+
+def test_one_format_does_not_change_the_default_of_the_next_evaluation() -> None:
+    found = []
+    for more in ({}, {"format": "spectrum"}, {}):
+        options = read_options({"pretrained": str(TINY_BASE)} | more)
+        found.append(Prompts(options.load_tokenizer(), fmt=format_of(options, options.load_tokenizer())).fmt)
+    assert found == ["colon", "spectrum", "colon"]
+
+
+def test_a_folder_that_was_written_anew_is_read_again(tmp_path: Path) -> None:
+    folder = shutil.copytree(TINY_BASE, tmp_path / "model")
+    options = Options(pretrained=str(folder))
+    assert options.load_tokenizer() is options.load_tokenizer()
+    assert format_of(options, options.load_tokenizer()) == "colon"
+    tokenizer = options.load_tokenizer()
+    templates.install(copied := copy.deepcopy(tokenizer))
+    copied.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 77}))
+    assert format_of(options, options.load_tokenizer()) == "spectrum" and options.context() == 77
 
 
 def test_a_chat_format_without_a_chat_template_is_one_clear_message() -> None:

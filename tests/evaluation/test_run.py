@@ -1,12 +1,9 @@
 """`spectrum-trl eval`: results in lm-eval's format, finished tasks kept, mistakes in one message."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -15,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from spectrum_trl.evaluation.results import read_results
 from spectrum_trl.paths import TINY_BASE
-from tests.processes import run_command, start_recipe
+from tests.processes import run_command
 from tests.scoring.test_store import full_disk
 
 TASKS = "spectrum_dist_states,spectrum_icl_cards"
@@ -279,25 +276,3 @@ def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     words = ["eval", model, "--output", tmp_path / "out", *SMALL, "--tasks", "spectrum_icl_cards"]
     done = run_command(*words)
     assert done.returncode == 2 and "are missing" in done.stderr and "Traceback" not in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_killed_in_the_middle_it_goes_on_with_the_same_figures(tmp_path: Path, how: signal.Signals) -> None:
-    words = ["--tasks", "spectrum_dist_urn,spectrum_div_rng_1_100", "--limit", "300"]
-    many = ["--metadata", "sequences=300,samples=40"]
-    assert evaluate(tmp_path / "whole", *words, *many).returncode == 0
-    command = ["eval", "spectrum-trl/tiny-base", "--output", tmp_path / "cut", *SMALL, *words, *many]
-    process = start_recipe("spectrum-trl", *command, output=tmp_path / "log")
-    until = time.monotonic() + 120
-    while not list((tmp_path / "cut" / ".finished").glob("*.db*")) and time.monotonic() < until:
-        time.sleep(0.05)
-    time.sleep(1.0)
-    os.kill(process.pid, how)
-    process.join(60)
-    assert evaluate(tmp_path / "cut", *words, *many).returncode == 0
-    whole, cut = (
-        json.loads(next((tmp_path / name).glob("*/results_*.json")).read_text())["results"]
-        for name in ("whole", "cut")
-    )
-    assert whole == cut

@@ -16,6 +16,7 @@ from spectrum_trl.metrics.icl import (
     mean_by_number,
     number_outputs,
     per_output,
+    share_right,
 )
 from spectrum_trl.scoring.logits import pick
 
@@ -119,3 +120,18 @@ def test_no_other_number_of_examples_leaves_more_outputs(numbers: list[int]) -> 
     if found is not None and found.k > 2:
         assert found.k * len(found.kept) == best
         assert all(numbers[n] >= found.k for n in found.kept)
+
+
+@pytest.mark.parametrize("n", [2, 3, 7])
+def test_labels_that_a_model_cannot_tell_apart_share_the_credit(n: int) -> None:
+    rounded = np.full(n, -np.log(n)) + 1e-7 * np.arange(n)
+    assert [share_right(rounded, right=k) for k in range(n)] == [pytest.approx(1 / n)] * n
+
+
+@given(st.lists(st.sampled_from([-1.0, -2.0, -3.0]), min_size=1, max_size=8), st.randoms())
+def test_credit_depends_on_no_order_and_sums_to_one(logs: list[float], random: Any) -> None:
+    shares = [share_right(logs, right=k) for k in range(len(logs))]
+    assert sum(shares) == pytest.approx(1)
+    order = random.sample(range(len(logs)), len(logs))
+    mixed = [logs[k] for k in order]
+    assert [share_right(mixed, right=place) for place in range(len(logs))] == [shares[k] for k in order]

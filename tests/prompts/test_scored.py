@@ -126,3 +126,10 @@ def test_chat_without_a_template_is_one_clear_message(tokenizer_folder: Load) ->
     bare.chat_template = None
     with pytest.raises(UserError, match="needs a chat template, and the model has none; use format=colon"):
         Prompts(bare, fmt="chat")
+
+
+def test_the_format_of_training_leaves_a_shared_tokenizer_as_it_is(tokenizer_folder: Load) -> None:
+    bare = AutoTokenizer.from_pretrained(tokenizer_folder("qwen3"))
+    before = bare.chat_template, bare.eos_token, bare.pad_token, default_format(bare)
+    assert Prompts(bare, fmt="spectrum").fmt == "spectrum"
+    assert (bare.chat_template, bare.eos_token, bare.pad_token, default_format(bare)) == before

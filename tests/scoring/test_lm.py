@@ -286,3 +286,10 @@ def test_the_tokenizer_comes_with_the_folder() -> None:
     lm = SpectrumLM(TINY_BASE_NAME)
     assert lm.tokenizer.get_vocab() == AutoTokenizer.from_pretrained(lm.pretrained).get_vocab()
     assert lm.device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_a_tokenizer_without_an_end_is_refused_in_one_message(random_model, world_tokenizer) -> None:
+    tokenizer = copy.deepcopy(world_tokenizer)
+    tokenizer.eos_token = None
+    with pytest.raises(UserError, match="it has no eos_token"):
+        SpectrumLM(random_model, tokenizer=tokenizer, device="cpu")

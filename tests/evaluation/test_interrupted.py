@@ -1,0 +1,69 @@
+"""An evaluation that is ended goes on with the figures of an unbroken one; two may share an output."""
+
+import json
+import os
+import signal
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.evaluation.test_run import evaluate
+from tests.processes import start_recipe
+
+# Some seconds of work, of which one task is finished soon.
+LONG = ["--tasks", "spectrum_dist_states,spectrum_dist_urn,spectrum_div_rng_1_100", "--limit", "100"]
+LONG += ["--metadata", "sequences=100,samples=20"]
+
+
+def figures(output: Path) -> dict[str, Any]:
+    newest = max(output.glob("*/results_*.json"), key=lambda file: file.name)
+    found: dict[str, Any] = json.loads(newest.read_text())["results"]
+    return found
+
+
+def start(output: Path, log: Path) -> BaseProcess:
+    command = ["eval", "spectrum-trl/tiny-base", "--format", "spectrum", "--output", output, *LONG]
+    return start_recipe("spectrum-trl", *command, output=log)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("unbroken")
+    assert evaluate(folder, *LONG).returncode == 0
+    return figures(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)],
+)
+def test_ended_in_the_middle_it_goes_on_with_the_same_figures(
+    unbroken: dict[str, Any], tmp_path: Path, how: signal.Signals, code: int
+) -> None:
+    (tmp_path / "log").touch()
+    process, until = start(tmp_path / "cut", tmp_path / "log"), time.monotonic() + 120
+    while "2/3 spectrum_dist_urn" not in (tmp_path / "log").read_text() and time.monotonic() < until:
+        time.sleep(0.05)
+    os.kill(process.pid, how)
+    process.join(60)
+    assert process.exitcode == code, (tmp_path / "log").read_text()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    done = evaluate(tmp_path / "cut", *LONG)
+    assert done.returncode == 0 and "spectrum_dist_states: kept from an earlier run" in done.stdout
+    assert figures(tmp_path / "cut") == unbroken
+
+
+@pytest.mark.slow
+def test_two_evaluations_share_an_output(unbroken: dict[str, Any], tmp_path: Path) -> None:
+    both = [start(tmp_path / "out", tmp_path / f"log{n}") for n in range(2)]
+    for n, process in enumerate(both):
+        process.join(240)
+        log = (tmp_path / f"log{n}").read_text()
+        assert process.exitcode == 0 and "Traceback" not in log, log
+    for file in (tmp_path / "out").glob("*/results_*.json"):
+        assert json.loads(file.read_text())["results"] == unbroken
+    assert not list((tmp_path / "out").rglob("*.tmp"))
