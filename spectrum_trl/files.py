@@ -104,7 +104,9 @@ def folder_problems(folder: Path) -> Iterator[str]:
         folder: Which may be missing, as may those above it.
     """
     try:
-        present = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+        present = next(
+            path for path in (folder, *folder.absolute().parents) if path.is_symlink() or path.exists()
+        )
         if not present.exists():
             yield f"{present} is a link to {os.readlink(present)}, which is not there; name another folder"
         elif not present.is_dir():

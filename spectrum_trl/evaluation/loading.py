@@ -1,7 +1,8 @@
 """Load what is evaluated, with what it has answered before."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model
 
+from spectrum_trl.errors import UserError
+from spectrum_trl.models.load import is_adapter
 from spectrum_trl.scoring.finite import check_weights
 from spectrum_trl.scoring.store import AnswerStore, keep_answers
 
@@ -34,7 +37,8 @@ def load(backend: str, arguments: Mapping[str, Any], *, store: Path, fresh: bool
 
         lm: LM = SpectrumLM(**arguments)
     else:
-        lm = get_model(backend).create_from_arg_obj(_defaults(backend, arguments) | dict(arguments))
+        with _mergeable(str(arguments.get("peft") or arguments.get("pretrained"))):
+            lm = get_model(backend).create_from_arg_obj(_defaults(backend, arguments) | dict(arguments))
         if isinstance(model := getattr(lm, "model", None), torch.nn.Module):
             check_weights(model, name=str(arguments.get("pretrained")))
     file = store.with_name(f"{store.name}_rank{lm.rank}.db")
@@ -46,6 +50,21 @@ def load(backend: str, arguments: Mapping[str, Any], *, store: Path, fresh: bool
     else:
         keep_answers(lm, AnswerStore(file))
     return lm
+
+
+@contextmanager
+def _mergeable(name: str) -> Iterator[None]:
+    """Say what to do where lm-eval cannot load an adapter that holds whole layers."""
+    try:
+        yield
+    except (KeyError, RuntimeError) as error:
+        if not is_adapter(name):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"lm-eval cannot load the adapter {name} ({reason}): merge it first, spectrum-trl merge {name} "
+            "FOLDER, or leave --backend out"
+        ) from error
 
 
 def is_first_process() -> bool:

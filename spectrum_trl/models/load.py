@@ -155,7 +155,14 @@ def _load_adapted(name: str, **settings: Any) -> PreTrainedModel:
             "load every adapter that peft can, DoRA's for example",
             unexpected=found["unexpected_keys"],
         )
+    stay_apart(model)
     return model
+
+
+def stay_apart(model: PreTrainedModel) -> None:
+    """Keep an adapted model from being tied once more, as lm-eval does: peft's wrapped layers cannot be."""
+    for config in (model.config, model.config.get_text_config(decoder=True)):
+        config.tie_word_embeddings = False
 
 
 def _check_weights(

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from spectrum_trl.console import on_terminal
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.load import base_of, load_config, load_model, model_path
+from spectrum_trl.models.load import base_of, load_config, load_model, model_path, stay_apart
 from spectrum_trl.scoring.draw import FULL, Limits, draw, greedy
 from spectrum_trl.scoring.engine import TokenScores, score
 from spectrum_trl.scoring.finite import check_weights
@@ -103,6 +103,11 @@ class SpectrumLM(HFLM):
         if accelerator := getattr(self, "accelerator", None):
             # lm-eval itself splits work among processes with a GPU each only.
             self._rank, self._world_size = accelerator.local_process_index, accelerator.num_processes
+
+    def _create_model(self, *args: Any, **settings: Any) -> None:
+        super()._create_model(*args, **settings)
+        if settings.get("peft"):
+            stay_apart(self._model.get_base_model())
 
     def _get_config(self, pretrained: str, *, revision: str = "main", **_: Any) -> None:
         base = base_of(pretrained, revision=revision)

@@ -58,7 +58,7 @@ def test_a_recipe_for_gpus_can_be_looked_at_without_one_and_without_bitsandbytes
         (("data", "status", "--data-dir", "nowhere"), "is not a folder"),
         (("tiny", "./nowhere"), "cannot load the tokenizer"),
         (("report", "nowhere"), "nowhere"),
-        (("tiny", "spectrum-trl/tiny-base", "--output", "nowhere/x.json"), "no folder nowhere"),
+        (("tiny", "spectrum-trl/tiny-base", "--output", "nowhere/x.json"), "nowhere; make it first"),
         (("tiny", "spectrum-trl/tiny-base", "--output", "."), ". is a folder; name a file"),
         (("tiny", "spectrum-trl/tiny-base", "--output", LONG), "too long"),
         (("tiny", f"/{LONG}"), "cannot load the tokenizer"),

@@ -33,6 +33,11 @@ def calibrated(function: Callable[..., float]) -> Call:
     return call
 
 
+def share_of_the_likeliest(logs: list[float]) -> float:
+    """Call with the right label wherever it stands."""
+    return icl.share_right(logs, right=logs.index(max(logs)))
+
+
 TOKENS = st.lists(
     st.tuples(st.sampled_from([math.log(p) for p in (0.02, 0.1, 0.5, 0.8)]), st.booleans()),
     min_size=11,
@@ -51,6 +56,12 @@ SWEPT: dict[Callable[..., Any], tuple[st.SearchStrategy[list[Any]], Call]] = {
         calibrated(calibration.calibration_error_as_published),
     ),
     distributional.compare: (ANSWERS, lambda rows: distributional.compare(*columns(rows))),
+    distributional.compare_logs: (
+        ANSWERS,
+        lambda rows: distributional.compare_logs(
+            [target for target, _ in rows], [math.log(observed + 0.01) for _, observed in rows]
+        ),
+    ),
     distributional.uniform_guess: (NUMBERS.filter(any), distributional.uniform_guess),
     distributional.summary_as_published: (NUMBERS, distributional.summary_as_published),
     diversity.summarise: (TEXTS, lambda rows: diversity.summarise(*columns(rows))),
@@ -63,6 +74,11 @@ SWEPT: dict[Callable[..., Any], tuple[st.SearchStrategy[list[Any]], Call]] = {
     intervals.stratified_interval: (
         st.lists(NUMBERS, min_size=2, max_size=4),
         lambda rows: intervals.stratified_interval(rows, seed=0),
+    ),
+    icl.share_right: (
+        st.lists(st.tuples(st.sampled_from([-2.0, -1.0, -0.5]), st.just(False)), min_size=1, max_size=8),
+        # The right label is one of them, wherever it stands.
+        lambda rows: share_of_the_likeliest([log for log, _ in rows]),
     ),
     icl.automatic_k: (
         st.lists(st.integers(-1, 9), min_size=1, max_size=30),

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from spectrum_trl.models.load import load_model
 from spectrum_trl.models.merge import merge
+from spectrum_trl.scoring.lm import SpectrumLM
 from tests.processes import run_recipe
 from tests.real_models import real_model
 from tests.small_models import built
@@ -35,6 +36,9 @@ def check_every_loader(base: Path, folder: Path, *words: str) -> None:
         "auto": AutoModelForCausalLM.from_pretrained(run, dtype=torch.float32),
         "autopeft": AutoPeftModelForCausalLM.from_pretrained(run, dtype=torch.float32),
         "ours": load_model(str(run), dtype=torch.float32),
+        # lm-eval ties the layers once more.
+        "lm": SpectrumLM(str(run), device="cpu").model,
+        "lm with peft": SpectrumLM(str(base), peft=str(run), tokenizer=str(run), device="cpu").model,
         "merged exactly": AutoModelForCausalLM.from_pretrained(folder / "merged_exactly"),
     }
     text = torch.arange(5, 25)[None]
