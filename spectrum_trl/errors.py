@@ -1,6 +1,7 @@
 """A user's mistakes: one clear message, exit code 2, no traceback."""
 
 import difflib
+import io
 import os
 import signal
 import sys
@@ -115,6 +116,10 @@ def _short(problem: str) -> str:
 
 def _check_process() -> None:
     """Check what every command needs of the system: a standard output, and the folder that it is run in."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal or a pipe may know fewer characters than texts have.
+            stream.reconfigure(errors="replace")
     if sys.stdout is None or sys.stderr is None:
         # Files that are opened would take its place, and get what is printed.
         for stream in (0, 1, 2):

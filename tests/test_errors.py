@@ -88,3 +88,10 @@ def test_a_text_in_a_message_is_shown_not_obeyed(capsys: pytest.CaptureFixture[s
         raise UserError("[red]x[/] :smile: \x1b[31m\x07" + "y" * 10_000_000 + "; name another")
     said = capsys.readouterr().err
     assert "[red]x[/] :smile: ␛[31m␇y" in said and said.endswith("; name another\n") and len(said) < 5000
+
+
+def test_characters_that_a_terminal_does_not_know_are_replaced() -> None:
+    code = "from spectrum_trl.errors import user_errors\nwith user_errors():\n    print('a — ⏎ é')"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a ? ? ?\n", "")

@@ -17,7 +17,7 @@ from spectrum_trl.suite.reading import PUBLISHED, Reading
 from spectrum_trl.suite.slots import columns_of
 from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Split, matches
-from spectrum_trl.suite.values import canonical
+from spectrum_trl.suite.values import canonical, group_problem
 
 # Characters of a label in a reason.
 SHOWN = 30
@@ -108,14 +108,23 @@ class Declared:
         label = text(row[str(self.output)])
         return canonical(label) if self.reading.own else label
 
-    def _cells(self, row: Row) -> Row:
-        """Return a row, of a user's own file with one text for one value, whatever its format."""
+    def _cells(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield rows, of a user's own file with one text for one value, whatever its format."""
         if not self.reading.own:
-            return row
-        cells = {
-            name: value if isinstance(value, list | dict) else text(value) for name, value in row.items()
-        }
-        return cells | {name: canonical(text(cells[name])) for name in self.group_by}
+            yield from rows
+            return
+        written: dict[tuple[str, str], str] = {}
+        for row in rows:
+            cells = {
+                name: value if isinstance(value, list | dict) else text(value) for name, value in row.items()
+            }
+            for name in self.group_by:
+                cell = text(cells[name])
+                cells[name] = canonical(cell)
+                first = written.setdefault((name, cells[name]), cell)
+                if problem := group_problem(row[name], first=first):
+                    raise UserError(f"{self.file}: column {name!r} {problem}")
+            yield cells
 
     def _rows(self, data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
         """Yield the rows that stay."""
@@ -124,7 +133,7 @@ class Declared:
         elsewhere: set[str] = set()
         some = False
         for path in matches(self.file, data_dir=data_dir) or [data_dir / self.file]:
-            for row in map(self._cells, table_rows(path, used, dropped=dropped, reading=self.reading)):
+            for row in self._cells(table_rows(path, used, dropped=dropped, reading=self.reading)):
                 if self._elsewhere(row):
                     elsewhere.add(self._group(row))
                     continue

@@ -4,6 +4,7 @@ import datetime
 import decimal
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,8 +14,11 @@ from spectrum_trl.errors import UserError
 
 # Beyond it a column of fractions does not hold every whole number.
 LARGEST_WHOLE = 2**53
-WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
-TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+?)?\.?0*")
+# Numbers with a point, as columns of fractions are written.
+POINTED = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
+TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
+)
 
 
 def text(value: Any) -> str:
@@ -69,16 +73,52 @@ def _plain(value: Any) -> Any:
 
 
 def canonical(name: str) -> str:
-    """Return what names and labels are compared by: ``1`` is also written ``1.0``, ``true`` ``True``.
+    """Return what names and labels are compared by, however a file writes them.
+
+    ``1`` is also written ``1.0``, ``0.5`` ``0.50``, ``true`` ``True``, a moment with another zone, and an
+    accent as a character of its own.
 
     Args:
         name: Of a person, a question, a label: the text of a cell.
     """
-    if found := WHOLE.fullmatch(name):
-        return "0" if found[1] == "-0" else found[1]
+    if POINTED.fullmatch(name):
+        short = name.rstrip("0").rstrip(".")
+        return "0" if short == "-0" else short
     if name.lower() in ("true", "false"):
         return name.lower()
-    if found := TIME.fullmatch(name):
-        day, time, rest = found[1], found[2], (found[3] or "").rstrip("0").rstrip(".")
-        return day if time == "00:00:00" and not rest else f"{day}T{time}{rest}"
-    return name
+    if TIME.fullmatch(name):
+        return _moment(name)
+    return unicodedata.normalize("NFC", name)
+
+
+def group_problem(cell: Any, *, first: str) -> str | None:
+    """Return why a cell cannot name a group, where people would be taken for one another.
+
+    Args:
+        cell: As the file has it.
+        first: Text of the first cell that `canonical` takes for the same.
+    """
+    if isinstance(cell, float) and abs(cell) > LARGEST_WHOLE:
+        return f"holds {cell:g} as a fraction, too large to tell it from its neighbours: save it as text"
+    name = text(cell)
+    if (
+        name != first
+        and POINTED.fullmatch(name)
+        and POINTED.fullmatch(first)
+        and not float(name).is_integer()
+    ):
+        return f"holds both {first!r} and {name!r}, one number: write them alike, or with a letter before"
+    return None
+
+
+def _moment(name: str) -> str:
+    """Return a day, or a time of a day, in UTC where the text names a zone; no moment stays as it is."""
+    try:
+        moment = datetime.datetime.fromisoformat(name)
+    except ValueError:
+        return name
+    if moment.tzinfo:
+        moment = moment.astimezone(datetime.UTC)
+    elif moment.time() == datetime.time():
+        return moment.date().isoformat()
+    return moment.isoformat()

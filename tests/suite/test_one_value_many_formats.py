@@ -264,3 +264,37 @@ def test_a_file_of_one_s_own_is_to_be_corrected(name: str, content: bytes, tmp_p
 def test_keys_that_cannot_be_are_refused(keys: dict[str, Any], why: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=why):
         parts(write(tmp_path / "t.csv", rows(int, int)), **keys)
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ("0.5", "0.50", "0.500"),
+        ("1", "1.0", "1.00"),
+        ("true", "True", "TRUE"),
+        ("2024-01-02 00:00:00+00:00", "2024-01-02T00:00:00.000Z", "2024-01-02T01:00:00+01:00"),
+        ("Jos\u00e9", "Jose\u0301"),
+    ],
+)
+def test_one_name_is_one_name_however_it_is_written(spellings: tuple[str, ...]) -> None:
+    assert len({canonical(name) for name in spellings}) == 1
+
+
+def test_fractions_name_the_same_groups_in_csv_and_parquet(tmp_path: Path) -> None:
+    table = rows(lambda n: f"{n / 4:.2f}", lambda n: n + 1)
+    found = parts(write(tmp_path / "a.csv", table))
+    numbers = [row | {"person": float(row["person"])} for row in table]
+    assert found == parts(write(tmp_path / "a.parquet", numbers, "pandas"))
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(("1.1", "1.10"), "both '1.1' and '1.10'"), ((float(2**60), float(2**61)), "too large")],
+)
+def test_groups_that_would_be_taken_for_one_another_are_a_message(
+    names: tuple[Any, Any], told: str, tmp_path: Path
+) -> None:
+    table = rows(lambda n: names[n % 2], lambda n: n + 1)
+    file = write(tmp_path / ("a.csv" if isinstance(names[0], str) else "a.parquet"), table)
+    with pytest.raises(UserError, match=told):
+        parts(file)
