@@ -120,8 +120,8 @@ class Declared:
             }
             for name in self.group_by:
                 cell = text(cells[name])
-                cells[name] = canonical(cell)
-                first = written.setdefault((name, cells[name]), cell)
+                cells[name] = group = canonical(cell)
+                first = written.setdefault((name, group), cell)
                 if problem := group_problem(row[name], first=first):
                     raise UserError(f"{self.file}: column {name!r} {problem}")
             yield cells

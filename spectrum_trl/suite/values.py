@@ -16,9 +16,7 @@ from spectrum_trl.errors import UserError
 LARGEST_WHOLE = 2**53
 # Numbers with a point, as columns of fractions are written.
 POINTED = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
-TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
-)
+TIME = re.compile(r"[0-9]{4}(-[0-9]{2}){2}[T ]([0-9]{2}:){2}[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})?")
 
 
 def text(value: Any) -> str:
