@@ -90,7 +90,7 @@ class Distributional(HarnessTask):
         published = self.options.scoring == "published"
         if self.options.format == "verbalized":
             observed = read_shares(answers[0], candidates=row["candidates"])
-            parsed = aggregates.with_interval("parsed", [float(observed is not None), 1])
+            parsed = aggregates.with_interval("parsed", [float(observed is not None), 1, row["cluster"]])
             if observed is None:
                 return aggregates.empty(self.aggregation()) | parsed
             comparison = (compare_as_published if published else compare)(row["target"], observed)

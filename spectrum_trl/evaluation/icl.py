@@ -110,8 +110,7 @@ class Icl(HarnessTask):
         """Yield the requests of each output that is scored."""
         outputs = self.prompts.outputs(row["messages"])
         for n in self._scored(row).every:
-            others = [self.prompts.answer(label) for label in self._labels]
-            others = [text for text in others if text != outputs[n].output]
+            others = [text for text in self._labels if text != outputs[n].output]
             yield from self.scored_apart(outputs[n].context, outputs[n].output, *others)
 
     def _scored(self, row: dict[str, Any]) -> Scored:
@@ -161,7 +160,7 @@ class Icl(HarnessTask):
 
     @cached_property
     def _labels(self) -> list[str]:
-        """The task's own labels, where outputs are scored among them, too."""
+        """The task's own labels as the format writes them, where outputs are scored among them, too."""
         if not self.options.restricted:
             return []
         rows = self.dataset["test"]["messages"]
@@ -169,6 +168,8 @@ class Icl(HarnessTask):
         build = self._task.build
         # Candidates that nobody chose here are candidates.
         found |= set(build.labels.values()) if isinstance(build, Declared) else set()
+        # As outputs are: without leading white space.
+        found = {self.prompts.answer(label.lstrip()) for label in found}
         if len(found) > MOST_LABELS:
             raise UserError(
                 f"{self.config.task}: restricted takes at most {MOST_LABELS} different outputs, but there "

@@ -46,7 +46,9 @@ def key(task: Task, *, options: Mapping[str, Any], limit: int | None, model: str
     # A task of ours has no files of the user's.
     mine = bool(own) and set(own) != {"task"}
     beside = Path(own_file(task.config, own)).parent if mine else Path()
-    parts = [model, dict(options), limit, own, list(task.eval_docs)]
+    # The configuration holds what a file says beside our key, prompts and metrics of lm-eval's own tasks too.
+    config = task.config.to_dict(keep_callable=False) if hasattr(task.config, "to_dict") else {}
+    parts = [model, dict(options), limit, own, config, list(task.eval_docs)]
     files = [*_files(own, beside), *getattr(task, "files_beside_rows", ())]
     return short_hash([*parts, [_content(file) for file in files]])
 

@@ -70,7 +70,7 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, out: Console) -> dict[str, A
         raise Interrupted("what is finished is kept; the same command goes on where it stopped") from None
     finally:
         table.show(running.together, out=out)
-        if "results" in running.together:
+        if running.written:
             out.print(f"results in {setup.output}", markup=False)
     return running.together
 
@@ -86,6 +86,7 @@ class _Evaluation:
         self.together: dict[str, Any] = {"failed": [], "missing": {}}
         self.folder = ResultsFolder(setup.output, backend=setup.backend, model=setup.model)
         self.lm: LM | None = None
+        self.written = False
 
     def run(self, tasks: Sequence[str]) -> None:
         probed = self._probe()
@@ -104,6 +105,7 @@ class _Evaluation:
             self.together["config"] |= probed
             if is_first_process():
                 self.folder.write(self.together)
+                self.written = True
 
     def _finished(self, task: Task, *, place: str) -> bool:
         """Add one task's results, kept or new, to those of all; tell whether this process has them."""

@@ -13,6 +13,8 @@ BATCH = 500
 # Independent values, or clusters of equal size, from which on 95% intervals hold a skewed mean in 92% or more
 # of simulated cases; and how many of equal size clusters of unequal sizes have to be worth.
 FEWEST, FEWEST_UNEQUAL = 20, 30
+# Of values that are nearly all equal, as accuracies near 1 or differences of models, so many have to differ.
+FEWEST_OTHERS = 10
 
 
 class Interval(NamedTuple):
@@ -65,7 +67,9 @@ def ratio_interval(
     On either side the interval is the wider of two: the studentized bootstrap's, which resamples whole
     clusters and takes the jackknife's standard errors, and Student's. Clusters of unequal sizes are worth
     fewer of equal size, which give Student's degrees of freedom. Shares, ratios of 0 and 1 within (0, 1),
-    have the exact interval of Clopper and Pearson, however few they are.
+    have the exact interval of Clopper and Pearson, however few they are; other means within (0, 1) are no
+    narrower than that of as many independent trials as have their error (Korn and Graubard, Survey
+    Methodology 1998), since near 0 and 1 the others hold too little.
 
     Args:
         sums: Shape (clusters,), each cluster's sum, for example of the losses of a sequence's outputs.
@@ -77,7 +81,7 @@ def ratio_interval(
     Returns:
         The sum of all sums by the sum of all counts, and the ends of its interval: NaN where there are
         fewer than 20 clusters of equal size, or those of unequal sizes are worth fewer than 30; and where all
-        ratios are equal.
+        ratios but nine or fewer are equal.
 
     Raises:
         ValueError: If there is no cluster, or a value that is not finite.
@@ -90,9 +94,13 @@ def ratio_interval(
     if within == (0, 1) and np.isin(ratios, (0, 1)).all():
         return Interval(mean, *share_ends(mean * worth, worth, confidence=confidence, method="beta"))
     fewest = FEWEST if np.ptp(sizes) == 0 else FEWEST_UNEQUAL
-    if worth < fewest - 1e-9 or np.ptp(ratios) <= 1e-12 * np.abs(ratios).max():
+    equal = np.unique(ratios.round(12), return_counts=True)[1].max()
+    if worth < fewest - 1e-9 or ratios.size - equal < FEWEST_OTHERS:
         return Interval(mean, float("nan"), float("nan"))
     low, high = clustered_ends(totals, sizes, seed=seed, confidence=confidence)
+    if within == (0, 1):
+        bounds = _clustered_share(totals, sizes, confidence=confidence)
+        low, high = min(low, bounds[0]), max(high, bounds[1])
     ends = np.clip([low, high], *within)
     return Interval(mean, float(ends[0]), float(ends[1]))
 
@@ -144,6 +152,17 @@ def clustered_ends(
     student = float(scipy.stats.t.ppf((1 + confidence) / 2, max(worth_of(sizes) - 1, 1)))
     low, high = min(float(found.low), -student), max(float(found.high), student)
     return float(mean - high * error), float(mean - low * error)
+
+
+def _clustered_share(
+    sums: NDArray[np.float64], counts: NDArray[np.float64], *, confidence: float
+) -> tuple[float, float]:
+    (share, error), clusters = _ratio(sums, counts, axis=-1), worth_of(counts)
+    of_trials, of_clusters = (
+        float(scipy.stats.t.ppf((1 + confidence) / 2, max(n - 1, 1))) for n in (counts.sum(), clusters)
+    )
+    trials = float(share * (1 - share) / error**2 * (of_trials / of_clusters) ** 2)
+    return share_ends(float(share) * trials, trials, confidence=confidence, method="beta")
 
 
 def share_ends(hits: float, n: float, *, confidence: float, method: str) -> tuple[float, float]:

@@ -16,7 +16,15 @@ PACKERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".
 # What reading a packed file that is damaged raises.
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
 UTF_8 = "utf-8"
-MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+# The longer first: UTF-32's mark begins with UTF-16's.
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# Bytes that tell an encoding.
+SAMPLE = 2**20
 DELIMITERS = ",;\t|"
 
 
@@ -80,9 +88,21 @@ def encoding_hint(path: Path, reading: Reading) -> str:
     if not reading.own:
         return ""
     with opened(path) as file:
-        begins = next((name for mark, name in MARKS.items() if file.read(2).startswith(mark)), "")
-    likely = begins or "cp1252"
-    return f"give its encoding, as in `encoding: {likely}`" + ("" if begins else ", or save it as UTF-8")
+        head = file.read(SAMPLE)
+    if begins := next((name for mark, name in MARKS.items() if head.startswith(mark)), ""):
+        return f"give its encoding, as in `encoding: {begins}`"
+    if reading.encoding != UTF_8 and _is_utf_8(head):
+        return "it is UTF-8: leave `encoding` out"
+    return "give its encoding, as in `encoding: cp1252`, or save it as UTF-8"
+
+
+def _is_utf_8(head: bytes) -> bool:
+    try:
+        # The last character may be cut.
+        codecs.getincrementaldecoder(UTF_8)().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def delimiter_hint(columns: list[str], header: list[str], *, used: str) -> str:

@@ -122,6 +122,8 @@ def _write_weights(
             if source in state:
                 state.pop(tied, None)
         trained = list(state)
+    _round(state, trained, dtype=dtype, seed=seed)
+    # Rounded, because a smaller number type may not hold what a larger one does.
     if broken := [key for key in trained if not state[key].isfinite().all()]:
         last = newest_finite(run)
         way_back = f"the newest checkpoint whose weights are finite is {last}"
@@ -129,9 +131,9 @@ def _write_weights(
             way_back = "there is no checkpoint whose weights are finite"
         raise UserError(
             f"training diverged: {len(broken)} of {len(trained)} weights hold NaN or infinity, so nothing is "
-            f"saved; try a smaller learning_rate; {way_back}"
+            f"saved as {str(dtype).removeprefix('torch.')}; try a smaller learning_rate, or another "
+            f"save_dtype; {way_back}"
         )
-    _round(state, trained, dtype=dtype, seed=seed)
     # Trainer switches the cache off for training.
     model.config.use_cache = True
     model.save_pretrained(str(folder), state_dict=state)
