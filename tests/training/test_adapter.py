@@ -7,8 +7,10 @@ import torch
 from transformers import PreTrainedModel
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.recipe.read import Recipe, read_recipe
 from spectrum_trl.training.adapter import adapter_config, other_modalities
+from spectrum_trl.training.checks import check_recipe
 from tests.small_models import built
 
 ON_A_CPU = ["--use_cpu", "true", "--bf16", "false"]
@@ -67,6 +69,13 @@ def test_weights_decide_whether_layers_are_tied(tmp_path: Path, world_tokenizer,
     apart = adapter_config(recipe, model=model)
     assert model.config.tie_word_embeddings and tied and apart
     assert (tied.ensure_weight_tying, apart.ensure_weight_tying) == (True, False)
+
+
+def test_layers_that_are_trained_whole_may_have_their_whole_names(tmp_path: Path) -> None:
+    tiny = ["--model_name_or_path", TINY_BASE_NAME, "--copy_role_tokens_from", "spectrum-trl/tiny-instruct"]
+    check_recipe(lora(*tiny, "--lora_modules_to_save", "model.embed_tokens,lm_head", folder=tmp_path))
+    with pytest.raises(UserError, match="embeddings that a LoRA adapter does not hold"):
+        check_recipe(lora(*tiny, "--lora_modules_to_save", "model.embed_tokens", folder=tmp_path))
 
 
 def test_tied_layers_stay_tied_where_they_are_trained_whole(
