@@ -1,5 +1,6 @@
 """Small real models: one with random weights, one that is uniform, one that learnt the prompts to sample."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +49,14 @@ def world_tokenizer() -> PreTrainedTokenizerBase:
 
 def built(tokenizer: PreTrainedTokenizerBase, **changes: Any) -> PreTrainedModel:
     return new_model({**CONFIG, **changes}, vocab_size=len(tokenizer), seed=0).eval()
+
+
+def untied_by_weights(folder: Path, *, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Write the folder of a model whose two matrices differ, although its configuration ties them."""
+    model = built(tokenizer, tie_word_embeddings=False)
+    model.config.tie_word_embeddings = True
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 @pytest.fixture(scope="session")

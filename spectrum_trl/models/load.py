@@ -15,11 +15,13 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.integrations import is_fsdp_enabled
 from transformers.tokenization_utils_base import FULL_TOKENIZER_FILE
 from transformers.utils import GENERATION_CONFIG_NAME, cached_file, logging
 from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME, find_adapter_config_file
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.models.sharing import has_tied_head
 from spectrum_trl.models.splitting import check_splitting
 from spectrum_trl.paths import EMBEDDED, TINY_BASE_NAME
 from spectrum_trl.prompts.templates import family_of
@@ -134,7 +136,29 @@ def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrai
             loaded[1],
             fix="download or copy them again",
         )
-    return cast(PreTrainedModel, loaded[0])
+    model = cast(PreTrainedModel, loaded[0])
+    _correct_tying(model, name)
+    return model
+
+
+def _correct_tying(model: PreTrainedModel, name: str) -> None:
+    """Say in a configuration that two different matrices are not tied: others tie by what it says.
+
+    Raises:
+        UserError: If other processes, which read no weights, have tied them.
+    """
+    configs = [model.config, model.config.get_text_config()]
+    says = any(getattr(config, "tie_word_embeddings", False) for config in configs)
+    if not says or model.get_output_embeddings() is None or has_tied_head(model):
+        return
+    if is_fsdp_enabled():
+        raise UserError(
+            f"the configuration of {name!r} says that its output layer is its embedding, but its weights are "
+            "two different matrices; set fsdp_config.cpu_ram_efficient_loading to false, so that every "
+            "process reads them, or tie_word_embeddings to false in its config.json"
+        )
+    for config in configs:
+        config.tie_word_embeddings = False
 
 
 def _load_adapted(name: str, **settings: Any) -> PreTrainedModel:

@@ -1,7 +1,6 @@
 """Merge an adapter into its base model: a folder that every stock tool loads."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import cast
 import torch
 from filelock import FileLock, Timeout
 from peft import PeftConfig, PeftModel, PeftType, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors import SafetensorError
@@ -23,10 +23,9 @@ from spectrum_trl.models.folder import copy_processor, generation_config, set_dt
 from spectrum_trl.models.load import checkpoint_dtype, load_model, load_tokenizer
 from spectrum_trl.models.model_card import model_card
 from spectrum_trl.models.rounding import rounded
+from spectrum_trl.models.sharing import shared_layers
 from spectrum_trl.recipe.recipe_file import read_recipe_file
 from spectrum_trl.strict.json import read_json
-
-ON_TIED = re.compile(r"\.lora_embedding_|lm_head\.lora_")
 
 
 def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
@@ -133,6 +132,7 @@ def _read_adapter(run: Path) -> PeftConfig:
 
 
 def _merged(base: PreTrainedModel, run: Path, adapter: PeftConfig) -> PreTrainedModel:
+    shared = shared_layers(base)
     try:
         model = cast(PeftModel, get_peft_model(base, adapter))
         # from_pretrained would do the same, and only warn of what it did not find.
@@ -142,12 +142,10 @@ def _merged(base: PreTrainedModel, run: Path, adapter: PeftConfig) -> PreTrained
                 f"{SAFETENSORS_WEIGHTS_NAME} lacks {len(found.missing_keys)} of its weights and has "
                 f"{len(found.unexpected_keys)} that have no place, for example {wrong[0]}"
             )
-        names = [name for name, _ in model.named_parameters()]
-        if base.config.get_text_config().tie_word_embeddings and any(map(ON_TIED.search, names)):
-            # peft 0.21.2 merges into the one matrix what only one of its two users was trained with.
-            raise ValueError(
-                "it adapts an embedding or output layer that shares its weights; it cannot be merged"
-            )
+        adapted = model.get_base_model()
+        if apart := [name for name in shared if isinstance(adapted.get_submodule(name), BaseTunerLayer)]:
+            # peft 0.21.2 merges into the one matrix what only one of its users was trained with.
+            raise ValueError(f"it adapts {apart[0]}, which shares its weights; it cannot be merged")
         return model.merge_and_unload(safe_merge=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{run}: its adapter does not fit its base model: {error}") from error

@@ -7,6 +7,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import load_config, load_model, load_tokenizer
+from spectrum_trl.models.sharing import has_tied_head
 from spectrum_trl.prompts.families import families
 
 
@@ -73,7 +74,14 @@ def copy_role_tokens(
         raise UserError(f"copy_role_tokens_from: {sibling} has no token {', '.join(absent)}")
     model_of_sibling = load_model(sibling, dtype="auto")
     sibling_ids = sibling_tokenizer.convert_tokens_to_ids(tokens)
-    for layer in ("get_input_embeddings", "get_output_embeddings"):
+    layers = ("get_input_embeddings", "get_output_embeddings")
+    rows = [getattr(model_of_sibling, layer)().weight[sibling_ids] for layer in layers]
+    if has_tied_head(model) and not torch.equal(*rows):
+        raise UserError(
+            f"copy_role_tokens_from: {sibling} has other rows in its output layer than in its embedding, "
+            "which are one matrix in the model; name a sibling whose layers are tied, too"
+        )
+    for layer, copied in zip(layers, rows, strict=True):
         weight = getattr(model, layer)().weight
-        weight[ids] = getattr(model_of_sibling, layer)().weight[sibling_ids].to(weight)
+        weight[ids] = copied.to(weight)
     return tokens

@@ -1,14 +1,18 @@
 """The adapter of a LoRA or QLoRA run: tied like the model, in single precision, on the text layers only."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from peft import LoraConfig
+from peft.tuners.tuners_utils import check_target_module_exists
 from transformers import PreTrainedModel
 from trl import get_peft_config
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.load import load_config
+from spectrum_trl.models.load import model_without_memory
+from spectrum_trl.models.sharing import named_by, shared_layers
 from spectrum_trl.recipe.read import Recipe
 
 
@@ -24,21 +28,38 @@ def adapter_config(recipe: Recipe, *, model: PreTrainedModel) -> LoraConfig | No
         return None
     assert isinstance(config, LoraConfig)
     config.revision = recipe.model.model_revision
-    # A copy, because peft edits the list, which is also the recipe's.
-    whole = list(config.modules_to_save or [])
-    config.modules_to_save = whole or None
-    tied = model.config.get_text_config().tie_word_embeddings
-    config.ensure_weight_tying = tied and bool({"embed_tokens", "lm_head"} & set(whole))
-    named = config.target_modules if isinstance(config.target_modules, set | list) else []
-    if tied and (adapted := sorted({"embed_tokens", "lm_head"} & set(named))):
-        # peft 0.21.2 adapts one of the two and merges another model than was trained.
-        raise UserError(
-            f"{recipe.path}: lora_target_modules: {', '.join(adapted)} shares its weights with another "
-            "layer; train both whole with `lora_modules_to_save: [embed_tokens, lm_head]`"
-        )
     if others := other_modalities(model):
         config.exclude_modules = rf"(.*\.)?({'|'.join(map(re.escape, others))})\..*"
+    shared = shared_layers(model)
+    if problems := list(_adapted_apart(config, shared)):
+        raise UserError(*(f"{recipe.path}: {problem}" for problem in problems))
+    # A copy, because peft edits the list, which is also the recipe's.
+    whole = list(config.modules_to_save or [])
+    config.ensure_weight_tying = any(named_by(whole, layer) for layer in shared)
+    config.modules_to_save = whole or None
     return config
+
+
+def _adapted_apart(config: LoraConfig, shared: dict[str, list[str]]) -> Iterator[str]:
+    """Yield what puts an adapter on one of several layers that share a matrix.
+
+    Each has an adapter of its own in training, and peft 0.21.2 merges all of them into the one matrix.
+    """
+    # peft trains some tied layers whole under another name, so that one that is both is an error of its own;
+    # its default targets have no such layer.
+    targets = replace(config, modules_to_save=None, target_modules=config.target_modules or [])
+    parameters = list(config.target_parameters or [])
+    adapted = {
+        "lora_target_modules": [layer for layer in shared if check_target_module_exists(targets, layer)],
+        "lora_target_parameters": [layer for layer in shared if named_by(parameters, f"{layer}.weight")],
+    }
+    for field, layers in adapted.items():
+        if layers:
+            users = ", ".join(layer.rpartition(".")[2] for layer in shared[layers[0]])
+            yield (
+                f"{field}: {', '.join(layers)} shares its weights with another layer, so its adapter could "
+                f"not be merged; leave it out, or train both whole with `lora_modules_to_save: [{users}]`"
+            )
 
 
 def train_in_single_precision(model: torch.nn.Module) -> None:
@@ -62,11 +83,14 @@ def check_sharded_adapter(recipe: Recipe) -> None:
             f"{recipe.path}: with fsdp_config.activation_checkpointing no LoRA matrix would be saved; set it "
             "to false, and `activation_checkpointing: true` at the top level"
         )
-    whole = {"embed_tokens", "lm_head"} & set(recipe.model.lora_modules_to_save or [])
+    whole = list(recipe.model.lora_modules_to_save or [])
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     # accelerate 1.15 ties the weights anew once it has emptied them, which peft's wrapped layers refuse.
     if whole and fsdp.get("cpu_ram_efficient_loading") and name and not recipe.model.load_in_4bit:
-        if load_config(name, revision=revision).get_text_config().tie_word_embeddings:
+        # As its configuration says: these weights are read by one process only, and tied by the others.
+        if any(
+            named_by(whole, layer) for layer in shared_layers(model_without_memory(name, revision=revision))
+        ):
             problems.append(
                 f"{recipe.path}: fsdp_config.cpu_ram_efficient_loading cannot load {name} with a LoRA "
                 "adapter that trains its tied embedding; set it to false"

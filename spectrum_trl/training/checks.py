@@ -63,7 +63,7 @@ def check_recipe(recipe: Recipe) -> None:
             f"{recipe.path}: model_name_or_path: {name} is an adapter, not a whole model; merge it first: "
             f"spectrum-trl merge {name} FOLDER"
         )
-    saved = set(recipe.model.lora_modules_to_save or [])
+    saved = {module.rpartition(".")[2] for module in recipe.model.lora_modules_to_save or []}
     if (
         recipe.run.copy_role_tokens_from
         and recipe.model.use_peft

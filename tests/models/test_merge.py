@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -193,14 +194,25 @@ def test_embedding_and_head_that_an_adapter_trained_apart_are_both_kept(
         assert torch.allclose(merged(text).logits, adapted.eval()(text).logits, atol=1e-5)
 
 
-@pytest.mark.parametrize("layer", ["embed_tokens", "lm_head"])
+@pytest.mark.parametrize(
+    "targets",
+    [
+        {"target_modules": ["q_proj", "embed_tokens"]},
+        {"target_modules": ["q_proj", "lm_head"]},
+        {"target_modules": ".*embed_tokens"},
+        {"target_modules": ["q_proj"], "target_parameters": ["embed_tokens.weight"]},
+        {"target_modules": ["q_proj"], "target_parameters": ["lm_head.weight"]},
+    ],
+    ids=str,
+)
 def test_an_adapter_on_one_of_two_tied_layers_is_not_merged_into_both(
-    tmp_path: Path, tiny_tokenizer, layer: str
+    tmp_path: Path, tiny_tokenizer, targets: dict[str, Any]
 ) -> None:
-    config = LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj", layer], init_lora_weights=False)
+    layer = "lm_head" if "lm_head" in str(targets) else "embed_tokens"
+    config = LoraConfig(task_type="CAUSAL_LM", r=2, init_lora_weights=False, **targets)
     get_peft_model(load_model("spectrum-trl/tiny-base"), config).save_pretrained(str(tmp_path / "run"))
     tiny_tokenizer.save_pretrained(tmp_path / "run")
-    with pytest.raises(UserError, match="shares its weights; it cannot be merged"):
+    with pytest.raises(UserError, match=f"{layer}, which shares its weights; it cannot be merged"):
         merge(tmp_path / "run", tmp_path / "merged")
 
 

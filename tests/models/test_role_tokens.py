@@ -61,6 +61,16 @@ def test_exactly_the_turn_tokens_rows_are_copied(tmp_path: Path, tokenizer, tied
     assert torch.equal(model.get_input_embeddings().weight[others], before[others])
 
 
+def test_a_tied_model_takes_no_rows_of_two_matrices(tmp_path: Path, tokenizer) -> None:
+    new_model(config(tied=False), vocab_size=300, seed=1).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = new_model(config(tied=True), vocab_size=300, seed=0)
+    before = model.get_input_embeddings().weight.detach().clone()
+    with pytest.raises(UserError, match="other rows in its output layer .* one matrix in the model"):
+        copy_role_tokens(model, tokenizer=tokenizer, family="chatml", sibling=str(tmp_path))
+    assert torch.equal(model.get_input_embeddings().weight, before)
+
+
 def test_a_sibling_of_another_size_is_refused(tmp_path: Path) -> None:
     for name, hidden in (("base", 16), ("sibling", 32)):
         new_model(config(tied=True, hidden=hidden), vocab_size=300, seed=1).save_pretrained(tmp_path / name)

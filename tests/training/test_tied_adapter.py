@@ -13,7 +13,7 @@ from spectrum_trl.models.merge import merge
 from spectrum_trl.scoring.lm import SpectrumLM
 from tests.processes import run_recipe
 from tests.real_models import real_model
-from tests.small_models import built
+from tests.small_models import built, untied_by_weights
 
 WORDS = "--use_cpu true --max_steps 2 --gradient_accumulation_steps 1 --per_device_train_batch_size 1".split()
 WORDS += "--tasks coinflip --max_sequences 4 --max_length 64 --save_strategy no --learning_rate 1e-3".split()
@@ -59,6 +59,31 @@ def test_every_loader_gives_the_same_model(whole: str, tmp_path: Path, world_tok
     built(world_tokenizer).to(torch.bfloat16).save_pretrained(tmp_path / "base")
     world_tokenizer.save_pretrained(tmp_path / "base")
     check_every_loader(tmp_path / "base", tmp_path, "--lora_modules_to_save", *whole.split())
+
+
+@pytest.mark.parametrize("whole", ["embed_tokens", "lm_head", "embed_tokens,lm_head"])
+def test_layers_that_only_the_configuration_ties_stay_apart(
+    whole: str, tmp_path: Path, world_tokenizer
+) -> None:
+    base, text = tmp_path / "base", torch.arange(5, 25)[None]
+    untied_by_weights(base, tokenizer=world_tokenizer)
+    words = ["--model_name_or_path", str(base), "--copy_role_tokens_from", "", *WORDS]
+    words += ["--bf16", "false", "--dtype", "float32", "--lora_modules_to_save", whole]
+    run = tmp_path / "run"
+    done = run_recipe("recipes/lora.yaml", *words, "--learning_rate", "1e-9", "--output_dir", run)
+    assert done.returncode == 0, done.stderr
+    merge(run, tmp_path / "merged")
+    stock = AutoModelForCausalLM.from_pretrained(base)
+    with torch.no_grad():
+        expected = stock.eval()(text).logits
+        for name, model in {
+            "auto": AutoModelForCausalLM.from_pretrained(run),
+            "autopeft": AutoPeftModelForCausalLM.from_pretrained(run),
+            "ours": load_model(str(run)),
+            "merged": AutoModelForCausalLM.from_pretrained(tmp_path / "merged"),
+            "peft": PeftModel.from_pretrained(stock, str(run)),
+        }.items():
+            assert torch.allclose(model.eval()(text).logits, expected, atol=1e-3), name
 
 
 @pytest.mark.slow
