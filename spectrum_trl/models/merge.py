@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import folder_problems, writing
+from spectrum_trl.models.finite import check_weights
 from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype, set_special_tokens
 from spectrum_trl.models.load import checkpoint_dtype, load_model, load_tokenizer
 from spectrum_trl.models.model_card import model_card
@@ -60,6 +61,7 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
     for parameter in merged.parameters():
         parameter.data = rounded(parameter.data, dtype, noise=noise)
     torch.nn.Module.to(merged, dtype)
+    check_weights(merged, name=f"{run}, merged into {str(dtype).removeprefix('torch.')},")
     set_dtype(merged.config, dtype)
     try:
         with _side_folder(out) as folder:

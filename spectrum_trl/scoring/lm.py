@@ -16,10 +16,10 @@ from transformers import PreTrainedModel
 
 from spectrum_trl.console import on_terminal
 from spectrum_trl.errors import UserError
+from spectrum_trl.models.finite import check_weights
 from spectrum_trl.models.load import base_of, load_config, load_model, model_path, stay_apart
 from spectrum_trl.scoring.draw import FULL, Limits, draw, greedy
 from spectrum_trl.scoring.engine import TokenScores, score
-from spectrum_trl.scoring.finite import check_weights
 from spectrum_trl.scoring.generation import Ending, Settings, Wanted, read_requests
 from spectrum_trl.scoring.store import AnswerStore
 from spectrum_trl.scoring.tree import Request
