@@ -94,7 +94,8 @@ def csv_stream(
         MissingData: If the file does not exist.
         UserError: If it is empty, cannot be read, or lacks a column.
     """
-    broken = _Broken(path, "row with another number of fields than the header", dropped, delimiter=delimiter)
+    reason = "row with another number of fields than the header"
+    broken = _Broken(path, reason, dropped, reading=reading, delimiter=delimiter)
 
     def refuse(row: pyarrow.csv.InvalidRow) -> str:
         broken.add(row.number, lines=row.text.count("\n") + 1)
@@ -147,7 +148,7 @@ def jsonl_stream(
         MissingData: If the file does not exist.
         UserError: If it cannot be read, or naming the first line that lacks a key.
     """
-    broken = _Broken(path, "line that is no JSON object", dropped)
+    broken = _Broken(path, "line that is no JSON object", dropped, reading=reading)
     try:
         with opened(path, encoding=reading.encoding) as stream:
             # Bytes: text would also break at characters that JSON strings may hold, such as U+2028.
@@ -177,8 +178,11 @@ def jsonl_stream(
 class _Broken:
     """Counts broken rows of a file, and remembers the first ones."""
 
-    def __init__(self, path: Path, reason: str, dropped: Counter[str], *, delimiter: str = "") -> None:
-        self.path, self.reason, self.dropped, self.delimiter = path, reason, dropped, delimiter
+    def __init__(
+        self, path: Path, reason: str, dropped: Counter[str], *, reading: Reading, delimiter: str = ""
+    ) -> None:
+        self.path, self.reason, self.dropped = path, reason, dropped
+        self.reading, self.delimiter = reading, delimiter
         self.count, self.rows, self.first = 0, 0, list[int]()
 
     def add(self, number: int, *, lines: int = 1) -> None:
@@ -197,5 +201,5 @@ class _Broken:
         """Return the lines of the first ones: those of CSV are known by their numbers among the rows."""
         if not self.delimiter:
             return self.first
-        with opened(self.path) as file:
+        with opened(self.path, encoding=self.reading.encoding) as file:
             return lines_of(file, self.first, n=len(self.first), delimiter=self.delimiter)

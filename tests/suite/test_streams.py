@@ -311,3 +311,28 @@ def test_another_encoding_is_read_where_it_is_named(tmp_path: Path) -> None:
     assert list(rows) == [{"a": "é", "b": "ß"}]
     with pytest.raises(UserError, match="is not valid CSV"):
         list(csv_stream(path, ("a", "b"), dropped=Counter(), reading=Reading(encoding="ascii")))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
+def test_broken_rows_are_told_by_their_lines_in_any_encoding(encoding: str, tmp_path: Path) -> None:
+    text = 'a,b\n1,2\n3\n"4\n5",6\n7,8,9\n'
+    path, dropped = written(tmp_path, "a.csv", text.encode(encoding)), Counter[str]()
+    list(csv_stream(path, ("a", "b"), dropped=dropped, reading=Reading(encoding=encoding)))
+    assert list(dropped) == ["row with another number of fields than the header (a.csv: 3, 6)"]
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "told"),
+    [
+        ("a,b\né,ß\n".encode(), "ascii", "it is UTF-8: leave `encoding` out"),
+        ("a,b\né,ß\n".encode("latin1"), "utf-8", "encoding: cp1252"),
+        ("a,b\n1,2\n".encode("utf-32"), "utf-8", "encoding: utf-32"),
+        ("a,b\n1,2\n".encode("utf-16"), "utf-8", "encoding: utf-16"),
+    ],
+)
+def test_the_message_names_the_encoding_that_a_file_has(
+    content: bytes, encoding: str, told: str, tmp_path: Path
+) -> None:
+    reading = Reading(encoding=encoding, way_out="correct it", own=True)
+    with pytest.raises(UserError, match=told):
+        list(csv_stream(written(tmp_path, "a.csv", content), ("a", "b"), dropped=Counter(), reading=reading))
