@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from lm_eval.tasks import TaskManager
 from safetensors.torch import load_file, save_file
 
 from spectrum_trl.evaluation import kept
@@ -120,3 +121,44 @@ def test_rows_options_limit_model_and_the_users_files_count(tmp_path: Path) -> N
         (tmp_path / name).write_text(text)
         keys.append(key())
     assert len(set(keys)) == len(keys) and key() == keys[-1]
+
+
+OURS = """
+task: mine
+class: !function spectrum_trl.evaluation.icl.Icl
+metadata: {format: colon, OPTION}
+spectrum: {file: a.csv, group_by: who, output: what, candidates: ["1", "2"], descriptions: ["D"]}
+"""
+STOCK = """
+task: mine
+dataset_path: csv
+dataset_kwargs: {data_files: {test: a.csv}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "OPTION {{what}}"
+doc_to_choice: ["1", "2"]
+doc_to_target: 0
+metric_list: [{metric: acc}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "options"),
+    [(OURS, ("outputs: 2", "outputs: 6", "restricted: true")), (STOCK, ("Q:", "Is it so:"))],
+)
+def test_all_that_a_task_file_says_counts(
+    file: str, options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{who},{1 + (who + n) % 2}" for who in range(8) for n in range(6)]
+    (tmp_path / "a.csv").write_text("\n".join(["who,what", *rows]))
+
+    def key(option: str) -> str:
+        (tmp_path / "mine.yaml").write_text(file.replace("OPTION", option))
+        manager = TaskManager(
+            include_path=str(tmp_path), include_defaults=False, metadata={"pretrained": str(TINY_BASE)}
+        )
+        (one,) = manager.load(["mine"])["tasks"].values()
+        return kept.key(one, options={}, limit=3, model="m")
+
+    assert len({key(option) for option in options}) == len(options) and key(options[0]) == key(options[0])
