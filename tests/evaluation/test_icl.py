@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from lm_eval.tasks import TaskManager
 
 from spectrum_trl.catalogue import tasks
 from spectrum_trl.errors import UserError
@@ -211,3 +213,30 @@ def test_data_that_are_not_there_give_no_figure(
     )
     figures = evaluate(task, random_model, world_tokenizer)
     assert not [name for name in figures if name.startswith(("loss", "accuracy"))]
+
+
+@pytest.mark.parametrize("shown", [("bad", "good"), (" bad", " good"), ("bad", "bad ")])
+@pytest.mark.parametrize("fmt", ["spectrum", "colon"])
+def test_an_output_competes_with_each_other_label_as_it_is_written(
+    shown: tuple[str, str], fmt: str, world_tokenizer, tmp_path: Path
+) -> None:
+    rows = [f"{who},{1 + (who + n) % 2}" for who in range(4) for n in range(4)]
+    (tmp_path / "a.csv").write_text("\n".join(["who,what", *rows]))
+    spectrum = {"file": "a.csv", "group_by": "who", "output": "what", "descriptions": ["D"]}
+    spectrum |= {"candidates": {"1": shown[0], "2": shown[1]}}
+    own = {"task": "mine", "spectrum": spectrum}
+    (tmp_path / "mine.yaml").write_text(
+        "class: !function spectrum_trl.evaluation.icl.Icl\n" + yaml.safe_dump(own, default_flow_style=False)
+    )
+    metadata = {"tokenizer": world_tokenizer, "format": fmt, "restricted": True, "max_length": 512}
+    manager = TaskManager(include_path=str(tmp_path), include_defaults=False, metadata=metadata)
+    (task,) = manager.load(["mine"])["tasks"].values()
+    labels = {text.lstrip() for text in shown} if fmt == "spectrum" else {text.strip() for text in shown}
+    assert task._labels == sorted(map(task.prompts.answer, labels))
+    row = task.eval_docs[0]
+    asked = list(task.requests(row))
+    assert len(asked) % len(task._scored(row).every) == 0
+    found = task.score(row, [(-1.0, False)] * len(asked))
+    # Labels that are equally likely share the credit, each counted once.
+    total, n = found["accuracy_restricted"]
+    assert total / n == pytest.approx(1 / len(labels))
