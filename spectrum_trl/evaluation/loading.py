@@ -38,7 +38,7 @@ def load(backend: str, arguments: Mapping[str, Any], *, store: Path, fresh: bool
         lm: LM = SpectrumLM(**arguments)
     else:
         with _mergeable(str(arguments.get("peft") or arguments.get("pretrained"))):
-            lm = get_model(backend).create_from_arg_obj(_defaults(backend, arguments) | dict(arguments))
+            lm = _model_class(backend).create_from_arg_obj(_defaults(backend, arguments) | dict(arguments))
         if isinstance(model := getattr(lm, "model", None), torch.nn.Module):
             check_weights(model, name=str(arguments.get("pretrained")))
     file = store.with_name(f"{store.name}_rank{lm.rank}.db")
@@ -50,6 +50,13 @@ def load(backend: str, arguments: Mapping[str, Any], *, store: Path, fresh: bool
     else:
         keep_answers(lm, AnswerStore(file))
     return lm
+
+
+def _model_class(backend: str) -> type[LM]:
+    try:
+        return get_model(backend)
+    except ValueError as error:
+        raise UserError(f"--backend: lm-eval has no model class {backend!r}: {error}") from error
 
 
 @contextmanager
@@ -69,7 +76,8 @@ def _mergeable(name: str) -> Iterator[None]:
 
 def is_first_process() -> bool:
     """Tell whether this process writes what all of them found."""
-    return os.environ.get("RANK", "0") == "0"
+    # A shell may have left RANK behind; with several processes their number is said, too.
+    return os.environ.get("RANK", "0") == "0" or "WORLD_SIZE" not in os.environ
 
 
 def precision(lm: LM) -> str | None:

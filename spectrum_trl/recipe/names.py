@@ -40,6 +40,12 @@ RENAMED = {
     "logging_dir": "the environment variable TENSORBOARD_LOGGING_DIR",
     "dataset_name": "tasks or train_files",
     "lora_rank": "lora_r",
+    "batch_size": "per_device_train_batch_size",
+    "epochs": "num_train_epochs",
+    "lr": "learning_rate",
+    "dataset": "tasks or train_files",
+    "model": "model_name_or_path",
+    "output": "output_dir",
 }
 # Characters of a name in a message.
 LONGEST_NAME = 60
@@ -75,7 +81,7 @@ def hint(name: str) -> str:
 
 
 def unknown_names(file: Path, said: RecipeFile, words: Sequence[str], *, launcher: bool) -> Iterator[str]:
-    """Yield what is wrong with names that no field has; one that only may be a field's passes.
+    """Yield what is wrong with names that no field has.
 
     Args:
         file: The recipe.
@@ -83,7 +89,7 @@ def unknown_names(file: Path, said: RecipeFile, words: Sequence[str], *, launche
         words: Of the command line, without the recipe.
         launcher: Whether options of ``accelerate launch`` may be among the words.
     """
-    known = field_names() | _words_of(FIELDS)
+    known = field_names() | {"help"}
     for name in said.settings:
         if name not in known:
             yield unknown_key(f"{file}, line {said.lines[name,]}", name)

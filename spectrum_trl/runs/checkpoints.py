@@ -15,6 +15,8 @@ from spectrum_trl.strict.json import read_json
 
 STATE = "trainer_state.json"
 SET_ASIDE = "set_aside"
+# Missing files in a message.
+SHOWN = 5
 # One of each group must be there; FSDP writes the later names.
 REQUIRED = {
     "weights": ("model.safetensors", "adapter_model.safetensors", "model.safetensors.index.json")
@@ -85,9 +87,11 @@ def problem_of(checkpoint: Path) -> str | None:
         processes = int(_record(checkpoint).get("processes", 1))
         index = checkpoint / "model.safetensors.index.json"
         shards = set(read_json(index)["weight_map"].values()) if index.is_file() else set()
+        if odd := [name for name in shards if name != Path(str(name)).name]:
+            raise ValueError(f"it names {str(odd[0])[:60]!r}, which is no file beside it")
     except FileNotFoundError:
         return f"it has no {STATE}"
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         return f"its {STATE} or index cannot be read ({error})"
     if state.global_step != step_of(checkpoint):
         return f"its {STATE} is of another step than its name"
@@ -97,7 +101,8 @@ def problem_of(checkpoint: Path) -> str | None:
     ranks = {f"rng_state_{rank}.pth" for rank in range(processes)} if processes > 1 else set()
     absent = sorted(name for name in shards | ranks if not (checkpoint / name).is_file())
     if absent:
-        return f"it has no {', '.join(absent)}"
+        more = f" and {len(absent) - SHOWN:,} more files" if len(absent) > SHOWN else ""
+        return f"it has no {', '.join(absent[:SHOWN])}{more}"
     broken = sorted(file.name for file in checkpoint.iterdir() if file.is_file() and not _is_whole(file))
     if broken:
         return f"{', '.join(broken)} cannot be read to the end"
@@ -111,7 +116,8 @@ def newest_finite(folder: Path) -> Path | None:
     Those of FSDP's own format are not looked at.
     """
     numbered = sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=step_of, reverse=True)
-    return next((checkpoint for checkpoint in numbered if problem_of(checkpoint) is None), None)
+    looked_at = (checkpoint for checkpoint in numbered if any(checkpoint.glob("*.safetensors")))
+    return next((checkpoint for checkpoint in looked_at if problem_of(checkpoint) is None), None)
 
 
 def _is_finite(file: Path) -> bool:

@@ -184,3 +184,17 @@ def test_the_documented_coverage_supports_the_fewest() -> None:
         assert len(rows) == len(bench_intervals.NUMBERS)
         fewest = FEWEST if table.startswith("equal") else FEWEST_UNEQUAL
         assert all(min(held) >= 92 for _, worth, *held in rows if worth >= fewest)
+
+
+@pytest.mark.parametrize(("others", "given"), [(9, False), (10, True)])
+@pytest.mark.parametrize("within", [(-math.inf, math.inf), (0, 1)])
+def test_nearly_equal_values_have_no_interval(others: int, given: bool, within: tuple[float, float]) -> None:
+    values = [*np.linspace(0.1, 0.4, others), *[0.5] * 50]
+    assert math.isfinite(mean_interval(values, seed=0, within=within).low) == given
+
+
+def test_a_mean_over_tasks_of_few_rows_has_no_interval() -> None:
+    rng = np.random.default_rng(0)
+    few, many = ([rng.normal(size=n) for _ in range(2)] for n in (10, 30))
+    assert math.isnan(stratified_interval(few, seed=0).low)
+    assert math.isfinite(stratified_interval(many, seed=0).low)

@@ -73,3 +73,18 @@ def test_options_of_the_launcher_pass_where_it_is_started(word: str) -> None:
     check_names("demo", [word], launcher=True)
     with pytest.raises(Exception, match="unknown option"):
         check_names("demo", [word])
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("batch_size", "per_device_train_batch_size"),
+        ("epochs", "num_train_epochs"),
+        ("lr", "learning_rate"),
+        ("scheduler", ""),
+        ("tokenizer", ""),
+    ],
+)
+def test_names_of_other_tools_are_refused_by_name(name: str, meant: str) -> None:
+    with pytest.raises(Exception, match=f"unknown option --{name}.*{meant}"):
+        check_names("demo", [f"--{name}", "1"])

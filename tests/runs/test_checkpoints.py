@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from spectrum_trl.recipe.read import read_recipe
-from spectrum_trl.runs.checkpoints import problem_of
+from spectrum_trl.runs.checkpoints import newest_finite, problem_of
 from tests.processes import run_processes, run_recipe, start_recipe
 from tests.runs.conftest import TASKS, TINY_RUN
 
@@ -282,3 +282,21 @@ def test_killed_at_any_moment_and_resumed_a_packed_lora_run_ends_as_if_never_sto
     found, expected = (load_file(run / "adapter_model.safetensors") for run in (broken, whole))
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("trainer_state.json", "[" * 100_000),
+        ("trainer_state.json", "[]"),
+        ("model.safetensors.index.json", '{"weight_map": []}'),
+        ("model.safetensors.index.json", '{"weight_map": null}'),
+        ("model.safetensors.index.json", '{"weight_map": {"a": 3}}'),
+        ("model.safetensors.index.json", '{"weight_map": {"a": "../../model.safetensors"}}'),
+    ],
+)
+def test_whatever_is_in_a_checkpoint_its_problem_is_a_text(name: str, text: str, finished_run: Path) -> None:
+    folder = finished_run / "checkpoint-4"
+    (folder / name).write_text(text)
+    assert isinstance(problem_of(folder), str)
+    assert newest_finite(finished_run) == finished_run / "checkpoint-2"
