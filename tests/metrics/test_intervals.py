@@ -72,7 +72,6 @@ DRAWS = {
         lambda rng: np.where(rng.random(100) < 0.1, rng.exponential(5, 100), rng.exponential(0.2, 100)),
         0.68,
     ),
-    "one in ten": (lambda rng: (rng.random(100) < 0.1).astype(float), 0.1),
 }
 TRIALS = 500
 # Of 500 intervals that each hold the truth with probability 0.95, so few or many do with probability 0.01.
