@@ -14,16 +14,17 @@ from spectrum_trl.errors import EXIT_CODE, UserError
 RecipeName = Annotated[
     str, typer.Argument(help="A recipe's file, or the name of a bundled one, such as `demo`.")
 ]
-HELP = ("-h", "--help")
 # What shells add to the number of the signal that ended a program.
 SIGNALLED = 128
 
 
 def train(context: typer.Context, recipe: RecipeName) -> None:
     """Train as a recipe says. Its fields follow as --field value; options of `accelerate launch` work too."""
+    from spectrum_trl.recipe.names import HELP, find_recipe
     from spectrum_trl.train import check_names
 
-    if not {recipe, *context.args} & set(HELP):
+    asks_for_help = bool({recipe, *context.args} & set(HELP))
+    if not asks_for_help:
         if recipe.startswith("-"):
             raise UserError(f"the recipe comes first: spectrum-trl train RECIPE {recipe} …")
         check_names(recipe, context.args, launcher=True)
@@ -32,10 +33,9 @@ def train(context: typer.Context, recipe: RecipeName) -> None:
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    from spectrum_trl.recipe.names import find_recipe
     from spectrum_trl.recipe.read import show_help
 
-    if {recipe, *context.args} & set(HELP):
+    if asks_for_help:
         show_help()
     for_accelerate, for_recipe = split_words(context.args)
     words = [*for_accelerate, "--module", "spectrum_trl.train", str(find_recipe(recipe)), *for_recipe]

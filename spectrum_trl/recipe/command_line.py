@@ -14,7 +14,6 @@ from spectrum_trl.recipe.fields import SECTIONS, Field, known_fields, shown
 from spectrum_trl.recipe.names import unknown_option
 from spectrum_trl.strict.json import strict_json
 
-HELP = ("-h", "--help")
 TITLES = ("The data", "The run", "Training (TRL's SFTConfig)", "The model (TRL's ModelConfig)")
 NAME_WIDTH, HELP_WIDTH = 44, 120
 _NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|-\.?(inf|nan)")

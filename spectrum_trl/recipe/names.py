@@ -47,6 +47,7 @@ RENAMED = {
     "model": "model_name_or_path",
     "output": "output_dir",
 }
+HELP = ("-h", "--help")
 # Characters of a name in a message.
 LONGEST_NAME = 60
 

@@ -16,10 +16,10 @@ from trl import ModelConfig, SFTConfig
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.files import folder_problems
 from spectrum_trl.recipe.arguments import DataArguments, RunArguments
-from spectrum_trl.recipe.command_line import HELP, help_text, read_words
+from spectrum_trl.recipe.command_line import help_text, read_words
 from spectrum_trl.recipe.contradictions import contradictions
 from spectrum_trl.recipe.fields import SECTIONS, convert, known_fields, plain
-from spectrum_trl.recipe.names import find_recipe, unknown_key
+from spectrum_trl.recipe.names import HELP, find_recipe, unknown_key
 from spectrum_trl.recipe.recipe_file import LAUNCH_LINE, RecipeFile, read_recipe_file, write_recipe
 
 __all__ = ["LAUNCH_LINE", "Recipe", "read_recipe", "write_recipe"]

@@ -120,6 +120,14 @@ def newest_finite(folder: Path) -> Path | None:
     return next((checkpoint for checkpoint in looked_at if problem_of(checkpoint) is None), None)
 
 
+def way_back(folder: Path) -> str:
+    """Return what a run that diverged can go on from, for a message."""
+    last = newest_finite(folder)
+    if last is None:
+        return "there is no checkpoint whose weights are finite"
+    return f"the newest checkpoint whose weights are finite is {last}"
+
+
 def _is_finite(file: Path) -> bool:
     with safe_open(str(file), framework="pt") as tensors:
         return all(bool(tensors.get_tensor(name).isfinite().all()) for name in tensors.keys())

@@ -16,7 +16,7 @@ from spectrum_trl.models.model_card import model_card
 from spectrum_trl.models.rounding import rounded
 from spectrum_trl.prompts.layouts import published
 from spectrum_trl.recipe.read import Recipe
-from spectrum_trl.runs.checkpoints import newest_finite
+from spectrum_trl.runs.checkpoints import way_back
 from spectrum_trl.runs.run_folder import STAGING, RunFolder
 
 
@@ -125,14 +125,10 @@ def _write_weights(
     _round(state, trained, dtype=dtype, seed=seed)
     # Rounded, because a smaller number type may not hold what a larger one does.
     if broken := [key for key in trained if not state[key].isfinite().all()]:
-        last = newest_finite(run)
-        way_back = f"the newest checkpoint whose weights are finite is {last}"
-        if last is None:
-            way_back = "there is no checkpoint whose weights are finite"
         raise UserError(
             f"training diverged: {len(broken)} of {len(trained)} weights hold NaN or infinity, so nothing is "
             f"saved as {str(dtype).removeprefix('torch.')}; try a smaller learning_rate, or another "
-            f"save_dtype; {way_back}"
+            f"save_dtype; {way_back(run)}"
         )
     # Trainer switches the cache off for training.
     model.config.use_cache = True

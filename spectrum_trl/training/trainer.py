@@ -19,7 +19,7 @@ from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
 from spectrum_trl.progress import lines_when_piped
 from spectrum_trl.recipe.read import Recipe
-from spectrum_trl.runs.checkpoints import newest_finite
+from spectrum_trl.runs.checkpoints import way_back
 from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
 from spectrum_trl.training.adapter import adapter_config, train_in_single_precision
 from spectrum_trl.training.strategy import check_sharding
@@ -146,15 +146,9 @@ def diverged(trainer: Trainer, found: str) -> UserError:
         found: What is not.
     """
     step = trainer.state.global_step
-    last = newest_finite(Path(str(trainer.args.output_dir)))
     return UserError(
         f"training diverged after step {step:,}, the last one with finite numbers: {found}; try a smaller "
-        "learning_rate, or more warmup_steps; "
-        + (
-            f"the newest checkpoint whose weights are finite is {last}"
-            if last
-            else "there is no checkpoint whose weights are finite"
-        )
+        f"learning_rate, or more warmup_steps; {way_back(Path(str(trainer.args.output_dir)))}"
     )
 
 
