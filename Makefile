@@ -1,13 +1,13 @@
-# Recipes of everyday work; `make` or `make help` lists them.
+# Common development commands; `make` or `make help` lists them.
 VENV ?= .venv
 BIN := $(VENV)/bin
 MODEL ?= spectrum-trl/tiny-base
 RECIPE ?= recipes/demo.yaml
 RUN ?= runs/demo
 ARGS ?=
-# `accelerate launch` gives a CPU run one thread unless it is told.
+# `accelerate launch` uses one thread for CPU runs unless this is set.
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
-# Long busy-waiting slows a shared machine badly; a short while is worth it.
+# Long busy-waiting slows a shared machine badly; a short wait is worth it.
 export GOMP_SPINCOUNT ?= 3000
 
 .DEFAULT_GOAL := help
@@ -16,7 +16,7 @@ export GOMP_SPINCOUNT ?= 3000
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-setup: $(VENV)/.installed ## install into .venv (CPU build of torch first where there is one)
+setup: $(VENV)/.installed ## install into .venv (with the CPU build of torch if available)
 
 # The task files are copied into lm-eval's folder when the package is installed.
 $(VENV)/.installed: pyproject.toml constraints.txt $(wildcard tasks/*/*)
@@ -25,33 +25,33 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(wildcard tasks/*/*)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: setup ## Spectrum-tune the tiny base model on the CPU, beside its siblings in one table
+demo: setup ## Spectrum-tune the tiny base model on the CPU, and compare it with its siblings in one table
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/demo.yaml --output_dir $(RUN) --overwrite true $(ARGS)
 
-demo-seeds: setup ## the demo again with two other seeds of tuning, data and order included
+demo-seeds: setup ## repeat the demo with two other seeds for training, data and order
 	for seed in 1 2; do HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/demo.yaml --seed $$seed --mixture_seed $$seed \
 	  --output_dir runs/demo_seed_$$seed --overwrite true $(ARGS) || exit; done
 
-demo-all-tokens: setup ## tune on all tokens of the demo's data, and record the result that the demo shows
+demo-all-tokens: setup ## train on all tokens of the demo's data, and record the result shown by the demo
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/demo.yaml --assistant_only_loss false --recorded "" \
 	  --output_dir runs/demo_all_tokens --overwrite true $(ARGS)
 	$(BIN)/python -m tests.tiny.record runs/demo_all_tokens
 
-leaks: setup ## search all that the embedded models and the demo train on for what is evaluated
+leaks: setup ## search the training data of the embedded models and the demo for evaluated items
 	$(BIN)/python -m tests.tiny.leaks
 
-preview: setup ## show what RECIPE trains on, trained tokens in colour
+preview: setup ## show the training data of RECIPE, with trained tokens coloured
 	$(BIN)/spectrum-trl preview $(RECIPE) $(ARGS)
 
 train: setup ## train from RECIPE, e.g. make train RECIPE=recipes/lora.yaml ARGS='--max_steps 100'
 	$(BIN)/accelerate launch --quiet $(RECIPE) $(ARGS)
 
-eval: setup ## measure MODEL on the three axes, e.g. make eval MODEL=runs/demo ARGS='--tasks spectrum_dist'
+eval: setup ## evaluate MODEL on the three axes, e.g. make eval MODEL=runs/demo ARGS='--tasks spectrum_dist'
 	$(BIN)/spectrum-trl eval $(MODEL) $(ARGS)
 
-# What tuning may cost: stock tasks of lm-eval, or with QUICK=1 its tinyBenchmarks of 100 items each.
+# Capabilities that tuning may cost: stock lm-eval tasks, or its tinyBenchmarks (100 items each) with QUICK=1.
 CAPABILITY := mmlu,gpqa_main_zeroshot,hellaswag,winogrande,arc_challenge,drop,truthfulqa_mc2,ifeval
-eval-capability: $(VENV)/.capability ## measure MODEL on stock benchmarks (QUICK=1: 100 items each)
+eval-capability: $(VENV)/.capability ## evaluate MODEL on stock benchmarks (QUICK=1: 100 items each)
 	$(if $(QUICK),$(BIN)/pip install --quiet git+https://github.com/felipemaiapolo/tinyBenchmarks)
 	$(BIN)/lm_eval --model hf --model_args pretrained=$(MODEL:spectrum-trl/tiny-%=spectrum_trl/tiny/%_model) --tasks $(if $(QUICK),tinyBenchmarks,$(CAPABILITY)) --output_path runs/capability $(ARGS)
 
@@ -59,23 +59,24 @@ $(VENV)/.capability: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[capability]'
 	@touch $@
 
-tasks: setup ## write the task files again, after a task was added
+tasks: setup ## regenerate task files, chat templates and docs/suite.md after adding a task or a family
+	$(BIN)/python -m spectrum_trl.prompts.write_templates
 	$(BIN)/python -m spectrum_trl.evaluation.write_tasks
 	$(BIN)/python -m spectrum_trl.suite.write_docs
 
-data: setup ## the Suite's data, e.g. make data ARGS='fetch polis'
+data: setup ## manage the Suite's data, e.g. make data ARGS='fetch polis'
 	$(BIN)/spectrum-trl data $(or $(ARGS),status)
 
-report: setup ## print the table and draw the curves of RUN again
+report: setup ## print the table and plot the curves of RUN again
 	$(BIN)/spectrum-trl report $(RUN)
 
-# One thread, because sums of several depend on their number, and half a million parameters hardly use a second.
-# The other two keep sums from depending on where numbers lie in memory and on what more a processor can do than
-# AVX2, so that the weights have the same hash each time.
+# One thread, because sums depend on the number of threads, and half a million parameters hardly use a second.
+# The other two make sums independent of memory alignment and of instructions beyond AVX2, so the weights have
+# the same hash each time.
 base: export OMP_NUM_THREADS := 1
 base: export MKL_CBWR := AVX2
 base: export ATEN_CPU_CAPABILITY := avx2
-base: setup ## make both tiny models again, from nothing (an hour)
+base: setup ## train both tiny models again from scratch (an hour)
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_pretraining.yaml --overwrite true
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_base.yaml --overwrite true
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_instruct.yaml --overwrite true
@@ -94,17 +95,17 @@ test-all: setup ## run every test, as CI does
 bench: setup ## time data building, training steps and evaluation of the tiny model
 	$(BIN)/python -m tests.bench $(ARGS)
 
-bench-train: setup ## compare ways to fill a training batch: trained tokens per second, padded and packed
+bench-train: setup ## compare training batches with padding and packing: trained tokens per second
 	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench_train $(ARGS)
 
-bench-data: setup ## time data building: all that is there, its growth with the rows, its memory
+bench-data: setup ## time data building: all present tasks, growth with the number of rows, memory
 	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench_data $(ARGS)
 
-bench-eval: setup ## compare ways to score and sample: lm-eval's hf, ours, and a hand-written ideal
+bench-eval: setup ## compare scoring and sampling by lm-eval's hf, ours, and a hand-written ideal
 	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench_eval $(ARGS)
 
-bench-intervals: setup ## simulate how often intervals hold, and write docs/intervals.md
+bench-intervals: setup ## simulate the coverage of intervals, and write docs/intervals.md
 	$(BIN)/python -m tests.bench_intervals $(ARGS)
 
-bench-start: setup ## time refusals of misspelt names, lists, and the start of preview and eval
+bench-start: setup ## time errors for misspelt names, lists, and the start of preview and eval
 	$(BIN)/python -m tests.bench_start $(ARGS)

@@ -1,22 +1,24 @@
-"""Where tables and messages are printed."""
+"""Console output: tables, messages, and text made safe to print."""
 
 import logging
+import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
 
-# Wide enough for the tables where output goes to a file or a pipe, which has no width of its own.
+# For output to a file or a pipe, which has no width: wide enough for the tables.
 WIDTH = 160
-# Control characters but tab and line feed, which a terminal would obey, as their pictures (␛ for escape).
+# Control characters that a terminal would obey, but tab and line feed, and the pictures (␛) shown instead.
 PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {
     code: 0xFFFD for code in range(0x7F, 0xA0)
 }
-
-
+# As torchrun and accelerate do.
+LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR")
 SECONDS_OF_SILENCE = 10.0
 Item = TypeVar("Item")
 
@@ -26,39 +28,54 @@ def console(*, quiet: bool = False, stderr: bool = False) -> Console:
 
     Args:
         stderr: Whether to print to standard error.
-        quiet: Whether to print nothing, as all processes but the first should.
+        quiet: Whether to print nothing, as on all ranks but the first.
     """
-    # Emoji codes, as :key:, may be part of a name or a text.
+    # Emoji codes such as :key: may be part of a name or a text.
     return Console(quiet=quiet, stderr=stderr, emoji=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
+def is_first_process() -> bool:
+    """Return whether this process reports for all of a launch, which needs no library to know."""
+    # A shell may have left RANK behind, alone or with others; a launcher sets all of these.
+    launched = all(name in os.environ for name in LAUNCHED)
+    return not launched or os.environ["RANK"] == "0"
+
+
 def quiet_libraries() -> None:
-    """Silence what libraries print at each start about what nobody asked for; before they are imported."""
-    # That bitsandbytes lacks an optional kernel for 4-bit weights on a CPU, told wherever peft is imported.
+    """Silence irrelevant messages that libraries print at every start; call this before importing them."""
+    # bitsandbytes lacks an optional CPU kernel for 4-bit weights, and says so whenever peft is imported.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    # accelerate lists the options that were not passed; a recipe sets them in its own fields.
+    logging.getLogger("accelerate.commands.launch").addFilter(
+        lambda record: "values were not passed" not in record.getMessage()
+    )
+    # peft calls a property that transformers will remove.
+    warnings.filterwarnings(
+        "ignore", message=".is_gradient_checkpointing. is deprecated", category=FutureWarning
+    )
 
 
 def visible(text: str) -> str:
-    """Return text that a terminal only shows: no control character of it is obeyed."""
+    """Replace control characters in text by their pictures, so a terminal shows them instead of obeying."""
     return text.translate(PICTURES)
 
 
 def plain(text: str) -> str:
-    """Return text of users or of data for a table or a message with markup, in which it is shown as it is."""
+    """Escape text from users or data for a table or message with markup, where it is shown literally."""
     return escape(visible(text))
 
 
 def on_terminal() -> bool:
-    """Tell whether bars can be drawn: they are written to standard error."""
+    """Return whether standard error, where progress bars are drawn, is a terminal."""
     return sys.stderr.isatty()
 
 
 def spoken(items: Sequence[Item], *, what: str) -> Iterator[Item]:
-    """Yield items, and print to standard error every ten seconds how many are done.
+    """Yield items, printing progress to standard error every ten seconds.
 
     Args:
-        items: What takes long.
-        what: What is done, in a few words.
+        items: The items to iterate over.
+        what: A short description of the work.
     """
     last = time.monotonic()
     for n, item in enumerate(items):

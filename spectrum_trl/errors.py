@@ -1,52 +1,54 @@
-"""A user's mistakes: one clear message, exit code 2, no traceback."""
+"""User errors: one clear message, exit code 2, no traceback."""
 
 import difflib
 import io
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from rich.console import Console
 
-from spectrum_trl.console import visible
+from spectrum_trl.console import is_first_process, visible
 
 EXIT_CODE = 2
-# What shells give a program that Ctrl-C ended.
+# The exit code that shells give a program ended by Ctrl-C.
 INTERRUPTED = 130
-# Every process of a run finds the same mistake; the first one reports it, then the launcher ends the others.
+# Every rank finds the same mistake; the first one reports it, then the launcher ends the others.
 HEAD_START_SECONDS = 5
-# Of a problem, in characters: it may repeat a text of the user's.
+# Characters of a message, which may quote the user's text.
 LONGEST = 4000
 
 
 class UserError(Exception):
-    """One or more mistakes in what the user gave: a file, a key, a row, an option."""
+    """One or more mistakes in the user's input: a file, a key, a row, an option."""
 
     exit_code, label = EXIT_CODE, "error"
 
     def __init__(self, *problems: str) -> None:
-        """Take the problems.
+        """Store the problems.
 
         Args:
-            *problems: One sentence each, naming the place, what was expected, and the fix.
+            *problems: One sentence each: where it is, what was expected, and how to fix it.
         """
         super().__init__("\n".join(problems))
         self.problems = problems
 
 
 class MissingData(UserError):
-    """Files of a data set are not in the data folder."""
+    """A data set's files are not in the data folder."""
 
 
 class Unreachable(UserError):
-    """Nothing came over the network; other addresses will hardly be better."""
+    """The network is unreachable; retrying other URLs is unlikely to help."""
 
 
 class Interrupted(UserError):
-    """The user stopped the program; says what is left of it, and how to go on."""
+    """The user stopped the program; the message says what was saved and how to continue."""
 
     exit_code, label = INTERRUPTED, "stopped"
 
@@ -56,29 +58,34 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
 
     Args:
         name: What the user wrote.
-        candidates: The names that would have been right.
+        candidates: The valid names.
 
     Returns:
-        ``" Did you mean 'x'?"`` with a leading space, or ``""`` where nothing is close.
+        ``" Did you mean 'x'?"`` with a leading space, or ``""`` if nothing is close.
     """
     close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+# Signals that have arrived: libraries can swallow the exceptions that they raise.
+_came: list[int] = []
+
+
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Print a ``UserError`` to stderr and exit with its code, 2, instead of a traceback; so with Ctrl-C."""
+    """Print a ``UserError`` to stderr and exit with its code instead of a traceback; likewise on Ctrl-C."""
     try:
-        _check_process()
-        yield
-        # What is left in the buffer is else written when nobody looks any more.
-        sys.stdout.flush()
+        with _ended_by(signal.SIGINT):
+            _check_process()
+            yield
+            # Flushed here, where errors are still caught.
+            sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except OSError as error:
         if error.filename is not None or not _output_fails():
             raise
-        # A reader that has read enough, as `head`, is told nothing.
+        # A reader that has read enough, such as `head`, gets no message.
         _leave(UserError(f"standard output cannot be written: {error.strerror or error}"), error)
     except UserError as error:
         _leave(error)
@@ -86,18 +93,56 @@ def user_errors() -> Iterator[None]:
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does: nothing half-written stays, and no process of its own."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    """Let SIGTERM end the block as Ctrl-C does, leaving no half-written files and no child processes."""
+    with _ended_by(signal.SIGTERM):
+        yield
+
+
+def check_ended() -> None:
+    """Exit if a signal came whose exception a library swallowed; call it between parts of long work."""
+    if _came:
+        _end(_came[0])
+
+
+@contextmanager
+def _ended_by(number: signal.Signals) -> Iterator[None]:
+    """Raise in the block on a signal, even where a library turns the exception into another one.
+
+    pandas does: interrupted, its CSV reader reports a damaged file.
+    """
+
+    def end(number: int, frame: object) -> None:
+        _came.append(number)
+        _end(number)
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or (before := signal.getsignal(number)) in (signal.SIG_IGN, None):
+        # Ignored, as in processes that a shell starts in the background.
+        yield
+        return
+    signal.signal(number, end)
     try:
         yield
+        check_ended()
+    except Exception as error:
+        if getattr(error, "exit_code", None) != INTERRUPTED:
+            check_ended()
+        raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        _came.clear()
+        signal.signal(number, before)
+
+
+def _end(number: int) -> NoReturn:
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)
 
 
 def _leave(error: UserError, cause: OSError | None = None) -> None:
-    """Print what is wrong, and exit."""
+    """Print the problems and exit."""
     if not isinstance(cause, BrokenPipeError):
-        if os.environ.get("LOCAL_RANK", "0") not in ("0", "-1"):
+        if not is_first_process():
             time.sleep(HEAD_START_SECONDS)
         out = Console(stderr=True, soft_wrap=True, emoji=False)
         for problem in error.problems:
@@ -107,7 +152,7 @@ def _leave(error: UserError, cause: OSError | None = None) -> None:
 
 
 def _short(problem: str) -> str:
-    # The end is what to do.
+    # The fix comes last.
     left = len(problem) - LONGEST
     if left <= 0:
         return problem
@@ -115,13 +160,13 @@ def _short(problem: str) -> str:
 
 
 def _check_process() -> None:
-    """Check what every command needs of the system: a standard output, and the folder that it is run in."""
+    """Check what every command needs: open standard streams and an existing working directory."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal or a pipe may know fewer characters than texts have.
+            # The encoding of a terminal or a pipe may lack characters of the text.
             stream.reconfigure(errors="replace")
     if sys.stdout is None or sys.stderr is None:
-        # Files that are opened would take its place, and get what is printed.
+        # The next file opened would take the free descriptor and receive what is printed.
         for stream in (0, 1, 2):
             try:
                 os.fstat(stream)
@@ -129,17 +174,17 @@ def _check_process() -> None:
                 os.open(os.devnull, os.O_RDWR)
         sys.stderr = sys.stderr or open(os.devnull, "w")
         sys.stdout = open(os.devnull, "w")
-        raise UserError("standard output or error is closed: send it to /dev/null if nobody reads it")
+        raise UserError("standard output or error is closed: redirect it to /dev/null if it is not needed")
     try:
         os.getcwd()
     except OSError:
-        raise UserError("the folder that you are in is not there any more: change to another") from None
+        raise UserError("the current folder no longer exists: change to another") from None
 
 
 def _output_fails() -> bool:
-    """Tell whether standard output cannot be written, and give it up: it fails again when Python ends."""
+    """Return whether writing to standard output fails; if so, close it, or it fails again at exit."""
     try:
-        # What failed may have left nothing to flush.
+        # The write that failed may have left nothing to flush.
         print(flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,5 +1,6 @@
-"""Write files so that nobody ever sees half of one."""
+"""Atomic file writes, and checks that a path can be written."""
 
+import glob
 import hashlib
 import json
 import math
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from spectrum_trl.errors import UserError
 
@@ -21,7 +24,7 @@ def write_atomic(path: Path) -> Iterator[Path]:
         path: The file to write; its folder must exist. A link is followed; permissions stay.
 
     Raises:
-        UserError: If there is something else than a file, such as a device.
+        UserError: If the path is not a regular file, for example a device.
     """
     target = target_of(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -34,30 +37,38 @@ def write_atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_left(path: Path) -> None:
+    """Remove what processes left of a file that were killed while they wrote it with `write_atomic`."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        pid = left.name.split(".")[-2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            left.unlink(missing_ok=True)
+
+
 def target_of(path: Path) -> Path:
-    """Return the file that is written for a path, which may be a link, and may not be there yet.
+    """Return the file to write for a path, which may be a link and need not exist yet.
 
     Raises:
-        UserError: If there is something else than a file, which nothing may replace.
+        UserError: If the path is not a regular file, which must not be replaced.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise UserError(f"{path} is a folder; name a file")
-    # A link that is left here leads to itself.
+    # Only a link to itself is still a link here.
     if target.is_symlink() or (target.exists() and not target.is_file()):
-        raise UserError(f"{path} is no regular file, but a device, a pipe or the like; name another")
+        raise UserError(f"{path} is not a regular file (a device or a pipe, for example); name another")
     return target
 
 
 def write_json(value: Any, path: Path) -> None:
-    """Write JSON, replacing the file only when all of it is written; NaN and infinity become null."""
+    """Write JSON atomically; NaN and infinity become null."""
     text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
     with write_atomic(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def finite(value: Any) -> Any:
-    """Return JSON values with null for NaN and infinity, which JSON does not know."""
+    """Replace NaN and infinity, which JSON lacks, by null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -73,7 +84,7 @@ def sha256_of(path: Path) -> str:
 
 @contextmanager
 def writing(path: Path, *, way_out: str = "name another") -> Iterator[None]:
-    """Turn what keeps ``path`` from being written into a ``UserError``, which ends in the way out."""
+    """Turn an ``OSError`` while writing ``path`` into a ``UserError`` whose message ends with ``way_out``."""
     try:
         yield
     except OSError as error:
@@ -81,7 +92,7 @@ def writing(path: Path, *, way_out: str = "name another") -> Iterator[None]:
 
 
 def check_writable(file: Path) -> None:
-    """Check before long work that its result can be written.
+    """Check that a result can be written, before the long work that produces it.
 
     Args:
         file: The file to write; its folder must exist.
@@ -92,23 +103,23 @@ def check_writable(file: Path) -> None:
     with writing(file):
         target = target_of(file)
         if not target.parent.is_dir():
-            raise UserError(f"{file} cannot be written: there is no folder {target.parent}; make it first")
+            raise UserError(f"{file} cannot be written: there is no folder {target.parent}; create it first")
     if problems := list(folder_problems(target.parent)):
         raise UserError(*problems)
 
 
 def folder_problems(folder: Path) -> Iterator[str]:
-    """Yield why a folder cannot be made or written.
+    """Yield the reasons why a folder cannot be created or written.
 
     Args:
-        folder: Which may be missing, as may those above it.
+        folder: The folder; it and its parents may be missing.
     """
     try:
         present = next(
             path for path in (folder, *folder.absolute().parents) if path.is_symlink() or path.exists()
         )
         if not present.exists():
-            yield f"{present} is a link to {os.readlink(present)}, which is not there; name another folder"
+            yield f"{present} is a link to {os.readlink(present)}, which does not exist; name another folder"
         elif not present.is_dir():
             yield f"{present} is a file; name a folder"
         elif not os.access(present, os.W_OK | os.X_OK):

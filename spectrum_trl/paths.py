@@ -1,4 +1,4 @@
-"""Where the files beside the code are: templates, recipes, tasks, the tiny model, the user's data."""
+"""Paths of the files beside the code: templates, recipes, tasks, the tiny models, the user's data."""
 
 import os
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from spectrum_trl.errors import MissingData, UserError
 
 PACKAGE = Path(__file__).parent
-# The models that come with the package: the names that users write, and their folders.
+# The models bundled with the package: the names that users write, and their folders.
 TINY_BASE_NAME, TINY_INSTRUCT_NAME = "spectrum-trl/tiny-base", "spectrum-trl/tiny-instruct"
 TINY_BASE, TINY_INSTRUCT = PACKAGE / "tiny" / "base_model", PACKAGE / "tiny" / "instruct_model"
 EMBEDDED = {TINY_BASE_NAME: TINY_BASE, TINY_INSTRUCT_NAME: TINY_INSTRUCT}
 
 
 def bundled(folder: str) -> Path:
-    """Return ``chat_templates``, ``recipes`` or ``tasks``: inside an installed wheel, else in the clone.
+    """Return the path of ``chat_templates``, ``recipes`` or ``tasks``: in an installed wheel, else the clone.
 
     Args:
         folder: One of the three names.
@@ -26,7 +26,7 @@ def bundled(folder: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be got or made again: ``SPECTRUM_CACHE``, or one of the user's."""
+    """Return the cache folder: ``SPECTRUM_CACHE``, or ``~/.cache/spectrum-trl``."""
     chosen = os.environ.get("SPECTRUM_CACHE")
     return _expanded(chosen, "SPECTRUM_CACHE") if chosen else Path("~/.cache/spectrum-trl").expanduser()
 
@@ -35,14 +35,14 @@ def data_dir(folder: str | os.PathLike[str] | None = None, *, to_fill: bool = Fa
     """Return the folder that holds the real data sets.
 
     Args:
-        folder: A path, or None for the environment variable ``SPECTRUM_DATA``, or the user's cache folder.
-        to_fill: Whether it is made when something is fetched; otherwise a named folder must exist.
+        folder: A path, or None for the environment variable ``SPECTRUM_DATA``, or else the cache folder.
+        to_fill: Whether data will be fetched into it, which creates it; otherwise a named folder must exist.
 
     Returns:
-        The folder. The one in the user's cache need not exist: nothing was fetched yet.
+        The folder. The default one in the cache need not exist yet.
 
     Raises:
-        MissingData: If a folder that was named does not exist.
+        MissingData: If a named folder does not exist.
     """
     chosen = folder or os.environ.get("SPECTRUM_DATA")
     if not chosen:
@@ -58,4 +58,4 @@ def _expanded(folder: str | os.PathLike[str], where: str) -> Path:
     try:
         return Path(folder).expanduser()
     except RuntimeError:
-        raise UserError(f"{where}: {folder}: there is no such user; name the folder in full") from None
+        raise UserError(f"{where}: {folder}: there is no such user; give the full path") from None

@@ -10,15 +10,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from spectrum_trl.catalogue import tasks
 from spectrum_trl.data.encode import encode
 from spectrum_trl.data.mixture import build_mixture
+from spectrum_trl.known_tasks import tasks
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.prompts import templates
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.recipe.arguments import DataArguments
-from spectrum_trl.scoring.score import output_losses
+from tests.oracles import output_losses
 
 SEQUENCES, REPEATS = 400, 3
 

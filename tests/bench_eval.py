@@ -30,7 +30,7 @@ from spectrum_trl.models.initialise import new_model, new_tokenizer
 from spectrum_trl.prompts import templates
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.scoring.lm import SpectrumLM
-from spectrum_trl.suite.builders import description_message, iid
+from spectrum_trl.suite.sequences.builders import description_message, iid
 
 # Shapes of 3 and 50 million parameters. In real models of this size most weights are those of the vocabulary.
 SHAPES: dict[str, dict[str, Any]] = {

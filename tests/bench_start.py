@@ -11,10 +11,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from spectrum_trl.paths import EMBEDDED, TINY_BASE_NAME
+
 ROOT = Path(__file__).parents[1]
 IMPORTS = "import torch, transformers, trl, datasets"
+# What no recipe and no evaluation can do without.
+LOAD = (
+    f"transformers.AutoModelForCausalLM.from_pretrained({str(EMBEDDED[TINY_BASE_NAME])!r}); "
+    "import lm_eval.evaluator, lm_eval.tasks, lm_eval.models.huggingface"
+)
 SPECTRUM = Path(sys.executable).with_name("spectrum-trl")
-TINY = "spectrum-trl/tiny-base"
 
 
 def commands(folder: str) -> dict[str, list[str]]:
@@ -24,17 +30,22 @@ def commands(folder: str) -> dict[str, list[str]]:
         "misspelt option": ["train", "demo", "--lerning_rate", "1"],
         "misspelt task of a recipe": ["preview", "demo", "--tasks", "coinflp"],
         "misspelt task of the Suite": ["data", "show", "coinflp"],
-        "misspelt evaluation": ["eval", TINY, "--tasks", "spectrum_dist_unr"],
-        "misspelt option of an evaluation": ["eval", TINY, "--metadata", "sed=1"],
+        "misspelt evaluation": ["eval", TINY_BASE_NAME, "--tasks", "spectrum_dist_unr"],
+        "misspelt option of an evaluation": ["eval", TINY_BASE_NAME, "--metadata", "sed=1"],
         "data list": ["data", "list"],
         "--help": ["--help"],
         "preview of the tiny model": ["preview", "demo", "--most", "20"],
         "eval of the tiny model": [
-            *("eval", TINY, "--tasks", "spectrum_dist_urn", "--limit", "1", "--output", folder),
+            *("eval", TINY_BASE_NAME, "--tasks", "spectrum_dist_urn", "--limit", "1", "--output", folder),
             *("--format", "colon"),
         ],
     }
-    first = {IMPORTS: [sys.executable, "-c", IMPORTS]}
+    stock = {
+        IMPORTS: IMPORTS,
+        "… and trl.SFTConfig": f"{IMPORTS}; trl.SFTConfig",
+        "… and the tiny model by transformers, lm_eval": f"{IMPORTS}; {LOAD}",
+    }
+    first = {title: [sys.executable, "-c", code] for title, code in stock.items()}
     return first | {title: [str(SPECTRUM), *words] for title, words in ours.items()}
 
 

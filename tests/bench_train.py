@@ -32,7 +32,7 @@ from spectrum_trl.files import write_json
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.prompts import templates
-from spectrum_trl.suite.builders import iid
+from spectrum_trl.suite.sequences.builders import iid
 from spectrum_trl.tiny.evaluation_items import evaluation_items
 
 ROWS = 8

@@ -5,14 +5,15 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from spectrum_trl.paths import bundled
-from spectrum_trl.suite.catalogue import suite_sources, suite_tasks
-from spectrum_trl.suite.write_docs import FILE, with_tables
-from spectrum_trl.tiny import result, table
+from spectrum_trl.suite import write_docs
+from spectrum_trl.suite.catalogue import suite_tasks
+from spectrum_trl.tiny import scores, table
 from tests.processes import ROOT, run_command, run_recipe
 
 PAGES = [ROOT / "README.md", ROOT / "docs" / "suite.md"]
@@ -22,31 +23,21 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
-def test_the_tables_of_the_suite_are_those_of_the_sources() -> None:
-    text = FILE.read_text()
-    assert with_tables(text) == text, "run `make tasks`"
+@pytest.mark.parametrize("page", write_docs.PAGES, ids=lambda page: page.name)
+def test_what_is_written_of_the_suite_is_todays(page: Path) -> None:
+    text = page.read_text()
+    assert write_docs.BEGIN.format("tasks") in text
+    assert write_docs.written(text) == text, "run `make tasks`"
 
 
-def test_numbers_of_tasks_and_sources_in_prose_are_todays() -> None:
-    tasks, sources = suite_tasks(), suite_sources()
+def test_tasks_beyond_the_paper_are_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = suite_tasks()
+    more = {"new": replace(tasks["coinflip"], name="new", in_paper=False)}
+    before = write_docs.counts()
+    monkeypatch.setattr(write_docs, "suite_tasks", lambda: tasks | more)
     generated = sum(task.synthetic for task in tasks.values())
-    text = {
-        name: " ".join((ROOT / name).read_text().split())
-        for name in ("README.md", "docs/suite.md", "CHANGELOG.md")
-    }
-    assert f"all {len(tasks) - 2} tasks of the paper's registry and two more" in text["README.md"]
-    assert f"{len(sources)} real sources" in text["README.md"]
-    assert (
-        f"{len(tasks) - generated} tasks from {len(sources)} real sources: all {len(tasks) - 2}"
-        in text["CHANGELOG.md"]
-    )
-    assert text["docs/suite.md"].startswith(
-        f"# Spectrum Suite: the data {len(tasks)} tasks: the {len(tasks) - 2} that"
-    )
-    assert (
-        f"{generated} are generated from a seed; the others come from {len(sources)} sources"
-        in text["docs/suite.md"]
-    )
+    assert f"all {len(tasks)} tasks of the paper: {generated} generated" in before
+    assert f"all {len(tasks)} tasks of the paper and 1 more: {generated + 1} generated" in write_docs.counts()
 
 
 def test_the_python_of_the_suite_runs(tmp_path: Path) -> None:
@@ -88,7 +79,7 @@ def test_ones_own_table_is_shown_trained_on_and_evaluated_as_the_readme_says(tmp
 
 def test_the_demos_table_has_the_figures_of_the_recorded_run() -> None:
     """The other columns are of a run that takes minutes."""
-    recorded = result.load(bundled("recipes") / "demo_all_tokens.json")
+    recorded = scores.load(bundled("recipes") / "demo_all_tokens.json")
     wanted = [cells[1] for cells in _rows_of(table.markdown({"recorded": recorded}))]
     readme = (ROOT / "README.md").read_text()
     shown = _rows_of(readme[readme.index("|  | pretrained") :].split("\n\n")[0])

@@ -1,18 +1,21 @@
 """A user's mistake is one message and exit code 2, in the first process at once, in the others later."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from spectrum_trl import errors
-from spectrum_trl.errors import UserError, nearest, user_errors
+from spectrum_trl.errors import UserError, check_ended, ended_by_sigterm, nearest, user_errors
+from spectrum_trl.suite.reading.tables import csv_table
 from tests.processes import ROOT
 
 
-@pytest.mark.parametrize(("rank", "waits"), [(None, False), ("0", False), ("-1", False), ("1", True)])
+@pytest.mark.parametrize(("rank", "waits"), [(None, False), ("0", False), ("1", True)])
 def test_only_other_processes_let_the_first_one_report(
     rank: str | None,
     waits: bool,
@@ -21,9 +24,11 @@ def test_only_other_processes_let_the_first_one_report(
 ) -> None:
     waited: list[float] = []
     monkeypatch.setattr(errors.time, "sleep", waited.append)
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.delenv("RANK", raising=False)
+    for name in ("WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"):
+        monkeypatch.setenv(name, "1")
     if rank is not None:
-        monkeypatch.setenv("LOCAL_RANK", rank)
+        monkeypatch.setenv("RANK", rank)
     with pytest.raises(SystemExit) as exited, user_errors():
         raise UserError("first [bold]", "second")
     assert exited.value.code == 2 and bool(waited) == waits
@@ -80,7 +85,7 @@ def test_a_reader_that_has_enough_is_told_nothing() -> None:
 def test_a_folder_that_is_gone_is_a_message(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     code, said = shell("", size=1, cwd=str(tmp_path / "gone"))
-    assert code == 2 and "the folder that you are in is not there any more" in said
+    assert code == 2 and "the current folder" in said
 
 
 def test_a_text_in_a_message_is_shown_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,3 +100,55 @@ def test_characters_that_a_terminal_does_not_know_are_replaced() -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "a ? ? ?\n", "")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_a_table_is_read_is_no_damaged_file(
+    number: signal.Signals, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "table.csv"
+    os.mkfifo(table)
+    done = threading.Event()
+
+    def write() -> None:
+        with open(table, "w") as file:
+            file.write("a,b\n")
+            file.flush()
+            # While pandas waits for more.
+            done.wait(0.5)
+            os.kill(os.getpid(), number)
+            done.wait(30)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    before = signal.getsignal(number)
+    try:
+        with pytest.raises(SystemExit) as exited, user_errors(), ended_by_sigterm():
+            csv_table(table, ["a", "b"])
+    finally:
+        done.set()
+        writer.join()
+    assert exited.value.code == code and capsys.readouterr().err == ""
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_signal_that_a_library_swallowed_ends_the_block_after_its_part(
+    number: signal.Signals, code: int, checked: bool
+) -> None:
+    parts = []
+    with pytest.raises(SystemExit) as exited, user_errors(), ended_by_sigterm():
+        for part in range(3):
+            try:
+                if part == 1:
+                    os.kill(os.getpid(), number)
+            except BaseException:
+                parts.append("swallowed")
+            if checked:
+                check_ended()
+            parts.append(str(part))
+    assert exited.value.code == code
+    assert parts == (["0", "swallowed"] if checked else ["0", "swallowed", "1", "2"])
+    with user_errors(), ended_by_sigterm():
+        check_ended()

@@ -2,12 +2,13 @@
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.files import check_writable, folder_problems, write_atomic, write_json
+from spectrum_trl.files import check_writable, folder_problems, remove_left, write_atomic, write_json
 
 
 def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
@@ -65,3 +66,18 @@ def test_what_fails_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
         temporary.write_text("half")
         _ = 1 / 0
     assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
+
+
+def test_only_what_killed_processes_left_of_a_file_is_removed(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = tmp_path / f".[a].md.{ended.pid}.tmp"
+    others = [
+        tmp_path / f".[a].md.{os.getpid()}.tmp",
+        tmp_path / f".a.md.{ended.pid}.tmp",
+        tmp_path / ".[a].md.x.tmp",
+    ]
+    for path in (left, *others):
+        path.touch()
+    remove_left(tmp_path / "[a].md")
+    assert set(tmp_path.iterdir()) == set(others)

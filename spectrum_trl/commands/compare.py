@@ -8,20 +8,20 @@ import typer
 
 def compare(
     first: Annotated[Path, typer.Argument(help="Results of one model, for example before tuning.")],
-    second: Annotated[Path, typer.Argument(help="Results of another, on the same tasks.")],
+    second: Annotated[Path, typer.Argument(help="Results of another model on the same tasks.")],
     metric: Annotated[
         list[str] | None, typer.Option(help="Metric to compare; repeatable. Default: the headlines.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="JSON file for the comparison.")] = None,
 ) -> None:
-    """Compare two evaluations: what improved, what fell, what stayed as it was.
+    """Compare two evaluations: what improved, what got worse, what did not change.
 
-    Differences are paired row by row; rows of one cluster, as one question asked of several groups, count
-    as one. P-values are corrected over all tasks (Holm).
+    Differences are paired row by row; rows of one cluster (for example, one question asked of several
+    groups) count as one. P-values are corrected over all tasks (Holm).
     """
     from spectrum_trl.console import console
     from spectrum_trl.evaluation import compare as comparing
-    from spectrum_trl.evaluation import table
+    from spectrum_trl.evaluation import summary
     from spectrum_trl.evaluation.headlines import COMPARED
     from spectrum_trl.evaluation.results import read_results
     from spectrum_trl.files import check_writable, write_json, writing
@@ -29,7 +29,7 @@ def compare(
     if output:
         check_writable(output)
     found = comparing.compare(read_results(first), read_results(second), metrics=tuple(metric or COMPARED))
-    table.show_comparison(found, title=f"{second} against {first}", out=console())
+    summary.show_comparison(found, title=f"{second} against {first}", out=console())
     if output:
         with writing(output):
             write_json(comparing.as_json(found), output)

@@ -1,26 +1,26 @@
-"""``spectrum-trl data``: list, fetch, build, look at, describe and publish the Suite's data."""
+"""``spectrum-trl data``: list, fetch, build, show, describe and publish the Suite's data."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spectrum_trl.errors import ended_by_sigterm
+
 if TYPE_CHECKING:
     from spectrum_trl.suite.task import Task
 
-app = typer.Typer(
-    help="The Suite's data: what there is, what is missing, fetched, built, shown.", no_args_is_help=True
-)
+app = typer.Typer(help="List, fetch, build, show and publish the Suite's data.", no_args_is_help=True)
 
 
 def folder(name: str | Path) -> Path:
-    """Return a folder by its name, which may not be empty: that would be the one you are in."""
+    """Return a folder by its name, which must not be empty: that would mean the current folder."""
     if not str(name):
-        raise typer.BadParameter("name a folder; a dot is the one that you are in")
+        raise typer.BadParameter("name a folder; use a dot for the current one")
     return Path(name)
 
 
-Names = Annotated[list[str] | None, typer.Argument(help="Tasks or globs; none for all.", show_default=False)]
+Names = Annotated[list[str] | None, typer.Argument(help="Tasks or globs; default: all.", show_default=False)]
 Folder = Annotated[
     Path | None,
     typer.Option(
@@ -36,7 +36,7 @@ Paper = Annotated[bool, typer.Option("--paper", help="Sample as many as the pape
 
 @app.command(name="list")
 def list_tasks() -> None:
-    """List all tasks: what is sampled, of which kind and split, from where."""
+    """List all tasks with their split, kind, source, and what is sampled."""
     from rich.table import Table
 
     from spectrum_trl.console import console
@@ -50,7 +50,7 @@ def list_tasks() -> None:
 
 @app.command()
 def status(data_dir: Folder = None) -> None:
-    """Say which tasks have their data in place, and how to get the others."""
+    """Show which tasks have their data, and how to get the rest."""
     from spectrum_trl.commands.data_tables import status_table
     from spectrum_trl.console import console, plain
     from spectrum_trl.paths import data_dir as data_folder
@@ -60,30 +60,31 @@ def status(data_dir: Folder = None) -> None:
     out = console()
     out.print(status_table(found))
     for path in changed_files(found):
-        out.print(f"[red]changed since it was fetched:[/] {plain(path)}; remove it and fetch again")
+        out.print(f"[red]changed since it was fetched:[/] {plain(path)}; delete it and fetch it again")
 
 
 @app.command()
+@ended_by_sigterm()
 def fetch(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Sources, tasks, globs or your YAML files; none for all that need no consent."),
+        typer.Argument(help="Sources, tasks, globs or your YAML files; default: all that need no consent."),
     ] = None,
     data_dir: Folder = None,
     accept: Annotated[bool, typer.Option("--accept", help="Accept the terms of the named sources.")] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Forget the sums of the named sources, and fetch them anew.")
+        bool, typer.Option("--again", help="Forget the checksums of the named sources, and fetch them anew.")
     ] = False,
 ) -> None:
-    """Fetch the files of sources: in parallel, with sums, going on where an earlier command stopped."""
+    """Fetch the files of sources in parallel, verify their checksums, and resume interrupted downloads."""
     from spectrum_trl.commands.data_tables import fetch_with_progress
     from spectrum_trl.errors import UserError
     from spectrum_trl.paths import data_dir as data_folder
     from spectrum_trl.suite.catalogue import chosen_sources
-    from spectrum_trl.suite.own import is_own, read_own
+    from spectrum_trl.suite.own.table import is_own, read_own
 
     if again and not names:
-        raise UserError("--again: name the sources whose sums are to be forgotten")
+        raise UserError("--again: name the sources whose checksums to forget")
     own = [read_own(Path(name)).source for name in names or () if is_own(name)]
     others = [name for name in names or () if not is_own(name)]
     chosen = [*own, *(chosen_sources(others) if others or not own else ())]
@@ -91,6 +92,7 @@ def fetch(
 
 
 @app.command()
+@ended_by_sigterm()
 def build(
     names: Names = None,
     output: Annotated[
@@ -101,17 +103,17 @@ def build(
     ] = Path("runs/suite"),
     data_dir: Folder = None,
     seed: Seed = 0,
-    num_proc: Annotated[int, typer.Option(min=1, max=256, help="Processes that share the tasks.")] = 1,
+    num_proc: Annotated[int, typer.Option(min=1, max=256, help="Number of processes.")] = 1,
     paper: Paper = False,
 ) -> None:
-    """Build tasks into parquet files: the same bytes for a seed; what is built already is kept."""
+    """Build tasks into parquet files, byte for byte the same for a seed; up-to-date files are kept."""
     from spectrum_trl.commands.data_tables import build_with_progress
     from spectrum_trl.paths import data_dir as data_folder
 
     found = data_folder(data_dir)
     chosen = _present(names, data_dir=found)
     build_with_progress(
-        # Those that may not be stored are told only to who asks for them.
+        # Tasks that may not be stored raise an error, so they are included only when named.
         [task.name for task in chosen if not task.source.private or task.name in (names or ())],
         output=output,
         data_dir=found,
@@ -131,10 +133,10 @@ def show(
 ) -> None:
     """Print one sequence of a task."""
     from spectrum_trl.suite.catalogue import chosen_tasks
-    from spectrum_trl.suite.own import is_own
+    from spectrum_trl.suite.own.table import is_own
 
     if not is_own(task):
-        # Before what takes long to import.
+        # Check the name before the slow imports.
         chosen_tasks([task])
 
     from datasets import disable_progress_bars
@@ -154,18 +156,19 @@ def show(
 
 
 @app.command()
+@ended_by_sigterm()
 def stats(
     names: Names = None,
     output: Annotated[
-        Path, typer.Option(parser=folder, metavar="PATH", help="Folder for the card and the picture.")
+        Path, typer.Option(parser=folder, metavar="PATH", help="Folder for the card and the figure.")
     ] = Path("runs/suite_card"),
     data_dir: Folder = None,
     seed: Seed = 0,
     tokenizer: Annotated[
-        str | None, typer.Option(help="Counts tokens; without one they are estimated by bytes.")
+        str | None, typer.Option(help="Tokenizer to count tokens with; default: estimate from bytes.")
     ] = None,
 ) -> None:
-    """Write the Suite's card: what each task holds, with either sampling, and a picture."""
+    """Write the Suite's card: statistics of each task under both samplings, and a figure."""
     from spectrum_trl.commands.data_tables import write_card
     from spectrum_trl.paths import data_dir as data_folder
 
@@ -176,9 +179,9 @@ def stats(
 
 @app.command()
 def push(
-    folder: Annotated[Path, typer.Argument(help="That `spectrum-trl data build` wrote.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that `spectrum-trl data build` wrote.")],
     repo: Annotated[str, typer.Argument(help="Name on the Hub: owner/name.")],
-    public: Annotated[bool, typer.Option("--public", help="Let everybody see it.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make it public.")] = False,
 ) -> None:
     """Publish a build on the Hugging Face Hub, with a card."""
     from spectrum_trl.console import console
@@ -188,16 +191,16 @@ def push(
 
 
 def _present(names: list[str] | None, *, data_dir: Path) -> list["Task"]:
-    """Return the tasks whose data are there or were fetched now; tell the others, or stop if named."""
+    """Return the tasks with data, fetched now if possible; print the others, or raise if they were named."""
     from spectrum_trl.console import console
     from spectrum_trl.errors import MissingData, UserError
+    from spectrum_trl.suite.building.manifest import read_manifest
     from spectrum_trl.suite.catalogue import chosen_tasks
     from spectrum_trl.suite.fetching.ensure import ensure
     from spectrum_trl.suite.fetching.status import status as status_of
-    from spectrum_trl.suite.manifest import read_manifest
 
     if read_manifest(data_dir):
-        raise UserError(f"{data_dir} holds a build: name the data folder that it was made from")
+        raise UserError(f"{data_dir} holds a build: name the data folder that it was built from")
     chosen = chosen_tasks(names)
     failed = ensure(chosen, data_dir=data_dir)
     absent = [task for task in chosen if task.missing(data_dir)]
@@ -207,5 +210,5 @@ def _present(names: list[str] | None, *, data_dir: Path) -> list["Task"]:
     for line in (*lines, *failed):
         console(stderr=True).print(f"missing: {line}", markup=False, highlight=False)
     if len(absent) == len(chosen):
-        raise MissingData(f"{data_dir} has the data of none of these tasks: see `spectrum-trl data status`")
+        raise MissingData(f"{data_dir} has no data for any of these tasks: see `spectrum-trl data status`")
     return [task for task in chosen if task not in absent]

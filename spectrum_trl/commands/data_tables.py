@@ -1,4 +1,4 @@
-"""What ``spectrum-trl data`` prints and writes: tables, bars, a sequence, the card."""
+"""Output of ``spectrum-trl data``: tables, progress bars, a sequence, the card."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,8 +17,8 @@ from rich.progress import (
 from rich.table import Table
 
 from spectrum_trl.console import WIDTH, console, on_terminal, plain, visible
-from spectrum_trl.errors import UserError, ended_by_sigterm
-from spectrum_trl.files import folder_problems, write_atomic, writing
+from spectrum_trl.errors import UserError, check_ended
+from spectrum_trl.files import folder_problems, remove_left, write_atomic, writing
 from spectrum_trl.suite.building.build import Built, build_suite
 from spectrum_trl.suite.building.cache import built_sequences
 from spectrum_trl.suite.building.card import TITLE, Row, card, draw
@@ -31,14 +31,14 @@ from spectrum_trl.suite.task import Message, Task
 
 STYLES = {"description": "bold", "input": "cyan", "output": "green"}
 COLOURS = {"ready": "green", "can be fetched": "yellow"}
-ABOUT = "about, by their bytes"
+ABOUT = "estimated from bytes"
 
 
 def status_table(data_dir: Path) -> Table:
     """Return one row per source: its tasks, its state, size, licence, and what to do."""
     table = Table(title=plain(f"Data folder: {data_dir}"))
-    for column in ("source", "tasks", "state", "size", "licence", "what to do, or to know"):
-        # Names stay whole, to be copied, where that leaves room for the rest.
+    for column in ("source", "tasks", "state", "size", "licence", "what to do, notes"):
+        # Keep names on one line, for copying, where the terminal is wide enough.
         whole = column in ("source", "tasks") and console().width >= WIDTH
         table.add_column(column, overflow="fold", no_wrap=whole)
     groups: dict[str, list[Task]] = {}
@@ -65,7 +65,7 @@ def status_table(data_dir: Path) -> Table:
 def fetch_with_progress(
     sources: Sequence[Source], *, data_dir: Path, accept: bool, again: bool = False
 ) -> None:
-    """Fetch sources, with a bar for each on a terminal, and tell what came."""
+    """Fetch sources, with a progress bar for each on a terminal, and print how many files each fetched."""
     out = console()
     bars = Progress(
         TextColumn("{task.description}", markup=False),
@@ -85,13 +85,13 @@ def fetch_with_progress(
             progress=lambda name, n: bars.advance(bar[name], n),
         )
     for found in done:
-        out.print(f"{found.source}: {found.files} files fetched, {found.kept} there already", markup=False)
+        out.print(f"{found.source}: {found.files} files fetched, {found.kept} already present", markup=False)
 
 
 def build_with_progress(
     names: Sequence[str], *, output: Path, data_dir: Path, seed: int, num_proc: int, paper: bool
 ) -> None:
-    """Build tasks, with a bar on a terminal, and tell what each holds and what was left out."""
+    """Build tasks, with a progress bar on a terminal, and print the counts of each."""
     out = console()
     bar = Progress(
         TextColumn("{task.description}", markup=False),
@@ -100,7 +100,7 @@ def build_with_progress(
         console=Console(stderr=True),
         disable=not on_terminal(),
     )
-    with bar, ended_by_sigterm():
+    with bar:
         whole = bar.add_task("tasks", total=len(names))
 
         def report(built: Built) -> None:
@@ -128,7 +128,7 @@ def build_with_progress(
 
 
 def print_sequence(row: dict[str, Any], *, of: int) -> None:
-    """Print a sequence, one turn a paragraph."""
+    """Print a sequence, one paragraph per turn."""
     out = console()
     out.print(
         f"{row['task']} ({row['split']}, {row['kind']}, {row['source']}): "
@@ -148,7 +148,7 @@ def print_sequence(row: dict[str, Any], *, of: int) -> None:
 def write_card(
     tasks: Sequence[Task], *, output: Path, data_dir: Path, seed: int, tokenizer: str | None
 ) -> None:
-    """Write the Suite's card and its picture."""
+    """Write the Suite's card and its figure."""
     from collections import Counter
 
     if problems := [*folder_problems(output), *_foreign(output)]:
@@ -163,6 +163,7 @@ def write_card(
         if task.paper is not None:
             drawn = built_sequences(task, data_dir=data_dir, seed=seed, dropped=Counter(), paper=True)
             paper = task_stats(drawn, tokens=count)
+        check_ended()
         rows.append(Row(task, stats, +dropped, paper))
         console().print(f"{task.name}: {stats.sequences:,} sequences", markup=False, highlight=False)
     missing = {
@@ -170,28 +171,28 @@ def write_card(
         for task in suite_tasks().values()
         if task.missing(data_dir)
     }
-    page = card(rows, missing=missing, seed=seed, tokens=tokenizer or ABOUT)
+    text = card(rows, missing=missing, seed=seed, tokens=tokenizer or ABOUT)
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
-        # Both or neither: a picture alone would pass for somebody else's.
-        with (
-            write_atomic(output / "README.md") as text,
-            write_atomic(output / "composition.png") as picture,
-        ):
-            text.write_text(page, "utf-8")
-            draw(rows, picture)
-    console().print(f"{output / 'README.md'} and {output / 'composition.png'} written", markup=False)
+        page, picture = output / "README.md", output / "composition.png"
+        remove_left(page)
+        remove_left(picture)
+        # Both or neither: a figure without its card is later treated as a foreign file.
+        with write_atomic(page) as written, write_atomic(picture) as figure:
+            written.write_text(text, "utf-8")
+            draw(rows, figure)
+    console().print(f"wrote {page} and {picture}", markup=False)
 
 
 def _foreign(output: Path) -> list[str]:
-    """Return a problem for each file that a card would replace and that is of no card."""
+    """Return a problem for each file that the card would overwrite although no card wrote it."""
     page, picture = output / "README.md", output / "composition.png"
     try:
         ours = page.read_bytes().startswith(TITLE.encode())
     except OSError:
         ours = False
     return [
-        f"{place} is not of a card: name another folder for --output, or move it away"
+        f"{place} was not written by this command: choose another folder for --output, or move the file away"
         for place in (page, picture)
         if place.exists() and not ours
     ]

@@ -1,4 +1,4 @@
-"""``spectrum-trl eval``: measure a model on the three axes, by lm-evaluation-harness."""
+"""``spectrum-trl eval``: evaluate a model on the three axes with lm-evaluation-harness."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,57 +17,60 @@ def evaluate(
     ] = "spectrum_quick",
     format: Annotated[
         str | None,
-        typer.Option(help="spectrum, colon, chat, chat_simple, verbalized; default: what suits the model."),
+        typer.Option(help="spectrum, colon, chat, chat_simple, verbalized; default: chosen by the model."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Rows per task at most, to try it out.")] = None,
-    output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/eval"),
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum rows per task, for a trial run.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("runs/eval"),
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the real data, or SPECTRUM_DATA.")] = None,
     backend: Backend = "spectrum",
-    model_args: Annotated[str, typer.Option(help="Arguments of the model, such as dtype=bfloat16.")] = "",
+    model_args: Annotated[str, typer.Option(help="Model arguments, such as dtype=bfloat16.")] = "",
     metadata: Annotated[str, typer.Option(help="Options, such as mode=description,samples=20.")] = "",
-    include_path: Annotated[list[Path], typer.Option(help="A folder of your own tasks; repeatable.")] = [],  # noqa: B006
-    device: Annotated[Literal["cpu", "cuda", "mps"] | None, typer.Option(help="Where to run.")] = None,
+    include_path: Annotated[list[Path], typer.Option(help="Folder of your own tasks; repeatable.")] = [],  # noqa: B006
+    device: Annotated[Literal["cpu", "cuda", "mps"] | None, typer.Option(help="Device to run on.")] = None,
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16", "auto"] | None,
         typer.Option(help="Number type; default: float32 on a CPU, the checkpoint's (auto) elsewhere."),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Evaluate everything again; what was kept is not read.")
+        bool, typer.Option("--fresh", help="Evaluate everything again, ignoring cached results.")
     ] = False,
 ) -> None:
-    """Measure a model on steerability, distributional alignment and diversity.
+    """Evaluate a model on steerability, distributional alignment and diversity.
 
-    An interrupted command goes on where it stopped when it is given again. Results are in lm-eval's own
-    format; `spectrum-trl compare` compares two of them.
+    Run an interrupted command again to resume it. Results are in lm-eval's format; `spectrum-trl compare`
+    compares two of them.
     """
     from lm_eval.utils import simple_parse_args_string
 
     from spectrum_trl.errors import UserError
-    from spectrum_trl.evaluation import task_files
-    from spectrum_trl.evaluation.task_names import select, task_manager
-
-    task_files.check_folders(include_path)
-    patterns = [part.strip() for part in tasks.split(",") if part.strip()]
-    chosen = select(patterns, manager=task_manager(include_path, metadata={}))
-
-    # Only now what takes long to import.
-    from spectrum_trl.console import console
-    from spectrum_trl.evaluation import run
     from spectrum_trl.evaluation.options import check_names, read_options
-    from spectrum_trl.files import folder_problems
-    from spectrum_trl.models.load import model_path
-    from spectrum_trl.progress import quiet_when_piped
 
-    quiet_when_piped()
     options = simple_parse_args_string(metadata)
     options |= {"format": format} if format else {}
     options |= {"data_dir": str(data_dir)} if data_dir else {}
     check_names(options)
     read_options(options)
+
+    # These import datasets.
+    from spectrum_trl.evaluation.own import checks
+    from spectrum_trl.evaluation.task_names import select, task_manager
+
+    checks.check_folders(include_path)
+    patterns = [part.strip() for part in tasks.split(",") if part.strip()]
+    chosen = select(patterns, manager=task_manager(include_path, metadata={}))
+
+    # Slow imports, so only after the checks above.
+    from spectrum_trl.console import console
+    from spectrum_trl.evaluation import evaluate
+    from spectrum_trl.files import folder_problems
+    from spectrum_trl.models.load import model_path
+    from spectrum_trl.progress import quiet_when_piped
+
+    quiet_when_piped()
     if problems := [f"--output: {problem}" for problem in folder_problems(output)]:
         raise UserError(*problems)
     arguments = {"pretrained": model_path(model), **simple_parse_args_string(model_args)}
-    setup = run.Setup(
+    setup = evaluate.Setup(
         backend=backend,
         model=arguments | ({"device": device} if device else {}) | ({"dtype": dtype} if dtype else {}),
         options=options,
@@ -76,6 +79,6 @@ def evaluate(
         include=tuple(include_path),
         fresh=fresh,
     )
-    failed = run.evaluate(setup, chosen, out=console())["failed"]
+    failed = evaluate.evaluate(setup, chosen, out=console())["failed"]
     if failed:
         raise UserError(*failed)

@@ -1,4 +1,4 @@
-"""``spectrum-trl judge``: does a language model judge as people do?"""
+"""``spectrum-trl judge``: measure how well a judge model agrees with human labels."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,20 +9,20 @@ import typer
 def judge(
     model: Annotated[str, typer.Argument(help="A folder or Hub id, or the name at the endpoint.")],
     endpoint: Annotated[
-        str | None, typer.Option(help="URL of an OpenAI-compatible API, as https://api.openai.com/v1.")
+        str | None, typer.Option(help="URL of an OpenAI-compatible API, such as https://api.openai.com/v1.")
     ] = None,
     labelled: Annotated[
         Path | None,
-        typer.Option(help="JSON Lines with description, text and valid. Default: 40 invented texts."),
+        typer.Option(help="JSON Lines with description, text and valid. Default: 40 bundled texts."),
     ] = None,
-    output: Annotated[Path, typer.Option(help="Folder where an endpoint's verdicts are kept.")] = Path(
+    output: Annotated[Path, typer.Option(help="Folder that caches an endpoint's verdicts.")] = Path(
         "runs/judge"
     ),
     threshold: Annotated[float, typer.Option(help="Probability above which a text is valid.")] = 0.5,
 ) -> None:
-    """Compare a judge's verdicts with labels, before it is believed.
+    """Compare a judge's verdicts with labels before relying on it.
 
-    A judge that calls everything valid is right about half of the texts that come with the package.
+    A judge that calls every text valid agrees with about half of the bundled labels.
     """
     from spectrum_trl.console import console
     from spectrum_trl.errors import UserError
@@ -43,11 +43,11 @@ def judge(
     out = console()
     out.print(
         f"{model} agrees with {found.accuracy:.1%} of {found.n} labels: {found.wrongly_valid} invalid texts "
-        f"are called valid, {found.wrongly_invalid} valid ones invalid",
+        f"judged valid, {found.wrongly_invalid} valid texts judged invalid",
         markup=False,
     )
     if found.unjudged:
         raise UserError(
-            f"{found.unjudged} of {len(texts)} texts have no verdict, since {endpoint or model} did not give "
-            "one; the same command again asks for these only"
+            f"{found.unjudged} of {len(texts)} texts have no verdict, because {endpoint or model} returned "
+            "none; run the same command again to judge only these"
         )

@@ -1,4 +1,4 @@
-"""The console command ``spectrum-trl``: its verbs, each a module beside this one."""
+"""The console command ``spectrum-trl``: one module of this package per subcommand."""
 
 import typer
 
@@ -20,10 +20,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-# A recipe's fields are options too; TRL's parser reads them.
+# A recipe's fields are options too; TRL parses them.
 WITH_FIELDS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
-# Without an option --help of its own, so that a recipe's fields are what it lists.
+# No --help from typer: `train --help` lists the recipe's fields.
 app.command(context_settings={**WITH_FIELDS, "help_option_names": []})(train)
 app.command(context_settings=WITH_FIELDS)(preview)
 app.add_typer(data, name="data")
@@ -36,7 +36,7 @@ app.command()(merge)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends it with exit code 2."""
+    """Run the command line; a user's mistake exits with code 2."""
     quiet_libraries()
     with user_errors():
         app()

@@ -1,4 +1,4 @@
-"""``spectrum-trl merge``: an adapter and its base model as one stock folder."""
+"""``spectrum-trl merge``: merge an adapter into its base model."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,13 +10,13 @@ from spectrum_trl.errors import ended_by_sigterm
 
 def merge(
     run: Annotated[Path, typer.Argument(help="output_dir of a LoRA or QLoRA run.")],
-    out: Annotated[Path, typer.Argument(help="Folder to write; must not exist or be empty.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; must be empty or not exist.")],
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"] | None,
-        typer.Option(help="Number type of the saved weights. Default: the base model's own."),
+        typer.Option(help="Number type of the saved weights. Default: the base model's."),
     ] = None,
 ) -> None:
-    """Merge a run's adapter into its base model, as a folder that every stock tool loads."""
+    """Merge a run's adapter into its base model, saved as a folder that any tool can load."""
     import torch
 
     from spectrum_trl.console import console
@@ -25,5 +25,8 @@ def merge(
 
     quiet_when_piped()
     with ended_by_sigterm():
-        merge_adapter(run, out, dtype=getattr(torch, dtype) if dtype else None)
-    console().print(f"saved to {out}", markup=False)
+        saved = merge_adapter(run, out, dtype=getattr(torch, dtype) if dtype else None)
+    line = f"saved to {out} in {str(saved).removeprefix('torch.')}"
+    if saved != torch.float32:
+        line += "; the merged weights are rounded to it, use --dtype float32 to avoid that"
+    console().print(line, markup=False)

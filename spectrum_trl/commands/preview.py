@@ -1,4 +1,4 @@
-"""``spectrum-trl preview``: what a recipe trains on, without training."""
+"""``spectrum-trl preview``: show a recipe's training data without training."""
 
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from spectrum_trl.recipe.arguments import DataArguments
     from spectrum_trl.recipe.task_choice import TaskOptions
 
-# Nothing is trained, so a recipe for GPUs can be looked at without one; nor evaluated.
+# Nothing is trained or evaluated, so a recipe for GPUs can be previewed without one.
 ON_ANY_MACHINE = ("--use_cpu", "true", "--evaluate", "none")
 
 
@@ -19,11 +19,11 @@ def preview(
     recipe: RecipeName,
     samples: Annotated[int, typer.Option(min=0, help="Number of tasks to show an example from.")] = 3,
     most: Annotated[
-        int | None, typer.Option(min=1, help="Sequences of each task at most, for a quick look.")
+        int | None, typer.Option(min=1, help="Maximum sequences per task, for a quick look.")
     ] = None,
 ) -> None:
-    """Print what a recipe trains on, without training: counts, and sequences with the loss in colour."""
-    from spectrum_trl.train import check_names
+    """Print a recipe's training data without training: counts, and sequences with trained tokens coloured."""
+    from spectrum_trl.launch import check_names
 
     check_names(recipe, context.args)
 

@@ -1,4 +1,4 @@
-"""``spectrum-trl tiny``: measure one model on the tiny world's held-out distributions."""
+"""``spectrum-trl tiny``: evaluate one model on the tiny world's held-out distributions."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,15 +14,15 @@ def tiny(
     ] = "spectrum",
     part: Annotated[
         Literal["evaluation", "choice"],
-        typer.Option(help="What is evaluated, or what settings are chosen on."),
+        typer.Option(help="The test part, or the part for choosing settings."),
     ] = "evaluation",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what is evaluated and sampled.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the evaluated items and of sampling.")] = 0,
 ) -> None:
-    """Measure a model on the tiny world's held-out distributions."""
+    """Evaluate a model on the tiny world's held-out distributions."""
     from spectrum_trl.console import console
     from spectrum_trl.files import check_writable, writing
     from spectrum_trl.models.load import check_vocabulary, load_model, load_tokenizer
-    from spectrum_trl.tiny import result, table
+    from spectrum_trl.tiny import scores, table
     from spectrum_trl.tiny.measure import evaluate
 
     if output:
@@ -34,4 +34,4 @@ def tiny(
     table.show({model: found}, console=console())
     if output:
         with writing(output):
-            result.save(found, output)
+            scores.save(found, output)

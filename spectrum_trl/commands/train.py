@@ -1,4 +1,4 @@
-"""``spectrum-trl train``: start a recipe through ``accelerate launch``, as ``trl sft`` does."""
+"""``spectrum-trl train``: run a recipe through ``accelerate launch``, as ``trl sft`` does."""
 
 import signal
 import subprocess
@@ -12,16 +12,16 @@ import typer
 from spectrum_trl.errors import EXIT_CODE, UserError
 
 RecipeName = Annotated[
-    str, typer.Argument(help="A recipe's file, or the name of a bundled one, such as `demo`.")
+    str, typer.Argument(help="A recipe file, or the name of a bundled recipe, such as `demo`.")
 ]
-# What shells add to the number of the signal that ended a program.
+# Shells report a program that a signal ended as this plus the signal's number.
 SIGNALLED = 128
 
 
 def train(context: typer.Context, recipe: RecipeName) -> None:
-    """Train as a recipe says. Its fields follow as --field value; options of `accelerate launch` work too."""
+    """Train a recipe. Override its fields with --field value; options of `accelerate launch` work too."""
+    from spectrum_trl.launch import check_names
     from spectrum_trl.recipe.names import HELP, find_recipe
-    from spectrum_trl.train import check_names
 
     asks_for_help = bool({recipe, *context.args} & set(HELP))
     if not asks_for_help:
@@ -38,10 +38,10 @@ def train(context: typer.Context, recipe: RecipeName) -> None:
     if asks_for_help:
         show_help()
     for_accelerate, for_recipe = split_words(context.args)
-    words = [*for_accelerate, "--module", "spectrum_trl.train", str(find_recipe(recipe)), *for_recipe]
+    words = [*for_accelerate, "--module", "spectrum_trl.launch", str(find_recipe(recipe)), *for_recipe]
     arguments = launch_command_parser().parse_args(words)
     if arguments.config_file and not Path(arguments.config_file).is_file():
-        raise UserError(f"--config_file: {arguments.config_file} does not exist; name a file of accelerate's")
+        raise UserError(f"--config_file: {arguments.config_file} does not exist; name an accelerate config")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _pass_on)
     try:
@@ -56,10 +56,10 @@ def train(context: typer.Context, recipe: RecipeName) -> None:
 
 
 def split_words(words: list[str]) -> tuple[list[str], list[str]]:
-    """Separate the options of ``accelerate launch`` from the recipe's; a name that both know is the recipe's.
+    """Separate the options of ``accelerate launch`` from the recipe's; names known to both are the recipe's.
 
     Args:
-        words: As on the command line.
+        words: The arguments as given on the command line.
 
     Returns:
         Words for ``accelerate launch``, and words for the recipe.
@@ -81,7 +81,7 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _pass_on(number: int, frame: FrameType | None) -> None:
-    """Send a signal to the process that trains, which accelerate starts and would leave behind, and wait."""
+    """Forward a signal to the training process, which accelerate starts and would otherwise leave running."""
     import psutil
 
     children = psutil.Process().children()

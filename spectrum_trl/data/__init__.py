@@ -1,1 +1,1 @@
-"""From the tasks of a recipe to token ids and loss masks."""
+"""Turn a recipe's tasks into token ids and loss masks."""

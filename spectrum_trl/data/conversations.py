@@ -14,10 +14,10 @@ from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.task import Message
 
 PROBLEMS_SHOWN = 20
-# Characters of a user's text in a message.
+# Maximum characters of a user's text in an error message.
 SHOWN = 80
 EXPECTED = 'expected one JSON object with "messages" as its only key'
-# What a file of another encoding than UTF-8 begins with.
+# Byte order marks of encodings other than UTF-8.
 OTHER_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
@@ -31,13 +31,13 @@ def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> lis
 
     Args:
         file: One object with ``messages`` per line.
-        tokenizer: Whose control tokens must not occur in contents.
+        tokenizer: Its control tokens must not occur in contents.
 
     Returns:
         The conversations.
 
     Raises:
-        UserError: With every faulty line at once (the first ``PROBLEMS_SHOWN``).
+        UserError: With all problems at once (at most ``PROBLEMS_SHOWN``).
     """
     problems, conversations = [], []
     for number, line in _lines(file):
@@ -55,13 +55,13 @@ def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> lis
 
 
 def check_files(files: Iterable[str]) -> None:
-    """Check that the user's files are there, before anything slow.
+    """Check that the user's files exist, before anything slow.
 
     Args:
         files: Their paths.
 
     Raises:
-        UserError: With all that are not.
+        UserError: With every file that does not exist.
     """
     absent = [file for file in files if not os.path.isfile(file)]
     if absent:
@@ -85,12 +85,12 @@ def weighted(
     description_probability: float,
     rng: random.Random,
 ) -> Iterator[list[Message]]:
-    """Repeat each conversation by its weight, and drop descriptions at random.
+    """Repeat each conversation according to its weight, and drop descriptions at random.
 
     Args:
         conversations: Of one task or file.
-        weight: How often each comes; a fraction is the chance of one more copy.
-        description_probability: Chance that a copy keeps its description.
+        weight: Copies of each, at least 0; a fraction is the probability of one more copy.
+        description_probability: Probability in [0, 1] that a copy keeps its description.
         rng: Source of randomness.
     """
     for conversation in conversations:
@@ -101,7 +101,7 @@ def weighted(
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield the number and the text of each line that is not blank; a line ends at a line feed alone."""
+    """Yield the number and text of each non-blank line; only a line feed ends a line."""
     with file.open("rb") as stream:
         for number, raw in enumerate(stream, start=1):
             if number == 1:
@@ -121,7 +121,7 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def _conversation(line: str, *, tokenizer: PreTrainedTokenizerBase) -> tuple[Any, list[str]]:
-    """Return the messages of a line, and what is wrong with it."""
+    """Return the messages of a line, and its problems."""
     try:
         row = strict_json(line)
     except ValueError as error:

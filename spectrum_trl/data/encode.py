@@ -1,4 +1,4 @@
-"""Tokenize conversations through the template, cut to whole turns, with a count of all that is lost."""
+"""Tokenize conversations with the template, truncated to whole turns, and count everything lost."""
 
 import hashlib
 import itertools
@@ -23,15 +23,15 @@ class TaskCounts(NamedTuple):
 
     Attributes:
         task: Its name.
-        sequences: Sequences trained on.
+        sequences: Number of training sequences.
         outputs: Output turns in them.
         tokens: Tokens in them.
         trained_tokens: Tokens that carry loss.
-        cut_sequences: Sequences shortened to the maximum length.
-        cut_outputs: Output turns lost to that.
-        cut_tokens: Tokens lost to that, in all turns.
-        repeated_tokens: Tokens of turns that stand in an earlier sequence, too.
-        dropped: Reason to number of rows or sequences left out.
+        cut_sequences: Sequences truncated to the maximum length.
+        cut_outputs: Output turns lost to truncation.
+        cut_tokens: Tokens lost to truncation, in all turns.
+        repeated_tokens: Tokens of turns repeated from an earlier sequence.
+        dropped: Number of rows or sequences left out, by reason.
         sha256: Hash of the messages, before tokenization.
     """
 
@@ -59,17 +59,17 @@ def encode(
     split_long: bool = False,
     dropped: Counter[str],
 ) -> tuple[Dataset, TaskCounts]:
-    """Tokenize conversations through the template, cut to whole turns, and count.
+    """Tokenize conversations with the template, truncated to whole turns, and count.
 
     Args:
-        name: Of the task, for the counts.
+        name: Name of the task, for the counts.
         conversations: Checked messages.
         tokenizer: With the Spectrum template installed.
-        max_length: Longest sequence in tokens, or None.
-        train_on: Handed to the template: ``outputs``, ``first`` or ``last``.
-        template: Another template of ours than the installed one.
-        split_long: Whether the turns that do not fit begin a further sequence, under the same description,
-            instead of being lost.
+        max_length: Maximum sequence length in tokens, or None for no limit.
+        train_on: Passed to the template: ``outputs``, ``first`` or ``last``.
+        template: One of our templates to use instead of the installed one.
+        split_long: Whether turns that do not fit begin another sequence with the same description instead of
+            being lost.
         dropped: Receives sequences that keep no trained output.
 
     Returns:
@@ -95,7 +95,7 @@ def encode(
 
 
 class _Rows:
-    """Collects what is kept, and counts what is lost."""
+    """Collects kept sequences and counts losses."""
 
     def __init__(self, name: str, dropped: Counter[str]) -> None:
         self.name, self.dropped = name, dropped
@@ -108,19 +108,19 @@ class _Rows:
         self.cut_sequences = self.cut_outputs = self.cut_tokens = self.repeated_tokens = 0
 
     def keep(self, messages: list[Message], ids: list[int], mask: list[int]) -> bool:
-        """Take a sequence if something of it is trained."""
+        """Add a sequence if any of its tokens carries loss, and return whether it was added."""
         if any(mask):
             for column, value in zip(self.columns, (messages, ids, mask, self.name), strict=True):
                 self.columns[column].append(value)
         return any(mask)
 
     def lose(self, turns: list[Message], *, tokens: int) -> None:
-        """Count turns that are cut away."""
+        """Count turns lost to truncation."""
         self.cut_outputs += _n_outputs(turns)
         self.cut_tokens += tokens
 
     def dataset(self) -> Dataset:
-        """Return what was kept."""
+        """Return the kept sequences."""
         return Dataset.from_dict(self.columns)
 
     def counts(self, *, sha256: str) -> TaskCounts:
@@ -141,7 +141,7 @@ class _Rows:
 
 
 def _cut(whole: list[Message], part: Encoded, rows: _Rows, encoder: Encoder) -> None:
-    """Keep the turns that fit, and lose the others."""
+    """Keep the turns that fit, and count the rest as lost."""
     rest = whole[len(part.messages) :]
     if not rows.keep(*part):
         rows.dropped["cut away by max_length" if _n_outputs(rest) else "no trained output"] += 1
@@ -152,12 +152,12 @@ def _cut(whole: list[Message], part: Encoded, rows: _Rows, encoder: Encoder) -> 
 
 
 class _Rest(NamedTuple):
-    """What a further sequence is made of.
+    """Turns for a further sequence.
 
     Attributes:
-        turns: Repeated ones first: the description, or, where there is none, the last answer, because the
-            first answer of a sequence without a description is not trained.
-        repeated: Number of turns that an earlier sequence has, too.
+        turns: Repeated ones first: the description, or without one the last answer, because the first answer
+            of a sequence without a description is not trained.
+        repeated: Number of turns repeated from an earlier sequence.
     """
 
     turns: list[Message]
@@ -165,7 +165,7 @@ class _Rest(NamedTuple):
 
 
 def _split(rest: _Rest, part: Encoded, rows: _Rows, encoder: Encoder) -> _Rest | None:
-    """Keep the turns that fit; return what begins a further sequence, None where all is done."""
+    """Keep the turns that fit; return the turns of a further sequence, or None if none is needed."""
     turns, repeated = rest
     described = turns[:1] if turns[0]["role"] == "description" else []
     kept = len(part.messages)
@@ -175,9 +175,9 @@ def _split(rest: _Rest, part: Encoded, rows: _Rows, encoder: Encoder) -> _Rest |
             rows.cut_tokens += encoder.length(turns)
             return None
         if repeated > len(described):
-            # The next answer does not fit behind a repeated one: it begins a sequence.
+            # The next answer does not fit after a repeated one: begin a new sequence with it.
             return _Rest(turns[repeated:], 0)
-        # Not even the first answer fits: it alone is lost.
+        # Not even the first answer fits: drop only that one.
         kept = next((n for n, turn in enumerate(turns, 1) if turn["role"] == "output"), len(turns))
         rows.cut_sequences += 1
         rows.lose(turns[len(described) : kept], tokens=encoder.length(turns[len(described) : kept]))
@@ -196,7 +196,7 @@ def _further(again: list[Message], turns: list[Message]) -> _Rest | None:
 
 
 def _last_answer(turns: list[Message]) -> list[Message]:
-    """Return the last output, and the inputs that it answers."""
+    """Return the last output and the inputs it answers."""
     start = len(turns) - 1
     while start > 0 and turns[start - 1]["role"] == "input":
         start -= 1
@@ -206,12 +206,12 @@ def _last_answer(turns: list[Message]) -> list[Message]:
 def usable(
     conversations: Iterable[list[Message]], *, tokenizer: PreTrainedTokenizerBase, dropped: Counter[str]
 ) -> Iterator[list[Message]]:
-    """Pass on conversations without problems; count the others under their first problem.
+    """Yield conversations without problems; count the others under their first problem.
 
     Args:
         conversations: Messages; spaces that the tokenizer would merge with a header are removed.
-        tokenizer: Whose control tokens must not occur in contents.
-        dropped: Receives the problems, without the number of the message.
+        tokenizer: Its control tokens must not occur in contents.
+        dropped: Receives the problems, without message numbers.
     """
     for conversation in conversations:
         conversation = normalise(conversation, tokenizer=tokenizer)

@@ -1,4 +1,4 @@
-"""From a conversation to token ids and loss mask, cut to whole turns."""
+"""Turn a conversation into token ids and a loss mask, truncated to whole turns."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -7,21 +7,21 @@ from typing import NamedTuple
 
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from spectrum_trl.prompts.outlines import Outlines
+from spectrum_trl.prompts.rendering import Outlines
 from spectrum_trl.prompts.templates import shortest_turn
 from spectrum_trl.suite.task import Message
 
-# Turns that are counted together.
+# Turns tokenized together for counting.
 PART = 64
-# More than most texts have; where a text has still more, it is read again as a whole.
+# More than most texts have; a text with even more is tokenized again as a whole.
 CHARACTERS_PER_TOKEN = 6
 
 
 class Encoded(NamedTuple):
-    """What is kept of a conversation.
+    """The part of a conversation that is kept.
 
     Attributes:
-        messages: Whole turns, the last of them an output; none where not even one output fits.
+        messages: Whole turns, ending with an output; empty if not even one output fits.
         ids: Token ids.
         mask: 1 where a token carries loss, else 0.
     """
@@ -32,7 +32,7 @@ class Encoded(NamedTuple):
 
 
 class Encoder:
-    """Tokenizes batches of conversations, each cut to whole turns."""
+    """Tokenizes batches of conversations, each truncated to whole turns."""
 
     def __init__(
         self,
@@ -42,27 +42,27 @@ class Encoder:
         train_on: str,
         template: str | None = None,
     ) -> None:
-        """Prepare.
+        """Set up the encoder.
 
         Args:
             tokenizer: With the Spectrum template installed.
-            max_length: Longest sequence in tokens, or None.
-            train_on: Handed to the template.
-            template: Another template of ours than the installed one.
+            max_length: Maximum sequence length in tokens, or None for no limit.
+            train_on: Passed to the template.
+            template: One of our templates to use instead of the installed one.
         """
         self.tokenizer, self.max_length, self.train_on = tokenizer, max_length, train_on
         self.template = template
         self.outlines = Outlines(tokenizer, template=template, train_on=train_on)
-        # More turns than this never fit, and one more shows that a sequence is too long.
+        # No more turns than this can fit; the extra one shows that a sequence is too long.
         known = None if template is not None else max_length
         self.most_turns = None if known is None else known // shortest_turn(tokenizer) + 1
 
     def encode(self, batch: list[list[Message]]) -> Iterator[Encoded]:
-        """Yield what is kept of each conversation, with its token ids and loss mask."""
+        """Yield the kept part of each conversation, with its token ids and loss mask."""
         shorter = [self._shorter(conversation) for conversation in batch]
         for whole, short, found in zip(batch, shorter, self._fitting(shorter), strict=True):
             if len(found.messages) == len(short) < min(len(whole), self.most_turns or len(whole)):
-                # Its tokens are longer than expected, so that more of it may fit.
+                # Its tokens are longer than expected, so more of it may fit.
                 found = next(self._fitting([whole[: self.most_turns]]))
             yield found
 
@@ -82,24 +82,24 @@ class Encoder:
             if not kept:
                 yield Encoded([], [], [])
                 continue
-            # What a template puts behind a turn, a line break or nothing, may exceed the limit by one token.
+            # A line break that the template writes after a turn may exceed the limit by one token.
             behind = len(ids) - ends[-1] - 1
             length = min(ends[len(kept) - 1] + 1 + behind, self.max_length)
             if self.train_on == "last":
-                # Another output is the last one now.
+                # After truncation, another output is the last.
                 again = Encoder(self.tokenizer, max_length=None, train_on="last", template=self.template)
                 ((_, ids, mask),) = again.encode([kept])
             yield Encoded(kept, ids[:length], mask[:length])
 
     def length(self, turns: list[Message]) -> int:
-        """Return how many tokens turns have; what a template writes once per sequence counts with them."""
-        # In parts, whose outlines are known after the first.
+        """Return the number of tokens in turns, including what a template writes once per sequence."""
+        # In parts of equal size, because their outlines are cached after the first.
         parts = (turns[start : start + PART] for start in range(0, len(turns), PART))
         texts = [self.outlines.fill(part).text for part in parts]
         return sum(map(len, self._tokenize(texts)["input_ids"])) if texts else 0
 
     def _shorter(self, conversation: list[Message]) -> list[Message]:
-        """Return turns that most likely exceed the limit, so that the rest need not be tokenized."""
+        """Return enough turns to likely exceed the limit, so the rest need not be tokenized."""
         if self.most_turns is None or self.max_length is None:
             return conversation
         sizes = accumulate(len(message["content"]) for message in conversation[: self.most_turns])
@@ -114,10 +114,10 @@ class Encoder:
 
 
 def _loss_mask(encoded: BatchEncoding, row: int, trained: Iterable[tuple[int, int]]) -> list[int]:
-    """Return 1 for each token of the trained parts of a text, given by their first character and end."""
+    """Return 1 for each token in the trained spans of a text (character offsets, end excluded), else 0."""
     mask = [0] * len(encoded["input_ids"][row])
     for start, end in trained:
-        # A tokenizer that normalises may have no token for a single character; a turn's end always has one.
+        # A normalizing tokenizer may have no token for some character; a turn's end always has one.
         tokens = (encoded.char_to_token(row, position) for position in range(start, end))
         first = next(token for token in tokens if token is not None)
         last = encoded.char_to_token(row, end - 1)

@@ -1,4 +1,4 @@
-"""Turn a recipe's choice of tasks into one tokenized data set, with a count of all that was lost."""
+"""Turn a recipe's tasks into one tokenized dataset, and count everything lost."""
 
 import itertools
 import random
@@ -13,12 +13,12 @@ from rich.markup import escape
 from rich.progress import track
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl.catalogue import matching, unknown_tasks
-from spectrum_trl.catalogue import tasks as all_tasks
 from spectrum_trl.console import on_terminal
 from spectrum_trl.data.conversations import check_files, read_conversations, weighted
 from spectrum_trl.data.encode import TaskCounts, encode, usable
 from spectrum_trl.errors import MissingData, UserError
+from spectrum_trl.known_tasks import matching, unknown_tasks
+from spectrum_trl.known_tasks import tasks as all_tasks
 from spectrum_trl.paths import data_dir
 from spectrum_trl.prompts.layouts import layout_template
 from spectrum_trl.prompts.messages import normalise
@@ -28,10 +28,10 @@ from spectrum_trl.suite.building.cache import built_sequences
 from spectrum_trl.suite.building.cache import missing as lacking
 from spectrum_trl.suite.fetching.ensure import ensure
 from spectrum_trl.suite.fetching.status import status
-from spectrum_trl.suite.own import is_own, read_own
+from spectrum_trl.suite.own.table import is_own, read_own
 from spectrum_trl.suite.task import Message, Task
 
-# Enough for a new tokenizer to meet every word that a task uses.
+# Enough for a new tokenizer to see every word that a task uses.
 TOKENIZER_SEQUENCES, TOKENIZER_TURNS = 1000, 8
 
 
@@ -41,7 +41,7 @@ class Mixture(NamedTuple):
     Attributes:
         dataset: Columns ``messages``, ``input_ids``, ``assistant_masks``, ``task``.
         counts: One entry per task.
-        missing: Task without data to how they can be had.
+        missing: How to get the data of each task that has none, by task name.
     """
 
     dataset: Dataset
@@ -68,14 +68,14 @@ def select_tasks(data: DataArguments) -> dict[str, Choice]:
         data: The recipe's data arguments.
 
     Returns:
-        Task name to the task with its options, in the order of the recipe.
+        Each task with its options, by task name, in the order of the recipe.
 
     Raises:
-        UserError: With every unknown name and empty glob at once.
+        UserError: With every unknown name and unmatched glob at once.
     """
     catalogue = {name: task for name, task in all_tasks().items() if task.split in data.split}
     chosen: dict[str, Choice] = {}
-    # Task name to the entry that gave it, where that is a file.
+    # The user's YAML file that declares each task, by task name.
     files: dict[str, str] = {}
     problems: list[str] = []
     for pattern, options in data.tasks.items():
@@ -93,7 +93,7 @@ def select_tasks(data: DataArguments) -> dict[str, Choice]:
         names = [name for name in matching(pattern) if name in catalogue]
         if not names and (outside := sorted({all_tasks()[name].split for name in matching(pattern)})):
             problems.append(
-                f"tasks: {pattern!r} is in split {', '.join(outside)}; add that to `split` to train on it."
+                f"tasks: {pattern!r} is in split {', '.join(outside)}; add it to `split` to train on it."
             )
         problems += unknown_tasks([pattern])
         problems += [_twice(name, files[name], pattern) for name in names if name in files]
@@ -104,7 +104,7 @@ def select_tasks(data: DataArguments) -> dict[str, Choice]:
 
 
 def _twice(name: str, first: str, second: str) -> str:
-    return f"tasks: {first} and {second} both give a task {name}: change the key `task` of one file"
+    return f"tasks: {first} and {second} both declare a task {name}: change the key `task` in one of them"
 
 
 def messages_of(
@@ -124,9 +124,10 @@ def messages_of(
         task, data_dir=folder, seed=data.mixture_seed, dropped=dropped, paper=data.sampling == "paper"
     )
     if options.max_sequences and not task.synthetic:
-        # Files come in an order that means something; generated sequences do not.
+        # The order of files can carry meaning; that of generated sequences does not.
         everything = list(sequences)
-        sequences = rng.sample(everything, min(options.max_sequences, len(everything)))
+        choice = random.Random(f"{data.mixture_seed} {task.name} which")
+        sequences = choice.sample(everything, min(options.max_sequences, len(everything)))
     probability = (
         task.description_probability if data.description_probability is None else data.description_probability
     )
@@ -139,19 +140,20 @@ def messages_of(
 def messages_of_file(
     file: str, options: FileOptions, *, tokenizer: PreTrainedTokenizerBase, seed: int
 ) -> Iterator[list[Message]]:
-    """Yield the conversations of one of the user's files: capped, weighted, descriptions dropped if asked.
+    """Yield the conversations of one of the user's files: capped, weighted, descriptions dropped at random.
 
     Args:
         file: Its path.
-        options: Its cap, weight, and probability of descriptions.
-        tokenizer: Whose control tokens must not occur in contents.
-        seed: Of all randomness.
+        options: Its cap, weight, and description probability.
+        tokenizer: Its control tokens must not occur in contents.
+        seed: The only source of randomness.
     """
     rng = random.Random(f"{seed} {file}")
     conversations = read_conversations(Path(file), tokenizer=tokenizer)
     if options.max_sequences and options.max_sequences < len(conversations):
-        # In the file's order, so that the same lines keep their places.
-        chosen = sorted(rng.sample(range(len(conversations)), options.max_sequences))
+        # Keep the file's order, so the chosen lines keep their relative positions.
+        choice = random.Random(f"{seed} {file} which")
+        chosen = sorted(choice.sample(range(len(conversations)), options.max_sequences))
         conversations = [conversations[index] for index in chosen]
     yield from weighted(
         conversations,
@@ -174,16 +176,16 @@ def build_mixture(
     Args:
         data: The recipe's data arguments.
         tokenizer: With the Spectrum template installed.
-        max_length: Longest sequence in tokens; longer ones lose whole turns at their end.
+        max_length: Maximum sequence length in tokens; longer sequences lose whole turns at the end.
         assistant_only: False for loss on every token.
-        show_progress: Whether to show a bar for each task.
+        show_progress: Whether to show a progress bar for each task.
 
     Returns:
-        The data set and its counts.
+        The dataset and its counts.
 
     Raises:
         UserError: If tasks are unknown, the user's files have errors, or nothing is left to train on.
-        MissingData: If data sets are missing and ``ignore_missing`` is off.
+        MissingData: If data are missing and ``ignore_missing`` is off.
     """
     chosen = select_tasks(data)
     check_files(data.train_files)
@@ -234,7 +236,7 @@ def build_mixture(
 def _streams(
     chosen: dict[str, Choice], data: DataArguments, *, folder: Path, tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[tuple[str, Iterable[list[Message]], Counter[str]]]:
-    """Yield the name, the sound conversations, and the counter of what is dropped, of tasks and own files."""
+    """Yield the name, usable conversations and counter of dropped rows of each task and user's file."""
     for name, (task, own_options) in chosen.items():
         dropped: Counter[str] = Counter()
         conversations = messages_of(task, own_options, folder=folder, data=data, dropped=dropped)
@@ -265,7 +267,7 @@ def texts_of(data: DataArguments) -> Iterator[str]:
 
 
 def _missing(chosen: dict[str, Choice], data: DataArguments) -> tuple[dict[str, str], Path]:
-    """Fetch what can be fetched, and find tasks without files; an error unless the recipe ignores them."""
+    """Fetch missing files where possible; raise if tasks still lack some, unless the recipe ignores them."""
     on_disk = [choice.task for choice in chosen.values() if not choice.task.synthetic]
     if not on_disk:
         return {}, Path()
@@ -280,6 +282,6 @@ def _missing(chosen: dict[str, Choice], data: DataArguments) -> tuple[dict[str, 
                 for name, files in absent.items()
             ),
             *failed,
-            "Get these, remove the tasks, or set `ignore_missing: true` to train on what is there.",
+            "Get these, remove the tasks, or set `ignore_missing: true` to train without them.",
         )
     return how, folder

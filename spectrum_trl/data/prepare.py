@@ -1,4 +1,4 @@
-"""The tokenizer and the data that a recipe trains on: all of it but the model."""
+"""Prepare a recipe's tokenizer and training data: everything but the model."""
 
 from dataclasses import replace
 from itertools import chain
@@ -20,11 +20,11 @@ from spectrum_trl.suite.task import Split
 
 
 def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedTokenizerBase, str, Mixture]:
-    """Load or learn the tokenizer, install the template, and build the data: all of it but the model.
+    """Load or train the tokenizer, install the template, and build the training data.
 
     Args:
         recipe: The parsed recipe.
-        show_progress: Whether to show a bar for each task.
+        show_progress: Whether to show a progress bar for each task.
 
     Returns:
         Tokenizer, template family, and mixture.
@@ -42,7 +42,7 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
         tokenizer = load_tokenizer(str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
     check_layout(tokenizer, layout=recipe.data.layout)
     if recipe.data.layout == "chat":
-        # Beside the Spectrum template, as every chat model's own is.
+        # The Spectrum template is added beside it, as for any chat model.
         tokenizer.chat_template = layout_template("chat")
     family = templates.install(tokenizer)
     check_end_of_turn(recipe.training.eos_token, tokenizer=tokenizer)
@@ -60,10 +60,10 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
 
 
 def check_end_of_turn(eos_token: str | None, *, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Check that a recipe's ``eos_token`` is what ends a turn: outputs are trained to end with that.
+    """Check that a recipe's ``eos_token`` ends a turn, because outputs are trained to end with that token.
 
     Args:
-        eos_token: The recipe's, or None.
+        eos_token: The recipe's value, or None.
         tokenizer: With the Spectrum template, whose end-of-sequence token is the end of a turn.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Show what a recipe trains on: a table of counts, and sequences with the trained tokens in colour."""
+"""Show a recipe's training data: a table of counts, and sequences with the trained tokens coloured."""
 
 import random
 from collections import Counter
@@ -23,7 +23,7 @@ TRAINED, CONTEXT = "black on green", "dim"
 
 
 def count_table(mixture: Mixture) -> Table:
-    """Return a table of sequences, outputs, trained tokens, dropped and cut, one row per task."""
+    """Return a table of kept, trained, dropped and truncated counts, one row per task."""
     table = Table(title="Training data")
     table.add_column("task", min_width=30, overflow="fold")
     for column in COLUMNS:
@@ -45,14 +45,14 @@ def _numbers(count: TaskCounts) -> list[int]:
 
 
 def _shown(numbers: list[int]) -> list[str]:
-    """Return the cells of a row; of the tokens that were cut, the share of those that were not."""
+    """Return the cells of a row; the last one is the share of tokens that truncation kept."""
     *whole, repeated, cut = numbers
     used = numbers[COLUMNS.index("tokens")] - repeated
     return [*(f"{n:,}" for n in whole), f"{used / (used + cut):.1%}" if used else "—"]
 
 
 def missing_table(mixture: Mixture) -> Table:
-    """Return a table of the tasks without data, and of how to get them."""
+    """Return a table of the tasks without data, and how to get it."""
     table = Table(title=f"Missing: {len(mixture.missing)} tasks are left out")
     table.add_column("task", overflow="fold")
     table.add_column("how to get it", overflow="fold")
@@ -62,12 +62,12 @@ def missing_table(mixture: Mixture) -> Table:
 
 
 def coloured(ids: list[int], mask: Iterable[int], *, tokenizer: PreTrainedTokenizerBase) -> Text:
-    """Return the text of a sequence, tokens that carry loss on green.
+    """Return the text of a sequence, with a green background for tokens that carry loss.
 
     Args:
         ids: Token ids.
         mask: 1 where a token carries loss, else 0.
-        tokenizer: That decodes them.
+        tokenizer: Decodes the ids.
     """
     text = Text()
     for trained, pairs in groupby(zip(ids, mask, strict=True), key=lambda pair: pair[1]):
@@ -79,14 +79,14 @@ def coloured(ids: list[int], mask: Iterable[int], *, tokenizer: PreTrainedTokeni
 def show(
     mixture: Mixture, *, tokenizer: PreTrainedTokenizerBase, console: Console, samples: int = 3, seed: int
 ) -> None:
-    """Print counts, reasons of what was dropped, missing data sets, and sample sequences.
+    """Print counts, reasons for dropped rows, tasks without data, and sample sequences.
 
     Args:
         mixture: The training data.
-        tokenizer: That made it.
+        tokenizer: The tokenizer that encoded it.
         console: Where to print.
-        samples: How many tasks to show a sequence of.
-        seed: Which sequences.
+        samples: Number of tasks to show a sequence from.
+        seed: Chooses the tasks and sequences.
     """
     console.print(count_table(mixture))
     for count in mixture.counts:

@@ -1,4 +1,4 @@
-"""Build a run's data in one of its processes and let the others read them."""
+"""Build a run's data in one process per machine and let the others read it."""
 
 import hashlib
 import json
@@ -21,22 +21,22 @@ from spectrum_trl.files import folder_problems, write_json, writing
 from spectrum_trl.paths import cache_folder
 
 COUNTS = "counts.json"
-# No process takes so long to read what another has built.
+# No process takes this long to read what another has built.
 LEFT_SECONDS = 7 * 24 * 3600
 
 
 def built_once(build: Callable[[], Mixture], *, settings: str) -> Mixture:
-    """Return what ``build`` makes, called by one process of each machine only.
+    """Return the result of ``build``, called by only one process on each machine.
 
-    The first process that holds the lock builds; if it fails, so do the others when their turn comes, each
-    with the same message.
+    The first process to hold the lock builds; if it fails, each of the others tries in turn and fails with
+    the same message.
 
     Args:
-        build: Makes the data.
-        settings: All that decides what they are; tells them from those of other runs.
+        build: Builds the data.
+        settings: Everything that determines the data; distinguishes them from those of other runs.
 
     Returns:
-        The data; where a run has several processes, read from a folder that is gone when all have read it.
+        The data; with several processes, read from a folder that is deleted once all have read it.
     """
     state = PartialState()
     if state.num_processes == 1:
@@ -61,15 +61,15 @@ def built_once(build: Callable[[], Mixture], *, settings: str) -> Mixture:
 
 
 def _remove_left(folder: Path) -> None:
-    """Remove what runs left that were killed before all their processes had read it."""
+    """Remove the leftovers of runs that were killed before all their processes had read the data."""
     for path in folder.iterdir():
         if time.time() - path.stat().st_mtime > LEFT_SECONDS:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _run() -> str:
-    """Return what the processes of one run on one machine share, and no other run has."""
-    # Two machines can have the same numbers, and one cache folder.
+    """Return an identifier shared by the processes of one run on one machine, and by no others."""
+    # Machines can share a cache folder and have the same numbers.
     return f"{platform.node()} {os.environ.get('MASTER_PORT')} {os.getppid()}"
 
 
@@ -86,5 +86,5 @@ def _write(mixture: Mixture, folder: Path) -> None:
 def _read(folder: Path) -> Mixture:
     rest = json.loads((folder / COUNTS).read_text(encoding="utf-8"))
     counts = [TaskCounts(**count) for count in rest["counts"]]
-    # In memory, as what one process builds: what is mapped later would be written beside the files.
+    # In memory, as for a single process: a later `map` would otherwise write its cache beside the files.
     return Mixture(load_from_disk(str(folder), keep_in_memory=True), counts, rest["missing"])

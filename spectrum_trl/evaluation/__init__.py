@@ -1,1 +1,1 @@
-"""The three axes as lm-evaluation-harness tasks: steerability, alignment, diversity against validity."""
+"""The three axes as lm-evaluation-harness tasks: steerability, alignment, diversity and validity."""

@@ -1,4 +1,4 @@
-"""How the values of a metric over rows become one figure with its interval."""
+"""Aggregate the values of a metric over rows into one figure with its interval."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
 from spectrum_trl.metrics.intervals import Interval, ratio_interval
 
-# The sum over a row's outputs, their number, and where rows are not independent, what they have in common;
-# None where the row has no such output. Every row has every metric: lm-eval gathers by the first one's.
+# The sum over a row's outputs, their number, and the name of the row's cluster if rows are not independent;
+# None if the row has no such output. Every row has every metric: lm-eval collects those of the first row.
 Row = Sequence[Any] | None
 Aggregation = dict[str, Callable[[list[Any]], float | None]]
 SEED = 0
 
 
 class Metric(NamedTuple):
-    """What is known of a metric.
+    """Properties of a metric.
 
     Attributes:
-        higher_is_better: Its direction, or None where it has none.
-        within: Its smallest and largest value.
+        higher_is_better: Its direction, or None if it has none.
+        within: Its smallest and largest possible value.
     """
 
     higher_is_better: bool | None
@@ -28,14 +28,14 @@ class Metric(NamedTuple):
 
 
 def empty(metrics: Mapping[str, Any]) -> dict[str, None]:
-    """Return the values of a row that has none, by the metrics of an aggregation."""
+    """Return the values of a row without any: None for each metric of an aggregation."""
     return dict.fromkeys(metrics)
 
 
 def with_interval(name: str, row: Row) -> dict[str, Row]:
-    """Return a row's value under the name of a metric and of both ends of its interval.
+    """Return a row's value under the names of a metric and of both ends of its interval.
 
-    A value that is not finite is None: it has no place in JSON, and its metric has no figure.
+    A non-finite value becomes None: JSON cannot represent it, and its metric gets no figure.
     """
     if row and row[0] is not None and not math.isfinite(row[0]):
         row = [None, *row[1:]]
@@ -43,11 +43,11 @@ def with_interval(name: str, row: Row) -> dict[str, Row]:
 
 
 def aggregations(metrics: Mapping[str, Metric], *, plain: Sequence[str] = ()) -> Aggregation:
-    """Return how metrics are put together.
+    """Return the aggregation function of each metric.
 
     Args:
-        metrics: Those with an interval.
-        plain: Names of those without.
+        metrics: Metrics with an interval.
+        plain: Names of metrics without one.
     """
     found: Aggregation = dict.fromkeys(plain, ratio)
     for name, metric in metrics.items():
@@ -65,7 +65,7 @@ def directions(metrics: Mapping[str, Metric]) -> dict[str, bool]:
 
 
 def ratio(rows: list[Row]) -> float | None:
-    """Return the mean over all outputs of all rows; None where there is none, or a value is not finite."""
+    """Return the mean over all outputs of all rows; None if there are none, or a value is not finite."""
     filled = [row for row in rows if row]
     n = sum(row[1] for row in filled)
     if not n or any(row[0] is None or not math.isfinite(row[0]) for row in filled):
@@ -74,7 +74,7 @@ def ratio(rows: list[Row]) -> float | None:
 
 
 def is_low(rows: list[Row]) -> float | None:
-    """Return 1 where the mean coverage is so low that shares say nothing, else 0."""
+    """Return 1 if the mean coverage is too low for shares to be meaningful, else 0."""
     mean = ratio(rows)
     return None if mean is None else float(mean < LOWEST_COVERAGE)
 
@@ -98,7 +98,7 @@ def _end(which: str, within: tuple[float, float], rows: list[Row]) -> float | No
     return end if math.isfinite(end) else None
 
 
-# Both ends are asked for apart, of the same rows.
+# Both ends of an interval are computed separately from the same rows.
 @lru_cache(maxsize=8)
 def _interval(sums: tuple[float, ...], counts: tuple[float, ...], within: tuple[float, float]) -> Interval:
     return ratio_interval(sums, counts, seed=SEED, within=within)

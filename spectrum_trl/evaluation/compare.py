@@ -1,11 +1,11 @@
-"""Compare two evaluations row by row: what improved, what fell, and what stayed as it was."""
+"""Compare two evaluations row by row: which tasks improved, fell or did not change."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import permutation_test
 from statsmodels.stats.multitest import multipletests
 
 from spectrum_trl.errors import UserError
@@ -32,16 +32,16 @@ class Difference(NamedTuple):
     Attributes:
         task: Its name.
         metric: Its name.
-        n: Rows that both have.
-        clusters: Independent groups of these rows.
-        left_out: Rows that only one of them has, or that ask for something else.
+        n: Number of rows in both.
+        clusters: Number of independent groups of these rows.
+        left_out: Number of rows in only one of them, or with a different request.
         first: Mean of the first evaluation over the outputs of these rows.
         second: Mean of the second.
         difference: Second minus first, row by row, with its interval.
-        p: Of no difference, corrected over all tasks (Holm); NaN for a single cluster or infinite values.
+        p: p-value, Holm-corrected over all tasks; NaN for a single cluster or infinite values.
         verdict: ``improved``, ``fell``, ``changed`` for a metric without a direction, ``unchanged``,
-            ``low coverage`` for shares where a model gives the candidates next to no probability, or ``not
-            tested`` where p is NaN.
+            ``low coverage`` for shares of candidates that have almost no probability under a model, or ``not
+            tested`` if p is NaN.
     """
 
     task: str
@@ -57,15 +57,15 @@ class Difference(NamedTuple):
 
 
 class Mean(NamedTuple):
-    """The mean over tasks of their differences, each task weighing the same.
+    """The mean difference over tasks, with equal weights.
 
     Attributes:
-        difference: With its interval, over the rows of these tasks; where every task has a single cluster,
-            over such tasks.
-        p: Of no difference, not corrected.
-        tasks: How many it runs over.
-        left_out: Tasks of this metric that it does not: they have infinite values, or a single cluster
-            beside tasks that have several.
+        difference: With its interval over the rows of these tasks, or over the tasks if all have a single
+            cluster.
+        p: p-value, not corrected.
+        tasks: Number of tasks.
+        left_out: Number of tasks with this metric that are not included: they have infinite values, or a
+            single cluster while others have several.
     """
 
     difference: Interval
@@ -89,13 +89,13 @@ class Unpaired(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Two evaluations.
+    """The comparison of two evaluations.
 
     Attributes:
         tasks: Each task and metric.
-        means: Metric to its mean over tasks, where it has several.
-        unpaired: What only one of the evaluations has.
-        formats: Task to the formats of its prompts, where they are not the same.
+        means: Metric to its mean over tasks, if there are several.
+        unpaired: Tasks and metrics that could not be compared.
+        formats: Task to the two formats of its prompts, if they differ.
     """
 
     tasks: list[Difference]
@@ -105,7 +105,7 @@ class Comparison(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """The rows that both have: cluster by cluster, sums of both sides, shape (clusters, 2), and counts."""
+    """The common rows by cluster: the sums of both sides, shape (clusters, 2), and counts."""
 
     task: str
     metric: str
@@ -120,18 +120,20 @@ class _Pairs(NamedTuple):
 
 
 def compare(first: Results, second: Results, *, metrics: Sequence[str] = COMPARED) -> Comparison:
-    """Compare two evaluations by the rows that both have.
+    """Compare two evaluations on their common rows.
 
-    The chance of no difference is that of random signs of the differences, whatever their distribution. Rows
-    of one cluster, as questions asked of several groups, share their sign.
+    p-values come from a sign-flip permutation test. It is exact if the models are exchangeable, and otherwise
+    assumes differences that are symmetric about 0; since skewed ones are not, a difference counts only if its
+    interval, where there is one, excludes 0 too. Rows of one cluster, such as a question asked of several
+    groups, share their sign.
 
     Args:
         first: For example of a model before tuning.
-        second: For example after.
-        metrics: To compare; a task that lacks one on both sides is passed over for it.
+        second: For example of the model after it.
+        metrics: Metrics to compare; a task without one on either side is skipped for it.
 
     Raises:
-        UserError: If no row of any task is in both.
+        UserError: If the evaluations have no row in common.
     """
     pairs: list[_Pairs] = []
     unpaired: list[Unpaired] = []
@@ -148,8 +150,7 @@ def compare(first: Results, second: Results, *, metrics: Sequence[str] = COMPARE
             f"{first.file} and {second.file} have no row of {', '.join(metrics)} in common: evaluate both on "
             "the same tasks, data and seed"
         )
-    low = _low_coverage(first) | _low_coverage(second)
-    hollow = [is_of_shares(one.metric) and one.task in low for one in pairs]
+    hollow = [is_of_shares(one.metric) and _is_hollow(one.task, first, second) for one in pairs]
     chances = _corrected(
         [float("nan") if no else _p(one.changes()) for one, no in zip(pairs, hollow, strict=True)]
     )
@@ -158,8 +159,8 @@ def compare(first: Results, second: Results, *, metrics: Sequence[str] = COMPARE
         _difference(one, p=p, higher=higher.get(one.task, {}).get(one.metric), hollow=no)
         for one, p, no in zip(pairs, chances, hollow, strict=True)
     ]
-    pairs = [one for one, no in zip(pairs, hollow, strict=True) if not no]
-    means = {metric: _mean([one for one in pairs if one.metric == metric]) for metric in metrics}
+    solid = [one for one, no in zip(pairs, hollow, strict=True) if not no]
+    means = {metric: _mean([one for one in solid if one.metric == metric]) for metric in metrics}
     both = {one.task: (first.formats.get(one.task, "?"), second.formats.get(one.task, "?")) for one in pairs}
     formats = {task: (ours, theirs) for task, (ours, theirs) in both.items() if ours != theirs}
     return Comparison(tasks, {name: mean for name, mean in means.items() if mean}, unpaired, formats)
@@ -189,7 +190,7 @@ def _paired(
     clusters: dict[Any, NDArray[np.float64]] = {}
     for key in common:
         before, after = ours[key], theirs[key]
-        # A row may have fewer outputs on one side, where that model reads less.
+        # A row may have fewer outputs on one side if that model has a shorter context.
         weight = (before.outputs + after.outputs) / 2
         name = key if before.cluster is None else before.cluster
         row = np.array([before.mean * weight, after.mean * weight, weight])
@@ -204,7 +205,7 @@ def _p(changes: NDArray[np.float64]) -> float:
         return float("nan")
     if not changes.any():
         return 1.0
-    found = permutation_test(
+    found = scipy.stats.permutation_test(
         (changes,),
         np.mean,
         permutation_type="samples",
@@ -224,14 +225,18 @@ def _corrected(raw: list[float]) -> list[float]:
     return [float(p) for p in corrected]
 
 
-def _low_coverage(results: Results) -> set[str]:
-    """Return the tasks whose candidates have next to no probability together."""
-    means = {
-        task: np.mean([value.mean for value in metrics["coverage"].values()])
-        for task, metrics in results.rows.items()
-        if metrics.get("coverage")
-    }
-    return {task for task, mean in means.items() if mean < LOWEST_COVERAGE}
+def _is_hollow(task: str, *sides: Results) -> bool:
+    """Return whether a task's candidates together have almost no probability in one side's common rows."""
+    covered = [side.rows.get(task, {}).get("coverage", {}) for side in sides]
+    common = set.intersection(*(set(values) for values in covered)) or set().union(*covered)
+    for values in covered:
+        found = [values[row] for row in sorted(common & values.keys())]
+        # Over outputs, like the coverage of the evaluation.
+        means, weights = [one.mean for one in found], [one.outputs for one in found]
+        # An unknown coverage counts as none.
+        if found and not np.average(means, weights=weights) >= LOWEST_COVERAGE:
+            return True
+    return False
 
 
 def _difference(pairs: _Pairs, *, p: float, higher: bool | None, hollow: bool) -> Difference:
@@ -241,7 +246,8 @@ def _difference(pairs: _Pairs, *, p: float, higher: bool | None, hollow: bool) -
     if np.isfinite(changes).all():
         interval = ratio_interval(changes, pairs.counts, seed=SEED)
     verdict = "low coverage" if hollow else "not tested" if np.isnan(p) else "unchanged"
-    if p < LEVEL:
+    # Not a number where there is no interval, which holds nothing then.
+    if p < LEVEL and not interval.low <= 0 <= interval.high:
         better = (interval.mean > 0) == higher
         verdict = "changed" if higher is None else "improved" if better else "fell"
     found = (pairs.task, pairs.metric, pairs.n, len(changes), pairs.left_out)

@@ -1,4 +1,4 @@
-"""Distributional alignment: a model's shares of the possible answers against the true ones, as lm-eval tasks.
+"""Distributional alignment as lm-eval tasks: a model's probabilities of answers against their true shares.
 
 Source: Spectrum Tuning (arXiv 2510.06084), distributional alignment.
 """
@@ -14,11 +14,11 @@ import numpy as np
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item
+from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask, Item
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.headlines import LOW_COVERAGE
-from spectrum_trl.evaluation.own_file import own_file
-from spectrum_trl.evaluation.own_tasks import own_distributional
+from spectrum_trl.evaluation.own.file import own_file
+from spectrum_trl.evaluation.own.tasks import own_distributional
 from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
 from spectrum_trl.metrics.distributional import (
     compare,
@@ -28,7 +28,6 @@ from spectrum_trl.metrics.distributional import (
     uniform_guess_as_published,
 )
 from spectrum_trl.paths import data_dir
-from spectrum_trl.suite.fetching.ensure import ensure_sources
 from spectrum_trl.suite.task import Message
 
 METRICS = {
@@ -39,12 +38,12 @@ METRICS = {
     "log_loss": Metric(False, (0.0, np.inf)),
     "total_variation": Metric(False),
     "mode_match": Metric(True),
-    # What the candidates leave out may be right, too.
+    # Answers outside the candidates may be right too.
     "coverage": Metric(None),
 }
 PARSED = {"parsed": Metric(True)}
 UNIFORM = {f"uniform_{name}": metric for name, metric in METRICS.items() if name != "coverage"}
-# With more groups than these, a table of them would not be read; samples name each row's group.
+# Nobody reads a table of more groups than this; the samples name each row's group.
 MOST_GROUPS = 12
 
 
@@ -61,10 +60,8 @@ class Distributional(HarnessTask):
             if set(self.own) == {"task"}
             else own_distributional(self.own, file=own_file(self.config, self.own))
         )
-        failed = ensure_sources([task.origin] if task.missing(folder) else [], data_dir=folder)
-        if absent := task.missing(folder):
-            how = "; ".join(failed) or f"Get {task.source} ({task.url}), and set SPECTRUM_DATA"
-            return Missing(", ".join(absent), how)
+        if absent := task.absent(folder):
+            return absent
         dropped: Counter[str] = Counter()
         items = _items(task, folder, seed=seed, most=self.options.sequences, dropped=dropped)
         self.config.metadata["left_out"] = dict(dropped)
@@ -86,7 +83,7 @@ class Distributional(HarnessTask):
         return text if self.options.scoring == "with_end" else text.removesuffix(self.prompts.end)
 
     def score(self, row: dict[str, Any], answers: Sequence[Any]) -> dict[str, Any]:
-        """Return a comparison of shares, beside that of the uniform guess."""
+        """Return the comparison of a row's shares, and that of the uniform guess."""
         published = self.options.scoring == "published"
         if self.options.format == "verbalized":
             observed = read_shares(answers[0], candidates=row["candidates"])

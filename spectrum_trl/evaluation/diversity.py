@@ -1,4 +1,4 @@
-"""Diversity against validity: 100 samples of one prompt, as an lm-evaluation-harness task.
+"""Diversity and validity of samples of one prompt, as an lm-evaluation-harness task.
 
 Source: Spectrum Tuning (arXiv 2510.06084), diversity and yield.
 """
@@ -10,16 +10,15 @@ from typing import Any
 
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
-from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
+from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.judging.judge import verdicts
-from spectrum_trl.evaluation.own_file import own_file
-from spectrum_trl.evaluation.own_tasks import own_diversity
+from spectrum_trl.evaluation.own.file import own_file
+from spectrum_trl.evaluation.own.tasks import own_diversity
 from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
 from spectrum_trl.metrics.diversity import clean, exact, sample_intervals, summarise
 from spectrum_trl.metrics.intervals import Interval, mean_interval
 from spectrum_trl.paths import data_dir
-from spectrum_trl.suite.fetching.ensure import ensure_sources
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Message
 
@@ -34,7 +33,7 @@ HIGHER = {
     "collision": False,
 }
 ENDS = tuple(f"{name}_{end}" for name in HIGHER for end in ("low", "high"))
-# An answer of all tasks is one line.
+# In every task an answer is one line.
 STOP = "\n"
 
 
@@ -43,7 +42,7 @@ class Diversity(HarnessTask):
 
     OUTPUT = "generate_until"
     VERBALIZES = True
-    # From the model's own distribution; lm-eval's --gen_kwargs override them.
+    # The model's full distribution; lm-eval's --gen_kwargs override these.
     SETTINGS: Mapping[str, Any] = {
         "do_sample": True,
         "temperature": 1.0,
@@ -53,19 +52,17 @@ class Diversity(HarnessTask):
     }
 
     def rows(self) -> list[dict[str, Any]] | Missing:
-        """Return the one row: what the prompt shows."""
+        """Return the only row: description and examples of the prompt."""
         folder = data_dir(self.options.data_dir)
         self.task: DiversityTask = (
             self.known(diversity_tasks())
             if set(self.own) == {"task"}
             else own_diversity(self.own, file=own_file(self.config, self.own), name=str(self.config.task))
         )
-        failed = ensure_sources([self.task.origin] if self.task.missing(folder) else [], data_dir=folder)
-        if absent := self.task.missing(folder):
-            how = "; ".join(failed) or f"Get {self.task.source} ({self.task.url}), and set SPECTRUM_DATA"
-            return Missing(", ".join(absent), how)
+        if absent := self.task.absent(folder):
+            return absent
         self.valid = self.task.validator(folder)
-        # What is valid is read from them, so that they decide figures as rows do.
+        # They decide which answers are valid, so they affect the results as rows do.
         self.files_beside_rows: list[Path] = [
             file for pattern in self.task.files for file in sorted(folder.glob(pattern))
         ]
@@ -91,7 +88,7 @@ class Diversity(HarnessTask):
             yield request
 
     def score(self, row: dict[str, Any], answers: Sequence[str]) -> dict[str, Any]:
-        """Return what is valid and what is different among the samples."""
+        """Return the metrics of the samples."""
         found: dict[str, Any] = {"samples": len(answers)}
         if self.options.format == "verbalized":
             name = str(self.config.task)
@@ -110,7 +107,7 @@ class Diversity(HarnessTask):
         judged = verdicts(self.valid, texts)
         if None in judged:
             logger.warning(
-                "%s has no figure yet: the judge did not answer for %d of %d texts, which are kept; run the "
+                "%s has no result yet: the judge did not answer for %d of %d texts, which are saved; run the "
                 "same command again later",
                 self.config.task,
                 judged.count(None),
@@ -130,7 +127,7 @@ class Diversity(HarnessTask):
         return found
 
     def _intervals(self, texts: Sequence[str], valid: Sequence[bool]) -> dict[str, Interval]:
-        """Return the interval of each figure; those of shares of a fixed number follow from the yield's."""
+        """Return the interval of each metric; those with a fixed denominator follow from the yield's."""
         intervals = sample_intervals(texts, valid)
         found = intervals._asdict() | {"yield_share": _divided(intervals.yield_count, len(texts))}
         if self.task.universe:
@@ -138,7 +135,7 @@ class Diversity(HarnessTask):
         return found
 
     def aggregation(self) -> aggregates.Aggregation:
-        """Return the figures of the one row."""
+        """Return how the values of the only row are aggregated."""
         plain = (*HIGHER, *ENDS, "exact_yield", "exact_unique")
         return aggregates.aggregations({}, plain=plain) | {"samples": aggregates.total}
 

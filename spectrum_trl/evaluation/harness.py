@@ -1,9 +1,9 @@
-"""What our lm-evaluation-harness tasks share: options, missing data, prompts, and requests of text."""
+"""The common base of our lm-evaluation-harness tasks: options, missing data, prompts and requests."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from datasets import Dataset
 from lm_eval.api.instance import Instance
@@ -14,51 +14,40 @@ from spectrum_trl.console import spoken
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.options import AnyFormat, Options, at_the_edge, format_of, read_options
+from spectrum_trl.evaluation.required_data import Missing
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts
 
-# lm-eval prints what its own loggers say.
+# lm-eval prints only the messages of its own loggers.
 logger = logging.getLogger(f"lm_eval.{__name__}")
-# A row that stands for a task whose data are not there: lm-eval wants one, and gives it no figure.
+# The only row of a task without data: lm-eval needs one, and computes nothing from it.
 PLACEHOLDER = {"missing": "data"}
-# What such a row asks: of no context, since a tokenizer may join context and continuation in one token.
+# Its request, without a context, since a tokenizer may merge context and continuation into one token.
 ASKED_OF_NOTHING = ("loglikelihood", ("", "a"))
-# Marks the row of a process that has none of its own.
+# Marks the row of a process that would otherwise have none.
 FILLER = "filler"
-# Of a context, in the samples that lm-eval writes.
+# Length of a context in the samples that lm-eval writes.
 KEPT_CHARACTERS = 200
-
-
-class Missing(NamedTuple):
-    """Why a task has no figure.
-
-    Attributes:
-        files: What was looked for.
-        how: How to get it.
-    """
-
-    files: str
-    how: str
 
 
 class HarnessTask(ConfigurableTask):
     """A task of lm-evaluation-harness that writes its own prompts.
 
-    A subclass gives `rows`, `requests`, `score` and `aggregation`. Its YAML file has one key of our own,
+    Subclasses define `rows`, `requests`, `score` and `aggregation`. Their YAML files have one key of ours,
     ``spectrum``; all others are lm-eval's.
     """
 
     VERSION = 1.0
     OUTPUT = "loglikelihood"
     SETTINGS: Mapping[str, Any] = {}
-    # Whether the format `verbalized` means anything to it.
+    # Whether the task supports the format `verbalized`.
     VERBALIZES = False
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        """Read a task's YAML file and build its data.
+        """Read a task's configuration and build its data.
 
         Args:
-            config: As lm-eval read it.
+            config: The YAML file as read by lm-eval.
         """
         own = dict(config)
         own.pop("class", None)
@@ -83,13 +72,13 @@ class HarnessTask(ConfigurableTask):
             "metric_list": [],
             "num_fewshot": 0,
             **({"generation_kwargs": dict(self.SETTINGS)} if self.SETTINGS else {}),
-            # Kept in the configuration, so that results tell it and two tasks are not taken for one.
+            # Part of the configuration, so results include it and different tasks are not confused.
             "metadata": {"version": self.VERSION, "spectrum": self.own, **(config.get("metadata") or {})},
         }
 
     @property
     def prompts(self) -> Prompts:
-        """Writes prompts in the format asked for."""
+        """The writer of prompts in the chosen format."""
         if self._prompts is None:
             tokenizer = self.options.load_tokenizer()
             self._prompts = _prompts(tokenizer, format_of(self.options, tokenizer))
@@ -105,12 +94,12 @@ class HarnessTask(ConfigurableTask):
 
     @property
     def format(self) -> AnyFormat:
-        """The format that prompts are written in."""
+        """The format of the prompts."""
         verbalized = self.options.format == "verbalized" and self.VERBALIZES
         return "verbalized" if verbalized else self.prompts.fmt
 
     def rows(self) -> list[dict[str, Any]] | Missing:
-        """Return the rows to evaluate, or what is missing."""
+        """Return the rows to evaluate, or the missing data."""
         raise NotImplementedError
 
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -122,14 +111,14 @@ class HarnessTask(ConfigurableTask):
         raise NotImplementedError
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
-        """Build the rows; a task whose data are not there says what is missing."""
+        """Build the rows; a task without data reports what is missing."""
         found = self.rows()
         if not isinstance(found, Missing) and not found:
             found = Missing("no usable row", f"Left out: {self.config.metadata.get('left_out') or 'none'}")
         if isinstance(found, Missing):
             self.missing = found
             logger.warning(
-                "%s has no figure, since data are missing: %s. %s",
+                "%s is not evaluated, since data are missing: %s. %s",
                 self.config.task,
                 found.files,
                 found.how,
@@ -138,7 +127,7 @@ class HarnessTask(ConfigurableTask):
         self.dataset = {"test": Dataset.from_list(found)}
 
     def known(self, tasks: Mapping[str, Any]) -> Any:
-        """Return the task of ours that the YAML file names.
+        """Return our task that the YAML file names.
 
         Raises:
             UserError: If there is none.
@@ -146,12 +135,12 @@ class HarnessTask(ConfigurableTask):
         name = str(self.own["task"])
         if name not in tasks:
             raise UserError(
-                f"{self.config.task}: spectrum.task: nothing is named {name!r}.{nearest(name, tasks)}"
+                f"{self.config.task}: spectrum.task: there is no task {name!r}.{nearest(name, tasks)}"
             )
         return tasks[name]
 
     def fewshot_context(self, doc: dict[str, Any], *args: Any, **kwargs: Any) -> str:
-        """Return nothing: requests hold whole prompts, whether or not a chat template is asked for."""
+        """Return nothing: requests hold complete prompts, with or without ``--apply_chat_template``."""
         return ""
 
     def doc_to_text(self, doc: dict[str, Any], doc_to_text: Any = None) -> str:
@@ -159,7 +148,7 @@ class HarnessTask(ConfigurableTask):
         return ""
 
     def doc_to_target(self, doc: Mapping[str, Any], doc_to_target: Any = None) -> str:
-        """Return nothing: what is right is in the row."""
+        """Return nothing: the targets are in the row."""
         return ""
 
     def construct_requests(self, doc: dict[str, Any], ctx: str, **kwargs: Any) -> list[Instance]:
@@ -175,9 +164,9 @@ class HarnessTask(ConfigurableTask):
         ]
 
     def doc_iterator(self, **kwargs: Any) -> Iterator[tuple[int, Any]]:
-        """Yield the rows of one process; where it would have none, one that counts for nothing.
+        """Yield the rows of one process; if it has none, one that does not count.
 
-        lm-eval 0.4.13 stops where a process has no row: a task of one row could not be shared.
+        lm-eval 0.4.13 fails if a process has no row, for example if a task has a single one.
         """
         found = list(super().doc_iterator(**kwargs))
         return iter(found or [(int(kwargs["rank"]), {**self.eval_docs[0], FILLER: True})])
@@ -192,13 +181,13 @@ class HarnessTask(ConfigurableTask):
         cache_requests: bool = False,
         **_: Any,
     ) -> None:
-        """Write all prompts, with a line from time to time where that takes long.
+        """Write all prompts, and report progress if that takes long.
 
-        lm-eval's ``--cache_requests`` is not used: it tells requests by the name of the task alone, and
-        so brings back those of another format, seed or data.
+        lm-eval's ``--cache_requests`` is not used: it identifies requests only by the task's name, so it
+        would return those of another format, seed or data.
         """
         if cache_requests:
-            logger.warning("%s: --cache_requests is not used, prompts are written anew", self.config.task)
+            logger.warning("%s: --cache_requests is ignored; prompts are written again", self.config.task)
         docs = list(self.doc_iterator(rank=rank, limit=limit, samples=samples, world_size=world_size))
         self._instances = [
             instance
@@ -209,15 +198,17 @@ class HarnessTask(ConfigurableTask):
         ]
 
     def apply_filters(self) -> list[Instance] | None:
-        """Put the answers into place, and keep the end of each context alone: whole ones fill gigabytes."""
+        """Apply filters, and keep only the end of each context: whole ones would take gigabytes."""
         found = super().apply_filters()
         for instance in self.instances:
             context, *others = instance.arguments
-            instance.arguments = (context[-KEPT_CHARACTERS:], *others)
+            if len(context) > KEPT_CHARACTERS:
+                context = f"…{context[-KEPT_CHARACTERS:]}"
+            instance.arguments = (context, *others)
         return found
 
     def process_results(self, doc: dict[str, Any], results: Sequence[Any]) -> dict[str, Any]:
-        """Return a row's value of each metric; of a task without data none."""
+        """Return a row's value of each metric; a task without data has none."""
         if self.missing:
             return {}
         if FILLER in doc:
@@ -230,7 +221,7 @@ class HarnessTask(ConfigurableTask):
         scores = [answer[0] for answer in answers if isinstance(answer, tuple | list)]
         if any(score != score for score in scores):
             raise UserError(
-                f"{self.config.task}: the model's log-probabilities are NaN, so that there is no figure: its "
+                f"{self.config.task}: the model's log-probabilities are NaN, so nothing can be scored: its "
                 "weights hold NaN or infinity, or its number type is too small; try dtype=float32"
             )
 
@@ -239,11 +230,11 @@ class HarnessTask(ConfigurableTask):
         raise NotImplementedError
 
     def aggregation(self) -> dict[str, Callable[[list[Any]], float | None]]:
-        """Return how the values of each metric become one."""
+        """Return the aggregation function of each metric."""
         raise NotImplementedError
 
     def check_length(self, *texts: str) -> None:
-        """Check that a prompt with its answer fits the model: lm-eval would cut it from the left.
+        """Check that a prompt with its answer fits into the context: lm-eval would truncate it on the left.
 
         Raises:
             UserError: If it does not.
@@ -256,7 +247,7 @@ class HarnessTask(ConfigurableTask):
         if length > limit:
             raise UserError(
                 f"{self.config.task}: a prompt with its answer has {length} tokens, but the "
-                f"model's context is {limit}; leave the task out, or use a model with a longer context"
+                f"model's context is {limit}; skip the task, or use a model with a longer context"
             )
 
     def scored_apart(self, context: str, *texts: str) -> Iterator[tuple[str, tuple[str, str]]]:

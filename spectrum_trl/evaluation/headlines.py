@@ -1,24 +1,27 @@
-"""The one figure of each axis that is looked at first, and what is shown and compared beside it."""
+"""The headline metrics of each axis, and the metrics shown and compared beside them."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-# Below it, shares among the candidates are of next to nothing: no result.
+# Below it the candidates have almost no probability, and their shares are meaningless.
 LOWEST_COVERAGE = 0.05
 LOW_COVERAGE = "low_coverage"
-# Figures of shares among the candidates.
+# For lm-eval's own tasks: the standard error of a metric, and the number of rows.
+STDERR, ROWS = "_stderr", "rows"
+# Metrics of shares among the candidates, or among a task's labels.
 OF_SHARES = (
     *("js_divergence", "kl_divergence", "reverse_kl", "cross_entropy", "total_variation", "mode_match"),
+    *("loss_restricted", "accuracy_restricted"),
 )
 
 
 class Headline(NamedTuple):
-    """Of one axis.
+    """A headline metric of one axis.
 
     Attributes:
         metric: Its name.
-        counted_by: The figure that counts what it runs over.
-        beside: Metrics that are shown with it.
+        counted_by: The figure that counts its sequences, items or samples.
+        beside: Metrics shown with it.
     """
 
     metric: str
@@ -27,24 +30,30 @@ class Headline(NamedTuple):
 
 
 HEADLINES = (
-    Headline("loss", "sequences", ("regret", "accuracy")),
+    Headline("loss", "sequences", ("regret", "accuracy", "calibration_error", "calibration_error_by_chance")),
+    Headline("loss_restricted", "sequences", ("accuracy_restricted", "coverage")),
     Headline("js_divergence", "items", ("uniform_js_divergence", "coverage", "mode_match", "parsed")),
     Headline("log_loss", "items", ("uniform_log_loss", "coverage")),
     Headline("yield_count", "samples", ("exact_yield", "share_valid", "share_unique", "parsed")),
 )
-# Validity beside diversity, and coverage beside shares: one alone does not tell which of them changed.
+# Validity with diversity, and coverage with shares: one alone does not show which of the two changed.
 COMPARED = (*(one.metric for one in HEADLINES), "coverage", "share_valid")
 
 
 def is_of_shares(metric: str) -> bool:
-    """Tell whether a metric means nothing where coverage is low."""
+    """Return whether a metric is meaningless if coverage is low."""
     return metric.partition("[")[0] in OF_SHARES
 
 
 def headlines(results: dict[str, Any]) -> Iterator[tuple[str, Headline, dict[str, Any]]]:
     """Yield task, headline and all figures of each task that has them."""
     for name, figures in results.get("results", {}).items():
-        plain = {key.partition(",")[0]: value for key, value in figures.items() if "," in key}
-        for headline in HEADLINES:
-            if headline.metric in plain:
-                yield name, headline, plain
+        # lm-eval appends the filter to a metric's name after a comma; `none` is dropped.
+        plain = {key.removesuffix(",none"): value for key, value in figures.items() if "," in key}
+        found = [headline for headline in HEADLINES if headline.metric in plain]
+        if not found and (others := [key for key in plain if not key.partition(",")[0].endswith(STDERR)]):
+            # One of lm-eval's own tasks: its first metric is the headline.
+            plain[ROWS] = results.get("n-samples", {}).get(name, {}).get("effective")
+            found = [Headline(others[0], ROWS, tuple(others[1:]))]
+        for headline in found:
+            yield name, headline, plain

@@ -1,4 +1,4 @@
-"""Steerability: loss and accuracy of each output given those before it, as an lm-evaluation-harness task.
+"""Steerability as an lm-evaluation-harness task: loss and accuracy of each output given those before it.
 
 Source: Spectrum Tuning (arXiv 2510.06084), in-context steerability.
 """
@@ -10,26 +10,27 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from spectrum_trl.catalogue import tasks
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
+from spectrum_trl.evaluation.headlines import LOW_COVERAGE
 from spectrum_trl.evaluation.icl_sequences import choose
-from spectrum_trl.evaluation.own_file import own_file
-from spectrum_trl.evaluation.own_tasks import own_icl
-from spectrum_trl.metrics.calibration import calibration_error
+from spectrum_trl.evaluation.own.file import own_file
+from spectrum_trl.evaluation.own.tasks import own_icl
+from spectrum_trl.known_tasks import tasks
+from spectrum_trl.metrics.calibration import calibration_error, calibration_error_by_chance
 from spectrum_trl.metrics.icl import share_right
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.building.cache import missing
-from spectrum_trl.suite.declared import Declared
-from spectrum_trl.suite.draws import Draw, Draws
 from spectrum_trl.suite.fetching.ensure import ensure
 from spectrum_trl.suite.fetching.status import status
 from spectrum_trl.suite.randomness import stream
+from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.generators import Draw, Draws
 from spectrum_trl.suite.task import Task
 
-# Labels of a task that outputs can be scored among.
+# Most labels of a task that outputs can be scored among.
 MOST_LABELS = 30
 CURVE = tuple(2**n for n in range(10))
 METRICS = {
@@ -40,6 +41,7 @@ METRICS = {
     "token_accuracy": Metric(True),
     "loss_restricted": Metric(False, (0.0, np.inf)),
     "accuracy_restricted": Metric(True),
+    "coverage": Metric(None),
     "accuracy_all": Metric(True),
     "accuracy_last": Metric(True),
     **dict.fromkeys(
@@ -54,8 +56,8 @@ class Scored(NamedTuple):
 
     Attributes:
         every: All of them, ascending.
-        chosen: Those that the headline is the mean of: all after the first, or a random choice.
-        has_first: Whether the first output is scored: only after a description.
+        chosen: Those that the headline averages: all after the first, or a random choice of these.
+        has_first: Whether the first output is scored, as it is after a description.
         last: Number of the last output.
     """
 
@@ -68,8 +70,8 @@ class Scored(NamedTuple):
 class Icl(HarnessTask):
     """One Suite task.
 
-    The headline ``loss`` is the mean over outputs after the first of the summed loss of their tokens in
-    nats, end of turn included. Losses of a first output count only after a description.
+    The headline ``loss`` is the mean over outputs after the first of the sum of their token losses in nats,
+    end of turn included. Losses of a first output count only after a description.
     """
 
     def rows(self) -> list[dict[str, Any]] | Missing:
@@ -101,13 +103,13 @@ class Icl(HarnessTask):
 
     @cached_property
     def _task(self) -> Task:
-        """The Suite's task, or the user's own, whose file is read once."""
+        """The Suite's task or the user's own; the file is read once."""
         if set(self.own) == {"task"}:
             return self.known(tasks())
         return own_icl(self.own, file=own_file(self.config, self.own), name=str(self.config.task))
 
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """Yield the requests of each output that is scored."""
+        """Yield the requests of each scored output."""
         outputs = self.prompts.outputs(row["messages"])
         for n in self._scored(row).every:
             others = [text for text in self._labels if text != outputs[n].output]
@@ -125,7 +127,7 @@ class Icl(HarnessTask):
         return Scored(sorted({*first, *chosen, *curve, n - 1}), chosen, bool(first), n - 1)
 
     def score(self, row: dict[str, Any], answers: Sequence[Any]) -> dict[str, Any]:
-        """Return sums over a sequence's outputs, with their numbers."""
+        """Return sums over a sequence's outputs, with the number of outputs."""
         scored = self._scored(row)
         step, n_others = len(answers) // len(scored.every), max(0, len(self._labels) - 1)
         whole = dict(zip(scored.every, answers[::step], strict=True))
@@ -147,28 +149,28 @@ class Icl(HarnessTask):
         found |= self._regret(row, loss, scored)
         if self._labels:
             others = {n: answers[i * step + 1 : i * step + 1 + n_others] for i, n in enumerate(scored.every)}
-            found |= _restricted(whole, others, scored.chosen)
+            found |= _restricted(whole, others, scored.chosen, loss=loss)
         if all(hasattr(answer, "correct") for answer in answers):
             found |= _accuracies(whole, leads, scored)
         return found
 
     @cached_property
     def _curve(self) -> list[int]:
-        """Numbers of examples that some sequence has."""
+        """Numbers of examples on the curve that some sequence reaches."""
         longest = max(self._scored(row).last for row in self.dataset["test"])
         return [k for k in CURVE if k <= longest]
 
     @cached_property
     def _labels(self) -> list[str]:
-        """The task's own labels as the format writes them, where outputs are scored among them, too."""
+        """The task's labels as the format writes them, if outputs are also scored among them."""
         if not self.options.restricted:
             return []
         rows = self.dataset["test"]["messages"]
         found = {m["content"] for messages in rows for m in messages if m["role"] == "output"}
         build = self._task.build
-        # Candidates that nobody chose here are candidates.
+        # Labels that do not occur in these rows are still candidates.
         found |= set(build.labels.values()) if isinstance(build, Declared) else set()
-        # As outputs are: without leading white space.
+        # Like outputs, without leading white space.
         found = {self.prompts.answer(label.lstrip()) for label in found}
         if len(found) > MOST_LABELS:
             raise UserError(
@@ -183,7 +185,7 @@ class Icl(HarnessTask):
         if not isinstance(build, Draws):
             return {}
         draw = _draws(name, self.options.seed)[row["id"]]
-        # The exact predictive is that of a reader of the description.
+        # The exact predictive assumes that the description is known.
         known = scored.chosen if scored.has_first and draw.predictive else []
         excess = {n: loss[n] - _optimal(draw, n) for n in known}
         return aggregates.with_interval("regret", _sum(excess, known))
@@ -192,7 +194,11 @@ class Icl(HarnessTask):
         """Return means over outputs, with intervals clustered by sequence."""
         counts = ("sequences", "outputs", *(f"sequences_at_{k}" for k in CURVE))
         found = aggregates.aggregations(METRICS) | dict.fromkeys(counts, aggregates.total)
-        return found | {"calibration_error": _calibration_error}
+        return found | {
+            "calibration_error": _calibration_error,
+            "calibration_error_by_chance": _calibration_error_by_chance,
+            LOW_COVERAGE: aggregates.is_low,
+        }
 
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric."""
@@ -200,21 +206,32 @@ class Icl(HarnessTask):
 
 
 def _sum(values: dict[int, float], chosen: list[int]) -> list[float] | None:
-    """Return the sum of the chosen outputs' values, and how many they are; None where there is none."""
+    """Return the sum of the chosen outputs' values and their number; None if none is chosen."""
     return [float(sum(values[n] for n in chosen)), len(chosen)] if chosen else None
 
 
-def _restricted(whole: dict[int, Any], others: dict[int, Sequence[Any]], chosen: list[int]) -> dict[str, Any]:
-    """Return loss and accuracy of outputs among the labels alone: what precedes them cancels out."""
+def _restricted(
+    whole: dict[int, Any], others: dict[int, Sequence[Any]], chosen: list[int], *, loss: dict[int, float]
+) -> dict[str, Any]:
+    """Return loss and accuracy of outputs among the labels only, and the probability of all labels."""
     logs = {n: np.array([whole[n][0], *(other[0] for other in others[n])]) for n in chosen}
-    loss = {n: float(logsumexp(values) - values[0]) for n, values in logs.items()}
+    # The probability of text before the labels cancels out.
+    among = {n: float(logsumexp(values) - values[0]) for n, values in logs.items()}
     right = {n: share_right(values, right=0) for n, values in logs.items()}
-    found = aggregates.with_interval("loss_restricted", _sum(loss, chosen))
-    return found | aggregates.with_interval("accuracy_restricted", _sum(right, chosen))
+    # Rounding can push a sum of probabilities just past 1.
+    coverage = {n: min(1.0, float(np.exp(among[n] - loss[n]))) for n in chosen}
+    found: dict[str, Any] = {LOW_COVERAGE: _sum(coverage, chosen)}
+    for name, values in (
+        ("loss_restricted", among),
+        ("accuracy_restricted", right),
+        ("coverage", coverage),
+    ):
+        found |= aggregates.with_interval(name, _sum(values, chosen))
+    return found
 
 
 def _accuracies(whole: dict[int, Any], leads: dict[int, Any], scored: Scored) -> dict[str, Any]:
-    """Return accuracies, and the log-probabilities that calibration is computed from."""
+    """Return accuracies, and the log-probabilities for calibration."""
     skipped = {n: len(leads[n].correct) if leads else 0 for n in whole}
     correct = {n: answer.correct[skipped[n] :] for n, answer in whole.items()}
     right = {n: float(all(tokens)) for n, tokens in correct.items()}
@@ -229,14 +246,25 @@ def _accuracies(whole: dict[int, Any], leads: dict[int, Any], scored: Scored) ->
         found |= aggregates.with_interval(name, _sum(values, numbers))
     found["calibration_error"] = {
         "correct": [p for n in scored.chosen for p in whole[n].log_probabilities[skipped[n] :]],
-        "rivals": [p for n in scored.chosen for token in whole[n].rivals[skipped[n] :] for p in token],
+        "rivals": [token for n in scored.chosen for token in whole[n].rivals[skipped[n] :]],
     }
+    found["calibration_error_by_chance"] = found["calibration_error"]
     return found
 
 
-def _calibration_error(rows: list[dict[str, list[float]] | None]) -> float:
+def _calibration_error(rows: list[dict[str, list[Any]] | None]) -> float:
+    correct, rivals = _tokens(rows)
+    return calibration_error(correct, [p for token in rivals for p in token])
+
+
+def _calibration_error_by_chance(rows: list[dict[str, list[Any]] | None]) -> float:
+    return calibration_error_by_chance(*_tokens(rows))
+
+
+def _tokens(rows: list[dict[str, list[Any]] | None]) -> tuple[list[float], list[list[float]]]:
     filled = [row for row in rows if row]
-    return calibration_error(*([p for row in filled for p in row[name]] for name in ("correct", "rivals")))
+    correct, rivals = ([token for row in filled for token in row[name]] for name in ("correct", "rivals"))
+    return correct, rivals
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Choose the sequences of a task that steerability is measured on, and how many examples they have."""
+"""Choose the sequences of a task for steerability, and their number of examples."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +19,12 @@ from spectrum_trl.suite.task import Message, Task
 
 
 class Chosen(NamedTuple):
-    """What is evaluated.
+    """The sequences to evaluate.
 
     Attributes:
-        sequences: Sequence id and messages, each cut after output ``k``.
+        sequences: Sequence ids and messages, each truncated after output ``k``.
         k: Number of examples before the last output.
-        dropped: Why other sequences are left out, with their numbers.
+        dropped: Reasons why other sequences are left out, with their counts.
     """
 
     sequences: list[tuple[str, list[Message]]]
@@ -36,20 +36,20 @@ class Chosen(NamedTuple):
 def drawn(
     task: Task, *, folder: Path, seed: int, most: int
 ) -> tuple[tuple[tuple[str, list[Message]], ...], Counter[str]]:
-    """Build a task's sequences once, at most so many, some without their description.
+    """Build a task's sequences once, at most ``most``, some without their description.
 
-    Outputs lose all white space that they begin with. Training removes it where the model's tokenizer joins
-    it with the output's header, and plain text never has it; here it goes for every model and format, so that
-    all are scored on the same outputs, and none on a token that it never met.
+    Leading white space of outputs is removed. Training removes it if the model's tokenizer merges it with the
+    output's header, and plain text never has it; here it is removed for every model and format, so all are
+    scored on the same outputs, and none on a token it has never seen.
 
     Args:
-        task: To build.
-        folder: Of the real data.
-        seed: Of the data, of the choice, and of which descriptions are kept.
-        most: Largest number of sequences.
+        task: The task to build.
+        folder: Folder of the real data.
+        seed: Seed of the data, of the choice of sequences, and of which keep their descriptions.
+        most: Maximum number of sequences.
 
     Returns:
-        Sequence ids with messages, in the task's order; and what the task left out.
+        Sequence ids with messages, in the task's order; and the rows that the task left out, by reason.
     """
     dropped = Counter[str]()
     every = [
@@ -85,23 +85,23 @@ def choose(
     prompts: Prompts,
     context: int | None,
 ) -> Chosen:
-    """Choose sequences and the number of examples, so that every model is scored on the same outputs.
+    """Choose sequences and the number of examples, so every model is scored on the same outputs.
 
-    The number of examples maximises the outputs that are scored, as in the paper; but length is measured in
-    bytes unless a tokenizer is named. A model that cannot read so much gets fewer examples.
+    The number of examples maximises the number of scored outputs, as in the paper; but length is measured in
+    bytes unless a tokenizer is given. A model with a shorter context gets fewer examples.
 
     Args:
-        task: To evaluate.
-        folder: Of the real data.
+        task: The task to evaluate.
+        folder: Folder of the real data.
         seed: See `drawn`.
         most: See `drawn`.
-        max_tokens: Longest sequence.
-        yardstick: Tokenizer to measure with, or None for bytes.
-        prompts: Of the model evaluated.
-        context: Tokens that it can read, or None.
+        max_tokens: Maximum length of a sequence.
+        yardstick: Tokenizer that measures length, or None for bytes.
+        prompts: The evaluated model's writer of prompts.
+        context: The model's context in tokens, or None.
 
     Returns:
-        The choice; without sequences where too few have two outputs that fit.
+        The choice; without sequences if too few have enough outputs that fit.
     """
     sequences, lost = drawn(task, folder=folder, seed=seed, most=most)
     dropped, usable = Counter(lost), []
@@ -130,7 +130,7 @@ def choose(
 
 
 def _bytes(messages: Sequence[Message]) -> Iterator[float]:
-    """Yield the length of a sequence up to the end of each output."""
+    """Yield the length of a sequence up to the end of each output, in tokens of four bytes."""
     length = 0.0
     for message in messages:
         length += len(message["content"].encode()) / BYTES_PER_TOKEN + TOKENS_PER_TURN
@@ -145,7 +145,7 @@ def _tokens_of(prompts: Prompts) -> Callable[[Sequence[Message]], Iterator[float
         encoded = prompts.tokenizer(whole, add_special_tokens=False)
         for output in outputs:
             end = len(output.context) + len(output.output)
-            # In chat formats an earlier context need not be the beginning of a later one.
+            # In chat formats an earlier context need not be a prefix of a later one.
             if whole.startswith(output.context + output.output):
                 yield float(encoded.char_to_token(end - 1) + 1)
             else:
@@ -156,7 +156,7 @@ def _tokens_of(prompts: Prompts) -> Callable[[Sequence[Message]], Iterator[float
 
 
 def _last_within(lengths: Iterator[float], limit: float) -> int:
-    """Return the number of the last output that ends within a limit, counted from 0; -1 if none does."""
+    """Return the index of the last output that ends within a limit, counted from 0; -1 if none does."""
     return sum(1 for length in lengths if length <= limit) - 1
 
 

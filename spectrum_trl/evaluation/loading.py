@@ -1,6 +1,5 @@
-"""Load what is evaluated, with what it has answered before."""
+"""Load the model to evaluate, with its cached answers."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +10,13 @@ from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.models.device import evaluation_device, evaluation_dtype
 from spectrum_trl.models.finite import check_weights
 from spectrum_trl.models.load import is_adapter
 from spectrum_trl.scoring.store import AnswerStore, keep_answers
 
 FAST = "spectrum"
-# lm-eval's own classes of transformers models, which choose a GPU even where there is none.
+# lm-eval's own classes of transformers models, which select a GPU even if there is none.
 HF = ("hf", "hf-auto", "huggingface")
 
 
@@ -25,9 +25,9 @@ def load(backend: str, arguments: Mapping[str, Any], *, store: Path, fresh: bool
 
     Args:
         backend: Model class of lm-eval.
-        arguments: Of that class.
-        store: Where answers are kept; each process has a file of its own.
-        fresh: Whether earlier answers are removed.
+        arguments: Arguments of that class.
+        store: Path of the cache of answers; each process uses a separate file.
+        fresh: Whether to ignore cached answers.
 
     Raises:
         UserError: If it cannot be loaded, or its weights hold NaN or infinity.
@@ -41,14 +41,11 @@ def load(backend: str, arguments: Mapping[str, Any], *, store: Path, fresh: bool
             lm = _model_class(backend).create_from_arg_obj(_defaults(backend, arguments) | dict(arguments))
         if isinstance(model := getattr(lm, "model", None), torch.nn.Module):
             check_weights(model, name=str(arguments.get("pretrained")))
-    file = store.with_name(f"{store.name}_rank{lm.rank}.db")
-    if fresh:
-        for end in ("", "-wal", "-shm"):
-            file.with_name(file.name + end).unlink(missing_ok=True)
+    answers = AnswerStore(store.with_name(f"{store.name}_rank{lm.rank}.db"), fresh=fresh)
     if backend == FAST:
-        lm.set_cache_hook(AnswerStore(file))
+        lm.set_cache_hook(answers)
     else:
-        keep_answers(lm, AnswerStore(file))
+        keep_answers(lm, answers)
     return lm
 
 
@@ -61,7 +58,7 @@ def _model_class(backend: str) -> type[LM]:
 
 @contextmanager
 def _mergeable(name: str) -> Iterator[None]:
-    """Say what to do where lm-eval cannot load an adapter that holds whole layers."""
+    """Explain what to do if lm-eval cannot load an adapter with whole layers."""
     try:
         yield
     except (KeyError, RuntimeError) as error:
@@ -69,19 +66,13 @@ def _mergeable(name: str) -> Iterator[None]:
             raise
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"lm-eval cannot load the adapter {name} ({reason}): merge it first, spectrum-trl merge {name} "
-            "FOLDER, or leave --backend out"
+            f"lm-eval cannot load the adapter {name} ({reason}): merge it first (spectrum-trl merge {name} "
+            "FOLDER), or leave out --backend"
         ) from error
 
 
-def is_first_process() -> bool:
-    """Tell whether this process writes what all of them found."""
-    # A shell may have left RANK behind; with several processes their number is said, too.
-    return os.environ.get("RANK", "0") == "0" or "WORLD_SIZE" not in os.environ
-
-
 def precision(lm: LM) -> str | None:
-    """Return the number type that a model computes with, or None where it does not say."""
+    """Return the number type that a model computes in, or None if unknown."""
     found = getattr(getattr(lm, "model", None), "dtype", None)
     return str(found).removeprefix("torch.") if found is not None else None
 
@@ -89,5 +80,5 @@ def precision(lm: LM) -> str | None:
 def _defaults(backend: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     if backend not in HF:
         return {}
-    device = str(arguments.get("device") or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return {"device": device} | ({"dtype": "float32"} if device == "cpu" else {})
+    device = evaluation_device(arguments.get("device"))
+    return {"device": device, "dtype": evaluation_dtype(device)}

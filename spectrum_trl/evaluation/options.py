@@ -1,4 +1,7 @@
-"""What a user can say about an evaluation: keys of lm-eval's ``--metadata``, beside those of the model."""
+"""Options of an evaluation: keys of lm-eval's ``--metadata``, which also holds the model's arguments.
+
+They are read before torch is imported, which takes many seconds, so mistakes are reported at once.
+"""
 
 import logging
 import sys
@@ -6,17 +9,17 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError, nearest, user_errors
-from spectrum_trl.models.fingerprint import SMALL_FILES, contents
-from spectrum_trl.models.load import base_of, load_config, load_tokenizer
 from spectrum_trl.prompts.formats import Format
 
-# lm-eval prints what its own loggers say.
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# lm-eval prints only the messages of its own loggers.
 logger = logging.getLogger(f"lm_eval.{__name__}")
 AnyFormat = Literal["spectrum", "colon", "chat", "chat_simple", "verbalized"]
 # Options that lm-eval takes from the model's arguments.
@@ -25,26 +28,26 @@ LM_EVAL = ("lm_eval", "lm-eval", "lm-evaluation-harness")
 
 
 class Options(BaseModel):
-    """Options of an evaluation; whatever else the metadata hold is an argument of the model, and not read.
+    """Options of an evaluation; other keys of the metadata are arguments of the model, and ignored here.
 
     Attributes:
-        format: How prompts are written; None for the one that suits the model's tokenizer.
+        format: Format of the prompts; None for the default of the model's tokenizer.
         data_dir: Folder of the real data; None for ``SPECTRUM_DATA``.
-        seed: Of the choice of sequences and items, and with `spectrum-trl eval` of the samples drawn.
-        sequences: At most so many sequences or items a task.
-        max_tokens: Longest sequence, in tokens of four bytes, from which the number of examples is chosen.
-        k_tokenizer: Tokenizer to count these tokens with instead, as the paper does with Gemma 3 1B's.
-        outputs: At most so many outputs of a sequence are scored, a random choice of those after the first;
-            the curve has its own.
-        restricted: Whether an output is also scored among the task's own labels alone.
-        scoring: Whether candidates are scored ``with_end`` of turn, or as ``published``, without.
+        seed: Seed of the choice of sequences and items, and with `spectrum-trl eval` of the samples.
+        sequences: Maximum number of sequences or items per task.
+        max_tokens: Maximum length of a sequence, in tokens of four bytes; determines the number of examples.
+        k_tokenizer: Tokenizer to count these tokens with instead; the paper uses Gemma 3 1B's.
+        outputs: Maximum number of scored outputs per sequence, a random choice of those after the first;
+            outputs of the curve are always scored.
+        restricted: Whether to also score outputs among the task's own labels only.
+        scoring: Whether to score candidates ``with_end`` of turn, or without, as ``published``.
         samples: Samples per prompt on the diversity axis.
-        mode: What a prompt shows on the diversity axis.
+        mode: Contents of a prompt on the diversity axis.
         pretrained: The model.
-        peft: An adapter on it.
-        tokenizer: Its tokenizer, where it is not the model's own.
-        revision: Of a Hub repository.
-        max_length: The model's context in tokens, where it is not its configuration's.
+        peft: An adapter for it.
+        tokenizer: A tokenizer other than the model's own.
+        revision: Revision of a Hub repository.
+        max_length: The model's context in tokens, if it differs from its configuration's.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
@@ -65,43 +68,57 @@ class Options(BaseModel):
     revision: str = "main"
     max_length: int | None = Field(default=None, ge=1)
 
-    def load_tokenizer(self) -> PreTrainedTokenizerBase:
+    def load_tokenizer(self) -> "PreTrainedTokenizerBase":
         """Return the model's tokenizer, which decides how prompts are written.
 
         Raises:
             UserError: If the metadata do not name it.
         """
+        from transformers import PreTrainedTokenizerBase
+
         name = self.tokenizer or self.pretrained
         if isinstance(name, PreTrainedTokenizerBase):
             return name
         if not isinstance(name, str) or not name:
             raise UserError(
-                "metadata: prompts are written with the model's tokenizer; name it by "
+                "metadata: prompts are written with the model's tokenizer; specify it by "
                 "--model_args pretrained=MODEL, or --metadata tokenizer=MODEL"
             )
-        return _tokenizer(name, self.revision, contents(name, *SMALL_FILES))
+        return _tokenizer(name, self.revision, _small_files(name))
 
-    def yardstick(self) -> PreTrainedTokenizerBase | None:
-        """Return the tokenizer that the lengths of sequences are measured with, or None for bytes."""
+    def yardstick(self) -> "PreTrainedTokenizerBase | None":
+        """Return the tokenizer that measures the lengths of sequences, or None for bytes."""
         if self.k_tokenizer is None:
             return None
-        return _tokenizer(self.k_tokenizer, "main", contents(self.k_tokenizer, *SMALL_FILES))
+        return _tokenizer(self.k_tokenizer, "main", _small_files(self.k_tokenizer))
 
     def context(self) -> int | None:
-        """Return the number of tokens that the model can read, or None where nothing says it."""
+        """Return the model's context in tokens, or None if unknown."""
         if self.max_length is not None or not isinstance(self.pretrained, str):
             return self.max_length
-        # Asked for each prompt: of an adapter, its base's configuration is not read again.
+        from spectrum_trl.models.fingerprint import contents
+
+        # Called for each prompt; cached, since an adapter's base has to be found and read.
         return _context(self.pretrained, self.revision, contents(self.pretrained, "*config.json"))
 
 
+def _small_files(name: str) -> tuple[str, ...]:
+    from spectrum_trl.models.fingerprint import SMALL_FILES, contents
+
+    return contents(name, *SMALL_FILES)
+
+
 @cache
-def _tokenizer(name: str, revision: str, content: tuple[str, ...]) -> PreTrainedTokenizerBase:
+def _tokenizer(name: str, revision: str, content: tuple[str, ...]) -> "PreTrainedTokenizerBase":
+    from spectrum_trl.models.load import load_tokenizer
+
     return load_tokenizer(name, revision=revision)
 
 
 @cache
 def _context(name: str, revision: str, content: tuple[str, ...]) -> int | None:
+    from spectrum_trl.models.load import base_of, load_config
+
     config = load_config(base_of(name, revision=revision)).get_text_config()
     return getattr(config, "max_position_embeddings", None)
 
@@ -119,7 +136,7 @@ def read_options(metadata: Mapping[str, Any]) -> Options:
 
 
 def check_names(metadata: Mapping[str, Any]) -> None:
-    """Check that a command's own options are known; lm-eval's metadata hold the model's arguments, too.
+    """Check that all options given to our command exist; lm-eval's metadata also holds the model's arguments.
 
     Raises:
         UserError: With every unknown name at once.
@@ -128,7 +145,7 @@ def check_names(metadata: Mapping[str, Any]) -> None:
     problems = []
     for name in metadata:
         if name in OF_THE_MODEL:
-            problems.append(f"metadata: {name} is an argument of the model; give it by --model-args")
+            problems.append(f"metadata: {name} is an argument of the model; pass it in --model-args")
         elif name not in known:
             hint = nearest(name, known)
             problems.append(f"metadata: {name} is not an option.{hint} Valid options: {', '.join(known)}")
@@ -136,8 +153,8 @@ def check_names(metadata: Mapping[str, Any]) -> None:
         raise UserError(*problems)
 
 
-def format_of(options: Options, tokenizer: PreTrainedTokenizerBase) -> Format:
-    """Return the format that prompts are written in; answers asked for as JSON are asked for in chat."""
+def format_of(options: Options, tokenizer: "PreTrainedTokenizerBase") -> Format:
+    """Return the format of the prompts; for ``verbalized``, that is ``chat``."""
     from spectrum_trl.evaluation import probe
     from spectrum_trl.prompts.scored import default_format
 
@@ -150,7 +167,7 @@ def format_of(options: Options, tokenizer: PreTrainedTokenizerBase) -> Format:
 
 
 def at_the_edge() -> AbstractContextManager[None]:
-    """Turn a user's mistake into a message and exit code 2 where lm-eval's own command runs the tasks."""
+    """Turn a user's mistake into a message and exit code 2 if lm-eval's own command runs the tasks."""
     return user_errors() if Path(sys.argv[0]).name in LM_EVAL else nullcontext()
 
 

@@ -1,14 +1,14 @@
-"""Does a model end chat turns at all? A pretrained one may have the chat template of its instruct sibling."""
+"""Probe whether a model ends chat turns: pretrained models may have an instruct model's chat template."""
 
 import gc
 import json
 from typing import NamedTuple
 
-import torch
 from accelerate.utils.memory import clear_device_cache
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.evaluation.options import Options, logger
+from spectrum_trl.models.device import evaluation_device, evaluation_dtype
 from spectrum_trl.models.fingerprint import SMALL_FILES, contents, fingerprints
 from spectrum_trl.models.load import base_of, load_model
 from spectrum_trl.progress import quiet_when_piped
@@ -30,17 +30,17 @@ QUESTIONS = (
 )
 # Long enough for two sentences.
 MOST_TOKENS = 48
-# A model that ends fewer answers leaves the candidates, which end, next to no probability.
+# A model that ends fewer answers gives candidates, which include the end, almost no probability.
 FEWEST = 0.5
 _KNOWN: dict[str, "Probe"] = {}
 
 
 class Probe(NamedTuple):
-    """What was found.
+    """The result of a probe.
 
     Attributes:
-        ended: Answers that ended their turn.
-        asked: All answers.
+        ended: Number of answers that end their turn.
+        asked: Number of all answers.
     """
 
     ended: int
@@ -52,32 +52,28 @@ class Probe(NamedTuple):
         return "chat" if self.ended >= FEWEST * self.asked else "colon"
 
     def __str__(self) -> str:
-        """Say what was found, and what follows."""
+        """Describe the result and the format chosen from it."""
         found = f"{self.ended} of {self.asked} short answers end their chat turn"
-        why = (
-            ""
-            if self.format == "chat"
-            else ", as those of a pretrained model do not; --format chat overrides"
-        )
+        why = "" if self.format == "chat" else ", like those of a pretrained model; --format chat overrides"
         return f"format {self.format}, by a probe: {found}{why}"
 
 
 def is_needed(options: Options) -> bool:
-    """Tell whether nothing but the model itself says which format suits it."""
+    """Return whether only the model itself can show which format suits it."""
     named = isinstance(options.pretrained, str)
     return options.format is None and named and default_format(options.load_tokenizer()) == "chat"
 
 
 def probe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Probe:
-    """Let a model answer short questions greedily, and count answers that end their turn.
+    """Let a model answer short questions greedily, and count the answers that end their turn.
 
     Args:
         model: Any causal language model.
-        tokenizer: With a chat template of its own.
+        tokenizer: Its tokenizer, with the model's own chat template.
     """
     prompts = Prompts(tokenizer, fmt="chat_simple")
     asked = [prompts.prompt([{"role": "input", "content": question}]) for question in QUESTIONS]
-    # Only what the template writes at the end of a turn counts, not the end of a text.
+    # Only the template's end of turn counts, not the tokenizer's end of text.
     ending = Ending(tokenizer, [prompts.end], ends=())
     ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in asked]
     answers = greedy(model, ids, limits=Limits(MOST_TOKENS, ending.ends, ending.stopped))
@@ -87,10 +83,10 @@ def probe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Probe:
 
 
 def probe_by_name(options: Options) -> Probe:
-    """Probe a model that somebody else loads; it is loaded for the probe alone, once in a process.
+    """Probe a model that lm-eval loads itself; it is loaded just for the probe, once per process.
 
     Args:
-        options: Which name it.
+        options: The options that name it.
     """
     name = str(options.peft or options.pretrained)
     base = base_of(name, revision=options.revision)
@@ -98,12 +94,12 @@ def probe_by_name(options: Options) -> Probe:
     parts = dict.fromkeys((name, base, str(options.tokenizer or name)))
     key = json.dumps([name, found, [contents(part, *SMALL_FILES) for part in parts]])
     if key not in _KNOWN:
-        # Called from lm-eval's own command, too, which leaves transformers' bars on in a pipe.
+        # Also called from lm-eval's own command, which leaves transformers' progress bars on in a pipe.
         quiet_when_piped()
-        logger.info("%s is loaded once more, to probe whether it ends the turns of its chat template", name)
-        cuda = torch.cuda.is_available()
-        settings = {"dtype": "auto", "device_map": "cuda"} if cuda else {"dtype": "float32"}
-        model = load_model(name, revision=options.revision, **settings)
+        logger.info("loading %s once more to probe whether it ends the turns of its chat template", name)
+        device = evaluation_device()
+        settings = {"device_map": device} if device != "cpu" else {}
+        model = load_model(name, revision=options.revision, dtype=evaluation_dtype(device), **settings)
         _KNOWN[key] = probe(model, options.load_tokenizer())
         del model
         gc.collect()

@@ -1,4 +1,4 @@
-"""Read what lm-eval has written: figures of tasks, and the values of single rows behind them."""
+"""Read lm-eval's results: the metrics of tasks, and the values of single rows behind them."""
 
 import math
 import operator
@@ -9,14 +9,20 @@ from typing import Any, NamedTuple
 from spectrum_trl.errors import UserError
 from spectrum_trl.strict.json import read_json, strict_json
 
+COVERAGE = "coverage"
+# Of one row; sums over rows stay finite.
+MOST_OUTPUTS = 1e12
+# A file's name holds a date, too.
+LONGEST_NAME = 200
+
 
 class Value(NamedTuple):
-    """What one row has of one metric.
+    """The value of a metric for one row.
 
     Attributes:
-        mean: Over the outputs of the row.
-        outputs: Their number.
-        cluster: What rows that are not independent have in common; None for a row that stands alone.
+        mean: Mean over the outputs of the row.
+        outputs: Number of outputs.
+        cluster: Name shared by rows that are not independent; None for an independent row.
     """
 
     mean: float
@@ -30,8 +36,8 @@ class Results(NamedTuple):
     Attributes:
         file: The results file.
         higher_is_better: Task to metric to direction, for metrics that have one.
-        formats: Task to the format of its prompts, where it is known.
-        rows: Task to metric to row to value; a row is its number and the hash of what was asked.
+        formats: Task to the format of its prompts, if known.
+        rows: Task to metric to row to value; a row is identified by its index and the hash of its document.
     """
 
     file: Path
@@ -44,10 +50,10 @@ def read_results(folder: Path) -> Results:
     """Read the newest evaluation in a folder.
 
     Args:
-        folder: What ``--output_path`` named, a folder of one model inside it, or a results file.
+        folder: The folder of ``--output_path``, a model's folder inside it, or a results file.
 
     Raises:
-        UserError: If there is none, or its samples were not kept.
+        UserError: If there is none, or its samples were not saved.
     """
     file = _newest(folder)
     try:
@@ -56,6 +62,10 @@ def read_results(folder: Path) -> Results:
         tasks, directions = list(results["results"]), results.get("higher_is_better", {})
         if not all(isinstance(one, dict) for one in (results["results"], directions, *directions.values())):
             raise TypeError("results and higher_is_better hold mappings")
+        if wrong := [name for name in tasks if not _is_name(name)]:
+            raise ValueError(f"{wrong[0][:60]!r} is no name of a task")
+        if not all(isinstance(each, bool) for one in directions.values() for each in one.values()):
+            raise TypeError("higher_is_better holds true and false")
         written = {task: config.get("metadata") or {} for task, config in results.get("configs", {}).items()}
         formats = {task: str(known["format"]) for task, known in written.items() if "format" in known}
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
@@ -68,8 +78,8 @@ def read_results(folder: Path) -> Results:
             rows[task] = _values(samples)
     if not rows:
         raise UserError(
-            f"{file} has no samples beside it, which a comparison pairs; evaluate again with --log_samples "
-            "(`spectrum-trl eval` keeps them by itself)"
+            f"{file} has no samples beside it, which a comparison needs; evaluate again with --log_samples "
+            "(`spectrum-trl eval` always saves them)"
         )
     return Results(file, directions, formats, rows)
 
@@ -92,9 +102,13 @@ def _values(file: Path) -> dict[str, dict[tuple[int, str], Value]]:
     for number, row in _lines(file):
         try:
             key = (operator.index(row["doc_id"]), str(row["doc_hash"]))
-            # Two rows of one name would be paired as one; filters of lm-eval give a row each.
+            # A repeated row would replace the first; lm-eval writes one row per filter.
             first = seen.setdefault((*key, str(row.get("filter"))), number)
             metrics = [(name, _value(row[name])) for name in row["metrics"]]
+            if wrong := [
+                value.mean for name, value in metrics if name == COVERAGE and value and not _is_share(value)
+            ]:
+                raise ValueError(f"a coverage of {wrong[0]}, expected 0 to 1")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"{file}, line {number}: not a sample of lm-eval: {_said(error)}") from error
         if first != number:
@@ -118,12 +132,12 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _value(value: Any) -> Value | None:
-    """Return a row's value: a number, or a sum with the number of outputs that it runs over.
+    """Read a row's value: a number, or a sum with its number of outputs; None for anything else.
 
-    A sum that is null was not finite, which JSON has no number for.
+    A sum that is null was not finite, which JSON cannot represent.
 
     Raises:
-        ValueError: If it is such a pair, but the number of outputs is none.
+        ValueError: If the number of outputs of such a pair is negative or not finite.
     """
     if isinstance(value, list) and len(value) in (2, 3) and value[0] is None:
         value = [float("nan"), *value[1:]]
@@ -131,7 +145,7 @@ def _value(value: Any) -> Value | None:
         return Value(float(value))
     if isinstance(value, list) and len(value) in (2, 3) and _is_number(value[0]) and _is_number(value[1]):
         total, count, *cluster = value
-        if not 0 <= count < math.inf:
+        if not 0 <= count < MOST_OUTPUTS:
             raise ValueError(f"a value over {count} outputs")
         return (
             Value(float(total) / count, float(count), str(cluster[0]) if cluster else None) if count else None
@@ -141,6 +155,16 @@ def _value(value: Any) -> Value | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_share(value: Value) -> bool:
+    # Sums of probabilities round, and what was not finite is unknown.
+    return math.isnan(value.mean) or 0 <= value.mean <= 1 + 1e-6
+
+
+def _is_name(task: str) -> bool:
+    """Return whether files can be named for a task."""
+    return Path(task).name == task and len(task.encode()) < LONGEST_NAME and "\0" not in task
 
 
 def _said(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Write results and samples in lm-eval's own format, whole after each task."""
+"""Write results and samples in lm-eval's own format, complete after each task."""
 
 import json
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ from spectrum_trl.files import finite, write_atomic, write_json, writing
 
 
 class ResultsFolder:
-    """The files of one evaluation; written again, they replace themselves."""
+    """The files of one evaluation; each write replaces the previous files."""
 
     def __init__(self, output: Path, *, backend: str, model: Mapping[str, Any]) -> None:
-        """Prepare.
+        """Determine the folder and the names of the files.
 
         Args:
-            output: The user's folder; lm-eval makes one of the model inside it.
+            output: The user's folder; results are in a subfolder named after the model, as in lm-eval.
             backend: Model class of lm-eval.
             model: Its arguments.
         """
@@ -39,16 +39,16 @@ class ResultsFolder:
         self._hashes: dict[str, str] = {}
 
     def write(self, results: Mapping[str, Any]) -> None:
-        """Write what is finished; what was written before of the same evaluation is replaced.
+        """Write the finished tasks; earlier results of the same evaluation are replaced.
 
         Args:
-            results: Of all tasks so far, with ``samples``.
+            results: Results of all tasks so far, with ``samples``.
 
         Raises:
-            UserError: If it cannot be written; what was written before stays.
+            UserError: If they cannot be written; earlier results stay.
         """
         self._tracker.log_end_time()
-        with writing(self._folder, way_out="make room or name another --output, and give the command again"):
+        with writing(self._folder, way_out="make room or choose another --output, and run the same command"):
             self._folder.mkdir(parents=True, exist_ok=True)
             for task, rows in results.get("samples", {}).items():
                 if task not in self._hashes:
@@ -76,13 +76,13 @@ class ResultsFolder:
 
 
 def strict(value: Any) -> Any:
-    """Return the plain JSON values of anything that lm-eval gives; NaN and infinity become null."""
+    """Convert any result of lm-eval to plain JSON values; NaN and infinity become null."""
     return finite(json.loads(json.dumps(value, default=handle_non_serializable)))
 
 
 @cache
 def _environment() -> dict[str, Any]:
-    # lm-eval asks git itself, which complains outside of a clone.
+    # lm-eval would run git, which prints an error outside a clone.
     found: dict[str, Any] = {"git_hash": get_commit_from_path(Path.cwd())}
     add_env_info(found)
     return found

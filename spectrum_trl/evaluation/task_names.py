@@ -1,4 +1,4 @@
-"""Which tasks an evaluation means, by names, tags, globs and files; known before torch is imported."""
+"""Select the tasks of an evaluation by names, tags, globs and files, before torch is imported."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,21 +11,21 @@ from spectrum_trl.paths import bundled
 
 
 def task_manager(include: Sequence[Path], *, metadata: Mapping[str, Any]) -> TaskManager:
-    """Return lm-eval's manager of our tasks, and of the user's own.
+    """Return lm-eval's manager for our tasks and the user's own.
 
     Args:
         include: Folders of further tasks.
-        metadata: The model's arguments and our options, which tasks read.
+        metadata: The model's arguments and our options, for the tasks.
     """
     folders = [str(bundled("tasks")), *map(str, include)]
     return TaskManager(include_path=folders, include_defaults=False, metadata=dict(metadata))
 
 
 def select(patterns: Sequence[str], *, manager: TaskManager) -> list[str]:
-    """Return the names or files of the tasks that names, tags, globs and YAML files reach.
+    """Return the names or files of the tasks that match names, tags, globs and YAML files.
 
     Raises:
-        UserError: With every pattern that reaches none.
+        UserError: With every pattern that matches none.
     """
     chosen: list[str] = []
     problems = []
@@ -42,7 +42,7 @@ def select(patterns: Sequence[str], *, manager: TaskManager) -> list[str]:
             problems.append(f"tasks: no task, tag or file is named {pattern!r}.{nearest(pattern, known)}")
         chosen += found
     if not patterns:
-        problems.append("tasks: none is named; give names, tags, globs or YAML files")
+        problems.append("tasks: none is given; give names, tags, globs or YAML files")
     if problems:
         raise UserError(*problems)
     return list(dict.fromkeys(chosen))

@@ -1,4 +1,4 @@
-"""Ask an instruct model for several answers with their probabilities, what users try before tuning.
+"""Ask an instruct model for several answers with their probabilities, the usual training-free baseline.
 
 Source: Verbalized Sampling (arXiv 2510.01171); the wording is our own.
 """
@@ -32,9 +32,9 @@ def ask_for_shares(row: dict[str, Any], *, prompts: Prompts, context: int | None
     """Return the request for the probabilities of all candidates, answered greedily.
 
     Args:
-        row: Of a distributional task.
-        prompts: Writes chat prompts.
-        context: Tokens that the model can read, or None.
+        row: A row of a distributional task.
+        prompts: Writer of chat prompts.
+        context: The model's context in tokens, or None.
     """
     question = row["input"] + SHARES.format(", ".join(row["candidates"]))
     messages: list[Message] = [{"role": "input", "content": question}]
@@ -45,11 +45,11 @@ def ask_for_shares(row: dict[str, Any], *, prompts: Prompts, context: int | None
 
 
 def read_shares(answer: str, *, candidates: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return the probabilities that an answer names, shape (candidates,); None where it does not parse.
+    """Return the probabilities in an answer, shape (candidates,); None if it does not parse.
 
-    What it names beside the candidates counts for the scale, so that percents are told from shares, and is
-    then left out; a candidate that it does not name has probability 0. ``A. Yes`` names ``A`` or ``Yes``,
-    unless both are candidates.
+    Other keys than the candidates count only for the sum that distinguishes percentages from shares; a
+    candidate that is not named has probability 0. ``A. Yes`` names ``A`` or ``Yes``, unless both are
+    candidates.
     """
     found = _json(answer, "{")
     if not isinstance(found, dict):
@@ -86,9 +86,9 @@ def ask_for_answers(
 
     Args:
         messages: Description and examples.
-        prompts: Writes chat prompts.
-        settings: Of the generation.
-        context: Tokens that the model can read, or None.
+        prompts: Writer of chat prompts.
+        settings: Generation settings.
+        context: The model's context in tokens, or None.
     """
     asked: Message = {"role": "input", "content": ANSWERS.format(n=N_ANSWERS)}
     settings = {**settings, "until": [prompts.end], "max_gen_toks": _most_tokens(context)}
@@ -96,7 +96,7 @@ def ask_for_answers(
 
 
 def draw_answer(answer: str, *, rng: np.random.Generator) -> str | None:
-    """Draw one of the outputs that an answer lists, by their probabilities; None where it does not parse."""
+    """Draw one of the outputs that an answer lists, by their probabilities; None if it does not parse."""
     found = _json(answer, "[")
     if not isinstance(found, list):
         return None
@@ -109,17 +109,17 @@ def draw_answer(answer: str, *, rng: np.random.Generator) -> str | None:
 
 
 def _most_tokens(context: int | None) -> int:
-    """Return the length of the longest answer: of a short context most is for the prompt."""
+    """Return the maximum length of an answer: most of a short context is for the prompt."""
     return MAX_NEW_TOKENS if context is None else min(MAX_NEW_TOKENS, context // 4)
 
 
 def _json(answer: str, first: str) -> Any:
-    """Return the last JSON value of an answer, without what the model thought before it."""
+    """Return the last JSON value of an answer, without the model's reasoning before it."""
     return last_json(answer.rpartition("</think>")[2].partition("<think>")[0], first=first)
 
 
 def _probability(value: Any) -> float | None:
-    """Return a number from 0 to 100, or a percentage as a share."""
+    """Return a number from 0 to 100, or a string such as ``"30%"`` as a share; None for anything else."""
     if isinstance(value, str) and value.strip().endswith("%"):
         try:
             share = float(value.strip()[:-1]) / 100

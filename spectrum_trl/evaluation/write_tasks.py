@@ -1,20 +1,21 @@
-"""Write the task files of lm-evaluation-harness: one short YAML file for each task, and a README per axis.
+"""Write the task files for lm-evaluation-harness: one short YAML file per task, and a README per axis.
 
-python -m spectrum_trl.evaluation.write_tasks     # after a task was added; a test runs it and compares
+python -m spectrum_trl.evaluation.write_tasks     # after adding a task; a test checks that files are current
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from spectrum_trl.catalogue import TINY_PREFIX, tasks
 from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
 from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
+from spectrum_trl.known_tasks import TINY_PREFIX, tasks
 from spectrum_trl.paths import PACKAGE
+from spectrum_trl.suite.source import Source
 
 HEAD = "# Written by spectrum_trl/evaluation/write_tasks.py\n"
 TAGS = {"icl": "spectrum_icl", "distributional": "spectrum_dist", "diversity": "spectrum_div"}
 QUICK, HELD_OUT = "spectrum_quick", "spectrum_icl_heldout"
-# Synthetic tasks that a small model does in minutes on a CPU.
+# Synthetic tasks that take a small model minutes on a CPU.
 QUICK_TASKS = {
     "icl": ("cards", "flight"),
     "distributional": ("urn", "states"),
@@ -32,36 +33,37 @@ TITLES = {
 }
 METRICS = {
     "icl": """\
-- `loss` (headline): mean over outputs after the first of the summed loss in nats, end of turn
-  included, given all before; `loss_first`, `loss_all`, `loss_last`, and `loss_at_1`, `loss_at_2`,
-  `loss_at_4`, … the curve by number of examples
+- `loss` (headline): mean over outputs after the first of the summed token loss in nats, end of turn
+  included, given all previous outputs; `loss_first`, `loss_all`, `loss_last`; `loss_at_1`, `loss_at_2`,
+  `loss_at_4`, …: the curve by number of examples
 - `accuracy` (whole output), `accuracy_all`, `accuracy_last`, `first_token_accuracy`,
-  `token_accuracy`, `calibration_error`: with `--model spectrum` only, since other models of the
-  harness return only summed log-likelihoods
-- `loss_restricted`, `accuracy_restricted`: among the task's own labels, with `restricted=true`
-- `regret`: loss above the exact predictive, on described sequences of synthetic tasks that have one
+  `token_accuracy`, `calibration_error`: with `--model spectrum` only, since other model classes of the
+  harness return only summed log-likelihoods; `calibration_error_by_chance` is the error expected if
+  the same probabilities were exactly right
+- `loss_restricted`, `accuracy_restricted`: among the task's own labels, with `restricted=true`; `coverage` is
+  the model's probability of all labels together, `low_coverage` is 1 if that is below 0.05
+- `regret`: loss above that of the exact predictive, on described sequences of synthetic tasks that have one
 - `..._low`, `..._high`: 95% interval of each but `calibration_error`, clustered by sequence; `outputs`,
-  `sequences`, `sequences_at_1`, …: how many there are""",
+  `sequences`, `sequences_at_1`, …: counts""",
     "distributional": """\
-- `log_loss` (headline): cross-entropy minus the logarithm of `coverage`, the proper score; `low_coverage`:
-  1 where `coverage` is below 0.05, so that all figures of shares are no result
+- `log_loss` (headline): cross-entropy minus the logarithm of `coverage`, a proper score; `low_coverage`:
+  1 if `coverage` is below 0.05, where all metrics of shares are meaningless
 - `js_divergence` (headline), `kl_divergence` (target to model), `reverse_kl`, `cross_entropy` in
   nats; `total_variation`, `mode_match`; `coverage`: the model's probability of all candidates
   together
-- `uniform_...`: the same (but `coverage`, which is 1) for the uniform guess over the candidates,
-  which a model has to beat; with `scoring=published` smoothed as the model's
-- `js_divergence[GROUP]`: by group, where there are at most twelve; `parsed`: share of verbalized
+- `uniform_...`: the same (except `coverage`, which is 1) for the uniform guess over the candidates,
+  the baseline; with `scoring=published` smoothed like the model's
+- `js_divergence[GROUP]`: by group, if there are at most twelve; `parsed`: share of verbalized
   answers that parse
-- `..._low`, `..._high`: 95% interval of each, clustered by question; `items`, `items[GROUP]`: their
-  number""",
+- `..._low`, `..._high`: 95% interval of each, clustered by question; `items`, `items[GROUP]`: counts""",
     "diversity": """\
 - `share_valid`, `share_unique` (distinct valid / valid), `yield_count` (headline: distinct valid
-  samples), `yield_share`, `unique_of_all`, `collision` (chance that two valid samples agree),
+  samples), `yield_share`, `unique_of_all`, `collision` (probability that two valid samples agree),
   `coverage` of closed lists
-- `exact_yield`, `exact_unique`: what an exact uniform sampler gives with as many valid samples, for
-  closed lists
-- `..._low`, `..._high`: 95% interval of each but `exact_...`, over samples; `samples`: their number,
-  each cut at its first line break""",
+- `exact_yield`, `exact_unique`: expected values of an exact uniform sampler with as many valid samples,
+  for closed lists
+- `..._low`, `..._high`: 95% interval of each but `exact_...`, over samples; `samples`: number of
+  samples, each cut at its first line break""",
 }
 
 
@@ -69,41 +71,28 @@ class TaskFile(NamedTuple):
     """One task of an axis.
 
     Attributes:
-        name: In our own catalogue.
-        what: What is sampled or asked.
-        source: Where the data are from.
-        licence: Of the data, or ``unstated``.
-        tags: Beside that of the axis.
+        name: Name in our catalogue.
+        what: Short description of the samples or questions.
+        source: Source of the data.
+        tags: Tags besides that of the axis.
     """
 
     name: str
     what: str
-    source: str
-    licence: str
+    source: Source
     tags: tuple[str, ...]
 
 
 def task_files(axis: str) -> list[TaskFile]:
-    """Return what an axis measures, in alphabetical order."""
+    """Return the tasks of an axis, in alphabetical order."""
     found: Iterable[TaskFile]
     if axis == "icl":
-        found = (
-            TaskFile(
-                t.name,
-                t.summary,
-                t.source.title,
-                t.source.licence,
-                ("spectrum_icl_heldout",) * (t.split == "test"),
-            )
-            for t in tasks().values()
-            if not t.name.startswith(TINY_PREFIX)
-        )
+        own = (task for task in tasks().values() if not task.name.startswith(TINY_PREFIX))
+        found = (TaskFile(t.name, t.summary, t.source, (HELD_OUT,) * (t.split == "test")) for t in own)
     elif axis == "distributional":
-        found = (
-            TaskFile(t.name, t.summary, t.source, t.licence, ()) for t in distributional_tasks().values()
-        )
+        found = (TaskFile(t.name, t.summary, t.source, ()) for t in distributional_tasks().values())
     else:
-        found = (TaskFile(t.name, t.description, t.source, t.licence, ()) for t in diversity_tasks().values())
+        found = (TaskFile(t.name, t.description, t.source, ()) for t in diversity_tasks().values())
     quick = QUICK_TASKS[axis]
     return sorted(one._replace(tags=one.tags + (QUICK,) * (one.name in quick)) for one in found)
 
@@ -123,7 +112,8 @@ def contents(axis: str) -> dict[str, str]:
             f"include: _{axis}_yaml\ntask: {name}\n{tags}spectrum: {{task: {task.name}}}\n"
         )
         rows.append(
-            f"| `{name}` | {task.what} | {task.source} | {task.licence} | {', '.join(task.tags) or '—'} |"
+            f"| `{name}` | {task.what} | {task.source.title} | {task.source.licence} | "
+            f"{', '.join(task.tags) or '—'} |"
         )
     table = (
         "| task | what | source | licence | further tags |\n| --- | --- | --- | --- | --- |\n"
@@ -137,7 +127,7 @@ def contents(axis: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write all files into the clone, and remove those of tasks that are no more."""
+    """Write all files into the clone, and remove those of deleted tasks."""
     for axis in TAGS:
         folder = PACKAGE.parent / "tasks" / axis
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,55 +1,93 @@
-"""Calibration: do tokens occur as often as their probabilities say?
+"""Calibration: do tokens occur as often as their probabilities predict?
 
 Source: Spectrum Tuning (arXiv 2510.06084), calibration of in-context outputs.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spectrum_trl.metrics.ties import places
+
 BINS = 10
-# Of the tokens that did not come, only those with at least this probability count.
+# Tokens that did not occur count only if they have at least this probability.
 LEAST_PROBABILITY = 0.01
-# Probabilities that agree in so many decimal places are equal.
-PROBABILITY_DIGITS = 6
+FEWEST_PLACES = 5
+# Equal probabilities may differ by this much through rounding in a model's arithmetic.
+ROUNDING = 1e-6
 
 
 def calibration_error(correct: ArrayLike, rivals: ArrayLike) -> float:
-    """Return the expected calibration error of tokens, in [0, 1]; NaN where there is none.
+    """Return the expected calibration error of tokens, in [0, 1]; NaN without tokens.
 
     Args:
-        correct: Shape (n,), log-probabilities in nats of the tokens that came.
-        rivals: Shape (m,), of all others at their places, of at least 0.01.
+        correct: Shape (n,), log-probabilities in nats of the tokens that occurred.
+        rivals: Shape (m,), log-probabilities of all other tokens at these positions, if at least log 0.01.
 
     Returns:
-        The mean absolute difference between probability and frequency over ten bins of about as many tokens
-        each; tokens of equal probability share a bin, so that their order does not matter.
-        Tokens that came count like the others only where their probability is at least 0.01, too: otherwise
-        the lowest bin would hold all that came and none that did not.
+        The mean absolute difference between probability and frequency over ten bins of about equally many
+        tokens; tokens of equal probability share a bin, so their order does not matter. Tokens that occurred
+        also count only with a probability of at least 0.01: otherwise, below it, the lowest bin would hold
+        all tokens that occurred and none that did not.
     """
     right, wrong = (np.asarray(values, dtype=np.float64) for values in (correct, rivals))
     likely = right >= np.log(LEAST_PROBABILITY)
-    logs = np.concatenate([right[likely], wrong])
-    came = np.arange(logs.size) < likely.sum()
-    if not logs.size:
+    p = np.exp(np.concatenate([right[likely], wrong]))
+    came = np.arange(p.size) < likely.sum()
+    if not p.size:
         return float("nan")
-    # Rounding in a model's arithmetic is no difference between two probabilities.
-    _, place = np.unique(np.exp(logs).round(PROBABILITY_DIGITS), return_inverse=True)
-    # The mean rank of equal values, from 1/2 to n - 1/2, decides their bin.
-    sizes = np.bincount(place)
-    bins = (BINS * (np.cumsum(sizes) - sizes / 2) / logs.size).astype(int)[place]
-    surplus = np.bincount(bins, weights=np.exp(logs) - came)
-    return float(np.abs(surplus).sum() / logs.size)
+    surplus = np.bincount(_bins(p), weights=p - came)
+    return float(np.abs(surplus).sum() / p.size)
+
+
+def calibration_error_by_chance(correct: ArrayLike, rivals: Sequence[ArrayLike]) -> float:
+    """Return the calibration error expected by chance if the same probabilities were exactly right.
+
+    It is above 0 and falls with the number of tokens, since frequencies differ from probabilities by chance:
+    a reference for a model's error. The difference in each bin is approximated as normal.
+
+    Args:
+        correct: Shape (n,), log-probabilities in nats of the tokens that occurred.
+        rivals: For each of these, the log-probabilities of all other tokens at its position, if at least log
+            0.01.
+
+    Returns:
+        The expected error, in [0, 1]; NaN for fewer than five positions, where the approximation fails.
+    """
+    if len(rivals) < FEWEST_PLACES:
+        return float("nan")
+    logs = [[own, *others] for own, others in zip(np.asarray(correct), map(np.asarray, rivals), strict=True)]
+    place = np.repeat(np.arange(len(logs)), [len(tokens) for tokens in logs])
+    flat = np.array([log for tokens in logs for log in tokens], dtype=np.float64)
+    likely = flat >= np.log(LEAST_PROBABILITY)
+    # The model's rivals count, however their probabilities were rounded.
+    likely |= np.diff(place, prepend=-1) == 0
+    p, place = np.exp(flat[likely]), place[likely]
+    if not p.size:
+        return float("nan")
+    # Of the tokens at one position in one bin, at most one occurs.
+    shares = np.bincount(place * BINS + _bins(p), weights=p, minlength=len(logs) * BINS).reshape(-1, BINS)
+    variances = (shares * (1 - shares).clip(min=0)).sum(axis=0)
+    return float(np.sqrt(2 / np.pi * variances).sum() / p.size)
+
+
+def _bins(p: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return each probability's bin; equal ones share a bin, however they were rounded."""
+    below, reached = places(p, rounding=ROUNDING)
+    # The mean rank of equal values, from 1/2 to n - 1/2, decides.
+    return (BINS * (below + reached) / 2 / p.size).astype(np.int64)
 
 
 def calibration_error_as_published(correct: ArrayLike, rivals: ArrayLike) -> float:
-    """Return the calibration error as the paper's figures were computed.
+    """Return the calibration error as computed for the paper's results.
 
-    Bin edges are percentiles of all log-probabilities; a value on an edge belongs to both bins beside it, and
-    every bin weighs the same.
+    Bin edges are percentiles of all log-probabilities; a value on an edge belongs to both adjacent bins, and
+    all bins have equal weight.
 
     Args:
-        correct: Shape (n,), log-probabilities in nats of the tokens that came.
-        rivals: Shape (m,), of all others at their places. Of both, those below log 0.01 are dropped.
+        correct: Shape (n,), log-probabilities in nats of the tokens that occurred.
+        rivals: Shape (m,), of all other tokens at these positions. Values up to log 0.01 are dropped in both.
     """
     came, others = (
         (logs := np.asarray(values, dtype=np.float64))[logs > np.log(LEAST_PROBABILITY)]

@@ -1,4 +1,4 @@
-"""How far a model's probabilities of the possible answers are from the true ones.
+"""Compare a model's probabilities of the possible answers with the true ones.
 
 Source: Spectrum Tuning (arXiv 2510.06084), distributional alignment.
 """
@@ -9,25 +9,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr, logsumexp, rel_entr
 
-# Probabilities that differ by less, relatively, differ by the rounding of single-precision sums.
+# Smaller relative differences of probabilities come from the rounding of single-precision sums.
 ROUNDING = 1e-5
-# What the published figures add to every probability.
+# Added to every probability for the paper's results.
 PUBLISHED_SMOOTHING = 1e-6
 
 
 class Comparison(NamedTuple):
-    """An observed distribution against its target; natural logarithms throughout.
+    """An observed distribution compared with its target; natural logarithms throughout.
 
     Attributes:
         js_divergence: Jensen-Shannon divergence in nats, in [0, ln 2].
         kl_divergence: KL(target || observed) in nats, at least 0, infinite where an answer is never observed.
         reverse_kl: KL(observed || target) in nats, at least 0, infinite where an impossible one is observed.
-        cross_entropy: Of the observed under the target, in nats; the target's entropy plus ``kl_divergence``.
+        cross_entropy: Between target and observed, in nats: the target's entropy plus ``kl_divergence``.
         total_variation: Half the sum of absolute differences, in [0, 1].
         mode_match: Whether the likeliest answers agree, in [0, 1].
         coverage: Sum of the unnormalised observed probabilities.
-        log_loss: Expected loss of an answer in nats, ``cross_entropy - log(coverage)``: the proper score,
-            which shares among answers cannot improve where all of them are unlikely.
+        log_loss: Expected loss of an answer in nats, ``cross_entropy - log(coverage)``: a proper score, which
+            stays high if all answers are unlikely, however well their shares match.
     """
 
     js_divergence: float
@@ -43,17 +43,17 @@ class Comparison(NamedTuple):
 def compare(target: ArrayLike, observed: ArrayLike) -> Comparison:
     """Compare a model's probabilities of the answers with the target.
 
-    Both are normalised. Where nothing at all is observed, the mass counts as lying on some other answer:
-    ``js_divergence`` is ln 2, the other divergences are infinite. Where several answers are the likeliest,
-    each of the target's is right, and ``mode_match`` is the share of right ones among the observed.
+    Both are normalised. If nothing is observed, all mass counts as lying on some other answer:
+    ``js_divergence`` is ln 2, the other divergences are infinite. If several answers are the likeliest, each
+    of the target's is right, and ``mode_match`` is the share of right ones among the observed.
 
     Args:
-        target: Shape (n,), not negative, of any positive sum.
+        target: Shape (n,), not negative, with any positive sum.
         observed: Shape (n,), the probability in [0, 1] of each answer with its end-of-turn token; these
             cannot sum to more than 1.
 
     Raises:
-        ValueError: If the shapes differ or the values are no probabilities.
+        ValueError: If the shapes differ or the values are not probabilities.
     """
     p, q = _checked(target, observed)
     coverage = float(q.sum())
@@ -66,12 +66,12 @@ def compare(target: ArrayLike, observed: ArrayLike) -> Comparison:
 
 
 def compare_logs(target: ArrayLike, logs: ArrayLike, *, published: bool = False) -> Comparison:
-    """Compare as `compare` does, from log-probabilities: exact where the probabilities would be 0 in floats.
+    """Compare like `compare`, but from log-probabilities: exact even if probabilities would underflow to 0.
 
     Args:
         target: See `compare`.
         logs: Shape (n,), log-probabilities in nats.
-        published: Whether to compare as `compare_as_published` does.
+        published: Whether to compare like `compare_as_published`.
     """
     values = np.asarray(logs, dtype=np.float64)
     total = float(logsumexp(values))
@@ -89,11 +89,11 @@ def compare_logs(target: ArrayLike, logs: ArrayLike, *, published: bool = False)
 
 
 def compare_as_published(target: ArrayLike, observed: ArrayLike) -> Comparison:
-    """Compare as the paper's figures were computed; arguments as for `compare`.
+    """Compare as in the paper's results; arguments as for `compare`.
 
-    1e-6 is added to every normalised observed and every target probability, and both are normalised again. So
-    no divergence is infinite, but all depend on the number of answers. The first of several likeliest answers
-    counts. Where nothing is observed, all but ``coverage`` is NaN.
+    1e-6 is added to every normalised observed and every target probability, and both are normalised again.
+    This keeps all divergences finite but makes them depend on the number of answers. Of several likeliest
+    answers, the first counts. If nothing is observed, everything but ``coverage`` is NaN.
     """
     p, q = _checked(target, observed)
     coverage = float(q.sum())
@@ -108,13 +108,13 @@ def compare_as_published(target: ArrayLike, observed: ArrayLike) -> Comparison:
 
 
 def uniform_guess(target: ArrayLike) -> Comparison:
-    """Compare the uniform guess over the answers with the target, shape (n,): what a model has to beat."""
+    """Compare the uniform guess over the answers, a baseline for models, with the target, shape (n,)."""
     n = np.asarray(target).size
     return compare(target, np.full(n, 1 / n))
 
 
 def uniform_guess_as_published(target: ArrayLike) -> Comparison:
-    """Compare the uniform guess as `compare_as_published` does a model."""
+    """Compare the uniform guess with the target, shape (n,), like `compare_as_published`."""
     n = np.asarray(target).size
     return compare_as_published(target, np.full(n, 1 / n))
 
@@ -123,9 +123,9 @@ class Summary(NamedTuple):
     """A metric over items, as published.
 
     Attributes:
-        mean: Of the values.
+        mean: Mean of the values.
         std: Their standard deviation, with divisor n - 1.
-        standard_error: ``std`` by the root of n.
+        standard_error: ``std`` divided by the square root of n.
     """
 
     mean: float
@@ -134,7 +134,7 @@ class Summary(NamedTuple):
 
 
 def summary_as_published(values: ArrayLike) -> Summary:
-    """Summarise a metric over items, shape (n,), n at least 2, as the paper's figures were."""
+    """Summarise a metric over items, shape (n,), n at least 2, as in the paper's results."""
     data = np.asarray(values, dtype=np.float64)
     std = float(data.std(ddof=1))
     return Summary(float(data.mean()), std, std / float(np.sqrt(data.size)))
@@ -143,12 +143,10 @@ def summary_as_published(values: ArrayLike) -> Summary:
 def _checked(target: ArrayLike, observed: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     p, q = np.asarray(target, dtype=np.float64), np.asarray(observed, dtype=np.float64)
     if p.ndim != 1 or p.shape != q.shape or not p.size:
-        raise ValueError(
-            f"target of shape {p.shape} and observed of shape {q.shape}, expected (n,) twice, n > 0"
-        )
+        raise ValueError(f"target has shape {p.shape} and observed {q.shape}, expected (n,) for both, n > 0")
     for name, values in (("target", p), ("observed", q)):
         if not np.isfinite(values).all() or (values < 0).any():
-            raise ValueError(f"{name} holds values that are negative or not finite, expected probabilities")
+            raise ValueError(f"{name} has negative or non-finite values, expected probabilities")
     if p.sum() == 0:
         raise ValueError("target is 0 everywhere, expected probabilities")
     return p, q
@@ -161,7 +159,7 @@ def _modes(p: NDArray[np.float64]) -> NDArray[np.bool_]:
 def _comparison(
     p: NDArray[np.float64], q: NDArray[np.float64], *, coverage: float, mode_match: float
 ) -> Comparison:
-    # Rounding can push a divergence just past its bounds. scipy's jensenshannon, a root, is then NaN.
+    # Rounding can push a divergence just past its bounds, where scipy's jensenshannon, a root, is NaN.
     middle = (p + q) / 2
     js = (rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2
     kl = max(0.0, float(rel_entr(p, q).sum()))

@@ -1,4 +1,4 @@
-"""How many different valid answers a model gives when it is sampled many times.
+"""Count the distinct valid answers of a model that is sampled many times.
 
 Source: Spectrum Tuning (arXiv 2510.06084), diversity and yield.
 """
@@ -18,18 +18,18 @@ PADDING_AS_PUBLISHED = ("<pad>", "<|endoftext|>")
 
 
 class Diversity(NamedTuple):
-    """Counts and shares of generations; every share is in [0, 1] and 0 where there is nothing to divide by.
+    """Counts and shares of generations; shares are in [0, 1], and 0 if the denominator is 0.
 
     Attributes:
         n: Number of generations.
-        share_valid: Valid generations among all.
-        share_unique: Different valid texts among the valid generations; the paper's diversity.
-        yield_count: Number of different valid texts; the paper's yield.
-        yield_share: Different valid texts among all generations.
-        unique_of_all: Different texts, valid or not, among all generations.
-        collision: Equal pairs among all pairs of valid generations; an estimate of the chance that two agree,
+        share_valid: Valid generations / all generations.
+        share_unique: Distinct valid texts / valid generations; the paper's diversity.
+        yield_count: Number of distinct valid texts; the paper's yield.
+        yield_share: Distinct valid texts / all generations.
+        unique_of_all: Distinct texts, valid or not / all generations.
+        collision: Equal pairs / all pairs of valid generations; an estimate of the probability of agreement,
             which unlike ``share_unique`` does not fall with the number of generations.
-        coverage: Different valid texts among the possible ones; None where these are not given.
+        coverage: Distinct valid texts / possible texts; None if these are not given.
     """
 
     n: int
@@ -45,15 +45,15 @@ class Diversity(NamedTuple):
 def summarise(
     generations: Sequence[str], valid: Sequence[bool], *, possible: Collection[str] | None = None
 ) -> Diversity:
-    """Count what is valid and what is different among samples of one prompt.
+    """Count valid and distinct texts among samples of one prompt.
 
     Args:
         generations: The samples; texts are compared exactly.
         valid: One flag per sample.
-        possible: All valid texts, if there are finitely many; duplicates are counted as given.
+        possible: All valid texts, if there are finitely many; duplicates are not removed.
 
     Raises:
-        ValueError: If there is not one flag per sample.
+        ValueError: If samples and flags differ in number.
     """
     counts = Counter(text for text, ok in zip(generations, valid, strict=True) if ok)
     n, n_valid = len(generations), counts.total()
@@ -71,21 +71,21 @@ def summarise(
 
 
 def expected_yield(probabilities: ArrayLike, *, n: int) -> float:
-    """Return the mean number of different texts among n independent samples of a distribution.
+    """Return the expected number of distinct texts among n independent samples of a distribution.
 
     Args:
-        probabilities: Shape (k,), of the valid texts, each in [0, 1]; what is missing to 1 is invalid.
+        probabilities: Shape (k,), of the valid texts, each in [0, 1]; the rest of the mass is invalid.
         n: Number of samples.
     """
     return float((1 - (1 - np.asarray(probabilities, dtype=np.float64)) ** n).sum())
 
 
 class Exact(NamedTuple):
-    """What an exact sampler would give.
+    """The expected diversity of an exact sampler.
 
     Attributes:
-        yield_count: Mean number of different texts.
-        share_unique: The same among all its samples, in [0, 1].
+        yield_count: Expected number of distinct texts.
+        share_unique: That number divided by the number of samples, in [0, 1].
     """
 
     yield_count: float
@@ -93,7 +93,7 @@ class Exact(NamedTuple):
 
 
 def exact(probabilities: ArrayLike, *, n_valid: int) -> Exact:
-    """Return what an exact sampler with as many valid samples as a model had would give.
+    """Return the expected diversity of an exact sampler with as many valid samples as a model had.
 
     Args:
         probabilities: Shape (k,), of the valid texts, summing to 1.
@@ -104,17 +104,17 @@ def exact(probabilities: ArrayLike, *, n_valid: int) -> Exact:
 
 
 def clean(text: str, *, stops: Collection[str]) -> str:
-    """Return a generation up to the earliest of the stop texts, without white space around it."""
+    """Return a generation up to the earliest stop text, without surrounding white space."""
     ends = [text.find(stop) for stop in stops if stop in text]
     return text[: min(ends, default=len(text))].strip()
 
 
 def clean_as_published(text: str, *, stops: Sequence[str]) -> str:
-    """Clean a generation as the paper's figures were: the first stop text of the list cuts, not the earliest.
+    """Clean a generation as for the paper's results: cut at the first stop of the list, not the earliest.
 
     Args:
         text: As decoded, with special tokens.
-        stops: Stop texts; of those that occur, the first in this order cuts.
+        stops: Stop texts; the text is cut at the first in this order that occurs.
     """
     for padding in PADDING_AS_PUBLISHED:
         text = text.replace(padding, "").strip()
@@ -124,14 +124,14 @@ def clean_as_published(text: str, *, stops: Sequence[str]) -> str:
 
 
 class SampleIntervals(NamedTuple):
-    """Intervals of what samples of one prompt tell.
+    """Intervals of the metrics of one prompt's samples.
 
     Attributes:
         share_valid: Of the share of valid samples (Wilson).
-        share_unique: Of the share of different ones among the valid.
-        yield_count: Of the number of different valid ones.
-        unique_of_all: Of the share of different ones, valid or not, among all.
-        collision: Of the chance that two valid samples agree; NaN of fewer than 20 valid samples.
+        share_unique: Of the share of distinct texts among the valid samples.
+        yield_count: Of the number of distinct valid texts.
+        unique_of_all: Of the share of distinct texts, valid or not, among all samples.
+        collision: Of the probability that two valid samples agree; NaN with fewer than 20 valid samples.
     """
 
     share_valid: Interval
@@ -146,15 +146,15 @@ def sample_intervals(
 ) -> SampleIntervals:
     """Return intervals over the samples of one prompt.
 
-    Resampling them would lose different texts. A sample changes their number only if its text came once, so
-    that the variance is close to f1 (1 - f1 / n), with f1 texts that came once among n (Efron and Stein,
-    Annals of Statistics 1981). Invalid samples are among the n, since their number is random, too. Two are
-    added to f1 and n, since none may have come once by luck.
+    Resampling would lose distinct texts. A sample changes their number only if its text occurs once, so the
+    variance is close to f1 (1 - f1 / n), where f1 of n texts occur once (Efron and Stein, Annals of
+    Statistics 1981). Invalid samples are included in n, since their number is random too. Two are added to f1
+    and n, since f1 may be 0 by chance.
 
-    Simulated with 100 samples, 95% intervals of the yield held its mean in 100% of cases for uniform over
-    5,000 and over 10, 99.8% over 50, 95.8% for Zipf over 2,000, 94.4% for collapsed (97% one text), and with
-    1%, 2%, 4%, 10% and 50% valid, uniform over 5,000, in 100%, 99.8%, 98.2%, 96.8% and 95.2%. With fewer than
-    about three valid samples expected among fewer than 100, they were not measured.
+    In simulations with 100 samples, 95% intervals of the yield covered its mean in 100% of cases for uniform
+    over 5,000 and over 10, 99.8% over 50, 95.8% for Zipf over 2,000, 94.4% for collapsed (97% one text), and
+    with 1%, 2%, 4%, 10% and 50% valid, uniform over 5,000, in 100%, 99.8%, 98.2%, 96.8% and 95.2%. Fewer than
+    about three expected valid samples among fewer than 100 were not simulated.
 
     Args:
         generations: The samples.
@@ -164,7 +164,7 @@ def sample_intervals(
     counts = Counter(text for text, ok in zip(generations, valid, strict=True) if ok)
     n, n_valid, found = len(generations), counts.total(), len(counts)
     share = scipy.stats.binomtest(n_valid, n).proportion_ci(confidence, method="wilson")
-    # The chance that any sample is valid, at the least.
+    # A lower bound of the probability that any sample is valid.
     least = min(found, 1 - (1 - float(share.low)) ** n)
     width = _width(counts, n=n, confidence=confidence)
     return SampleIntervals(
@@ -177,13 +177,13 @@ def sample_intervals(
 
 
 def _width(counts: Counter[str], *, n: int, confidence: float) -> float:
-    """Return half the width of the interval of a number of different texts among n."""
+    """Return half the width of the interval of the number of distinct texts among n."""
     once = sum(count == 1 for count in counts.values())
     return float(scipy.stats.norm.ppf((1 + confidence) / 2)) * float((once + 2) * (1 - once / (n + 2))) ** 0.5
 
 
 def _unique(counts: Counter[str], *, least: float, confidence: float) -> Interval:
-    """Return the share of different texts among the counted ones, at least ``least``, with its interval."""
+    """Return the share of distinct texts among the counted ones with its interval, at least ``least``."""
     n, found = counts.total(), len(counts)
     if not n:
         return Interval(0.0, 0.0, 1.0)
@@ -192,18 +192,18 @@ def _unique(counts: Counter[str], *, least: float, confidence: float) -> Interva
 
 
 def _collision(counts: Counter[str], *, confidence: float) -> Interval:
-    """Return the share of equal pairs with Wilson's interval for as many pairs as if they were independent.
+    """Return the share of equal pairs with Wilson's interval for the equivalent number of independent pairs.
 
-    Their number follows from the variance of a U-statistic (Hoeffding, Annals of Mathematical Statistics
-    1948). Simulated with 20, 30, 60 and 100 samples of six distributions, from collapsed (97% one text) to
-    uniform over 5,000, intervals of 95% held the chance in 92.3% to 100% of cases; with 4 to 15 in 84.5% to
-    100%, so that fewer than 20 have none.
+    That number follows from the variance of a U-statistic (Hoeffding, Annals of Mathematical Statistics
+    1948). In simulations with 20, 30, 60 and 100 samples of six distributions, from collapsed (97% one text)
+    to uniform over 5,000, 95% intervals covered the probability in 92.3% to 100% of cases; with 4 to 15
+    samples in 84.5% to 100%, so there is no interval for fewer than 20.
     """
     n = counts.total()
     if n < 2:
         return Interval(0.0, float("nan"), float("nan"))
     sizes = np.array(list(counts.values()))
-    # Of each sample, the share of the others that agree with it.
+    # For each sample, the share of the others that agree with it.
     agreeing = np.repeat((sizes - 1) / (n - 1), sizes)
     share, pairs = float(agreeing.mean()), comb(n, 2)
     if n < FEWEST:

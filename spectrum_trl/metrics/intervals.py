@@ -1,4 +1,4 @@
-"""Confidence intervals of means, and where there is none: docs/intervals.md has their simulated coverage."""
+"""Confidence intervals of means, or NaN where none is reliable; docs/intervals.md has simulated coverage."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,20 +7,31 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
+from spectrum_trl.metrics.ties import places
+
 RESAMPLES = 2000
 # Resamples held in memory at once.
 BATCH = 500
-# Independent values, or clusters of equal size, from which on 95% intervals hold a skewed mean in 92% or more
-# of simulated cases; and how many of equal size clusters of unequal sizes have to be worth.
-FEWEST, FEWEST_UNEQUAL = 20, 30
-# Of values that are nearly all equal, as accuracies near 1 or differences of models, so many have to differ.
+# From this many independent values, or clusters of equal size, 95% intervals cover a skewed mean in at least
+# 92% of simulated cases.
+FEWEST = 20
+# The effective number needed of clusters of unequal sizes, and the share of their number: otherwise a few
+# large clusters decide the mean, and if sizes correlate with values, they are rarely sampled.
+FEWEST_UNEQUAL, LEAST_WORTH = 50, 0.75
+# The share if sizes visibly correlate with values, and the significance level of Spearman's test for that.
+LEAST_WORTH_RELATED, LEVEL = 0.9, 0.05
+# The same of bounded values, which have no long tail, and of those whose sizes correlate, with its share.
+FEWEST_BOUNDED, FEWEST_BOUNDED_RELATED, LEAST_WORTH_BOUNDED = 30, 40, 2 / 3
+# If most values are equal, such as accuracies near 1 or differences of models, this many must differ.
 FEWEST_OTHERS = 10
+# Equal values may differ by this much through rounding, relative to the largest.
+ROUNDING = 1e-12
 
 
 class Interval(NamedTuple):
     """A mean and the ends of its confidence interval.
 
-    Both ends are NaN where too few values, or none that differ, leave their spread unknown.
+    Both ends are NaN if there are too few values, or too few that differ, to estimate their spread.
     """
 
     mean: float
@@ -38,17 +49,17 @@ def mean_interval(
     """Return the mean of independent values with its interval; their order does not matter.
 
     Args:
-        values: Shape (n,), finite; n at least 1. What is not independent, as the outputs of one sequence, has
-            to be averaged before, or go into `ratio_interval`.
-        seed: Of the resampling.
+        values: Shape (n,), finite; n at least 1. Values that are not independent, such as outputs of one
+            sequence, must be averaged first, or passed to `ratio_interval`.
+        seed: Seed of the resampling.
         confidence: In (0, 1).
-        within: Smallest and largest value that a mean can have; the ends are kept inside.
+        within: Smallest and largest value that a mean can have; the ends are clipped to it.
 
     Returns:
-        See `ratio_interval`, with every value a cluster of its own.
+        See `ratio_interval`; every value is a separate cluster.
 
     Raises:
-        ValueError: If there is no value, or one that is not finite.
+        ValueError: If there is no value, or one is not finite.
     """
     data = np.asarray(values, dtype=np.float64)
     return ratio_interval(data, np.ones_like(data), seed=seed, confidence=confidence, within=within)
@@ -64,38 +75,42 @@ def ratio_interval(
 ) -> Interval:
     """Return the mean over the members of clusters with its interval; the clusters' order does not matter.
 
-    On either side the interval is the wider of two: the studentized bootstrap's, which resamples whole
-    clusters and takes the jackknife's standard errors, and Student's. Clusters of unequal sizes are worth
-    fewer of equal size, which give Student's degrees of freedom. Shares, ratios of 0 and 1 within (0, 1),
-    have the exact interval of Clopper and Pearson, however few they are; other means within (0, 1) are no
-    narrower than that of as many independent trials as have their error (Korn and Graubard, Survey
-    Methodology 1998), since near 0 and 1 the others hold too little.
+    On each side the interval is the wider of two: the studentized bootstrap's, which resamples whole clusters
+    and uses jackknife standard errors, and Student's, whose degrees of freedom are the effective number of
+    clusters minus 1. Shares (``within`` is (0, 1), and all clusters have equal size and a ratio of 0 or 1)
+    have the exact Clopper-Pearson interval, whatever their number; intervals of other means within (0, 1) are
+    at least as wide as the exact one of as many independent trials as have the same standard error (Korn and
+    Graubard, Survey Methodology 1998), since the other two cover too little near 0 and 1.
 
     Args:
         sums: Shape (clusters,), each cluster's sum, for example of the losses of a sequence's outputs.
         counts: Shape (clusters,), each cluster's number of members, positive.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
         confidence: In (0, 1).
         within: Smallest and largest value that the mean can have.
 
     Returns:
-        The sum of all sums by the sum of all counts, and the ends of its interval: NaN where there are
-        fewer than 20 clusters of equal size, or those of unequal sizes are worth fewer than 30; and where all
-        ratios but nine or fewer are equal.
+        The sum of all sums divided by the sum of all counts, and the ends of its interval. These are NaN if
+        there are fewer than 20 clusters of equal size, or effectively fewer than 50 of unequal sizes, or
+        than three quarters of their number (nine tenths if sizes correlate with ratios); for bounded values
+        30 (40, and two thirds of their number, if sizes correlate); or if fewer than ten ratios differ from
+        the most common one.
 
     Raises:
-        ValueError: If there is no cluster, or a value that is not finite.
+        ValueError: If there is no cluster, or a value is not finite.
     """
     totals, sizes = np.asarray(sums, dtype=np.float64), np.asarray(counts, dtype=np.float64)
     if totals.ndim != 1 or not totals.size or not np.isfinite(totals).all():
-        raise ValueError(f"values of shape {totals.shape}, expected (n,), n > 0, all of them finite")
+        raise ValueError(f"values have shape {totals.shape}, expected (n,), n > 0, all finite")
     mean, ratios, worth = float(totals.sum() / sizes.sum()), totals / sizes, worth_of(sizes)
-    # Differences of shares may also be 0 and 1, but could be -1.
-    if within == (0, 1) and np.isin(ratios, (0, 1)).all():
-        return Interval(mean, *share_ends(mean * worth, worth, confidence=confidence, method="beta"))
-    fewest = FEWEST if np.ptp(sizes) == 0 else FEWEST_UNEQUAL
-    equal = np.unique(ratios.round(12), return_counts=True)[1].max()
-    if worth < fewest - 1e-9 or ratios.size - equal < FEWEST_OTHERS:
+    alike = np.ptp(sizes) == 0
+    # Differences of shares may all be 0 or 1 too, but -1 is also possible.
+    if alike and within == (0, 1) and np.isin(ratios, (0, 1)).all():
+        return Interval(
+            mean, *share_ends(totals.sum() / sizes[0], ratios.size, confidence=confidence, method="beta")
+        )
+    fewest = FEWEST if alike else _fewest(sizes, ratios, bounded=bool(np.isfinite(within).all()))
+    if worth < fewest - 1e-9 or ratios.size - _most_equal(ratios) < FEWEST_OTHERS:
         return Interval(mean, float("nan"), float("nan"))
     low, high = clustered_ends(totals, sizes, seed=seed, confidence=confidence)
     if within == (0, 1):
@@ -105,8 +120,23 @@ def ratio_interval(
     return Interval(mean, float(ends[0]), float(ends[1]))
 
 
+def _fewest(sizes: NDArray[np.float64], ratios: NDArray[np.float64], *, bounded: bool) -> float:
+    """Return the effective number needed of clusters of unequal sizes."""
+    related = np.ptp(ratios) > 0 and scipy.stats.spearmanr(sizes, ratios).pvalue < LEVEL
+    if bounded:
+        share = max(FEWEST_BOUNDED_RELATED, LEAST_WORTH_BOUNDED * ratios.size)
+        return share if related else FEWEST_BOUNDED
+    return max(FEWEST_UNEQUAL, (LEAST_WORTH_RELATED if related else LEAST_WORTH) * ratios.size)
+
+
+def _most_equal(values: NDArray[np.float64]) -> int:
+    """Return the size of the largest group of equal values, however they were rounded."""
+    below, reached = places(values, rounding=ROUNDING * np.abs(values).max())
+    return int((reached - below).max())
+
+
 def worth_of(counts: ArrayLike) -> float:
-    """Return how many clusters of equal size clusters of these sizes are worth: (sum n)^2 / sum n^2.
+    """Return the effective number of clusters, as if all had equal size: (sum n)^2 / sum n^2.
 
     Args:
         counts: Shape (clusters,), positive.
@@ -118,15 +148,15 @@ def worth_of(counts: ArrayLike) -> float:
 def clustered_ends(
     sums: NDArray[np.float64], counts: NDArray[np.float64], *, seed: int, confidence: float
 ) -> tuple[float, float]:
-    """Return the ends of the interval of a ratio, however few clusters there are (at least 2).
+    """Return the ends of the interval of a ratio, whatever the number of clusters (at least 2).
 
     Args:
         sums: Shape (clusters,).
         counts: Shape (clusters,), positive.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
         confidence: In (0, 1).
     """
-    # Resamples are drawn by position: in sorted order the clusters' own does not matter.
+    # Resamples are drawn by position: sorting makes them independent of the clusters' order.
     order = np.lexsort((counts, sums))
     totals, sizes = sums[order], counts[order]
     mean, error = _ratio(totals, sizes, axis=-1)
@@ -135,7 +165,7 @@ def clustered_ends(
         resampled: NDArray[np.float64], members: NDArray[np.float64], axis: int
     ) -> NDArray[np.float64]:
         means, errors = _ratio(resampled, members, axis=axis)
-        # A resample of equal values has no spread; that of all values stands in.
+        # A resample of equal values has no spread; use that of all values.
         return (means - mean) / np.where(errors > 1e-12 * np.abs(mean), errors, error)
 
     found = scipy.stats.bootstrap(
@@ -169,12 +199,12 @@ def share_ends(hits: float, n: float, *, confidence: float, method: str) -> tupl
     """Return the ends of the interval of a share.
 
     Args:
-        hits: How many of the n; neither need be whole.
+        hits: Number of successes among n trials; neither needs to be an integer.
         n: Positive.
         confidence: In (0, 1).
-        method: ``beta`` for that of Clopper and Pearson, ``wilson`` for Wilson's.
+        method: ``beta`` for Clopper and Pearson's interval, ``wilson`` for Wilson's.
     """
-    # statsmodels takes long to import.
+    # statsmodels is slow to import.
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(hits, n, alpha=1 - confidence, method=method)
@@ -182,7 +212,7 @@ def share_ends(hits: float, n: float, *, confidence: float, method: str) -> tupl
 
 
 def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64], *, axis: int) -> tuple[Any, Any]:
-    """Return ratios of sums and their jackknife standard errors, along an axis of clusters."""
+    """Return ratios of sums and their jackknife standard errors along the axis of clusters."""
     n = sums.shape[axis]
     whole, members = sums.sum(axis=axis, keepdims=True), counts.sum(axis=axis, keepdims=True)
     ratio = whole / members
@@ -192,7 +222,7 @@ def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64], *, axis: int)
 
 
 def ratio_values(sums: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
-    """Return one value per cluster, whose mean is the mean over members, and has its error to first order.
+    """Return one value per cluster; their mean is the mean over members, with the same error to first order.
 
     Args:
         sums: Shape (clusters,), each cluster's sum.
@@ -206,14 +236,14 @@ def ratio_values(sums: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
 
 
 def stratified_interval(strata: Sequence[ArrayLike], *, seed: int, confidence: float = 0.95) -> Interval:
-    """Return the mean over strata of their means with its interval, each stratum resampled for itself.
+    """Return the mean of the strata's means with its interval; each stratum is resampled separately.
 
-    Like `ratio_interval`, with Satterthwaite's degrees of freedom, at least 29; the order of strata and of
-    their values does not matter.
+    Like `ratio_interval`, with Satterthwaite's degrees of freedom; the ends are NaN if these are below 29.
+    The order of strata and of their values does not matter.
 
     Args:
-        strata: For each, for example each task, its independent values, shape (n,), finite; n at least 2.
-        seed: Of the resampling.
+        strata: For each stratum, such as a task, its independent values, shape (n,), finite; n at least 2.
+        seed: Seed of the resampling.
         confidence: In (0, 1).
     """
     arrays = sorted((np.sort(np.asarray(values, dtype=np.float64)) for values in strata), key=tuple)

@@ -1,1 +1,1 @@
-"""Load a model, prepare its role tokens, or initialise a new one."""
+"""Load models, prepare role tokens, initialise new models, merge adapters."""

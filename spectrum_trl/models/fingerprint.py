@@ -1,4 +1,4 @@
-"""Tell models apart by what they hold, not by their names."""
+"""Identify models by their contents, not by their names."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,21 +6,21 @@ from pathlib import Path
 from spectrum_trl.files import sha256_of
 from spectrum_trl.models.load import load_config, model_path
 
-# What is loaded as weights; every byte of it counts. Half a gigabyte takes about a third of a second.
+# Weight files, hashed in full. Half a gigabyte takes about a third of a second.
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
 # Beside the weights: configuration, tokenizer, templates, code.
 SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "*.py", "additional_chat_templates/*.jinja")
 
 
 def fingerprints(name: str, *, revision: str = "main") -> dict[str, str]:
-    """Return what tells a model: its commit on the Hub, or hashes of its weights.
+    """Return what identifies a model: its commit on the Hub, or the hashes of its weight files.
 
-    Nothing is remembered: a file that was written anew within one tick of the clock, or with its old time set
-    again, would be taken for the old one.
+    Hashes are not cached: a file rewritten within one clock tick, or with its old modification time restored,
+    would be mistaken for the previous one.
 
     Args:
         name: Folder or Hub id.
-        revision: Of a Hub repository.
+        revision: Revision of the Hub repository.
     """
     folder = Path(model_path(name))
     if not folder.is_dir():
@@ -29,17 +29,17 @@ def fingerprints(name: str, *, revision: str = "main") -> dict[str, str]:
 
 
 def weights(folder: Path) -> Iterator[Path]:
-    """Yield the files of weights in a folder."""
+    """Yield the weight files in a folder."""
     for pattern in WEIGHTS:
         yield from sorted(file for file in folder.glob(pattern) if file.is_file())
 
 
 def contents(name: str, *patterns: str) -> tuple[str, ...]:
-    """Return names and hashes of files in a model's folder; nothing for a Hub id, which a revision tells.
+    """Return names and hashes of files in a model folder; empty for a Hub id, which its revision identifies.
 
     Args:
         name: Folder or Hub id.
-        *patterns: Globs of the files, in the folder.
+        *patterns: Globs of the files, relative to the folder.
     """
     folder = Path(model_path(name))
     files = [file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()]

@@ -1,4 +1,4 @@
-"""No model holds NaN or infinity, neither one that is evaluated nor one that is written."""
+"""Reject weights that contain NaN or infinity before a model is evaluated or saved."""
 
 import torch
 
@@ -6,10 +6,10 @@ from spectrum_trl.errors import UserError
 
 
 def check_weights(model: torch.nn.Module, *, name: str) -> None:
-    """Check that every weight is a number.
+    """Check that every weight is finite.
 
     Args:
-        model: Loaded.
+        model: The loaded model.
         name: Its folder or Hub id.
 
     Raises:
@@ -19,6 +19,6 @@ def check_weights(model: torch.nn.Module, *, name: str) -> None:
     wrong = [key for key, weight in every if not weight.is_meta and not weight.isfinite().all()]
     if wrong:
         raise UserError(
-            f"{len(wrong)} of {len(every)} tensors of the weights of {name!r} hold NaN or infinity, for "
-            f"example {wrong[0]}: nothing is made of them; take an earlier checkpoint, or another number type"
+            f"{len(wrong)} of {len(every)} weight tensors of {name!r} hold NaN or infinity, for example "
+            f"{wrong[0]}; use an earlier checkpoint or another number type"
         )

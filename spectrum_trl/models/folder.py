@@ -1,4 +1,4 @@
-"""What the folder of a model has beside the weights: generation settings, processor, number type."""
+"""Files of a model folder other than its weights: generation settings, processor, number type."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ from transformers.utils import cached_file
 
 from spectrum_trl.models.load import model_path
 
-# What makes a processor of a tokenizer, in a model that sees more than text.
+# Files that a multimodal model's processor needs besides the tokenizer.
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
 
 
@@ -27,19 +27,19 @@ def generation_config(tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
 
 
 def set_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Name a tokenizer's special tokens in a model's configuration, where transformers looks for them."""
+    """Copy a tokenizer's special token ids into a model's configuration, where transformers reads them."""
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         setattr(model.config.get_text_config(), name, getattr(tokenizer, name))
 
 
 def copy_processor(name: str, folder: Path, *, revision: str, config: PreTrainedConfig) -> None:
-    """Copy a base model's processor files beside a tokenizer, where the model sees more than text.
+    """Copy a multimodal base model's processor files to a folder; do nothing for a text-only model.
 
     Args:
         name: Folder or Hub id of the base model.
         folder: Where the tokenizer was saved.
-        revision: Of a Hub repository.
-        config: The base model's.
+        revision: Revision of the Hub repository.
+        config: The base model's configuration.
     """
     if config.get_text_config() is config:
         return
@@ -52,7 +52,7 @@ def copy_processor(name: str, folder: Path, *, revision: str, config: PreTrained
 
 
 def set_dtype(config: PreTrainedConfig, dtype: torch.dtype) -> None:
-    """Say in a configuration, and in those inside it, which number type the weights are saved with."""
+    """Record the number type of the saved weights in a configuration and all its sub-configurations."""
     config.dtype = dtype
     for part in config.sub_configs:
         set_dtype(getattr(config, part), dtype)

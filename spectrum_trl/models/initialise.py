@@ -1,10 +1,11 @@
-"""A new small model from nothing: its tokenizer from the recipe's own texts, its weights from a seed."""
+"""Create a small model from scratch: a tokenizer trained on the recipe's texts, and random weights."""
 
 from collections.abc import Iterable
 from typing import Any
 
+from accelerate.utils import set_seed
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast, set_seed
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 QWEN_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
@@ -12,12 +13,12 @@ QWEN_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 def new_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE tokenizer with the Qwen role tokens.
 
-    Digits, line breaks and punctuation marks are tokens of their own, so that numbers are read digit by digit
-    and a word is the same token before any of them. A space belongs to the word or digit after it, which
-    makes a sentence half as long as with spaces of their own.
+    Digits, line breaks and punctuation marks are separate tokens, so numbers are read digit by digit and a
+    word before any of them is always the same token. A space belongs to the word or digit after it, which
+    halves the length of a sentence compared with separate space tokens.
 
     Args:
-        texts: What to learn merges from.
+        texts: Texts to learn the merges from.
         vocab_size: Upper limit of the vocabulary, at least 259 (256 bytes and the role tokens).
 
     Returns:
@@ -51,12 +52,12 @@ def new_model(config: dict[str, Any], *, vocab_size: int, seed: int) -> PreTrain
     """Initialise a causal language model.
 
     Args:
-        config: Arguments of the transformers configuration, with its ``model_type``.
-        vocab_size: Rows of the embedding.
+        config: Arguments of the transformers configuration, including ``model_type``.
+        vocab_size: Number of rows of the embedding.
         seed: Seed of the initial weights.
 
     Returns:
-        The model in single precision.
+        The model in float32.
     """
     set_seed(seed)
     settings = dict(config)

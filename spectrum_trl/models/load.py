@@ -1,4 +1,4 @@
-"""Load a model and a tokenizer, with one clear message where that fails."""
+"""Load models and tokenizers, with one clear message if that fails."""
 
 import os
 from collections.abc import Collection, Iterator
@@ -28,50 +28,50 @@ from spectrum_trl.prompts.templates import family_of
 
 
 def model_path(name: str) -> str:
-    """Return where to load a model from: a folder's full path, or a Hub id as it is."""
+    """Return where to load a model from: the absolute path of a folder, or a Hub id unchanged."""
     folder = os.path.expanduser(EMBEDDED.get(name, name))
-    # peft writes the path into the adapter, which is then loaded from anywhere.
+    # peft stores this path in the adapter, which may later be loaded from another working directory.
     return os.path.abspath(folder) if os.path.isdir(folder) else name
 
 
 def is_adapter(name: str, *, revision: str = "main") -> bool:
-    """Tell whether a folder or a repository holds an adapter in place of a whole model."""
+    """Return whether a folder or repository holds an adapter rather than a whole model."""
     try:
         return find_adapter_config_file(model_path(name), revision=revision) is not None
     except (OSError, ValueError):
-        # What is wrong with the name is told where it is loaded.
+        # A bad name is reported when the model is loaded.
         return False
 
 
 def base_of(name: str, *, revision: str = "main") -> str:
-    """Return the base model of an adapter's folder or repository; any other name as it is."""
+    """Return the base model of an adapter's folder or repository; any other name unchanged."""
     if not is_adapter(name, revision=revision):
         return name
-    # Most models are no adapters, and peft takes seconds to import.
+    # Most models are not adapters, and peft takes seconds to import.
     from peft import PeftConfig
 
     return str(PeftConfig.from_pretrained(model_path(name)).base_model_name_or_path)
 
 
 def load_config(name: str, *, revision: str = "main") -> PreTrainedConfig:
-    """Load a model's configuration, running no code of its repository.
+    """Load a model's configuration without running any code from its repository.
 
     Args:
         name: A folder, a Hub id, or the tiny base's name.
-        revision: Of a Hub repository.
+        revision: Revision of the Hub repository.
 
     Returns:
         The configuration.
 
     Raises:
-        UserError: If there is none.
+        UserError: If it cannot be loaded.
     """
-    with _told("configuration", name):
+    with _load_errors("configuration", name):
         return AutoConfig.from_pretrained(model_path(name), revision=revision, trust_remote_code=False)
 
 
 def checkpoint_dtype(name: str, *, revision: str = "main") -> torch.dtype | None:
-    """Return the number type that a checkpoint says its weights have, or None where it says nothing."""
+    """Return the number type that a checkpoint's configuration names, or None if it names none."""
     config = load_config(name, revision=revision)
     return cast(torch.dtype | None, config.dtype or config.get_text_config().dtype)
 
@@ -81,15 +81,15 @@ def load_tokenizer(name: str, *, revision: str = "main") -> PreTrainedTokenizerB
 
     Args:
         name: A folder, a Hub id, or the tiny base's name.
-        revision: Of a Hub repository.
+        revision: Revision of the Hub repository.
 
     Returns:
         The tokenizer as published, without our template.
 
     Raises:
-        UserError: If there is none, or if it splits text in another way than its ``tokenizer.json``.
+        UserError: If it cannot be loaded, or splits text differently from its ``tokenizer.json``.
     """
-    with _told("tokenizer", name):
+    with _load_errors("tokenizer", name):
         path = model_path(name)
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, revision=revision)
         file = cached_file(
@@ -97,44 +97,47 @@ def load_tokenizer(name: str, *, revision: str = "main") -> PreTrainedTokenizerB
         )
         if file:
             check_splitting(tokenizer, file, name=name)
+        # From a configuration alone, transformers builds a tokenizer that knows no text.
+        if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+            raise UserError(f"{name!r} has no tokenizer; copy its tokenizer.json and tokenizer_config.json")
     return tokenizer
 
 
 def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:
-    """Load a causal language model from safetensors, running no code of its repository.
+    """Load a causal language model from safetensors without running any code from its repository.
 
-    The folder of an adapter loads as its base model with the adapter on it, and with the adapter's generation
-    settings: transformers alone takes the base's, which do not stop at the end of a turn.
+    An adapter folder loads as its base model with the adapter attached, and with the adapter's generation
+    settings: transformers alone would use the base model's, which do not stop at the end of a turn.
 
     Args:
         name: A folder, a Hub id, or the tiny base's name.
-        revision: Of a Hub repository.
+        revision: Revision of the Hub repository.
         **settings: Further arguments of ``from_pretrained``, for example ``dtype``.
 
     Returns:
         The model.
 
     Raises:
-        UserError: If there is none.
+        UserError: If it cannot be loaded.
     """
     if os.path.isfile(os.path.join(model_path(name), ADAPTER_CONFIG_NAME)):
         return _load_adapted(model_path(name), **settings)
-    with _told("model", name):
+    with _load_errors("model", name):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             model_path(name),
             revision=revision,
             use_safetensors=True,
             trust_remote_code=False,
-            # Sizes are told below, with names.
+            # Wrong sizes are reported below, with names.
             ignore_mismatched_sizes=True,
             output_loading_info=True,
             **settings,
         )
-        # transformers fills what is missing with random numbers.
+        # transformers initialises missing weights at random.
         _check_weights(
             f"the weights of {name!r} do not fit its configuration",
             loaded[1],
-            fix="download or copy them again",
+            fix="download or copy the model again",
         )
     model = cast(PreTrainedModel, loaded[0])
     _correct_tying(model, name)
@@ -142,10 +145,10 @@ def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrai
 
 
 def _correct_tying(model: PreTrainedModel, name: str) -> None:
-    """Say in a configuration that two different matrices are not tied: others tie by what it says.
+    """Untie the configuration of a model whose two matrices differ: other libraries rely on it.
 
     Raises:
-        UserError: If other processes, which read no weights, have tied them.
+        UserError: If other ranks, which read no weights, have already tied them.
     """
     configs = [model.config, model.config.get_text_config()]
     says = any(getattr(config, "tie_word_embeddings", False) for config in configs)
@@ -153,9 +156,9 @@ def _correct_tying(model: PreTrainedModel, name: str) -> None:
         return
     if is_fsdp_enabled():
         raise UserError(
-            f"the configuration of {name!r} says that its output layer is its embedding, but its weights are "
-            "two different matrices; set fsdp_config.cpu_ram_efficient_loading to false, so that every "
-            "process reads them, or tie_word_embeddings to false in its config.json"
+            f"the configuration of {name!r} ties its output layer to its embedding, but its weights are two "
+            "different matrices; set fsdp_config.cpu_ram_efficient_loading to false, so every process reads "
+            "them, or tie_word_embeddings to false in its config.json"
         )
     for config in configs:
         config.tie_word_embeddings = False
@@ -164,9 +167,9 @@ def _correct_tying(model: PreTrainedModel, name: str) -> None:
 def _load_adapted(name: str, **settings: Any) -> PreTrainedModel:
     from peft import PeftConfig
 
-    with _told("adapter", name):
+    with _load_errors("adapter", name):
         adapter = PeftConfig.from_pretrained(name)
-        # Of a run of ours; peft itself writes none.
+        # Written by our runs; peft itself writes none.
         if os.path.isfile(os.path.join(name, GENERATION_CONFIG_NAME)):
             settings.setdefault("generation_config", GenerationConfig.from_pretrained(name))
         base = str(adapter.base_model_name_or_path)
@@ -175,8 +178,8 @@ def _load_adapted(name: str, **settings: Any) -> PreTrainedModel:
         _check_weights(
             f"the adapter of {name!r} does not fit its configuration or its base model",
             found,
-            fix=f"copy it again; or merge it (spectrum-trl merge {name} FOLDER), because transformers cannot "
-            "load every adapter that peft can, DoRA's for example",
+            fix=f"copy it again, or merge it (spectrum-trl merge {name} FOLDER): transformers cannot load "
+            "every adapter that peft can, for example DoRA",
             unexpected=found["unexpected_keys"],
         )
     stay_apart(model)
@@ -184,7 +187,7 @@ def _load_adapted(name: str, **settings: Any) -> PreTrainedModel:
 
 
 def stay_apart(model: PreTrainedModel) -> None:
-    """Keep an adapted model from being tied once more, as lm-eval does: peft's wrapped layers cannot be."""
+    """Keep lm-eval from tying an adapted model again, which fails on peft's wrapped layers."""
     for config in (model.config, model.config.get_text_config(decoder=True)):
         config.tie_word_embeddings = False
 
@@ -192,14 +195,14 @@ def stay_apart(model: PreTrainedModel) -> None:
 def _check_weights(
     problem: str, found: dict[str, Any], *, fix: str, unexpected: Collection[str] = ()
 ) -> None:
-    """Refuse weights that were not read from the checkpoint."""
+    """Raise if any weight was not read from the checkpoint."""
     wrong_size = [name for name, *_ in found["mismatched_keys"]]
     parts = [
         f"{len(names)} {what}, for example {min(names)}"
         for names, what in (
             (found["missing_keys"], "are missing"),
-            (wrong_size, "have another size"),
-            (unexpected, "have no place"),
+            (wrong_size, "have the wrong size"),
+            (unexpected, "are unexpected"),
         )
         if names
     ]
@@ -208,26 +211,26 @@ def _check_weights(
 
 
 def model_without_memory(name: str, *, revision: str = "main") -> PreTrainedModel:
-    """Return a model of a configuration, its weights not even allocated."""
+    """Return a model built from its configuration on the meta device, with no weights allocated."""
     config = load_config(name, revision=revision)
-    with _told("model", name), torch.device("meta"):
+    with _load_errors("model", name), torch.device("meta"):
         return AutoModelForCausalLM.from_config(config)
 
 
 def load_without_weights(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:
-    """Load a model whose weights are allocated but never read or written: they come from another process.
+    """Build a model whose weights are allocated but not read from disk: they come from another rank.
 
-    ``from_pretrained`` reads the weights in every process, although accelerate replaces all but those of the
+    ``from_pretrained`` reads the weights on every rank, although accelerate replaces all but those of the
     first (https://github.com/huggingface/transformers/issues/43749).
 
     Args:
         name: A folder, a Hub id, or the tiny base's name.
-        revision: Of a Hub repository.
+        revision: Revision of the Hub repository.
         **settings: Further arguments of ``from_pretrained``, for example ``dtype``.
     """
     empty = model_without_memory(name, revision=revision)
     config, model_class = empty.config, type(empty)
-    # Every weight is missing, as it should be: no report of it.
+    # Every weight is missing on purpose: silence the report.
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -236,7 +239,7 @@ def load_without_weights(name: str, *, revision: str = "main", **settings: Any) 
         logging.set_verbosity(level)
     for module in model.modules():
         for part, weight in list(module.named_parameters(recurse=False)):
-            # accelerate tells weights apart by address, so each needs one; what nobody writes to takes
+            # accelerate identifies weights by address, so each needs one; pages that are never written take
             # no memory.
             unread = torch.empty_like(weight, device="cpu")
             setattr(module, part, torch.nn.Parameter(unread, requires_grad=weight.requires_grad))
@@ -245,17 +248,17 @@ def load_without_weights(name: str, *, revision: str = "main", **settings: Any) 
 
 
 def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Check that every token which can occur has a row of the embedding.
+    """Check that every token that can occur has a row in the embedding.
 
     Special tokens that the template does not use cannot occur in text: Gemma 3's text models have no row for
-    the image's.
+    the image token.
 
     Args:
         model: The loaded model.
-        tokenizer: With the Spectrum template, or without one where no turns are written.
+        tokenizer: With the Spectrum template, or without one if no turns are written.
 
     Raises:
-        UserError: If the tokenizer is that of another model.
+        UserError: If the tokenizer belongs to another model.
     """
     rows = cast(torch.nn.Embedding, model.get_input_embeddings()).weight.shape[0]
     used = {id for id in (tokenizer.eos_token_id, tokenizer.pad_token_id) if id is not None}
@@ -266,13 +269,13 @@ def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
     if beyond := [id for id in (set(tokenizer.get_vocab().values()) - special) | used if id >= rows]:
         raise UserError(
             f"the embedding of {model.name_or_path!r} has {rows:,} rows, but its tokenizer has ids up to "
-            f"{max(beyond):,}: they are of different models; take both from one folder"
+            f"{max(beyond):,}: they belong to different models; use the tokenizer of the same folder"
         )
 
 
 @contextmanager
-def _told(what: str, name: str) -> Iterator[None]:
-    """Turn whatever a broken folder or a missing repository makes the libraries raise into one message."""
+def _load_errors(what: str, name: str) -> Iterator[None]:
+    """Turn whatever the libraries raise for a broken folder or a missing repository into one message."""
     try:
         yield
     except UserError:

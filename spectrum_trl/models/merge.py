@@ -1,4 +1,4 @@
-"""Merge an adapter into its base model: a folder that every stock tool loads."""
+"""Merge an adapter into its base model, giving a folder that every stock tool can load."""
 
 import os
 import shutil
@@ -29,29 +29,32 @@ from spectrum_trl.recipe.recipe_file import read_recipe_file
 from spectrum_trl.strict.json import read_json
 
 
-def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
-    """Merge the adapter of a run into its base model and save the result as a stock folder.
+def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> torch.dtype:
+    """Merge the adapter of a run into its base model and save the result as an ordinary model folder.
 
     Args:
         run: ``output_dir`` of a LoRA or QLoRA run, or one of its checkpoints.
-        out: The folder to write; must not exist or be empty.
-        dtype: Number type of the saved weights, or None for the base model's own.
+        out: The folder to write; must be empty or not exist.
+        dtype: Number type of the saved weights, or None for the base model's.
+
+    Returns:
+        The number type of the saved weights.
 
     Raises:
-        UserError: If there is no adapter, its base model cannot be loaded, or the folder is taken.
+        UserError: If there is no adapter, its base model cannot be loaded, or ``out`` is in use.
     """
     _check_free(out)
     adapter = _read_adapter(run)
     base, revision = str(adapter.base_model_name_or_path), adapter.revision or "main"
     tokenizer = load_tokenizer(str(run))
     try:
-        # Sums of products round; what is saved in 16 bits is rounded once, at the end.
+        # Merging in float32 means that weights saved in 16 bits are rounded only once, at the end.
         model = load_model(base, revision=revision, dtype=torch.float32)
         dtype = dtype or checkpoint_dtype(base, revision=revision) or torch.float32
     except UserError as error:
         raise UserError(
-            f"{run}: its base model is missing: {error} If it has moved, correct base_model_name_or_path in "
-            f"{run / ADAPTER_CONFIG}."
+            f"{run}: its base model cannot be loaded: {error} If it has moved, correct "
+            f"base_model_name_or_path in {run / ADAPTER_CONFIG}."
         ) from error
     merged = _merged(model, run, adapter)
     merged.generation_config = generation_config(tokenizer)
@@ -70,15 +73,16 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> None:
             tokenizer.save_pretrained(folder)
             copy_processor(base, folder, revision=revision, config=merged.config)
             _write_card(run, folder, title=out.name, base=base, revision=revision)
-            # Replaces an empty folder, and fails where somebody has filled it meanwhile.
+            # Replaces an empty folder, and fails if the folder has been filled in the meantime.
             folder.rename(out)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{out} cannot be written: {error}") from error
+    return dtype
 
 
 @contextmanager
 def _side_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``out`` to fill; what a killed merge left in it is removed.
+    """Yield an empty folder beside ``out`` to fill, cleared of whatever a killed merge left in it.
 
     Raises:
         UserError: If another merge is writing to ``out``.
@@ -90,7 +94,7 @@ def _side_folder(out: Path) -> Iterator[Path]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise UserError(f"{out} is being written by another merge; wait until it ends") from error
+        raise UserError(f"{out} is being written by another merge; wait for it to finish") from error
     try:
         shutil.rmtree(side / "model", ignore_errors=True)
         (side / "model").mkdir()
@@ -104,8 +108,8 @@ def _check_free(out: Path) -> None:
     with writing(out):
         taken = out.is_symlink() or out.is_file() or (out.is_dir() and any(out.iterdir()))
     if taken or out.resolve() in (Path.cwd(), *Path.cwd().parents):
-        raise UserError(f"{out} is not an empty folder of its own; name a new one")
-    # Beside it, where the folder is filled before it takes its name.
+        raise UserError(f"{out} is not an empty folder; name a new one")
+    # The model is written beside ``out`` first, then renamed.
     if problems := list(folder_problems(out.parent)):
         raise UserError(*(f"{out}: {problem}" for problem in problems))
 
@@ -116,16 +120,16 @@ def _read_adapter(run: Path) -> PeftConfig:
     if not (run / ADAPTER_CONFIG).is_file():
         whole = (run / "config.json").is_file()
         raise UserError(
-            f"{run} holds a whole model, so there is nothing to merge: load it as it is"
+            f"{run} is a whole model, so there is nothing to merge; load it directly"
             if whole
-            else f"{run} holds no adapter ({ADAPTER_CONFIG}); name the output_dir of a LoRA run"
+            else f"{run} contains no adapter ({ADAPTER_CONFIG}); name the output_dir of a LoRA run"
         )
     try:
         config = PeftConfig.from_pretrained(str(run))
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{run / ADAPTER_CONFIG} cannot be read: {error}") from error
     if config.peft_type != PeftType.LORA or not config.base_model_name_or_path:
-        raise UserError(f"{run / ADAPTER_CONFIG} is not that of a LoRA adapter with a named base model")
+        raise UserError(f"{run / ADAPTER_CONFIG} does not describe a LoRA adapter with a named base model")
     if not (run / SAFETENSORS_WEIGHTS_NAME).is_file():
         raise UserError(
             f"{run} has no {SAFETENSORS_WEIGHTS_NAME}; name the output_dir of a finished LoRA run"
@@ -137,16 +141,16 @@ def _merged(base: PreTrainedModel, run: Path, adapter: PeftConfig) -> PreTrained
     shared = shared_layers(base)
     try:
         model = cast(PeftModel, get_peft_model(base, adapter))
-        # from_pretrained would do the same, and only warn of what it did not find.
+        # from_pretrained would do the same, but only warn about missing weights.
         found = model.load_adapter(str(run), "default")
         if wrong := [*found.missing_keys, *found.unexpected_keys]:
             raise ValueError(
                 f"{SAFETENSORS_WEIGHTS_NAME} lacks {len(found.missing_keys)} of its weights and has "
-                f"{len(found.unexpected_keys)} that have no place, for example {wrong[0]}"
+                f"{len(found.unexpected_keys)} unexpected ones, for example {wrong[0]}"
             )
         adapted = model.get_base_model()
         if apart := [name for name in shared if isinstance(adapted.get_submodule(name), BaseTunerLayer)]:
-            # peft 0.21.2 merges into the one matrix what only one of its users was trained with.
+            # peft 0.21.2 merges into the shared matrix what was trained for only one of its users.
             raise ValueError(f"it adapts {apart[0]}, which shares its weights; it cannot be merged")
         return model.merge_and_unload(safe_merge=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -154,7 +158,7 @@ def _merged(base: PreTrainedModel, run: Path, adapter: PeftConfig) -> PreTrained
 
 
 def _write_card(run: Path, folder: Path, *, title: str, base: str, revision: str) -> None:
-    """Write the model card, where the folder is that of a run with its records."""
+    """Write the model card if the folder has the records of a run."""
     recipe, provenance = run / "recipe.yaml", run / "provenance.json"
     if not (recipe.is_file() and provenance.is_file()):
         return

@@ -1,4 +1,4 @@
-"""The model card of a run: what it was made from, on what data, by which recipe, and how to load it."""
+"""The model card of a run: base model, training data, recipe, and how to load the model."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ from transformers.utils import cached_file
 from spectrum_trl.paths import EMBEDDED
 
 LICENCE_KEYS = ("license", "license_name", "license_link")
-# Keys that are the user's own and belong into no card.
+# The user's private keys, left out of the card.
 PRIVATE = ("hub_token", "output_dir", "overwrite", "resume_from_checkpoint", "data_dir")
 
 WHOLE = """from transformers import AutoModelForCausalLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder)"""
-# Without its own generation settings an adapter would not stop at the end of the turn.
+# Without the adapter's generation settings, generation would not stop at the end of the turn.
 ADAPTER = """from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -33,7 +33,7 @@ messages = [{"role": "%s", "content": "A fair coin is tossed."}]
 prompt = tokenizer.apply_chat_template(
     messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
 )"""
-# By layout: what prepares a prompt, what was trained on, and where a sample ends.
+# By layout: code that prepares a prompt, the training method, and where a sample ends.
 PROMPTS = {
     "spectrum": MESSAGES % "description",
     "chat": MESSAGES % "system",
@@ -90,12 +90,12 @@ def model_card(
     """Return the card of a trained model.
 
     Args:
-        title: Name of its folder.
-        base_model: Folder or Hub id of the model trained from, or None where there was none.
-        revision: Of a Hub repository.
+        title: Name of the model folder.
+        base_model: Folder or Hub id of the base model, or None if there was none.
+        revision: Revision of the Hub repository.
         settings: The recipe's keys and values.
-        counts: For each task its ``task``, ``sequences``, ``outputs`` and ``trained_tokens``.
-        is_adapter: Whether the folder holds an adapter, not a whole model.
+        counts: For each task, its ``task``, ``sequences``, ``outputs`` and ``trained_tokens``.
+        is_adapter: Whether the folder holds an adapter rather than a whole model.
     """
     layout = str(settings.get("layout", "spectrum"))
     base, licence = _base(base_model, revision=revision) if base_model else (None, {})
@@ -127,7 +127,7 @@ def model_card(
 
 
 def _base(name: str, *, revision: str) -> tuple[str | None, dict[str, str]]:
-    """Return the Hub id that a base model goes back to, and its licence, where they are known."""
+    """Return the Hub id that a base model comes from, and its licence fields, as far as they are known."""
     if name in {*EMBEDDED, *map(str, EMBEDDED.values())}:
         return None, {"license": "apache-2.0"}
     try:
@@ -135,7 +135,7 @@ def _base(name: str, *, revision: str) -> tuple[str | None, dict[str, str]]:
         card = ModelCard.load(file, ignore_metadata_errors=True).data.to_dict() if file else {}
     except (OSError, ValueError):
         card = {}
-    # A folder is no Hub id, but its card may say where the folder came from.
+    # A folder has no Hub id, but its card may name the model that it came from.
     base = card.get("base_model") if Path(name).is_dir() else name
     licence = {key: card[key] for key in LICENCE_KEYS if isinstance(card.get(key), str)}
     return (base if isinstance(base, str) and _is_repo_id(base) else None), licence
@@ -160,7 +160,7 @@ def _table(counts: Sequence[Mapping[str, Any]]) -> str:
     columns = ("task", "sequences", "outputs", "trained_tokens")
     lines = ["| task | sequences | outputs | trained tokens |", "| --- | ---: | ---: | ---: |"]
     for count in counts:
-        # A user's own file is named by its path, which is nobody else's business.
+        # A user's own file is named by its path, which is private.
         cells = [Path(str(count["task"])).name, *(str(count[column]) for column in columns[1:])]
         lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return "\n".join(lines)

@@ -15,8 +15,8 @@ def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[i
     """Return the ids of a family's turn tokens, for example ``<|im_start|>`` and ``<|im_end|>``.
 
     Args:
-        tokenizer: Whose vocabulary has them.
-        family: A template family, as ``templates.install`` returns it.
+        tokenizer: A tokenizer whose vocabulary contains them.
+        family: A template family, as returned by ``templates.install``.
     """
     header = tokenizer.apply_chat_template(
         [{"role": "output", "content": ""}], tokenize=True, return_dict=False
@@ -26,15 +26,15 @@ def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[i
 
 
 def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
-    """Find a sibling's problems in its small files, before data are built and weights loaded.
+    """Check a sibling's configuration before the data are built and weights are loaded.
 
     Args:
         sibling: Folder or Hub id of the instruct model.
         model: Folder or Hub id of the base model.
-        revision: The base model's.
+        revision: Revision of the base model.
 
     Raises:
-        UserError: If the sibling is not there or has other sizes.
+        UserError: If the sibling cannot be loaded or has another hidden size.
     """
     wanted = load_config(model, revision=revision).get_text_config().hidden_size
     try:
@@ -43,7 +43,7 @@ def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
         raise UserError(f"copy_role_tokens_from: {error}") from error
     if found != wanted:
         raise UserError(
-            f"copy_role_tokens_from: {sibling} has hidden size {found}, {model} has {wanted}; name the "
+            f"copy_role_tokens_from: {sibling} has hidden size {found}, {model} has {wanted}; name an "
             "instruct model of the same size"
         )
 
@@ -52,19 +52,19 @@ def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
 def copy_role_tokens(
     model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, family: str, sibling: str
 ) -> list[str]:
-    """Copy the turn tokens' rows of the embedding and the output layer from an instruct sibling.
+    """Copy the turn tokens' rows of the embedding and output layer from an instruct sibling.
 
     Args:
         model: The base model, changed in place.
-        tokenizer: The base model's.
+        tokenizer: The base model's tokenizer.
         family: Its template family.
-        sibling: Folder or Hub id of the instruct model of the same architecture and size.
+        sibling: Folder or Hub id of an instruct model of the same architecture and size.
 
     Returns:
-        The tokens copied.
+        The copied tokens.
 
     Raises:
-        UserError: If the sibling lacks a token.
+        UserError: If the sibling lacks a token, or its layers are untied where the model's are tied.
     """
     ids = role_token_ids(tokenizer, family=family)
     tokens = list(tokenizer.convert_ids_to_tokens(ids))
@@ -78,8 +78,8 @@ def copy_role_tokens(
     rows = [getattr(model_of_sibling, layer)().weight[sibling_ids] for layer in layers]
     if has_tied_head(model) and not torch.equal(*rows):
         raise UserError(
-            f"copy_role_tokens_from: {sibling} has other rows in its output layer than in its embedding, "
-            "which are one matrix in the model; name a sibling whose layers are tied, too"
+            f"copy_role_tokens_from: the output layer and the embedding of {sibling} differ, but are one "
+            "matrix in the model; name a sibling whose layers are tied too"
         )
     for layer, copied in zip(layers, rows, strict=True):
         weight = getattr(model, layer)().weight

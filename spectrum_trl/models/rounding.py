@@ -1,17 +1,17 @@
-"""Round weights to bfloat16 without losing what was learnt."""
+"""Stochastic rounding of weights to bfloat16, which preserves small updates on average."""
 
 import torch
 
 
 def rounded(weight: torch.Tensor, dtype: torch.dtype, *, noise: torch.Generator) -> torch.Tensor:
-    """Return a weight in another number type; to bfloat16, rounded up or down at random.
+    """Convert a weight to another number type, rounding stochastically to bfloat16.
 
     Weights of a bfloat16 checkpoint start on its grid, and a small learning rate moves most of them by less
-    than half a step: rounded to the nearest, they would all go back. At random, with a chance for each end by
-    its distance, what was learnt is kept on average, and a weight that did not move is exact.
+    than half a step: rounding to nearest would undo these updates. Stochastic rounding, with probabilities
+    given by the distances, preserves them on average and leaves unchanged weights exact.
 
     Args:
-        weight: On the CPU.
+        weight: A tensor on the CPU.
         dtype: A floating-point type.
         noise: Source of randomness.
     """
@@ -19,4 +19,6 @@ def rounded(weight: torch.Tensor, dtype: torch.dtype, *, noise: torch.Generator)
         return weight.to(dtype)
     bits = weight.contiguous().view(torch.int32)
     lower = torch.randint(2**16, bits.shape, dtype=torch.int32, generator=noise)
-    return ((bits + lower) & -(2**16)).view(torch.float32).to(dtype)
+    found = ((bits + lower) & -(2**16)).view(torch.float32)
+    # The payload of a NaN can be in the lower bits, without which it would be an infinity.
+    return found.where(weight.isfinite(), weight).to(dtype)

@@ -1,11 +1,11 @@
-"""Check that a tokenizer splits text as its ``tokenizer.json`` says."""
+"""Check that a tokenizer splits text as its ``tokenizer.json`` does."""
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 
-# Whatever pre-tokenizers and normalizers of published models treat differently.
+# Texts that the pre-tokenizers and normalizers of published models treat differently.
 PROBES = (
     "The quick brown fox, it's 42 years old; isn't it?",
     " one  two   three    four ",
@@ -19,18 +19,18 @@ PROBES = (
 
 
 def check_splitting(tokenizer: PreTrainedTokenizerBase, file: str, *, name: str) -> None:
-    """Check that a loaded tokenizer gives the ids that its file gives.
+    """Check that a loaded tokenizer returns the same ids as its file.
 
-    transformers builds the pre-tokenizer of some classes anew, whatever the file holds
-    (https://github.com/huggingface/transformers/issues/44254). Forms that split alike are no difference.
+    For some classes, transformers rebuilds the pre-tokenizer regardless of the file
+    (https://github.com/huggingface/transformers/issues/44254). Only differences in the ids count.
 
     Args:
-        tokenizer: As loaded.
+        tokenizer: The loaded tokenizer.
         file: Its ``tokenizer.json``.
-        name: Of the model, for the message.
+        name: Name of the model, for the message.
 
     Raises:
-        UserError: With the first text that both split differently.
+        UserError: With the first text that the two split differently.
     """
     published = Tokenizer.from_file(file)
     published.no_truncation()
@@ -41,9 +41,9 @@ def check_splitting(tokenizer: PreTrainedTokenizerBase, file: str, *, name: str)
         if found != expected:
             raise UserError(
                 f"the tokenizer of {name!r} does not split text as its tokenizer.json does: {text!r} becomes "
-                f"{len(found)} tokens, {found[:6]} …, in place of {len(expected)}, {expected[:6]} …: "
-                f"transformers loaded it as {type(tokenizer).__name__}, and its settings in "
-                "tokenizer_config.json replace parts of the file; if tokenizer.json is what the model was "
-                'trained with, set "tokenizer_class": "PreTrainedTokenizerFast" in tokenizer_config.json and '
-                "remove what is left of the other class, such as add_prefix_space"
+                f"{len(found)} tokens, {found[:6]} …, instead of {len(expected)}, {expected[:6]} …: "
+                f"transformers loaded it as {type(tokenizer).__name__}, and settings in "
+                "tokenizer_config.json override parts of the file; if the model was trained with that file, "
+                'set "tokenizer_class": "PreTrainedTokenizerFast" in tokenizer_config.json and '
+                "remove settings of the other class, such as add_prefix_space"
             )

@@ -1,1 +1,1 @@
-"""What a conversation is, and how it becomes the text of a prompt."""
+"""Conversations, and their rendering as prompts."""

@@ -1,4 +1,4 @@
-"""The table of model families beside their templates: ``chat_templates/families.yaml``."""
+"""The table of model families, ``chat_templates/families.yaml``."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -16,28 +16,34 @@ class Family:
     """How the models of one family write turns.
 
     Attributes:
-        name: Of the row, and of its template.
+        name: Name of the row and of its template.
+        about: Text of the template's comment.
+        header: Text that begins a turn; ``ROLE`` stands for its role.
         turn_tokens: The control tokens that the template writes.
-        end_of_turn: The one of them that ends a turn.
-        bos: Whether a text starts with BOS: ``always``, ``never``, or where the ``tokenizer`` adds it.
-        vocabulary: Further control tokens of these models, which tell them from others with the same turns.
+        end_of_turn: The control token that ends a turn.
+        behind: Text between the end of a turn and the next header, part of neither.
+        bos: Whether a text starts with BOS: ``always``, ``never``, or if the ``tokenizer`` adds it.
+        vocabulary: Further control tokens, which distinguish these models from others with the same turns.
     """
 
     name: str
+    about: str
+    header: str
     turn_tokens: tuple[str, ...]
     end_of_turn: str
+    behind: str
     bos: Literal["always", "never", "tokenizer"]
     vocabulary: tuple[str, ...] = ()
 
     @property
     def control_tokens(self) -> tuple[str, ...]:
-        """All control tokens that are known of the family; a vocabulary that lacks one is not of it."""
+        """All known control tokens of the family; a vocabulary that lacks one belongs to another."""
         return self.turn_tokens + self.vocabulary
 
 
 @cache
 def families() -> dict[str, Family]:
-    """Return the table by name, in the order of the file."""
+    """Return the families by name, in the order of the file."""
     rows = yaml.safe_load((bundled("chat_templates") / "families.yaml").read_text(encoding="utf-8"))
     return {
         name: Family(
@@ -52,5 +58,5 @@ def families() -> dict[str, Family]:
 
 @cache
 def template_source(name: str) -> str:
-    """Return the text of a template: a family's, ``colon``, or one of ``layouts/…``."""
+    """Return the source of a template: a family's, ``colon``, or one of ``layouts/…``."""
     return (bundled("chat_templates") / f"{name}.jinja").read_text(encoding="utf-8")

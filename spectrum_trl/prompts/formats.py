@@ -1,4 +1,4 @@
-"""The text of the four prompt formats: messages to the prompt of a model."""
+"""Render messages in one of the four prompt formats."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -34,29 +34,29 @@ def render(
     chat_prompt: str | None = None,
     chat_template: str | None = None,
 ) -> str:
-    """Return messages as the text of a prompt format.
+    """Render messages as text in a prompt format.
 
-    The text has the BOS token where the model wants one: tokenize it with ``add_special_tokens=False``.
-    Control tokens in content stay as they are; ``spectrum_trl.prompts.messages.check`` finds them.
+    The text starts with BOS if the model expects it: tokenize it with ``add_special_tokens=False``. Control
+    tokens in content are not changed; ``spectrum_trl.prompts.messages.check`` finds them.
 
     Args:
         messages: Description, inputs and outputs.
-        tokenizer: The model's tokenizer; format ``spectrum`` needs one that ``install`` was called on.
+        tokenizer: The model's tokenizer; format ``spectrum`` requires that ``install`` was called on it.
         fmt: ``spectrum``; ``colon``, plain text; ``chat``, the model's own chat template with an instruction
             and the description as system text; ``chat_simple``, the same without the instruction.
         add_generation_prompt: Whether to end with the header of an output.
-        chat_prompt: Instruction of format ``chat``, or None for ``CHAT_PROMPT``.
-        chat_template: Template of the formats ``chat`` and ``chat_simple``, or None for the model's own.
+        chat_prompt: Instruction for format ``chat``, or None for ``CHAT_PROMPT``.
+        chat_template: Template for the formats ``chat`` and ``chat_simple``, or None for the model's own.
 
     Raises:
-        UserError: If the format is unknown, the tokenizer has no template for it, or the template refuses the
-            messages (Gemma's own, for one, wants inputs and outputs to alternate).
+        UserError: If the format is unknown, the tokenizer has no template for it, or the template rejects the
+            messages (Gemma's own, for example, requires inputs and outputs to alternate).
     """
     if fmt not in get_args(Format):
         known = ", ".join(get_args(Format))
         raise UserError(f"unknown format {fmt!r}, expected {known}.{nearest(fmt, get_args(Format))}")
     if chat_prompt is not None and fmt != "chat":
-        raise UserError(f"chat_prompt belongs to format 'chat', not to {fmt!r}: leave it out")
+        raise UserError(f"chat_prompt applies to format 'chat', not to {fmt!r}: leave it out")
     if fmt in ("chat", "chat_simple"):
         instruction = None if fmt == "chat_simple" else CHAT_PROMPT if chat_prompt is None else chat_prompt
         turns = _chat_turns(messages, instruction=instruction, open_end=add_generation_prompt)
@@ -72,11 +72,11 @@ def render(
 
 
 def _chat_turns(messages: Messages, *, instruction: str | None, open_end: bool) -> list[dict[str, str]]:
-    """Return messages as system, user and assistant turns; without an instruction descriptions have no label.
+    """Return messages as system, user and assistant turns; an instruction also labels descriptions.
 
-    Without a description, the first output and the inputs before it are examples in the system text, since a
-    first sample of an unknown source answers nothing. A later description repeats the system text so far.
-    Where there is nothing to answer, a user turn stands in, because chat templates want one.
+    Without a description, the first output and the inputs before it become examples in the system text, since
+    the first sample of an unknown source answers nothing. A later description repeats the system text so far.
+    A generic user turn is inserted where there is nothing to answer, because chat templates require one.
     """
     roles = _roles(messages)
     first = roles.index("output") if "output" in roles else -1
@@ -105,7 +105,7 @@ def _chat_turns(messages: Messages, *, instruction: str | None, open_end: bool) 
 
 
 def _roles(messages: Messages) -> list[str]:
-    """Return the roles of messages that chat turns can be made of."""
+    """Check messages for conversion to chat turns, and return their roles."""
     problems = [
         f"message {n} is {dict(message)!r:.200}, expected text and one of the roles {', '.join(ROLES)}"
         for n, message in enumerate(messages, start=1)
@@ -119,9 +119,9 @@ def _roles(messages: Messages) -> list[str]:
 def _chat(
     turns: Messages, *, tokenizer: "PreTrainedTokenizerBase", template: str | None, open_end: bool
 ) -> str:
-    """Return chat turns as text, each answer preceded by the empty <think> block of a reasoning model.
+    """Render chat turns, with the empty <think> block of a reasoning model before every answer.
 
-    Its template writes the block before the last answer only, and that would tell the samples apart.
+    The model's template writes the block before the last answer only, so samples would not be exchangeable.
     """
     template = template or own_template(tokenizer)
     if template is None:
@@ -148,7 +148,7 @@ def _chat(
 def _apply(
     template: str, messages: Messages, *, tokenizer: "PreTrainedTokenizerBase", **variables: Any
 ) -> str:
-    """Return messages as text; what a template refuses is a ``UserError``."""
+    """Render messages with a template; raise ``UserError`` if the template rejects them."""
     if not messages:
         raise UserError("the conversation is empty: give at least one message")
     turns = [dict(message) for message in messages]
@@ -156,10 +156,10 @@ def _apply(
         text = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, **variables)
     except TemplateError as error:
         raise UserError(
-            f"the template of tokenizer {name_of(tokenizer)} refuses the messages: {error}"
+            f"the template of tokenizer {name_of(tokenizer)} rejects the messages: {error}"
         ) from error
     if not text or not isinstance(text, str):
         raise UserError(
-            f"the chat template of tokenizer {name_of(tokenizer)} turns the messages into nothing"
+            f"the chat template of tokenizer {name_of(tokenizer)} renders the messages as empty text"
         )
     return text

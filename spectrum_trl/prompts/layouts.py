@@ -1,4 +1,4 @@
-"""The other layouts that conversations can be trained in: plain text, and the turns of a chat model."""
+"""Training layouts other than Spectrum turns: plain text, and the turns of a chat model."""
 
 import copy
 import re
@@ -9,24 +9,24 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.families import Layout, template_source
 from spectrum_trl.prompts.templates import name_of, own_template
 
-# What `layouts/text.jinja` ends a document with.
+# The token that ends a document in `layouts/text.jinja`.
 END_OF_TEXT = "<|endoftext|>"
 
 
 def layout_template(layout: Layout) -> str | None:
-    """Return the template that writes conversations in a layout; None for that of the model's family."""
+    """Return the template of a layout, or None for the template of the model's family."""
     return None if layout == "spectrum" else template_source(f"layouts/{layout}")
 
 
 def check_layout(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> None:
-    """Check that what a layout writes around texts are tokens of the vocabulary.
+    """Check that the control tokens of a layout are in the vocabulary.
 
     Args:
-        tokenizer: The model's.
-        layout: The recipe's.
+        tokenizer: The model's tokenizer.
+        layout: The recipe's layout.
 
     Raises:
-        UserError: If one is not: then it would be trained as letters.
+        UserError: If one is missing: it would be split into ordinary tokens.
     """
     if missing := sorted(_control_tokens(layout) - set(tokenizer.get_vocab())):
         raise UserError(
@@ -36,12 +36,11 @@ def check_layout(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> None:
 
 
 def published(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> PreTrainedTokenizerBase:
-    """Return the tokenizer to save beside a model, which writes and ends texts as the model was trained to.
+    """Return the tokenizer to save with a model, with the template and end-of-sequence token of its layout.
 
     Args:
         tokenizer: With the Spectrum template.
-        layout: The recipe's. Of plain text nothing is left of the Spectrum template, nor is of chat turns,
-            whose template the tokenizer has beside it.
+        layout: The recipe's layout. Chat turns restore the model's own template; plain text has none.
     """
     if layout == "spectrum":
         return tokenizer

@@ -1,4 +1,4 @@
-"""The one place that checks messages: for building data, training, evaluation and inference."""
+"""Check and normalise messages, for building data, training, evaluation and inference alike."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _KEYS = {"role", "content"}
-# Characters of a user's text in a message.
+# Characters of the user's text quoted in an error message.
 SHOWN = 80
 _CHAT_ROLES = {"system": "description", "user": "input", "assistant": "output"}
 _LEADING_BREAKS = re.compile(r"\s*[\r\n]")
-# What a stock template may write as a control token; only those in the vocabulary count.
+# Possible control tokens in a stock template; only those in the vocabulary count.
 _NAMED_TOKEN = re.compile(r"<[^<>\s'\"]+>")
-# What decides whether a tokenizer joins an output with its header: the first spaces and what follows them.
+# The start of an output, which decides whether a tokenizer merges it with the header.
 _START = re.compile(r"\s{0,64}\S{0,2}", re.DOTALL)
 _HALF_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -32,20 +32,19 @@ def check(
     tokenizer: "PreTrainedTokenizerBase | None" = None,
     trained: bool = True,
 ) -> list[str]:
-    """Return everything that is wrong with a conversation; an empty list where nothing is.
+    """Return all problems of a conversation; an empty list if it is valid.
 
-    A valid conversation has at most one description, first and not blank; then outputs, each with or without
-    an input right before it (several outputs may follow one input); last, if at all, an input whose output is
-    yet to come.
-    Inputs and outputs may be empty.
+    A valid conversation starts with at most one description, which is not blank. Outputs follow, each with or
+    without an input directly before it (several outputs may follow one input). It may end with an input whose
+    output is to be generated. Inputs and outputs may be empty.
 
     Args:
         messages: Description, inputs and outputs.
-        tokenizer: Whose control tokens content must not hold, or None for the control tokens of all families.
-        trained: Whether the messages are for training: then at least one output must carry loss.
+        tokenizer: Tokenizer whose control tokens content must not contain, or None for those of all families.
+        trained: Whether the messages are for training, which requires at least one output with loss.
 
     Returns:
-        One sentence for each problem, with the number of its message, counted from 1.
+        One sentence per problem, with the number of its message, counted from 1.
     """
     if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence):
         return [f"the conversation is of type {type(messages).__name__}, expected a list of messages"]
@@ -66,14 +65,15 @@ def check(
 def normalise(
     messages: Iterable[Message], *, tokenizer: "PreTrainedTokenizerBase | None" = None
 ) -> list[Message]:
-    r"""Return messages whose outputs do not start with line breaks; the rest stays as it is, problems too.
+    r"""Remove line breaks at the start of outputs; everything else, problems included, is unchanged.
 
-    A tokenizer joins such a break with the header's into a token that generation never meets (``"\n\n"``).
+    A tokenizer merges such a break with the header's into one token that never occurs in generation
+    (``"\n\n"``).
 
     Args:
         messages: Description, inputs and outputs.
-        tokenizer: With the Spectrum template. Of outputs, those first spaces go as well which it joins with
-            the header, as the splitting of GPT-2 does (``"\n "``); None where no tokenizer is known yet.
+        tokenizer: With the Spectrum template, or None if not known yet. Leading spaces of outputs that it
+            merges with the header, as GPT-2's pre-tokenizer does (``"\n "``), are removed too.
     """
     found = [_without_leading_breaks(message) for message in messages]
     return found if tokenizer is None else [_apart_from_header(message, tokenizer) for message in found]
@@ -89,12 +89,12 @@ def _apart_from_header(message: Message, tokenizer: "PreTrainedTokenizerBase") -
 
 
 def _joins_header(output: str, tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Tell whether the first token of an output begins in its header; never without a Spectrum template."""
+    """Return whether the first token of an output begins in its header; False without a Spectrum template."""
     templates = tokenizer.chat_template
     template = (templates.get("default") if isinstance(templates, Mapping) else templates) or ""
     start = _START.match(output)
     assert start is not None
-    # What is no valid text is reported as such; tokenizers raise.
+    # Invalid text is reported elsewhere; tokenizers would raise here.
     if _HALF_SURROGATE.search(start.group()):
         return False
     return is_spectrum(template) and _start_joins_header(start.group(), tokenizer, template)
@@ -102,7 +102,7 @@ def _joins_header(output: str, tokenizer: "PreTrainedTokenizerBase") -> bool:
 
 @lru_cache(maxsize=2**14)
 def _start_joins_header(start: str, tokenizer: "PreTrainedTokenizerBase", template: str) -> bool:
-    from spectrum_trl.prompts.outlines import header_of_outputs
+    from spectrum_trl.prompts.rendering import header_of_outputs
 
     header = header_of_outputs(tokenizer, template)
     offsets = tokenizer(header + start, add_special_tokens=False, return_offsets_mapping=True)
@@ -118,11 +118,11 @@ def _without_leading_breaks(message: Message) -> Message:
 
 
 def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[str, ...]:
-    """Return the texts that a tokenizer turns into control tokens wherever they stand.
+    """Return the texts that a tokenizer turns into control tokens wherever they occur.
 
-    These are its special tokens, and of the others it adds to its vocabulary those written ``<|…|>``, those
-    in the row of its family, and those that the model's own chat template names (``<think>``). Gemma's added
-    white space and HTML tags are text. The answer is kept until the special tokens or the template change.
+    These are its special tokens and, of the other added tokens, those written ``<|…|>``, those listed for its
+    family, and those that the model's own chat template contains (``<think>``). Gemma's added white space and
+    HTML tags are text. The result is cached until the special tokens or the template change.
     """
     templates = tokenizer.chat_template or ""
     texts = list(templates.values()) if isinstance(templates, Mapping) else [templates]
@@ -145,7 +145,7 @@ def _special_tokens(
 
 @lru_cache(maxsize=16)
 def _pattern(tokens: tuple[str, ...]) -> re.Pattern[str]:
-    # Vocabularies reserve hundreds of numbered tokens: one alternative for all keeps the search fast.
+    # Vocabularies reserve hundreds of numbered tokens; one alternative for all keeps the search fast.
     shapes = {re.sub(r"(?<=\D)\d+(?=\D)", r"\\d+", re.escape(token)) for token in tokens}
     return re.compile("|".join(sorted(shapes, key=len, reverse=True)) or r"(?!)")
 
@@ -180,12 +180,12 @@ def _content_problems(role: Any, content: str, *, forbidden: re.Pattern[str]) ->
         yield f"({role}) contains the control token {found}: drop the sequence or reword it"
     if not content.isascii() and _HALF_SURROGATE.search(content):
         yield (
-            f"({role}) contains an unpaired surrogate, which is not valid text: read the source in its real "
-            "encoding"
+            f"({role}) contains an unpaired surrogate, which is not valid text: read the source with the "
+            "right encoding"
         )
     if role == "output" and _LEADING_BREAKS.match(content):
         yield (
-            "(output) starts with a line break, which would merge with the header's: call messages.normalise"
+            "(output) starts with a line break, which would merge with its header: call messages.normalise"
         )
     if role == "description" and not content.strip():
         yield "(description) is blank: leave it out"
@@ -205,7 +205,7 @@ def _header_problems(messages: Sequence[Any], tokenizer: "PreTrainedTokenizerBas
 
 def _order_problems(roles: Sequence[Any]) -> list[str]:
     late = [
-        f"message {number} (description) must be the first message, and the only description"
+        f"message {number} (description) must be the first message and the only description"
         for number, role in enumerate(roles[1:], start=2)
         if role == "description"
     ]

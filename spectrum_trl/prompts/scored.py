@@ -1,7 +1,7 @@
-"""Conversations as pairs of texts: what a model reads, and what it is scored on or has to write.
+"""Conversations as pairs of texts: the context, and the output to score or generate.
 
-The texts are those of training: in the formats ``spectrum`` and ``colon`` they come from the same templates,
-so that their token ids are the same too.
+In the formats ``spectrum`` and ``colon`` the texts come from the templates used in training, so their token
+ids are the same too.
 """
 
 import copy
@@ -13,26 +13,26 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.families import template_source
 from spectrum_trl.prompts.formats import Format, render
-from spectrum_trl.prompts.outlines import Outlines
+from spectrum_trl.prompts.rendering import Outlines
 from spectrum_trl.prompts.templates import family_of, install, own_template, starts_with_bos
-from spectrum_trl.suite.builders import description_message, pair
+from spectrum_trl.suite.sequences.builders import description_message, pair
 from spectrum_trl.suite.task import Message
 
-# Characters at the end of a context that hold the header of an output, in every template.
+# The last characters of a context, enough for the header of an output in every template.
 TAIL = 64
-# What the templates of plain text write before an output, as a part of it.
+# Text that plain-text templates write before an output, as part of it.
 PlainTemplate = Literal["colon", "layouts/record"]
 BEFORE_PLAIN: dict[PlainTemplate, str] = {"colon": " ", "layouts/record": ""}
-# Stands for an output: a private-use character that no template contains.
+# Placeholder for an output: a private-use character that no template contains.
 _OUTPUT = "\ue000"
 
 
 class Scored(NamedTuple):
-    """An output and all that comes before it.
+    """An output and everything before it.
 
     Attributes:
-        context: Text before the output, the header of its turn included.
-        output: The output as the format writes it, with what ends its turn.
+        context: Text before the output, including the header of its turn.
+        output: The output as the format writes it, including the end of its turn.
     """
 
     context: str
@@ -40,7 +40,7 @@ class Scored(NamedTuple):
 
 
 def default_format(tokenizer: PreTrainedTokenizerBase) -> Format:
-    """Return the format that suits a model: ``spectrum`` after Spectrum tuning, else ``chat``, ``colon``."""
+    """Return a model's default format: ``spectrum`` after Spectrum tuning, else ``chat`` or ``colon``."""
     if family_of(tokenizer):
         return "spectrum"
     return "chat" if own_template(tokenizer) else "colon"
@@ -52,23 +52,23 @@ class Prompts:
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, *, fmt: Format, plain: PlainTemplate = "colon"
     ) -> None:
-        """Prepare.
+        """Choose the template.
 
         Args:
-            tokenizer: Of the model; not changed: where it has no template of ours, format ``spectrum`` works
-                on a copy that has one.
+            tokenizer: The model's tokenizer; not changed: if it has no Spectrum template, format ``spectrum``
+                installs one on a copy.
             fmt: The format.
-            plain: Template of plain text, which the format ``colon`` is written with.
+            plain: Plain-text template for the format ``colon``.
 
         Raises:
-            UserError: If the tokenizer does not allow the format.
+            UserError: If the tokenizer does not support the format.
         """
         self.tokenizer, self.fmt, self._plain = tokenizer, fmt, plain
         self._leads: dict[str, int] = {}
         self._outlines = None
         if fmt == "spectrum":
             if family_of(tokenizer) is None:
-                # What others read of the tokenizer, as which format suits it, stays as it is.
+                # A copy, because others choose the default format by this tokenizer's template.
                 self.tokenizer = copy.deepcopy(tokenizer)
                 install(self.tokenizer)
             self._outlines = Outlines(self.tokenizer, train_on="outputs")
@@ -81,25 +81,26 @@ class Prompts:
             )
         elif own_template(tokenizer) is None:
             raise UserError(
-                f"format: {fmt} needs a chat template, and the model has none; use format=colon, or spectrum"
+                f"format: {fmt} needs a chat template, and the model has none; use format=colon or spectrum"
             )
         self.before, self.end = self._around()
 
     def prompt(self, messages: Sequence[Message]) -> str:
-        """Return the text up to an output that is to come, the header of its turn included."""
+        """Return the text before the next output, including the header of its turn."""
         if self._outlines is None:
             return render(messages, tokenizer=self.tokenizer, fmt=self.fmt, add_generation_prompt=True)
         return self._outputs([*messages, {"role": "output", "content": ""}])[-1].context
 
     def split(self, context: str) -> tuple[str, str]:
-        """Split off the end of a context that a harness of texts would tokenize otherwise than the whole.
+        """Split off the end of a context that a text-based harness would tokenize differently from the whole.
 
-        lm-eval tokenizes context and continuation together and apart, and moves white space at the end of
-        the context into the continuation. Both are right only if the context ends with a token of the whole
-        that is not white space: ``output`` and the line break of a header may be one token.
+        lm-eval tokenizes the context both alone and together with the continuation, and moves white space at
+        the end of the context into the continuation. The results agree only if the context ends at a token
+        boundary of the whole, with a token that is not white space: ``output`` and the line break of a header
+        may be one token.
 
         Returns:
-            A context that ends so, and the rest of it, which may be empty.
+            A context that ends at such a boundary, and the rest, which may be empty.
         """
         tail = context[-TAIL:]
         if tail not in self._leads:
@@ -108,30 +109,30 @@ class Prompts:
         return context[: len(context) - lead], context[len(context) - lead :]
 
     def apart(self, context: str, *texts: str) -> list[tuple[str, str]]:
-        """Return pairs of texts whose log-probabilities tell those of ``texts`` after a context.
+        """Return pairs of texts whose log-probabilities give those of ``texts`` after a context.
 
-        Where the end of the context has to be scored with each text, a last pair scores it alone, to be
-        subtracted.
+        If the end of the context has to be scored with each text, one more pair at the end scores it alone,
+        to be subtracted.
         """
         bare, lead = self.split(context)
         return [(bare, lead + text) for text in (*texts, *([""] if lead else []))]
 
     def _lead(self, tail: str) -> int:
-        """Return how many characters at the end of a text are to be split off."""
+        """Return the number of characters to split off the end of a text."""
         whole = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
         for end in range(len(tail), 0, -1):
             bare = tail[:end]
             ids = self.tokenizer(bare, add_special_tokens=False)["input_ids"]
             if bare == bare.rstrip() and whole[: len(ids)] == ids:
                 return len(tail) - end
-        raise UserError(f"format: {self.fmt} cannot be scored: nothing of its header {tail!r} is a token")
+        raise UserError(f"format: {self.fmt} cannot be scored: no part of its header {tail!r} is a token")
 
     def answer(self, text: str) -> str:
-        """Return an output's text as the format writes it, with what ends its turn."""
+        """Return an output as the format writes it, including the end of its turn."""
         return f"{self.before}{text.strip() if self.fmt == 'colon' else text}{self.end}"
 
     def outputs(self, messages: Sequence[Message]) -> list[Scored]:
-        """Return every output of a conversation with all that comes before it."""
+        """Return every output of a conversation with everything before it."""
         if self._outlines is not None:
             return self._outputs(messages)
         return self._of_whole_chat(messages) or [
@@ -160,9 +161,9 @@ class Prompts:
         return found
 
     def _of_whole_chat(self, messages: Sequence[Message]) -> list[Scored]:
-        """Return every output from one rendering; nothing where turns depend on what comes after them.
+        """Return every output from one rendering, or an empty list if turns depend on later ones.
 
-        Rendering a chat anew for each output takes time that grows with the square of their number.
+        Rendering a chat again for each output takes time quadratic in the number of outputs.
         """
         numbers = [n for n, message in enumerate(messages) if message["role"] == "output"]
         if not numbers or not numbers[0]:
@@ -182,25 +183,25 @@ class Prompts:
         return found
 
     def _empty(self) -> str:
-        # A first output without description or input: chat templates want something to answer.
+        # For a first output without description or input: chat templates need something to answer.
         asked: list[Message] = [{"role": "input", "content": "Generate."}]
         return render(asked, tokenizer=self.tokenizer, fmt=self.fmt, add_generation_prompt=True)
 
     def _around(self) -> tuple[str, str]:
-        """Return what a format writes before an output and after it, up to the end of the turn."""
+        """Return the text that the format writes before an output, and after it up to the end of the turn."""
         if self.fmt == "spectrum":
             family = family_of(self.tokenizer)
             assert family is not None
             return "", family.end_of_turn
         if self.fmt == "colon":
             return BEFORE_PLAIN[self._plain], "\n\n"
-        # Without a description the output would be an example in the system text.
+        # Without a description, the output would become an example in the system text.
         messages = [description_message("?"), *pair("?", _OUTPUT)]
         text = render(messages, tokenizer=self.tokenizer, fmt=self.fmt)
         tail = text.rpartition(_OUTPUT)[2].strip()
         if not tail:
             raise UserError(
-                f"format: {self.fmt} cannot be scored, since the model's chat template does not end turns; "
+                f"format: {self.fmt} cannot be scored because the model's chat template does not end turns; "
                 "use format=colon"
             )
         return "", tail

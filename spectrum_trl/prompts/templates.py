@@ -1,4 +1,4 @@
-"""Spectrum chat templates: find the one that fits a tokenizer, and set it."""
+"""Find the Spectrum chat template that fits a tokenizer, and install it."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast, get_args
@@ -10,30 +10,30 @@ from spectrum_trl.suite.task import Role
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-# Tokens made for padding first, then those of a document's end, which no template trains.
+# Tokens made for padding first, then end-of-document tokens, which no template trains.
 PAD_TOKENS = ("<|finetune_right_pad_id|>", "<pad>", "<|pad|>", "<|endoftext|>", "<|end_of_text|>", "<unk>")
 
-# Every template of ours sets this variable to its name, so that it is known again in a saved tokenizer.
+# Every Spectrum template sets this variable to its name, which identifies it in a saved tokenizer.
 MARK = "set spectrum_template = "
 ADD_BOS = "{%- set add_bos_token = true %}\n"
 
 
 def install(tokenizer: "PreTrainedTokenizerBase", *, family: str | None = None) -> str:
-    """Set the Spectrum template, and end-of-sequence and padding tokens that fit it, on a tokenizer.
+    """Set the Spectrum template, with matching end-of-sequence and padding tokens, on a tokenizer.
 
-    The model's own template is kept under the name ``chat``. All of it is saved with the tokenizer, and a
-    saved tokenizer needs transformers only.
+    The model's own template is kept under the name ``chat``. Both are saved with the tokenizer, and a saved
+    tokenizer needs only transformers.
 
     Args:
         tokenizer: A fast tokenizer of any model; changed in place.
-        family: Name of a template, or None to find it from the vocabulary: a family whose tokens are all
-            there, preferring one whose turns end with the tokenizer's end-of-sequence token.
+        family: Name of a template family, or None to detect it from the vocabulary: a family whose tokens are
+            all present, preferring one whose turns end with the tokenizer's end-of-sequence token.
 
     Returns:
         The name of the family.
 
     Raises:
-        UserError: If the family is unknown, or the tokenizer lacks something that it needs.
+        UserError: If the family is unknown, or the tokenizer lacks something that the template needs.
     """
     table = families()
     if family is not None and family not in table:
@@ -55,7 +55,7 @@ def install(tokenizer: "PreTrainedTokenizerBase", *, family: str | None = None) 
 
 
 def own_template(tokenizer: "PreTrainedTokenizerBase") -> str | None:
-    """Return the chat template a model came with, before or after ``install``; None where it has none."""
+    """Return the chat template that a model came with, before or after ``install``, or None."""
     templates = tokenizer.chat_template
     if not isinstance(templates, Mapping):
         templates = {"default": templates}
@@ -79,7 +79,7 @@ def installed(tokenizer: "PreTrainedTokenizerBase") -> str:
 
 
 def family_of(tokenizer: "PreTrainedTokenizerBase") -> Family | None:
-    """Return the family whose template is set on a tokenizer; None where no template of a family is."""
+    """Return the family whose template is set on a tokenizer, or None if no family's is."""
     templates = tokenizer.chat_template
     template = (templates.get("default") if isinstance(templates, Mapping) else templates) or ""
     found = (family for family in families().values() if f"{MARK}'{family.name}'" in template)
@@ -87,10 +87,10 @@ def family_of(tokenizer: "PreTrainedTokenizerBase") -> Family | None:
 
 
 def shortest_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
-    """Return the number of tokens of an empty turn, the shortest there is, by rendering it.
+    """Return the number of tokens of the shortest possible turn, an empty one, by rendering it.
 
     Args:
-        tokenizer: One that ``install`` was called on.
+        tokenizer: A tokenizer that ``install`` was called on.
     """
 
     def length(role: str, turns: int) -> int:
@@ -104,17 +104,17 @@ def shortest_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
 
 
 def starts_with_bos(tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Tell whether the tokenizer itself starts a text with BOS; many name a BOS token that they never add."""
+    """Return whether the tokenizer itself starts a text with BOS; many name a BOS token but never add it."""
     return tokenizer.bos_token is not None and tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
 
 
 def name_of(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """Return what to call a tokenizer in a message."""
+    """Return a tokenizer's name for a message."""
     return repr(tokenizer.name_or_path or type(tokenizer).__name__)
 
 
 def is_spectrum(template: str) -> bool:
-    """Tell whether a template is one of ours, of this version or another."""
+    """Return whether a template is a Spectrum template, of this version or another."""
     return MARK in template
 
 
@@ -125,7 +125,7 @@ def _detect(tokenizer: "PreTrainedTokenizerBase") -> Family:
         lacks = "; ".join(f"{name}: {', '.join(tokens)}" for name, tokens in missing.items())
         raise UserError(
             f"no Spectrum template fits tokenizer {name_of(tokenizer)}; its vocabulary lacks, for {lacks}. "
-            "Use another model, or add the tokens as special tokens and resize the model's embeddings"
+            "Use another model, or add these as special tokens and resize the model's embeddings"
         )
     same_end = [family for family in fitting if family.end_of_turn == tokenizer.eos_token]
     return (same_end or fitting)[0]
@@ -134,12 +134,12 @@ def _detect(tokenizer: "PreTrainedTokenizerBase") -> Family:
 def _misfits(tokenizer: "PreTrainedTokenizerBase", family: Family, *, pad: str | None) -> list[str]:
     problems = [f"its vocabulary lacks {token}" for token in _missing(tokenizer, family)]
     if not tokenizer.is_fast:
-        problems.append("it is a slow tokenizer, which cannot tell which tokens to train: load a fast one")
+        problems.append("it is a slow tokenizer, which cannot mark the tokens to train: load a fast one")
     if family.bos == "always" and not tokenizer.bos_token:
-        problems.append("it has no bos_token, which every text starts with: set tokenizer.bos_token")
+        problems.append("it has no bos_token, but every text starts with one: set tokenizer.bos_token")
     if pad is None:
         problems.append(
-            f"it has no token to pad with other than {family.end_of_turn}: call "
+            f"it has no padding token other than {family.end_of_turn}: call "
             "tokenizer.add_special_tokens({'pad_token': '<pad>'}) and resize the model's embeddings"
         )
     return problems
@@ -154,7 +154,7 @@ def _is_token(text: str, *, tokenizer: "PreTrainedTokenizerBase") -> bool:
 
 
 def _pad_token(tokenizer: "PreTrainedTokenizerBase", family: Family) -> str | None:
-    # Collators that make labels from padding would hide every end of a turn, were it the padding token.
+    # If it were the end of turn, collators that mask labels by padding would mask every end of turn.
     own = [tokenizer.pad_token] if tokenizer.pad_token else []
     others = [token for token in PAD_TOKENS if _is_token(token, tokenizer=tokenizer)]
     return next((token for token in own + others if token not in family.control_tokens), None)

@@ -1,1 +1,1 @@
-"""What a user writes in a recipe and on the command line, read and checked."""
+"""Read and check recipes and their command-line options."""

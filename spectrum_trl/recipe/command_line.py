@@ -1,4 +1,4 @@
-"""Read a recipe's fields from the command line, as users write them, and list them for ``--help``."""
+"""Read a recipe's fields from the command line, and list them for ``--help``."""
 
 import argparse
 import re
@@ -25,13 +25,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def read_words(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """Read ``--field value`` words.
+    """Read ``--field value`` options.
 
     Args:
-        words: Of the command line, without the recipe.
+        words: Command-line arguments, without the recipe.
 
     Returns:
-        Values by field, not yet checked against their types, and problems.
+        Values by field, not yet checked against their types, and a list of problems.
     """
     known = known_fields()
     parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
@@ -51,13 +51,13 @@ def read_words(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
 
 
 def help_text() -> str:
-    """Return the fields of a recipe with one line of help each, ours first."""
+    """Return the help text: one line per field of a recipe, ours first."""
     width = min(shutil.get_terminal_size((HELP_WIDTH, 24)).columns, HELP_WIDTH)
     known = known_fields()
     parts = [
         "usage: RECIPE [--field value ...]",
-        "Any field of a recipe can be given here; it then wins over the file.",
-        'Lists: --tasks a b, --tasks a,b or --tasks \'["a", "b"]\'. Mappings: JSON. For no value: null.',
+        "Any field of a recipe can be given here; it overrides the file.",
+        'Lists: --tasks a b, --tasks a,b or --tasks \'["a", "b"]\'. Mappings: JSON. No value: null.',
     ]
     for title, section in zip(TITLES, SECTIONS, strict=True):
         parts += ["", f"{title}:"]
@@ -72,7 +72,7 @@ def help_text() -> str:
 
 
 def _joined(words: Sequence[str]) -> Iterator[str]:
-    """Write ``--field=-1e-5`` for ``--field -1e-5``, which argparse takes for an option."""
+    """Rewrite ``--field -1e-5``, which argparse would read as two options, as ``--field=-1e-5``."""
     waiting = None
     for word in words:
         if waiting and _NEGATIVE.fullmatch(word):
@@ -89,7 +89,7 @@ def _joined(words: Sequence[str]) -> Iterator[str]:
 
 
 def _repeated(words: Sequence[str]) -> Iterator[str]:
-    """Yield lists that are given twice; of other options the last one wins, as users expect."""
+    """Yield a message for each list given twice; for other options the last one wins, as users expect."""
     names = [word[2:].split("=")[0].replace("-", "_") for word in words if word.startswith("--")]
     for name, n in Counter(names).items():
         if n > 1 and name in known_fields() and {list, dict} & known_fields()[name].kinds:
@@ -97,7 +97,7 @@ def _repeated(words: Sequence[str]) -> Iterator[str]:
 
 
 def _unknown(rest: Sequence[str]) -> Iterator[str]:
-    """Yield words that no field took; those behind an unknown option are its own."""
+    """Yield a message for each unknown option and stray word; words after an unknown option belong to it."""
     flag = False
     for word in rest:
         if word.startswith("--") and len(word) > 2:
@@ -109,12 +109,12 @@ def _unknown(rest: Sequence[str]) -> Iterator[str]:
 
 
 def _value(parts: list[str], field: Field) -> Any:
-    """Return the words of one option as a value; its type is checked where those of the file are."""
+    """Return an option's words as a value; its type is checked later, together with the file's."""
     listed = list in field.kinds or dict in field.kinds
     if not parts:
         if bool in field.kinds:
             return True
-        raise ValueError("expected a value after it")
+        raise ValueError("expected a value")
     if len(parts) > 1:
         if not listed:
             raise ValueError(f"expected one value, but found {shown(' '.join(parts))}")

@@ -7,11 +7,11 @@ from typing import Any
 UNUSABLE = {
     "chat_template_path": "the Spectrum template is chosen by the tokenizer; remove it",
     "pad_token": "padding is chosen with the template; remove it",
-    "completion_only_loss": "loss is on outputs, which assistant_only_loss says; remove it",
+    "completion_only_loss": "assistant_only_loss already restricts the loss to outputs; remove it",
     "dataset_kwargs": "the data set is prepared from tasks and train_files; remove it",
-    "dataset_text_field": "tasks and train_files hold conversations, which have no such field; remove it",
+    "dataset_text_field": "tasks and train_files contain conversations, which have no such field; remove it",
     "truncation_mode": "a sequence that is too long loses whole turns at its end; remove it",
-    "model_init_kwargs": "use the recipe's own fields of the model instead, as dtype and attn_implementation",
+    "model_init_kwargs": "use the recipe's model fields instead, such as dtype and attn_implementation",
 }
 OF_ADAPTERS = ("lora_", "load_in_", "use_dora", "use_rslora")
 OF_4_BITS = ("bnb_4bit_", "use_bnb_")
@@ -23,10 +23,10 @@ ONLY_WITH_HUB = ("hub_model_id", "hub_revision", "hub_private_repo", "hub_always
 
 
 def contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield pairs of a field and what is wrong with it beside the others.
+    """Yield pairs of a field and its contradiction with the other fields.
 
     Args:
-        settings: Values that each are right alone.
+        settings: Values that are each valid on their own.
     """
     if not str(settings.get("output_dir") or "").strip():
         yield "output_dir", "is missing; name a folder for the trained model"
@@ -53,14 +53,14 @@ def contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if settings.get("dataloader_persistent_workers") and not settings.get("dataloader_num_workers"):
         yield (
             "dataloader_persistent_workers",
-            "needs `dataloader_num_workers` above 0; set that, or remove this",
+            "needs `dataloader_num_workers` above 0; set that too, or remove this",
         )
     if settings.get("activation_offloading") and settings.get("use_cpu"):
         yield "activation_offloading", "has no effect on a CPU; remove it"
     if settings.get("save_strategy") == "best":
         yield (
             "save_strategy",
-            "`best` needs an evaluation set, which a recipe does not have; use steps or epoch",
+            "`best` needs an evaluation set, which a recipe does not have; use `steps` or `epoch`",
         )
     trackers = settings.get("report_to") or []
     if len(trackers) > 1 and {"none", "all"} & set(trackers):
@@ -72,7 +72,7 @@ def contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _layout_contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what is of Spectrum turns where a recipe writes none."""
+    """Yield fields that apply only to Spectrum turns, if the recipe's layout has none."""
     layout = settings.get("layout", "spectrum")
     if layout == "spectrum":
         return
@@ -86,16 +86,16 @@ def _layout_contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]
         if settings.get(name) not in (default, None, ""):
             yield (
                 name,
-                f"has no meaning with `layout: {layout}`, which writes no Spectrum turns; remove one of them",
+                f"has no effect with `layout: {layout}`, which writes no Spectrum turns; remove one of them",
             )
 
 
 def _adapter_contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what says how to adapt or to quantize where nothing is; one switched off by name may keep it."""
+    """Yield adapter and 4-bit options without their switch; a switch explicitly set to false allows them."""
     for switch, prefixes in (("use_peft", OF_ADAPTERS), ("load_in_4bit", OF_4_BITS)):
         for name in sorted(settings):
             if name.startswith(prefixes) and settings[name] and switch not in settings:
                 yield name, f"has no effect without `{switch}: true`; add that, or remove this"
     for name in ("load_in_4bit", "load_in_8bit"):
         if settings.get(name) and "use_peft" in settings and not settings["use_peft"]:
-            yield name, "quantized weights are not trained; set `use_peft: true`, or remove this"
+            yield name, "quantized weights cannot be trained directly; set `use_peft: true`, or remove this"

@@ -1,4 +1,4 @@
-"""All fields that a recipe can hold, and the check of one value against its field's type and range."""
+"""All fields of a recipe, and validation of a value against its field's type and range."""
 
 import datetime
 import math
@@ -19,7 +19,7 @@ from spectrum_trl.recipe.ranges import RANGES, TYPES
 from spectrum_trl.recipe.task_choice import FileOptions, TaskOptions, split_commas
 
 SECTIONS: tuple[Any, ...] = (DataArguments, RunArguments, SFTConfig, ModelConfig)
-# Whatever counts or seeds fits in 64 bits.
+# Counts and seeds fit in 64 bits.
 LARGEST_NUMBER = 2**63 - 1
 
 
@@ -27,10 +27,10 @@ class Field(NamedTuple):
     """One field of a recipe.
 
     Attributes:
-        adapter: Checks and converts a value.
-        kinds: The builtin types that its annotation mentions (``list``, ``dict``, ``str``, …; None for null).
+        adapter: Validates and converts a value.
+        kinds: The built-in types in its annotation (``list``, ``dict``, ``str``, …; None for null).
         help: One sentence.
-        default: Used when a recipe does not set it.
+        default: Value used if a recipe does not set the field.
     """
 
     adapter: TypeAdapter
@@ -40,7 +40,7 @@ class Field(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What is wrong with a value: where in it, and what was expected."""
+    """A problem with a value: its path inside the value, and the message."""
 
     path: tuple[Any, ...]
     text: str
@@ -65,20 +65,20 @@ def known_fields() -> dict[str, Field]:
 
 
 def convert(name: str, value: Any) -> tuple[Any, list[Problem]]:
-    """Check a value as YAML or the command line gave it, and convert it to its field's type.
+    """Check a value from YAML or the command line, and convert it to its field's type.
 
     Args:
-        name: Of a known field.
-        value: To check.
+        name: Name of a known field.
+        value: The value to check.
 
     Returns:
-        The converted value, and its problems; the value is the old one where there are any.
+        The converted value and its problems; if there are any, the value is unchanged.
     """
     field = known_fields()[name]
     if problems := list(_not_plain(value, ())):
         return value, problems
     if value is False and "no" in field.kinds:
-        # YAML 1.1 reads a bare no as false.
+        # YAML 1.1 reads an unquoted no as false.
         value = "no"
     elif isinstance(value, bool) and not {bool, value} & field.kinds:
         return value, [Problem((), f"expected {_wanted(field)}, but it is {value!r}")]
@@ -92,7 +92,7 @@ def convert(name: str, value: Any) -> tuple[Any, list[Problem]]:
 
 
 def plain(value: Any) -> Any:
-    """Return a converted value as JSON has it, for the record."""
+    """Return a converted value as JSON types, for the record."""
     if isinstance(value, BaseModel):
         return value.model_dump(exclude_defaults=True)
     if isinstance(value, dict):
@@ -103,14 +103,14 @@ def plain(value: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return a value's text for a message: short, whatever it is."""
+    """Return a short text of any value, for a message."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = 60
     return short.repr(value)
 
 
 def _narrowed(hint: Any, choices: Iterable[Any] | None) -> Any:
-    """Return an annotation with its choices: those of its metadata, or of the enumeration in it."""
+    """Return an annotation restricted to its choices: those of its metadata, or of an enumeration in it."""
     enums = [part for part in get_args(hint) if isinstance(part, type) and issubclass(part, Enum)]
     if enums and str in get_args(hint):
         choices = [member.value for member in enums[0]]
@@ -136,10 +136,10 @@ def _kinds(hint: Any) -> Iterator[Any]:
 
 
 def _not_plain(value: Any, path: tuple[Any, ...]) -> Iterator[Problem]:
-    """Find what no field takes, at any depth: dates, numbers out of range, and invalid text."""
+    """Find values that no field accepts, at any depth: dates, numbers out of range, and invalid text."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            # A key that is not text is reported when the file is read.
+            # A key that is not text has been reported when the file was read.
             yield from _not_plain(key, path) if isinstance(key, str) else ()
             yield from _not_plain(item, (*path, key))
     elif isinstance(value, list | tuple):
@@ -169,7 +169,7 @@ def _encodable(text: str) -> bool:
 
 
 def _problems(error: ValidationError, value: Any, *, options: type[BaseModel]) -> Iterator[Problem]:
-    """Return pydantic's findings in our words; those of the parts of a union become one."""
+    """Yield pydantic's errors in our words; the errors of a union's members are merged into one."""
     found: dict[tuple[Any, ...], list[str]] = {}
     inputs: dict[tuple[Any, ...], Any] = {}
     for detail in error.errors():
@@ -200,7 +200,7 @@ def _text(detail: Any, path: tuple[Any, ...], *, known: list[str]) -> str:
 
 
 def _path_in(value: Any, location: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the part of pydantic's location that leads into a value; the rest names members of unions."""
+    """Return the part of pydantic's location that is a path into the value; the rest names union members."""
     path: list[Any] = []
     for step in location:
         if isinstance(value, Mapping) and step in value or isinstance(value, list) and isinstance(step, int):

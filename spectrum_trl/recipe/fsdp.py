@@ -1,4 +1,4 @@
-"""The keys of ``fsdp_config`` and their values: transformers and accelerate check neither."""
+"""Validate the keys and values of ``fsdp_config``, which transformers and accelerate do not check."""
 
 import reprlib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from annotated_types import Ge
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 VERSION = "version"
-# Characters of unknown keys in a message.
+# Length limit for unknown keys in a message, in characters.
 LONGEST = 200
 
 
@@ -40,7 +40,7 @@ _SHARED: dict[str, Any] = {
     "xla_fsdp_grad_ckpt": bool,
     "xla_fsdp_settings": dict[str, Any],
 }
-# What transformers passes on, by the version of FSDP; it ignores the first version's keys in the second.
+# Keys that transformers passes on, by FSDP version; for version 2 it silently ignores those of version 1.
 KEYS: dict[int, dict[str, Any]] = {
     1: {
         **_SHARED,
@@ -57,13 +57,13 @@ KEYS: dict[int, dict[str, Any]] = {
 
 
 def check_fsdp(config: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return an ``fsdp_config`` as it is, if its keys and values are known.
+    """Validate an ``fsdp_config`` and return it unchanged.
 
     Args:
-        config: The recipe's; a key may begin with ``fsdp_``.
+        config: The recipe's ``fsdp_config``; keys may begin with ``fsdp_``.
 
     Raises:
-        ValueError: With everything that is wrong.
+        ValueError: With all invalid keys and values.
     """
     if problems := list(_problems(config or {})):
         raise ValueError(f"expected {'; '.join(problems)}")
@@ -76,7 +76,7 @@ def _problems(config: dict[str, Any]) -> Iterator[str]:
     known = KEYS[version]
     if unknown := sorted(given.keys() - known.keys()):
         older = [key for key in unknown if key in KEYS[1]]
-        hint = f" ({', '.join(older)}: of version 1 only)" if older else ""
+        hint = f" ({', '.join(older)}: version 1 only)" if older else ""
         yield f"keys among {', '.join(known)}, but found {', '.join(unknown)[:LONGEST]}{hint}"
     for key in given:
         try:

@@ -1,6 +1,6 @@
-"""The names of a recipe's fields, known before the libraries that define most of them are imported.
+"""The names of a recipe's fields, read without importing the libraries that define most of them.
 
-Importing torch, transformers and trl takes many seconds, in which a misspelt name would wait for its message.
+Importing torch, transformers and trl takes many seconds, which would delay the message for a misspelt name.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from spectrum_trl.paths import bundled
 from spectrum_trl.recipe.arguments import DataArguments, RunArguments
 from spectrum_trl.recipe.recipe_file import RecipeFile
 
-# Where the libraries define fields, and accelerate its options.
+# Files in which the libraries define fields, and accelerate its options.
 FIELDS = (
     ("trl", "trainer/sft_config.py"),
     ("trl", "trainer/base_config.py"),
@@ -25,7 +25,7 @@ FIELDS = (
     ("transformers", "training_args.py"),
 )
 LAUNCHER = (("accelerate", "commands/launch.py"),)
-# Names of older versions and of other tools, whose nearest in spelling would be another field.
+# Names from older versions and other tools, for which the nearest spelling would suggest the wrong field.
 RENAMED = {
     "torch_dtype": "dtype",
     "model_id": "model_name_or_path",
@@ -33,7 +33,7 @@ RENAMED = {
     "evaluation_strategy": "eval_strategy",
     "group_by_length": "train_sampling_strategy: group_by_length",
     "length_grouped_sampling": "train_sampling_strategy: group_by_length",
-    "warmup_ratio": "warmup_steps, which takes a share below 1, too",
+    "warmup_ratio": "warmup_steps, which also accepts a fraction below 1",
     "no_cuda": "use_cpu",
     "use_liger": "use_liger_kernel",
     "use_flash_attention_2": "attn_implementation: flash_attention_2",
@@ -48,12 +48,16 @@ RENAMED = {
     "output": "output_dir",
 }
 HELP = ("-h", "--help")
-# Characters of a name in a message.
+# Length limit for a name in a message, in characters.
 LONGEST_NAME = 60
 
 
 def find_recipe(path: str | Path) -> Path:
-    """Return the file of a recipe given by path, or by name if it comes with the package."""
+    """Return the file of a recipe, given its path or the name of a bundled recipe.
+
+    Raises:
+        UserError: If there is no such recipe.
+    """
     file = Path(path)
     by_name = bundled("recipes") / f"{file.name.removesuffix('.yaml')}.yaml"
     try:
@@ -64,7 +68,7 @@ def find_recipe(path: str | Path) -> Path:
     except OSError as error:
         raise UserError(f"no recipe {path}: {error.strerror}") from error
     names = sorted(recipe.stem for recipe in bundled("recipes").glob("*.yaml"))
-    raise UserError(f"no recipe {path}.{nearest(file.stem, names)} There are: {', '.join(names)}.")
+    raise UserError(f"no recipe {path}.{nearest(file.stem, names)} Available: {', '.join(names)}.")
 
 
 @cache
@@ -75,25 +79,25 @@ def field_names() -> frozenset[str]:
 
 
 def hint(name: str) -> str:
-    """Return what an unknown field may have been meant for, with a leading space, or nothing."""
+    """Return a suggestion for an unknown field, with a leading space, or an empty string."""
     if name in RENAMED:
-        return f" It is now {RENAMED[name]}."
+        return f" Use {RENAMED[name]}."
     return nearest(name, sorted(field_names()))
 
 
-def unknown_names(file: Path, said: RecipeFile, words: Sequence[str], *, launcher: bool) -> Iterator[str]:
-    """Yield what is wrong with names that no field has.
+def unknown_names(file: Path, parsed: RecipeFile, words: Sequence[str], *, launcher: bool) -> Iterator[str]:
+    """Yield a message for each unknown key and option.
 
     Args:
         file: The recipe.
-        said: What it says.
-        words: Of the command line, without the recipe.
-        launcher: Whether options of ``accelerate launch`` may be among the words.
+        parsed: Its contents.
+        words: Command-line arguments, without the recipe.
+        launcher: Whether the arguments may include options of ``accelerate launch``.
     """
     known = field_names() | {"help"}
-    for name in said.settings:
+    for name in parsed.settings:
         if name not in known:
-            yield unknown_key(f"{file}, line {said.lines[name,]}", name)
+            yield unknown_key(f"{file}, line {parsed.lines[name,]}", name)
     known |= _words_of(LAUNCHER) if launcher else frozenset()
     for word in words:
         name = word[2:].partition("=")[0].replace("-", "_")
@@ -102,25 +106,25 @@ def unknown_names(file: Path, said: RecipeFile, words: Sequence[str], *, launche
 
 
 def unknown_key(where: str, name: Any) -> str:
-    """Return the message for a key of a recipe that is no field."""
+    """Return the message for a recipe key that is not a field."""
     return f"{where}: unknown key {str(name)[:LONGEST_NAME]!r}.{hint(name)} Correct or remove it."
 
 
 def unknown_option(name: str) -> str:
-    """Return the message for an option of the command line that is no field."""
+    """Return the message for a command-line option that is not a field."""
     return f"command line: unknown option --{name[:LONGEST_NAME]}.{hint(name)} Correct or remove it."
 
 
-def task_names(said: RecipeFile, words: Sequence[str]) -> list[str]:
-    """Return the tasks that a recipe names, or in their place those of the command line.
+def task_names(parsed: RecipeFile, words: Sequence[str]) -> list[str]:
+    """Return the tasks named on the command line or, if there are none, in the recipe.
 
-    What is no plain list or mapping of names is left to those who read all of the recipe.
+    Anything but a plain list or mapping of names is ignored here and checked when the recipe is read.
     """
     values = [word.removeprefix("--tasks=") for word in words if word.startswith("--tasks=")]
     if "--tasks" in words:
         behind = words[words.index("--tasks") + 1 :]
         values += itertools.takewhile(lambda word: not word.startswith("--"), behind)
-    named = values or said.settings.get("tasks") or []
+    named = values or parsed.settings.get("tasks") or []
     named = [named] if isinstance(named, str) else [name for name in named if isinstance(name, str)]
     if any(name.lstrip().startswith(("{", "[")) for name in named):
         return []
@@ -133,7 +137,7 @@ def _words_of(sources: tuple[tuple[str, str], ...]) -> frozenset[str]:
 
 
 def _texts(sources: tuple[tuple[str, str], ...]) -> Iterator[str]:
-    """Yield the source of modules of libraries, without importing these."""
+    """Yield the source code of library modules without importing them."""
     for library, file in sources:
         found = find_spec(library)
         if found and found.origin:

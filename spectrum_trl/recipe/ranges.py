@@ -1,4 +1,4 @@
-"""The ranges of a recipe's fields."""
+"""The types and ranges of a recipe's fields."""
 
 from typing import Annotated, Any, Literal
 
@@ -13,34 +13,34 @@ from spectrum_trl.recipe.fsdp import check_fsdp
 from spectrum_trl.recipe.task_choice import FileChoice, TaskChoice
 from spectrum_trl.suite.task import Split
 
-# What numpy's generator, which transformers seeds, accepts.
+# The limit of numpy's legacy generator, which transformers seeds.
 LARGEST_SEED = 2**32 - 1
 # 256 bytes and the role tokens.
 SMALLEST_VOCABULARY = 259
-# Each row is padded to a multiple of it; beyond this it is a slip that fills the memory.
+# Rows are padded to a multiple of this; a larger value is a typo that fills the memory.
 LONGEST_PADDING = 2**16
-# No layer is wider; a rank beyond it is a slip that fills the memory.
+# No layer is wider; a larger rank is a typo that fills the memory.
 LARGEST_RANK = 2**16
-# The paper of NEFTune tries 5 to 15; beyond this, noise drowns the embedding.
+# The NEFTune paper tries 5 to 15; beyond this limit, noise drowns the embedding.
 LARGEST_NOISE = 1000
-# Processes of one machine.
+# Processes on one machine.
 MOST_WORKERS = 1024
 
 
 def _steps(value: float | None) -> float | None:
     if value is not None and value >= 1 and not float(value).is_integer():
-        raise ValueError("expected a whole number of steps, or a share of all steps below 1")
+        raise ValueError("expected a whole number of steps, or a fraction of all steps below 1")
     return value
 
 
 def _max_steps(value: int) -> int:
     if value == 0 or value < -1:
-        raise ValueError("expected a positive number of steps, or -1 to go by num_train_epochs")
+        raise ValueError("expected a positive number of steps, or -1 to use num_train_epochs")
     return value
 
 
 def _switch(value: Any) -> Any:
-    """Read ``true`` and ``false`` that came as text; transformers takes other text as its own old options."""
+    """Convert the texts ``true`` and ``false``; transformers reads other text as its former options."""
     if value == "":
         return False
     try:
@@ -49,14 +49,14 @@ def _switch(value: Any) -> Any:
         return value
 
 
-# Fields whose own annotation says too little, or something else than transformers documents.
+# Fields whose annotation is too loose, or differs from what transformers documents.
 TYPES: dict[str, Any] = {
     "tasks": TaskChoice,
     "train_files": FileChoice,
     "split": Annotated[list[Split], AfterValidator(lambda chosen: _not_empty(chosen))],
     "copy_role_tokens_from": Annotated[str | None, BeforeValidator(lambda name: name or None)],
     "fsdp": Annotated[bool | str | None, BeforeValidator(_switch)],
-    # Not the path of a file, whose keys would be in no record.
+    # A file's path is not accepted, because its keys would not be recorded.
     "fsdp_config": Annotated[dict[str, Any] | None, AfterValidator(lambda config: check_fsdp(config))],
     "report_to": Annotated[
         list[Literal["none", "all", *INTEGRATION_TO_CALLBACK]] | None,  # type: ignore[valid-type]

@@ -1,4 +1,4 @@
-"""Read a recipe: its file and the command line become checked arguments, all problems at once."""
+"""Read a recipe from its file and the command line into checked arguments, reporting all problems at once."""
 
 import os
 import re
@@ -13,6 +13,7 @@ import torch
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, get_scheduler
 from trl import ModelConfig, SFTConfig
 
+from spectrum_trl.console import is_first_process
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.files import folder_problems
 from spectrum_trl.recipe.arguments import DataArguments, RunArguments
@@ -24,8 +25,8 @@ from spectrum_trl.recipe.recipe_file import LAUNCH_LINE, RecipeFile, read_recipe
 
 __all__ = ["LAUNCH_LINE", "Recipe", "read_recipe", "write_recipe"]
 
-# Used when a recipe does not set them: loss on outputs only (TRL trains on every token), nothing reported,
-# and TRL's own default for recomputing activations under the name that transformers keeps.
+# Defaults of our own: loss on outputs only (TRL trains on every token), no trackers, and TRL's default of
+# recomputing activations, under the name that transformers keeps.
 DEFAULTS: dict[str, Any] = {
     "assistant_only_loss": True,
     "report_to": ["none"],
@@ -33,7 +34,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-# Characters of a library's own message.
+# Length limits for a library's message and for a step of a path, in characters.
 LONGEST_MESSAGE, LONGEST_STEP = 400, 100
 
 
@@ -41,10 +42,10 @@ class Recipe(NamedTuple):
     """A parsed recipe.
 
     Attributes:
-        path: The file.
-        settings: Every key that the file or the command line set, for the record.
-        data: The mixture.
-        run: What happens around training.
+        path: The recipe file.
+        settings: Every key set by the file or the command line, for the record.
+        data: The data mixture.
+        run: Options around training.
         training: TRL's training arguments.
         model: TRL's model arguments.
     """
@@ -58,7 +59,7 @@ class Recipe(NamedTuple):
 
     @property
     def resumes(self) -> bool:
-        """Whether the recipe continues a run."""
+        """Whether the recipe resumes a run."""
         wanted = self.training.resume_from_checkpoint
         return bool(wanted) and str(wanted).lower() not in ("false", "none")
 
@@ -67,8 +68,8 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe; ``--help`` among the overrides lists its fields and ends the program.
 
     Args:
-        path: The file, or the bare name of a recipe that comes with the package (``demo``).
-        overrides: Command-line words ``--field value`` that win over the file.
+        path: The file, or the name of a bundled recipe (``demo``).
+        overrides: Command-line options ``--field value``, which override the file.
 
     Returns:
         The recipe.
@@ -80,18 +81,18 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
     if set(HELP) & {str(path), *overrides}:
         show_help()
     file = find_recipe(path)
-    said = read_recipe_file(file)
+    parsed = read_recipe_file(file)
     flags, problems = read_words(overrides)
-    problems = [*said.problems, *problems]
+    problems = [*parsed.problems, *problems]
     settings: dict[str, Any] = {}
-    for name, value in said.settings.items():
-        _convert(name, value, settings=settings, problems=problems, source=_Source(file, said.lines))
+    for name, value in parsed.settings.items():
+        _convert(name, value, settings=settings, problems=problems, source=_Source(file, parsed.lines))
     for name, value in flags.items():
         _convert(name, value, settings=settings, problems=problems, source=None)
-    source = _Source(file, said.lines, frozenset(flags))
+    source = _Source(file, parsed.lines, frozenset(flags))
     if not problems:
         problems += [
-            source.of(name) + f": {problem}" for name, problem in _between_fields(settings, said, flags)
+            source.of(name) + f": {problem}" for name, problem in _between_fields(settings, parsed, flags)
         ]
     if problems:
         raise UserError(*problems)
@@ -101,14 +102,14 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def show_help() -> None:
-    """Print the fields of a recipe, once for all processes, and end the program."""
-    if os.environ.get("RANK", "0") == "0":
+    """Print the fields of a recipe on the first rank, and end the program."""
+    if is_first_process():
         print(help_text())
     raise SystemExit(0)
 
 
 class _Source(NamedTuple):
-    """Where a recipe's values come from, for messages."""
+    """The origin of a recipe's values, for messages."""
 
     file: Path
     lines: dict[tuple[Any, ...], int]
@@ -130,7 +131,7 @@ def _dotted(path: tuple[Any, ...]) -> str:
 def _convert(
     name: str, value: Any, *, settings: dict[str, Any], problems: list[str], source: _Source | None
 ) -> None:
-    """Check one value and add it to the settings, or what is wrong with it to the problems."""
+    """Check one value, and add it to the settings and its problems to the problems."""
     place = source or _Source(Path(), {}, frozenset([name]))
     if name not in known_fields():
         if isinstance(name, str):
@@ -142,14 +143,14 @@ def _convert(
 
 
 def _between_fields(
-    settings: dict[str, Any], said: RecipeFile, flags: dict[str, Any]
+    settings: dict[str, Any], parsed: RecipeFile, flags: dict[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong between fields that are each right alone."""
+    """Yield pairs of a field and a problem, for fields that are each valid on their own."""
     yield from contradictions(settings)
     if folder := settings.get("output_dir"):
         yield from (("output_dir", problem) for problem in folder_problems(Path(os.path.expanduser(folder))))
     model, sibling = settings.get("model_name_or_path"), settings.get("copy_role_tokens_from")
-    own = said.settings.get("model_name_or_path")
+    own = parsed.settings.get("model_name_or_path")
     if "model_name_or_path" in flags and model != own and sibling and "copy_role_tokens_from" not in flags:
         yield (
             "model_name_or_path",
@@ -161,7 +162,7 @@ def _between_fields(
 
 
 def _new_model_problems(config: dict[str, Any]) -> Iterator[str]:
-    """Build a new model without memory, so that a wrong configuration is found before data are built."""
+    """Build a new model on the meta device, to find a wrong configuration before the data are built."""
     rest = dict(config)
     if (kind := rest.get("model_type")) not in CONFIG_MAPPING:
         yield f"transformers has no model_type {kind!r}.{nearest(str(kind), CONFIG_MAPPING)}"
@@ -170,18 +171,18 @@ def _new_model_problems(config: dict[str, Any]) -> Iterator[str]:
         with torch.device("meta"):
             made = AutoConfig.for_model(rest.pop("model_type"), vocab_size=1000, **rest)
             AutoModelForCausalLM.from_config(made)
-    # Whatever a configuration makes transformers raise is in the configuration.
+    # Any exception from transformers means that the configuration is wrong.
     except Exception as error:
-        yield f"no model can be made of it: {_first_line(error)}"
+        yield f"no model can be created from it: {_first_line(error)}"
 
 
 def _sections(
     settings: dict[str, Any], source: _Source
 ) -> tuple[DataArguments, RunArguments, SFTConfig, ModelConfig]:
-    """Make the arguments; what the libraries find between fields is for the user to fix."""
+    """Create the argument objects; contradictions that the libraries find are reported to the user."""
     defaults = dict(DEFAULTS)
     if "gradient_checkpointing" in settings:
-        # Its old name: transformers takes the new one where both are set.
+        # The old name: transformers prefers the new one if both are set.
         defaults.pop("activation_checkpointing")
     values = {**defaults, **settings}
     made, problems = [], []
@@ -204,7 +205,7 @@ def _sections(
 
 
 def _scheduler_problems(training: SFTConfig) -> Iterator[str]:
-    """Try the schedule on a dummy optimizer, since transformers makes it only when training begins."""
+    """Try the schedule on a dummy optimizer, since transformers creates it only when training begins."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=training.learning_rate)
     try:
         get_scheduler(
@@ -215,11 +216,11 @@ def _scheduler_problems(training: SFTConfig) -> Iterator[str]:
             scheduler_specific_kwargs=training.lr_scheduler_kwargs,  # type: ignore[arg-type]
         )
     except Exception as error:
-        yield f"the schedule {plain(training.lr_scheduler_type)} cannot be made: {_first_line(error)}"
+        yield f"the schedule {plain(training.lr_scheduler_type)} cannot be created: {_first_line(error)}"
 
 
 def _targets(names: Any) -> Any:
-    """Undo TRL's unpacking of a list of one name, which peft would match against whole paths."""
+    """Undo TRL's unpacking of a list with one name, which peft would match against full paths."""
     return (
         [names]
         if isinstance(names, str) and names != "all-linear" and re.fullmatch(r"[\w.]+", names)
@@ -228,7 +229,7 @@ def _targets(names: Any) -> Any:
 
 
 def _summary(error: Exception, names: list[str], source: _Source) -> str:
-    """Return a library's complaint with the fields that it names, or the only fields it could refer to."""
+    """Return a library's error with the fields that it names, or else those it could refer to."""
     named = [name for name in names if re.search(rf"\b{name}\b", str(error))]
     mappings = [name for name in names if dict in known_fields()[name].kinds]
     where = "; ".join(source.of(name) for name in named or mappings) or str(source.file)

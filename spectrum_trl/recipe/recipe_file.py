@@ -1,4 +1,4 @@
-"""Read and write a recipe's file: YAML for us, and Python for ``accelerate launch``."""
+"""Read and write recipe files, which are both YAML and, for ``accelerate launch``, Python."""
 
 import json
 import re
@@ -12,21 +12,21 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.files import write_atomic
 
 LAUNCH_KEY = "launch"
-LAUNCH_LINE = 'launch: any; from spectrum_trl.train import launch; launch(__file__); r"""'
+LAUNCH_LINE = 'launch: any; from spectrum_trl.launch import launch; launch(__file__); r"""'
 QUOTES = '"""'
 TEXT = "tag:yaml.org,2002:str"
-# Never written down.
+# Never written to a file.
 SECRETS = ("hub_token",)
 _OPENING = re.compile(rf"^{LAUNCH_KEY}:.*?{QUOTES}", re.MULTILINE)
 
 
 class RecipeFile(NamedTuple):
-    """What a file says.
+    """The contents of a recipe file.
 
     Attributes:
         settings: Its keys and values.
         lines: Line of each key by its path: ``("fsdp_config", "version")``.
-        problems: What is wrong with it as a file.
+        problems: Problems with the file's syntax and keys.
     """
 
     settings: dict[str, Any]
@@ -35,14 +35,14 @@ class RecipeFile(NamedTuple):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers: PyYAML reads 1e-6 as text (https://github.com/yaml/pyyaml/issues/173)."""
+    """Reads numbers as YAML 1.2: PyYAML reads 1e-6 as text (https://github.com/yaml/pyyaml/issues/173)."""
 
 
 class _Dumper(yaml.SafeDumper):
     """Quotes text that the loader would read as a number."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Write every value out."""
+        """Write out every value."""
         return True
 
 
@@ -55,16 +55,16 @@ for _class in (_Loader, _Dumper):
 
 
 def read_recipe_file(file: Path) -> RecipeFile:
-    """Read a recipe's file.
+    """Read a recipe file.
 
     Args:
         file: The file.
 
     Returns:
-        Settings, lines, and problems that leave the rest readable.
+        Settings, lines, and problems that leave the rest of the file readable.
 
     Raises:
-        UserError: If it is not a YAML mapping.
+        UserError: If the file is not a YAML mapping or uses aliases.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -85,7 +85,7 @@ def read_recipe_file(file: Path) -> RecipeFile:
         if key.tag == TEXT and key.value != LAUNCH_KEY:
             try:
                 settings[key.value] = loader.construct_object(value, deep=True)
-            # Dates such as month 13 and very long integers raise other errors.
+            # A month 13 or a very long integer raises errors other than YAMLError.
             except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
                 problems.append(f"line {key.start_mark.line + 1}: {key.value}: {_one_line(error)}")
     problems += _quote_problems(text)
@@ -97,13 +97,13 @@ def write_recipe(settings: dict[str, Any], path: Path) -> None:
 
     Args:
         settings: Keys and values.
-        path: The file, replaced only when all of it is written.
+        path: The file, written atomically.
     """
     public = {key: value for key, value in settings.items() if key not in SECRETS}
     plain = json.loads(json.dumps(public, default=str))
     body = yaml.dump(plain, Dumper=_Dumper, sort_keys=False)
     if QUOTES in body:
-        # The file is a Python string, too, which three quotes would end; this style escapes them.
+        # To Python the body is a string, which three quotes would end; this style escapes them.
         body = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, default_style='"')
     text = f'# As run.  accelerate launch {path.name}\n{LAUNCH_LINE}\n\n{body}# """\n'
     with write_atomic(path) as temporary:
@@ -113,7 +113,7 @@ def write_recipe(settings: dict[str, Any], path: Path) -> None:
 def _key_problems(
     node: yaml.Node | None, path: tuple[Any, ...], lines: dict[tuple[Any, ...], int], *, seen: set[int]
 ) -> Iterator[str]:
-    """Yield keys that repeat or are no text, at any depth, and aliases; note the line of each key."""
+    """Yield repeated keys, keys that are not text, and aliases, at any depth; store the line of each key."""
     if node is not None and id(node) in seen:
         yield f"line {node.start_mark.line + 1}: YAML aliases (*) are not supported; write the value out"
         return
@@ -135,7 +135,7 @@ def _key_problems(
 
 
 def _quote_problems(text: str) -> Iterator[str]:
-    """Yield what keeps a file from being the same recipe to YAML and to Python, which reads one text."""
+    """Yield problems that make YAML and Python read different recipes from the file."""
     opening = _OPENING.search(text)
     if opening is None:
         return
@@ -145,7 +145,7 @@ def _quote_problems(text: str) -> Iterator[str]:
         yield f"line {line}: the closing line is missing; end the file with `# {QUOTES}`"
         return
     if not body.rpartition("\n")[2].lstrip().startswith("#"):
-        yield f"line {line}: three quotes end the recipe to Python; write the value with other quotes"
+        yield f"line {line}: three quotes end the recipe for Python; write the value with other quotes"
     for number, behind in enumerate(rest.split("\n"), start=line):
         if behind.strip() and not behind.lstrip().startswith("#"):
             yield f"line {number}: {behind.strip()[:60]!r} comes after the closing quotes; move it up"

@@ -1,4 +1,4 @@
-"""Find the checkpoint that a run goes on from, and tell whole ones from broken ones."""
+"""Find the checkpoint to resume from, and detect broken ones."""
 
 import zipfile
 from pathlib import Path
@@ -15,9 +15,9 @@ from spectrum_trl.strict.json import read_json
 
 STATE = "trainer_state.json"
 SET_ASIDE = "set_aside"
-# Missing files in a message.
+# Number of missing files listed in a message.
 SHOWN = 5
-# One of each group must be there; FSDP writes the later names.
+# One of each group must exist; FSDP writes the later names.
 REQUIRED = {
     "weights": ("model.safetensors", "adapter_model.safetensors", "model.safetensors.index.json")
     + ("pytorch_model_fsdp.bin", "pytorch_model_fsdp_0"),
@@ -28,13 +28,13 @@ REQUIRED = {
 
 
 class Checkpoint(NamedTuple):
-    """Where a run goes on.
+    """The checkpoint that a run resumes from.
 
     Attributes:
         path: The checkpoint, or None to start from the model.
-        passed_over: Newer checkpoints that are broken, each with what is wrong with it.
-        newer: All checkpoints of the output folder after this one, whole or not.
-        record: What decided the start that wrote it: settings, versions, data and processes.
+        passed_over: Newer checkpoints that are broken, each with its problem.
+        newer: All later checkpoints in the output folder, complete or not.
+        record: Settings, versions, data and processes of the run that wrote it.
     """
 
     path: Path | None
@@ -47,10 +47,10 @@ NONE = Checkpoint(None, {}, [], {})
 
 
 def find_checkpoint(recipe: Recipe) -> Checkpoint:
-    """Resolve ``resume_from_checkpoint``: ``last`` or ``true`` is the newest whole one, a path is itself.
+    """Resolve ``resume_from_checkpoint``: a path, or ``last`` or ``true`` for the newest complete checkpoint.
 
     Raises:
-        UserError: If there is none, it is broken, or it belongs to another run than the output folder.
+        UserError: If there is none, it is broken, or it does not belong to the run in the output folder.
     """
     if not recipe.resumes:
         return NONE
@@ -73,9 +73,9 @@ def find_checkpoint(recipe: Recipe) -> Checkpoint:
 
 
 def problem_of(checkpoint: Path) -> str | None:
-    """Return what is wrong with a checkpoint, or None where it is whole.
+    """Return what is wrong with a checkpoint, or None if it is complete.
 
-    Checkpoints are not written atomically: a full disk or a kill leaves files short or missing.
+    Checkpoints are not written atomically: a full disk or a kill leaves files truncated or missing.
     """
     if not checkpoint.is_dir():
         return "it is not a folder"
@@ -88,16 +88,16 @@ def problem_of(checkpoint: Path) -> str | None:
         index = checkpoint / "model.safetensors.index.json"
         shards = set(read_json(index)["weight_map"].values()) if index.is_file() else set()
         if odd := [name for name in shards if name != Path(str(name)).name]:
-            raise ValueError(f"it names {str(odd[0])[:60]!r}, which is no file beside it")
+            raise ValueError(f"it names {str(odd[0])[:60]!r}, which is not a file beside it")
     except FileNotFoundError:
         return f"it has no {STATE}"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         return f"its {STATE} or index cannot be read ({error})"
     if state.global_step != step_of(checkpoint):
-        return f"its {STATE} is of another step than its name"
-    # Trainer writes into it when it saves next.
+        return f"its {STATE} records another step than its name"
+    # Trainer updates this entry when it saves next.
     if not isinstance(state.stateful_callbacks, dict) or "TrainerControl" not in state.stateful_callbacks:
-        return f"its {STATE} is not what Trainer writes"
+        return f"its {STATE} was not written by Trainer"
     ranks = {f"rng_state_{rank}.pth" for rank in range(processes)} if processes > 1 else set()
     absent = sorted(name for name in shards | ranks if not (checkpoint / name).is_file())
     if absent:
@@ -111,9 +111,9 @@ def problem_of(checkpoint: Path) -> str | None:
 
 
 def newest_finite(folder: Path) -> Path | None:
-    """Return the newest whole checkpoint of a run whose weights hold neither NaN nor infinity, if any.
+    """Return the newest complete checkpoint of a run whose weights are all finite, or None.
 
-    Those of FSDP's own format are not looked at.
+    Checkpoints in FSDP's own format are skipped.
     """
     numbered = sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=step_of, reverse=True)
     looked_at = (checkpoint for checkpoint in numbered if any(checkpoint.glob("*.safetensors")))
@@ -121,7 +121,7 @@ def newest_finite(folder: Path) -> Path | None:
 
 
 def way_back(folder: Path) -> str:
-    """Return what a run that diverged can go on from, for a message."""
+    """Return which checkpoint a diverged run can resume from, for a message."""
     last = newest_finite(folder)
     if last is None:
         return "there is no checkpoint whose weights are finite"
@@ -142,11 +142,11 @@ def _is_whole(file: Path) -> bool:
             return False
     if file.suffix not in (".pt", ".pth", ".bin"):
         return True
-    # What torch.save writes is a zip archive, with a checksum of each part.
+    # torch.save writes a zip archive with a checksum of each part.
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.testzip() is None
-    # A damaged header makes it raise almost anything.
+    # A damaged header can raise almost any exception.
     except Exception:
         return False
 
@@ -159,11 +159,11 @@ def _named(path: Path, folder: Path, numbered: list[Path]) -> Checkpoint:
             f"({folder} holds: {known})"
         )
     if problem := problem_of(path):
-        raise UserError(f"resume_from_checkpoint: {path} is not a whole checkpoint: {problem}")
+        raise UserError(f"resume_from_checkpoint: {path} is not a complete checkpoint: {problem}")
     inside = path.resolve().parent in (folder.resolve(), folder.resolve() / SET_ASIDE)
     if not inside and folder.is_dir() and (folder / RECORD).exists():
         raise UserError(
-            f"resume_from_checkpoint: {path} belongs to another run than output_dir {folder}; name a new "
+            f"resume_from_checkpoint: {path} does not belong to the run in output_dir {folder}; name a new "
             "output_dir, or a checkpoint in that folder"
         )
     others = [other for other in numbered if other.resolve() != path.resolve()]
@@ -172,10 +172,10 @@ def _named(path: Path, folder: Path, numbered: list[Path]) -> Checkpoint:
 
 
 def _record(checkpoint: Path) -> dict[str, Any]:
-    """Return the record of the start that wrote a checkpoint; empty where there is none."""
+    """Return the record of the run that wrote a checkpoint; empty if there is none."""
     own = checkpoint / RECORD
     try:
-        # One that was killed before it could write that is the run's newest.
+        # A run killed before it could add the record to its checkpoint is the newest one in the folder.
         file = own if own.exists() else checkpoint.resolve().parent / RECORD
         found = read_json(file)
     except (OSError, ValueError):
@@ -186,6 +186,6 @@ def _record(checkpoint: Path) -> dict[str, Any]:
 
 
 def step_of(checkpoint: Path) -> int:
-    """Return the step in a checkpoint's name, or -1; of ``checkpoint-4.2``, the second one set aside, 4."""
+    """Return the step in a checkpoint's name, or -1; ``checkpoint-4.2``, set aside second, gives 4."""
     number = checkpoint.name.rpartition("-")[2].partition(".")[0]
     return int(number) if number.isdecimal() else -1

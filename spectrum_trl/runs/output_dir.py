@@ -1,4 +1,4 @@
-"""Who may write into the output folder: checks before anything is loaded, and a lock while a run uses it."""
+"""Check the output folder before anything is loaded, and lock it while a run uses it."""
 
 import errno
 import os
@@ -21,11 +21,11 @@ FULL_DISK: tuple[int, ...] = (errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
-    """Keep the output folder for this run while the block runs; leave none behind if nothing was written.
+    """Lock the output folder while the block runs, and remove it afterwards if nothing was written.
 
     Args:
-        recipe: Whose ``output_dir``, ``overwrite`` and ``resume_from_checkpoint`` decide.
-        is_main: Whether this process is the one that writes; the others pass through.
+        recipe: Its ``output_dir``, ``overwrite`` and ``resume_from_checkpoint`` are used.
+        is_main: Whether this is the main process, which writes; in others nothing happens.
 
     Raises:
         UserError: If the folder cannot be used, or another run is using it.
@@ -42,7 +42,7 @@ def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise UserError(
-            f"output_dir {folder} is in use by another run; wait until it ends, or name another folder"
+            f"output_dir {folder} is in use by another run; wait for it to finish, or name another folder"
         ) from error
     except OSError as error:
         raise UserError(f"output_dir {folder} cannot be written: {error.strerror or error}") from error
@@ -53,11 +53,12 @@ def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
         if not _is_full_disk(error):
             raise
         raise UserError(
-            f"the disk of output_dir {folder} is full ({shutil.disk_usage(folder).free:,} bytes left); make "
-            "room, then go on with `--resume_from_checkpoint last`, or start anew with `--overwrite true`"
+            f"the disk of output_dir {folder} is full ({shutil.disk_usage(folder).free:,} bytes left); free "
+            "some space, then continue with `--resume_from_checkpoint last`, or start over with "
+            "`--overwrite true`"
         ) from error
     finally:
-        # While it is still locked, so that nobody else can have locked the file that vanishes.
+        # Removed while still locked, so no other process can have locked the file that vanishes.
         (folder / LOCK).unlink(missing_ok=True)
         lock.release()
         with suppress(OSError):
@@ -66,47 +67,48 @@ def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
 
 
 def check_output_dir(recipe: Recipe) -> None:
-    """Check that the output folder is free, or holds a run that is to be continued or replaced.
+    """Check that the output folder is empty, or contains a run to be continued or replaced.
+
+    Whether it can be written is checked when the recipe is read.
 
     Raises:
-        UserError: If the folder is missing in the recipe, or holds something else; that it can be written has
-            been checked when the recipe was read.
+        UserError: If the recipe names no folder, or the folder contains anything else.
     """
     if not recipe.training.output_dir:
         raise UserError(f"{recipe.path}: output_dir is missing; name a folder for the trained model")
     folder = Path(recipe.training.output_dir)
     resuming = recipe.resumes
     if resuming and recipe.run.overwrite:
-        raise UserError("overwrite and resume_from_checkpoint exclude each other; leave one of them out")
+        raise UserError("overwrite and resume_from_checkpoint are mutually exclusive; leave one of them out")
     if not folder.is_dir() or not any(file.name != LOCK for file in folder.iterdir()):
         return
     if not (folder / FILES).is_file() and not (folder / RECORD).is_file():
         raise UserError(
-            f"output_dir {folder} holds files that no run of spectrum-trl wrote; name another folder"
+            f"output_dir {folder} contains files that no spectrum-trl run wrote; name another folder"
         )
-    # What a user has made of a run's file: a folder, which can be neither replaced nor deleted as a file.
+    # A user may have put a folder in place of a file, which can be neither replaced nor deleted as a file.
     names = {FILES, RECORD, RECIPE, HISTORY, "README.md", *CONFIGS, *listed(folder)}
     if folders := sorted(name for name in names if (folder / name).is_dir()):
         raise UserError(
             *(
-                f"output_dir {folder}: {name} is a folder, where a run writes a file; move it elsewhere"
+                f"output_dir {folder}: {name} is a folder, but a run writes a file there; move it elsewhere"
                 for name in folders
             )
         )
     if recipe.run.overwrite:
         _check_replaceable(folder, recipe)
     elif not (folder / RECORD).is_file():
-        # A run that was stopped before it had written anything but its list.
+        # A run that was stopped before it wrote anything but the list of its files.
         return
     elif not resuming:
         raise UserError(
-            f"output_dir {folder} holds another run; name another folder, add "
+            f"output_dir {folder} contains another run; name another folder, add "
             "`--resume_from_checkpoint last` to continue it, or `--overwrite true` to replace it"
         )
 
 
 def _is_full_disk(error: Exception) -> bool:
-    """Tell whether an error is that of a full disk: safetensors and torch raise errors of their own."""
+    """Return whether an error means a full disk: safetensors and torch raise their own error types."""
     if isinstance(error, OSError):
         return error.errno in FULL_DISK
     return any(
@@ -115,7 +117,7 @@ def _is_full_disk(error: Exception) -> bool:
 
 
 def _check_replaceable(folder: Path, recipe: Recipe) -> None:
-    """Refuse to replace what could be more than a run: the user's own place, or what the new run reads."""
+    """Raise if the folder may hold more than a run: the user's files, or inputs of the new run."""
     inside = folder.resolve()
 
     def holds(path: str | os.PathLike[str]) -> bool:
@@ -129,17 +131,17 @@ def _check_replaceable(folder: Path, recipe: Recipe) -> None:
         "train_files": list(recipe.data.train_files or ()),
     }
     problems = [
-        f"{key} {path} lies in it" for key, paths in inputs.items() for path in paths if path and holds(path)
+        f"{key} {path} is in it" for key, paths in inputs.items() for path in paths if path and holds(path)
     ]
     if folder.is_symlink():
         problems.append("it is a link")
     if holds(Path.cwd()):
-        problems.append("the current folder lies in it; start the run from elsewhere")
+        problems.append("the current folder is in it; start the run from another folder")
     if holds(recipe.path):
-        problems.append(f"the recipe {recipe.path} lies in it; copy that elsewhere first")
+        problems.append(f"the recipe {recipe.path} is in it; copy the recipe elsewhere first")
     if not (folder / FILES).is_file():
         problems.append(
-            f"it has no {FILES}, which lists what the earlier run wrote; remove the folder yourself"
+            f"it has no {FILES}, the list of files that the earlier run wrote; remove the folder yourself"
         )
     if problems:
         raise UserError(*(f"output_dir {folder} is not overwritten: {problem}" for problem in problems))

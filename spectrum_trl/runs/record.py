@@ -1,4 +1,4 @@
-"""What determines a run: settings, library versions and data; and how two such records differ."""
+"""Record what determines a run (settings, library versions and data), and compare two records."""
 
 import importlib.metadata
 import json
@@ -26,7 +26,7 @@ PACKAGES = (
     "tokenizers",
     "bitsandbytes",
 )
-# These change how long a run goes on, and what is written or printed about it, never what a step does.
+# These change how long a run lasts, and what is written or logged, but never what a training step does.
 MAY_CHANGE = frozenset(
     "output_dir overwrite resume_from_checkpoint resume_despite_changes max_steps num_train_epochs evaluate "
     "save_dtype data_dir ignore_missing report_to run_name project disable_tqdm log_level log_level_replica "
@@ -36,8 +36,8 @@ MAY_CHANGE = frozenset(
     "do_predict".split()
 )
 MAY_CHANGE_PREFIXES = ("logging_", "save_", "hub_", "push_to_hub", "eval_")
-# Only their product matters: 4 processes of 2 rows make the same step as 2 of 4, but for the end of an epoch
-# whose rows cannot be shared out evenly, where accelerate repeats some.
+# Only their product matters: 4 processes with 2 rows make the same step as 2 with 4, except at the end of an
+# epoch whose rows cannot be divided evenly, where accelerate repeats some.
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
 
 
@@ -50,7 +50,7 @@ OWN_DEFAULTS = {
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
-    """Return every setting in force as JSON values, with ``rows_per_step`` for the fields that make it."""
+    """Return every effective setting as JSON values, with ``rows_per_step`` in place of its factors."""
     settings = {
         item.name: getattr(section, item.name)
         for section in (recipe.data, recipe.run, recipe.model, recipe.training)
@@ -59,27 +59,27 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     }
     per_device, accumulation = (getattr(recipe.training, name) for name in BATCH)
     if recipe.training.train_sampling_strategy == "group_by_length":
-        # Its groups are as large as one process's rows of a step.
+        # Group sizes depend on the rows of one process per step.
         settings["rows_per_step_and_process"] = per_device * accumulation
     if recipe.training.dataloader_drop_last:
-        # Of an epoch's last rows, less than these are dropped.
+        # This decides how many of an epoch's last rows are dropped.
         settings["per_device_train_batch_size"] = per_device
     settings["rows_per_step"] = per_device * accumulation * PartialState().num_processes
     plain = json.loads(json.dumps(settings, default=_plain, sort_keys=True))
-    # Trainer writes into it how many rows are accumulated, which the batch tells already.
+    # Trainer adds the accumulation steps here, which rows_per_step already covers.
     own = (plain.get("accelerator_config") or {}).get("gradient_accumulation_kwargs") or {}
     own.pop("num_steps", None)
     return plain
 
 
 def model_of(recipe: Recipe) -> dict[str, str]:
-    """Return what identifies the starting model."""
+    """Return the fingerprints of the starting model; empty for a new one."""
     name = recipe.model.model_name_or_path
     return fingerprints(name, revision=recipe.model.model_revision) if name else {}
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that decide a run."""
+    """Return the versions of Python and of the libraries that affect a run."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -100,7 +100,7 @@ def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[
     for group in ("settings", "versions", "model"):
         before, after = old.get(group, {}), new.get(group, {})
         for name in sorted(before.keys() | after.keys()):
-            # A run from before an option of ours existed had its default.
+            # A run older than one of our options had its default.
             was = before.get(name, OWN_DEFAULTS.get(name) if group == "settings" else None)
             if was != after.get(name):
                 changes[name] = [was, after.get(name)]
@@ -126,7 +126,7 @@ def data_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any
 
 
 def may_change(name: str) -> bool:
-    """Tell whether a continued run may have another value of a setting."""
+    """Return whether a setting may change when a run is resumed."""
     return name in MAY_CHANGE or name.startswith(MAY_CHANGE_PREFIXES)
 
 

@@ -28,25 +28,25 @@ def check_settings(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, list[Any
     """Compare settings and versions with those of the run that wrote the checkpoint.
 
     Args:
-        recipe: Whose ``resume_despite_changes`` lets differences pass.
-        checkpoint: To go on from.
+        recipe: With ``resume_despite_changes``, all differences are allowed.
+        checkpoint: The checkpoint to resume from.
 
     Returns:
-        The differences that may be, for the history.
+        The allowed differences, for the history.
 
     Raises:
-        UserError: With every difference that changes the run.
+        UserError: With every difference that affects training.
     """
     if checkpoint.path is None:
         return {}
     if not checkpoint.record:
         raise UserError(
-            f"resume_from_checkpoint: there is no record of the run beside {checkpoint.path}, so it is "
-            "impossible to tell whether this recipe continues it; start a new run"
+            f"resume_from_checkpoint: there is no record of the run beside {checkpoint.path}, so this recipe "
+            "cannot be compared with it; start a new run"
         )
     step, wanted = step_of(checkpoint.path), recipe.training.max_steps
     if 0 < wanted < step:
-        raise UserError(f"max_steps: {checkpoint.path} is past step {wanted} already; give it {step} or more")
+        raise UserError(f"max_steps: {checkpoint.path} is already past step {wanted}; set {step} or more")
     now = {"settings": settings_of(recipe), "versions": versions(), "model": model_of(recipe)}
     changes = setting_changes(checkpoint.record, now)
     _refuse(recipe, checkpoint, {k: v for k, v in changes.items() if not may_change(k)})
@@ -54,7 +54,7 @@ def check_settings(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, list[Any
 
 
 def check_data(recipe: Recipe, checkpoint: Checkpoint, mixture: Mixture) -> dict[str, list[Any]]:
-    """Compare the training data with those of the run that wrote the checkpoint; as `check_settings`."""
+    """Compare the training data with those of the run that wrote the checkpoint, as `check_settings` does."""
     if checkpoint.path is None:
         return {}
     changes = data_changes(checkpoint.record, data_of(mixture))
@@ -66,40 +66,40 @@ def _refuse(recipe: Recipe, checkpoint: Checkpoint, changes: Mapping[str, list[A
     if changes and not recipe.run.resume_despite_changes:
         raise UserError(
             *(
-                f"{name} was {old!r} in the run that wrote {checkpoint.path}, and is {new!r} now"
+                f"{name} was {old!r} in the run that wrote {checkpoint.path}, but is {new!r} now"
                 for name, (old, new) in changes.items()
             ),
             "Set these back to continue the run, start a new one in another output_dir, or add "
-            "`--resume_despite_changes true`, which notes the differences in the history.",
+            "`--resume_despite_changes true`, which records the differences in the history.",
         )
 
 
 def print_passed_over(checkpoint: Checkpoint, *, out: Console) -> None:
-    """Say which newer checkpoints are broken, and where the run goes on."""
+    """Print which newer checkpoints are broken, and which one the run resumes from."""
     for path, problem in checkpoint.passed_over.items():
-        out.print(f"passed over {path}: {problem}", markup=False, style="yellow")
+        out.print(f"skipped {path}: {problem}", markup=False, style="yellow")
     if checkpoint.path:
         out.print(f"continuing from {checkpoint.path}", markup=False)
 
 
 @contextmanager
-def tell_how_to_go_on(folder: RunFolder) -> Iterator[None]:
-    """Turn Ctrl-C into one line that says how to go on with the run.
+def explain_interrupt(folder: RunFolder) -> Iterator[None]:
+    """Turn Ctrl-C into one line that says how to resume the run.
 
     Raises:
-        Interrupted: In the process that writes; the others end without a word.
+        Interrupted: In the main process; the others exit silently.
     """
     try:
         yield
     except KeyboardInterrupt as error:
-        # It comes twice where a launcher passes on what the terminal has sent to both.
+        # The signal arrives twice if a launcher forwards what the terminal has already sent to both.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if not folder.is_main:
             raise
         if not folder.begun:
             way_on = "nothing was written yet"
         elif any(folder.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*")):
-            way_on = "go on from the newest checkpoint with `--resume_from_checkpoint last`"
+            way_on = "continue from the newest checkpoint with `--resume_from_checkpoint last`"
         else:
-            way_on = "it has no checkpoint to go on from; start anew with `--overwrite true`"
+            way_on = "it has no checkpoint to resume from; start over with `--overwrite true`"
         raise Interrupted(f"the run in {folder.path}: {way_on}") from error

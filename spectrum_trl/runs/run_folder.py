@@ -1,4 +1,4 @@
-"""What a run leaves in its folder, and a list of it: only listed files are ever replaced or deleted."""
+"""The files of a run in its folder, and a list of them: only listed files are ever replaced or deleted."""
 
 import json
 import os
@@ -24,9 +24,9 @@ from spectrum_trl.strict.json import read_json
 
 RECIPE, HISTORY, FILES = "recipe.yaml", "history.jsonl", "run_files.json"
 STAGING, STAGED = ".saving", ".saved"
-# Without one of these no library loads the folder, so they are removed first and written last.
+# No library loads a folder without one of these, so they are removed first and written last.
 CONFIGS = ("config.json", "adapter_config.json")
-# How a run is started, not what it is: the recipe that it leaves can be started anew and continued.
+# Options of one start, left out of the saved recipe, which can be run again or resumed.
 STARTS = ("overwrite", "resume_from_checkpoint", "resume_despite_changes")
 
 
@@ -34,15 +34,15 @@ class RunFolder:
     """The output folder of one run.
 
     Nothing is written, and nothing of an earlier run removed, before `begin`: a run that fails before its
-    first step leaves all as it was.
+    first step leaves the folder unchanged.
     """
 
     def __init__(self, recipe: Recipe, *, is_main: bool) -> None:
-        """Take the recipe.
+        """Store the recipe.
 
         Args:
-            recipe: Whose ``output_dir`` it is.
-            is_main: Whether this process writes; in the others all methods do nothing.
+            recipe: The folder is its ``output_dir``.
+            is_main: Whether this is the main process; in others all methods do nothing.
         """
         self.path = Path(str(recipe.training.output_dir))
         self.begun = False
@@ -53,11 +53,11 @@ class RunFolder:
         self._newer: list[Path] = []
 
     def prepare(self, mixture: Mixture, *, checkpoint: Checkpoint, changes: Mapping[str, list[Any]]) -> None:
-        """Say what `begin` is to write.
+        """Collect what `begin` will write.
 
         Args:
             mixture: The training data, for the record.
-            checkpoint: Where the run goes on; newer ones are set aside.
+            checkpoint: Where the run resumes; newer checkpoints are set aside.
             changes: Differences from the run that wrote it, for the history.
         """
         self._record = {
@@ -78,12 +78,12 @@ class RunFolder:
         self._newer = list(checkpoint.newer)
 
     def begin(self) -> None:
-        """Make the folder this run's: write recipe and record of this start, and add it to the history."""
+        """Claim the folder: write the recipe and the record of this start, and add it to the history."""
         if self.begun or not self.is_main:
             return
         self.begun = True
         self.path.mkdir(parents=True, exist_ok=True)
-        # The list comes first: it is what tells a run's folder from any other.
+        # The list comes first: it marks the folder as that of a run.
         self.list_files(finish_move(self.path))
         if self._recipe.run.overwrite:
             self._clear()
@@ -99,7 +99,7 @@ class RunFolder:
             self.add_json(name, value)
 
     def _keep_record(self) -> None:
-        """Give a checkpoint that was written last, before a kill, the record of the start that wrote it."""
+        """Copy the record into checkpoints that a killed run wrote but could not add it to."""
         record = self.path / RECORD
         for checkpoint in sorted(self.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=step_of):
             if record.is_file() and checkpoint.is_dir() and not (checkpoint / RECORD).exists():
@@ -107,7 +107,7 @@ class RunFolder:
                 self.list_files([checkpoint / RECORD])
 
     def add_record(self, checkpoint: Path) -> None:
-        """Write this start's record into a checkpoint, and list all that is in it."""
+        """Write this start's record into a checkpoint, and list all its files."""
         if self.is_main:
             write_json(self._record, checkpoint / RECORD)
             # TRL writes a model card beside the checkpoint.
@@ -115,11 +115,11 @@ class RunFolder:
 
     def _clear(self) -> None:
         remove_listed(self.path)
-        # What an interrupted run had not yet listed; left in place, it could be taken for this run's.
+        # Checkpoints that an interrupted run had not yet listed could be mistaken for this run's.
         set_aside(self.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), self.path)
 
     def add_json(self, name: str, value: Any) -> None:
-        """Write a JSON file into the folder, once the run has begun."""
+        """Write a JSON file into the folder, now or once the run has begun."""
         if not self.is_main:
             return
         if not self.begun:
@@ -129,24 +129,24 @@ class RunFolder:
         self.list_files([self.path / name])
 
     def list_files(self, files: Iterable[Path]) -> None:
-        """Add files to the list of what the run wrote."""
+        """Add files to the list of files that the run wrote."""
         names = {file.relative_to(self.path).as_posix() for file in files if file.is_file()}
         present = {name for name in listed(self.path) if (self.path / name).is_file()}
         write_json(sorted(present | names | {FILES}), self.path / FILES)
 
     def publish(self, staging: Path) -> None:
-        """Move a saved model from a side folder into place; `finish_move` finishes an interrupted move."""
+        """Move a staged model into place; `finish_move` finishes an interrupted move."""
         if self.is_main:
-            # One rename decides: before it the old model counts, after it the new one.
+            # A single rename decides: before it the old model is valid, after it the new one.
             staging.rename(self.path / STAGED)
             self.list_files(finish_move(self.path))
 
 
 def finish_move(folder: Path) -> list[Path]:
-    """Finish moving a staged model into place, also where an earlier process was stopped in the middle.
+    """Finish moving a staged model into place, even if an earlier process was stopped halfway.
 
     Returns:
-        The files in their places; empty where nothing was staged.
+        The files in their final places; empty if nothing was staged.
     """
     staged = folder / STAGED
     if not staged.is_dir():
@@ -156,7 +156,7 @@ def finish_move(folder: Path) -> list[Path]:
     files = sorted(file for file in staged.rglob("*") if file.is_file())
     names = [file.relative_to(staged) for file in files]
     for old in listed(folder):
-        # Shards and templates of the model before, which the new one does not replace.
+        # Shards and templates of the previous model that the new one does not replace.
         is_model = Path(old).name.endswith((".safetensors", ".safetensors.index.json", ".jinja"))
         is_checkpoint = Path(old).parts[0].startswith(PREFIX_CHECKPOINT_DIR)
         if is_model and not is_checkpoint and Path(old) not in names:
@@ -169,10 +169,10 @@ def finish_move(folder: Path) -> list[Path]:
 
 
 def listed(folder: Path) -> list[str]:
-    """Return the files that the run in a folder wrote, relative to it.
+    """Return the files that the run in a folder wrote, relative to the folder.
 
     Raises:
-        UserError: If the list was changed to name something outside the folder.
+        UserError: If the list is damaged or names files outside the folder.
     """
     file = folder / FILES
     if not file.is_file():
@@ -185,16 +185,16 @@ def listed(folder: Path) -> list[str]:
         ) from error
     if not isinstance(names, list) or not all(_can_be_inside(folder, name) for name in names):
         raise UserError(
-            f"{file} names files outside its folder, or with names that no file can have; remove the folder "
-            "yourself, or name another"
+            f"{file} lists files outside its folder, or impossible file names; remove the folder yourself, "
+            "or name another"
         )
     return names
 
 
 def remove_listed(folder: Path) -> None:
-    """Delete the files that an earlier run wrote, and folders that this leaves empty; keep all others.
+    """Delete the files that an earlier run wrote, and folders left empty by this; keep all others.
 
-    The list itself goes last, so that an interrupted removal can be repeated.
+    The list itself is deleted last, so an interrupted removal can be repeated.
     """
     files = [folder / name for name in listed(folder) if name != FILES]
     for file in files:
@@ -207,7 +207,7 @@ def remove_listed(folder: Path) -> None:
 
 
 def set_aside(checkpoints: Iterable[Path], folder: Path) -> None:
-    """Move checkpoints out of the way: rotation would count them, and resuming could take them for newer."""
+    """Move checkpoints away: rotation would count them, and resuming could mistake them for newer ones."""
     for checkpoint in list(checkpoints):
         (folder / SET_ASIDE).mkdir(exist_ok=True)
         target, number = folder / SET_ASIDE / checkpoint.name, 1
@@ -215,20 +215,20 @@ def set_aside(checkpoints: Iterable[Path], folder: Path) -> None:
             number += 1
             target = target.with_name(f"{checkpoint.name}.{number}")
         checkpoint.rename(target)
-        console().print(f"set aside: {checkpoint} is now {target}", markup=False)
+        console().print(f"set aside: moved {checkpoint} to {target}", markup=False)
 
 
 class KeepRunFolder(TrainerCallback):
-    """Begin the run with its first step, and record what wrote every checkpoint."""
+    """Begin the run at its first step, and add the record to every checkpoint."""
 
     def __init__(self, folder: RunFolder) -> None:
-        """Take the folder."""
+        """Store the folder."""
         self._folder = folder
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Begin."""
+        """Begin the run."""
         self._folder.begin()
 
     def on_save(
@@ -242,7 +242,7 @@ def _append_line(line: str, file: Path) -> None:
     with open(file, "a+b") as stream:
         if stream.tell():
             stream.seek(-1, os.SEEK_END)
-            # A full disk or a kill may have cut the line before.
+            # A full disk or a kill may have truncated the previous line.
             if stream.read(1) != b"\n":
                 stream.write(b"\n")
         stream.write(line.encode() + b"\n")
@@ -256,7 +256,7 @@ def _can_be_inside(folder: Path, name: Any) -> bool:
         os.lstat(folder / path)
     except (FileNotFoundError, NotADirectoryError):
         return True
-    # Names that are too long, or hold what no file's name can hold.
+    # Names that are too long or contain invalid characters.
     except (OSError, ValueError):
         return False
     return True

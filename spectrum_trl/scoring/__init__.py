@@ -1,1 +1,1 @@
-"""Log probabilities and samples of a causal language model."""
+"""Compute log-probabilities and draw samples from a causal language model."""

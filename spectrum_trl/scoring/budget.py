@@ -1,4 +1,4 @@
-"""Batches that fit into memory: bounded by what they cost, and halved where that was too much."""
+"""Split work into batches that fit into memory: bounded by cost, and halved when memory runs out."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -11,13 +11,14 @@ logger = logging.getLogger(__name__)
 
 
 class Budget:
-    """An upper limit of the cost of a batch, which falls when memory runs out."""
+    """An upper limit on the cost of a batch, lowered when memory runs out."""
 
     def __init__(self, limit: float) -> None:
-        """Start.
+        """Set the initial limit.
 
         Args:
-            limit: Largest number of items times the largest cost of one, where there is more than one.
+            limit: Upper limit of a batch's cost: its size times its largest item's cost. A single item may
+                exceed it.
         """
         self.limit = limit
 
@@ -28,11 +29,11 @@ class Budget:
 
         Args:
             items: In any order.
-            run: Runs a batch; it has to allow that a batch that failed runs again in parts.
-            cost: Of one item; what is shorter than another is padded to its cost.
+            run: Runs a batch; a batch that failed is run again in smaller parts.
+            cost: Cost of one item; every item of a batch is padded to the largest.
 
         Raises:
-            RuntimeError: If memory runs out for a single item.
+            RuntimeError: If a single item does not fit into memory.
         """
         waiting = sorted(items, key=cost)
         while waiting:
@@ -55,9 +56,9 @@ class Budget:
         except RuntimeError as error:
             if len(batch) == 1 or not should_reduce_batch_size(error):
                 raise
-        # Only here is the error gone, which holds on to the tensors of the batch.
+        # Outside the except block: the error holds references to the batch's tensors.
         clear_device_cache(garbage_collection=True)
         half = len(batch) // 2
         self.limit = half * max(map(cost, batch))
-        logger.warning("Out of memory with a batch of %d: it goes on with %d.", len(batch), half)
+        logger.warning("Out of memory with a batch of %d; continuing with %d.", len(batch), half)
         return False

@@ -1,4 +1,4 @@
-"""Continue prompts token by token: samples, each with a seed of its own, or the likeliest tokens."""
+"""Continue prompts token by token: by sampling, with one seed per text, or greedily."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
@@ -13,19 +13,19 @@ from spectrum_trl.scoring.finite import check_logits
 from spectrum_trl.scoring.forward import check_lengths, evaluating
 from spectrum_trl.scoring.logits import bytes_per_token, forward, new_cache, rows_of, shares_cache
 
-# Tokens of prompts and answers that are continued together, where prompts differ.
+# Tokens of prompts and answers in one greedy batch, where prompts differ.
 TOKENS_AT_ONCE = 2**15
 Seed = int | Sequence[int]
 Stopped = Callable[[list[list[int]]], list[bool]]
 
 
 class Decoding(NamedTuple):
-    """How a token is drawn; by default from the model's own distribution.
+    """How a token is sampled; by default from the model's full distribution.
 
     Attributes:
-        temperature: Divides the logits, above 0.
-        top_k: Only so many of the likeliest tokens are possible, or 0 for all.
-        top_p: Only the likeliest tokens that have this probability together are possible, in (0, 1].
+        temperature: Divisor of the logits, above 0.
+        top_k: Sample from this many of the likeliest tokens; 0 for all.
+        top_p: Sample from the likeliest tokens that reach this total probability, in (0, 1].
     """
 
     temperature: float = 1.0
@@ -37,13 +37,13 @@ FULL = Decoding()
 
 
 class Limits(NamedTuple):
-    """Where a text ends.
+    """When a text ends.
 
     Attributes:
-        max_new_tokens: Largest number of tokens, the last included.
-        ends: Tokens that end a text; they are part of what is returned.
-        stopped: Tells for the tokens of each text whether it ends with them.
-        context: The model's context in tokens, where it is not its configuration's.
+        max_new_tokens: Maximum number of tokens, the last included.
+        ends: Tokens that end a text; they are included in the result.
+        stopped: Returns for each text, given its tokens, whether it has ended.
+        context: The model's context in tokens, if it differs from its configuration's.
     """
 
     max_new_tokens: int
@@ -53,7 +53,7 @@ class Limits(NamedTuple):
 
 
 class _Prompts(NamedTuple):
-    """Prompts that have been read."""
+    """Prompts after the forward pass over them."""
 
     logits: torch.Tensor
     past: DynamicCache
@@ -69,17 +69,17 @@ def draw(
     decoding: Decoding = FULL,
     rows_per_batch: int | None = None,
 ) -> list[list[int]]:
-    """Draw texts after one prompt, which is read once; a text depends on its own seed alone.
+    """Sample continuations of one prompt, which is read once; each text depends on its own seed only.
 
-    Each token is drawn by the inverse of the cumulative distribution in double precision.
+    Each token is drawn by inverting the cumulative distribution in double precision.
 
     Args:
         model: Any causal language model, on any device.
         prompt: Token ids, at least one.
         seeds: One for each text.
-        limits: Where a text ends.
-        decoding: How a token is drawn.
-        rows_per_batch: Number of texts that grow together; by default as many as there is memory for.
+        limits: When a text ends.
+        decoding: How a token is sampled.
+        rows_per_batch: Number of texts generated together; by default as many as fit into memory.
 
     Returns:
         The token ids of each text.
@@ -91,7 +91,7 @@ def draw(
     draws = np.array([np.random.default_rng(seed).random(limits.max_new_tokens) for seed in seeds])
     found: dict[int, list[int]] = {}
     with evaluating(model):
-        # Where the cache cannot be copied, each text reads the prompt itself.
+        # If the cache cannot be copied, the prompt is read once per text.
         started = _read(model, [prompt]) if shares_cache(model) else None
         per_row = 1.0
         if started is not None and rows_per_batch is None:
@@ -117,13 +117,13 @@ def greedy(
     limits: Limits,
     answered: Callable[[int, list[int]], None] = lambda number, ids: None,
 ) -> list[list[int]]:
-    """Continue prompts by the likeliest tokens.
+    """Continue prompts greedily.
 
     Args:
         model: Any causal language model, on any device.
         prompts: Token ids, at least one each.
-        limits: Where a text ends.
-        answered: Called with the number of a prompt and its text as soon as that has ended.
+        limits: When a text ends.
+        answered: Called with the index of a prompt and its text as soon as the text has ended.
 
     Returns:
         The token ids of each text.
@@ -170,7 +170,7 @@ def _continue(
     choose: Callable[[torch.Tensor, Sequence[int], int], torch.Tensor],
     limits: Limits,
 ) -> list[list[int]]:
-    """Add tokens to each row until it ends; rows that have ended leave the batch."""
+    """Append tokens to each row until it ends; finished rows leave the batch."""
     logits, past, pads = prompts
     texts: list[list[int]] = [[] for _ in pads]
     ended = set[int]()
@@ -198,15 +198,15 @@ def _continue(
 
 
 def _drawn(logits: torch.Tensor, draws: np.ndarray, *, decoding: Decoding) -> torch.Tensor:
-    """Draw a token for each row by the inverse of its cumulative distribution.
+    """Draw a token for each row by inverting its cumulative distribution.
 
     Args:
         logits: Shape (rows, vocabulary).
         draws: Shape (rows,), uniform in [0, 1).
-        decoding: How a token is drawn.
+        decoding: How a token is sampled.
     """
     probabilities = _restricted(logits, decoding=decoding).softmax(dim=-1)
-    if probabilities.device.type == "mps":  # Which has no double precision.
+    if probabilities.device.type == "mps":  # MPS has no double precision.
         probabilities = probabilities.cpu()
     cumulative = probabilities.cumsum(dim=-1, dtype=torch.float64)
     reached = torch.from_numpy(draws).to(cumulative.device).unsqueeze(1) * cumulative[:, -1:]

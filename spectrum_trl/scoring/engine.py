@@ -1,4 +1,4 @@
-"""Score many requests exactly, with as little computation as their common beginnings allow."""
+"""Score many requests exactly, computing shared prefixes only once."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -10,23 +10,23 @@ from spectrum_trl.scoring.forward import check_lengths, evaluating
 from spectrum_trl.scoring.logits import bytes_per_token, forward, new_cache, pick, rows_of, shares_cache
 from spectrum_trl.scoring.tree import Node, Request, Row, build
 
-# Padded tokens of a forward pass of more than one row.
+# Padded tokens in a forward pass of more than one row.
 TOKENS_PER_BATCH = 8192
-# What else bounds a forward pass of so many tokens: entries of the logits, and bytes of the cache.
+# Further bounds on such a forward pass: entries of the logits, and bytes of the cache.
 LOGITS_PER_BATCH = 2**28
 CACHE_ON_CPU, CACHE_ON_DEVICE = 2 * 2**30, 16 * 2**30
 
 
 class TokenScores(tuple[float, bool]):
-    """The answer to a request as lm-eval reads it, with what is known of each token.
+    """The answer to a request as lm-eval reads it, with scores for each token.
 
-    As a tuple it holds the log-probability in nats, and whether each token is the likeliest after those
+    As a tuple it holds the log-probability in nats, and whether every token is the likeliest given those
     before it.
 
     Attributes:
-        log_probabilities: Of each token, in nats.
-        correct: For each token whether it is the likeliest.
-        rivals: For each token the log-probabilities above log 0.01 of all other tokens.
+        log_probabilities: Log-probability of each token, in nats.
+        correct: For each token, whether it is the likeliest.
+        rivals: For each token, the log-probabilities above log 0.01 of all other tokens.
     """
 
     log_probabilities: list[float]
@@ -36,18 +36,18 @@ class TokenScores(tuple[float, bool]):
     def __new__(
         cls, log_probabilities: list[float], correct: list[bool], rivals: list[list[float]]
     ) -> "TokenScores":
-        """Add up what is known of each token."""
+        """Sum the scores of the tokens."""
         found = super().__new__(cls, (float(sum(log_probabilities)), all(correct)))
         found.log_probabilities, found.correct, found.rivals = log_probabilities, correct, rivals
         return found
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return how to make it again from a pickle."""
+        """Return how to unpickle it."""
         return TokenScores, (self.log_probabilities, self.correct, self.rivals)
 
 
 class _Open:
-    """A request that is not answered yet."""
+    """An unanswered request."""
 
     def __init__(self, request: Request) -> None:
         self.first = request.start - 1
@@ -56,7 +56,7 @@ class _Open:
 
 
 class _Started(NamedTuple):
-    """A beginning that has been read, with its row of the cache."""
+    """A prefix that has been read, with its row in the cache."""
 
     node: Node
     row: int
@@ -72,32 +72,32 @@ def score(
     tokens_per_batch: int = TOKENS_PER_BATCH,
     answered: Callable[[int, TokenScores], None] = lambda number, scores: None,
 ) -> list[TokenScores]:
-    """Score continuations, whatever the order and the overlap of the requests.
+    """Score continuations; requests may overlap and come in any order.
 
-    A context that is the beginning of another is read with it, in one pass; a longer beginning that several
-    requests share is read once, and its keys and values copied. Where a model's cache holds more than these,
-    nothing is copied.
+    A context that is a prefix of another is scored in the same pass; a longer prefix that several requests
+    share is read once, and its keys and values are copied. If a model's cache holds anything else, nothing is
+    copied.
 
     Args:
         model: Any causal language model, on any device.
-        requests: What to score. An empty continuation has probability 1.
-        limit: The model's context in tokens, where it is not its configuration's.
-        tokens_per_batch: Upper limit of padded tokens in one forward pass of more than one row; it falls
-            where memory runs out.
-        answered: Called with the number of a request and its scores as soon as they are known.
+        requests: Contexts and continuations. An empty continuation has probability 1.
+        limit: The model's context in tokens, if it differs from its configuration's.
+        tokens_per_batch: Upper limit of padded tokens in one forward pass of more than one row; lowered
+            when memory runs out.
+        answered: Called with the index of a request and its scores as soon as they are known.
 
     Returns:
         The scores, in the order of the requests.
 
     Raises:
-        UserError: If a request is longer than the model's context; nothing is ever cut.
+        UserError: If a request is longer than the model's context; nothing is truncated.
     """
     check_lengths(model, [len(request.ids) - 1 for request in requests], limit=limit)
     return _Scoring(model, requests, tokens_per_batch=tokens_per_batch, answered=answered).run()
 
 
 class _Scoring:
-    """What one call of `score` knows."""
+    """The state of one call of `score`."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class _Scoring:
         self.open = [_Open(requests[n]) for n in self.numbers]
         self.budget = Budget(tokens_per_batch)
         vocabulary = model.config.get_text_config().vocab_size
-        # In tokens, so that one limit holds for all.
+        # Converted to tokens, so one limit covers all costs.
         self.logits_cost = TOKENS_PER_BATCH * vocabulary / LOGITS_PER_BATCH
         memory = CACHE_ON_CPU if model.device.type == "cpu" else CACHE_ON_DEVICE
         self.cache_cost = TOKENS_PER_BATCH / memory
@@ -134,7 +134,7 @@ class _Scoring:
         self._fill(logits, [row.requests for row in rows], wanted)
 
     def _begin(self, nodes: Sequence[Node]) -> None:
-        """Read beginnings together, and all that comes after them."""
+        """Read prefixes in one batch, then everything that follows them."""
         past = new_cache(self.model)
         wanted = [self._wanted(node.requests, 0, node.end) for node in nodes]
         longest = max(node.end for node in nodes)
@@ -162,7 +162,7 @@ class _Scoring:
         return _Started(node, 0, past, parent.pads)
 
     def _after(self, started: Sequence[_Started]) -> None:
-        """Read the rows that follow beginnings of one cache."""
+        """Read the rows that follow the prefixes in one cache."""
         past = started[0].past
         per_token = bytes_per_token(past) * self.cache_cost
 
@@ -191,7 +191,7 @@ class _Scoring:
         return end - start + self.logits_cost * len(self._wanted(item.requests, start, end))
 
     def _wanted(self, requests: Sequence[int], start: int, end: int) -> list[int]:
-        """Return the places in a range after which requests have a token to score."""
+        """Return the positions in a range whose next token is scored by a request."""
         found = set[int]()
         for n in requests:
             first = self.open[n].first
@@ -199,7 +199,7 @@ class _Scoring:
         return sorted(found)
 
     def _fill(self, logits: Any, requests: Sequence[Sequence[int]], wanted: Sequence[Sequence[int]]) -> None:
-        """Note what the logits say of the requests of each row."""
+        """Store the scores that the logits give for the requests of each row."""
         tokens = []
         before = 0
         for numbers, places in zip(requests, wanted, strict=True):

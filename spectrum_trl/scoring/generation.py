@@ -1,4 +1,4 @@
-"""What lm-eval asks for when it asks for text: settings, seeds, and where a text ends."""
+"""Read lm-eval's generation requests: settings, seeds, and where a text ends."""
 
 import hashlib
 from collections import Counter
@@ -16,12 +16,12 @@ KNOWN = ("do_sample", "until", "max_gen_toks", "temperature", "top_k", "top_p")
 
 
 class Settings(NamedTuple):
-    """What a request for text asks for.
+    """The settings of a generation request.
 
     Attributes:
-        decoding: How tokens are drawn, or None for the likeliest.
-        stops: Texts that end an answer, which they do not belong to.
-        max_new_tokens: Largest number of tokens.
+        decoding: How tokens are sampled, or None for greedy decoding.
+        stops: Texts that end an answer; they are not part of it.
+        max_new_tokens: Maximum number of tokens.
     """
 
     decoding: Decoding | None
@@ -30,13 +30,13 @@ class Settings(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """A request for text.
+    """A generation request.
 
     Attributes:
         context: The prompt.
-        settings: What is asked for.
-        seed: What the sample depends on, beside the run's seed: a digest of the prompt, the row that the
-            request belongs to, and how often it came before.
+        settings: How to continue it.
+        seed: The sample's seed, combined with the run's: a digest of the prompt, the index of the request's
+            row, and how often the request has occurred before.
     """
 
     context: str
@@ -45,17 +45,17 @@ class Wanted(NamedTuple):
 
 
 def read_requests(requests: Sequence[Instance], *, default_length: int) -> list[Wanted]:
-    """Read requests for text; one that is repeated gets another seed each time.
+    """Read generation requests; each repetition of a request gets another seed.
 
-    The count starts anew for each row of each task, so that neither the order of tasks nor the number of
+    Repetitions are counted within each row of each task, so neither the order of tasks nor the number of
     processes changes a sample.
 
     Args:
-        requests: Of lm-eval.
-        default_length: Largest number of tokens where a request names none.
+        requests: lm-eval's requests.
+        default_length: Maximum number of tokens for requests that set none.
 
     Raises:
-        UserError: For all settings that are not known, or out of range.
+        UserError: With all settings that are unknown or out of range.
     """
     settings: dict[str, Settings] = {}
     problems: dict[str, None] = {}
@@ -94,7 +94,7 @@ def _problems(arguments: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _read(arguments: Mapping[str, Any], *, default_length: int) -> Settings:
-    # Not given, a temperature would be 0: a sample of lm-eval's is one of the model's own distribution.
+    # lm-eval would set a missing temperature to 0; with do_sample, 1 is meant.
     given = {"temperature": 1.0, **arguments} if arguments.get("do_sample") else dict(arguments)
     known: Any = normalize_gen_kwargs(given, default_length)
     decoding = None
@@ -104,17 +104,17 @@ def _read(arguments: Mapping[str, Any], *, default_length: int) -> Settings:
 
 
 class Ending:
-    """Tells where a text ends, and cuts it there."""
+    """Detect where a text ends, and cut it there."""
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, stops: Sequence[str], *, ends: Sequence[int]
     ) -> None:
-        """Prepare.
+        """Collect the tokens and the texts that end an answer.
 
         Args:
-            tokenizer: Of the model.
+            tokenizer: The model's tokenizer.
             stops: Texts that end an answer.
-            ends: Tokens that do; stops that are one token join them.
+            ends: Tokens that end an answer; stops that are added tokens join them.
         """
         self.tokenizer = tokenizer
         added = tokenizer.get_added_vocab()
@@ -122,13 +122,13 @@ class Ending:
         self.stops = tuple(stop for stop in stops if stop not in added)
 
     def stopped(self, texts: list[list[int]]) -> list[bool]:
-        """Tell for each text whether a stop is in it."""
+        """Return for each text whether it contains a stop."""
         if not self.stops:
             return [False] * len(texts)
         return [any(stop in text for stop in self.stops) for text in self._decoded(texts)]
 
     def cut(self, ids: Sequence[int]) -> str:
-        """Return a text up to its earliest end; other control tokens stay in it, for all to see."""
+        """Return a text up to its earliest end; other control tokens stay visible in it."""
         kept = next((list(ids[:n]) for n, token in enumerate(ids) if token in self.ends), list(ids))
         (text,) = self._decoded([kept])
         return text[: min((text.find(stop) for stop in self.stops if stop in text), default=len(text))]

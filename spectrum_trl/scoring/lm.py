@@ -1,4 +1,4 @@
-"""A model class of lm-evaluation-harness over our engine: the same answers as its own ``hf``, sooner."""
+"""A model class for lm-evaluation-harness on our engine: the results of ``hf``, faster."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,12 +10,13 @@ from lm_eval.api.model import hash_args
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import has_bos_prefix
-from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from tqdm import tqdm
 from transformers import PreTrainedModel
+from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME
 
 from spectrum_trl.console import on_terminal
 from spectrum_trl.errors import UserError
+from spectrum_trl.models.device import evaluation_device, evaluation_dtype
 from spectrum_trl.models.finite import check_weights
 from spectrum_trl.models.load import base_of, load_config, load_model, model_path, stay_apart
 from spectrum_trl.scoring.draw import FULL, Limits, draw, greedy
@@ -24,10 +25,10 @@ from spectrum_trl.scoring.generation import Ending, Settings, Wanted, read_reque
 from spectrum_trl.scoring.store import AnswerStore
 from spectrum_trl.scoring.tree import Request
 
-# Bounds the memory of token ids; requests of one row seldom lie in different blocks.
+# Bounds the memory of token ids; large enough that requests of one row are seldom in different blocks.
 REQUESTS_AT_ONCE = 8192
 Answered = Callable[[int, str], None]
-# Arguments of HFLM that would run a repository's code, read other files than safetensors, or change answers.
+# Arguments of HFLM that would run a repository's code, read files other than safetensors, or change answers.
 REFUSED = (
     "autogptq",
     "delta",
@@ -45,7 +46,7 @@ REFUSED = (
 
 
 class CheckedModel:
-    """What lm-eval loads models with: ours refuses weights that are missing or would run code."""
+    """The class that lm-eval loads models with: it refuses missing weights and code from a repository."""
 
     @staticmethod
     def from_pretrained(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:
@@ -56,7 +57,7 @@ class CheckedModel:
 
 @register_model("spectrum")
 class SpectrumLM(HFLM):
-    """Scores and samples with the engine; splits work among processes as lm-eval does."""
+    """Score and sample with the engine; work is split among processes as in lm-eval."""
 
     AUTO_MODEL_CLASS = CheckedModel
 
@@ -72,36 +73,35 @@ class SpectrumLM(HFLM):
         """Load a model.
 
         Args:
-            pretrained: A folder, that of an adapter too, a Hub id, the tiny base's name, or a model.
-            device: By default a GPU where there is one.
-            batch_size: Not read: batches are as large as memory allows, and no answer depends on it.
+            pretrained: A folder (also of an adapter), a Hub id, the tiny base's name, or a model.
+            device: By default a GPU if there is one.
+            batch_size: Ignored: batches are as large as memory allows, and no answer depends on their size.
             dtype: Number type; by default ``float32`` on a CPU, the checkpoint's elsewhere.
             **settings: Further arguments of lm-eval's ``hf``.
 
         Raises:
-            UserError: If an argument is not allowed here, or the model cannot be loaded.
+            UserError: If an argument is not supported, or the model cannot be loaded.
         """
         _refuse(settings)
         if isinstance(pretrained, str):
             pretrained = model_path(pretrained)
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = evaluation_device(device)
         self._encoded: dict[str, list[int]] = {}
-        # Losses show the rounding of bfloat16, which a GPU needs for speed and a CPU may.
-        dtype = dtype or ("float32" if str(device) == "cpu" else "auto")
+        dtype = dtype or evaluation_dtype(device)
         super().__init__(pretrained, device=device, dtype=dtype, batch_size=REQUESTS_AT_ONCE, **settings)
         check_weights(self.model, name=str(pretrained if isinstance(pretrained, str) else "the model"))
         if self.tokenizer.eos_token_id is None:
             raise UserError(
-                f"tokenizer of {pretrained}: it has no eos_token, which ends what is scored and sampled; set "
+                f"the tokenizer of {pretrained} has no eos_token, which ends scored and sampled texts; set "
                 "eos_token in its tokenizer_config.json"
             )
         if self.backend != "causal":
-            raise UserError(f"model: {pretrained} is no causal language model; use --model hf")
+            raise UserError(f"model: {pretrained} is not a causal language model; use --model hf")
         config = getattr(self.model, "active_peft_config", None)
         if config is not None and config.is_prompt_learning:
             raise UserError("peft: adapters that add tokens to the prompt are not supported; use --model hf")
         if accelerator := getattr(self, "accelerator", None):
-            # lm-eval itself splits work among processes with a GPU each only.
+            # lm-eval itself splits work among processes only if each has a GPU.
             self._rank, self._world_size = accelerator.local_process_index, accelerator.num_processes
 
     def _create_model(self, *args: Any, **settings: Any) -> None:
@@ -114,29 +114,29 @@ class SpectrumLM(HFLM):
         self._config = load_config(base, revision=revision if base == pretrained else "main")
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """Score continuations; see `TokenScores` for what an answer holds beside its log-probability."""
+        """Score continuations; `TokenScores` describes what an answer holds besides its log-probability."""
         found: list[tuple[float, bool]] = []
         for start in range(0, len(requests), REQUESTS_AT_ONCE):
             block = requests[start : start + REQUESTS_AT_ONCE]
-            kept = {n: answer for n, one in enumerate(block) if (answer := self._answered(one)) is not None}
-            asked = [one for n, one in enumerate(block) if n not in kept]
+            cached = {n: answer for n, one in enumerate(block) if (answer := self._answered(one)) is not None}
+            asked = [one for n, one in enumerate(block) if n not in cached]
             texts = [text for one in asked for text in (one.args[0].rstrip(), "".join(one.args))]
             self._encoded = self._encode_all(texts)
             quiet = disable_tqdm or not self._shows_progress()
             new = iter(super().loglikelihood(asked, disable_tqdm=quiet) if asked else ())
-            found += [kept[n] if n in kept else next(new) for n in range(len(block))]
+            found += [cached[n] if n in cached else next(new) for n in range(len(block))]
             if isinstance(self.cache_hook, AnswerStore):
                 self.cache_hook.commit()
         self._encoded = {}
         return found
 
     def _answered(self, request: Instance) -> tuple[float, bool] | None:
-        """Return the answer of an earlier run; lm-eval's own cache looks for it before it asks."""
+        """Return a cached answer of an earlier run; lm-eval's own cache is consulted before this call."""
         store = self.cache_hook
         return store.find("loglikelihood", request.args) if isinstance(store, AnswerStore) else None
 
     def _encode_all(self, texts: Iterable[str]) -> dict[str, list[int]]:
-        """Tokenize texts at once, each as `tok_encode` does."""
+        """Tokenize texts in one batch, each as `tok_encode` does."""
         plain = {} if self.add_bos_token is None else {"add_special_tokens": self.add_bos_token}
         first = self.tokenizer.decode(self.prefix_token_id)
         unique = dict.fromkeys(texts)
@@ -171,7 +171,7 @@ class SpectrumLM(HFLM):
                 self.cache_hook.add_partial("loglikelihood", requests[number][0], scores)
             bar.update()
 
-        # A context of white space alone is moved into the answer, which then follows what an empty one has.
+        # lm-eval moves a context of only white space into the answer, which leaves the context empty.
         contexts = [context or [self.prefix_token_id] for _, context, _ in requests]
         asked = [
             Request([*context, *answer], len(context))
@@ -181,17 +181,17 @@ class SpectrumLM(HFLM):
             return list(score(self.model, asked, limit=self._max_length, answered=answered))
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Continue prompts: by samples with seeds of their own, or by the likeliest tokens.
+        """Continue prompts, by sampling with one seed per request, or greedily.
 
-        The n-th of equal requests always gets the same sample, whatever else is asked for. Samples are kept
-        by lm-eval's cache under their number, which lm-eval itself does not do.
+        The n-th of equal requests always gets the same sample, whatever the other requests are. Samples are
+        cached under their number; lm-eval itself does not distinguish them.
         """
         wanted = read_requests(requests, default_length=self.max_gen_toks)
-        kept = {n: self._kept(requests[n], one) for n, one in enumerate(wanted)}
-        found = {n: text for n, text in kept.items() if text is not None}
+        cached = {n: self._cached(requests[n], one) for n, one in enumerate(wanted)}
+        found = {n: text for n, text in cached.items() if text is not None}
         groups: dict[Any, list[int]] = {}
         for n, one in enumerate(wanted):
-            # Samples of one prompt grow together and apart from others, so that nothing else changes them.
+            # Each prompt's samples are generated in a separate batch, so nothing else changes them.
             key = (one.settings, one.context if one.settings.decoding else None)
             groups.setdefault(key, []).append(n)
         bar = tqdm(
@@ -247,7 +247,7 @@ class SpectrumLM(HFLM):
         return ending, Limits(settings.max_new_tokens, ending.ends, ending.stopped, self._max_length)
 
     def _ends(self) -> list[int]:
-        """Return the tokens that end a turn or a text, as lm-eval's ``hf`` does."""
+        """Return the tokens that end a turn or a text, as in lm-eval's ``hf``."""
         settings: Any = self.model.generation_config
         more = settings.eos_token_id if settings is not None else None
         return [self.eot_token_id, *([more] if isinstance(more, int) else more or [])]
@@ -261,14 +261,14 @@ class SpectrumLM(HFLM):
             return request.args
         return (*request.args, {"seed": [self._seed(), *wanted.seed]})
 
-    def _kept(self, request: Instance, wanted: Wanted) -> str | None:
-        """Return a sample of an earlier run; whatever is greedy lm-eval keeps itself."""
-        kept = self.cache_hook.dbdict
-        if kept is None or (
+    def _cached(self, request: Instance, wanted: Wanted) -> str | None:
+        """Return a cached sample of an earlier run; lm-eval caches greedy answers itself."""
+        cached = self.cache_hook.dbdict
+        if cached is None or (
             wanted.settings.decoding is None and not isinstance(self.cache_hook, AnswerStore)
         ):
             return None
-        return kept.get(hash_args("generate_until", self._key(request, wanted)))
+        return cached.get(hash_args("generate_until", self._key(request, wanted)))
 
     def _shows_progress(self) -> bool:
         return self.rank == 0 and on_terminal()
@@ -281,7 +281,7 @@ def _refuse(settings: dict[str, Any]) -> None:
         if settings.get(name)
     ]
     adapter = settings.get("peft")
-    if adapter and Path(adapter).is_dir() and not Path(adapter, SAFETENSORS_WEIGHTS_NAME).is_file():
-        problems.append(f"peft: {adapter} holds no {SAFETENSORS_WEIGHTS_NAME}, and no other file is read")
+    if adapter and Path(adapter).is_dir() and not Path(adapter, ADAPTER_SAFE_WEIGHTS_NAME).is_file():
+        problems.append(f"peft: {adapter} holds no {ADAPTER_SAFE_WEIGHTS_NAME}, and no other file is read")
     if problems:
         raise UserError(*problems)

@@ -1,4 +1,4 @@
-"""Forward passes that compute logits only where they are needed, and what is read from them."""
+"""Run forward passes that compute only the logits needed, and read token scores from them."""
 
 import copy
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ ENTRIES_AT_ONCE = 2**24
 
 
 class Picked(NamedTuple):
-    """What is read from logits for some tokens, one entry each.
+    """Scores of tokens, one entry each.
 
     Attributes:
-        log_probabilities: In nats.
+        log_probabilities: Log-probability of the token, in nats.
         correct: Whether the token is the likeliest.
         rivals: Log-probabilities above log 0.01 of all other tokens.
     """
@@ -32,7 +32,7 @@ class Picked(NamedTuple):
 
 
 def shares_cache(model: PreTrainedModel) -> bool:
-    """Tell whether a copy of the model's cache is exact: keys and values are all that it holds."""
+    """Return whether the model's cache can be copied exactly: it holds nothing but keys and values."""
     config = model.config.get_text_config(decoder=True)
     if config.is_encoder_decoder:
         return False
@@ -46,16 +46,16 @@ def new_cache(model: PreTrainedModel) -> DynamicCache:
 
 
 def rows_of(past: DynamicCache, rows: Sequence[int], *, device: torch.device) -> DynamicCache:
-    """Return a cache of some rows, each as often as it is named; ``past`` stays as it is."""
+    """Return a cache of the given rows, which may repeat; ``past`` is not changed."""
     found = copy.copy(past)
-    # A layer never writes into its tensors, but replaces them.
+    # A layer replaces its tensors and never writes into them.
     found.layers = [copy.copy(layer) for layer in past.layers]
     found.batch_select_indices(torch.tensor(rows, device=device))
     return found
 
 
 def bytes_per_token(past: DynamicCache) -> float:
-    """Return the memory that a cache takes per token of a row."""
+    """Return the memory of a cache in bytes per token of a row."""
     layers: Any = past.layers
     keys = layers[0].keys
     size = sum(layer.keys.nbytes + layer.values.nbytes for layer in layers)
@@ -71,18 +71,18 @@ def forward(
     pads: Sequence[int] = (),
     left: bool = False,
 ) -> torch.Tensor:
-    """Read tokens, each segment after what its row of the cache has read.
+    """Run the model on tokens, each segment continuing its row of the cache.
 
     Args:
         model: In evaluation mode.
         segments: Token ids, one segment per row.
-        wanted: For each row the indices in its segment after which logits are wanted.
-        past: The rows' cache, which is added to, or None for no cache.
-        pads: Number of tokens at the left of each row that are padding, in the cache or in this pass.
-        left: Whether segments are padded on the left, as those have to be that others follow.
+        wanted: For each row, the indices in its segment at which logits are wanted.
+        past: The rows' cache, which is extended, or None for no cache.
+        pads: Number of padding tokens at the left of each row, in the cache or in this pass.
+        left: Whether to pad segments on the left, as is necessary if others follow them.
 
     Returns:
-        Logits, shape (all wanted, vocabulary), row by row.
+        Logits, shape (wanted of all rows, vocabulary), row by row.
     """
     width, device = max(map(len, segments)), model.device
     ids = torch.zeros((len(segments), width), dtype=torch.long)
@@ -99,9 +99,9 @@ def forward(
     if past is not None:
         inputs["past_key_values"] = past
     if any(pads):
-        # Without padding on the left no mask is needed: what comes later changes nothing before it.
+        # Padding on the right needs no mask: later tokens change nothing before them.
         inputs |= _masked(pads, before=past.get_seq_length() if past is not None else 0, width=width)
-    # Quantized heads do not read nothing.
+    # Quantized heads fail on an empty input.
     rows, columns = torch.tensor(places or [(0, 0)]).unbind(dim=1)
     return _logits(model, rows, columns, inputs=inputs)[: len(places)]
 
@@ -118,7 +118,7 @@ def _masked(pads: Sequence[int], *, before: int, width: int) -> dict[str, torch.
 def _logits(
     model: PreTrainedModel, rows: torch.Tensor, columns: torch.Tensor, *, inputs: dict[str, Any]
 ) -> torch.Tensor:
-    """Return the logits at some places; the model's head reads no other hidden states."""
+    """Return the logits at the given positions; the head is applied to no other hidden states."""
     inputs = {key: v.to(model.device) if torch.is_tensor(v) else v for key, v in inputs.items()}
     selected = False
 
@@ -141,17 +141,17 @@ def _logits(
 
 
 def log_softmax(logits: torch.Tensor) -> torch.Tensor:
-    """Normalise logits in single precision, or in double where they are."""
+    """Normalise logits in single precision, or in double if they are double."""
     return (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(dim=-1)
 
 
 def pick(logits: torch.Tensor, places: Sequence[int], targets: Sequence[int]) -> Picked:
-    """Read tokens' log-probabilities.
+    """Read the scores of tokens from logits.
 
     Args:
         logits: Shape (places, vocabulary).
-        places: Row of the logits for each token, ascending.
-        targets: The tokens.
+        places: For each token, its row of the logits, ascending.
+        targets: Ids of the tokens.
     """
     check_logits(logits)
     found = Picked([], [], [])

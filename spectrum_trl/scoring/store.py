@@ -1,4 +1,4 @@
-"""Keep what a model has answered, so that an interrupted evaluation goes on where it stopped."""
+"""Cache a model's answers, so an interrupted evaluation can be resumed."""
 
 import hashlib
 import json
@@ -17,37 +17,40 @@ from spectrum_trl.console import on_terminal
 from spectrum_trl.errors import UserError
 from spectrum_trl.scoring.engine import TokenScores
 
-# lm-eval's own cache writes to the disk after every answer, which takes longer than most answers.
+# lm-eval's own cache writes to disk after every answer, which takes longer than most answers.
 SECONDS_BETWEEN_COMMITS = 5.0
-# Another evaluation of the same folder writes for a moment at a time.
+# Another evaluation in the same folder locks the file only for moments.
 SECONDS_TO_WAIT = 60.0
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA)
 TABLE = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value TEXT, checksum TEXT)"
 
 
 class CannotKeep(UserError):
-    """The disk is full or refuses to be written: no further answer or figure could be kept."""
+    """The disk is full or read-only: no further answer or result could be saved."""
 
 
 class Answers:
-    """A mapping of answers in one file, each with a checksum: what was changed or damaged is not there.
+    """A mapping of answers in one file, each with a checksum: changed or damaged entries count as absent.
 
-    sqlitedict, which lm-eval uses, writes in a thread of its own and waits for ever once that has died of a
-    full disk (https://github.com/piskvorky/sqlitedict/issues/61); its pickles run whatever they hold.
+    sqlitedict, which lm-eval uses, writes in a separate thread and hangs once that has failed on a full disk
+    (https://github.com/piskvorky/sqlitedict/issues/61); unpickling its values can run arbitrary code.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file.
+    def __init__(self, path: Path, *, fresh: bool = False) -> None:
+        """Open or create the file.
 
         Args:
-            path: The file. One that is no database, or damaged, is begun anew.
+            path: The file. If it is damaged or not a database, it is replaced by an empty one.
+            fresh: Whether to ignore existing answers; they stay until they are replaced, since another
+                evaluation may be writing them.
 
         Raises:
             CannotKeep: If it cannot be written.
         """
         self.path = path
+        self._fresh = fresh
         self._new: dict[str, Any] = {}
-        with self._told():
+        with self._write_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._open()
@@ -57,12 +60,12 @@ class Answers:
                 self._begin_anew()
 
     def get(self, key: str) -> Any:
-        """Return an answer, or None where there is none that its checksum fits."""
+        """Return an answer, or None if there is none or its checksum does not match."""
         if key in self._new:
             return self._new[key]
         try:
             row = self._database.execute(
-                "SELECT value, checksum FROM answers WHERE key = ?", (key,)
+                "SELECT value, checksum FROM answers WHERE key = ? AND rowid > ?", (key, self._earlier)
             ).fetchone()
         except sqlite3.DatabaseError:
             return None
@@ -71,22 +74,22 @@ class Answers:
         return _decoded(row[0])
 
     def __contains__(self, key: str) -> bool:
-        """Tell whether `get` finds an answer."""
+        """Return whether `get` finds an answer."""
         return self.get(key) is not None
 
     def __setitem__(self, key: str, value: Any) -> None:
-        """Note an answer, which `commit` writes."""
+        """Add an answer, to be written by `commit`."""
         self._new[key] = value
 
     def commit(self) -> None:
-        """Write to the disk what was noted since the last time.
+        """Write all answers added since the last commit to disk.
 
         Raises:
             CannotKeep: If it cannot be written.
         """
         written = {key: text for key, value in self._new.items() if (text := _encoded(value)) is not None}
         rows = [(key, text, _checksum(key, text)) for key, text in written.items()]
-        with self._told():
+        with self._write_errors():
             try:
                 self._write(rows)
             except sqlite3.DatabaseError as error:
@@ -106,6 +109,9 @@ class Answers:
         self._database.execute("PRAGMA synchronous=NORMAL")
         with self._database:
             self._database.execute(TABLE)
+        # Every later write, also of an existing key, gets a larger rowid.
+        last = "SELECT coalesce(max(rowid), 0) FROM answers" if self._fresh else "SELECT 0"
+        self._earlier: int = self._database.execute(last).fetchone()[0]
 
     def _begin_anew(self) -> None:
         self._database.close()
@@ -114,49 +120,49 @@ class Answers:
         self._open()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _write_errors(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
             raise CannotKeep(
-                f"{self.path} cannot be written: {error}; make room or name another --output, then give "
-                "the same command again"
+                f"{self.path} cannot be written: {error}; make room or choose another --output, then "
+                "run the same command again"
             ) from error
 
 
 class AnswerStore(CacheHook):
-    """Answers by the text of their requests, in lm-eval's place for a cache."""
+    """Answers by the text of their requests, as an lm-eval cache hook."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make a store, see `Answers`."""
+    def __init__(self, path: Path, *, fresh: bool = False) -> None:
+        """Open or create a store, see `Answers`."""
         super().__init__(None)
-        self.dbdict: Any = Answers(path)
+        self.dbdict: Any = Answers(path, fresh=fresh)
         self._committed = time.monotonic()
 
     def add_partial(self, attr: str, req: Iterable[Any], res: Any) -> None:
-        """Keep an answer."""
+        """Cache an answer."""
         super().add_partial(attr, req, res)
         if time.monotonic() - self._committed > SECONDS_BETWEEN_COMMITS:
             self.commit()
 
     def find(self, attr: str, req: Iterable[Any]) -> Any:
-        """Return an earlier answer, or None."""
+        """Return a cached answer, or None."""
         return self.dbdict.get(hash_args(attr, req))
 
     def commit(self) -> None:
-        """Write to the disk what was kept since the last time."""
+        """Write all answers added since the last commit to disk."""
         self.dbdict.commit()
         self._committed = time.monotonic()
 
 
 def keep_answers(lm: LM, store: AnswerStore) -> None:
-    """Let a model class of lm-eval's own look for earlier answers, and keep new ones.
+    """Let one of lm-eval's own model classes reuse cached answers and cache new ones.
 
-    Samples are not kept: lm-eval gives equal requests no number, so that all would be the same one.
+    Samples are not cached: lm-eval does not number equal requests, so all would get the same sample.
 
     Args:
-        lm: Changed in place.
-        store: Where answers are.
+        lm: The model, changed in place.
+        store: The cache.
     """
     lm.set_cache_hook(store)
     for attr in ("loglikelihood", "generate_until"):
@@ -189,7 +195,7 @@ def _checksum(key: str, text: str) -> str:
 
 
 def _encoded(value: Any) -> str | None:
-    """Return an answer as JSON; None for one that JSON cannot hold, which is asked for again."""
+    """Return an answer as JSON; None if JSON cannot represent it, and it will be computed again."""
     if isinstance(value, TokenScores):
         value = {"tokens": [value.log_probabilities, value.correct, value.rivals]}
     with suppress(ValueError, TypeError):

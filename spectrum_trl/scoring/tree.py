@@ -1,4 +1,4 @@
-"""Which tokens of many requests a model has to read, each shared beginning only once."""
+"""Arrange requests in a prefix tree, so a model reads each shared prefix only once."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ids = NDArray[np.uint32]
-# A pass of its own over a shared beginning pays from about so many tokens that it saves.
+# A separate pass over a shared prefix pays off if it saves about this many tokens.
 WORTH_SHARING = 64
 
 
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
     Attributes:
         ids: Shape (tokens,). The last token of a request is predicted, but never read.
-        requests: Numbers of the requests whose read tokens are a beginning of these.
+        requests: Indices of the requests whose tokens, but the last, are a prefix of these.
     """
 
     ids: Ids
@@ -38,15 +38,15 @@ class Row(NamedTuple):
 
 @dataclass
 class Node:
-    """A beginning that rows share, from where the beginning before it ends.
+    """A prefix that rows share, starting where its parent's ends.
 
     Attributes:
-        ids: Of any of the rows.
-        start: Index of its first token.
+        ids: Tokens of any of the rows.
+        start: Index of the node's first token.
         end: Index after its last token.
-        requests: Numbers of the requests of all rows.
+        requests: Indices of the requests of all rows.
         rows: Rows that share nothing more.
-        branches: Longer beginnings that some of the other rows share.
+        branches: Longer prefixes that some of the other rows share.
     """
 
     ids: Ids
@@ -58,14 +58,14 @@ class Node:
 
 
 def build(requests: Sequence[Request], *, shares: bool = True) -> Node:
-    """Arrange requests by their common beginnings.
+    """Arrange requests by their common prefixes.
 
     Args:
-        requests: At least one token is read for each, and at least one is scored.
-        shares: Whether a beginning may be read once for several rows.
+        requests: Each with at least one context token and at least one token to score.
+        shares: Whether a prefix may be read once for several rows.
 
     Returns:
-        An empty beginning that all rows share.
+        The root, whose prefix is empty.
     """
     rows = _rows(requests)
     root = Node(rows[0].ids if rows else np.empty(0, dtype=np.uint32), 0, 0, list(range(len(requests))))
@@ -91,9 +91,9 @@ def build(requests: Sequence[Request], *, shares: bool = True) -> Node:
 
 
 def _rows(requests: Sequence[Request]) -> list[Row]:
-    """Return the tokens to read, sorted; a beginning of the next joins it."""
+    """Return the tokens to read, sorted; a prefix of the next row joins it."""
     read = [np.asarray(request.ids[:-1], dtype=np.uint32) for request in requests]
-    # Bytes of big-endian numbers sort as the numbers do, and fast.
+    # Bytes of big-endian numbers sort like the numbers, and faster.
     keys = [ids.astype(">u4").tobytes() for ids in read]
     rows: list[Row] = []
     key = b""
@@ -107,7 +107,7 @@ def _rows(requests: Sequence[Request]) -> list[Row]:
 
 
 def _common(one: Ids, other: Ids) -> int:
-    """Return the length of the common beginning; it is shorter than both."""
+    """Return the length of the common prefix; it is shorter than both."""
     length = min(len(one), len(other))
     return int((one[:length] != other[:length]).argmax())
 

@@ -1,1 +1,1 @@
-"""Read YAML and JSON from outside strictly: what loaders pass over in silence is an error."""
+"""Strict reading of external YAML and JSON: what loaders silently accept is an error."""

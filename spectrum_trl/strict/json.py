@@ -1,26 +1,26 @@
-"""JSON read strictly: from the command line, endpoints, and files that somebody else may have written."""
+"""Strict JSON, for the command line, endpoints, and files of unknown origin."""
 
 import json
 import math
 from pathlib import Path
 from typing import Any
 
-# Deeper values overflow the stack of whoever walks them.
+# Deeper values overflow the stack of recursive code.
 MOST_DEPTH = 100
-# More digits are no number any more for those who calculate with it.
+# Longer numbers cannot be computed with.
 MOST_DIGITS = 300
 
 
 def strict_json(text: str | bytes, *, finite: bool = True) -> Any:
-    """Parse JSON whose objects name each key once.
+    """Parse JSON, rejecting repeated keys.
 
     Args:
         text: One JSON value; bytes are UTF-8, with or without a byte order mark.
-        finite: Whether to refuse the NaN, Infinity and -Infinity that Python writes, which are no JSON.
+        finite: Whether to reject NaN, Infinity and -Infinity, which Python writes but JSON does not allow.
 
     Raises:
-        ValueError: If it is no JSON, repeats a key, is nested more than ``MOST_DEPTH`` deep, or holds a
-            number that is too large, or too long to read.
+        ValueError: If the text is not JSON, repeats a key, is nested more than ``MOST_DEPTH`` deep, or
+            contains a number that is too large or too long.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
@@ -32,22 +32,22 @@ def strict_json(text: str | bytes, *, finite: bool = True) -> Any:
         ) from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    # To count is fast, to walk is not; few texts have so many brackets.
+    # Counting is fast, walking is not, and few texts have that many brackets.
     if text.count("[") + text.count("{") > MOST_DEPTH and _is_deep(found):
         raise ValueError("it is nested too deeply")
     return found
 
 
 def read_json(path: Path, *, finite: bool = True) -> Any:
-    """Read a file of one JSON value; arguments and errors as for `strict_json`, and OSError."""
+    """Read a file with one JSON value; raises OSError, and otherwise behaves like `strict_json`."""
     return strict_json(path.read_bytes(), finite=finite)
 
 
 def last_json(text: str, *, first: str) -> Any:
-    """Return the last value in a text that begins with a character and is JSON; None where there is none.
+    """Return the last JSON value in a text that begins with the given character, or None.
 
     Args:
-        text: For example of a model.
+        text: Any text, for example a model's answer.
         first: ``{`` or ``[``.
     """
     found, start = None, text.find(first)
@@ -56,7 +56,7 @@ def last_json(text: str, *, first: str) -> Any:
         try:
             found, end = _FINITE.raw_decode(text, start)
         except (ValueError, RecursionError):
-            # Braces of a sentence; the value may come later.
+            # A brace in prose; the value may come later.
             pass
         start = text.find(first, end)
     return found
@@ -98,10 +98,10 @@ def _fraction(digits: str) -> float:
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON; leave the value out, or write null")
+    raise ValueError(f"{constant} is not valid JSON; leave the value out, or write null")
 
 
-# Made once: json.loads makes one at each call that names a hook.
+# Created once: json.loads creates a decoder at each call with hooks.
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_whole, parse_float=_fraction)
 _FINITE = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_whole, parse_float=_fraction, parse_constant=_refuse

@@ -1,4 +1,4 @@
-"""Find keys that a YAML file gives twice: every loader keeps the last and says nothing."""
+"""Find repeated keys in YAML, of which loaders silently keep the last."""
 
 from collections.abc import Iterator
 
@@ -6,18 +6,18 @@ import yaml
 
 
 def repeated_keys(node: yaml.Node | None, seen: dict[int, bool] | None = None) -> Iterator[str]:
-    """Yield a problem, with its line, for each key that repeats another of the same mapping, at any depth.
+    """Yield a message with line number for each repeated key of a mapping, at any depth.
 
-    A value that contains itself is a problem too.
+    A value that contains itself is reported too.
 
     Args:
-        node: What ``yaml.compose`` returned.
-        seen: Nodes that were visited, and whether that is over: aliases lead to the same one again.
+        node: The result of ``yaml.compose``.
+        seen: Visited nodes by id, and whether the visit is complete: aliases lead to the same node again.
     """
     seen = {} if seen is None else seen
     if node is None or id(node) in seen:
         if node is not None and not seen[id(node)]:
-            yield f"line {node.start_mark.line + 1}: a value contains itself by an alias; write it out"
+            yield f"line {node.start_mark.line + 1}: a value contains itself through an alias; write it out"
         return
     seen[id(node)] = False
     if isinstance(node, yaml.SequenceNode):

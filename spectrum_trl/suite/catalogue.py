@@ -1,4 +1,4 @@
-"""All tasks of the Suite, found by reading the folders of synthetic tasks and of sources."""
+"""All tasks of the Suite, collected from the packages of synthetic tasks and sources."""
 
 import fnmatch
 import importlib
@@ -14,7 +14,7 @@ from spectrum_trl.suite.task import Task
 
 
 def tasks_of(packages: Iterable[ModuleType]) -> dict[str, Task]:
-    """Return the tasks that the modules of packages end in, by name, in alphabetical order."""
+    """Return the ``TASKS`` of all modules in the packages, by name, in alphabetical order."""
     found: dict[str, Task] = {}
     for package in packages:
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
@@ -32,16 +32,16 @@ def suite_tasks() -> dict[str, Task]:
 
 
 def suite_sources() -> dict[str, Source]:
-    """Return all sources that files come from, by name."""
+    """Return all sources of real data by name."""
     found = {task.source.name: task.source for task in suite_tasks().values() if not task.synthetic}
     return dict(sorted(found.items()))
 
 
 def chosen_tasks(names: Sequence[str] | None) -> list[Task]:
-    """Return the tasks that names and globs reach, all of them without a name.
+    """Return the tasks that names and globs match; without names, all of them.
 
     Raises:
-        UserError: With every name that reaches none.
+        UserError: With every name that matches none.
     """
     every = suite_tasks()
     reached = {name: fnmatch.filter(every, name) for name in names or ("*",)}
@@ -51,12 +51,12 @@ def chosen_tasks(names: Sequence[str] | None) -> list[Task]:
 
 
 def chosen_sources(names: Sequence[str] | None) -> list[Source]:
-    """Return the sources that names and globs of sources or tasks reach.
+    """Return the sources that names and globs of sources or tasks match.
 
-    Without a name, those that can be fetched without anybody's consent.
+    Without names, those that can be fetched without consent.
 
     Raises:
-        UserError: With every name that reaches none.
+        UserError: With every name that matches none.
     """
     every = suite_sources()
     if not names:

@@ -1,4 +1,4 @@
-"""What is done otherwise than in the method's research code, read from the docstrings of the sources."""
+"""Deviations from the method's research code, parsed from the docstrings of the sources."""
 
 import importlib
 import pkgutil
@@ -12,13 +12,13 @@ SECTION = "Deviations:"
 
 
 class Deviation(NamedTuple):
-    """One difference.
+    """One deviation.
 
     Attributes:
-        tasks: Which tasks it is about.
+        tasks: The tasks it affects.
         research: What the research code does.
         here: What is done here.
-        effect: What that changes in the counts.
+        effect: Effect on the counts.
     """
 
     tasks: tuple[str, ...]
@@ -28,10 +28,10 @@ class Deviation(NamedTuple):
 
 
 def deviations() -> list[Deviation]:
-    """Return all differences, in the order of the modules.
+    """Return all deviations, in the order of the modules.
 
     Raises:
-        ValueError: If a docstring's section has another form, or names no task.
+        ValueError: If a docstring's section is malformed, or names an unknown task.
     """
     found = []
     for package in (synthetic, sources):
@@ -42,20 +42,20 @@ def deviations() -> list[Deviation]:
 
 
 def parse(docstring: str, *, place: str) -> list[Deviation]:
-    """Return the differences that a docstring lists.
+    """Return the deviations that a docstring lists.
 
     Args:
-        docstring: With a section of entries ``task: research | here | effect``, or without.
+        docstring: May have a section of entries ``task: research | here | effect``.
         place: Name of the module, for errors.
 
     Raises:
-        ValueError: If an entry has another form, or names no task.
+        ValueError: If an entry is malformed, or names an unknown task.
     """
     _, marked, section = docstring.partition(f"\n{SECTION}\n")
     if not marked:
         return []
     body = re.split(r"\n(?=\S)", section)[0]
-    # An entry begins where the indentation is that of the first one.
+    # A line indented like the first one begins an entry.
     indent = re.match(r" *", body)
     width = len(indent.group()) if indent else 0
     entries = re.split(rf"\n {{{width}}}(?=\S)", body.strip("\n"))

@@ -1,4 +1,4 @@
-"""Where data come from, how to get them, and on which terms: facts that a source's file declares."""
+"""Where data come from, how to get them, and on which terms, as declared by each source module."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-# Licence of what is drawn from a seed.
+# Licence of data generated from a seed.
 GENERATED = "none needed"
 CHECKSUMS = Path(__file__).parent / "sources" / "checksums.txt"
 Access = Literal["generated", "fetch", "consent", "manual", "request"]
@@ -17,12 +17,12 @@ class Download:
     """One file on the web.
 
     Attributes:
-        path: Where it goes, below the data folder; of an archive the folder that it is unpacked into.
-        url: Its address, of a pinned version where there is one.
-        sha256: Of the bytes that are sent, or None where it is not known in advance: then the first fetch
-            writes it into the lock file.
-        unpack: How the bytes become files: as they are, members of an archive, or one packed file.
-        members: Of an archive: the members to unpack; empty for all.
+        path: Path below the data folder; for an archive, the folder to unpack it into.
+        url: Its URL, pinned to a version where possible.
+        sha256: SHA-256 of the bytes sent, or None if it is not known in advance; the first fetch then records
+            it in the lock file.
+        unpack: Format to unpack: an archive, one compressed file, or empty for neither.
+        members: Members of an archive to unpack; empty for all.
     """
 
     path: str
@@ -34,14 +34,14 @@ class Download:
 
 @dataclass(frozen=True, kw_only=True)
 class HubFiles:
-    """Files of a data set on the Hugging Face Hub.
+    """Files of a dataset on the Hugging Face Hub.
 
     Attributes:
-        path: Folder below the data folder that they go into, under their names in the data set.
-        repo: Name on the Hub.
-        files: Names in the data set, or patterns in which ``*`` stands for anything, slashes too.
-        revision: A commit, or a branch where no commit is known: then the first fetch writes the commit into
-            the lock file.
+        path: Folder below the data folder; the files keep their names in the dataset.
+        repo: Dataset id on the Hub.
+        files: Names in the dataset, or patterns in which ``*`` matches anything, including slashes.
+        revision: A commit, or a branch if no commit is known; the first fetch then records the commit in the
+            lock file.
     """
 
     path: str
@@ -52,22 +52,22 @@ class HubFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One origin of data, which can feed several tasks.
+    """One origin of data, which can provide several tasks.
 
     Attributes:
-        name: What users type, for example ``polis``.
-        title: Its name in full, or the repository that publishes it.
-        homepage: Address of its documentation.
-        licence: Of the data, or ``unstated``.
+        name: The name users type, for example ``polis``.
+        title: Its full name, or the repository that publishes it.
+        homepage: URL of its documentation.
+        licence: Licence of the data, or ``unstated``.
         citation: Authors, title, year, and where it was published.
-        downloads: What can be fetched; empty where somebody has to get it by hand.
-        terms: What users must accept before it is fetched, in a sentence or two; empty if nothing is asked.
-        steps: How to get it by hand, step by step; empty where it can be fetched.
-        ask: Whom to ask for it; empty where nobody needs to be asked.
-        size: Of the files, in bytes, where it is known; else 0.
-        private: Whether its authors ask that it be stored and published nowhere in the open: then it is built
-            in memory only.
-        unchecked: What of the files' schema nobody could check on real files; empty if all was.
+        downloads: Files that can be fetched; empty if they must be obtained by hand.
+        terms: Terms to accept before fetching, in a sentence or two; empty if there are none.
+        steps: How to get it by hand, step by step; empty if it can be fetched.
+        ask: Whom to ask for access; empty if access is open.
+        size: Size of the files in bytes; 0 if unknown.
+        private: Whether its authors ask not to store or publish it in the open; it is then built in memory
+            only.
+        unchecked: Parts of the files' schema not checked on real files; empty if all were.
     """
 
     name: str
@@ -85,19 +85,19 @@ class Source:
 
     @property
     def access(self) -> Access:
-        """How to get it: nothing to get, fetched, fetched after consent, by hand, or by asking somebody."""
+        """How to get it: generated, fetched, fetched after consent, by hand, or on request."""
         if self.downloads:
             return "consent" if self.terms else "fetch"
         return "request" if self.ask else "manual" if self.steps else "generated"
 
 
 def github(repo: str, commit: str, files: Mapping[str, str]) -> tuple[Download, ...]:
-    """Return the downloads of files of a GitHub repository at a commit.
+    """Return the downloads for files of a GitHub repository at a commit.
 
     Args:
-        repo: Owner and name.
+        repo: Owner and name, as ``owner/name``.
         commit: All 40 digits.
-        files: Path below the data folder to path in the repository.
+        files: Path in the repository, by path below the data folder.
     """
     address = f"https://raw.githubusercontent.com/{repo}/{commit}"
     return tuple(
@@ -108,10 +108,11 @@ def github(repo: str, commit: str, files: Mapping[str, str]) -> tuple[Download, 
 
 @cache
 def checksums() -> dict[str, str]:
-    """Return the SHA-256 of published files that are known in advance, by path below the data folder."""
+    """Return the SHA-256 sums known in advance, by path below the data folder."""
     rows = (line.split("  ", 1) for line in CHECKSUMS.read_text(encoding="utf-8").splitlines())
     return {path: digest for digest, path in rows}
 
 
-# Drawn as the paper defines them.
+# Tasks generated as the paper defines them.
 SUITE = Source(name="suite", title="Spectrum Suite, arXiv 2510.06084", licence=GENERATED)
+KIT = Source(name="kit", title="generated by this kit", licence=GENERATED)

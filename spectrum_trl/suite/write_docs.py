@@ -1,18 +1,19 @@
-"""Write what docs/suite.md says of single tasks: sources, and what differs from the research code.
+"""Generate the Suite's counts, sources and deviations in README.md and docs/suite.md.
 
-python -m spectrum_trl.suite.write_docs     # after a source changed; a test compares
+python -m spectrum_trl.suite.write_docs     # after changing a source; a test checks that it was run
 """
 
 from collections import defaultdict
 
 from spectrum_trl.files import write_atomic
 from spectrum_trl.paths import PACKAGE
-from spectrum_trl.suite.catalogue import suite_tasks
+from spectrum_trl.suite.catalogue import suite_sources, suite_tasks
 from spectrum_trl.suite.deviations import deviations
 from spectrum_trl.suite.task import Task
 
-FILE = PACKAGE.parent / "docs" / "suite.md"
-BEGIN, END = "<!-- written by spectrum_trl/suite/write_docs.py -->", "<!-- end -->"
+ROOT = PACKAGE.parent
+PAGES = (ROOT / "README.md", ROOT / "docs" / "suite.md")
+BEGIN, END = "<!-- {}: written by spectrum_trl/suite/write_docs.py -->", "<!-- end -->"
 ACCESS = {
     "generated": "generated",
     "fetch": "fetched",
@@ -20,6 +21,18 @@ ACCESS = {
     "manual": "by hand",
     "request": "on request",
 }
+
+
+def counts() -> str:
+    """Return the number of tasks by origin, as text."""
+    every = suite_tasks().values()
+    more = sum(not task.in_paper for task in every)
+    beyond = f" and {more} more" if more else ""
+    generated = sum(task.synthetic for task in every)
+    return (
+        f"all {len(every) - more} tasks of the paper{beyond}: {generated} generated from a seed, "
+        f"{len(every) - generated} from {len(suite_sources())} real sources"
+    )
 
 
 def tables() -> str:
@@ -54,18 +67,21 @@ def tables() -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_tables(text: str) -> str:
-    """Return a page with its tables between the two marks replaced by today's."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{tables()}\n{END}{after}"
+def written(text: str) -> str:
+    """Return a page with the text between the marks generated anew."""
+    for name, part in (("tasks", counts()), ("tables", f"\n\n{tables()}\n")):
+        before, mark, rest = text.partition(BEGIN.format(name))
+        if mark:
+            text = before + mark + part + END + rest.partition(END)[2]
+    return text
 
 
 def main() -> None:
-    """Write the tables into the page."""
-    page = with_tables(FILE.read_text(encoding="utf-8"))
-    with write_atomic(FILE) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    """Write the pages."""
+    for file in PAGES:
+        page = written(file.read_text(encoding="utf-8"))
+        with write_atomic(file) as temporary:
+            temporary.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The models that a demo compares, each in the format that suits it, and how its table names them.
+"""The models that the demo compares, each in the format that suits it, and their names in its table.
 
 The design is the paper's: a pretrained model, its instruct sibling, and the Spectrum-tuned pretrained model.
 """
@@ -10,15 +10,15 @@ import numpy as np
 
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import PlainTemplate
-from spectrum_trl.tiny.result import InContext, Sampling, TinyResult
+from spectrum_trl.tiny.scores import InContext, Sampling, TinyResult
 
 
 class Column(NamedTuple):
-    """One model.
+    """One model of the comparison.
 
     Attributes:
-        title: In the table.
-        fmt: Format of its prompts.
+        title: Heading in the table.
+        fmt: Format of the prompts.
     """
 
     title: str
@@ -32,7 +32,7 @@ PRETRAINED, BEST, INSTRUCT, ALL_TOKENS, TUNED = (
     "all_tokens",
     "tuned",
 )
-# In the order of the table; the name is that of the file in a run's folder.
+# In the order of the table; the keys name the files in a run's folder.
 COLUMNS = {
     PRETRAINED: Column("pretrained", "colon"),
     BEST: Column("pretrained, best of 3 prompts", "colon"),
@@ -40,8 +40,8 @@ COLUMNS = {
     ALL_TOKENS: Column("all-token tuning", "spectrum"),
     TUNED: Column("Spectrum-tuned", "spectrum"),
 }
-# Prompts of a pretrained model: how a description is stated, and in which plain text. The last is a layout of
-# what it was pretrained on, which suits it best.
+# Prompts for the pretrained model: the wording of a description and its plain-text template. The last is a
+# layout that the model was pretrained on, which suits it best.
 WORDINGS: tuple[tuple[str, PlainTemplate], ...] = (
     ("{}", "colon"),
     ("{} The draws, one per line.", "colon"),
@@ -50,9 +50,9 @@ WORDINGS: tuple[tuple[str, PlainTemplate], ...] = (
 
 
 def best_of(results: Sequence[TinyResult]) -> TinyResult:
-    """Return the best measurements of one model among several prompts, each kind for itself.
+    """Return the best measurements of one model over several prompts, chosen separately for each kind.
 
-    They are chosen on what is evaluated, so that they flatter the model: what is compared with it is not.
+    They are chosen on the evaluation items, which favours this model over those it is compared with.
     """
 
     def lowest(kind: str) -> InContext:

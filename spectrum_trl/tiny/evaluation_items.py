@@ -1,4 +1,4 @@
-"""What the tiny evaluation measures on: worlds in wordings, counts and ranges that tuning never sees."""
+"""The items of the tiny evaluation: worlds with wordings, counts and ranges that tuning never sees."""
 
 from collections.abc import Callable
 from functools import cache
@@ -13,9 +13,9 @@ HeldPart = Literal["evaluation", "choice"]
 
 URNS = 200
 SEQUENCES, OUTPUTS = 400, 25
-# Prompts that are sampled, of each kind.
+# Prompts to sample of each kind, and samples per prompt.
 PROMPTS, SAMPLES = 32, 100
-# Urns that are sampled have at least this many kinds.
+# Urns to sample have at least this many labels.
 MANY_KINDS = 5
 
 
@@ -23,7 +23,7 @@ class Sequences(NamedTuple):
     """Sequences of one kind with hidden parameters.
 
     Attributes:
-        descriptions: What is sampled, one text per sequence.
+        descriptions: Description of the source, one text per sequence.
         outputs: ``OUTPUTS`` samples per sequence.
         optimal: Loss of the Bayes-optimal predictor in nats, shape (sequences, outputs).
     """
@@ -34,15 +34,15 @@ class Sequences(NamedTuple):
 
 
 class EvaluationItems(NamedTuple):
-    """All that is measured.
+    """All items of an evaluation.
 
     Attributes:
         urns: Labels with described counts.
         coin: Two labels of unknown probability.
-        die: Three to five.
+        die: Three to five labels of unknown probability.
         number: Numbers around an unknown value.
-        full_urns: Urns to sample many times, no two alike.
-        ranges: Ranges to sample many times, no two alike.
+        full_urns: Urns to sample many times, with different descriptions.
+        ranges: Ranges to sample many times, with different descriptions.
     """
 
     urns: list[worlds.World]
@@ -55,13 +55,13 @@ class EvaluationItems(NamedTuple):
 
 @cache
 def evaluation_items(seed: int, *, part: HeldPart = "evaluation") -> EvaluationItems:
-    """Draw the evaluation's worlds and samples; each kind has its own stream of randomness.
+    """Draw the evaluation's worlds and samples; each kind has its own random stream.
 
     Args:
-        seed: Not negative.
-        part: What is evaluated, or what settings are chosen on.
+        seed: A non-negative seed.
+        part: The held-out part: ``evaluation``, or ``choice`` for choosing settings.
     """
-    # Settings must not be chosen on the samples that are evaluated, in other words.
+    # Otherwise settings would be chosen on the evaluation samples, only worded differently.
     own = [] if part == "evaluation" else [1]
     streams = [np.random.default_rng([seed, number, *own]) for number in range(6)]
     sentences = words.HELD[part]
@@ -92,7 +92,7 @@ def evaluation_items(seed: int, *, part: HeldPart = "evaluation") -> EvaluationI
 
 
 def probabilities(world: worlds.World) -> dict[str, float]:
-    """Return the probability of every possible first output."""
+    """Return the probability of each possible first output."""
     distribution = world.predictive(())
     return {text: distribution.pmf(text) for text in distribution.support or ()}
 
@@ -107,9 +107,9 @@ def _sequences(drawn: list[worlds.World], *, rng: np.random.Generator) -> Sequen
 
 
 def _different(propose: Callable[[], worlds.World], *, least: int) -> list[worlds.World]:
-    """Propose worlds with at least so many answers until there are enough with different descriptions.
+    """Propose worlds with at least ``least`` answers until there are enough with different descriptions.
 
-    A part that is small has fewer of them, which thousands of proposals find.
+    A small part has fewer, all of which thousands of proposals find.
     """
     found: dict[str, worlds.World] = {}
     for _ in range(100 * PROMPTS):

@@ -1,4 +1,4 @@
-"""Results of the tiny evaluation as lm-eval writes results, so that ``spectrum-trl compare`` pairs them."""
+"""Write results of the tiny evaluation in lm-eval's format, so ``spectrum-trl compare`` can pair them."""
 
 import hashlib
 import json
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from spectrum_trl.files import write_atomic, write_json
-from spectrum_trl.tiny.result import TinyResult
+from spectrum_trl.tiny.scores import TinyResult
 from spectrum_trl.tiny.table import POSITIONS
 
-# Stands for lm-eval's date in the names of files: there is one result per folder.
+# In place of lm-eval's date in file names: there is one result per folder.
 DATE = "tiny"
 HIGHER_IS_BETTER = {
     **dict.fromkeys(("loss", "loss_late", "js_divergence", "collision"), False),
@@ -21,11 +21,14 @@ HIGHER_IS_BETTER = {
 
 
 def write(result: TinyResult, folder: Path) -> list[Path]:
-    """Write a result: one task per kind, one row per item; return the files.
+    """Write a result as one task per kind and one row per item.
 
     Args:
-        result: Of one model.
-        folder: Made where it is not there.
+        result: The result of one model.
+        folder: The folder to write to; created if it does not exist.
+
+    Returns:
+        The written files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tasks = dict(_tasks(result))
@@ -48,7 +51,7 @@ def write(result: TinyResult, folder: Path) -> list[Path]:
 
 
 def _tasks(result: TinyResult) -> Iterator[tuple[str, list[dict[str, list[Any]]]]]:
-    """Yield tasks and their rows: sums and counts, and what rows that are not independent have in common."""
+    """Yield tasks and their rows: each metric's sum, count and, for dependent rows, their common cluster."""
     yield (
         "tiny_urn",
         [

@@ -1,4 +1,4 @@
-"""Measure a model on the tiny world: distributions known exactly, none of them seen in training."""
+"""Measure a model on the tiny world: exactly known distributions, none of them seen in training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,17 +15,17 @@ from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import PlainTemplate, Prompts, Scored
 from spectrum_trl.scoring.draw import Limits, draw
 from spectrum_trl.scoring.score import text_logprobs
-from spectrum_trl.suite.builders import description_message, iid, pair
+from spectrum_trl.suite.sequences.builders import description_message, iid, pair
 from spectrum_trl.suite.task import Message
 from spectrum_trl.tiny.evaluation_items import SAMPLES, HeldPart, Sequences, evaluation_items, probabilities
-from spectrum_trl.tiny.result import InContext, Sampling, TinyResult, Urns
+from spectrum_trl.tiny.scores import InContext, Sampling, TinyResult, Urns
 from spectrum_trl.tiny.world.worlds import World
 
-# Longer than any held-out answer in any tokenizer that reads numbers digit by digit.
+# Longer than any held-out answer, in any tokenizer that reads numbers digit by digit.
 MAX_NEW_TOKENS = 12
-# Samples that are kept to be shown.
+# Samples stored to be shown.
 SHOWN = 3
-# What a chat prompt ends with where there is no input, see `prompts.formats`.
+# The end of a chat prompt without an input, see `prompts.formats`.
 QUESTION = "Generate."
 
 
@@ -40,20 +40,20 @@ def evaluate(
     plain: PlainTemplate = "colon",
     show_progress: bool = False,
 ) -> TinyResult:
-    """Measure a model; two models measured with the same seed are measured on the same items.
+    """Measure a model; the same seed gives the same items for every model.
 
     Args:
         model: Any causal language model, on any device.
         tokenizer: Its tokenizer.
-        seed: Of the worlds and the samples, not negative.
-        part: What is evaluated, or what settings are chosen on.
+        seed: Non-negative seed of the worlds and the samples.
+        part: The held-out part: ``evaluation``, or ``choice`` for choosing settings.
         fmt: Format of the prompts.
-        wording: How a prompt states a description, which stands for ``{}``.
-        plain: Template of plain text, which the format ``colon`` is written with.
-        show_progress: Whether to show a bar.
+        wording: How a prompt states a description; ``{}`` is replaced by it.
+        plain: Plain-text template for the format ``colon``.
+        show_progress: Whether to show a progress bar.
 
     Raises:
-        UserError: If the tokenizer does not allow the format or the model's context is too short.
+        UserError: If the tokenizer does not support the format, or the model's context is too short.
     """
     items, prompts = evaluation_items(seed, part=part), Prompts(tokenizer, fmt=fmt, plain=plain)
     disable = not (show_progress and on_terminal())
@@ -105,7 +105,7 @@ def _in_context(model: PreTrainedModel, prompts: Prompts, drawn: Sequences, *, w
 def _turns(outputs: Sequence[str], description: str, *, fmt: Format) -> list[Message]:
     if not fmt.startswith("chat"):
         return iid(outputs, description=description)
-    # A chat model answers; asked in the same words each time, what it reads only grows.
+    # A chat model answers questions; the same question each time makes every context a prefix of the next.
     turns = [turn for output in outputs for turn in pair(QUESTION, output)]
     return [description_message(description), *turns]
 
@@ -113,7 +113,7 @@ def _turns(outputs: Sequence[str], description: str, *, fmt: Format) -> list[Mes
 def _sampling(
     model: PreTrainedModel, prompts: Prompts, worlds: Sequence[World], *, seed: tuple[int, int], wording: str
 ) -> Sampling:
-    """Count what is valid: a possible answer, whatever white space is around it, and its turn ended."""
+    """Sample, and count valid answers: possible ones, in any surrounding white space, that end their turn."""
     shares = [probabilities(world) for world in worlds]
     drawn = [
         _drawn(model, prompts, prompts.prompt(_described(world, wording)), seed=(*seed, number))
@@ -142,12 +142,12 @@ def _sampling(
 
 
 def _logprobs(model: PreTrainedModel, prompts: Prompts, pairs: Sequence[Scored]) -> NDArray[np.float64]:
-    """Return log probabilities of outputs; in plain text one may end its paragraph or the whole text."""
+    """Return log-probabilities of outputs; in plain text one may end its paragraph or the whole text."""
     if prompts.fmt != "colon":
         return text_logprobs(model, prompts, pairs)
     end = str(prompts.tokenizer.eos_token)
     ended = [Scored(pair.context, pair.output.removesuffix(prompts.end) + end) for pair in pairs]
-    # Together, so that a context is read once for both.
+    # Scored together, so each context is read only once.
     found = text_logprobs(model, prompts, [*pairs, *ended])
     return np.logaddexp(found[: len(pairs)], found[len(pairs) :])
 
@@ -155,7 +155,7 @@ def _logprobs(model: PreTrainedModel, prompts: Prompts, pairs: Sequence[Scored])
 def _drawn(
     model: PreTrainedModel, prompts: Prompts, context: str, *, seed: tuple[int, ...]
 ) -> list[str | None]:
-    """Return samples after a context, None for one that does not end its turn."""
+    """Return samples after a context, None for each that does not end its turn."""
     tokenizer = prompts.tokenizer
     ids = tokenizer(context, add_special_tokens=False)["input_ids"]
     # In plain text a sample ends with its line, or with the whole text.

@@ -1,4 +1,4 @@
-"""Results of the tiny evaluation as one picture."""
+"""Plot results of the tiny evaluation."""
 
 import textwrap
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from spectrum_trl.files import write_atomic
 from spectrum_trl.metrics.intervals import mean_interval
-from spectrum_trl.tiny.result import InContext, TinyResult
+from spectrum_trl.tiny.scores import InContext, TinyResult
 from spectrum_trl.tiny.table import rows
 
-# Okabe and Ito's palette, told apart by colour-blind readers; markers tell the curves apart without colour.
+# Okabe and Ito's palette, which colour-blind readers can distinguish; markers work without colour.
 COLOURS = ("#D55E00", "#E69F00", "#CC79A7", "#009E73", "#0072B2")
 # Losses above optimal are drawn on a linear scale up to here, and on a logarithmic one beyond.
 LINEAR = 0.1
@@ -21,14 +21,14 @@ MARKERS = ("o", "v", "^", "D", "s")
 
 
 def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) -> None:
-    """Draw loss above the optimal one by number of examples, and divergences of the urns, as a PNG file.
+    """Plot loss above optimal by number of examples, and divergences of the urns, to a PNG file.
 
-    The file is replaced only when all of it is written.
+    The file is written atomically.
 
     Args:
-        results: By name, for example titles of columns; one to five, all measured with the same seed.
-        path: Of the picture.
-        seed: Of the bootstrap and of the scatter.
+        results: Results by name, for example column titles; one to five, all measured with the same seed.
+        path: Path of the picture.
+        seed: Seed of the bootstrap and of the scatter.
 
     Raises:
         ValueError: If there are no results, or more than there are colours.
@@ -45,7 +45,7 @@ def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) 
         _curves(ax, {name: getattr(result, kind) for name, result in results.items()}, seed=seed)
         ax.set(title=title, xlabel="examples seen", ylabel="loss above Bayes-optimal (nats)")
     _divergences(axes[1, 1], results, seed=seed)
-    # The curves of all panels share their look, so that one legend serves them all.
+    # The curves look the same in all panels, so one legend is enough.
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     target = Path(path)
     with write_atomic(target) as temporary:
@@ -53,9 +53,9 @@ def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) 
 
 
 def _curves(ax: Axes, results: Mapping[str, InContext], *, seed: int) -> None:
-    """Draw by position how far the mean loss lies above the Bayes-optimal one."""
+    """Plot the mean loss above the Bayes-optimal one by position."""
     for (name, result), colour, marker in zip(results.items(), COLOURS, MARKERS, strict=False):
-        # How hard the sequences happen to be is common to both losses.
+        # The difference removes the difficulty of the sequences, which both losses share.
         positions = np.arange(len(result.optimal[0]))
         excess = [mean_interval(result.excess(slice(n, n + 1)), seed=seed) for n in positions]
         mean, low, high = np.array(excess).T
@@ -70,7 +70,7 @@ def _curves(ax: Axes, results: Mapping[str, InContext], *, seed: int) -> None:
 
 
 def _divergences(ax: Axes, results: Mapping[str, TinyResult], *, seed: int) -> None:
-    """Draw one point per urn, and the mean with its interval."""
+    """Plot one point per urn, and the mean with its interval."""
     rng = np.random.default_rng(seed)
     for place, ((_, result), colour, marker) in enumerate(
         zip(results.items(), COLOURS, MARKERS, strict=False)
@@ -89,7 +89,7 @@ def _divergences(ax: Axes, results: Mapping[str, TinyResult], *, seed: int) -> N
             capsize=6,
         )
         ax.annotate(f"{mean:.3f}", (place + 0.3, mean), va="center")
-    # Divergences compare shares among the labels; how much falls on them at all belongs beside.
+    # Divergences compare shares among the labels; coverage is their total probability.
     coverage = {
         name: np.mean([one.coverage for one in result.urn.compared()]) for name, result in results.items()
     }

@@ -1,4 +1,4 @@
-"""Show a run's evaluation: tables, one picture, and files that ``spectrum-trl compare`` reads."""
+"""Report a run's evaluation: tables, one picture, and files for ``spectrum-trl compare``."""
 
 import os
 from pathlib import Path
@@ -8,36 +8,38 @@ from rich.console import Console
 from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import check_writable, write_atomic, writing
-from spectrum_trl.tiny import plot, result, table
+from spectrum_trl.tiny import plot, scores, table
 from spectrum_trl.tiny.columns import COLUMNS, TUNED
 from spectrum_trl.tiny.harness_files import write
 
 PICTURE, MARKDOWN = "curves.png", "table.md"
-# Folder of a run with one folder per model, as lm-eval would write it.
+# Subfolder of a run with one folder per model, in lm-eval's format.
 COMPARE = "compare"
 
 
 def report_run(run: Path, *, out: Console | None = None) -> list[Path]:
-    """Print the tables of a run and draw its curves.
+    """Print the tables of a run and plot its curves.
 
     Args:
         run: Output folder of a run with ``evaluate: tiny``.
         out: Where to print, or None for standard output.
 
     Returns:
-        The files that it wrote.
+        The written files.
 
     Raises:
-        UserError: If the folder holds no evaluation, or two that cannot be compared.
+        UserError: If the folder contains no evaluation, or results that cannot be compared.
     """
     files = {name: run / f"{name}.json" for name in COLUMNS}
-    found = {name: result.load(file) for name, file in files.items() if os.path.isfile(file)}
-    if len({result.measured_on(one) for one in found.values()}) > 1:
+    found = {name: scores.load(file) for name, file in files.items() if os.path.isfile(file)}
+    if len({scores.measured_on(one) for one in found.values()}) > 1:
         raise UserError(
             f"{run}: its results were measured with different seeds or on other items; train again"
         )
     if not found:
-        raise UserError(f"{run} holds no evaluation; train with `evaluate: tiny` first, as recipes/demo.yaml")
+        raise UserError(
+            f"{run} contains no evaluation; train with `evaluate: tiny` first, as recipes/demo.yaml does"
+        )
     check_writable(run / PICTURE)
     out = out or console()
     titled = {COLUMNS[name].title: one for name, one in found.items()}
@@ -49,6 +51,6 @@ def report_run(run: Path, *, out: Console | None = None) -> list[Path]:
         with write_atomic(run / MARKDOWN) as temporary:
             temporary.write_text(table.markdown(titled), encoding="utf-8")
         written = [file for name, one in found.items() for file in write(one, run / COMPARE / name)]
-    out.print(f"curves: {run / PICTURE}, the table in Markdown: {run / MARKDOWN}", markup=False)
+    out.print(f"curves: {run / PICTURE}, table in Markdown: {run / MARKDOWN}", markup=False)
     out.print(table.samples(titled))
     return [run / PICTURE, run / MARKDOWN, *written]

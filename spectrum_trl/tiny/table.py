@@ -1,4 +1,4 @@
-"""Results of the tiny evaluation as tables: all figures, paired differences, and a few samples."""
+"""Tables of results of the tiny evaluation: all figures, paired differences, and a few samples."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,23 +11,23 @@ from rich.table import Table
 
 from spectrum_trl.metrics.distributional import uniform_guess
 from spectrum_trl.metrics.intervals import Interval, mean_interval, ratio_interval
-from spectrum_trl.tiny.result import InContext, Sampling, TinyResult, Urns
+from spectrum_trl.tiny.scores import InContext, Sampling, TinyResult, Urns
 
 # Outputs by the number of examples before them.
 POSITIONS = {"no example": slice(0, 1), "1–7 examples": slice(1, 8), "≥ 8 examples": slice(8, None)}
-EXACT_UNIQUE = "  an exact sampler's, as many valid"
+EXACT_UNIQUE = "  exact sampler, as many valid samples"
 
 
 class Row(NamedTuple):
-    """One figure.
+    """One figure of the table.
 
     Attributes:
-        section: What was done.
-        metric: Name and unit.
-        values: One per item; sums, where ``weights`` are given.
-        exact: What a perfect model reaches, or None where that depends on the model.
-        uniform: What the uniform guess reaches, or None where there is none.
-        weights: What the sums are divided by, one per item, or None for a mean.
+        section: Heading of the group of figures.
+        metric: Name of the figure.
+        values: One value per item, or one sum per item if ``weights`` are given.
+        exact: Value of a perfect model, or None if it depends on the model.
+        uniform: Value of the uniform guess, or None if it has none.
+        weights: Denominators of the sums, one per item, or None for a mean.
     """
 
     section: str
@@ -41,7 +41,8 @@ class Row(NamedTuple):
         """Return the figure with its 95% interval."""
         if self.weights is None:
             return mean_interval(self.values, seed=seed)
-        return ratio_interval(self.values, self.weights, seed=seed)
+        # Divergences, shares and their differences, which lie within these bounds.
+        return ratio_interval(self.values, self.weights, seed=seed, within=(-1.0, 1.0))
 
 
 def rows(result: TinyResult) -> list[Row]:
@@ -57,11 +58,11 @@ def rows(result: TinyResult) -> list[Row]:
 
 
 def table(results: Mapping[str, TinyResult], *, seed: int = 0) -> Table:
-    """Set results side by side: figures with 95% intervals, the uniform guess, and what is exact.
+    """Return a table of results side by side: figures with 95% intervals, uniform guess, and exact values.
 
     Args:
-        results: By title; at least one, all measured with the same seed.
-        seed: Of the bootstrap.
+        results: Results by title; at least one, all measured with the same seed.
+        seed: Seed of the bootstrap.
     """
     made = Table(title="Held-out distributions: mean [95% interval], divergence and loss in nats")
     made.add_column("metric")
@@ -78,7 +79,7 @@ def table(results: Mapping[str, TinyResult], *, seed: int = 0) -> Table:
 
 
 def markdown(results: Mapping[str, TinyResult], *, seed: int = 0) -> str:
-    """Return what `table` shows as a table in Markdown."""
+    """Return the contents of `table` in Markdown."""
     names = ["", *results, "uniform guess", "exact"]
     lines = [names, ["---", *["---:"] * (len(names) - 1)]]
     lines += [[f"{row.section}: {row.metric.strip()}", *cells] for row, cells in _cells(results, seed=seed)]
@@ -92,12 +93,12 @@ def _cells(results: Mapping[str, TinyResult], *, seed: int) -> Iterator[tuple[Ro
 
 
 def differences(results: Mapping[str, TinyResult], *, last: str, seed: int = 0) -> Table:
-    """Return how one model differs from each of the others, item by item.
+    """Return a table of the paired differences between one model and each of the others.
 
     Args:
-        results: By title.
-        last: Title of the one.
-        seed: Of the bootstrap.
+        results: Results by title.
+        last: Title of the model to compare with the others.
+        seed: Seed of the bootstrap.
     """
     made = Table(title=f"{last} minus the others, paired by item: mean [95% interval]")
     made.add_column("metric")
@@ -106,7 +107,7 @@ def differences(results: Mapping[str, TinyResult], *, last: str, seed: int = 0) 
         made.add_column(escape(name), justify="right")
     theirs = [rows(results[name]) for name in others]
     for number, own in enumerate(rows(results[last])):
-        # Weights are of the items, and so the same for all models.
+        # Weights depend on the items only, so they are the same for all models.
         changes = [own._replace(values=own.values - other[number].values) for other in theirs]
         if own.metric != EXACT_UNIQUE:
             cells = [escape(_cell(change.interval(seed=seed))) for change in changes]
@@ -115,7 +116,7 @@ def differences(results: Mapping[str, TinyResult], *, last: str, seed: int = 0) 
 
 
 def samples(results: Mapping[str, TinyResult]) -> Table:
-    """Return what each model says first of one urn and of one range."""
+    """Return a table of each model's first samples of one urn and one range."""
     made = Table(title="The first samples of one urn and of one range", show_lines=True)
     first = next(iter(results.values()))
     made.add_column("model")
@@ -129,7 +130,7 @@ def samples(results: Mapping[str, TinyResult]) -> Table:
 
 
 def show(results: Mapping[str, TinyResult], *, console: Console | None = None) -> None:
-    """Print the table of figures; arguments as for `table`."""
+    """Print the table of figures; ``results`` as for `table`."""
     (console or Console()).print(table(results))
 
 
@@ -172,8 +173,8 @@ def _samples(kind: str, part: Sampling) -> Iterator[Row]:
     answers = np.array(part.answers)
     evenly = answers * (1 - (1 - 1 / answers) ** part.n)
     yield row("share valid", part.share_valid, 1.0)
-    yield row("chance that two agree", part.collision, _mean(part.exact_collision), _mean(1 / answers))
-    yield row("share unique of the valid", part.share_unique, None)
+    yield row("probability that two agree", part.collision, _mean(part.exact_collision), _mean(1 / answers))
+    yield row("unique share of valid samples", part.share_unique, None)
     yield row(EXACT_UNIQUE, part.exact_unique, None)
     yield row("yield (different valid samples)", part.yield_count, _mean(part.exact_yield), _mean(evenly))
 

@@ -1,4 +1,4 @@
-"""The adapter of a LoRA or QLoRA run: tied like the model, in single precision, on the text layers only."""
+"""The adapter of a LoRA or QLoRA run: tied like the model, in float32, on the text layers only."""
 
 import re
 from collections.abc import Iterator
@@ -17,11 +17,14 @@ from spectrum_trl.recipe.read import Recipe
 
 
 def adapter_config(recipe: Recipe, *, model: PreTrainedModel) -> LoraConfig | None:
-    """Return the adapter that a recipe asks for, fitted to its model; None for full fine-tuning.
+    """Return a recipe's adapter configuration, adjusted to its model, or None for full fine-tuning.
 
     Args:
         recipe: The parsed recipe.
         model: The model to adapt.
+
+    Raises:
+        UserError: If the adapter would be on a layer that shares its matrix.
     """
     config = get_peft_config(recipe.model)
     if config is None:
@@ -41,12 +44,12 @@ def adapter_config(recipe: Recipe, *, model: PreTrainedModel) -> LoraConfig | No
 
 
 def _adapted_apart(config: LoraConfig, shared: dict[str, list[str]]) -> Iterator[str]:
-    """Yield what puts an adapter on one of several layers that share a matrix.
+    """Yield a message for each field that puts an adapter on a layer that shares its matrix.
 
-    Each has an adapter of its own in training, and peft 0.21.2 merges all of them into the one matrix.
+    Each layer gets a separate adapter in training, but peft 0.21.2 merges all of them into the shared matrix.
     """
-    # peft trains some tied layers whole under another name, so that one that is both is an error of its own;
-    # its default targets have no such layer.
+    # peft trains some tied layers whole under another name, and a layer listed as both is a separate error;
+    # its default targets include no such layer.
     targets = replace(config, modules_to_save=None, target_modules=config.target_modules or [])
     parameters = list(config.target_parameters or [])
     adapted = {
@@ -57,16 +60,16 @@ def _adapted_apart(config: LoraConfig, shared: dict[str, list[str]]) -> Iterator
         if layers:
             users = ", ".join(layer.rpartition(".")[2] for layer in shared[layers[0]])
             yield (
-                f"{field}: {', '.join(layers)} shares its weights with another layer, so its adapter could "
-                f"not be merged; leave it out, or train both whole with `lora_modules_to_save: [{users}]`"
+                f"{field}: {', '.join(layers)} shares its weights with another layer, so its adapter cannot "
+                f"be merged; leave it out, or train both whole with `lora_modules_to_save: [{users}]`"
             )
 
 
 def train_in_single_precision(model: torch.nn.Module) -> None:
-    """Keep what is trained in single precision, and with it the optimizer's states.
+    """Keep trained weights, and thus the optimizer states, in float32.
 
-    TRL casts an adapter on quantized weights to bfloat16, and steps of a small learning rate are then lost to
-    rounding (https://github.com/huggingface/trl/issues/7268 is about one such weight).
+    TRL casts an adapter on quantized weights to bfloat16, where updates with a small learning rate are lost
+    to rounding (https://github.com/huggingface/trl/issues/7268 is about one such weight).
     """
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -74,48 +77,52 @@ def train_in_single_precision(model: torch.nn.Module) -> None:
 
 
 def check_sharded_adapter(recipe: Recipe) -> None:
-    """Refuse what would lose an adapter, or end in a library's own error, once FSDP has sharded it."""
+    """Reject settings under which a sharded adapter is not saved, or a library fails.
+
+    Raises:
+        UserError: With every such setting.
+    """
     fsdp, problems = recipe.training.fsdp_config, []
     assert isinstance(fsdp, dict)
     if fsdp.get("activation_checkpointing"):
-        # peft 0.21.2 looks for the adapter under the names of the wrapped layers, and saves none of it.
+        # peft 0.21.2 looks for the adapter under the names of the wrapped layers, and saves nothing.
         problems.append(
             f"{recipe.path}: with fsdp_config.activation_checkpointing no LoRA matrix would be saved; set it "
             "to false, and `activation_checkpointing: true` at the top level"
         )
     whole = list(recipe.model.lora_modules_to_save or [])
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
-    # accelerate 1.15 ties the weights anew once it has emptied them, which peft's wrapped layers refuse.
+    # accelerate 1.15 ties the weights again after emptying them, which fails on peft's wrapped layers.
     if whole and fsdp.get("cpu_ram_efficient_loading") and name and not recipe.model.load_in_4bit:
-        # As its configuration says: these weights are read by one process only, and tied by the others.
+        # The configuration decides: one rank reads the weights, and the others tie them.
         if any(
             named_by(whole, layer) for layer in shared_layers(model_without_memory(name, revision=revision))
         ):
             problems.append(
                 f"{recipe.path}: fsdp_config.cpu_ram_efficient_loading cannot load {name} with a LoRA "
-                "adapter that trains its tied embedding; set it to false"
+                "adapter that trains its tied embedding; set cpu_ram_efficient_loading to false"
             )
     if problems:
         raise UserError(*problems)
 
 
 def check_precision(recipe: Recipe, model: PreTrainedModel) -> None:
-    """Refuse frozen weights of 16 bits without mixed precision: trained weights are 32-bit."""
+    """Reject 16-bit frozen weights without mixed precision: trained weights are 32-bit."""
     if not (recipe.model.use_peft and recipe.model.lora_modules_to_save):
         return
     if recipe.training.bf16 or recipe.training.fp16:
         return
-    # Quantized layers are of other classes, and cast what they are given.
+    # Quantized layers have other classes and cast their inputs.
     linear = [layer for layer in model.get_decoder().modules() if type(layer) is torch.nn.Linear]
     if any(layer.weight.dtype != torch.float32 for layer in linear):
         raise UserError(
             f"{recipe.path}: dtype {recipe.model.dtype} needs mixed precision, because embeddings are "
-            "trained in single precision; add `bf16: true`, or set `dtype: float32`"
+            "trained in float32; add `bf16: true`, or set `dtype: float32`"
         )
 
 
 def other_modalities(model: PreTrainedModel) -> list[str]:
-    """Return the parts of a model that text does not reach, for example Gemma 3's vision tower."""
+    """Return the parts of a model that process no text, for example Gemma 3's vision tower."""
     decoder = model.get_decoder()
     if decoder is model.base_model:
         return []

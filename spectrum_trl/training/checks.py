@@ -1,4 +1,4 @@
-"""Problems of a recipe that can be found before anything is loaded, all at once."""
+"""Checks of a recipe that run before anything is loaded and report all problems at once."""
 
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -11,16 +11,19 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import is_adapter, load_config
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.adapter import check_sharded_adapter
-from spectrum_trl.training.evaluation import check_recorded
+from spectrum_trl.training.demo_evaluation import check_recorded
 from spectrum_trl.training.packing import check_packing
 
 
 def check_all(recipe: Recipe, *, environment: bool = True) -> None:
-    """Raise all that is wrong with a recipe at once, before data are built or weights loaded.
+    """Check a recipe before the data are built or weights are loaded.
 
     Args:
         recipe: The parsed recipe.
-        environment: Whether it is to be trained here; a preview is not.
+        environment: Whether to check the packages needed for training; a preview does not need them.
+
+    Raises:
+        UserError: With all problems at once.
     """
     checks: list[Callable[[], object]] = [
         lambda: check_recipe(recipe),
@@ -42,7 +45,7 @@ def check_all(recipe: Recipe, *, environment: bool = True) -> None:
 
 
 def _check_packing(recipe: Recipe) -> None:
-    """Check packing by the attention that the recipe names; what a model has in its place is known later."""
+    """Check packing with the attention that the recipe names; a model's default is known only later."""
     named = recipe.model.attn_implementation
     if named and recipe.model.model_name_or_path and not recipe.run.new_model:
         name, revision = str(recipe.model.model_name_or_path), recipe.model.model_revision
@@ -51,12 +54,16 @@ def _check_packing(recipe: Recipe) -> None:
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raise all problems between fields at once."""
+    """Check the fields of a recipe against each other and against the model's files.
+
+    Raises:
+        UserError: With all problems at once.
+    """
     problems = []
     if recipe.run.new_model and recipe.run.copy_role_tokens_from:
         problems.append(f"{recipe.path}: copy_role_tokens_from cannot be combined with new_model; remove it")
     if bool(recipe.run.new_model) == bool(recipe.model.model_name_or_path):
-        problems.append(f"{recipe.path}: give one of model_name_or_path and new_model")
+        problems.append(f"{recipe.path}: set either model_name_or_path or new_model")
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     if name and is_adapter(name, revision=revision):
         problems.append(
@@ -70,43 +77,47 @@ def check_recipe(recipe: Recipe) -> None:
         and not {"embed_tokens", "lm_head"} <= saved
     ):
         problems.append(
-            f"{recipe.path}: copy_role_tokens_from changes embeddings that a LoRA adapter does not hold; add "
-            "`lora_modules_to_save: [embed_tokens, lm_head]`"
+            f"{recipe.path}: copy_role_tokens_from changes embeddings that a LoRA adapter does not include; "
+            "add `lora_modules_to_save: [embed_tokens, lm_head]`"
         )
     if recipe.training.fsdp and recipe.run.evaluate != "none":
         problems.append(
-            f"{recipe.path}: evaluate needs the whole model in one process; run `spectrum-trl tiny` after"
+            f"{recipe.path}: evaluate needs the whole model in one process; run `spectrum-trl tiny` later"
         )
     if recipe.training.trust_remote_code:
         problems.append(
             f"{recipe.path}: trust_remote_code is not supported; use an architecture that transformers has"
         )
-    problems += (f"{recipe.path}: {problem}" for problem in _orders_lost(recipe))
+    problems += (f"{recipe.path}: {problem}" for problem in _lost_row_order(recipe))
     if problems:
         raise UserError(*problems)
     if recipe.model.use_peft and recipe.training.fsdp:
         check_sharded_adapter(recipe)
 
 
-def _orders_lost(recipe: Recipe) -> Iterator[str]:
-    """Yield what makes a continued run train on other rows than one that was never stopped."""
+def _lost_row_order(recipe: Recipe) -> Iterator[str]:
+    """Yield settings with which a resumed run trains on other rows than an uninterrupted one."""
     if recipe.training.ignore_data_skip:
-        yield "ignore_data_skip: a continued run would train on rows of its epoch again; remove it"
+        yield "ignore_data_skip: a resumed run would repeat rows of its epoch; remove it"
     config = recipe.training.accelerator_config
     for name, lost in (("use_seedable_sampler", False), ("dispatch_batches", True)):
         if getattr(config, name, None) is lost:
             yield (
-                f"accelerator_config: {name}: {str(lost).lower()} gives a continued run other rows than one "
-                "that was never stopped; remove it"
+                f"accelerator_config: {name}: {str(lost).lower()} gives a resumed run other rows than an "
+                "uninterrupted one; remove it"
             )
 
 
 def check_environment(recipe: Recipe) -> None:
-    """Raise what the recipe needs to train and is not installed; a preview needs none of it."""
+    """Check that all packages that the recipe needs for training are installed.
+
+    Raises:
+        UserError: With every missing package.
+    """
     problems = []
     for tracker in recipe.training.report_to or ():
         if tracker not in ("none", "all") and tracker not in get_available_reporting_integrations():
-            extra = "'spectrum-trl[wandb]'" if tracker in ("wandb", "trackio") else tracker
+            extra = "'spectrum-trl[wandb]'" if tracker == "wandb" else tracker
             problems.append(f"report_to: {tracker} is not installed; run `pip install {extra}`")
     if recipe.model.load_in_4bit and find_spec("bitsandbytes") is None:
         problems.append(
@@ -117,8 +128,8 @@ def check_environment(recipe: Recipe) -> None:
     attention = recipe.model.attn_implementation or ""
     if attention.startswith("flash_attention") and find_spec("flash_attn") is None:
         problems.append(
-            f"attn_implementation: {attention} needs flash-attn, which is not installed; install it, or set "
-            "`attn_implementation: sdpa`"
+            f"attn_implementation: {attention} needs flash-attn, which is not installed; install flash-attn, "
+            "or set `attn_implementation: sdpa`"
         )
     if problems:
         raise UserError(*problems)

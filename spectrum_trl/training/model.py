@@ -19,7 +19,20 @@ from spectrum_trl.training.strategy import receives_weights
 def starting_model(
     recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str, out: Console
 ) -> PreTrainedModel:
-    """Load or initialise the model, with trained role tokens where the recipe names a sibling."""
+    """Load or initialise the model, copying role tokens if the recipe names a sibling.
+
+    Args:
+        recipe: The parsed recipe.
+        tokenizer: With the Spectrum template.
+        family: Its template family.
+        out: Where to print.
+
+    Returns:
+        The model, checked against the tokenizer and the recipe's adapter, optimizer and packing.
+
+    Raises:
+        UserError: If the model cannot be loaded or does not fit the recipe.
+    """
     arguments = recipe.model
     if recipe.run.new_model:
         assert isinstance(recipe.run.new_model, dict)
@@ -46,7 +59,7 @@ def starting_model(
     elif "copy_role_tokens_from" in recipe.settings:
         out.print(
             "role tokens: the model's own embeddings; for a base checkpoint, which never trained them, name "
-            "its instruct sibling by --copy_role_tokens_from"
+            "its instruct sibling with --copy_role_tokens_from"
         )
     model.generation_config = generation_config(tokenizer)
     check_lora_targets(arguments, model=model)
@@ -64,7 +77,7 @@ def _quantization(recipe: Recipe, *, out: Console) -> BitsAndBytesConfig | None:
         )
         if kept:
             out.print(
-                f"4-bit weights: {len(kept)} matrices stay as they are, because on a CPU bitsandbytes cannot "
+                f"4-bit weights: {len(kept)} matrices are not quantized: on a CPU, bitsandbytes cannot "
                 "read rows whose width is not a multiple of 64"
             )
     return quantization

@@ -1,4 +1,4 @@
-"""Problems of a recipe that show only beside its model."""
+"""Checks of a recipe that need its model."""
 
 import re
 from collections.abc import Iterator
@@ -20,55 +20,55 @@ ALL_LINEAR = "all-linear"
 
 
 def check_lora_targets(arguments: ModelConfig, *, model: PreTrainedModel) -> None:
-    """Check that the model has the modules that LoRA names.
+    """Check that the model has the modules named for LoRA.
 
     Args:
         arguments: TRL's model arguments.
         model: The loaded model.
 
     Raises:
-        UserError: With every name that matches nothing.
+        UserError: With every name that matches no module.
     """
     if arguments.use_peft and (problems := list(_absent(arguments, model))):
         raise UserError(*problems)
 
 
 def check_optimizer(training: SFTConfig, *, model: PreTrainedModel) -> None:
-    """Make the optimizer on one number, since transformers makes it only when training begins.
+    """Try to create the optimizer, since transformers creates it only when training begins.
 
     Args:
         training: TRL's arguments.
         model: The loaded model.
 
     Raises:
-        UserError: If it needs a package that is not installed, or other arguments.
+        UserError: If the optimizer needs a package that is not installed, or other arguments.
     """
     try:
         optimizer, settings = Trainer.get_optimizer_cls_and_kwargs(training, model)
-        # Optimizers that choose their own parameters cannot be tried on one.
+        # Optimizers that select their own parameters cannot be tried on a single one.
         if not {"params", "model", "optimizer_dict"} & settings.keys():
             optimizer([torch.nn.Parameter(torch.zeros(1))], **settings)
     # Each optimizer's package has its own errors.
     except Exception as error:
         reason = str(error).strip().splitlines()[:1] or [repr(error)]
         name = OptimizerNames(training.optim).value
-        raise UserError(f"optim: {name} cannot be made with its optim_args: {reason[0]}") from error
+        raise UserError(f"optim: {name} cannot be created with its optim_args: {reason[0]}") from error
 
 
 def check_checkpoint(checkpoint: Path | None, *, model: object) -> None:
-    """Check that a checkpoint holds the weights that the model trains: Trainer only warns, and goes on.
+    """Check that a checkpoint contains the weights that the model trains: Trainer would only warn.
 
     Args:
-        checkpoint: To go on from, or None.
-        model: As it will be trained, with its adapter.
+        checkpoint: The checkpoint to resume from, or None.
+        model: The model to train, with its adapter.
 
     Raises:
-        UserError: With the first names that are missing.
+        UserError: If weights are missing, with the first missing name.
     """
     assert isinstance(model, torch.nn.Module)
     adapted = isinstance(model, PeftModel)
     file = (checkpoint or Path()) / (ADAPTER_WEIGHTS if adapted else SAFE_WEIGHTS_NAME)
-    # Sharded weights have an index of their own, and FSDP its own format.
+    # Sharded weights have an index file instead, and FSDP has its own format.
     if checkpoint is None or not file.is_file():
         return
     trained = (name for name, parameter in model.named_parameters() if parameter.requires_grad)
@@ -77,8 +77,8 @@ def check_checkpoint(checkpoint: Path | None, *, model: object) -> None:
         missing = sorted(set(needed) - set(tensors.keys()))
     if missing:
         raise UserError(
-            f"resume_from_checkpoint: {file} is not of this model: it lacks {len(missing)} of its weights, "
-            f"for example {missing[0]}; name another checkpoint, or start a new run"
+            f"resume_from_checkpoint: {file} does not belong to this model: it lacks {len(missing)} of its "
+            f"weights, for example {missing[0]}; name another checkpoint, or start a new run"
         )
 
 
@@ -86,7 +86,7 @@ def _absent(arguments: ModelConfig, model: PreTrainedModel) -> Iterator[str]:
     modules = [
         name for name, module in model.named_modules() if name and any(True for _ in module.parameters())
     ]
-    # What peft puts adapters on: projections and embeddings, not norms or blocks.
+    # Layers that peft can adapt: projections and embeddings, not norms or blocks.
     layers = [
         name
         for name, module in model.named_modules()
@@ -97,8 +97,8 @@ def _absent(arguments: ModelConfig, model: PreTrainedModel) -> Iterator[str]:
     if targets is None and arguments.lora_target_parameters is None:
         if model.config.model_type not in TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING:
             yield (
-                f"lora_target_modules: peft has no default for {model.config.model_type}; name modules, for "
-                "example [q_proj, v_proj], or all-linear"
+                f"lora_target_modules: peft has no default for {model.config.model_type}; name the modules, "
+                "for example [q_proj, v_proj], or use all-linear"
             )
     elif isinstance(targets, str):
         if targets != ALL_LINEAR and (problem := _pattern_problem(targets, layers)):
@@ -116,7 +116,7 @@ def _absent(arguments: ModelConfig, model: PreTrainedModel) -> Iterator[str]:
 
 
 def _pattern_problem(pattern: str, modules: list[str]) -> str | None:
-    """Return what is wrong with a regular expression that peft would match against whole names."""
+    """Return what is wrong with a regular expression that peft will match against full module names."""
     try:
         found = any(re.fullmatch(pattern, name) for name in modules)
     except re.error as error:

@@ -1,11 +1,11 @@
-"""Refuse packing where sequences would see each other, or where it is slower than none."""
+"""Reject packing if sequences would attend to each other, or if it is slower than no packing."""
 
 from trl import SFTConfig
 
 from spectrum_trl.errors import UserError
 
 # These read sequence boundaries from position ids (flash) or from the mask that transformers makes of them;
-# tests/training/test_packing.py compares packed with separate logits for those that run on a CPU.
+# tests/training/test_packing.py compares packed and separate logits for those that run on a CPU.
 SEPARATING = (
     "sdpa",
     "eager",
@@ -14,15 +14,15 @@ SEPARATING = (
     "flash_attention_3",
     "flash_attention_4",
 )
-# A batch of packed rows becomes one long row; these then build a mask of its length squared. At batch 8 that
-# is several times slower than no packing (docs/benchmarks.md).
+# A batch of packed rows becomes one long row, for which these build a mask quadratic in its length. At batch
+# size 8 that is several times slower than no packing (docs/benchmarks.md).
 DENSE_MASK = ("sdpa", "eager")
-# Layers that carry a state along the row and keep it at a boundary.
+# Layers with a state that is carried across sequence boundaries.
 RECURRENT = ("mamba", "linear_attention", "recurrent", "conv")
 
 
 def check_packing(training: SFTConfig, *, config: object, attention: str) -> None:
-    """Check that packed sequences are kept apart, and that packing saves time.
+    """Check that packed sequences do not attend to each other, and that packing saves time.
 
     Args:
         training: TRL's arguments.
@@ -30,12 +30,12 @@ def check_packing(training: SFTConfig, *, config: object, attention: str) -> Non
         attention: Name of the attention implementation that the model uses.
 
     Raises:
-        UserError: If packing is on and would leak, cut through an output, or cost more than it saves.
+        UserError: If packing would leak between sequences, cut through an output, or slow training down.
     """
     if attention == "flex_attention" and training.use_cpu:
         raise UserError(
             "attn_implementation: PyTorch has no backward pass of flex_attention for the CPU; set "
-            "`attn_implementation: sdpa` (with packing, `per_device_train_batch_size: 1`, too)."
+            "`attn_implementation: sdpa` (with packing, also `per_device_train_batch_size: 1`)."
         )
     if not training.packing:
         return
@@ -43,15 +43,15 @@ def check_packing(training: SFTConfig, *, config: object, attention: str) -> Non
     rows, steps = training.per_device_train_batch_size, training.gradient_accumulation_steps
     if attention in DENSE_MASK and rows > 1:
         problems.append(
-            f"packing: attention {attention!r} joins a batch of {rows} packed rows into one with a mask of "
-            "its length squared, which is slower than no packing; set `per_device_train_batch_size: 1` and "
-            f"`gradient_accumulation_steps: {rows * steps}`, or an attn_implementation that reads sequence "
-            "boundaries (flash_attention_2, or flex_attention on a GPU), or `packing: false`."
+            f"packing: attention {attention!r} joins a batch of {rows} packed rows into one with a mask "
+            "quadratic in its length, which is slower than no packing; set `per_device_train_batch_size: 1` "
+            f"and `gradient_accumulation_steps: {rows * steps}`, or an attn_implementation that reads "
+            "sequence boundaries (flash_attention_2, or flex_attention on a GPU), or `packing: false`."
         )
     if training.packing_strategy != "bfd":
         problems.append(
-            f"packing_strategy: {training.packing_strategy!r} cuts through outputs and lets sequences see "
-            "each other; use 'bfd'."
+            f"packing_strategy: {training.packing_strategy!r} cuts through outputs and lets sequences attend "
+            "to each other; use 'bfd'."
         )
     if not any(name in attention for name in SEPARATING) and not attention.startswith("kernels-community/"):
         problems.append(
@@ -63,8 +63,8 @@ def check_packing(training: SFTConfig, *, config: object, attention: str) -> Non
     }
     if layers:
         problems.append(
-            f"packing: the model has layers ({', '.join(sorted(layers))}) whose state runs on into the next "
-            "sequence; set `packing: false`."
+            f"packing: the model has layers ({', '.join(sorted(layers))}) whose state carries over into the "
+            "next sequence; set `packing: false`."
         )
     if problems:
         raise UserError(*problems)

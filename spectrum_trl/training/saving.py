@@ -1,4 +1,4 @@
-"""Save a trained model so that stock libraries load it and stop where a sample ends."""
+"""Save a trained model so that stock libraries can load it and stop where a sample ends."""
 
 import shutil
 from pathlib import Path
@@ -28,13 +28,13 @@ def save_run(
     mixture: Mixture,
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    """Save the model to a staging folder first, and move it into place when it is complete.
+    """Save the model to a staging folder, and move it into place once it is complete.
 
     Args:
-        trainer: After training; every process must call this.
-        folder: Of the run.
-        recipe: As parsed.
-        mixture: What was trained on.
+        trainer: The trainer after training; every rank must call this function.
+        folder: The run's folder.
+        recipe: The parsed recipe.
+        mixture: The training data.
         tokenizer: With the Spectrum template.
     """
     staging = folder.path / STAGING
@@ -54,16 +54,19 @@ def write_model(
     mixture: Mixture,
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    """Fill a folder with all that stock libraries need to load the trained model, and its model card.
+    """Write everything that stock libraries need to load the trained model, and its model card.
 
     Args:
-        trainer: After training; every process must call this.
-        staging: The folder; made by the first process.
-        recipe: As parsed.
-        mixture: What was trained on.
+        trainer: The trainer after training; every rank must call this function.
+        staging: The folder to write; created by the first rank.
+        recipe: The parsed recipe.
+        mixture: The training data.
         tokenizer: With the Spectrum template.
+
+    Raises:
+        UserError: If a trained weight is NaN or infinite.
     """
-    # A collective: with FSDP every process gives its shards, and the first gets whole tensors.
+    # A collective: with FSDP every rank contributes its shards, and the first gets whole tensors.
     state = trainer.accelerator.get_state_dict(trainer.model)
     if not trainer.is_world_process_zero():
         return
@@ -83,7 +86,7 @@ def write_model(
     if name:
         copy_processor(name, staging, revision=revision, config=model.config)
     card = model_card(
-        # Of `.` there is no name.
+        # Resolved, because `.` has no name.
         run.resolve().name,
         base_model=name,
         revision=revision,
@@ -95,7 +98,7 @@ def write_model(
 
 
 def saved_dtype(recipe: Recipe, model: PreTrainedModel | PeftModel) -> torch.dtype:
-    """Return the number type of the saved weights: the recipe's ``save_dtype``, or that of the checkpoint."""
+    """Return the number type of the saved weights: the recipe's ``save_dtype``, or the base checkpoint's."""
     if recipe.run.save_dtype:
         return getattr(torch, recipe.run.save_dtype)
     name = recipe.model.model_name_or_path
@@ -112,25 +115,25 @@ def _write_weights(
     seed: int,
     run: Path,
 ) -> None:
-    """Write the weights once each, and a configuration that says what they are."""
+    """Write each weight once, and a configuration with the saved number type."""
     if isinstance(model, PeftModel):
-        # The base's weights are not saved; the rest is named by peft.
+        # The base model's weights are not saved; these are peft's names for the rest.
         trained = [key for key in state if ".lora_" in key or ".modules_to_save." in key]
     else:
-        # Gathered from shards, a tied head is a tensor of its own, which save_pretrained would write again.
+        # Gathered from shards, a tied head is a separate tensor, which save_pretrained would write again.
         for tied, source in model.all_tied_weights_keys.items():
             if source in state:
                 state.pop(tied, None)
         trained = list(state)
     _round(state, trained, dtype=dtype, seed=seed)
-    # Rounded, because a smaller number type may not hold what a larger one does.
+    # Checked after rounding, because a large value may overflow in a smaller number type.
     if broken := [key for key in trained if not state[key].isfinite().all()]:
         raise UserError(
             f"training diverged: {len(broken)} of {len(trained)} weights hold NaN or infinity, so nothing is "
             f"saved as {str(dtype).removeprefix('torch.')}; try a smaller learning_rate, or another "
             f"save_dtype; {way_back(run)}"
         )
-    # Trainer switches the cache off for training.
+    # Trainer disables the cache for training.
     model.config.use_cache = True
     model.save_pretrained(str(folder), state_dict=state)
     if not isinstance(model, PeftModel):
@@ -139,14 +142,14 @@ def _write_weights(
 
 
 def _round(state: dict[str, torch.Tensor], trained: list[str], *, dtype: torch.dtype, seed: int) -> None:
-    """Round what was trained, and one matrix under two names once: loaders tie them anew, or do not."""
+    """Round trained weights in place; round a matrix with two names once: loaders may or may not tie it."""
     noise = torch.Generator().manual_seed(seed)
     exact: dict[str, torch.Tensor] = {}
     for key in trained:
         if not state[key].is_floating_point():
             continue
         weight = state[key].to("cpu")
-        # By value, because what is gathered from shards is a tensor of its own.
+        # Compared by value, because tensors gathered from shards share no memory.
         same = next((name for name, other in exact.items() if torch.equal(weight, other)), None)
         state[key] = state[same].clone() if same else rounded(weight, dtype, noise=noise)
         if ".modules_to_save." in key:

@@ -1,4 +1,4 @@
-"""How a run is spread over processes and in which precision: what is in force, not what was asked for."""
+"""The distribution strategy and precision of a run: those in force, not those requested."""
 
 import math
 from collections import Counter
@@ -25,20 +25,20 @@ NAMES = {
 
 
 def check_processes(recipe: Recipe) -> None:
-    """Refuse a recipe that asks for FSDP when a single process cannot shard, before anything is loaded.
+    """Reject FSDP in a single process before anything is loaded.
 
     Raises:
-        UserError: If there is nothing to shard over.
+        UserError: If the recipe sets ``fsdp``, but there are no processes to shard over.
     """
     if recipe.training.fsdp and PartialState().distributed_type == DistributedType.NO:
         raise UserError(_no_sharding(recipe, "this is a single process without torch.distributed"))
 
 
 def load_on_first_process_only(recipe: Recipe) -> None:
-    """Let only the first process of a node hold weights while they are loaded, where the recipe says so.
+    """Read weights only on the first rank of a node, if the recipe sets ``cpu_ram_efficient_loading``.
 
-    transformers looks at two variables in ``from_pretrained``. TrainingArguments set one of them; the other
-    is set with the trainer only, when every process has loaded everything.
+    ``from_pretrained`` depends on two environment variables. TrainingArguments sets one of them; the other is
+    set when the trainer is created, too late: by then every rank has read all weights.
     """
     config = recipe.training.fsdp_config or {}
     if recipe.training.fsdp and isinstance(config, dict) and config.get("cpu_ram_efficient_loading"):
@@ -46,15 +46,15 @@ def load_on_first_process_only(recipe: Recipe) -> None:
 
 
 def receives_weights() -> bool:
-    """Tell whether this process loads a model without weights, because the first one sends them."""
+    """Return whether this rank loads a model without weights, which the first rank will send."""
     return is_fsdp_enabled() and PartialState().local_process_index > 0
 
 
 def check_sharding(recipe: Recipe, trainer: SFTTrainer) -> None:
-    """Refuse to train by another strategy than the recipe asks for: accelerate silently falls back.
+    """Check that accelerate shards if the recipe requests it, because it falls back silently.
 
     Raises:
-        UserError: If FSDP is asked for and not in force.
+        UserError: If FSDP is requested but not in force.
     """
     found = trainer.accelerator.distributed_type
     if recipe.training.fsdp and found != DistributedType.FSDP:
@@ -67,8 +67,8 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
     """Print processes, strategy, precision, and the size of a step.
 
     Args:
-        trainer: Ready to train.
-        mixture: Whose tokens are counted.
+        trainer: A trainer ready to train.
+        mixture: The training data, with its counts.
         out: Where to print.
     """
     accelerator, args = trainer.accelerator, cast(SFTConfig, trainer.args)
@@ -90,7 +90,7 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
         + f"; optimizer {plain(args.optim)}"
     )
     rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * n
-    # Packing puts several sequences into a row; a step takes no more than there is.
+    # Packing puts several sequences into a row; a step has no more rows than the data.
     in_all = len(cast(Sized, trainer.train_dataset))
     share = min(rows / in_all, 1.0)
     rows = min(rows, in_all)
@@ -104,21 +104,21 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
         f"on average {sequences:,.0f} sequences, "
         f"{tokens:,.0f} tokens, {trained_tokens:,.0f} of them trained"
     )
-    # accelerate's even_batches: a process without rows would leave the others waiting.
+    # accelerate's even_batches repeats rows, because a rank without rows would leave the others waiting.
     if repeated := -in_all % (n * args.per_device_train_batch_size) if n > 1 else 0:
         out.print(
-            f"[bold]an epoch[/]: {in_all:,} rows, of which {repeated:,} are trained twice, so that every "
-            "process has as many"
+            f"[bold]an epoch[/]: {in_all:,} rows, of which {repeated:,} are trained twice, so every process "
+            "has the same number"
         )
     steps = steps_of(trainer)
     out.print(f"[bold]steps[/]: {steps:,}" + _never_saved(args, steps))
 
 
 def steps_of(trainer: SFTTrainer) -> int:
-    """Return how many steps a run has, counted as Trainer counts them.
+    """Return the number of optimizer steps of a run, computed as Trainer does.
 
     Args:
-        trainer: Ready to train.
+        trainer: A trainer ready to train.
     """
     args = trainer.args
     if args.max_steps > 0:
@@ -130,17 +130,17 @@ def steps_of(trainer: SFTTrainer) -> int:
 
 
 def _never_saved(args: SFTConfig, steps: int) -> str:
-    """Say where a run ends before its first checkpoint."""
+    """Return a note if a run ends before its first checkpoint, else an empty string."""
     if args.save_strategy != "steps" or not 1 <= args.save_steps or args.save_steps <= steps:
         return ""
     return f", fewer than save_steps ({args.save_steps:g}): no checkpoint will be saved before the end"
 
 
 def _reduced(accelerator: Accelerator) -> str:
-    """Say in which precision sharded gradients are added up over processes."""
+    """Return a note on the precision in which sharded gradients are reduced across ranks."""
     plugin = getattr(accelerator.state, "fsdp_plugin", None)
     dtype = getattr(getattr(plugin, "mixed_precision_policy", None), "reduce_dtype", None)
-    return f"; gradients added up over processes in {str(dtype).removeprefix('torch.')}" if dtype else ""
+    return f"; gradients reduced across ranks in {str(dtype).removeprefix('torch.')}" if dtype else ""
 
 
 def _dtypes(parameters: list[torch.nn.Parameter]) -> str:
@@ -152,6 +152,6 @@ def _dtypes(parameters: list[torch.nn.Parameter]) -> str:
 
 def _no_sharding(recipe: Recipe, found: str) -> str:
     return (
-        f"{recipe.path}: fsdp is on, but {found}, so nothing would be sharded. Start it on several GPUs "
-        "(accelerate launch --num_processes N), or switch it off with `--fsdp false`"
+        f"{recipe.path}: fsdp is on, but {found}, so nothing would be sharded. Use several GPUs "
+        "(accelerate launch --num_processes N), or turn it off with `--fsdp false`"
     )

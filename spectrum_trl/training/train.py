@@ -16,11 +16,11 @@ from spectrum_trl.progress import line_each_minute
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import find_checkpoint
 from spectrum_trl.runs.output_dir import reserve_output_dir
-from spectrum_trl.runs.resume import check_data, check_settings, print_passed_over, tell_how_to_go_on
+from spectrum_trl.runs.resume import check_data, check_settings, explain_interrupt, print_passed_over
 from spectrum_trl.runs.run_folder import RunFolder
 from spectrum_trl.training import strategy
 from spectrum_trl.training.checks import check_all
-from spectrum_trl.training.evaluation import evaluate_run
+from spectrum_trl.training.demo_evaluation import evaluate_run
 from spectrum_trl.training.model import starting_model
 from spectrum_trl.training.model_checks import check_checkpoint
 from spectrum_trl.training.saving import save_run, saved_dtype
@@ -28,21 +28,22 @@ from spectrum_trl.training.trainer import make_trainer
 
 
 def train(recipe: Recipe) -> None:
-    """Train a model from a recipe, save it, and evaluate it where the recipe asks for it.
+    """Train a model from a recipe, save it, and evaluate it if the recipe sets ``evaluate``.
 
     Args:
         recipe: The parsed recipe.
 
     Raises:
-        UserError: For every mistake that can be found before the first step; then no folder is left behind.
+        UserError: For mistakes that are found before the first step, leaving no folder behind, or if training
+            diverges.
     """
-    # Not the variable RANK, which a shell may have left behind.
+    # Not from the variable RANK, which a shell may have left behind.
     is_main = PartialState().is_main_process
     out = console(quiet=not is_main)
     check_all(recipe)
     strategy.check_processes(recipe)
     folder = RunFolder(recipe, is_main=is_main)
-    with reserve_output_dir(recipe, is_main=is_main), tell_how_to_go_on(folder):
+    with reserve_output_dir(recipe, is_main=is_main), explain_interrupt(folder):
         checkpoint = find_checkpoint(recipe)
         changes = check_settings(recipe, checkpoint)
         print_passed_over(checkpoint, out=out)

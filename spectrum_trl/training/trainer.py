@@ -1,4 +1,4 @@
-"""TRL's trainer as a recipe configures it."""
+"""TRL's trainer, configured by a recipe."""
 
 import math
 from collections.abc import Iterator
@@ -17,25 +17,25 @@ from trl import SFTTrainer
 from spectrum_trl.console import console
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
-from spectrum_trl.progress import lines_when_piped
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import way_back
 from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
 from spectrum_trl.training.adapter import adapter_config, train_in_single_precision
+from spectrum_trl.training.log_lines import lines_when_piped
 from spectrum_trl.training.strategy import check_sharding
 
-# What transformers sets in an optimizer's groups by the recipe; the rest is an optimizer's own state.
+# Options that transformers sets in an optimizer's groups from the recipe; the rest is optimizer state.
 OPTIONS = ("initial_lr", "weight_decay", "betas", "eps")
 
 
 class ResumableTrainer(SFTTrainer):
-    """TRL's trainer, which goes on as the recipe says by now, and tells what is wrong with a checkpoint.
+    """TRL's trainer, which resumes with the recipe's current settings and reports broken checkpoints.
 
-    No argument of transformers 5.23 does this: a checkpoint's learning rate wins over the recipe's
-    (https://github.com/huggingface/transformers/issues/9099, "expected behaviour"), and a run that is
-    continued at its last step trains one more. Nor do its rows depend on the epoch with
-    ``group_by_length``, but on what the process has drawn by then, which a continued run and other processes
-    have not (https://github.com/huggingface/transformers/issues/40691 is about such another order).
+    No argument of transformers 5.23 does this: a checkpoint's learning rate overrides the recipe's
+    (https://github.com/huggingface/transformers/issues/9099, "expected behaviour"), and a run resumed at its
+    last step trains one more. With ``group_by_length``, moreover, its rows depend not on the epoch but on the
+    random numbers drawn so far, which differ in a resumed run and across ranks
+    (https://github.com/huggingface/transformers/issues/40691 is about a similar difference).
     """
 
     _losses = torch.zeros(())
@@ -44,18 +44,27 @@ class ResumableTrainer(SFTTrainer):
     def _init_training_state(self, max_steps: int, *args: Any, **kwargs: Any) -> tuple[int, int]:
         found = super()._init_training_state(max_steps, *args, **kwargs)
         state = self.state
-        # How many steps a number of epochs makes is known here only.
+        # Only here is the number of steps in the epochs known.
         if state.global_step > max_steps:
             raise UserError(
-                f"num_train_epochs: {self.args.num_train_epochs:g} make {max_steps} steps, but the run "
-                f"is past step {state.global_step} already; give it {state.epoch:g} or more"
+                f"num_train_epochs: {self.args.num_train_epochs:g} is {max_steps} steps, but the run is "
+                f"already past step {state.global_step}; set {state.epoch:g} or more"
             )
         if state.global_step == max_steps:
             out = console(quiet=not self.is_world_process_zero())
             out.print(f"already at step {max_steps}, the last one: nothing is left to train")
-        # A checkpoint brings its own steps between saves and logs.
+        # Else its log would count from 0 again.
+        self._total_train_tokens = self._tokens_seen()
+        # The checkpoint would otherwise override the steps between saves and logs.
         state.compute_steps(self.args, max_steps)
         return found
+
+    def _tokens_seen(self) -> int:
+        if self.args.include_num_input_tokens_seen == "no":
+            return self.state.num_input_tokens_seen
+        # With other values it counts padding, too: the last logged number is of this step, or just before.
+        logged = [entry["num_tokens"] for entry in self.state.log_history if "num_tokens" in entry]
+        return int(logged[-1]) if logged else 0
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> torch.utils.data.Sampler[Any] | None:
         self._sampler = super()._get_train_sampler(*args, **kwargs)
@@ -65,17 +74,17 @@ class ResumableTrainer(SFTTrainer):
         if isinstance(self._sampler, LengthGroupedSampler):
             seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
             self._sampler.generator = torch.Generator().manual_seed(seed + kwargs["epoch"])
-            # What a DataLoader draws before its sampler: the first epoch is that of transformers.
+            # A DataLoader draws this before its sampler does; with it, the first epoch matches transformers.
             torch.empty((), dtype=torch.int64).random_(generator=self._sampler.generator)
-        # Trainer does not find it where accelerate has wrapped it for several processes and for skipping.
+        # Trainer does not find the sampler once accelerate has wrapped it for several processes or skipping.
         elif isinstance(self._sampler, BatchRebalanceSampler):
             self._sampler.set_epoch(kwargs["epoch"])
-        # Trainer looks at the number of steps only behind one of them, so that it would train one too many.
+        # Trainer compares the number of steps only after a step, so it would train one too many.
         if self.state.global_step < self.state.max_steps:
             super()._run_epoch(*args, **kwargs)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Train on some rows of a step, as TRL does, and remember the loss."""
+        """Train on part of a step's rows, as TRL does, and add up the loss."""
         loss = super().training_step(*args, **kwargs)
         self._losses = self._losses.to(loss.device) + loss.detach()
         return loss
@@ -84,28 +93,34 @@ class ResumableTrainer(SFTTrainer):
         norm = super()._get_grad_norm(*args, **kwargs)
         loss = self.accelerator.gather(self._losses.reshape(1)).sum()
         self._losses = torch.zeros_like(self._losses)
-        # A gradient scaler skips steps whose gradients are too large for fp16, and tries smaller ones.
+        # A gradient scaler skips steps whose gradients overflow in fp16, and lowers its scale.
         scaled = self.accelerator.scaler is not None or norm is None
         if not loss.isfinite() or not (scaled or math.isfinite(norm)):
-            raise diverged(
-                self, f"the loss is {float(loss):g}, the norm of its gradient {float(norm or 0):g}"
-            )
+            raise diverged(self, f"the loss is {float(loss):g}, its gradient norm {float(norm or 0):g}")
         return norm
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         trained = [
             weight for weight in cast(torch.nn.Module, self.model).parameters() if weight.requires_grad
         ]
-        # With FSDP each process looks at its own shards.
+        # With FSDP, each rank checks its own shards.
         local = [getattr(weight, "_local_tensor", weight).detach() for weight in trained]
         broken = sum(int(not weight.isfinite().all()) for weight in local)
         if self.accelerator.gather(torch.tensor([broken], device=self.args.device)).any():
             raise diverged(self, "its weights hold NaN or infinity")
+        if self.args.include_num_input_tokens_seen == "no":
+            self.state.num_input_tokens_seen = self._total_train_tokens
         super()._save_checkpoint(*args, **kwargs)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         with _loading(resume_from_checkpoint):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        # A checkpoint holds a tied matrix under one of its names.
+        tied = cast(PreTrainedModel, self.model).all_tied_weights_keys
+        missing = [name for name in load_result.missing_keys if name not in tied]
+        super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         scheduler = getattr(self.lr_scheduler, "scheduler", self.lr_scheduler)
@@ -115,19 +130,19 @@ class ResumableTrainer(SFTTrainer):
             super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None:
             return
-        # A checkpoint brings its own learning rate and the rest, whatever the recipe says by now.
+        # A checkpoint overrides the learning rate and the other options, whatever the recipe sets now.
         for group, own in zip(self._groups(), options, strict=True):
             group.update(own)
         if isinstance(scheduler, LambdaLR):
             scheduler.base_lrs = rates
-            # The rate that a schedule ended with is 0: the first step of a longer one would change nothing.
+            # A finished schedule ends at rate 0: the first step of a longer one would change nothing.
             now = [
                 rate * factor(scheduler.last_epoch)
                 for rate, factor in zip(rates, scheduler.lr_lambdas, strict=True)
             ]
             for group, rate in zip(self._groups(), now, strict=True):
                 group["lr"] = rate
-            # What is logged.
+            # The logged value.
             scheduler._last_lr = list(now)
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -139,11 +154,11 @@ class ResumableTrainer(SFTTrainer):
 
 
 def diverged(trainer: Trainer, found: str) -> UserError:
-    """Return the message that ends a run whose numbers are no longer finite, before it saves or deletes any.
+    """Return the error for a run whose numbers are no longer finite, raised before it saves or deletes any.
 
     Args:
-        trainer: At its last step whose loss and gradient were finite.
-        found: What is not.
+        trainer: The trainer; its step is the last one with finite loss and gradient.
+        found: What is no longer finite.
     """
     step = trainer.state.global_step
     return UserError(
@@ -159,7 +174,7 @@ def _loading(checkpoint: str | None) -> Iterator[None]:
     except (EOFError, LookupError, RuntimeError, TypeError, UnpicklingError, ValueError) as error:
         reason = str(error).strip().splitlines()[:1] or [repr(error)]
         raise UserError(
-            f"resume_from_checkpoint: {checkpoint} does not fit this run, or is broken: {reason[0]}; name "
+            f"resume_from_checkpoint: {checkpoint} does not fit this run or is broken: {reason[0]}; name "
             "another checkpoint, or start a new run"
         ) from error
 
@@ -176,16 +191,16 @@ def make_trainer(
 
     Args:
         recipe: The parsed recipe.
-        model: To train.
+        model: The model to train.
         tokenizer: With the Spectrum template.
         mixture: The training data.
-        folder: Of the run, which begins with the first step.
+        folder: The run's folder; the run begins at the first step.
 
     Raises:
-        UserError: If TRL refuses the settings, or FSDP is asked for and not in force.
+        UserError: If TRL rejects the settings, or FSDP is requested but not in force.
     """
     if recipe.training.save_total_limit == 1:
-        # A checkpoint is proven by the step after it: until then the one before is kept, too.
+        # Until the next step succeeds, a checkpoint may be of a diverged run: the previous one is kept too.
         recipe.training.save_total_limit = 2
     try:
         trainer = ResumableTrainer(
@@ -197,7 +212,7 @@ def make_trainer(
             callbacks=[KeepRunFolder(folder)],
         )
     except (ValueError, ImportError) as error:
-        # What TRL and peft find wrong between fields of theirs.
+        # Contradictions that TRL and peft find between their own fields.
         raise UserError(f"{recipe.path}: {' '.join(str(error).split())}") from error
     check_sharding(recipe, trainer)
     if recipe.model.use_peft:

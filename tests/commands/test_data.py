@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from spectrum_trl.commands import data_tables
 from spectrum_trl.commands.main import app
 from spectrum_trl.errors import UserError
+from spectrum_trl.suite.building.manifest import read_manifest
 from spectrum_trl.suite.catalogue import suite_sources, suite_tasks
 from spectrum_trl.suite.fetching import lock
-from spectrum_trl.suite.manifest import read_manifest
 from tests.processes import run_command
 from tests.suite.fetching.server import serving
 
@@ -184,7 +184,7 @@ def test_build_of_a_glob_tells_what_is_missing_and_builds_the_rest(data: Data, t
     done = data("build", "titanic*", "babynames", *words)
     assert done.code == 2 and done.err.startswith("babynames: ")
     done = data("build", "babyn*", *words)
-    assert done.code == 2 and "has the data of none of these tasks" in done.err
+    assert done.code == 2 and f"{tmp_path / 'data'} has no data for any of these tasks" in done.err
 
 
 def test_stats_writes_the_card_and_the_picture(data: Data, invented_data: Path, tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_stats_writes_the_card_and_the_picture(data: Data, invented_data: Path, 
     done = data("stats", *names, "--data-dir", invented_data, "--output", tmp_path / "card")
     assert done.code == 0, done.err
     said = (tmp_path / "card" / "README.md").read_text("utf-8")
-    assert all(f"| {name} |" in said for name in names) and "about, by their bytes" in said
+    assert all(f"| {name} |" in said for name in names) and "Tokens: estimated from bytes" in said
     assert (tmp_path / "card" / "composition.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in (tmp_path / "card").iterdir()} == {"README.md", "composition.png"}
     (tmp_path / "file").write_text("mine")
@@ -207,7 +207,7 @@ def test_files_that_are_of_no_card_are_not_replaced(
     (tmp_path / name).write_text("# My project")
     words = ("stats", "titanic_survival_prediction", "--data-dir", invented_data, "--output", tmp_path)
     done = data(*words)
-    assert done.code == 2 and f"{tmp_path / name} is not of a card: name another folder" in done.err
+    assert done.code == 2 and f"{tmp_path / name} was not written by this command" in done.err
     assert [path.read_text() for path in tmp_path.iterdir()] == ["# My project"]
     (tmp_path / name).unlink()
     assert data(*words).code == 0 and data(*words).code == 0
@@ -229,7 +229,7 @@ def test_a_folder_of_a_user_who_is_not_there_is_told(
     if not words:
         monkeypatch.setenv(variable, "~nouser/x")
     done = data("status", *words)
-    assert done.code == 2 and "~nouser/x: there is no such user; name the folder in full" in done.err
+    assert done.code == 2 and "~nouser/x: there is no such user" in done.err
 
 
 def test_fetch_again_forgets_a_table_of_ones_own(data: Data, tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_fetch_again_forgets_a_table_of_ones_own(data: Data, tmp_path: Path) -> 
         words = ("fetch", tmp_path / "mine.yaml", "--data-dir", tmp_path / "data")
         assert "own: 1 files fetched" in data(*words, network=True).out
         site.files["/a.csv"] = b"user,stars\nbob,1\n"
-        assert "0 files fetched, 1 there already" in data(*words, network=True).out
+        assert "own: 0 files fetched, 1 already" in data(*words, network=True).out
         assert "own: 1 files fetched" in data(*words, "--again", network=True).out
         show = data("show", tmp_path / "mine.yaml", "--data-dir", tmp_path / "data")
         assert "sequence bob" in show.out
@@ -263,7 +263,7 @@ def test_fetch_of_what_cannot_be_fetched_says_how_to_get_it(access: str, data: D
             assert all(said in done.err for said in (source.steps if access == "manual" else [source.ask]))
     if access == "generated":
         done = data("fetch", "coinflip", "--data-dir", tmp_path / "data", network=True)
-        assert done.code == 2 and "is generated: there is nothing to fetch" in done.err
+        assert done.code == 2 and "is generated, so nothing is fetched" in done.err
     assert not (tmp_path / "data").exists()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spectrum_trl.commands.main import main
-from tests.processes import run_command
+from tests.processes import ROOT, run_command
 
 LONG = "x" * 300
 
@@ -58,13 +58,13 @@ def test_a_recipe_for_gpus_can_be_looked_at_without_one_and_without_bitsandbytes
         (("data", "status", "--data-dir", "nowhere"), "is not a folder"),
         (("tiny", "./nowhere"), "cannot load the tokenizer"),
         (("report", "nowhere"), "nowhere"),
-        (("tiny", "spectrum-trl/tiny-base", "--output", "nowhere/x.json"), "nowhere; make it first"),
+        (("tiny", "spectrum-trl/tiny-base", "--output", "nowhere/x.json"), "nowhere;"),
         (("tiny", "spectrum-trl/tiny-base", "--output", "."), ". is a folder; name a file"),
         (("tiny", "spectrum-trl/tiny-base", "--output", LONG), "too long"),
         (("tiny", f"/{LONG}"), "cannot load the tokenizer"),
         (("merge", LONG, "x"), "is not a folder"),
         (("merge", ".", LONG), "too long"),
-        (("report", LONG), "holds no evaluation"),
+        (("report", LONG), "no evaluation"),
         (("data", "build", "--data-dir", LONG), "is not a folder"),
         (("preview", "demo", "--train_files", LONG), "does not exist"),
         (
@@ -86,3 +86,20 @@ def test_a_quick_preview_takes_a_few_sequences_of_each_task(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     rows = [line.split("│") for line in done.stdout.splitlines() if line.startswith("│")]
     assert {row[2].strip() for row in rows[:-1]} == {"3"} and rows[-1][2].strip() == str(3 * (len(rows) - 1))
+
+
+EARLY = """
+import os, signal, threading
+from spectrum_trl.__main__ import main
+threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start()
+main()
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.1])
+def test_ctrl_c_while_commands_are_imported_is_no_traceback(seconds: float, tmp_path: Path) -> None:
+    code = EARLY.format(seconds=seconds)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "compare", "a", "b"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 130 and not done.stderr

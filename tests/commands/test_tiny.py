@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spectrum_trl.tiny import result
+from spectrum_trl.tiny import scores
 from tests.processes import run_command
 
 
@@ -15,7 +15,7 @@ def test_an_embedded_model_is_measured(model: str, format: str, tmp_path: Path) 
     done = run_command("tiny", f"spectrum-trl/{model}", *words)
     assert done.returncode == 0, done.stderr
     assert "described urns" in done.stdout and "uniform guess" in done.stdout
-    assert result.load(tmp_path / "found.json").fmt == format
+    assert scores.load(tmp_path / "found.json").fmt == format
 
 
 def test_a_format_that_a_model_lacks_is_one_message(tmp_path: Path) -> None:

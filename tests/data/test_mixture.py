@@ -9,9 +9,10 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.data.encode import encode
-from spectrum_trl.data.mixture import Mixture, build_mixture, select_tasks
+from spectrum_trl.data.mixture import Mixture, build_mixture, messages_of_file, select_tasks
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.recipe.arguments import DataArguments
+from spectrum_trl.recipe.task_choice import FileOptions
 
 TINY = DataArguments(
     tasks={f"tiny_{kind}": {"max_sequences": 20} for kind in ("counts", "labels", "near", "range")},
@@ -43,7 +44,7 @@ def test_every_problem_in_the_choice_of_tasks_is_told_at_once() -> None:
         select_tasks(data)
     problems = "\n".join(caught.value.problems)
     assert "no task is named 'coinflp'. Did you mean 'coinflip'?" in problems
-    assert "'flight' is in split test; add that to `split`" in problems
+    assert "'flight' is in split test; add it to `split`" in problems
 
 
 def own_table(folder: Path, name: str, task: str) -> str:
@@ -65,7 +66,7 @@ def test_two_entries_that_give_the_same_task_are_told(tmp_path: Path) -> None:
         with pytest.raises(UserError) as caught:
             select_tasks(DataArguments(tasks=[first, second]))
         (problem,) = caught.value.problems
-        assert problem.startswith(f"tasks: {first} and {second} both give a task {name}: change")
+        assert problem.startswith(f"tasks: {first} and {second} both declare a task {name}: change")
 
 
 def test_counts_agree_with_the_data(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
@@ -322,3 +323,20 @@ def test_a_recipe_says_how_much_is_sampled(
         )
     # The paper draws 50 sequences; 200 rows make a few.
     assert sequences["paper"] >= 45 > 20 > sequences["default"]
+
+
+def test_which_descriptions_are_dropped_does_not_depend_on_a_cap(
+    tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerBase
+) -> None:
+    roles = ("description", "input", "output")
+    lines = [
+        json.dumps({"messages": [{"role": role, "content": f"{n}"} for role in roles]}) for n in range(60)
+    ]
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines))
+
+    def kept(cap: int | None) -> list[bool]:
+        options = FileOptions(max_sequences=cap, description_probability=0.5)
+        found = messages_of_file(str(tmp_path / "mine.jsonl"), options, tokenizer=tiny_tokenizer, seed=0)
+        return [messages[0]["role"] == "description" for messages in found]
+
+    assert kept(40) == kept(None)[:40] and kept(20) == kept(None)[:20] and len(set(kept(20))) == 2

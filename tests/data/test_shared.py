@@ -13,7 +13,7 @@ from spectrum_trl.errors import UserError
 from tests.processes import run_processes
 
 RECIPE = """# A run.
-launch: any; from spectrum_trl.train import launch; launch(__file__); r\"\"\"
+launch: any; from spectrum_trl.launch import launch; launch(__file__); r\"\"\"
 
 model_name_or_path: spectrum-trl/tiny-base
 copy_role_tokens_from: spectrum-trl/tiny-instruct

@@ -10,8 +10,8 @@ import pytest
 from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
 from spectrum_trl.evaluation.verbalized import draw_answer, read_shares
 from spectrum_trl.metrics.distributional import compare, compare_as_published, uniform_guess
-from spectrum_trl.scoring.score import candidate_logprobs
 from tests.evaluation.harness import evaluate, load
+from tests.oracles import candidate_logprobs
 
 
 def messages(row: dict[str, Any]) -> list[dict[str, str]]:

@@ -10,14 +10,14 @@ import pytest
 import yaml
 from lm_eval.tasks import TaskManager
 
-from spectrum_trl.catalogue import tasks
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.icl import Icl, Scored, _accuracies, _restricted
 from spectrum_trl.evaluation.icl_sequences import drawn
+from spectrum_trl.known_tasks import tasks
 from spectrum_trl.scoring.engine import TokenScores
-from spectrum_trl.scoring.score import output_losses
-from spectrum_trl.suite.builders import description_message
+from spectrum_trl.suite.sequences.builders import description_message
 from tests.evaluation.harness import evaluate, load
+from tests.oracles import output_losses
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +77,9 @@ def test_accuracies_are_of_the_first_the_mean_and_all_tokens_behind_what_leads_t
     assert found["accuracy_all"] == [2, 3] and found["accuracy_last"] == [0, 1]
     assert found["calibration_error"] == {
         "correct": [-2, -3, -4, -2, -3, -4, -5],
-        "rivals": [-2.5, -3.5, -4.5, -2.5, -3.5, -4.5, -5.5],
+        "rivals": [[-2.5], [-3.5], [-4.5], [-2.5], [-3.5], [-4.5], [-5.5]],
     }
+    assert found["calibration_error_by_chance"] == found["calibration_error"]
     bare = _accuracies(whole, {}, scored)
     assert bare["accuracy"] == [0, 2] and bare["first_token_accuracy"] == [0, 2]
 
@@ -106,7 +107,10 @@ def test_first_outputs_count_only_after_a_description(coinflip) -> None:
 
 def test_samples_keep_the_ends_of_contexts_only(coinflip) -> None:
     _, figures = coinflip
-    assert all(len(context) <= 200 for row in figures["samples"] for context, _ in row["arguments"])
+    contexts = [context for row in figures["samples"] for context, _ in row["arguments"]]
+    # What is cut off is marked, so that nobody takes the rest for the whole prompt.
+    assert all(len(text) <= 200 or len(text) == 201 and text[0] == "…" for text in contexts)
+    assert any(text[0] == "…" for text in contexts)
 
 
 @pytest.mark.parametrize("name", ["binomial", "cards", "coinflip", "geometric"])
@@ -152,12 +156,24 @@ def test_restricted_to_the_labels_probabilities_sum_to_one(world_tokenizer, rand
         sums, n = row["loss_restricted"]
         assert 0 < sums / n < 30 and row["accuracy_restricted"][1] == n
         assert sums <= row["loss"][0]
+    # A random model gives the two sides of a coin next to nothing.
+    assert figures["coverage"] < 0.05 and figures["low_coverage"] == 1
 
 
 def test_a_model_that_knows_nothing_is_right_by_chance_among_the_labels() -> None:
     same = (-0.5, False)
-    found = _restricted({1: same, 2: same}, {1: [same] * 3, 2: [same] * 3}, [1, 2])
+    found = _restricted({1: same, 2: same}, {1: [same] * 3, 2: [same] * 3}, [1, 2], loss={1: 2.0, 2: 2.0})
     assert found["accuracy_restricted"] == [pytest.approx(0.5), 2]
+
+
+@pytest.mark.parametrize("lead", [0.0, -7.0])
+def test_coverage_is_what_the_labels_have_together_whatever_leads_to_them(lead: float) -> None:
+    labels = {1: [0.5, 0.2, 0.1], 2: [0.01, 0.02, 0.03]}
+    answers = {n: [(float(np.log(p)) + lead, False) for p in shares] for n, shares in labels.items()}
+    whole, others = {n: a[0] for n, a in answers.items()}, {n: a[1:] for n, a in answers.items()}
+    found = _restricted(whole, others, [1, 2], loss={n: lead - a[0] for n, a in whole.items()})
+    assert found["coverage"] == found["low_coverage"] == [pytest.approx(0.8 + 0.06), 2]
+    assert found["loss_restricted"] == [pytest.approx(np.log(8 / 5) + np.log(6)), 2]
 
 
 def test_outputs_lose_their_first_spaces_whichever_tokenizer_reads_them(tmp_path: Path) -> None:
@@ -208,7 +224,7 @@ def test_data_that_are_not_there_give_no_figure(
     task = load("spectrum_icl_polis_vote", world_tokenizer, data_dir=str(tmp_path))
     assert task.missing is not None and "openData/*/votes.csv" in task.missing.files
     assert (
-        "has no figure, since data are missing" in caplog.text
+        "is not evaluated, since data are missing" in caplog.text
         and "spectrum-trl data fetch polis" in caplog.text
     )
     figures = evaluate(task, random_model, world_tokenizer)

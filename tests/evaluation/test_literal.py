@@ -40,7 +40,7 @@ def test_missing_data_do_not_end_a_run_of_stock_lm_eval(tmp_path: Path) -> None:
         BIN / "lm_eval", *words, "--output_path", "out", cwd=tmp_path, SPECTRUM_DATA=str(tmp_path / "empty")
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "spectrum_dist_nytimes has no figure, since data are missing" in done.stderr
+    assert "spectrum_dist_nytimes is not evaluated, since data are missing" in done.stderr
     assert "spectrum_dist_urn: format colon" in done.stderr
     found = results(tmp_path)["results"]
     assert found["spectrum_dist_urn"]["items,none"] == 2

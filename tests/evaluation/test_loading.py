@@ -5,21 +5,7 @@ from pathlib import Path
 import pytest
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.loading import is_first_process, load
-
-
-@pytest.mark.parametrize(
-    ("environment", "first"),
-    [({}, True), ({"RANK": "1"}, True), ({"RANK": "1", "WORLD_SIZE": "2"}, False), ({"RANK": "0"}, True)],
-)
-def test_a_rank_that_a_shell_left_behind_is_none(
-    environment: dict[str, str], first: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("RANK", "WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert is_first_process() == first
+from spectrum_trl.evaluation.loading import load
 
 
 def test_a_model_class_that_lm_eval_does_not_have_is_a_message(tmp_path: Path) -> None:

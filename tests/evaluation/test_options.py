@@ -3,6 +3,8 @@
 import copy
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,19 @@ def test_a_prompt_longer_than_the_context_is_refused_not_cut() -> None:
     (task,) = manager.load(["spectrum_dist_urn"])["tasks"].values()
     with pytest.raises(UserError, match="but the model's context is 20"):
         task.build_all_requests(limit=1)
+
+
+def test_wrong_values_are_found_before_the_libraries_are_imported() -> None:
+    code = """
+import sys
+from spectrum_trl.evaluation.options import check_names, read_options
+for check, metadata in (check_names, {"sed": 1}), (read_options, {"format": "chatt", "samples": 0}):
+    try:
+        check(metadata)
+    except Exception as error:
+        print(*error.problems)
+print("imported:", *{"torch", "transformers", "datasets", "lm_eval", "scipy.stats"} & sys.modules.keys())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "'seed'" in done.stdout and "'chat'" in done.stdout and "samples" in done.stdout
+    assert done.stdout.endswith("imported:\n"), done.stderr

@@ -43,7 +43,7 @@ def test_every_task_file_loads_or_says_what_is_missing(
     assert isinstance(task, HarnessTask) and task.VERSION == 1.0
     task.build_all_requests(limit=1)
     assert task.instances
-    assert (task.missing is not None) == ("has no figure" in caplog.text)
+    assert (task.missing is not None) == ("data are missing" in caplog.text)
 
 
 def test_tags_reach_their_tasks(manager: TaskManager) -> None:

@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spectrum_trl.metrics.calibration import calibration_error, calibration_error_as_published
+from spectrum_trl.metrics.calibration import (
+    calibration_error,
+    calibration_error_as_published,
+    calibration_error_by_chance,
+)
 
 
 def test_published_definition_gives_the_golden_values(golden: Path) -> None:
@@ -68,3 +72,34 @@ def test_bins_weigh_by_their_tokens_and_unlikely_tokens_that_came_do_not_count()
     gaps = [2 * 0.5, *(1 - math.exp(log) for log in correct)]
     assert calibration_error(correct, rivals) == pytest.approx(sum(gaps) / 11)
     assert calibration_error([*correct, math.log(0.001)], rivals) == pytest.approx(sum(gaps) / 11)
+
+
+@pytest.mark.parametrize("n", [30, 300, 3000])
+def test_the_error_by_chance_is_the_mean_of_what_exact_probabilities_give(n: int) -> None:
+    rng = np.random.default_rng(0)
+    places = rng.dirichlet([0.3] * 5, size=n)
+    told, found = [], []
+    for _ in range(60):
+        came = (rng.random((n, 1)) < places.cumsum(axis=1)).argmax(axis=1)
+        correct = np.log(places[np.arange(n), came])
+        rivals = [np.log(p[(p >= 0.01) & (np.arange(5) != own)]) for p, own in zip(places, came, strict=True)]
+        found.append(calibration_error(correct, np.concatenate(rivals)))
+        told.append(calibration_error_by_chance(correct, rivals))
+    # What came changes nothing but which rounding a probability has.
+    assert max(told) == pytest.approx(min(told))
+    assert np.mean(found) == pytest.approx(told[0], rel=0.06)
+
+
+def test_an_overconfident_model_is_above_what_chance_gives() -> None:
+    rng = np.random.default_rng(0)
+    for temperature, ratio in ((1.0, 1.5), (0.4, 5.0)):
+        correct, rivals, n = *drawn(rng, temperature), 4000
+        nested = np.split(np.array(rivals), np.sort(rng.integers(0, len(rivals), n - 1)))
+        by_chance = calibration_error_by_chance(correct, nested)
+        assert (calibration_error(correct, rivals) > ratio * by_chance) == (temperature < 1)
+
+
+def test_without_tokens_there_is_no_error_by_chance() -> None:
+    assert np.isnan(calibration_error_by_chance([], [])) and np.isnan(
+        calibration_error_by_chance([-9.0], [[]])
+    )

@@ -9,16 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from spectrum_trl.metrics.icl import (
-    OutputScores,
-    automatic_k,
-    excess,
-    mean_by_number,
-    number_outputs,
-    per_output,
-    share_right,
-)
+from spectrum_trl.metrics.icl import automatic_k, excess, share_right
 from spectrum_trl.scoring.logits import pick
+from tests.oracles import OutputScores, mean_by_number, number_outputs, per_output
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,12 @@ TOKENS = st.lists(
     min_size=11,
     max_size=60,
 )
+PLACES = st.lists(
+    st.sampled_from(
+        [(0.02, [0.9]), (0.5, [0.5]), (0.5, [0.2, 0.3]), (0.001, []), (0.25, [0.25, 0.25, 0.25])]
+    ),
+    max_size=60,
+)
 ANSWERS = st.lists(
     st.tuples(st.sampled_from([0.1, 0.2, 0.3]), st.sampled_from([0.0, 0.05, 0.1])), min_size=2, max_size=8
 )
@@ -54,6 +60,12 @@ SWEPT: dict[Callable[..., Any], tuple[st.SearchStrategy[list[Any]], Call]] = {
     calibration.calibration_error_as_published: (
         TOKENS,
         calibrated(calibration.calibration_error_as_published),
+    ),
+    calibration.calibration_error_by_chance: (
+        PLACES,
+        lambda rows: calibration.calibration_error_by_chance(
+            [math.log(own) for own, _ in rows], [np.log(others) for _, others in rows]
+        ),
     ),
     distributional.compare: (ANSWERS, lambda rows: distributional.compare(*columns(rows))),
     distributional.compare_logs: (
@@ -92,9 +104,6 @@ IN_ORDER = {
     diversity.clean,
     diversity.clean_as_published,
     icl.excess,
-    icl.mean_by_number,
-    icl.number_outputs,
-    icl.per_output,
     intervals.clustered_ends,
     intervals.share_ends,
     intervals.ratio_values,
@@ -137,6 +146,26 @@ def test_a_fair_coin_and_a_fair_die_are_calibrated(sides: int) -> None:
     log = math.log(1 / sides)
     throws = 60
     assert calibration.calibration_error([log] * throws, [log] * (sides - 1) * throws) == pytest.approx(0)
+    # Nor can chance make an error where one of the sides always comes.
+    rivals = [[log] * (sides - 1)] * throws
+    assert calibration.calibration_error_by_chance([log] * throws, rivals) == pytest.approx(0, abs=1e-7)
+
+
+@pytest.mark.parametrize("p", [0.5, 0.1234565, 0.0900005])
+def test_probabilities_that_a_last_digit_parts_are_equal_wherever_they_lie(p: float) -> None:
+    # A share p of what is given p comes, but the two are computed in two ways.
+    n, hits = 2_000_000, round(2_000_000 * p)
+    came, others = np.full(hits, np.nextafter(p, 1)), np.full(n - hits, np.nextafter(p, 0))
+    assert calibration.calibration_error(np.log(came), np.log(others)) < 1e-6
+
+
+@pytest.mark.parametrize("value", [1.5e-12, 0.1, 1234567.8])
+def test_values_that_a_last_digit_parts_are_equal_to_an_interval(value: float) -> None:
+    others = value * np.linspace(2, 3, 9)
+    values = [*np.full(25, value), *np.full(25, np.nextafter(value, 0)), *others]
+    assert math.isnan(intervals.mean_interval(values, seed=0).low)
+    more = [*values, value * 4]
+    assert math.isfinite(intervals.mean_interval(more, seed=0).low)
 
 
 def test_rounding_does_not_part_equal_probabilities() -> None:

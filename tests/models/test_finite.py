@@ -13,7 +13,7 @@ def test_the_weight_that_is_no_number_is_named(broken: float) -> None:
     check_weights(model, name="mine")
     with torch.no_grad():
         model[1].bias[0] = broken
-    with pytest.raises(UserError, match="1 of 4 tensors of the weights of 'mine'.*1.bias"):
+    with pytest.raises(UserError, match="1 of 4 weight tensors of 'mine'.*1.bias"):
         check_weights(model, name="mine")
 
 

@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.load import check_vocabulary, load_model, model_path
+from spectrum_trl.models.load import check_vocabulary, load_model, load_tokenizer, model_path
 from spectrum_trl.paths import TINY_BASE
 from tests.processes import run_command, run_recipe
 from tests.small_models import built
@@ -44,8 +44,8 @@ DAMAGE = {
     "cannot load the model of .*header.*Check the folder": _cut(0),
     "cannot load the model of .*: .* Check the folder": lambda folder: (folder / CONFIG).write_text("[]"),
     "cannot load the model of .*hidden_size": _config(hidden_size="x"),
-    "have another size": _config(hidden_size=64),
-    "have another size, for example .*k_proj": _config(num_attention_heads=7, num_key_value_heads=7),
+    "have the wrong size": _config(hidden_size=64),
+    "have the wrong size, for example .*k_proj": _config(num_attention_heads=7, num_key_value_heads=7),
 }
 
 
@@ -73,6 +73,13 @@ def test_neither_training_nor_evaluation_fills_missing_weights_with_random_numbe
         assert done.returncode == 2, done.stderr
         assert "are missing, for example model.layers.1." in done.stderr and "Traceback" not in done.stderr
     assert not run.exists()
+
+
+def test_a_folder_without_a_tokenizer_is_named_as_such(base: Path) -> None:
+    for file in base.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(UserError, match="has no tokenizer; copy its tokenizer.json"):
+        load_tokenizer(str(base))
 
 
 def test_a_tokenizer_of_another_model_is_refused(world_tokenizer) -> None:

@@ -165,8 +165,8 @@ def test_copied_role_tokens_survive_in_an_adapter_and_in_its_merged_model(
 def test_a_merged_model_has_the_number_type_of_its_base_unless_another_is_named(
     tmp_path: Path, tiny_run: Path
 ) -> None:
-    merge(tiny_run, tmp_path / "own")
-    merge(tiny_run, tmp_path / "named", dtype=torch.bfloat16)
+    assert merge(tiny_run, tmp_path / "own") == torch.float32
+    assert merge(tiny_run, tmp_path / "named", dtype=torch.bfloat16) == torch.bfloat16
     for name, dtype in (("own", torch.float32), ("named", torch.bfloat16)):
         model = AutoModelForCausalLM.from_pretrained(tmp_path / name)
         assert model.dtype == dtype
@@ -267,14 +267,14 @@ DAMAGE = {
     "lacks 6 of its weights": lambda run: _keep_weights(run, share=0.5),
     "lacks 12 of its weights": lambda run: _keep_weights(run, share=0),
     "its adapter does not fit": lambda run: save_file({}, run / "adapter_model.safetensors"),
-    "6 that have no place, .*v_proj": lambda run: _write_config(run, target_modules=["q_proj"]),
+    "6 unexpected ones, .*v_proj": lambda run: _write_config(run, target_modules=["q_proj"]),
     "correct base_model_name_or_path": _without_base,
     "its adapter does not fit its base model": _cut,
-    "is not that of a LoRA adapter": lambda run: _write_config(run, peft_type="PROMPT_TUNING"),
+    "_config.json does not describe a LoRA": lambda run: _write_config(run, peft_type="PROMPT_TUNING"),
     "with a named base model": lambda run: _write_config(run, base_model_name_or_path=None),
     "cannot be read": lambda run: (run / "adapter_config.json").write_text("{"),
     "name the output_dir of a finished LoRA run": lambda run: (run / "adapter_model.safetensors").unlink(),
-    "holds no adapter": lambda run: (run / "adapter_config.json").unlink(),
+    r"no adapter \(adapter_config.json\)": lambda run: (run / "adapter_config.json").unlink(),
     "is not a folder": shutil.rmtree,
 }
 
@@ -300,7 +300,7 @@ def test_evaluation_refuses_an_adapter_that_lacks_weights(tmp_path: Path, tiny_r
 def test_an_adapter_is_no_base_model(tmp_path: Path, tiny_run: Path) -> None:
     words = ["--model_name_or_path", tiny_run, "--copy_role_tokens_from", ""]
     done = run_recipe("recipes/demo.yaml", *words, "--output_dir", tmp_path / "x", *DATA)
-    assert done.returncode == 2 and f"merge it first: spectrum-trl merge {tiny_run} FOLDER" in done.stderr
+    assert done.returncode == 2 and f"spectrum-trl merge {tiny_run} FOLDER" in done.stderr
 
 
 def test_an_adapter_names_its_base_by_full_path(tmp_path: Path) -> None:
@@ -335,7 +335,7 @@ def test_only_an_empty_folder_of_its_own_is_written_to(
     (tmp_path / "link").symlink_to(current)
     monkeypatch.chdir(current)
     for out in (taken, taken / "thesis.tex", tiny_run, current, tmp_path, tmp_path / "link"):
-        with pytest.raises(UserError, match="is not an empty folder of its own"):
+        with pytest.raises(UserError, match="is not an empty folder"):
             merge(tiny_run, out)
     assert [file.name for file in taken.iterdir()] == ["thesis.tex"]
     assert not list(current.iterdir()) and not list(tmp_path.glob(".*"))
@@ -355,7 +355,7 @@ def test_two_merges_do_not_write_to_one_folder(tmp_path: Path, tiny_run: Path) -
     (tmp_path / ".merged.merging").mkdir()
     with (
         FileLock(tmp_path / ".merged.merging" / "lock"),
-        pytest.raises(UserError, match="by another merge; wait until it ends"),
+        pytest.raises(UserError, match="by another merge"),
     ):
         merge(tiny_run, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()

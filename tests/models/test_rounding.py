@@ -27,6 +27,13 @@ def test_a_weight_on_the_grid_is_exact_and_others_go_to_one_of_their_neighbours(
     assert ((found - weight).abs() <= weight.abs() * 2**-7).all()
 
 
+def test_what_is_not_finite_stays_what_it_is() -> None:
+    bits = torch.tensor([0x7F800001, 0x7FC00000, 0x7FFFFFFF, 0x7F800000, -0x800000], dtype=torch.int32)
+    weight = bits.view(torch.float32)
+    found = rounded(weight.repeat(100), torch.bfloat16, noise=noise()).float()
+    assert torch.equal(found.nan_to_num(nan=7), weight.repeat(100).nan_to_num(nan=7))
+
+
 def test_other_types_are_converted_as_usual() -> None:
     weight = torch.randn(100, generator=noise())
     for dtype in (torch.float32, torch.float16):

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import load_tokenizer
@@ -30,6 +31,16 @@ def test_settings_that_replace_the_pre_tokenizer_are_refused(tmp_path: Path) -> 
     with pytest.raises(UserError, match=r"does not split text as its tokenizer\.json .*tokenizer_class"):
         load_tokenizer(name)
     load_tokenizer(_with_settings(tmp_path / "fixed", Path(name), **FIX))
+
+
+@pytest.mark.parametrize("setting", ["enable_truncation", "enable_padding"])
+def test_lengths_that_a_file_sets_are_no_other_splitting(setting: str, tmp_path: Path) -> None:
+    name = _with_settings(tmp_path / "model", TINY_BASE)
+    file = str(Path(name) / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(file)
+    getattr(tokenizer, setting)(**({"max_length": 4} if setting == "enable_truncation" else {"length": 99}))
+    tokenizer.save(file)
+    load_tokenizer(name)
 
 
 @pytest.mark.slow

@@ -6,9 +6,10 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.paths import bundled
-from spectrum_trl.prompts.families import Family, families
+from spectrum_trl.prompts.families import Family, families, template_source
 from spectrum_trl.prompts.messages import special_tokens
 from spectrum_trl.prompts.templates import family_of, install, is_spectrum, shortest_turn
+from spectrum_trl.prompts.write_templates import template_of
 
 MESSAGES = [
     {"role": "description", "content": "Moods"},
@@ -34,6 +35,10 @@ def installed(family: Family, build: Build, *, adds_bos: bool) -> PreTrainedToke
 def test_every_template_but_plain_text_has_a_row_and_every_row_a_template() -> None:
     files = {file.stem for file in bundled("chat_templates").glob("*.jinja")}
     assert set(families()) == files - {"colon"}
+
+
+def test_every_template_is_what_its_row_and_the_source_make(family: Family) -> None:
+    assert template_source(family.name) == template_of(family)
 
 
 def test_every_template_says_its_name(family: Family, byte_tokenizer: Build) -> None:

@@ -12,7 +12,7 @@ from spectrum_trl.prompts.families import template_source
 from spectrum_trl.prompts.formats import render
 from spectrum_trl.prompts.scored import Prompts, default_format
 from spectrum_trl.prompts.templates import install
-from spectrum_trl.suite.builders import description_message, pair
+from spectrum_trl.suite.sequences.builders import description_message, pair
 from spectrum_trl.suite.task import Message
 
 FAMILIES = ("gemma3", "qwen3", "llama3_1")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from spectrum_trl.launch import check_names
 from spectrum_trl.recipe.fields import known_fields
 from spectrum_trl.recipe.names import field_names, task_names
 from spectrum_trl.recipe.recipe_file import RecipeFile
-from spectrum_trl.train import check_names
 
 ROOT = Path(__file__).parents[2]
 # Runs a command, and says which of the heavy libraries it has imported.
@@ -35,6 +35,8 @@ def test_the_names_read_from_the_libraries_sources_are_those_of_their_fields() -
         (["train", "demo", "--lerning_rate", "1", "--tasks", "coinflp"], ["'learning_rate'", "'coinflip'"]),
         (["preview", "demo", "--tasks=coinflip,urm"], ["'urm'"]),
         (["data", "show", "coinflp"], ["'coinflip'"]),
+        (["eval", "spectrum-trl/tiny-base", "--format", "chatt"], ["chatt"]),
+        (["eval", "spectrum-trl/tiny-base", "--metadata", "sed=1"], ["'seed'"]),
     ],
 )
 def test_misspelt_names_are_refused_before_the_libraries_are_imported(

@@ -67,7 +67,7 @@ def test_what_yaml_would_let_pass_is_refused_with_its_line(tmp_path: Path, text:
         ('# """\nb: 2\n', "line 4: 'b: 2' comes after the closing quotes"),
         ('# """ b\n', "line 3: 'b' comes after"),
         ('# """\n\n# a comment\n', None),
-        ('b: x"""y"\n# """\n', "line 3: three quotes end the recipe to Python"),
+        ('b: x"""y"\n# """\n', "line 3: three quotes end the recipe"),
         ("b: 2\n", "the closing line is missing"),
     ],
 )

@@ -171,7 +171,7 @@ def test_two_runs_into_one_folder_are_refused_the_second_time(tiny_run: Run, tmp
 
 FAILING = """
 from transformers import Trainer
-from spectrum_trl.train import launch
+from spectrum_trl.launch import launch
 
 def fail(*args, **kwargs):
     raise RuntimeError("the first step fails")

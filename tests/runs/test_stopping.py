@@ -55,6 +55,8 @@ def test_a_signal_to_the_command_ends_the_process_that_trains(
     command.join(LONGEST)
     assert command.exitcode == code and "Traceback" not in log.read_text(), log.read_text()[-2000:]
     assert children and not any(child.is_running() for child in children)
+    # What accelerate would say of its own options.
+    assert "not passed" not in log.read_text()
 
 
 def test_a_recipe_that_a_spawned_worker_imports_again_does_not_train_again(

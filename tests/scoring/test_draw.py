@@ -93,5 +93,5 @@ def test_where_a_cache_cannot_be_copied_samples_are_the_same(
 
 
 def test_a_context_that_is_too_short_is_refused(model: PreTrainedModel) -> None:
-    with pytest.raises(UserError, match="context only 512"):
+    with pytest.raises(UserError, match="context is 512"):
         draw(model, PROMPT, seeds=[0], limits=Limits(512))

@@ -181,10 +181,10 @@ def test_requests_beyond_the_context_are_counted(
 ) -> None:
     requests = [Request([1] * n, 1) for n in (10, 513, 514, 600)]
     with pytest.raises(
-        UserError, match="2 of 4 texts .* longest has 599 tokens, but the model's context only 512"
+        UserError, match="2 of 4 texts .* longest has 599 tokens, but the model's context is 512"
     ):
         score(random_model, requests)
-    with pytest.raises(UserError, match="4 of 4 .* only 8"):
+    with pytest.raises(UserError, match="4 of 4 .* context is 8"):
         score(random_model, requests, limit=8)
 
 

@@ -24,7 +24,7 @@ from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.scoring.engine import TokenScores
 from spectrum_trl.scoring.lm import SpectrumLM
-from spectrum_trl.suite.builders import description_message, iid
+from spectrum_trl.suite.sequences.builders import description_message, iid
 from tests.models.published import publish
 
 Pair = tuple[str, str]
@@ -246,9 +246,9 @@ def test_wrong_settings_are_named_at_once(tiny: SpectrumLM) -> None:
     assert "temperature" in str(caught.value) and "top_p" in str(caught.value)
     with pytest.raises(UserError, match="trust_remote_code.*\n?.*|delta"):
         SpectrumLM(TINY_BASE_NAME, trust_remote_code=True, delta="x")
-    with pytest.raises(UserError, match="context only 4096"):
+    with pytest.raises(UserError, match="context is 4096"):
         tiny.generate_until(sampled(1, max_gen_toks=5000))
-    with pytest.raises(UserError, match="1 of 2 texts .* context only 4096"):
+    with pytest.raises(UserError, match="1 of 2 texts .* context is 4096"):
         tiny.loglikelihood(instances([("red " * 4100, "blue"), ("red", " blue")]))
 
 
@@ -291,5 +291,5 @@ def test_the_tokenizer_comes_with_the_folder() -> None:
 def test_a_tokenizer_without_an_end_is_refused_in_one_message(random_model, world_tokenizer) -> None:
     tokenizer = copy.deepcopy(world_tokenizer)
     tokenizer.eos_token = None
-    with pytest.raises(UserError, match="it has no eos_token"):
+    with pytest.raises(UserError, match="no eos_token"):
         SpectrumLM(random_model, tokenizer=tokenizer, device="cpu")

@@ -11,11 +11,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model, new_tokenizer
-from spectrum_trl.scoring.forward import evaluating, prompt_ids
+from spectrum_trl.scoring.forward import evaluating
 from spectrum_trl.scoring.logits import pick
-from spectrum_trl.scoring.score import candidate_logprobs, output_losses, output_scores
-from spectrum_trl.suite.builders import description_message, iid, pair
+from spectrum_trl.suite.sequences.builders import description_message, iid, pair
 from spectrum_trl.suite.task import Message
+from tests.oracles import candidate_logprobs, output_losses, output_scores, prompt_ids
 
 CONVERSATIONS: list[list[Message]] = [
     iid(["red", "green and blue", "", "17", " red "], description="In the urn: 3 red and 2 green balls."),
@@ -210,7 +210,7 @@ def test_a_tokenizer_without_our_template_is_refused(random_model: PreTrainedMod
 def test_a_conversation_longer_than_the_context_is_refused(
     random_model: PreTrainedModel, world_tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    with pytest.raises(UserError, match="model's context only 512"):
+    with pytest.raises(UserError, match="model's context is 512"):
         output_losses(random_model, world_tokenizer, [iid(["1"] * 200, description="Digits.")])
-    with pytest.raises(UserError, match="model's context only 512"):
+    with pytest.raises(UserError, match="model's context is 512"):
         candidate_logprobs(random_model, world_tokenizer, [CONVERSATIONS[2]], [["1 " * 600]])

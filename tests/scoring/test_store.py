@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from spectrum_trl.scoring.engine import TokenScores
-from spectrum_trl.scoring.store import AnswerStore, CannotKeep, keep_answers
+from spectrum_trl.scoring.store import SECONDS_BETWEEN_COMMITS, AnswerStore, CannotKeep, keep_answers
 
 SCORES = TokenScores([-0.1, -1e-300], [True, False], [[-2.0], []])
 ANSWERS = {"a": SCORES, "b": (-1.5, True), "c": "text\ud83d", "d": ""}
@@ -101,7 +101,7 @@ def test_pages_that_were_overwritten_are_no_traceback(tmp_path: Path) -> None:
 @pytest.mark.parametrize("n_bytes", [0, 512, 20_000, 60_000])
 def test_a_full_disk_is_one_message_at_once(tmp_path: Path, n_bytes: int) -> None:
     began = time.monotonic()
-    with full_disk(n_bytes), pytest.raises(CannotKeep, match="cannot be written: .*make room"):
+    with full_disk(n_bytes), pytest.raises(CannotKeep, match="answers.* cannot be written: .*--output"):
         store = AnswerStore(tmp_path / "answers.db")
         for n in range(500):
             store.add_partial("generate_until", (str(n),), "x" * 1000)
@@ -116,6 +116,36 @@ def test_two_evaluations_may_keep_answers_in_one_file(tmp_path: Path) -> None:
             store.add_partial("loglikelihood", (f"{n}",), (float(-n), True))
             store.commit()
     assert all(AnswerStore(one.dbdict.path).find("loglikelihood", (f"{n}",)) == (-n, True) for n in range(20))
+
+
+def test_a_fresh_store_finds_only_what_comes_later_and_leaves_the_rest_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "answers.db"
+    running = filled(path)
+    fresh = AnswerStore(path, fresh=True)
+    assert set(found(fresh).values()) == {None} and found(running) == ANSWERS
+    fresh.add_partial("loglikelihood", ("b",), (-2.5, False))
+    fresh.commit()
+    running.add_partial("loglikelihood", ("e",), (-3.5, True))
+    running.commit()
+    assert fresh.find("loglikelihood", ("b",)) == (-2.5, False)
+    assert found(AnswerStore(path)) == ANSWERS | {"b": (-2.5, False)}
+    assert AnswerStore(path).find("loglikelihood", ("e",)) == (-3.5, True)
+    assert set(found(AnswerStore(path, fresh=True)).values()) == {None}
+
+
+def test_answers_reach_the_disk_from_time_to_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    path = tmp_path / "answers.db"
+    store = AnswerStore(path)
+    written = []
+    for seconds in (0.0, SECONDS_BETWEEN_COMMITS, SECONDS_BETWEEN_COMMITS + 0.1, SECONDS_BETWEEN_COMMITS + 1):
+        clock[0] = seconds
+        store.add_partial("loglikelihood", (str(seconds),), (-1.0, True))
+        with sqlite3.connect(path) as database:
+            written.append(database.execute("SELECT count(*) FROM answers").fetchone()[0])
+    # All that waited at once, and then not until as much time has gone by again.
+    assert written == [0, 0, 3, 3]
 
 
 def test_other_model_classes_ask_once_except_for_samples(tmp_path: Path) -> None:

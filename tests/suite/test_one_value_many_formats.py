@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.own_tasks import own_distributional
-from spectrum_trl.suite.own import read_own
-from spectrum_trl.suite.values import canonical, text
+from spectrum_trl.evaluation.own.tasks import own_distributional
+from spectrum_trl.suite.own.table import read_own
+from spectrum_trl.suite.reading.values import canonical, text
 
 PEOPLE = 60
 DAY = datetime.date(2020, 1, 1)
@@ -197,7 +197,7 @@ def test_another_delimiter_is_named_and_then_read(delimiter: str, tmp_path: Path
     path = write(tmp_path / "t.csv", rows(int, int))
     expected = parts(path)
     path.write_text(path.read_text().replace(",", delimiter))
-    with pytest.raises(UserError, match="its cells are separated by .*: give `delimiter: ") as raised:
+    with pytest.raises(UserError, match="its cells are separated by .*: set `delimiter: ") as raised:
         parts(path)
     assert "fetch" not in str(raised.value).lower()
     assert parts(path, delimiter=delimiter) == expected
@@ -256,9 +256,9 @@ def test_a_file_of_one_s_own_is_to_be_corrected(name: str, content: bytes, tmp_p
         ({"delimiter": ";;"}, "delimiter: expected one ASCII character"),
         ({"delimiter": "§"}, "delimiter: expected one ASCII character"),
         ({"delimiter": '"'}, "delimiter: expected one ASCII character"),
-        ({"encoding": "latin-99"}, "encoding: Python knows no encoding 'latin-99'"),
-        ({"encoding": "base64"}, "encoding: Python knows no encoding 'base64'"),
-        ({"candidates": ["1", "1.0"]}, "candidates: '1' is there more than once"),
+        ({"encoding": "latin-99"}, "encoding: Python has no text encoding 'latin-99'"),
+        ({"encoding": "base64"}, "encoding: Python has no text encoding 'base64'"),
+        ({"candidates": ["1", "1.0"]}, "candidates: '1' is listed more than once"),
     ],
 )
 def test_keys_that_cannot_be_are_refused(keys: dict[str, Any], why: str, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ ALONE = {
     "metrics/intervals.py": "resamples values",
     "suite/randomness.py": "makes the named ones",
     "scoring/draw.py": "seeds are named by the caller: run, prompt, row and number",
-    "suite/draws.py": "a checksum of the task's name is part of the seed",
+    "suite/sequences/generators.py": "a checksum of the task's name is part of the seed",
     "tiny/plot.py": "resamples values",
     "tiny/world/base_corpus.py": "a number of each part is part of the seed",
 }

@@ -13,7 +13,7 @@ from spectrum_trl.suite.source import Download, HubFiles, checksums
 SOURCES = list(suite_sources().values())
 READING = [task for task in suite_tasks().values() if not task.synthetic and task.source.downloads]
 EVALUATED = [
-    task for task in (*distributional_tasks().values(), *diversity_tasks().values()) if task.downloads
+    task for task in (*distributional_tasks().values(), *diversity_tasks().values()) if task.source.downloads
 ]
 
 
@@ -30,9 +30,8 @@ def gives(download: Download | HubFiles, pattern: str) -> bool:
 
 @pytest.mark.parametrize("task", [*READING, *EVALUATED], ids=lambda task: task.name)
 def test_what_is_fetched_is_what_a_task_reads(task) -> None:
-    downloads = getattr(task, "downloads", None) or task.source.downloads
     for pattern in task.files:
-        assert any(gives(download, pattern) for download in downloads), pattern
+        assert any(gives(download, pattern) for download in task.source.downloads), pattern
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import track
 
-from spectrum_trl.catalogue import tasks
+from spectrum_trl.known_tasks import tasks
 from spectrum_trl.recipe.read import read_recipe
 from spectrum_trl.tiny.evaluation_items import EvaluationItems
 from spectrum_trl.tiny.world import words, worlds

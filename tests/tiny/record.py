@@ -7,7 +7,7 @@ from typing import Any
 
 from spectrum_trl.files import write_atomic
 from spectrum_trl.paths import bundled
-from spectrum_trl.tiny import result
+from spectrum_trl.tiny import scores
 
 RECORD = bundled("recipes") / "demo_all_tokens.json"
 
@@ -23,7 +23,7 @@ def rounded(value: Any) -> Any:
 
 def main(run: str) -> None:
     """Write the record from a run's folder."""
-    found = rounded(result.as_json(result.load(Path(run) / "all_tokens.json")))
+    found = rounded(scores.as_json(scores.load(Path(run) / "all_tokens.json")))
     with write_atomic(RECORD) as temporary:
         # A kind of distribution a line.
         lines = (f"{json.dumps(key)}: {json.dumps(part, ensure_ascii=False)}" for key, part in found.items())

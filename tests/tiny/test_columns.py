@@ -3,7 +3,7 @@
 import numpy as np
 
 from spectrum_trl.tiny.columns import best_of
-from spectrum_trl.tiny.result import TinyResult
+from spectrum_trl.tiny.scores import TinyResult
 
 
 def test_each_kind_is_that_of_the_prompt_which_does_best(

@@ -16,10 +16,8 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.paths import TINY_BASE
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.scoring.draw import Limits, draw
-from spectrum_trl.scoring.forward import prompt_ids
-from spectrum_trl.scoring.score import output_losses
-from spectrum_trl.suite.builders import description_message, iid
-from spectrum_trl.tiny import result as results
+from spectrum_trl.suite.sequences.builders import description_message, iid
+from spectrum_trl.tiny import scores as results
 from spectrum_trl.tiny.evaluation_items import (
     OUTPUTS,
     PROMPTS,
@@ -30,7 +28,8 @@ from spectrum_trl.tiny.evaluation_items import (
     probabilities,
 )
 from spectrum_trl.tiny.measure import MAX_NEW_TOKENS, SHOWN, evaluate
-from spectrum_trl.tiny.result import InContext, TinyResult, Urns
+from spectrum_trl.tiny.scores import InContext, TinyResult, Urns
+from tests.oracles import output_losses, prompt_ids
 
 
 def test_urns_agree_with_the_losses_of_whole_conversations(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spectrum_trl.tiny import plot
-from spectrum_trl.tiny.result import TinyResult
+from spectrum_trl.tiny.scores import TinyResult
 
 
 def test_the_picture_is_a_png_of_readable_size(

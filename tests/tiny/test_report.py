@@ -8,10 +8,10 @@ from rich.console import Console
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
-from spectrum_trl.tiny import result as results
+from spectrum_trl.tiny import scores as results
 from spectrum_trl.tiny.evaluation_items import evaluation_items, probabilities
 from spectrum_trl.tiny.report import COMPARE, PICTURE, report_run
-from spectrum_trl.tiny.result import TinyResult
+from spectrum_trl.tiny.scores import TinyResult
 from tests.processes import run_command
 
 

@@ -12,7 +12,7 @@ from spectrum_trl.metrics.distributional import uniform_guess
 from spectrum_trl.metrics.intervals import Interval, mean_interval, ratio_interval
 from spectrum_trl.tiny import table as tables
 from spectrum_trl.tiny.evaluation_items import PROMPTS, evaluation_items, probabilities
-from spectrum_trl.tiny.result import Sampling, TinyResult, Urns
+from spectrum_trl.tiny.scores import Sampling, TinyResult, Urns
 from tests.tiny.leaks import reduced
 
 
@@ -60,9 +60,9 @@ def test_every_figure_is_in_the_table_with_its_interval(
         )
         for metric, name in (
             ("share valid", "share_valid"),
-            ("chance that two agree", "collision"),
-            ("share unique", "share_unique"),
-            ("an exact sampler", "exact_unique"),
+            ("probability that two agree", "collision"),
+            ("unique share", "share_unique"),
+            ("exact sampler", "exact_unique"),
             ("yield", "yield_count"),
         ):
             expected[section, metric] = lambda r, kind=kind, name=name: by_range(getattr(r, kind), name)

@@ -20,7 +20,7 @@ ON_A_CPU = ["--use_cpu", "true", "--bf16", "false"]
         (
             "demo",
             ["--model_name_or_path", "", "--copy_role_tokens_from", ""],
-            "give one of model_name_or_path and new_model",
+            "either model_name_or_path or new_model",
         ),
     ],
 )

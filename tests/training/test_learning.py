@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spectrum_trl.recipe.read import read_recipe
-from spectrum_trl.tiny import result
+from spectrum_trl.tiny import scores
 from tests.processes import run_recipe
 
 DEMO = "recipes/demo.yaml"
@@ -18,7 +18,7 @@ def test_a_short_demo_moves_every_axis_the_right_way(tmp_path: Path) -> None:
     out = tmp_path / "x"
     done = run_recipe(DEMO, "--max_steps", "250", "--output_dir", str(out))
     assert done.returncode == 0, done.stderr
-    before, after = (result.load(out / f"{name}.json") for name in ("instruct", "tuned"))
+    before, after = (scores.load(out / f"{name}.json") for name in ("instruct", "tuned"))
     assert np.mean(after.urn.js_divergence()) < 0.6 * np.mean(before.urn.js_divergence())
     for kind in ("coin", "die", "number"):
         late = slice(8, None)

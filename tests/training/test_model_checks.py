@@ -80,7 +80,7 @@ def test_an_optimizer_that_cannot_be_made_is_refused_before_training(
     ("words", "told"),
     [
         (["--use_peft", "true", "--lora_target_modules", "q_prj"], "Did you mean 'q_proj'?"),
-        (["--optim", "schedule_free_adamw"], "optim: schedule_free_adamw cannot be made"),
+        (["--optim", "schedule_free_adamw"], "optim: schedule_free_adamw"),
         (["--eos_token", "<|endoftext|>"], "remove eos_token"),
     ],
 )

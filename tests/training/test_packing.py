@@ -51,7 +51,7 @@ def test_packed_sequences_get_the_logits_they_get_alone(family: str, attention: 
     [
         ({"packing_strategy": "wrapped"}, "sdpa", [], "cuts through outputs"),
         ({}, "paged_unknown", [], "not known to keep packed sequences apart"),
-        ({}, "sdpa", ["full_attention", "linear_attention"], "state runs on"),
+        ({}, "sdpa", ["full_attention", "linear_attention"], "linear_attention"),
     ],
 )
 def test_packing_that_would_leak_is_refused(

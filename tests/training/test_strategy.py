@@ -167,7 +167,7 @@ def test_only_the_first_process_holds_weights_while_they_are_loaded(tmp_path: Pa
 PROBE = """
 from torch.distributed.fsdp import FSDPModule
 from transformers import TrainerCallback
-from spectrum_trl import train
+from spectrum_trl import launch
 from spectrum_trl.training import train as training
 
 class Probe(TrainerCallback):
@@ -187,7 +187,7 @@ def make_trainer(*args, **kwargs):
     trainer.add_callback(Probe())
     return trainer
 training.make_trainer = make_trainer
-train.launch("recipes/full_ft.yaml")
+launch.launch("recipes/full_ft.yaml")
 """
 
 
@@ -199,7 +199,7 @@ def test_gradients_stay_sharded_while_they_accumulate(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     probes = re.findall(r"PROBE \{'sharded': (\d+), 'whole': (\d+)\}", done.stdout)
     assert len(probes) == 2 and all(int(sharded) > 0 and whole == "0" for sharded, whole in probes)
-    assert "gradients added up over processes in bfloat16" in done.stdout
+    assert "gradients reduced across ranks in bfloat16" in done.stdout
 
 
 def test_rows_that_cannot_be_shared_out_evenly_are_told(tmp_path: Path) -> None:

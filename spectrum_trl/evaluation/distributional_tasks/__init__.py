@@ -1,10 +1,10 @@
-"""What distributional alignment is measured on: questions whose distribution of answers is known."""
+"""Tasks of distributional alignment: questions whose distribution of answers is known."""
 
 import importlib
 import pkgutil
 from functools import cache
 
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask
+from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask
 
 
 @cache

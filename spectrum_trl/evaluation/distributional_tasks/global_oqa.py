@@ -1,11 +1,11 @@
-"""GlobalOpinionQA: what many countries answer to questions of two surveys, Pew's and the World Values Survey.
+"""GlobalOpinionQA: answers of many countries to questions of two surveys, Pew's and the World Values Survey.
 
 One item for each question and country; the target is the country's shares, divided by their sum (the source
-rounds them). Left out and counted, since the target would be wrong: shares that are all 0 or no numbers
-(published: kept, and uniform after smoothing), another number of shares than of options (published: not
-looked at), and more options than letters. Options such as "DK/Refused" stay, as
-answers that people gave. Labels such as "India (Current national sample)" are the source's. Items of one
-question share its text: its text is the cluster.
+rounds them). Rows whose target would be wrong are left out and counted: shares that are all 0 or not numbers
+(published: kept, and uniform after smoothing), different numbers of shares and options (published: not
+checked), and more options than letters. Options such as "DK/Refused" stay, as answers that people gave.
+Labels such as "India (Current national sample)" are the source's. Items of one question share its text, which
+is their cluster.
 
 Source: Durmus et al., arXiv 2306.16388.
 """
@@ -15,7 +15,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, lettered, shares
+from spectrum_trl.evaluation.distributional_tasks.distributional_task import (
+    DistributionalTask,
+    Item,
+    lettered,
+    shares,
+)
 from spectrum_trl.suite.sources.globaloqa import FILE, SOURCE, questions, unusable
 
 DESCRIPTION = (
@@ -47,10 +52,7 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
 TASK = DistributionalTask(
     name="global_oqa",
     summary="answers of countries to survey questions",
-    source="GlobalOpinionQA (Anthropic/llm_global_opinions)",
-    licence="CC BY-NC-SA 4.0",
-    url="https://huggingface.co/datasets/Anthropic/llm_global_opinions, data/global_opinions.csv",
+    source=SOURCE,
     files=(FILE,),
-    downloads=SOURCE.downloads,
     build=items,
 )

@@ -1,10 +1,9 @@
-"""Habermas Machine: how UK residents rate two opposite statements on a question of policy.
+"""Habermas Machine: how UK residents rate two opposite statements on a policy question.
 
-One item for each question with at least six ratings. Only ratings of statements that people wrote count, one
-for each question and participant: the first that is usable (published: the first row, so that a participant
-whose first row is unusable is lost). Disagreement with the affirming statement A is presented as agreement
-with the negating statement B, which is the published wording of the options. Samples are small, so that the
-targets are noisy.
+One item for each question with at least six ratings. Only ratings of statements written by people count, one
+for each question and participant: the first usable one (published: the first row, which loses participants
+whose first row is unusable). Disagreement with the affirming statement A is presented as agreement with the
+negating statement B, as in the published wording of the options. Samples are small, so the targets are noisy.
 
 Source: Tessler et al., Science 386 (2024).
 """
@@ -14,10 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, numbered, shares
-from spectrum_trl.suite.builders import text
+from spectrum_trl.evaluation.distributional_tasks.distributional_task import (
+    DistributionalTask,
+    Item,
+    numbered,
+    shares,
+)
+from spectrum_trl.suite.reading.tables import parquet_rows
+from spectrum_trl.suite.sequences.builders import text
 from spectrum_trl.suite.sources.habermas import RATINGS, RATINGS_FILE, SOURCE, unwrapped
-from spectrum_trl.suite.tables import parquet_rows
 
 FILE = RATINGS_FILE
 QUESTION = ("question.id", "question.text", "question.affirming_statement", "question.negating_statement")
@@ -84,10 +88,7 @@ def _unusable(row: dict[str, Any], *, question: tuple[str, ...], rating: str) ->
 TASK = DistributionalTask(
     name="habermas",
     summary="ratings of opposite statements by UK residents",
-    source="Habermas Machine (google-deepmind/habermas_machine)",
-    licence="CC BY 4.0",
-    url="https://storage.googleapis.com/habermas_machine/datasets/hm_all_position_statement_ratings.parquet",
+    source=SOURCE,
     files=(FILE,),
-    downloads=SOURCE.downloads,
     build=items,
 )

@@ -1,10 +1,10 @@
-"""Machine Personality Inventory: 120 statements about oneself, with how much people agree.
+"""Machine Personality Inventory: how much people agree with 120 statements about themselves.
 
-One item for each statement, all respondents together. Answers other than a whole number from 0 to 5 are left
-out and counted (published: they count in the total), and so is a statement without answers (published:
-uniform). Not verified, since the answers were not at hand: the inventory (IPIP-NEO-120) is answered from 1 to
-5, and its public files write 0 for a missing answer, so a file in which 0 is common may need the 0 removed
-first; whether statements keyed -1 are reversed in it already is not known, and the key is not used here.
+One item for each statement, over all respondents. Answers other than integers from 0 to 5 are left out and
+counted (published: they count in the total), and so are statements without answers (published: uniform). Not
+verified, since the answers were not available: the inventory (IPIP-NEO-120) is answered from 1 to 5, and its
+public files write 0 for a missing answer, so if 0 is common in a file, it may have to be removed first.
+Whether statements keyed -1 are already reversed is unknown; the key is not used here.
 
 Source: Jiang et al., arXiv 2206.07550; statements by Johnson (2014).
 """
@@ -16,8 +16,14 @@ from pathlib import Path
 import pandas as pd
 
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, numbered, shares
-from spectrum_trl.suite.tables import csv_table
+from spectrum_trl.evaluation.distributional_tasks.distributional_task import (
+    DistributionalTask,
+    Item,
+    numbered,
+    shares,
+)
+from spectrum_trl.suite.reading.tables import csv_table
+from spectrum_trl.suite.source import Source
 
 ANSWERS = "mpi/mpi_human_resp.csv"
 QUESTIONS = "mpi/AI_Pluralistic_Alignment/data/mpi_questions.csv"
@@ -39,10 +45,10 @@ DESCRIPTION = (
 
 
 def statements(path: Path) -> list[tuple[str, str]]:
-    """Return text and letter of the trait of each statement.
+    """Return the text of each statement, and the letter of its trait.
 
     Args:
-        path: Table separated by tabs, with the columns ``text`` and ``label_ocean``.
+        path: Tab-separated table with the columns ``text`` and ``label_ocean``.
 
     Raises:
         MissingData: If the file does not exist.
@@ -53,7 +59,7 @@ def statements(path: Path) -> list[tuple[str, str]]:
     except FileNotFoundError:
         raise MissingData(f"{path} does not exist: put the file there") from None
     except (ValueError, OSError) as error:
-        raise UserError(f"{path} is no table separated by tabs ({error}): fetch it again") from None
+        raise UserError(f"{path} is not a tab-separated table ({error}): fetch it again") from None
     if lacking := {"text", "label_ocean"} - set(table.columns):
         raise UserError(
             f"{path} has no column {', '.join(sorted(lacking))}. It has: {', '.join(table.columns)}. "
@@ -69,7 +75,7 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
     found = statements(data_dir / QUESTIONS)
     answers = csv_table(data_dir / ANSWERS, COLUMNS)
     for column, (text, trait) in zip(COLUMNS, found, strict=True):
-        # An answer may be written as a float where other answers of its column are missing.
+        # Answers may be written as floats if others in their column are missing.
         values = answers[column].str.strip().str.removesuffix(".0").value_counts()
         counts = [int(values.get(value, 0)) for value in CANDIDATES]
         missing = sum(int(values.get(value, 0)) for value in MISSING)
@@ -89,16 +95,19 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
 
 
 def statement(text: str) -> str:
-    """Return a statement in the second person: ``Worry about things`` is ``You worry about things.``."""
+    """Put a statement in the second person: ``Worry about things`` becomes ``You worry about things.``."""
     return f"You {text[:1].lower()}{text[1:].rstrip('.')}."
 
 
 TASK = DistributionalTask(
     name="mpi",
     summary="agreement with statements about oneself",
-    source="Machine Personality Inventory (jfisher52/AI_Pluralistic_Alignment)",
-    url="https://github.com/jfisher52/AI_Pluralistic_Alignment for the statements, "
-    "https://drive.google.com/file/d/1MOE4y_nGJiYU_vxCqnWSiYIKCk-dqPJE for the answers",
+    source=Source(
+        name="mpi",
+        title="Machine Personality Inventory (jfisher52/AI_Pluralistic_Alignment)",
+        homepage="https://github.com/jfisher52/AI_Pluralistic_Alignment for the statements, "
+        "https://drive.google.com/file/d/1MOE4y_nGJiYU_vxCqnWSiYIKCk-dqPJE for the answers",
+    ),
     files=(ANSWERS, QUESTIONS),
     build=items,
 )

@@ -1,8 +1,8 @@
-"""The number game: whether people think that a number belongs to a set of which they see a few.
+"""The number game: do people think that a number belongs to a set of which they see a few numbers?
 
-One item for each set and target number with at least nine ratings; the shares are those of Yes and No. The
-order of a set's numbers is the file's, and the cluster is the set. Rows without a value, and ratings other
-than 0 and 1, are left out and counted.
+One item for each set and target number with at least nine ratings; the shares are those of Yes and No. A
+set's numbers are in the order of the file, and the set is the cluster. Rows with missing values, and ratings
+other than 0 and 1, are left out and counted.
 
 Source: Bigelow and Piantadosi, Journal of Open Psychology Data 4 (2016), doi 10.5334/jopd.19.
 """
@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, shares
+from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask, Item, shares
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.sources.numbergame import ANSWERS, FILE, ratings
 
 FEWEST = 9
@@ -43,8 +44,11 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
 TASK = DistributionalTask(
     name="numbergame",
     summary="whether a number belongs to a hidden set",
-    source="The number game (Bigelow and Piantadosi)",
-    url="https://doi.org/10.7910/DVN/A8ZWLF, as a table with the columns set, target, rating and id",
+    source=Source(
+        name="numbergame",
+        title="The number game (Bigelow and Piantadosi)",
+        homepage="https://doi.org/10.7910/DVN/A8ZWLF, as a table with the columns set, target, rating and id",
+    ),
     files=(FILE,),
     build=items,
 )

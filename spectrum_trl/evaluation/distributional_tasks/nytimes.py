@@ -1,8 +1,8 @@
 """NYT Book Opinions: how likely survey respondents of four groups are to read a book.
 
-One item for each book and group, the target the group's counts; these are 6 to 31, so that the targets are
-noisy themselves. Party and gender are not crossed: the same people are in two groups, and all four items of a
-book share its cluster. A group without answers is left out and counted (published: uniform).
+One item for each book and group, with the group's counts as the target; these total 6 to 31, so the targets
+are noisy. Party and gender are not crossed: the same people are in two groups, and the four items of a book
+form one cluster. Groups without answers are left out and counted (published: uniform).
 
 Source: Meister et al., arXiv 2411.05403.
 """
@@ -13,10 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, numbered, shares
-from spectrum_trl.suite.source import github
-from spectrum_trl.suite.tables import json_file
+from spectrum_trl.evaluation.distributional_tasks.distributional_task import (
+    DistributionalTask,
+    Item,
+    numbered,
+    shares,
+)
+from spectrum_trl.suite.reading.tables import json_file
+from spectrum_trl.suite.source import Source, github
 
+REPO = "nicolemeister/benchmarking-distributional-alignment"
 FILE = "benchmarking-distributional-alignment/nytimes/NYTIMES_proportions.json"
 LABELS = ("Very unlikely", "Somewhat unlikely", "Somewhat likely", "Very likely")
 KEYS = tuple(f"{number}: {label}" for number, label in enumerate(LABELS, start=1))
@@ -33,7 +39,7 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
     path = data_dir / FILE
     books = json_file(path)
     if not isinstance(books, dict):
-        raise UserError(f"{path} is not the object of books expected; fetch it again")
+        raise UserError(f"{path}: expected a JSON object of books; fetch it again")
     for book, facts in books.items():
         if lacking := [
             key for key in ("genre", "summary") if not isinstance(facts, dict) or key not in facts
@@ -69,13 +75,16 @@ def _counts(found: Any, *, path: Path, book: str, group: str) -> list[int]:
 TASK = DistributionalTask(
     name="nytimes",
     summary="how likely four groups are to read a book",
-    source="NYT Book Opinions (nicolemeister/benchmarking-distributional-alignment)",
-    url="https://github.com/nicolemeister/benchmarking-distributional-alignment",
-    files=(FILE,),
-    downloads=github(
-        "nicolemeister/benchmarking-distributional-alignment",
-        "36869b56b214b5ddce13dc234d62b4cbce3706cd",
-        {FILE: "nytimes/NYTIMES_proportions.json"},
+    source=Source(
+        name="nytimes",
+        title=f"NYT Book Opinions ({REPO})",
+        homepage=f"https://github.com/{REPO}",
+        downloads=github(
+            REPO,
+            "36869b56b214b5ddce13dc234d62b4cbce3706cd",
+            {FILE: "nytimes/NYTIMES_proportions.json"},
+        ),
     ),
+    files=(FILE,),
     build=items,
 )

@@ -1,9 +1,9 @@
-"""Rotten Tomatoes: the share of good reviews of a film, by critics and by the audience.
+"""Rotten Tomatoes: the share of positive reviews of a film, by critics and by the audience.
 
-Two items for each film, which share a cluster. A score is the percentage of positive reviews, not a mean
-rating; it may be written ``74``, ``74%`` or ``74.0`` (published: a file of floats loses every row). A missing
-score, or one outside 0 to 100, is left out and counted. The number of reviews is not known, so that every
-film counts the same.
+Two items for each film, in one cluster. A score is the percentage of positive reviews, not a mean rating; it
+may be written ``74``, ``74%`` or ``74.0`` (published: a file of floats loses every row). Scores that are
+missing or outside 0 to 100 are left out and counted. The number of reviews is unknown, so all films have the
+same weight.
 """
 
 import math
@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item
-from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask, Item
+from spectrum_trl.suite.reading.tables import csv_rows
+from spectrum_trl.suite.source import Source
 
 FILE = "rotten_tomatoes/rotten_tomatoes_data_1970_2024/movie_info.csv"
 CANDIDATES = ("Good", "Bad")
@@ -57,9 +58,12 @@ def _score(text: str) -> float | None:
 TASK = DistributionalTask(
     name="rotten_tomatoes",
     summary="good and bad reviews of films",
-    source="Rotten Tomatoes scores of films, 1970 to 2024",
-    url="https://drive.google.com/file/d/12IpMErb4j83h5gGTdTpv0WZOf5ceY7b3, or any table with the columns "
-    "title, release_date, critic_score and audience_score",
+    source=Source(
+        name="rotten_tomatoes",
+        title="Rotten Tomatoes scores of films, 1970 to 2024",
+        homepage="https://drive.google.com/file/d/12IpMErb4j83h5gGTdTpv0WZOf5ceY7b3, or any table with the "
+        "columns title, release_date, critic_score and audience_score",
+    ),
     files=(FILE,),
     build=items,
 )

@@ -1,9 +1,9 @@
-"""Makes and models of cars sold in the USA since 1992, by a table of them.
+"""Makes and models of cars sold in the USA since 1992, checked against a table.
 
-An answer counts only if it is a make, or a make and its model, and nothing else (published: any text that
-holds both, so that every text with ``BMW`` was a BMW M, and trims made further answers). Case, white space,
-punctuation and a model year carry nothing. Of pickups and vans, which the table lists by cab, body and
-payload (``F150 Super Cab``), the plain model counts too (``F-150``); so do usual short names of makes.
+An answer is valid only if it is a make, or a make and its model, and nothing else (published: any text that
+contains both, so every text with ``BMW`` was a BMW M, and trims counted as different answers). Case, white
+space, punctuation and model years are ignored. The table lists pickups and vans by cab, body and payload
+(``F150 Super Cab``); their plain models (``F-150``) are valid too, and so are common short names of makes.
 """
 
 import re
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask, Valid
-from spectrum_trl.suite.source import github
-from spectrum_trl.suite.tables import csv_rows
+from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask, Valid
+from spectrum_trl.suite.reading.tables import csv_rows
+from spectrum_trl.suite.source import Source, github
 
 FOLDER = "diverse_valid_data/us-car-models-data"
 FILES = f"{FOLDER}/*.csv"
@@ -24,7 +24,7 @@ DOWNLOADS = github(
     {f"{FOLDER}/{year}.csv": f"{year}.csv" for year in YEARS},
 )
 SHORT = {"chevy": "chevrolet", "mercedes": "mercedesbenz", "vw": "volkswagen"}
-# Names that the table has in another form.
+# Names that have another form in the table.
 SAME = {"mazdamiata": "mazdamx5miata", "mazdamx5": "mazdamx5miata"}
 # A make may be part of the model's own name: Mazda MAZDA3, Mercedes-Benz Mercedes-AMG GT.
 MAKES_IN_MODELS = (
@@ -44,13 +44,13 @@ _PAYLOAD = re.compile(r"(?: ?\b(?:[0-9]{3,4}(?:xd)?|hd|xd|ld|limited|super duty)
 
 
 def brand(text: str) -> str:
-    """Return a make in the form in which equal ones are equal."""
+    """Return the canonical form of a make."""
     key = _joined(text)
     return SHORT.get(key, key)
 
 
 def car(text: str) -> str:
-    """Return a make with its model in the form in which equal ones are equal."""
+    """Return the canonical form of a make with its model."""
     text = _YEAR.sub("", " ".join(text.split()))
     words = text.split()
     key = _joined("".join([brand(words[0]), *words[1:]])) if words else ""
@@ -60,10 +60,10 @@ def car(text: str) -> str:
 
 
 def names(make: str, model: str) -> Iterator[str]:
-    """Yield a make with its model as the table has it, and with the model without cab, body and payload."""
+    """Yield a make with its model as in the table, and with the model without cab, body and payload."""
     model = _QUALIFIER.sub("", model).casefold().strip()
     shorter = _BODY.sub("", model).strip()
-    # Some rows have a cab for a model.
+    # Some rows have a cab in place of a model.
     if shorter or not model.endswith("cab"):
         yield car(f"{make} {model}")
     if shorter != model:
@@ -91,8 +91,13 @@ def _joined(text: str) -> str:
     return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
-SOURCE = "abhionlyone/us-car-models-data"
-URL = "https://github.com/abhionlyone/us-car-models-data"
+SOURCE = Source(
+    name="us-car-models-data",
+    title="abhionlyone/us-car-models-data",
+    homepage="https://github.com/abhionlyone/us-car-models-data",
+    licence="CC BY 4.0",
+    downloads=DOWNLOADS,
+)
 
 TASKS = (
     DiversityTask(
@@ -104,10 +109,7 @@ TASKS = (
         universe=None,
         max_new_tokens=8,
         source=SOURCE,
-        licence="CC BY 4.0",
-        url=URL,
         files=(FILES,),
-        downloads=DOWNLOADS,
     ),
     DiversityTask(
         name="car_make_model",
@@ -118,9 +120,6 @@ TASKS = (
         universe=None,
         max_new_tokens=16,
         source=SOURCE,
-        licence="CC BY 4.0",
-        url=URL,
         files=(FILES,),
-        downloads=DOWNLOADS,
     ),
 )

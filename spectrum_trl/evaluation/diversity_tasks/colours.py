@@ -1,16 +1,16 @@
-"""Names of colours, by a list of some 32,000 that people sent in.
+"""Names of colours, checked against a community list of some 32,000.
 
-Case carries nothing, and American ``gray`` is ``grey`` (published: invalid). The two tasks differ in their
-examples alone; with ``mode=description`` they are the same.
+Case is ignored, and American ``gray`` is ``grey`` (published: invalid). The two tasks differ only in their
+examples; with ``mode=description`` they are identical.
 """
 
 import re
 from functools import cache
 from pathlib import Path
 
-from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask, Valid
-from spectrum_trl.suite.source import github
-from spectrum_trl.suite.tables import csv_table
+from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask, Valid
+from spectrum_trl.suite.reading.tables import csv_table
+from spectrum_trl.suite.source import Source, github
 
 FILE = "diverse_valid_data/colornames.csv"
 DOWNLOADS = github(
@@ -21,7 +21,7 @@ _GRAY = re.compile(r"\bgray", re.IGNORECASE)
 
 
 def colour(text: str) -> str:
-    """Return a name in the form in which equal ones are equal."""
+    """Return the canonical form of a name."""
     return _GRAY.sub("grey", " ".join(text.split())).casefold()
 
 
@@ -39,11 +39,14 @@ def _task(name: str, *examples: str) -> DiversityTask:
         canonical=colour,
         universe=None,
         max_new_tokens=10,
-        source="meodai/color-names",
-        licence="MIT",
-        url="https://github.com/meodai/color-names, src/colornames.csv",
+        source=Source(
+            name="color-names",
+            title="meodai/color-names",
+            homepage="https://github.com/meodai/color-names, src/colornames.csv",
+            licence="MIT",
+            downloads=DOWNLOADS,
+        ),
         files=(FILE,),
-        downloads=DOWNLOADS,
     )
 
 

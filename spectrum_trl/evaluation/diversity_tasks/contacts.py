@@ -1,12 +1,12 @@
-"""E-mail addresses and telephone numbers, by the packages email-validator and phonenumbers.
+"""E-mail addresses and telephone numbers, checked by the packages email-validator and phonenumbers.
 
-Addresses are compared in lower case, as mail providers do; nobody asks whether a domain exists. An address is
-professional unless its domain is that of a provider of free mail, whatever its ending (published: by its
-ending, so that .com of free mail passed, and .net and .io failed).
+Addresses are compared in lower case, as mail providers do; whether a domain exists is not checked. An address
+is professional unless its domain belongs to a free mail provider, under any top-level domain (published: by
+top-level domain only, so free mail under .com passed, and .net and .io failed).
 
 A telephone number is valid if its area or country code and its length are in use (published: only the layout
-of its digits was looked at). Layouts are one answer (published: as many as there are layouts), and every
-common one counts.
+of its digits was checked). All common layouts are valid, and different layouts of a number are one answer
+(published: different answers).
 """
 
 import re
@@ -14,10 +14,11 @@ import re
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
+from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
+from spectrum_trl.suite.source import Source
 
-# Names of providers, whatever the ending: yahoo.ca is as free as yahoo.com. Names that companies use under
-# another ending are below, in full.
+# Names of providers under any top-level domain: yahoo.ca is as free as yahoo.com. Names that companies use
+# under other top-level domains are listed in full below.
 FREE_MAIL = frozenset(
     (
         *(
@@ -59,7 +60,7 @@ FREE_MAIL_DOMAINS = frozenset(
         *("wp.pl", "zoho.com"),
     )
 )
-# The longest address by the standard; longer ones are not looked at.
+# Maximum length of an address by the standard; longer ones are not parsed.
 LONGEST = 254
 _NUMBER = re.compile(r"\+?[0-9(][0-9() .\-/\u2010-\u2012]{5,30}")
 
@@ -69,7 +70,7 @@ def _address(text: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Return whether a text is an e-mail address, by its form."""
+    """Return whether a text has the form of an e-mail address."""
     if len(text) > LONGEST:
         return False
     try:
@@ -80,7 +81,7 @@ def is_address(text: str) -> bool:
 
 
 def is_professional(text: str) -> bool:
-    """Return whether a text is an e-mail address, and not of a provider of free mail."""
+    """Return whether a text is an e-mail address outside free mail providers."""
     domain = text.rpartition("@")[2].lower()
     return is_address(text) and domain.partition(".")[0] not in FREE_MAIL and domain not in FREE_MAIL_DOMAINS
 
@@ -124,6 +125,8 @@ def is_international(text: str) -> bool:
     return text.startswith("+") and _parsed(text, region=None) is not None
 
 
+EMAIL_VALIDATOR = Source(name="email_validator", title="the package email-validator", licence="Unlicense")
+PHONENUMBERS = Source(name="phonenumbers", title="the package phonenumbers", licence="Apache-2.0")
 TASKS = (
     DiversityTask(
         name="basic_emails",
@@ -133,8 +136,7 @@ TASKS = (
         canonical=_address,
         universe=None,
         max_new_tokens=40,
-        source="the package email-validator",
-        licence="Unlicense",
+        source=EMAIL_VALIDATOR,
     ),
     DiversityTask(
         name="professional_emails",
@@ -144,8 +146,7 @@ TASKS = (
         canonical=_address,
         universe=None,
         max_new_tokens=40,
-        source="the package email-validator",
-        licence="Unlicense",
+        source=EMAIL_VALIDATOR,
     ),
     DiversityTask(
         name="us_phone_numbers",
@@ -155,8 +156,7 @@ TASKS = (
         canonical=american,
         universe=None,
         max_new_tokens=20,
-        source="the package phonenumbers",
-        licence="Apache-2.0",
+        source=PHONENUMBERS,
     ),
     DiversityTask(
         name="international_phone_numbers",
@@ -166,7 +166,6 @@ TASKS = (
         canonical=international,
         universe=None,
         max_new_tokens=25,
-        source="the package phonenumbers",
-        licence="Apache-2.0",
+        source=PHONENUMBERS,
     ),
 )

@@ -1,14 +1,15 @@
 """Days of the week, in English.
 
-Neither case nor the full stop of an abbreviation makes another answer (published: up to 49 texts for seven
-days, so that even an exact sampler of one way to write covered a third or less). Abbreviations have three
-letters, as their prompt says; where every format counts, so do the usual longer ones and ``M``, ``T``, ``W``,
-``Th``, ``F``, ``Sa``, ``Su``, and all that mean one day are one answer.
+Case and the full stop of an abbreviation are ignored (published: up to 49 texts for seven days, so even an
+exact sampler of a single spelling covered a third or less). Abbreviations have three letters, as their prompt
+says; if every format is valid, so are the common longer ones and ``M``, ``T``, ``W``, ``Th``, ``F``, ``Sa``,
+``Su``, and all forms of a day are one answer.
 """
 
 from pathlib import Path
 
-from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask, Valid
+from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask, Valid
+from spectrum_trl.suite.source import GENERATED, Source
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 SHORT = tuple(day[:3] for day in DAYS)
@@ -33,7 +34,7 @@ def _folded(text: str) -> str:
 
 def _without_stop(text: str) -> str:
     text = _folded(text)
-    # An abbreviation alone: a canonical form must be final, and "..." would lose one stop each time.
+    # Only for abbreviations: a canonical form must be stable, but "..." would lose a stop each time.
     bare = text.removesuffix(".")
     return bare if bare in SHORT else text
 
@@ -45,6 +46,7 @@ def _day_meant(text: str) -> str:
     return text if bare in DAYS else MEANT.get(bare, text)
 
 
+CALENDAR = Source(name="calendar", title="the English calendar", licence=GENERATED)
 TASKS = (
     DiversityTask(
         name="weekdays_full",
@@ -54,8 +56,7 @@ TASKS = (
         canonical=_folded,
         universe=DAYS,
         max_new_tokens=10,
-        source="the English calendar",
-        licence="none needed",
+        source=CALENDAR,
     ),
     DiversityTask(
         name="weekdays_abbreviated",
@@ -65,8 +66,7 @@ TASKS = (
         canonical=_without_stop,
         universe=SHORT,
         max_new_tokens=5,
-        source="the English calendar",
-        licence="none needed",
+        source=CALENDAR,
     ),
     DiversityTask(
         name="weekdays_any_format",
@@ -76,7 +76,6 @@ TASKS = (
         canonical=_day_meant,
         universe=DAYS,
         max_new_tokens=10,
-        source="the English calendar",
-        licence="none needed",
+        source=CALENDAR,
     ),
 )

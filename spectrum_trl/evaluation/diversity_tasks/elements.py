@@ -1,19 +1,20 @@
-"""The 118 chemical elements, by the package periodictable.
+"""The 118 chemical elements, from the package periodictable.
 
-The case of a symbol counts: ``CO`` is no cobalt. That of a name does not, and British spellings are the same
-element (published: invalid).
+Symbols are case-sensitive: ``CO`` is not cobalt. Names are not, and British spellings are the same element
+(published: invalid).
 """
 
 import periodictable
 
-from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
+from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
+from spectrum_trl.suite.source import Source
 
-# The table also has the neutron, as number 0.
+# The table also lists the neutron, as number 0.
 ELEMENTS = tuple(element for element in periodictable.elements if element.number > 0)
 SYMBOLS = tuple(element.symbol for element in ELEMENTS)
 NAMES = tuple(element.name.casefold() for element in ELEMENTS)
 BRITISH = {"aluminium": "aluminum", "caesium": "cesium", "sulphur": "sulfur"}
-SOURCE, LICENCE = "the package periodictable", "public domain"
+SOURCE = Source(name="periodictable", title="the package periodictable", licence="public domain")
 
 
 def _name(text: str) -> str:
@@ -30,7 +31,6 @@ TASKS = (
         universe=SYMBOLS,
         max_new_tokens=5,
         source=SOURCE,
-        licence=LICENCE,
     ),
     DiversityTask(
         name="element_names",
@@ -41,6 +41,5 @@ TASKS = (
         universe=NAMES,
         max_new_tokens=15,
         source=SOURCE,
-        licence=LICENCE,
     ),
 )

@@ -1,18 +1,18 @@
-"""States of the USA, by the package us: the 50, without the District of Columbia and the territories.
+"""The 50 states of the USA, from the package us, without the District of Columbia and the territories.
 
-Names count in any case, with any white space between words. Postal codes count in capital letters only, as
-they are written: ``in`` and ``or`` are words. Where both are asked for, name and code of a state are one
-answer (published: two).
+Names are valid in any case, with any white space between words. Postal codes must be in capital letters:
+``in`` and ``or`` are words. If both are allowed, name and code of a state are one answer (published: two).
 """
 
 from pathlib import Path
 
 import us
 
-from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask, Valid
+from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask, Valid
+from spectrum_trl.suite.source import Source
 
 NAMES = {state.abbr: state.name.casefold() for state in us.states.STATES}
-SOURCE, LICENCE = "the package us", "BSD-2-Clause"
+SOURCE = Source(name="us", title="the package us", licence="BSD-2-Clause")
 
 
 def _is_name(data_dir: Path) -> Valid:
@@ -38,7 +38,6 @@ TASKS = (
         universe=tuple(sorted(NAMES.values())),
         max_new_tokens=15,
         source=SOURCE,
-        licence=LICENCE,
     ),
     DiversityTask(
         name="us_states_abbreviations",
@@ -48,7 +47,6 @@ TASKS = (
         universe=tuple(sorted(NAMES)),
         max_new_tokens=5,
         source=SOURCE,
-        licence=LICENCE,
     ),
     DiversityTask(
         name="us_states_any_format",
@@ -59,6 +57,5 @@ TASKS = (
         universe=tuple(sorted(NAMES.values())),
         max_new_tokens=15,
         source=SOURCE,
-        licence=LICENCE,
     ),
 )

@@ -1,9 +1,9 @@
-"""How an answer of a user's own task is checked: one key of the YAML file's ``validator`` says it.
+"""Check answers to a user's own task, as defined by ``validator`` in its YAML file, with one of these keys.
 
-validator: {list: [Brie, Gouda]}            # or {file: cheeses.txt}, one answer a line
-validator: {regex: "[A-Z][a-z]+"}           # the whole answer, in Python's notation
+validator: {list: [Brie, Gouda]}            # or {file: cheeses.txt}, one answer per line
+validator: {regex: "[A-Z][a-z]+"}           # the whole answer, in Python's syntax
 validator: {range: {min: 1, max: 6}}        # whole numbers; or {min: 0, max: 1, kind: float}
-validator: {function: "checks:is_cheese"}   # of checks.py beside the YAML file, or of an installed module
+validator: {function: "checks:is_cheese"}   # in checks.py beside the YAML file, or in an installed module
 validator: {judge: {model: Qwen/Qwen3-4B}}  # a language model, see judging/judge.py
 """
 
@@ -20,15 +20,15 @@ import regex
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.evaluation.diversity_tasks.task import Valid
+from spectrum_trl.evaluation.diversity_tasks.diversity_task import Valid
 from spectrum_trl.evaluation.judging.judge import Judge, JudgeSettings
 
-# Longer than any number that a user would bound; int() refuses thousands of digits.
+# Longer than any number in a realistic range; int() rejects thousands of digits.
 LONGEST_NUMBER = 200
 LARGEST = 10.0 ** (LONGEST_NUMBER - 2)
-# Nested repeats, as in (a+)+b, can take time that doubles with each character.
+# With nested repeats, as in (a+)+b, the time can double with each character.
 MATCH_SECONDS = 2.0
-# Whole numbers of a range up to so many are a closed list of answers.
+# An integer range of up to this many numbers is a closed list of answers.
 MOST_LISTED = 10_000
 _FORMS = {"int": re.compile(r"0|-?[1-9][0-9]*"), "float": re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")}
 KINDS = ("list", "file", "regex", "range", "function", "judge")
@@ -39,9 +39,9 @@ class Range(BaseModel):
     """Numbers in plain decimal digits.
 
     Attributes:
-        min: Smallest one.
-        max: Largest one.
-        kind: Whether they are whole.
+        min: Smallest number.
+        max: Largest number.
+        kind: Integers or floats.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,12 +60,12 @@ class Range(BaseModel):
         return self
 
     def holds(self, text: str) -> bool:
-        """Return whether a text is a number of the range."""
+        """Return whether a text is a number in the range."""
         short = len(text) <= LONGEST_NUMBER
         return short and bool(_FORMS[self.kind].fullmatch(text)) and self.min <= float(text) <= self.max
 
     def listed(self) -> Texts | None:
-        """Return all numbers of the range as texts, or None where they are many."""
+        """Return all numbers in the range as texts, or None if there are too many."""
         if self.kind == "float" or not self.max - self.min < MOST_LISTED:
             return None
         first, last = -int(-self.min // 1), int(self.max // 1)
@@ -73,16 +73,16 @@ class Range(BaseModel):
 
 
 class Validator(BaseModel):
-    """One way to tell valid answers; exactly one of ``KINDS`` is given.
+    """The definition of valid answers; exactly one of ``KINDS`` is set.
 
     Attributes:
         list: The valid answers.
-        file: Text file beside the YAML file with one valid answer a line.
-        regex: Pattern that the whole answer must match. One that takes more than two seconds is an error.
-        range: Numbers.
-        function: ``module:function``, called with the answer; imported, so that its code runs.
+        file: Text file beside the YAML file with one valid answer per line.
+        regex: Pattern that the whole answer must match; taking more than two seconds is an error.
+        range: Range of valid numbers.
+        function: ``module:function``, called with the answer; importing it runs the module's code.
         judge: A language model.
-        ignore_case: Whether case carries nothing: for ``list``, ``file`` and ``regex``.
+        ignore_case: Whether to ignore case, for ``list``, ``file`` and ``regex``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -105,40 +105,40 @@ class Validator(BaseModel):
         return given
 
     def canonical(self, text: str) -> str:
-        """Return an answer in the form in which equal ones are equal."""
+        """Return the canonical form of an answer."""
         return text.strip().casefold() if self.ignore_case else text.strip()
 
     def universe(self, *, folder: Path) -> Texts | None:
-        """Return all valid answers in their canonical form, where they are listed, each once.
+        """Return all valid answers in canonical form, each once, or None if they are not listed.
 
         Args:
-            folder: Where a relative file is.
+            folder: Folder of a relative file.
 
         Raises:
-            UserError: If the file cannot be read, or holds nothing.
+            UserError: If the file cannot be read, or there are no answers.
         """
         if self.range is not None:
             return self.range.listed()
         texts = self.list if self.file is None else _lines(folder / self.file)
         if texts is None:
             return None
-        # An answer that is blank is none.
+        # Blank answers are never valid.
         found = tuple(filter(None, dict.fromkeys(map(self.canonical, texts))))
         if not found:
-            raise UserError("validator.list: every answer in it is blank, so that none is valid")
+            raise UserError("validator.list: all answers in it are blank; give at least one that is not")
         return found
 
 
 def build(validator: Validator, *, folder: Path, description: str = "") -> Valid:
-    """Return the test that a validator describes, of answers in their canonical form.
+    """Return the check that a validator defines, for answers in canonical form.
 
     Args:
-        validator: As the user wrote it.
-        folder: Where relative paths are.
-        description: What is to be generated; a judge compares answers with it unless it has a criterion.
+        validator: The user's definition.
+        folder: Folder of relative paths.
+        description: Description of the texts to generate; the criterion of a judge without one.
 
     Raises:
-        UserError: If a file cannot be read, a pattern is none, or a function is not there.
+        UserError: If a file cannot be read, a pattern is invalid, or a function does not exist.
     """
     if validator.judge is not None:
         return Judge(validator.judge, folder=folder, description=description)
@@ -160,14 +160,14 @@ def _lines(path: Path) -> Texts:
         raise UserError(f"validator.file: {path} cannot be read: {reason}.{near}") from error
     found = tuple(line.strip() for line in lines if line.strip())
     if not found:
-        raise UserError(f"validator.file: {path} holds no answers; expected one a line")
+        raise UserError(f"validator.file: {path} contains no answers; expected one per line")
     return found
 
 
 def _matching(pattern: str, *, ignore_case: bool) -> Valid:
     flags = regex.IGNORECASE if ignore_case else 0
     try:
-        # The notation is that of Python's `re`; `regex`, unlike it, can be given a time limit.
+        # The syntax is that of Python's `re`; `regex`, unlike it, accepts a time limit.
         re.compile(pattern)
         compiled = regex.compile(pattern, flags | regex.VERSION0)
         longest = parser.parse(pattern).getwidth()[1]
@@ -176,7 +176,7 @@ def _matching(pattern: str, *, ignore_case: bool) -> Valid:
 
     if not longest:
         raise UserError(
-            f"validator.regex: {pattern!r} matches the empty text alone, which is no valid answer"
+            f"validator.regex: {pattern!r} matches only the empty text, which is never a valid answer"
         )
 
     def matches(text: str) -> bool:
@@ -218,7 +218,7 @@ def _module(name: str, *, folder: Path) -> ModuleType:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module
-    except (Exception, SystemExit) as error:  # Any code of the user's may run, and fail, here.
+    except (Exception, SystemExit) as error:  # The user's code runs here, and may raise anything.
         near = nearest(name, [file.stem for file in folder.glob("*.py")])
         raise UserError(
             f"validator.function: the module {name!r} cannot be imported, neither from {path} nor installed: "

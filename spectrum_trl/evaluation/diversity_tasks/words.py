@@ -1,10 +1,9 @@
-"""English gerunds: the present participles of the verb table of XTAG (University of Pennsylvania, 1993).
+"""English gerunds: the present participles in XTAG's verb table (University of Pennsylvania, 1993).
 
-Case and accents carry nothing: the table writes them as marks (``saut_eing``), which are left out on both
-sides. Entries that are no gerund (``daydream``, ``LHliking``) are left out. (Published: they are valid, while
-capitalised ones never are, and the first verb is lost with the comments.) Verbs newer than the table are
-missing, so that a valid answer may count as invalid. Answers may have 12 tokens (published: 4, which cut
-long words).
+Case and accents are ignored; the table writes accents as marks (``saut_eing``), which are removed. Entries
+that are not gerunds (``daydream``, ``LHliking``) are left out. (Published: they are valid, while capitalised
+ones never are, and the first verb is lost with the comments.) Verbs newer than the table are missing, so a
+valid answer may count as invalid. Answers may have 12 tokens (published: 4, which truncates long words).
 """
 
 import re
@@ -13,8 +12,8 @@ from functools import cache
 from pathlib import Path
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask, Valid
-from spectrum_trl.suite.source import github
+from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask, Valid
+from spectrum_trl.suite.source import Source, github
 
 FILE = "diverse_valid_data/en-verbs.txt"
 DOWNLOADS = github(
@@ -29,7 +28,7 @@ def gerunds(path: Path) -> frozenset[str]:
     """Return the gerunds of the verb table, in lower case.
 
     Raises:
-        UserError: If the file is not that table.
+        UserError: If the file is not the verb table.
     """
     found = set()
     # The file is older than UTF-8.
@@ -45,12 +44,12 @@ def gerunds(path: Path) -> frozenset[str]:
         if _WORD.fullmatch(word):
             found.add(word.casefold())
     if not found:
-        raise UserError(f"{path} holds no verbs: fetch it again")
+        raise UserError(f"{path} contains no verbs: fetch it again")
     return frozenset(found)
 
 
 def plain(text: str) -> str:
-    """Return a text in lower case, without accents and white space around it."""
+    """Return a text in lower case, without accents and surrounding white space."""
     letters = unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
     return "".join(letter for letter in letters if not unicodedata.combining(letter)).strip()
 
@@ -69,10 +68,13 @@ TASKS = (
         canonical=plain,
         universe=None,
         max_new_tokens=12,
-        source="gutfeeling/word_forms, en-verbs.txt",
-        licence="University of Pennsylvania permissive notice",
-        url="https://github.com/gutfeeling/word_forms",
+        source=Source(
+            name="word_forms",
+            title="gutfeeling/word_forms, en-verbs.txt",
+            homepage="https://github.com/gutfeeling/word_forms",
+            licence="University of Pennsylvania permissive notice",
+            downloads=DOWNLOADS,
+        ),
         files=(FILE,),
-        downloads=DOWNLOADS,
     ),
 )

@@ -1,1 +1,1 @@
-"""A language model that tells valid answers where no rule can, and whether it agrees with people."""
+"""Judge answers with a language model if no rule can check them, and measure its agreement with people."""

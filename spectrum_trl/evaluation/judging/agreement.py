@@ -1,6 +1,6 @@
-"""Whether a judge agrees with people: its verdicts on texts whose labels are known.
+"""Measure how well a judge agrees with people, by its verdicts on labelled texts.
 
-A small set of our own, invented texts of four kinds, comes with the package; one's own texts tell more.
+The package includes a small set of invented texts of four kinds; the user's own texts are more informative.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.judging.judge import Judge, JudgeSettings
-from spectrum_trl.suite.reading import UTF_8, reading_of
-from spectrum_trl.suite.tables import jsonl_rows
+from spectrum_trl.suite.reading.encoding import UTF_8, reading_of
+from spectrum_trl.suite.reading.tables import jsonl_rows
 
-# Problems of rows in one message.
+# Most problems of rows in one message.
 SHOWN = 3
 LABELLED = Path(__file__).with_name("labelled.jsonl")
 
@@ -21,9 +21,9 @@ class Labelled(NamedTuple):
     """A text and its label.
 
     Attributes:
-        description: What the text was to be.
+        description: What the text should be.
         text: The text.
-        valid: Whether it is.
+        valid: Whether it matches.
     """
 
     description: str
@@ -32,14 +32,14 @@ class Labelled(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """How a judge does on labelled texts.
+    """A judge's agreement with the labels of texts.
 
     Attributes:
         n: Number of texts with a verdict.
-        accuracy: Share of right verdicts among them, in [0, 1]; 0 where there are none.
-        wrongly_valid: Number of invalid texts that it calls valid.
-        wrongly_invalid: Number of valid texts that it calls invalid.
-        unjudged: Number of texts that it did not answer for.
+        accuracy: Share of correct verdicts, in [0, 1]; 0 if there are none.
+        wrongly_valid: Number of invalid texts judged valid.
+        wrongly_invalid: Number of valid texts judged invalid.
+        unjudged: Number of texts without a verdict.
     """
 
     n: int
@@ -53,11 +53,11 @@ def read_labelled(file: Path | None = None) -> list[Labelled]:
     """Read texts with labels.
 
     Args:
-        file: JSON Lines with the keys of `Labelled`; None for the set of our own: ten texts of each of four
+        file: JSON Lines with the keys of `Labelled`; None for the included set: ten texts of each of four
             kinds, half of them valid.
 
     Raises:
-        UserError: If it cannot be read; or naming the first rows that are no labelled texts.
+        UserError: If it cannot be read, or with the first rows that are not labelled texts.
     """
     file = file or LABELLED
     rows = jsonl_rows(file, Labelled._fields, reading=reading_of(None, UTF_8, web=False))
@@ -76,9 +76,9 @@ def agreement(settings: JudgeSettings, texts: Sequence[Labelled], *, folder: Pat
     """Compare a judge with labels.
 
     Args:
-        settings: Who judges; a criterion in them is not used.
+        settings: The judge; its criterion is ignored.
         texts: The labelled texts.
-        folder: Where verdicts of an endpoint are kept.
+        folder: Folder where an endpoint's verdicts are cached.
 
     Raises:
         UserError: If the judge cannot be used.

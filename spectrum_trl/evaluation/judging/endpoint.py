@@ -1,4 +1,4 @@
-"""A judge behind an OpenAI-compatible endpoint, asked again for a while where it does not answer."""
+"""Ask a judge at an OpenAI-compatible endpoint, with retries."""
 
 import json
 import os
@@ -15,18 +15,18 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.strict.json import strict_json
 
 KEY = "OPENAI_API_KEY"
-# The same request may succeed later: timeouts, conflicts, limits of rate; so it may after a server's fault.
+# The same request may succeed later: timeouts, conflicts, rate limits; also after any server error.
 PASSING = frozenset((408, 409, 425, 429))
 LONGEST_WAIT_SECONDS = 60.0
 # A longer wait is announced.
 SILENT_SECONDS = 5.0
 LARGEST_ANSWER = 10_000_000
-# Of an endpoint's answer in a message.
+# Characters of an endpoint's answer in a message.
 SHOWN = 200
 
 
 class NoAnswer(Exception):
-    """An endpoint did not answer, however often it was asked."""
+    """An endpoint did not answer in any attempt."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -48,21 +48,21 @@ def ask(
     first_wait: float,
     timeout: float,
 ) -> str:
-    """Return what a model answers.
+    """Return a model's answer.
 
     Args:
-        endpoint: Base of the URL, for example ``https://api.openai.com/v1``.
-        model: Its name there.
+        endpoint: Base URL, for example ``https://api.openai.com/v1``.
+        model: The model's name at the endpoint.
         system: Instruction.
         user: Question.
-        attempts: How often to ask at most.
-        first_wait: Seconds before asking again; doubled each time, unless the endpoint says another number.
-            More than a minute that it asks for is no answer.
+        attempts: Maximum number of attempts.
+        first_wait: Seconds before the first retry, doubled for each further one; the endpoint's Retry-After
+            takes precedence, but more than a minute counts as no answer.
         timeout: Seconds to wait for an answer.
 
     Raises:
-        NoAnswer: If there is none after all attempts.
-        UserError: If the endpoint refuses the request, or its answer is of another form.
+        NoAnswer: If there is no answer after all attempts.
+        UserError: If the endpoint rejects the request, or its answer has an unexpected form.
     """
     turns = [{"role": "system", "content": system}, {"role": "user", "content": user}]
     body = json.dumps({"model": model, "messages": turns, "temperature": 0})
@@ -91,7 +91,7 @@ def ask(
         wait = min(LONGEST_WAIT_SECONDS, wait) if asked_to_wait is None else asked_to_wait
         if wait > SILENT_SECONDS:
             console(stderr=True).print(
-                f"{endpoint}: {reason}; asked again in {wait:,.0f} seconds", markup=False, highlight=False
+                f"{endpoint}: {reason}; retrying in {wait:,.0f} seconds", markup=False, highlight=False
             )
         time.sleep(wait)
 
@@ -101,18 +101,18 @@ def _waits(attempts: int, first: float) -> Iterator[float]:
 
 
 def _refusal(error: urllib.error.HTTPError, *, endpoint: str) -> str:
-    """Return why a request failed, where it may succeed later."""
+    """Return why a request failed, if a retry may succeed; otherwise raise the error."""
     said = " ".join(error.read(SHOWN).decode("utf-8", "replace").split())
     if error.code in PASSING or error.code >= 500:
         return f"{error.code} {error.reason}"
     hint = f" Set the environment variable {KEY}." if error.code in (401, 403) else ""
     raise UserError(
-        f"judge.endpoint: {endpoint} refuses the request ({error.code} {error.reason}): {said}.{hint}"
+        f"judge.endpoint: {endpoint} rejects the request ({error.code} {error.reason}): {said}.{hint}"
     ) from error
 
 
 def _retry_after(error: urllib.error.HTTPError) -> float | None:
-    """Return the seconds that an endpoint asks to wait, a number or a date, or None where it says nothing."""
+    """Return the seconds in an endpoint's Retry-After, given as a number or a date, or None without one."""
     said = (error.headers.get("Retry-After") or "").strip()
     try:
         return max(0.0, float(said))

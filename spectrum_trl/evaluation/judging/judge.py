@@ -1,9 +1,9 @@
-"""A language model that tells whether an answer is valid, for tasks that no rule can check.
+"""A language model as the judge of valid answers, for tasks that no rule can check.
 
-A model on this machine is read by the probabilities of its two verdicts. Behind an OpenAI-compatible
-endpoint it is asked for one; these verdicts are kept in ``judge_verdicts.jsonl``, and texts that an endpoint
-leaves without one in ``judge_pending.jsonl``, both beside the YAML file. The same command again asks only for
-what is missing. Before a judge is believed, ``spectrum-trl judge`` compares it with labels.
+The verdict of a local model is read from the probabilities of its two verdicts. A model at an
+OpenAI-compatible endpoint writes it as text: these verdicts are cached in ``judge_verdicts.jsonl``, and texts
+without a verdict are listed in ``judge_pending.jsonl``, both beside the YAML file. Running the command again
+asks only for missing verdicts. Check a judge against labels with ``spectrum-trl judge`` before relying on it.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.diversity_tasks.task import Valid
+from spectrum_trl.evaluation.diversity_tasks.diversity_task import Valid
 from spectrum_trl.evaluation.judging.endpoint import NoAnswer, ask
 from spectrum_trl.evaluation.judging.prompt import INSTRUCTION, VERDICTS, question
 from spectrum_trl.files import write_atomic, writing
@@ -26,22 +26,22 @@ KEPT, PENDING = "judge_verdicts.jsonl", "judge_pending.jsonl"
 
 
 class Unjudged(UserError):
-    """Some texts have no verdict, since the judge did not answer."""
+    """Some texts have no verdict because the judge did not answer."""
 
 
 class JudgeSettings(BaseModel):
-    """Who judges, and by what.
+    """The judge and its settings.
 
     Attributes:
         model: Folder or Hub id, or the name at the endpoint.
-        endpoint: Base of the URL of an OpenAI-compatible API; None for a model on this machine. A key, where
-            it needs one, is read from the environment variable OPENAI_API_KEY.
-        criterion: What a valid answer is; None for the task's description.
-        threshold: An answer is valid where its share of the verdicts' probability is above it.
-        revision: Of a Hub repository.
-        attempts: How often an endpoint is asked at most for one text.
-        first_wait: Seconds before it is asked again; doubled each time.
-        timeout: Seconds to wait for its answer.
+        endpoint: Base URL of an OpenAI-compatible API; None for a local model. Its key, if any, is read from
+            the environment variable OPENAI_API_KEY.
+        criterion: Description of a valid answer; None for the task's description.
+        threshold: An answer is valid if Valid's share of the two verdicts' probability is above this.
+        revision: Revision of a Hub repository.
+        attempts: Maximum number of attempts per text at an endpoint.
+        first_wait: Seconds before the first retry; doubled for each further one.
+        timeout: Seconds to wait for an endpoint's answer.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,7 +63,7 @@ class JudgeSettings(BaseModel):
 
 
 def read_settings(given: Mapping[str, Any]) -> JudgeSettings:
-    """Return settings from what a user gave.
+    """Read a user's settings.
 
     Raises:
         UserError: With every wrong value at once.
@@ -79,23 +79,23 @@ def read_settings(given: Mapping[str, Any]) -> JudgeSettings:
 
 
 class Judge:
-    """Judges texts, each once."""
+    """Judge texts, each once."""
 
     def __init__(self, settings: JudgeSettings, *, folder: Path, description: str = "") -> None:
-        """Prepare.
+        """Set the judge and the criterion.
 
         Args:
-            settings: Who judges.
-            folder: Where verdicts of an endpoint are kept.
-            description: What the texts were to be, where the settings have no criterion.
+            settings: The judge.
+            folder: Folder where an endpoint's verdicts are cached.
+            description: What the texts should be; used if the settings have no criterion.
 
         Raises:
-            UserError: If neither says what a valid text is.
+            UserError: If neither defines a valid text.
         """
         self.settings, self.folder = settings, folder
         self.criterion = settings.criterion or description
         if not self.criterion.strip():
-            raise UserError("judge.criterion: say what a valid answer is")
+            raise UserError("judge.criterion: describe a valid answer")
 
     def __call__(self, text: str) -> bool:
         """Return whether a text is valid.
@@ -106,16 +106,16 @@ class Judge:
         (verdict,) = self.judge([text])
         if verdict is None:
             raise Unjudged(
-                f"judge.endpoint: {self.settings.endpoint} did not answer; the text waits in "
-                f"{self.folder / PENDING}. Run the same command again later: it asks only for what is missing"
+                f"judge.endpoint: {self.settings.endpoint} did not answer; the text is listed in "
+                f"{self.folder / PENDING}. Run the command again later: it asks only for missing verdicts"
             )
         return verdict
 
     def judge(self, texts: Sequence[str]) -> list[bool | None]:
-        """Return for each text whether it is valid, or None where the judge did not answer.
+        """Return for each text whether it is valid, or None if the judge did not answer.
 
-        A blank text is invalid, and the judge is not asked. After one text without an answer, the others are
-        not asked for.
+        Blank texts are invalid without asking the judge. Once an endpoint does not answer, it is not asked
+        about the remaining texts.
 
         Raises:
             UserError: If the judge cannot be used at all.
@@ -129,7 +129,7 @@ class Judge:
             return self._from_endpoint(texts)
         if not texts:
             return []
-        # Loads torch's model classes, which an endpoint does without.
+        # Imports torch's model classes, which an endpoint does not need.
         from spectrum_trl.evaluation.judging.model import load_judge
 
         judge = load_judge(self.settings.model, self.settings.revision)
@@ -137,12 +137,12 @@ class Judge:
         return [score > self.settings.threshold for score in scores]
 
     def _from_endpoint(self, texts: Sequence[str]) -> list[bool | None]:
-        kept = {row["key"]: row["valid"] for row in _rows(self.folder / KEPT, {"key": str, "valid": bool})}
+        cached = {row["key"]: row["valid"] for row in _rows(self.folder / KEPT, {"key": str, "valid": bool})}
         keys = {text: self._key(text) for text in texts}
         reasons: dict[str, str] = {}
         down = ""
         for text in texts:
-            if keys[text] in kept:
+            if keys[text] in cached:
                 continue
             try:
                 verdict, reason = (None, down) if down else self._ask(text)
@@ -152,13 +152,13 @@ class Judge:
             if verdict is None:
                 reasons[text] = reason
             else:
-                kept[keys[text]] = verdict
+                cached[keys[text]] = verdict
                 _append({"key": keys[text], "text": text, "valid": verdict}, self.folder / KEPT)
         self._wait_for(reasons, keys=keys)
-        return [kept.get(keys[text]) for text in texts]
+        return [cached.get(keys[text]) for text in texts]
 
     def _ask(self, text: str) -> tuple[bool | None, str]:
-        """Return a verdict, or None and why there is none."""
+        """Return a verdict, or None, with the reason for None."""
         settings = self.settings
         assert settings.endpoint is not None
         answer = ask(
@@ -176,12 +176,12 @@ class Judge:
         return verdicts.get(said), f"the judge answered {answer[:80]!r}"
 
     def _key(self, text: str) -> str:
-        """Return what tells a question to a judge from all others."""
+        """Return a hash that identifies a question to a judge."""
         asked = (self.settings.endpoint, self.settings.model, INSTRUCTION, self.criterion, text)
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
     def _wait_for(self, reasons: dict[str, str], *, keys: dict[str, str]) -> None:
-        """Keep the texts without a verdict for later, beside those of other tasks."""
+        """Save the texts without a verdict for later, together with those of other tasks."""
         path = self.folder / PENDING
         others = [
             row for row in _rows(path, {"key": str, "text": str}) if row["key"] not in set(keys.values())
@@ -195,7 +195,7 @@ class Judge:
 
 
 def verdicts(valid: Valid, texts: Sequence[str]) -> list[bool | None]:
-    """Return for each text whether it is valid, by any validator; None where a judge did not answer."""
+    """Return for each text whether a validator accepts it; None if a judge did not answer."""
     if isinstance(valid, Judge):
         return valid.judge(texts)
     return [bool(text) and _is_valid(valid, text) for text in texts]
@@ -206,13 +206,13 @@ def _is_valid(valid: Valid, text: str) -> bool:
         return bool(valid(text))
     except UserError:
         raise
-    # A user's own function may raise anything, and leave by sys.exit.
+    # A user's own function may raise anything, or call sys.exit.
     except (Exception, SystemExit) as error:
         raise UserError(f"the validator fails on {text[:80]!r}: {error!r}"[:500]) from error
 
 
 def _line(row: dict[str, Any]) -> str:
-    # A lone surrogate is no UTF-8; escaped it is.
+    # Escaped, a lone surrogate is valid UTF-8.
     return json.dumps(row) + "\n"
 
 
@@ -222,7 +222,7 @@ def _append(row: dict[str, Any], path: Path) -> None:
 
 
 def _rows(path: Path, kinds: Mapping[str, type]) -> list[dict[str, Any]]:
-    """Return the rows of a file of ours; a line that an interruption cut is not there."""
+    """Return the rows of one of our files; a line truncated by an interruption is dropped."""
     if not path.is_file():
         return []
     content = path.read_bytes()
@@ -237,6 +237,6 @@ def _rows(path: Path, kinds: Mapping[str, type]) -> list[dict[str, Any]]:
         except ValueError:
             row = None
         if not isinstance(row, dict) or not all(isinstance(row.get(key), kinds[key]) for key in kinds):
-            raise UserError(f"{path}, line {number} is no verdict of a judge; remove the line, or the file")
+            raise UserError(f"{path}, line {number} is not a judge's verdict; remove the line, or the file")
         rows.append(row)
     return rows

@@ -1,5 +1,6 @@
-"""A judge on this machine: a language model, read by the probabilities of the two verdicts."""
+"""A local judge: a language model, read by the probabilities of the two verdicts."""
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -9,6 +10,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.judging.prompt import INSTRUCTION, VERDICTS, question
+from spectrum_trl.models.device import evaluation_device, evaluation_dtype
+from spectrum_trl.models.finite import check_weights
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.prompts.messages import special_tokens
 from spectrum_trl.prompts.scored import Prompts, default_format
@@ -16,12 +19,12 @@ from spectrum_trl.scoring.forward import check_lengths, evaluating
 
 
 class Asked(NamedTuple):
-    """A question as a model reads it.
+    """A tokenized question.
 
     Attributes:
-        ids: Token ids before the verdict.
-        valid: Id of the token with which the verdict begins that the text fits.
-        invalid: The same for the other verdict.
+        ids: Token ids up to where the two verdicts differ.
+        valid: Id of the next token of the first verdict.
+        invalid: Id of the next token of the second.
     """
 
     ids: list[int]
@@ -30,7 +33,7 @@ class Asked(NamedTuple):
 
 
 class ModelJudge:
-    """Judges texts with a causal language model."""
+    """Judge texts with a causal language model."""
 
     def __init__(
         self,
@@ -39,16 +42,16 @@ class ModelJudge:
         *,
         verdicts: tuple[str, str] = VERDICTS,
     ) -> None:
-        """Prepare.
+        """Choose the prompt format, and check the verdicts.
 
         Args:
             model: The judge, on any device.
-            tokenizer: Its tokenizer; the prompt is written in the format that suits it.
-            verdicts: Words for a text that fits, and for one that does not; they must begin with different
+            tokenizer: Its tokenizer, which determines the prompt format.
+            verdicts: Words for a text that matches, and for one that does not; they must begin with different
                 tokens.
 
         Raises:
-            UserError: If the two begin with the same token.
+            UserError: If both begin with the same token.
         """
         self.model, self.tokenizer, self.verdicts = model, tokenizer, verdicts
         fmt = default_format(tokenizer)
@@ -57,12 +60,10 @@ class ModelJudge:
         self.prompt("?", description="?")
 
     def scores(self, texts: Sequence[str], *, description: str) -> list[float]:
-        """Return the probability of the first verdict among the two, in [0, 1], for each text.
-
-        It is not a number where both have probability 0.
+        """Return for each text the first verdict's share of both verdicts' probability, in [0, 1].
 
         Raises:
-            UserError: If a prompt is longer than the model's context.
+            UserError: If a prompt is longer than the model's context, or both verdicts have probability 0.
         """
         found = []
         with evaluating(self.model):
@@ -73,6 +74,11 @@ class ModelJudge:
                 logits = self.model(input_ids=row, use_cache=False).logits[0, -1].double()
                 p = logits.softmax(dim=-1)[[asked.valid, asked.invalid]]
                 found.append(float(p[0] / p.sum()))
+                if not math.isfinite(found[-1]):
+                    raise UserError(
+                        "judge: there is no verdict, since its logits hold NaN or infinity, or both verdicts "
+                        f"have probability 0, for the text {text[:80]!r}; use another model"
+                    )
         return found
 
     def prompt(self, text: str, *, description: str) -> Asked:
@@ -93,7 +99,7 @@ class ModelJudge:
         if shared == min(len(valid), len(invalid)) or shared > len(self._ids(lead)):
             raise UserError(
                 f"judge: the verdicts {' and '.join(map(repr, self.verdicts))} begin with the same token of "
-                "this model, so that one probability cannot tell them apart; use another model"
+                "this model, so one probability cannot distinguish them; use another model"
             )
         return Asked(valid[:shared], valid[shared], invalid[shared])
 
@@ -104,13 +110,16 @@ class ModelJudge:
 
 @cache
 def load_judge(name: str, revision: str) -> ModelJudge:
-    """Load a judge, once in a process.
+    """Load a judge, once per process.
 
     Args:
         name: Folder or Hub id.
-        revision: Of a Hub repository.
+        revision: Revision of a Hub repository.
+
+    Raises:
+        UserError: If it cannot be loaded, or its weights hold NaN or infinity.
     """
-    model: Any = load_model(name, revision=revision, dtype="auto")
-    if torch.cuda.is_available():
-        model.to("cuda")
-    return ModelJudge(model, load_tokenizer(name, revision=revision))
+    device = evaluation_device()
+    model: Any = load_model(name, revision=revision, dtype=evaluation_dtype(device))
+    check_weights(model, name=name)
+    return ModelJudge(model.to(device), load_tokenizer(name, revision=revision))

@@ -1,1 +1,1 @@
-"""Write the sequences of tasks to parquet, once, and read them back."""
+"""Write the sequences of tasks to parquet once, and read them back."""

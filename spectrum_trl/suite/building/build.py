@@ -1,4 +1,4 @@
-"""Build many tasks into a folder: a file each and a manifest, in parallel, going on where a build stopped."""
+"""Build many tasks into a folder in parallel: one file per task and a manifest; resumes a stopped build."""
 
 import multiprocessing
 import os
@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, check_ended
 from spectrum_trl.files import folder_problems, write_json, writing
+from spectrum_trl.suite.building.manifest import FORMAT, MANIFEST, read_manifest
 from spectrum_trl.suite.building.parquet import is_sequences
 from spectrum_trl.suite.building.record import (
     build,
@@ -25,20 +26,19 @@ from spectrum_trl.suite.building.record import (
     record_file,
 )
 from spectrum_trl.suite.catalogue import suite_tasks
-from spectrum_trl.suite.manifest import FORMAT, MANIFEST, read_manifest
 
 WATCH_SECONDS = 1.0
-# As `files.write_atomic` names what it writes.
+# Names of temporary files of `files.write_atomic`.
 LEFT = re.compile(r"\.(.+)\.(?:parquet|json)\.[0-9]+\.tmp")
 
 
 class Built(NamedTuple):
-    """What became of one task.
+    """Result of building one task.
 
     Attributes:
         task: Its name.
-        record: What its file was made from and holds, see `record.build`.
-        kept: Whether an earlier build had made it.
+        record: Inputs and contents of its file, see `record.build`.
+        kept: Whether the file is from an earlier build.
     """
 
     task: str
@@ -56,30 +56,30 @@ def build_suite(
     num_proc: int = 1,
     progress: Callable[[Built], None] = lambda built: None,
 ) -> list[Built]:
-    """Build tasks of the Suite; what an earlier build finished from the same inputs is kept.
+    """Build tasks of the Suite; files built earlier from the same inputs are kept.
 
     Args:
-        names: Of the tasks, whose files are there and may be stored.
+        names: Names of the tasks, whose files must exist and may be stored.
         output: Folder for ``TASK.parquet``, ``TASK.json`` and the manifest.
         data_dir: The data folder.
         seed: The only source of randomness.
-        paper: Whether to sample as many as the paper does.
-        num_proc: Processes that share the tasks; the bytes do not depend on it.
-        progress: Is called with each task that is done.
+        paper: Whether to use the paper's sampling numbers.
+        num_proc: Number of processes; does not affect the bytes.
+        progress: Called with each finished task.
 
     Returns:
-        What became of each, in the order of the names.
+        One result per task, in the order of the names.
 
     Raises:
-        UserError: With what could not be built; what could is kept.
+        UserError: With every task that could not be built; the others are kept.
     """
     problems = [
-        f"{name}: its authors ask that it be stored nowhere, so it is built in memory only, where it is used"
+        f"{name}: its authors ask that it not be stored, so it is built only in memory, when used"
         for name in names
         if suite_tasks()[name].source.private
     ]
     if read_manifest(data_dir):
-        problems.append(f"{data_dir} holds a build: name the data folder that it was made from")
+        problems.append(f"{data_dir} holds a build: name the data folder that it was built from")
     if problems := problems + list(folder_problems(output)):
         raise UserError(*problems)
     if problems := foreign_files(output, names):
@@ -94,6 +94,7 @@ def build_suite(
         outcomes = _each(names, output=output, data_dir=data_dir, seed=seed, paper=paper, n=num_proc)
         try:
             for outcome in outcomes:
+                check_ended()
                 if isinstance(outcome, Built):
                     done[outcome.task] = outcome
                     progress(outcome)
@@ -110,25 +111,25 @@ def build_suite(
 
 
 def foreign_files(output: Path, names: Sequence[str]) -> list[str]:
-    """Return a problem for each file that a build would replace and that no build wrote."""
+    """Return a problem for each file that a build would overwrite although no build wrote it."""
     manifest = read_manifest(output)
     places = [output / MANIFEST] if manifest is None else []
     for name in names:
         path = output / f"{name}.parquet"
-        # Of a build that was stopped either may be damaged or absent.
+        # After a stopped build, either may be damaged or missing.
         record = read_record(path)
         known = manifest is not None and name in manifest["tasks"]
         if not (known or (record and record["task"] == name) or is_sequences(path)):
             places += [path, record_file(path)]
     return [
-        f"{place} is not of a build: name another folder for --output, or move it away"
+        f"{place} was not written by a build: choose another folder for --output, or move the file away"
         for place in places
         if place.exists()
     ]
 
 
 def remove_left(output: Path) -> None:
-    """Remove what a build left that was killed while it wrote."""
+    """Remove the temporary files of a build that was killed."""
     for left in output.glob(".*.tmp"):
         name = LEFT.fullmatch(left.name)
         if name and left.is_file() and (name[1] in suite_tasks() or left.name.startswith(f".{MANIFEST}.")):
@@ -136,22 +137,22 @@ def remove_left(output: Path) -> None:
 
 
 def check_same_settings(output: Path, *, seed: int, paper: bool) -> None:
-    """Check that a folder holds no tasks that were sampled otherwise, in a build that was stopped either.
+    """Check that no task in a folder has other settings, even from a stopped build.
 
     Raises:
-        UserError: If it does.
+        UserError: If one does.
     """
     wanted = (seed, "paper" if paper else "default")
     for found in records(output).values():
         if (found["seed"], found["sampling"]) != wanted:
             raise UserError(
                 f"{output} holds a build with seed {found['seed']} and {found['sampling']} sampling: name "
-                "another folder, or remove it"
+                "another folder, or delete it"
             )
 
 
 def records(output: Path) -> dict[str, dict[str, Any]]:
-    """Return the records of the tasks in a folder; other files are passed over, and damaged ones."""
+    """Return the records of the tasks in a folder; other and damaged files are skipped."""
     found = {path.stem: read_record(path) for path in sorted(output.glob("*.parquet"))}
     return {
         name: record
@@ -193,9 +194,9 @@ def _each(
             yield future.result()
         pool.shutdown()
     except BrokenProcessPool:
-        yield ["a process was ended from outside, perhaps for want of memory: run it again with fewer"]
+        yield ["a process was killed, perhaps because memory ran out: run it again with fewer processes"]
     finally:
-        # After an error, Ctrl-C or a signal nobody waits for what they build.
+        # After an error, Ctrl-C or a signal, the results of running processes are not needed.
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - set(before):
             process.terminate()
@@ -203,7 +204,7 @@ def _each(
 
 
 def _end_with(parent: int) -> None:
-    """End this process when the one that started it is gone, whatever ended that."""
+    """End this process when its parent is gone, for whatever reason."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -214,7 +215,7 @@ def _end_with(parent: int) -> None:
 
 
 def _one(arguments: tuple[str, Path, Path, int, bool]) -> Built | list[str]:
-    """Build one task, or return what is wrong with it."""
+    """Build one task, or return its problems."""
     name, output, data_dir, seed, paper = arguments
     task, path = suite_tasks()[name], output / f"{name}.parquet"
     try:

@@ -1,4 +1,4 @@
-"""Build each task once, whoever asks for it: training, evaluation, every process of them."""
+"""Cache of built tasks, shared by training, evaluation and all their processes."""
 
 import hashlib
 import json
@@ -13,6 +13,7 @@ from filelock import FileLock
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import writing
 from spectrum_trl.paths import cache_folder
+from spectrum_trl.suite.building.manifest import read_manifest
 from spectrum_trl.suite.building.parquet import read_sequences
 from spectrum_trl.suite.building.record import (
     build,
@@ -22,20 +23,19 @@ from spectrum_trl.suite.building.record import (
     read_record,
     record_file,
 )
-from spectrum_trl.suite.manifest import read_manifest
 from spectrum_trl.suite.task import SampleSequence, Task
 
-# Built files of one task that are kept, the newest ones: other seeds, other data.
+# Number of built files kept per task, the newest ones: they differ in seed or data.
 KEPT = 4
 
 
 def built_sequences(
     task: Task, *, data_dir: Path, seed: int, dropped: Counter[str], paper: bool = False
 ) -> Iterator[SampleSequence]:
-    """Yield a task's sequences as `Task.sequences` does, from a file that is built by the first who asks.
+    """Yield a task's sequences as `Task.sequences` does, from a file built on first use.
 
     Args:
-        task: Whose files are there.
+        task: The task, whose files must exist.
         data_dir: The data folder, or a folder that ``spectrum-trl data build`` wrote.
         seed: The only source of randomness.
         dropped: Receives the reasons of rows left out.
@@ -53,14 +53,14 @@ def built_sequences(
 
 
 def missing(task: Task, *, data_dir: Path | None) -> list[str]:
-    """Return what a task lacks: patterns without files, or itself in a folder that was built without it."""
+    """Return a task's missing files: patterns without a match, or its parquet file in a folder of builds."""
     if data_dir is None or not (manifest := _manifest(task, data_dir)):
         return task.missing(data_dir)
     return [] if task.name in manifest["tasks"] else [f"{task.name}.parquet"]
 
 
 def built(task: Task, *, data_dir: Path, seed: int, paper: bool = False) -> Path:
-    """Return the parquet file of a task, built now if nobody did; arguments and errors as above."""
+    """Return a task's parquet file, built now if necessary; arguments and errors as for `built_sequences`."""
     if manifest := _manifest(task, data_dir):
         return _from_build(task, data_dir, manifest, seed=seed, sampling="paper" if paper else "default")
     folder = cache_folder() / "built"
@@ -72,25 +72,23 @@ def built(task: Task, *, data_dir: Path, seed: int, paper: bool = False) -> Path
             if record is None or not is_whole(path, record):
                 build(task, path, data_dir=data_dir, seed=seed, paper=paper)
                 _remove_old(folder, task.name)
-            # Not the file itself: the library datasets would take it for another one.
+            # Marks it as recently used. Not the parquet file: datasets would take it for a changed one.
             os.utime(record_file(path))
     return path
 
 
 def _manifest(task: Task, data_dir: Path) -> dict[str, Any] | None:
-    """Return the manifest of a folder that was built, if the task is one that comes from there."""
+    """Return the manifest of a folder of builds, or None if the task is not read from such a folder."""
     return None if task.synthetic or task.own else read_manifest(data_dir)
 
 
 def _from_build(task: Task, folder: Path, manifest: dict[str, Any], *, seed: int, sampling: str) -> Path:
     if task.name not in manifest["tasks"]:
-        raise UserError(
-            f"{folder} holds no {task.name}: build it there, or point data_dir to the data folder"
-        )
+        raise UserError(f"{folder} has no {task.name}: build it there, or set data_dir to the data folder")
     if (manifest["seed"], manifest["sampling"]) != (seed, sampling):
         raise UserError(
             f"{folder} was built with seed {manifest['seed']} and {manifest['sampling']} sampling, but seed "
-            f"{seed} and {sampling} sampling are asked for: change the recipe (mixture_seed, sampling) "
+            f"{seed} and {sampling} sampling are requested: change the recipe (mixture_seed, sampling) "
             "or the evaluation (--metadata seed=…), or build again"
         )
     path = folder / f"{task.name}.parquet"
@@ -100,7 +98,7 @@ def _from_build(task: Task, folder: Path, manifest: dict[str, Any], *, seed: int
 
 
 def _key(task: Task, *, data_dir: Path, seed: int, paper: bool) -> str:
-    """Return what tells this build from others; files by size and time, since sums of gigabytes take long."""
+    """Return the cache key of a build; files enter by size and time, as checksums of gigabytes are slow."""
     files = [
         (name, (status := path.stat()).st_size, status.st_mtime_ns, str(path.resolve()))
         for name, path in task.paths(data_dir).items()
@@ -111,7 +109,7 @@ def _key(task: Task, *, data_dir: Path, seed: int, paper: bool) -> str:
 
 
 def _remove_old(folder: Path, name: str) -> None:
-    """Remove all but the newest built files of a task, and what a process left that was killed."""
+    """Remove all but the newest built files of a task, and temporary files of killed processes."""
     every = sorted(folder.glob(f"{name}-{'?' * 16}.json"), key=lambda path: path.stat().st_mtime)
     for record in every[:-KEPT]:
         record.with_suffix(".parquet").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The Suite's card: a table of what each task holds, and one picture of the composition."""
+"""The Suite's card: a table of each task's statistics, and a figure of the composition."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from spectrum_trl.suite.building.stats import TaskStats
 from spectrum_trl.suite.task import Task
 
-# Colours that people with any colour vision tell apart (Okabe and Ito 2008).
+# A palette distinguishable with any colour vision (Okabe and Ito 2008).
 COLOURS = {
     "individual": "#0072B2",
     "population": "#56B4E9",
@@ -29,9 +29,9 @@ class Row(NamedTuple):
 
     Attributes:
         task: The task.
-        stats: Its numbers.
-        dropped: Reason to number of rows left out.
-        paper: Its numbers with the paper's sampling, or None where that is the same.
+        stats: Its statistics.
+        dropped: Number of rows left out, by reason.
+        paper: Its statistics with the paper's sampling, or None if that is the same.
     """
 
     task: Task
@@ -44,9 +44,9 @@ def card(rows: Iterable[Row], *, missing: Mapping[str, str], seed: int, tokens: 
     """Return the card in Markdown.
 
     Args:
-        rows: Of the tasks that were built.
-        missing: Task to how its data can be had.
-        seed: Of the build.
+        rows: Rows of the built tasks.
+        missing: How to get the data of each task that has none, by task name.
+        seed: Seed of the build.
         tokens: How tokens were counted.
     """
     every = list(rows)
@@ -55,7 +55,7 @@ def card(rows: Iterable[Row], *, missing: Mapping[str, str], seed: int, tokens: 
         "",
         f"{len(every)} tasks of {len({row.task.source.name for row in every})} sources, seed {seed}. Tokens: "
         f"{tokens}. Entropy is that of all output texts of a task, in nats. Paper: sequences and outputs "
-        "with the paper's sampling, where that differs from the default.",
+        "with the paper's sampling, if that differs from the default.",
         "",
         f"| {' | '.join(COLUMNS)} |",
         "| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -81,16 +81,16 @@ def card(rows: Iterable[Row], *, missing: Mapping[str, str], seed: int, tokens: 
 
 
 def cell(text: str) -> str:
-    """Return a text as it can stand in a cell of a table: on one line, without bars."""
+    """Return a text for a cell of a Markdown table: on one line, without bars."""
     return " ".join(text.replace("|", "/").split())
 
 
 def draw(rows: Iterable[Row], path: Path) -> None:
-    """Draw how many outputs come of each source, by kind.
+    """Plot the number of outputs from each source, by kind.
 
     Args:
-        rows: Of the tasks that were built.
-        path: The picture, a PNG file.
+        rows: Rows of the built tasks.
+        path: PNG file to write.
     """
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""A task as a data set of the library datasets."""
+"""Load a task as a `datasets.Dataset`."""
 
 import os
 from collections import Counter
@@ -17,7 +17,7 @@ from spectrum_trl.suite.building.parquet import SCHEMA
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.fetching.ensure import ensure
 from spectrum_trl.suite.fetching.status import status
-from spectrum_trl.suite.own import has_parts, is_own, read_own
+from spectrum_trl.suite.own.table import has_parts, is_own, read_own
 from spectrum_trl.suite.task import Split, Task
 
 
@@ -35,15 +35,15 @@ def load_task(
             how = "; ".join(failed) or status(task, data_dir=folder).how
             raise MissingData(f"{name}: {folder} has no {', '.join(absent)}: {how}")
     found = [_dataset(task, folder, seed=seed, paper=paper) for task in tasks]
-    # Put together they have no split any more.
+    # A concatenated dataset has no split.
     return found[0] if len(found) == 1 else concatenate_datasets(found)
 
 
 def find_tasks(name: str, *, split: str | None) -> list[Task]:
-    """Return a task of the Suite, or the parts of the one that a user's YAML file declares.
+    """Return a task of the Suite, or the splits of the one that a user's YAML file declares.
 
     Args:
-        name: Of the task, or the YAML file.
+        name: Name of the task, or the YAML file.
         split: The split wanted, or None for all.
 
     Raises:

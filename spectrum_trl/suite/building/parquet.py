@@ -1,4 +1,4 @@
-"""One parquet file of sequences: written a part at a time, with the same bytes for the same sequences."""
+"""Parquet files of sequences, written in batches, with the same bytes for the same sequences."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,16 +24,16 @@ SCHEMA = pyarrow.schema(
         ),
     ]
 )
-# A part is written when it has as many turns.
+# A batch is written when it has this many turns.
 PART_TURNS = 20_000
 
 
 class Written(NamedTuple):
-    """What a file holds.
+    """Counts of a written file.
 
     Attributes:
-        sequences: Their number.
-        outputs: Samples in all of them.
+        sequences: Number of sequences.
+        outputs: Number of outputs in all sequences.
     """
 
     sequences: int
@@ -41,14 +41,14 @@ class Written(NamedTuple):
 
 
 def write_sequences(sequences: Iterable[SampleSequence], path: Path) -> Written:
-    """Write sequences in their order; the file appears when it is whole.
+    """Write sequences in order; the file appears only when complete.
 
     Args:
-        sequences: Read once.
-        path: The file, whose folder exists.
+        sequences: The sequences, iterated once.
+        path: The file, whose folder must exist.
 
     Returns:
-        How much was written.
+        The counts.
     """
     n_sequences = n_outputs = 0
     with (
@@ -64,7 +64,7 @@ def write_sequences(sequences: Iterable[SampleSequence], path: Path) -> Written:
 
 
 def read_sequences(path: Path) -> Iterator[SampleSequence]:
-    """Yield the sequences of a file, holding a part of it at a time."""
+    """Yield the sequences of a file, with one batch in memory at a time."""
     with pyarrow.parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=256):
             for row in batch.to_pylist():
@@ -73,7 +73,7 @@ def read_sequences(path: Path) -> Iterator[SampleSequence]:
 
 
 def is_sequences(path: Path) -> bool:
-    """Tell whether a file is one that `write_sequences` wrote."""
+    """Return whether a file was written by `write_sequences`."""
     try:
         return bool(pyarrow.parquet.read_schema(path).names == SCHEMA.names)
     except (OSError, pyarrow.ArrowException):

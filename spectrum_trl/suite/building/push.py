@@ -7,24 +7,24 @@ from typing import Any
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.building.card import cell
+from spectrum_trl.suite.building.manifest import MANIFEST, read_manifest
 from spectrum_trl.suite.building.record import is_whole
 from spectrum_trl.suite.catalogue import suite_tasks
-from spectrum_trl.suite.manifest import MANIFEST, read_manifest
 
 
 def push(folder: Path, repo: str, *, public: bool = False) -> str:
-    """Publish what a folder holds.
+    """Publish a build.
 
     Args:
-        folder: That ``spectrum-trl data build`` wrote.
-        repo: Name on the Hub: owner and data set.
-        public: Whether everybody may see it; otherwise you alone.
+        folder: Folder that ``spectrum-trl data build`` wrote.
+        repo: Dataset id on the Hub, as ``owner/name``.
+        public: Whether the dataset is public; otherwise private.
 
     Returns:
-        The address of the commit.
+        The URL of the commit.
 
     Raises:
-        UserError: If it is no such folder, holds data that may not be passed on, or cannot be published.
+        UserError: If it is not a build, holds data that may not be redistributed, or cannot be published.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -34,9 +34,9 @@ def push(folder: Path, repo: str, *, public: bool = False) -> str:
         with tempfile.TemporaryDirectory() as scratch:
             staged = stage(folder, Path(scratch), repo=repo, public=public)
             api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
-            # One that was there already keeps who may see it.
+            # An existing repository keeps its visibility.
             if not public and not api.dataset_info(repo).private:
-                raise UserError(f"{repo} can be seen by everybody: add --public, or name another")
+                raise UserError(f"{repo} is public: add --public, or name another")
             info = api.upload_folder(repo_id=repo, repo_type="dataset", folder_path=staged)
     except HFValidationError as error:
         raise UserError(f"{repo}: {' '.join(str(error).split())}") from None
@@ -47,26 +47,28 @@ def push(folder: Path, repo: str, *, public: bool = False) -> str:
 
 
 def stage(folder: Path, target: Path, *, repo: str, public: bool = False) -> Path:
-    """Put what is published into a folder: parquet files, the manifest, and the card.
+    """Copy the files to publish into a folder: parquet files, the manifest, and the card.
 
     Args:
-        folder: That was built.
+        folder: The build.
         target: An empty folder.
-        repo: Name on the Hub, for the card.
-        public: Whether everybody will see it: what has no licence is not for everybody.
+        repo: Dataset id on the Hub, for the card.
+        public: Whether it will be public, which data without a licence must not be.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: If it is no build, or holds data that may not be passed on.
+        UserError: If it is not a build, or holds data that may not be redistributed.
     """
     manifest = read_manifest(folder)
     if manifest is None or not manifest["tasks"]:
-        raise UserError(f"{folder} holds no build: `spectrum-trl data build --output {folder}` makes one")
+        raise UserError(
+            f"{folder} holds no build: create one with `spectrum-trl data build --output {folder}`"
+        )
     known = suite_tasks()
     problems = [
-        f"{name}: no such task, so that its licence is not known.{nearest(name, known)} Build the others anew"
+        f"{name}: no such task, so its licence is unknown.{nearest(name, known)} Build the others again"
         for name in manifest["tasks"]
         if name not in known
     ]
@@ -76,14 +78,14 @@ def stage(folder: Path, target: Path, *, repo: str, public: bool = False) -> Pat
         if not is_whole(folder / f"{name}.parquet", record)
     ]
     problems += [
-        f"{name}: its terms do not let it be passed on ({source.terms or source.ask or source.licence}). "
+        f"{name}: its terms do not allow redistribution ({source.terms or source.ask or source.licence}). "
         "Build the other tasks into another folder"
         for name in manifest["tasks"]
         if name in known and ((source := known[name].source).private or source.terms or source.ask)
     ]
     problems += [
-        f"{name}: no licence lets it be passed on to everybody ({known[name].source.licence}). Leave "
-        "--public out, or build the other tasks into another folder"
+        f"{name}: no licence allows publishing it ({known[name].source.licence}). Leave --public out, or "
+        "build the other tasks into another folder"
         for name in manifest["tasks"]
         if public and name in known and known[name].source.licence.startswith("unstated")
     ]

@@ -1,4 +1,4 @@
-"""What a built file was made from, so that it is known when it has to be built again."""
+"""Records of the inputs of built files, which show when a file must be rebuilt."""
 
 import hashlib
 from collections import Counter
@@ -10,13 +10,13 @@ from typing import Any
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import sha256_of, write_json
 from spectrum_trl.strict.json import read_json
+from spectrum_trl.suite.building.manifest import is_record
 from spectrum_trl.suite.building.parquet import write_sequences
 from spectrum_trl.suite.fetching.lock import read_lock
-from spectrum_trl.suite.manifest import is_record
 from spectrum_trl.suite.source import Download
 from spectrum_trl.suite.task import Task
 
-# What draws and reads the rows; another version may give others.
+# Libraries that read and sample rows; other versions may give other rows.
 LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy")
 
 
@@ -32,18 +32,18 @@ def build(
     """Build a task into a parquet file, with its record beside it.
 
     Args:
-        task: To build; its files are there.
-        path: The parquet file, whose folder exists; the record has its name with ``.json``.
+        task: The task, whose files must exist.
+        path: The parquet file, whose folder must exist; the record has the same name with ``.json``.
         data_dir: The data folder.
         seed: The only source of randomness.
-        paper: Whether to sample as many as the paper does.
-        inputs: What `made_from` returned, if it was called already: it reads all files.
+        paper: Whether to use the paper's sampling numbers.
+        inputs: Result of `made_from` if already called, because it reads all files.
 
     Returns:
         The record.
 
     Raises:
-        UserError: If its files are not what was fetched, cannot be read, or give no sequence.
+        UserError: If its files changed since they were fetched, cannot be read, or give no sequence.
     """
     inputs = inputs or made_from(task, data_dir=data_dir, seed=seed, paper=paper)
     check_unchanged(inputs["files"], data_dir=data_dir)
@@ -53,7 +53,7 @@ def build(
     written = write_sequences(task.sequences(data_dir, seed=seed, dropped=dropped, paper=paper), path)
     if not written.sequences:
         path.unlink()
-        raise UserError(f"{task.name}: no sequence came of its files; left out: {dict(dropped) or 'nothing'}")
+        raise UserError(f"{task.name}: its files give no sequence; left out: {dict(dropped) or 'nothing'}")
     record = {**inputs, **written._asdict(), "dropped": dict(sorted((+dropped).items()))}
     record["sha256"] = sha256_of(path)
     write_json(record, record_file(path))
@@ -61,7 +61,7 @@ def build(
 
 
 def made_from(task: Task, *, data_dir: Path, seed: int, paper: bool) -> dict[str, Any]:
-    """Return all that decides what a task's file holds: settings, code, libraries, sums of its files."""
+    """Return everything that determines a built file: settings, code, libraries, checksums of its inputs."""
     return {
         "task": task.name,
         "seed": seed,
@@ -76,19 +76,19 @@ def made_from(task: Task, *, data_dir: Path, seed: int, paper: bool) -> dict[str
 
 
 def libraries() -> dict[str, str]:
-    """Return the versions of the libraries that decide what is built."""
+    """Return the versions of the libraries that affect builds."""
     return {name: version(name) for name in LIBRARIES}
 
 
 def is_current(path: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the record of a built file if it was made from just these inputs and is whole, else None."""
+    """Return the record of a built file if it has the same inputs and is intact, else None."""
     record = read_record(path)
     same = record is not None and all(record.get(name) == value for name, value in inputs.items())
     return record if same and record and is_whole(path, record) else None
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Return the record of a built file, or None if there is none, or a damaged one."""
+    """Return the record of a built file, or None if it is missing or damaged."""
     try:
         found = read_json(record_file(path))
     except (OSError, ValueError):
@@ -97,12 +97,12 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def is_whole(path: Path, record: dict[str, Any]) -> bool:
-    """Tell whether a built file is there and what its record says."""
+    """Return whether a built file exists and matches its record."""
     return path.is_file() and sha256_of(path) == record["sha256"]
 
 
 def record_file(path: Path) -> Path:
-    """Return where the record of a built file is."""
+    """Return the path of a built file's record."""
     return path.with_suffix(".json")
 
 
@@ -118,18 +118,18 @@ def code_digest() -> str:
 
 
 def check_unchanged(files: dict[str, dict[str, Any]], *, data_dir: Path) -> None:
-    """Check that files which were fetched are still what was fetched.
+    """Check that fetched files have not changed.
 
     Args:
-        files: Path below the data folder to its ``sha256``.
+        files: ``sha256`` of each file, by path below the data folder.
         data_dir: The data folder.
 
     Raises:
-        UserError: Naming those that are not.
+        UserError: With every file that changed.
     """
     locked = read_lock(data_dir)["files"]
     if problems := [
-        f"{data_dir / path} is not the file that was fetched any more: remove it and fetch again"
+        f"{data_dir / path} changed since it was fetched: delete it and fetch it again"
         for path, found in files.items()
         if path in locked and locked[path]["sha256"] != found["sha256"]
     ]:
@@ -137,15 +137,15 @@ def check_unchanged(files: dict[str, dict[str, Any]], *, data_dir: Path) -> None
 
 
 def check_given(task: Task, files: dict[str, dict[str, Any]]) -> None:
-    """Check that a file of a user's own has the sum that the user gives, also one put there by hand.
+    """Check a user's file against the checksum in its YAML file, even if it was put there by hand.
 
     Raises:
-        UserError: If it has another.
+        UserError: If they differ.
     """
     given = {each.path: each.sha256 for each in task.source.downloads if isinstance(each, Download)}
     for path, found in files.items():
         if task.own and given.get(path) not in (None, found["sha256"]):
             raise UserError(
-                f"{path} is not the file whose sha256 is given: it has {found['sha256']}. Correct the sum, "
-                "or remove the file to fetch it again"
+                f"{path} does not match the given sha256: it has {found['sha256']}. Correct the checksum, "
+                "or delete the file to fetch it again"
             )

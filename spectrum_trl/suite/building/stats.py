@@ -1,4 +1,4 @@
-"""What a task's sequences hold, in numbers: for the Suite's card, and to compare samplings."""
+"""Statistics of a task's sequences, for the Suite's card and to compare samplings."""
 
 import math
 from collections import Counter
@@ -7,22 +7,22 @@ from typing import NamedTuple
 
 from spectrum_trl.suite.task import Message, SampleSequence
 
-# A yardstick without a tokenizer: tokens of four bytes, and five for what is written around a turn.
+# An estimate without a tokenizer: four bytes per token, and five tokens for the markup of a turn.
 BYTES_PER_TOKEN, TOKENS_PER_TURN = 4, 5
-# Different outputs whose numbers are kept exactly; beyond it the entropy is a lower bound.
+# Distinct outputs counted exactly; beyond this, the entropy is a lower bound.
 MOST_OUTPUTS = 2_000_000
 
 
 class TaskStats(NamedTuple):
-    """Numbers of one task.
+    """Statistics of one task.
 
     Attributes:
-        sequences: Their number.
-        outputs: Samples in them.
-        different: Different output texts.
-        entropy: Of the output texts of the whole task, in nats: 0 where all are the same, its largest value
-            ``log(outputs)`` where all are different.
-        tokens: In all messages, as the tokenizer counts or about.
+        sequences: Number of sequences.
+        outputs: Number of outputs in them.
+        different: Number of distinct output texts.
+        entropy: Entropy of the task's output texts in nats, from 0 if all are equal to ``log(outputs)`` if
+            all are distinct.
+        tokens: Number of tokens in all messages, counted by the tokenizer or estimated.
     """
 
     sequences: int
@@ -33,7 +33,7 @@ class TaskStats(NamedTuple):
 
 
 def about_tokens(messages: Iterable[Message]) -> int:
-    """Return about how many tokens a sequence has, by its bytes."""
+    """Estimate the number of tokens in a sequence from its bytes."""
     return sum(
         math.ceil(len(message["content"].encode()) / BYTES_PER_TOKEN) + TOKENS_PER_TURN
         for message in messages
@@ -43,10 +43,10 @@ def about_tokens(messages: Iterable[Message]) -> int:
 def task_stats(
     sequences: Iterable[SampleSequence], *, tokens: Callable[[list[Message]], int] = about_tokens
 ) -> TaskStats:
-    """Return the numbers of a task.
+    """Return the statistics of a task.
 
     Args:
-        sequences: Read once.
+        sequences: The sequences, iterated once.
         tokens: Counts the tokens of a sequence.
     """
     n_sequences = n_outputs = n_tokens = 0
@@ -57,7 +57,7 @@ def task_stats(
         for message in sequence.messages:
             if message["role"] == "output":
                 n_outputs += 1
-                # The hash of a text is as good as the text here, and small.
+                # The hash of a text identifies it well enough, and is small.
                 key = hash(message["content"])
                 if key in seen or len(seen) < MOST_OUTPUTS:
                     seen[key] += 1

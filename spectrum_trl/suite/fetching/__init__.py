@@ -1,1 +1,1 @@
-"""Get the files of sources: downloaded, checked, locked, and what is missing told."""
+"""Download, verify and lock the files of sources, and report which are missing."""

@@ -1,7 +1,7 @@
-"""Download one file: retried, resumed where the connection broke, checked, and moved into place as a whole.
+"""Download one file with retries, resumption and a checksum, and move it into place atomically.
 
-pooch retries, checks and moves; that it goes on with a partial file is added through its ``downloader``
-argument, since it begins anew by itself (fatiando/pooch has no option for it).
+pooch retries, verifies and moves the file, but always downloads it from the start and has no option to
+resume; its ``downloader`` argument adds that.
 """
 
 import codecs
@@ -16,13 +16,12 @@ from spectrum_trl.files import sha256_of, target_of
 from spectrum_trl.strict.json import strict_json
 
 RETRIES = 4
-# What a broken connection loses at the most.
+# The most that a broken connection loses.
 CHUNK_BYTES = 2**15
 TIMEOUT_SECONDS = 30
-# Answers that another try does not change.
+# Responses that a retry does not change.
 FINAL = (401, 403, 404, 410)
-# What stands near the beginning of a page that is sent in place of a file: a log-in form, an error, a
-# licence to accept.
+# Marks near the beginning of a page sent instead of a file: a login form, an error, a licence to accept.
 PAGE = re.compile(r"\s*(?=<).*?(<!doctype html|<html|<head|<title|<script|<error)", re.IGNORECASE | re.DOTALL)
 LOOKED_AT = 2048
 PAGES, JSONS = (".html", ".htm", ".xhtml", ".xml"), (".json", ".jsonl", ".ndjson")
@@ -35,33 +34,35 @@ def download(
     """Download a file.
 
     Args:
-        url: Its address.
-        path: Where it goes; its folder is made. What is there is replaced only by a checked file.
-        sha256: Of the bytes, or None where it is not known.
-        way_out: How another file can be taken, where the sum is that of an earlier fetch.
-        advance: Is told the number of bytes that came.
+        url: Its URL.
+        path: Where to save it; its folder is created. An existing file is replaced only by a verified one.
+        sha256: Expected SHA-256, or None if unknown.
+        way_out: How to accept another file, if the checksum is that of an earlier fetch.
+        advance: Called with the number of bytes received.
 
     Returns:
-        The SHA-256 of what came.
+        The SHA-256 of the file.
 
     Raises:
-        UserError: If it cannot be had, or is not what it should be; says how to go on.
+        UserError: If it cannot be downloaded, or is not the expected file; says what to do.
     """
     import pooch
     import requests
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A link to where there is room stays one.
+    # Keep a symbolic link, for example to a larger disk.
     path = target_of(path)
     part = path.with_name(f".{path.name}.part")
-    # Not the file itself: pooch would keep one that is there, where its sum is not known.
-    fresh = path.with_name(f".{path.name}.fetched")
-    fresh.unlink(missing_ok=True)
-    store = pooch.create(fresh.parent, base_url="", registry={fresh.name: sha256}, urls={fresh.name: url})
+    # Not in the file's folder: without a checksum pooch would keep an existing file, and if killed it leaves
+    # files whose names we do not know.
+    folder = path.with_name(f".{path.name}.fetched")
+    shutil.rmtree(folder, ignore_errors=True)
+    store = pooch.create(folder, base_url="", registry={path.name: sha256}, urls={path.name: url})
     store.retry_if_failed = RETRIES
     pooch.get_logger().setLevel("ERROR")
     try:
-        store.fetch(fresh.name, downloader=_Resuming(part, checked=sha256 is not None, advance=advance))
+        downloader = _Resuming(part, checked=sha256 is not None, advance=advance)
+        fresh = Path(store.fetch(path.name, downloader=downloader))
         found = sha256_of(fresh)
         fresh.replace(path)
     except requests.HTTPError as error:
@@ -70,32 +71,32 @@ def download(
     except requests.RequestException as error:
         raise Unreachable(
             f"{url} cannot be reached ({_reason(error)}). Check the connection and run the same command "
-            "again: it goes on where it stopped"
+            "again: it resumes the download"
         ) from None
     except ValueError:
-        which = "fetched before" if way_out else "published"
+        which = "fetched earlier" if way_out else "published"
         raise UserError(
-            f"{url} sent another file than the one {which} (expected sha256 {sha256}). Run the command "
-            "again; if this stays, its publisher has changed it, or somebody between has"
+            f"{url} sent a different file from the one {which} (expected sha256 {sha256}). Run the command "
+            "again; if this persists, the file was changed by its publisher or on the way"
             + (f": {way_out}" if way_out else "")
         ) from None
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
-        fresh.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
     return found
 
 
 class _Resuming:
-    """A downloader for pooch that goes on with what an interrupted one left."""
+    """A downloader for pooch that resumes an interrupted download."""
 
     def __init__(self, part: Path, *, checked: bool, advance: Advance) -> None:
-        """Take where the bytes go, whether their hash is checked later, and who is told of progress."""
+        """Set the partial file, whether its hash is verified later, and the progress callback."""
         self.part, self.checked, self.advance = part, checked, advance
         self.tag = part.with_suffix(".tag")
 
     def __call__(self, url: str, output_file: str, pooch: Any, check_only: bool = False) -> None:
-        """Download to the part, then move it to where pooch wants it."""
+        """Download to the partial file, then move it to where pooch expects it."""
         import requests
 
         self.advance(0)
@@ -106,14 +107,14 @@ class _Resuming:
         with requests.get(url, stream=True, timeout=TIMEOUT_SECONDS, headers=headers) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
                 self._forget()
-                raise requests.ConnectionError("the file is shorter now than what was fetched of it")
+                raise requests.ConnectionError("the file is now shorter than its partial download")
             if response.status_code in FINAL:
                 raise UserError(f"{url}: {_refused(response.status_code)}")
             response.raise_for_status()
             resumed = response.status_code == requests.codes.partial_content
             if resumed and not _goes_on(response.headers, start):
                 self._forget()
-                raise requests.ConnectionError("the server sent another part of the file than asked for")
+                raise requests.ConnectionError("the server sent a different part of the file than requested")
             self._remember(response.headers.get("ETag", ""))
             with open(self.part, "ab" if resumed else "wb", buffering=0) as file:
                 for chunk in _chunks(response):
@@ -124,9 +125,9 @@ class _Resuming:
         self._forget()
 
     def _left(self) -> tuple[int, str]:
-        """Return how many bytes an earlier try left, and the version they are of; none if it is not known."""
+        """Return the size of the partial file and its ETag; size 0 if its version is unknown."""
         tag = self.tag.read_text("utf-8") if self.tag.is_file() else ""
-        # A weak tag does not promise the same bytes.
+        # A weak ETag does not guarantee the same bytes.
         strong = tag if tag and not tag.startswith("W/") else ""
         usable = self.part.is_file() and (strong or self.checked)
         return (self.part.stat().st_size if usable else 0), strong
@@ -145,12 +146,12 @@ class _Resuming:
         if kind not in PAGES and PAGE.match(_text(begins)):
             self._forget()
             raise UserError(
-                f"{url} sent a web page in place of the file. It may ask for a log-in or for consent: open "
-                "the address in a browser, and put the file into the data folder by hand"
+                f"{url} sent a web page instead of the file. It may ask for a login or for consent: open "
+                "the URL in a browser, and put the file into the data folder by hand"
             )
         if kind not in JSONS and len(begins) < LOOKED_AT and _is_message(begins):
             self._forget()
-            raise UserError(f"{url} sent a message in place of the file ({_text(begins)[:100]}): try later")
+            raise UserError(f"{url} sent a message instead of the file ({_text(begins)[:100]}): try later")
 
 
 def _text(content: bytes) -> str:
@@ -159,7 +160,7 @@ def _text(content: bytes) -> str:
 
 
 def _is_message(content: bytes) -> bool:
-    """Tell whether a whole file is one JSON object, as services send it that refuse."""
+    """Return whether a file is one JSON object, as services send with an error."""
     try:
         return isinstance(strict_json(content, finite=False), dict)
     except ValueError:
@@ -167,13 +168,13 @@ def _is_message(content: bytes) -> bool:
 
 
 def _goes_on(headers: Any, start: int) -> bool:
-    """Tell whether part of a file goes on where it was asked to, and is sent as it is."""
+    """Return whether a partial response starts at the requested byte and is not encoded."""
     found = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
     return bool(found and int(found[1]) == start and not headers.get("Content-Encoding"))
 
 
 def _chunks(response: Any) -> Iterator[bytes]:
-    """Yield what comes as soon as it does, so that a slow download can be stopped."""
+    """Yield bytes as soon as they arrive, so a slow download can be interrupted."""
     import requests
     import urllib3
 
@@ -186,9 +187,9 @@ def _chunks(response: Any) -> Iterator[bytes]:
 
 def _refused(status: int) -> str:
     if status in (401, 403):
-        return f"access refused ({status}). Log in or ask for access, or get the file by hand"
+        return f"access refused ({status}). Log in or request access, or download the file by hand"
     if status in (404, 410):
-        return f"the file is not there any more ({status}). Get it by hand, or look for a new address"
+        return f"the file is no longer there ({status}). Look for a new URL, and download it by hand"
     return f"the server answered {status}. Run the same command again later"
 
 

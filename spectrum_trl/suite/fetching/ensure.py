@@ -1,12 +1,12 @@
-"""Fetch what tasks need before they are built, as users of datasets and lm-eval expect."""
+"""Fetch the files that tasks need before building them, as users of datasets and lm-eval expect."""
 
 import logging
 from collections.abc import Iterable
 from pathlib import Path
 
 from spectrum_trl.errors import Unreachable, UserError
+from spectrum_trl.suite.building.manifest import read_manifest
 from spectrum_trl.suite.fetching.fetch import fetch, offline
-from spectrum_trl.suite.manifest import read_manifest
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task
 
@@ -14,18 +14,18 @@ logger = logging.getLogger(__name__)
 
 
 def ensure(tasks: Iterable[Task], *, data_dir: Path) -> list[str]:
-    """Fetch the sources of tasks whose files are missing, if nobody has to consent to anything.
+    """Fetch the sources of tasks whose files are missing, unless they need consent.
 
-    Nothing is fetched while ``HF_HUB_OFFLINE`` is set, or into a folder of built tasks.
+    Nothing is fetched if ``HF_HUB_OFFLINE`` is set, or if the folder holds built tasks.
 
     Args:
-        tasks: Which.
+        tasks: The tasks.
         data_dir: The data folder.
 
     Returns:
-        What could not be fetched, and why.
+        One message per file that could not be fetched, with the reason.
     """
-    # Each once, and not by their names: all of a user's own tables have the same.
+    # Deduplicated by the sources themselves, not their names: all user tables have the same name.
     wanted = dict.fromkeys(task.source for task in tasks if task.missing(data_dir))
     return ensure_sources(wanted, data_dir=data_dir)
 
@@ -40,7 +40,7 @@ def ensure_sources(sources: Iterable[Source], *, data_dir: Path) -> list[str]:
         try:
             fetch([source], data_dir=data_dir)
         except Unreachable as error:
-            return [*failed, error.problems[0], "HF_HUB_OFFLINE=1 keeps from trying"]
+            return [*failed, error.problems[0], "set HF_HUB_OFFLINE=1 to skip fetching"]
         except UserError as error:
             failed += error.problems
     return failed

@@ -1,4 +1,4 @@
-"""Fetch the files of sources into the data folder: in parallel, each once, sums kept in the lock file."""
+"""Fetch the files of sources into the data folder in parallel, with checksums in the lock file."""
 
 import fnmatch
 import os
@@ -22,18 +22,18 @@ from spectrum_trl.suite.source import Download, HubFiles, Source, checksums
 from spectrum_trl.suite.task import OWN
 
 PARALLEL = 4
-# Where archives wait to be unpacked.
+# Folder for archives until they are unpacked.
 ARCHIVES = ".archives"
 Progress = Callable[[str, int], None]
 
 
 class Fetched(NamedTuple):
-    """What became of one source.
+    """Result of fetching one source.
 
     Attributes:
         source: Its name.
-        files: How many files came.
-        kept: How many downloads were there already.
+        files: Number of files fetched.
+        kept: Number of downloads already present.
     """
 
     source: str
@@ -42,7 +42,7 @@ class Fetched(NamedTuple):
 
 
 def offline() -> bool:
-    """Tell whether HF_HUB_OFFLINE asks for no network."""
+    """Return whether HF_HUB_OFFLINE forbids using the network."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
@@ -54,28 +54,28 @@ def fetch(
     again: bool = False,
     progress: Progress = lambda name, n: None,
 ) -> list[Fetched]:
-    """Fetch sources; what is there already is kept.
+    """Fetch sources; files already present are kept.
 
     Args:
-        sources: Which.
-        data_dir: The data folder, made if it is missing.
-        accept: Whether the user accepts the terms of those that have some; kept in the lock file.
-        again: Whether to forget what earlier fetches locked of them, and to fetch what is published now.
-        progress: Is called with a source's name and the number of bytes that came.
+        sources: The sources.
+        data_dir: The data folder, created if missing.
+        accept: Whether the user accepts the terms of those that have terms; recorded in the lock file.
+        again: Whether to ignore what earlier fetches locked, and fetch the currently published files.
+        progress: Called with a source's name and the number of bytes received.
 
     Returns:
-        What became of each.
+        One result per source.
 
     Raises:
-        UserError: With what could not be fetched and why; what could is kept. `Unreachable` if nothing came
-            from some address.
+        UserError: With everything that could not be fetched and why; other files are kept. `Unreachable` if
+            a server could not be reached.
     """
     chosen = list(sources)
     if problems := list(folder_problems(data_dir)):
         raise UserError(*problems)
     check_access(chosen, data_dir=data_dir, accept=accept)
     if offline():
-        raise UserError("HF_HUB_OFFLINE is set, so that nothing is fetched: unset it")
+        raise UserError("HF_HUB_OFFLINE is set, so nothing is fetched: unset it")
     data_dir.mkdir(parents=True, exist_ok=True)
     if accepted := [source.name for source in chosen if source.terms]:
         with changing_lock(data_dir) as lock:
@@ -101,15 +101,15 @@ def fetch(
 
 @contextmanager
 def _workers(progress: Progress) -> Iterator[tuple[ThreadPool, Progress]]:
-    """Yield threads and how they report bytes, which stops them once the block has ended, as by Ctrl-C.
+    """Yield a thread pool and a progress callback that stops its threads after the block, as on Ctrl-C.
 
-    Not those of an executor: the program could not end while one of them waits for a silent server.
+    Not an executor: the program could not exit while one of its threads waits for a silent server.
     """
     stop = threading.Event()
 
     def report(name: str, n: int) -> None:
         if stop.is_set():
-            raise Interrupted("stopped: run the same command again to go on")
+            raise Interrupted("stopped: run the same command again to resume")
         progress(name, n)
 
     with ThreadPool(PARALLEL) as pool:
@@ -123,17 +123,17 @@ def check_access(sources: Iterable[Source], *, data_dir: Path, accept: bool) -> 
     """Check that sources can be fetched, and that their terms are accepted.
 
     Raises:
-        UserError: With everything that stands against it.
+        UserError: With every source that cannot be fetched.
     """
     accepted = read_lock(data_dir)["accepted"]
     problems = []
     for source in sources:
         if source.access == "request":
-            problems.append(f"{source.name} has to be asked for: {source.ask}")
+            problems.append(f"{source.name} is available on request: {source.ask}")
         elif source.access == "manual":
-            problems.append(f"{source.name} has to be got by hand: {'; '.join(source.steps)}")
+            problems.append(f"{source.name} must be downloaded by hand: {'; '.join(source.steps)}")
         elif source.access == "generated":
-            problems.append(f"{source.name} is generated: there is nothing to fetch")
+            problems.append(f"{source.name} is generated, so nothing is fetched")
         elif source.terms and not accept and source.name not in accepted:
             problems.append(f"{source.name}: {source.terms} Add --accept if you agree")
     if problems:
@@ -141,7 +141,7 @@ def check_access(sources: Iterable[Source], *, data_dir: Path, accept: bool) -> 
 
 
 def _fetch(source: Source, *, data_dir: Path, pool: ThreadPool, progress: Progress, again: bool) -> Fetched:
-    # Another process may be fetching the same source: the second finds its files.
+    # Another process may be fetching the same source; this one then finds its files.
     with FileLock(data_dir / f".{source.name}.fetching.lock"):
         lock = read_lock(data_dir)
         wanted = [
@@ -164,7 +164,7 @@ def _fetch(source: Source, *, data_dir: Path, pool: ThreadPool, progress: Progre
 def _attempt(
     wanted: Download | HubFiles, *, source: Source, data_dir: Path, progress: Progress, again: bool
 ) -> int | UserError:
-    """Fetch and lock one of a source's downloads: return how many files came, or what is wrong."""
+    """Fetch and lock one of a source's downloads; return the number of files, or the error."""
     try:
         known = read_lock(data_dir) if not again else {part: {} for part in EMPTY}
         progress(source.name, 0)
@@ -191,7 +191,7 @@ def _attempt(
 def _keep(
     wanted: Download | HubFiles, files: Mapping[str, Entry], *, data_dir: Path, commit: str = ""
 ) -> None:
-    """Write what came into the lock file, remove what it replaces, and take the mark away."""
+    """Record fetched files in the lock file, delete those they replace, and remove the mark."""
     with changing_lock(data_dir) as lock:
         for path in _locked(wanted, lock).keys() - files.keys():
             del lock["files"][path]
@@ -208,17 +208,19 @@ def _revision(wanted: HubFiles) -> str:
 
 
 def check_published(files: Mapping[str, Entry], *, data_dir: Path) -> None:
-    """Check files against the sums known in advance, and remove those that are others.
+    """Check files against the checksums known in advance, and delete those that differ.
 
     Raises:
-        UserError: Naming them.
+        UserError: With every file that differs.
     """
     published = checksums()
     wrong = [path for path, found in files.items() if published.get(path, found.sha256) != found.sha256]
     for path in wrong:
         (data_dir / path).unlink()
     if wrong:
-        raise UserError(*(f"{path}: another file than the one published was sent" for path in wrong))
+        raise UserError(
+            *(f"{path}: the server sent a different file from the one published" for path in wrong)
+        )
 
 
 def _web(
@@ -233,7 +235,7 @@ def _web(
         wanted.url,
         place,
         sha256=wanted.sha256 or (known.fetched_sha256 if known else None),
-        way_out="" if wanted.sha256 else f"`spectrum-trl data fetch {name} --again` takes what is there now",
+        way_out="" if wanted.sha256 else f"`spectrum-trl data fetch {name} --again` accepts the new file",
         advance=lambda n: progress(source.name, n),
     )
     try:
@@ -247,7 +249,7 @@ def _web(
 
 
 def _locked(wanted: Download | HubFiles, lock: dict[str, dict[str, Any]]) -> dict[str, Entry]:
-    """Return what the lock file knows of a download's files, by their paths below the data folder."""
+    """Return the lock file's entries for a download's files, by path below the data folder."""
     every = {path: Entry(**known) for path, known in lock["files"].items()}
     if isinstance(wanted, HubFiles):
         address = f"hf://datasets/{wanted.repo}@"
@@ -264,7 +266,7 @@ def _locked(wanted: Download | HubFiles, lock: dict[str, dict[str, Any]]) -> dic
 
 
 def _present(wanted: Download | HubFiles, *, data_dir: Path, lock: dict[str, dict[str, Any]]) -> bool:
-    """Tell whether a download's files are there: those that the lock file lists, or put there by hand."""
+    """Return whether a download's files are present: those in the lock file, or put there by hand."""
     if mark_of(wanted, data_dir=data_dir).exists():
         return False
     if known := _locked(wanted, lock):
@@ -274,7 +276,7 @@ def _present(wanted: Download | HubFiles, *, data_dir: Path, lock: dict[str, dic
         return (data_dir / wanted.path).is_file()
     folder = data_dir / wanted.path
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    # Not what is ours, or that of the Hub's client.
+    # Not our own files, or those of the Hub's client.
     seen = [name for name in names if not name.startswith((".cache/", PREFIX))]
     patterns = wanted.files if isinstance(wanted, HubFiles) else wanted.members or ("*",)
     return all(fnmatch.filter(seen, pattern) for pattern in patterns)

@@ -1,4 +1,4 @@
-"""Fetch files of a data set on the Hugging Face Hub, of a commit that the lock file keeps."""
+"""Fetch files of a dataset on the Hugging Face Hub at the commit pinned in the lock file."""
 
 import os
 from collections.abc import Callable
@@ -16,19 +16,19 @@ COMMIT_DIGITS = 40
 def fetch_from_hub(
     wanted: HubFiles, *, data_dir: Path, commit: str | None, advance: Callable[[int], None] = lambda n: None
 ) -> tuple[str, list[Path]]:
-    """Fetch the files that the patterns name.
+    """Fetch the files that match the patterns.
 
     Args:
-        wanted: The data set and its files.
+        wanted: The dataset and its files.
         data_dir: The data folder.
-        commit: What an earlier fetch was of, or None for the newest of the declared revision.
-        advance: Is told the number of bytes that came.
+        commit: Commit of an earlier fetch, or None for the newest one of the declared revision.
+        advance: Called with the number of bytes received.
 
     Returns:
-        The commit, and the files below the data folder.
+        The commit, and the paths of the files.
 
     Raises:
-        UserError: If they cannot be had; says what to do.
+        UserError: If they cannot be fetched; says what to do.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
@@ -52,11 +52,11 @@ def fetch_from_hub(
     except RevisionNotFoundError:
         raise UserError(
             f"{wanted.repo} has no revision {commit or wanted.revision}: correct it, or if its history was "
-            "changed, add --again to `spectrum-trl data fetch` to take the newest one"
+            "rewritten, add --again to `spectrum-trl data fetch` to fetch the newest one"
         ) from None
     except RepositoryNotFoundError:
         raise UserError(
-            f"{wanted.repo} is not there, or private: see {address}, or `hf auth login`"
+            f"{wanted.repo} does not exist or is private: see {address}, or run `hf auth login`"
         ) from None
     except (OfflineModeIsEnabled, LocalEntryNotFoundError, httpx.HTTPError):
         raise Unreachable(
@@ -78,8 +78,8 @@ def _fetch(
     if not chosen:
         raise UserError(
             f"{wanted.repo} at {str(info.sha)[:7]} has no {' or '.join(wanted.files)}. It has: "
-            f"{', '.join(visible(name[:100]) for name in names[:10])}. Its publisher has renamed files: put "
-            f"them into {data_dir / wanted.path} by hand"
+            f"{', '.join(visible(name[:100]) for name in names[:10])}. If its files were renamed, put them "
+            f"into {data_dir / wanted.path} by hand"
         )
     if outside := [each for each in chosen if each.startswith("/") or ".." in PurePosixPath(each).parts]:
         raise UserError(f"{wanted.repo} would write outside its folder ({visible(outside[0][:100])})")
@@ -91,18 +91,18 @@ def _fetch(
         revision=info.sha,
         allow_patterns=chosen,
         local_dir=folder,
-        tqdm_class=_telling(advance),
+        tqdm_class=_reporting(advance),
     )
     return str(info.sha), [folder / name for name in chosen]
 
 
-def _telling(advance: Callable[[int], None]) -> Any:
-    """Return a bar that tells of the bytes that come, so that a download can be stopped."""
+def _reporting(advance: Callable[[int], None]) -> Any:
+    """Return a progress bar that calls ``advance`` at each update, so a download can be interrupted."""
     from huggingface_hub.utils import tqdm
 
-    class Telling(tqdm):
+    class Reporting(tqdm):
         def update(self, n: float | None = 1) -> bool | None:
             advance(0)
             return super().update(n)
 
-    return Telling
+    return Reporting

@@ -1,4 +1,4 @@
-"""The lock file of a data folder: what was fetched from where, with which sums; which terms were accepted."""
+"""The lock file of a data folder: origins and checksums of fetched files, and accepted terms."""
 
 import datetime
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ EMPTY: dict[str, dict[str, Any]] = {"accepted": {}, "files": {}, "revisions": {}
 
 
 class Entry(NamedTuple):
-    """What the lock file knows of one file.
+    """The lock file's entry for one file.
 
     Attributes:
-        sha256: Of the file as it lies in the data folder.
+        sha256: SHA-256 of the file in the data folder.
         bytes: Its size.
-        fetched_sha256: Of the bytes that were sent: those of the archive, where it was unpacked from one.
-        url: Where it came from.
+        fetched_sha256: SHA-256 of the bytes sent; of the archive, if the file was unpacked from one.
+        url: Its origin.
     """
 
     sha256: str
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
 
 def read_lock(data_dir: Path) -> dict[str, dict[str, Any]]:
-    """Return the lock file's contents, or its empty form where there is none.
+    """Return the lock file's contents, or empty contents if it does not exist.
 
     Raises:
         UserError: If it is damaged.
@@ -45,7 +45,7 @@ def read_lock(data_dir: Path) -> dict[str, dict[str, Any]]:
             raise ValueError
         if not all(_is_entry(known) for known in found["files"].values()):
             raise ValueError
-        # They are removed when another file replaces them.
+        # These paths are deleted when other files replace them.
         if any(
             PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts
             for place in found["files"]
@@ -60,13 +60,13 @@ def read_lock(data_dir: Path) -> dict[str, dict[str, Any]]:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(
-            f"{path} is damaged: put back a copy, or remove it and fetch again (sums are then taken anew)"
+            f"{path} is damaged: restore a copy, or delete it and fetch again (which renews checksums)"
         ) from None
 
 
 @contextmanager
 def changing_lock(data_dir: Path) -> Iterator[dict[str, dict[str, Any]]]:
-    """Yield the lock file's contents to change; written when the block ends, one process at a time."""
+    """Yield the lock file's contents for changes, written at the end of the block; one process at a time."""
     with FileLock(data_dir / f".{NAME}.lock"):
         lock = read_lock(data_dir)
         yield lock
@@ -83,5 +83,5 @@ def _is_entry(known: Any) -> bool:
 
 
 def today() -> str:
-    """Return the date in UTC, as 2026-01-31."""
+    """Return the date in UTC, such as 2026-01-31."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -1,23 +1,23 @@
-"""Say of each task whether its data are there, and how to get them otherwise."""
+"""Report whether a task's data are present, and how to get them."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from spectrum_trl.files import sha256_of
+from spectrum_trl.suite.building.manifest import read_manifest
 from spectrum_trl.suite.fetching.lock import read_lock
 from spectrum_trl.suite.fetching.unfinished import is_begun
-from spectrum_trl.suite.manifest import read_manifest
 from spectrum_trl.suite.task import Task
 
 State = Literal["ready", "can be fetched", "needs consent", "manual", "request"]
 
 
 class Status(NamedTuple):
-    """How a task stands.
+    """Status of a task's data.
 
     Attributes:
-        state: Whether its data are there; else how they can be had.
-        how: What to do, in words; nothing for a task that is ready.
+        state: Whether the data are present, or else how they can be obtained.
+        how: What to do, in words; empty for a task that is ready.
     """
 
     state: State
@@ -25,7 +25,7 @@ class Status(NamedTuple):
 
 
 def status(task: Task, *, data_dir: Path | None) -> Status:
-    """Return how a task stands.
+    """Return the status of a task's data.
 
     Args:
         task: The task.
@@ -44,7 +44,7 @@ def status(task: Task, *, data_dir: Path | None) -> Status:
     match source.access:
         case "fetch" if task.own:
             return Status(
-                "can be fetched", f"{before}it is fetched when it is used, unless HF_HUB_OFFLINE is set"
+                "can be fetched", f"{before}it is fetched on first use, unless HF_HUB_OFFLINE is set"
             )
         case "fetch":
             return Status("can be fetched", before + fetch)
@@ -56,7 +56,7 @@ def status(task: Task, *, data_dir: Path | None) -> Status:
 
 
 def changed_files(data_dir: Path) -> list[str]:
-    """Return the fetched files that are not what was fetched any more, reading all of them."""
+    """Return the files that changed since they were fetched; reads all of them."""
     return [
         path
         for path, known in read_lock(data_dir)["files"].items()

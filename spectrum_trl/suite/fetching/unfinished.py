@@ -1,4 +1,4 @@
-"""Marks of downloads into folders that were begun: some of their files may be there, and others not yet."""
+"""Marks of unfinished downloads into folders, some of whose files may be missing."""
 
 import hashlib
 from pathlib import Path, PurePath
@@ -9,7 +9,7 @@ PREFIX = ".unfinished-"
 
 
 def mark_of(wanted: Download | HubFiles, *, data_dir: Path) -> Path:
-    """Return where the mark of a download is; it is there from the first file until the last is locked."""
+    """Return the path of a download's mark, which exists from its first file until the last is locked."""
     origin = wanted.repo if isinstance(wanted, HubFiles) else wanted.url
     files = wanted.files if isinstance(wanted, HubFiles) else wanted.members
     digest = hashlib.sha256(repr((origin, files)).encode()).hexdigest()[:8]
@@ -17,18 +17,18 @@ def mark_of(wanted: Download | HubFiles, *, data_dir: Path) -> Path:
 
 
 def begin(wanted: Download | HubFiles, *, data_dir: Path) -> None:
-    """Mark a download as begun; its folder is made."""
+    """Mark a download as begun, and create its folder."""
     mark = mark_of(wanted, data_dir=data_dir)
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(
-        "Files of this folder are not all there: fetch them again. If you put all of them here by hand, "
-        "remove this file.\n",
+        "Some files of this folder are missing: fetch them again. If you put all of them here by hand, "
+        "delete this file.\n",
         encoding="utf-8",
     )
 
 
 def is_begun(pattern: str, *, data_dir: Path) -> bool:
-    """Tell whether what a path or glob below the data folder names belongs to a download that was begun."""
+    """Return whether a path or glob below the data folder belongs to an unfinished download."""
     path = PurePath(pattern)
     # The last parent is the data folder itself, into which no download goes.
     folders = [] if path.is_absolute() else list(path.parents)[:-1]

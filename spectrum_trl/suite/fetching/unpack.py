@@ -1,4 +1,4 @@
-"""Unpack what was downloaded into the data folder: all of it or nothing."""
+"""Unpack downloads into the data folder: all files or none."""
 
 import bz2
 import gzip
@@ -19,24 +19,24 @@ from spectrum_trl.suite.source import Download
 
 PACKED: dict[str, Callable[..., Any]] = {"gz": gzip.open, "bz2": bz2.open}
 PART_BYTES = 2**20
-# So much is unpacked in any case; beyond it at most so many times the size of the archive.
+# Up to this size anything is unpacked; beyond it, at most this many times the size of the archive.
 ALWAYS_BYTES, MOST_SHRUNK = 2**30, 200
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
 
 
 def unpack(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
-    """Unpack an archive or a packed file.
+    """Unpack an archive or a compressed file.
 
     Args:
-        archive: What was downloaded; what waits to be moved lies beside it.
-        wanted: Says what it holds and where that goes.
+        archive: The downloaded file; temporary files are written beside it.
+        wanted: Its declaration: the members, and where they go.
         data_dir: The data folder.
 
     Returns:
-        The files that came of it, below the data folder.
+        The paths of the unpacked files.
 
     Raises:
-        UserError: If it is damaged, lacks a member, or wants to write outside its folder.
+        UserError: If it is damaged, lacks a member, is suspiciously large, or would write outside its folder.
     """
     target = data_dir / wanted.path
     try:
@@ -52,13 +52,13 @@ def unpack(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
             return [target]
         return _members(archive, wanted, data_dir=data_dir)
     except RuntimeError as error:
-        # A password, or a way of packing that Python does not know.
+        # A password, or a compression method that Python does not support.
         raise UserError(
             f"{wanted.url} sent a {wanted.unpack} archive that cannot be unpacked ({error}): get the files "
             f"by hand, and put them into {target}"
         ) from None
     except DAMAGED as error:
-        # What the system refuses has a number, what a packer refuses has none.
+        # Errors of the operating system have a number, those of decompressors have none.
         if isinstance(error, OSError) and error.errno:
             raise
         raise UserError(
@@ -68,7 +68,7 @@ def unpack(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
 
 def _members(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
     scratch = archive.with_name(f"{archive.name}.unpacked")
-    # Left by a process that was killed.
+    # May be left by a killed process.
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         if wanted.unpack == "zip":
@@ -94,11 +94,11 @@ def _members(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
 
 
 def _check_size(size: int, archive: Path, wanted: Download) -> None:
-    """Refuse what a few bytes become that are made to fill a disk; tables shrink by less than a hundred."""
+    """Reject decompression bombs; tables compress by less than a factor of 100."""
     if size > max(ALWAYS_BYTES, MOST_SHRUNK * archive.stat().st_size):
         raise UserError(
-            f"{wanted.url}: its archive becomes more than {MOST_SHRUNK} times as large, unpacked "
-            f"({size:,} bytes): get the files by hand, if that is meant"
+            f"{wanted.url}: its archive unpacks to more than {MOST_SHRUNK} times its size "
+            f"({size:,} bytes): if that is right, download and unpack it by hand"
         )
 
 
@@ -113,13 +113,13 @@ def _chosen(names: list[str], wanted: Download) -> list[str]:
         raise UserError(f"{wanted.url}: its archive would write outside its folder ({outside[0]})")
     if both := _clash(chosen):
         raise UserError(
-            f"{wanted.url}: its archive has {both} twice, or as a file and a folder: get it by hand"
+            f"{wanted.url}: its archive has {both} twice, or as a file and a folder: download it by hand"
         )
     return chosen
 
 
 def _clash(names: list[str]) -> str:
-    """Return a name that two members have, or a file and a folder; else an empty text."""
+    """Return a name shared by two members, or by a file and a folder; else an empty string."""
     paths = Counter(PurePosixPath(name) for name in names)
     folders = {folder for path in paths for folder in path.parents}
     return next((str(path) for path, n in paths.items() if n > 1 or path in folders), "")

@@ -1,1 +1,1 @@
-"""Tasks read from real data sets: one short file a source."""
+"""Tasks from real datasets: one short module per source."""

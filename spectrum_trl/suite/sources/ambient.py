@@ -1,22 +1,22 @@
 """AmbiEnt: pairs of sentences for textual entailment, many with an ambiguity that linguists spelled out.
 
 In 53 pairs one linguist is listed twice, some with another label, and crowd workers saw two pairs twice:
-both stay. Three linguists gave a single label, which is a sequence of one sample.
+both are kept. Three linguists gave a single label, which makes a sequence of one sample.
 
 Deviations:
     ambient_premise_hypothesis, ambient_ambiguity_detection, ambient_disambiguation: 50 sequences of about 64
-        rows, drawn independently with overlapping seeds | each row once, an order of its own for each task
+        rows, drawn independently with overlapping seeds | each row once, in a separate order for each task
         (paper sampling draws the 50) | 1,645, 1,645 and 1,207 samples instead of about 3,200
     ambient_interpretation_labels, ambient_annotation_distributions: 50 sequences of about 64 rows, drawn
-        independently with overlapping seeds | each row once, an order of its own for each task (paper
+        independently with overlapping seeds | each row once, in a separate order for each task (paper
         sampling draws the 50) | 1,091 and 542 samples instead of about 3,200
     ambient_linguist_annotations: two sequences of about 64 labels of each linguist | each label once (paper
         sampling draws the two) | 4,090 samples of 28 linguists, instead of 56 sequences
     ambient_annotation_distributions: labels of the pair and of its three readings counted together, written
-        as a Python dict | the 9 labels of the pair as it stands, as JSON | none: 542 samples; fractions of 9
+        as a Python dict | the 9 labels of the pair itself, as JSON | none: 542 samples; fractions of 9
         instead of 36
     ambient_premise_hypothesis: described as ambiguous pairs, though 1,066 of 1,645 are not | described as
-        pairs of which some are ambiguous | none
+        pairs, some of which are ambiguous | none
     ambient_ambiguity_detection: descriptions speak of True and False | descriptions and outputs have the
         true and false of JSON | none
 """
@@ -29,11 +29,11 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Row, Sequences, as_json, grouped, keep_rows, pooled
-from spectrum_trl.suite.declared import Declared
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, keep_rows, pooled
+from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Build, Kind, Task
 
 FULL = "ambient/AmbiEnt/ambient_full.jsonl"
@@ -172,7 +172,7 @@ def _readings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
 
 
 def readings(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Sequences:
-    """Build sequences of pairs with a reading and the label that it gives them."""
+    """Build sequences of pairs with a reading, and the pair's label under it."""
     yield from pooled(
         keep_rows(
             _readings(data_dir, dropped=dropped),
@@ -212,7 +212,7 @@ def _require(path: Path, reading: Row, *fields: str) -> None:
 def _same_length(path: Path, row: Row, first: str, second: str) -> None:
     if len(row[first]) != len(row[second]):
         raise UserError(
-            f"{path}: {first} and {second} of {row['premise']!r:.60} are of different length; fetch it again"
+            f"{path}: {first} and {second} of {row['premise']!r:.60} differ in length; fetch it again"
         )
 
 

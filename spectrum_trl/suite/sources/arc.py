@@ -1,16 +1,16 @@
-"""ARC: science questions of primary and middle school, the test split of the harder part (ARC-Challenge).
+"""ARC: primary and middle school science questions, the test split of the harder part (ARC-Challenge).
 
 Deviations:
     arc: descriptions promise a letter, though some questions number their choices | they speak of letters
         and numbers | none
-    arc: a key without a choice, or unequal numbers of labels and choices, stops the loader | it is counted |
+    arc: a key without a choice, or unequal numbers of labels and choices, is an error | it is counted |
         unknown: no file at hand
 """
 
 from functools import partial
 
-from spectrum_trl.suite.builders import Row
-from spectrum_trl.suite.choices import Choices, Item, table_items
+from spectrum_trl.suite.sequences.builders import Row
+from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, table_items
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.task import Task
 
@@ -30,8 +30,8 @@ SOURCE = Source(
             revision="210d026faf9955653af8916fad021475a3f00453",
         ),
     ),
-    unchecked="The columns question, choices (of text and label) and answerKey, which come from descriptions "
-    "and code of others.",
+    unchecked="The columns question, choices (of text and label) and answerKey, taken from descriptions "
+    "and code by others.",
 )
 
 DESCRIPTIONS = (
@@ -53,7 +53,7 @@ def _item(row: Row) -> Item:
 TASKS = [
     Task(
         name="arc",
-        summary="right answers to science questions for schoolchildren",
+        summary="correct answers to science questions for schoolchildren",
         source=SOURCE,
         kind="knowledge",
         split="test",

@@ -1,12 +1,12 @@
 """First names of children born in the United States, by year and sex (Social Security Administration).
 
 Each sequence is a draw without replacement from the most common names: of one sex or half of each, of one
-year (recent years likelier, linear in rank) or of all, with equal chances or in proportion to the number of
-children. Where the files hold fewer names than a draw asks for, the description says how many there were.
+year (recent years likelier, linear in rank) or of all, with equal probabilities or in proportion to the
+number of children. If the files hold fewer names than a draw needs, the description gives their number.
 
 Deviations:
-    babynames: the first row of each year is taken for a header and lost | it is read | none on sequences;
-        the most common girls' name of each year is back
+    babynames: the first row of each year is mistaken for a header and lost | it is read | none on sequences;
+        the most common girls' name of each year is included
 """
 
 from collections import Counter
@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spectrum_trl.suite.builders import Sequences, iid
 from spectrum_trl.suite.randomness import stream
+from spectrum_trl.suite.reading.tables import csv_table
+from spectrum_trl.suite.sequences.builders import Sequences, iid
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.tables import csv_table
 from spectrum_trl.suite.task import Task
 
 SOURCE = Source(
@@ -30,13 +30,13 @@ SOURCE = Source(
     downloads=(
         Download(path="baby_names", url="https://www.ssa.gov/oact/babynames/names.zip", unpack="zip"),
     ),
-    # Its server is known to refuse programs.
+    # Its server is known to reject programs.
     steps=(
         "Open https://www.ssa.gov/oact/babynames/limits.html and download the national data, names.zip.",
         "Unpack yob1880.txt and so on into the folder baby_names of the data folder.",
     ),
-    unchecked="The archive itself, which grows by a file each year: checked were the first 1,000 names of "
-    "each sex and year from 1880 to 2023, in files of the same layout.",
+    unchecked="The archive itself, which grows by a file each year. The first 1,000 names of each sex and "
+    "year from 1880 to 2023 were checked, in files of the same layout.",
 )
 
 FILES = "baby_names/yob[0-9][0-9][0-9][0-9].txt"
@@ -72,7 +72,7 @@ def _ranked(names: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def _most_common(ranked: dict[str, pd.Series], *, sexes: list[str], top: int) -> tuple[pd.Series, str]:
-    """Return the number of children by name, and in words which names these are."""
+    """Return the number of children by name, and a phrase that says which names these are."""
     parts = {sex: ranked[sex].head(top // len(sexes)) for sex in sexes}
     which = " and ".join(
         f"the {len(part):,} most common names of {SEXES[sex]}" for sex, part in parts.items()
@@ -100,7 +100,7 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
             which=which,
             how=how,
         )
-        # The order of exponential waiting times is an order of draws without replacement.
+        # Sorting by exponential waiting times equals drawing without replacement.
         rates = counts.to_numpy() if how == PROPORTIONAL else np.ones(len(counts))
         order = np.argsort(rng.exponential(size=len(counts)) / rates)
         yield str(draw), iid(counts.index[order], description=description)

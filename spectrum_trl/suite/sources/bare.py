@@ -1,15 +1,15 @@
-"""Synthetic data sets of BARE: drafts by a base model, refined by GPT-4o (six files, 500 to 1,000 rows each).
+"""Synthetic datasets of BARE: drafts by a base model, refined by GPT-4o (six files, 500 to 1,000 rows each).
 
-Each task joins four sub-tasks. A row without one of its parts stays wherever that part is not needed, and is
-counted for each sub-task that it is missing from; a label of spam other than true or false is no label.
+Each task combines four sub-tasks. A row that lacks a field is used by the sub-tasks that do not need it, and
+counted for each of the others; a spam label other than true or false counts as missing.
 
 Deviations:
     bare_gsm8k, bare_enron, bare_hotpot, bare_lcb, newsgroups, pubmed: all four sub-tasks share the order of
         rows, the cuts and the draws of descriptions | each sub-task has its own | none
-    bare_enron: the label of spam is the Python text True or False, some descriptions say true or false | a
-        JSON truth value, true or false, everywhere | none
-    bare_lcb: described as questions of logic and common sense | described as what they are, questions about
-        the result of a program in the manner of LiveCodeBench | none
+    bare_enron: the spam label is the Python text True or False, some descriptions say true or false | a
+        JSON boolean, true or false, everywhere | none
+    bare_lcb: described as questions of logic and common sense | described as questions about the result of a
+        program in the style of LiveCodeBench | none
 """
 
 from collections import Counter
@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Row, Sequences, text
-from spectrum_trl.suite.parts import Part, pooled_parts
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, text
+from spectrum_trl.suite.sequences.subtasks import Part, pooled_parts
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
 
 FOLDER = "bare/sample_generated_data"
@@ -39,13 +39,13 @@ SOURCE = Source(
     licence="MIT (LICENSE; an early README said Apache 2.0); written by Llama 3.1 70B and GPT-4o",
     citation="Zhu, Asawa, Davis, Chen, Hanin, Stoica, Gonzalez, Zaharia, BARE: Leveraging Base Language "
     "Models for Few-Shot Synthetic Data Generation, 2025, arXiv 2502.01697",
-    # No commit that is known to hold these files: HEAD is the default branch.
+    # No commit is known to hold these files; HEAD is the default branch.
     downloads=tuple(
         Download(path=f"BARE/{inside}", url=f"https://raw.githubusercontent.com/pgasawa/BARE/HEAD/{inside}")
         for inside in FILES.values()
     ),
-    unchecked="No file was at hand: names of files and columns are those of the research code; the public "
-    "code of BARE confirms the six data sets. How spam is labelled in the file is assumed "
+    unchecked="No file was at hand: file and column names are those of the research code; the public code "
+    "of BARE confirms the six datasets. How spam is labelled in the file is assumed "
     "(true/false or 1/0).",
 )
 SPAM = {"true": True, "1": True, "false": False, "0": False}

@@ -1,18 +1,18 @@
 """Posts of r/changemyview (Webis-CMV-20) whose writers are open to changing their view: 65,169 threads.
 
-The file is read a line at a time, packed or not; of a thread only title, text and score are held. Threads
-without title or text, with at most four comments, or without a comment that is there and has a score are
+The file, compressed or not, is read line by line; only a thread's title, text and score are kept. Threads
+without title or text, with at most four comments, or without an existing comment that has a score are
 counted and left out, as in the paper. A post is its title, a blank line and its text.
 
 Deviations:
-    changemyview_categories, changemyview_posts: 10,000 threads drawn from the file | all threads that can be
-        used | unknown: no file at hand; the paper's sampling draws them
+    changemyview_categories, changemyview_posts: 10,000 threads drawn from the file | all usable threads |
+        unknown: no file at hand; the paper's sampling draws them
     changemyview_posts: at most 500 sequences per sub-task | all | unknown: no file at hand; the paper's
         sampling has the cap
     changemyview_categories, changemyview_posts: the sub-tasks share one seed, and so order and cuts | each
         sub-task has its own | none
     changemyview_categories, changemyview_posts: the three characters that Reddit escapes stay escaped, and
-        the rule above the moderators' footnote stays | characters are restored, and the rule goes | none
+        the rule above the moderators' footnote stays | characters are restored, the rule is removed | none
 """
 
 import math
@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Row, Sequences, pooled, text
-from spectrum_trl.suite.lengths import sequence_length
-from spectrum_trl.suite.parts import Part, pooled_parts
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, pooled, text
+from spectrum_trl.suite.sequences.lengths import sequence_length
+from spectrum_trl.suite.sequences.subtasks import Part, pooled_parts
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
 
 PACKED, PLAIN = "changemyview/threads.jsonl.bz2", "changemyview/threads.jsonl"
@@ -107,7 +107,7 @@ def _alive(comment: Any) -> bool:
 
 
 def _thread(row: Row) -> Row | str:
-    """Return what is used of a thread, or why it is not used."""
+    """Return the fields used of a thread, or why it is left out."""
     title, selftext = _clean(row["title"]), _clean(row["selftext"])
     if title in GONE or selftext in GONE:
         return "without title or text"
@@ -190,7 +190,7 @@ def posts(
     threads: int | None = None,
     most: int | None = None,
 ) -> Sequences:
-    """Build sequences of texts to titles, titles to texts, and scores; at most ``most`` of each, if given."""
+    """Build sequences of titles given texts, texts given titles, and scores; at most ``most`` of each."""
     rows = list(_threads(data_dir, most=threads, seed=seed, dropped=dropped))
     yield from pooled_parts(
         rows, task="changemyview_posts", parts=PARTS, mean=16, seed=seed, dropped=dropped, most=most

@@ -1,21 +1,20 @@
-"""Chatbot Arena: prompts, votes and answers of 33,000 conversations with two anonymous models side by side.
+"""Chatbot Arena: prompts, votes and answers from 33,000 conversations with two anonymous models.
 
-Only conversations of judges who have at least four count, as in the paper (some 17,900 rows). A prompt that
-somebody sent twice stands twice. Texts that are empty, and votes of another kind, are counted for each task
-that they are missing from.
+Only conversations of judges with at least four are used, as in the paper (some 17,900 rows). Repeated
+prompts are kept. Empty texts and unknown votes are counted for each task that leaves them out.
 
 Deviations:
     chatbotarena_prompts: 1,000 judges, and at most 100 prompts of each | all judges, and all prompts of each
         in sequences of at most 100 | unknown: no file at hand; the paper's sampling has the caps
-    chatbotarena_prompts: the description says nothing of one person, and its presence depends on a judge's
-        number of prompts alone | it says so, and is dropped at random | none
+    chatbotarena_prompts: the description does not mention one person, and its presence depends only on a
+        judge's number of prompts | it does, and is dropped at random | none
     chatbotarena_individual_prefs: the first 1,000 judges of the file | all judges | unknown: no file at hand;
         the paper's sampling has the cap
     chatbotarena_individual_prefs: the four options are a printed array, in order of first appearance | named
         in a sentence, in a fixed order | none
     chatbotarena_assistant: only models that occur on side a | all models | unknown: no file at hand
-    chatbotarena_assistant: chunk k has the same length and description for all models | each model has draws
-        of its own | none
+    chatbotarena_assistant: chunk k has the same length and description for all models | drawn separately for
+        each model | none
 """
 
 from collections import Counter
@@ -25,11 +24,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.suite.builders import Row, Sequences, grouped, keep_rows, text
-from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.randomness import stream
+from spectrum_trl.suite.reading.tables import parquet_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, keep_rows, text
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.tables import parquet_rows
 from spectrum_trl.suite.task import Build, Kind, Task
 
 FOLDER = "chatbot_arena_conversations"
@@ -83,7 +82,7 @@ ASSISTANT_DESCRIPTIONS = (
 
 
 def _message(conversation: Any, place: int) -> str:
-    """Return a message of a conversation; an empty text if there is none."""
+    """Return a message of a conversation, or an empty string if there is none."""
     found = conversation[place] if isinstance(conversation, list) and len(conversation) > place else None
     return text(found.get("content")) if isinstance(found, dict) else ""
 

@@ -1,6 +1,6 @@
 """Measured properties of substances (ur-whitelab/BO-ICL, MIT): solubility (ESOL) and methane coupling.
 
-A few molecules occur more than once, as separate measurements: all stay. Figures are the text of the file.
+A few molecules occur more than once, as separate measurements: all are kept. Numbers keep the file's text.
 The process descriptions of the second task are the file's; each occurs once.
 
 Deviations:
@@ -8,8 +8,8 @@ Deviations:
         molecules have no name
 """
 
-from spectrum_trl.suite.builders import as_json
-from spectrum_trl.suite.declared import Declared
+from spectrum_trl.suite.sequences.builders import as_json
+from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
 

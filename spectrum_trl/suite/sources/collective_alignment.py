@@ -1,7 +1,7 @@
 """Collective Alignment 1 (CoVal): people rank four answers to value-laden prompts, and say why.
 
-Of several rankings in one block the first counts, as in the paper. What a person left out is not in the JSON,
-and what is not known of a person is not in the description.
+Of several rankings in one block, the first is used, as in the paper. The JSON omits what a person left out,
+and the description omits unknown traits.
 
 Deviations:
     collective_alignment_individual: at most 100,000 rows of each file and 5,000 of each person are read | all
@@ -10,8 +10,8 @@ Deviations:
         messages of others than the user shows all, each after its role | none
     collective_alignment_individual: parts that a person left out are empty texts | they are left out, and an
         assessment without any part is counted | none
-    collective_alignment_individual: one seed for everybody, so that the description is always there | each
-        person has draws of their own | none
+    collective_alignment_individual: one seed for everybody, so the description is always present | drawn
+        separately for each person | none
 """
 
 from collections import Counter
@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.suite.builders import Row, Sequences, as_json, grouped, text
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, text
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
 
 COMPARISONS = "collective_alignment/comparisons.jsonl"
@@ -69,7 +69,7 @@ def _said(message: Any) -> str:
 
 
 def _conversation(prompt: Any) -> str:
-    """Return the messages of a prompt: the user's one below the other, or all of them after their roles."""
+    """Return the messages of a prompt: the user's, one below the other, or all of them with their roles."""
     messages = prompt.get("messages") if isinstance(prompt, dict) else None
     said = [
         (text(message.get("role")), content)
@@ -92,7 +92,7 @@ def _responses(found: Any) -> dict[str, str]:
 
 
 def _comparisons(data_dir: Path, *, dropped: Counter[str]) -> dict[str, dict[str, str]]:
-    """Return conversation and answers of each prompt."""
+    """Return the conversation and answers of each prompt."""
     found: dict[str, dict[str, str]] = {}
     for row in table_rows(data_dir / COMPARISONS, ("prompt_id", "prompt", "responses"), dropped=dropped):
         if (name := text(row["prompt_id"])) in found:
@@ -128,7 +128,7 @@ def _assessment(row: Row) -> str:
 
 
 def _known(demographics: Any) -> str:
-    """Return what is known of the person, as a sentence."""
+    """Return the person's known traits, as a sentence."""
     told = demographics if isinstance(demographics, dict) else {}
     traits = as_json({key: value for key, value in told.items() if text(value).lower() not in UNKNOWN})
     return f" What is known of the person: {traits}" if traits else ""

@@ -1,8 +1,8 @@
 """Community Alignment: people in five countries compare four answers of a model, in five languages.
 
-The end-of-text token that stands in some answers is removed. Rows without a first prompt or a preferred
-answer are counted and left out, as in the paper; so are, task by task, rows that lack another text. What is
-not known of a person is left out of the description.
+The end-of-text token in some answers is removed. Rows without a first prompt or a preferred answer are
+counted and left out, as in the paper; so are, task by task, rows that lack another text. Unknown traits of a
+person are left out of the description.
 
 Deviations:
     community_alignment_initial_prompt, community_alignment_individual_reply,
@@ -10,15 +10,14 @@ Deviations:
         file | all rows | unknown: no file at hand; the paper's sampling has the cap
     community_alignment_initial_prompt, community_alignment_individual_reply,
         community_alignment_individual_preferences, community_alignment_response: version 1.0 of the data,
-        split filtered | version 1.1, one file; the filtered file of version 1.0 is read instead where it is
-        there | unknown: no file at hand
-    community_alignment_initial_prompt, community_alignment_response: one seed for all languages | each
-        language has draws of its own | none
+        split filtered | version 1.1, one file; the filtered file of version 1.0 is read instead if it is
+        present | unknown: no file at hand
+    community_alignment_initial_prompt, community_alignment_response: one seed for all languages | drawn
+        separately for each language | none
     community_alignment_individual_reply: rows without a second turn have the text None | counted and left
         out, and a person needs four replies, not four rows | fewer samples; unknown: no file at hand
     community_alignment_individual_reply, community_alignment_individual_preferences: one seed for everybody,
-        so that each first chunk has at most 26 rows and a description | each person has draws of their own |
-        none
+        so each first chunk has at most 26 rows and a description | drawn separately for each person | none
     community_alignment_individual_preferences: a missing justification is null, and missing answers are
         shown | no justification is left out, a row without all four answers is counted | unknown: no file at
         hand
@@ -35,15 +34,15 @@ from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Field, Row, Sequences, as_json, grouped, text
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, as_json, grouped, text
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Kind, Task
 
 FOLDER = "community_alignment"
 PATTERN = f"{FOLDER}/**/*community_alignment.csv"
-# The first that is there is read: what the paper used, then what is fetched.
+# The first existing file is read: the one the paper used, then the one fetched.
 NAMES = ("data/filtered_community_alignment.csv", "community_alignment.csv")
 SOURCE = Source(
     name="community_alignment",
@@ -112,7 +111,7 @@ def _file(data_dir: Path) -> Path:
 
 
 def _known(row: Row) -> str:
-    """Return what is known of the person, as a sentence."""
+    """Return the person's known traits, as a sentence."""
     traits = {
         name: value for name, column in TRAITS.items() if (value := text(row[column])).lower() not in UNKNOWN
     }
@@ -187,7 +186,7 @@ def _of_annotators(
 
 
 def _liked(row: Row) -> str:
-    """Return the preferred answer; an empty text where none of the four is named."""
+    """Return the preferred answer, or an empty string if none of the four is named."""
     return row[row["preferred_response"]] if row["preferred_response"] in RESPONSES else ""
 
 
@@ -226,7 +225,7 @@ def preferences(data_dir: Path, *, seed: int, dropped: Counter[str], most: int |
 
 
 def _complete(rows: Iterator[dict[str, str]], *, seed: int, dropped: Counter[str]) -> Iterator[Row]:
-    """Yield language, prompt and the four answers in an order that the seed and the prompt decide."""
+    """Yield language, prompt and the four answers, in an order determined by seed and prompt."""
     for row in rows:
         answers = [row[name] for name in RESPONSES]
         if not all(answers):

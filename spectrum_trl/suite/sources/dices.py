@@ -1,7 +1,7 @@
 """DICES: whether the last answer of a chatbot in a provocative conversation is unsafe, by rater (CC BY 4.0).
 
-Raters whom the authors left out of their own analyses for quality are in the files, and here. The part of
-990 conversations writes a line break as a backslash and an n; here it is one.
+Raters whom the authors left out of their analyses for quality are in the files, and are used here. The part
+with 990 conversations writes a line break as a backslash and an n; it is restored here.
 
 Deviations:
     dices: 100 random ratings of each rater | all ratings, in sequences of 100 (paper sampling draws 100) |
@@ -9,7 +9,7 @@ Deviations:
     dices: at most 500 raters of each part, shuffled | all raters; paper sampling takes the first 500 | none:
         no part has as many
     dices: always described, never with the rater's traits, by a seed that is the same for all | half of the
-        descriptions name what is known of the rater | none
+        descriptions name the rater's known traits | none
 """
 
 from collections import Counter
@@ -18,9 +18,9 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Row, Sequences, grouped, keep_rows, text
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, keep_rows, text
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
 
 TRAITS = {

@@ -1,12 +1,12 @@
 """Lists of answers to requests for a random item (y0mingzhang/diffuse-distributions, MIT).
 
-Each file holds one request and the list of its answers, and gives ten random orders of the whole list. Of
-the request only the first sentence is kept: the rest is about curly braces. A file without answers gives
-nothing (one of 28).
+Each file holds one request and the list of its answers, and gives ten random orders of the whole list. Only
+the request's first sentence is kept: the rest is about curly braces. A file without answers (one of 28)
+gives nothing.
 
 Deviations:
-    diffuse_distribution: line breaks inside an answer go with the braces, so that facts run into each other
-        | a semicolon stands between them | none: 210 invented people
+    diffuse_distribution: line breaks inside an answer are removed with the braces, so facts run together | a
+        semicolon separates them | none: 210 invented people
     diffuse_distribution: an answer that a list repeats counts each time | it counts once | none: no list at
         hand repeats one
 """
@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Row, Sequences, grouped, text
+from spectrum_trl.suite.reading.tables import json_file
+from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.tables import json_file
 from spectrum_trl.suite.task import Task
 
 FOLDER = "diffuse-distributions/prompts"
@@ -67,7 +67,7 @@ SOURCE = Source(
     ),
     size=43_606,
 )
-# A full stop inside a number or a name is followed by no white space.
+# A full stop inside a number or a name is not followed by white space.
 FIRST_SENTENCE = re.compile(r".+?(?=\.\s|\.?$)", re.DOTALL)
 UNWANTED = re.compile("[{}\u200b]")
 

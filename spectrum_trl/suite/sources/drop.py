@@ -1,13 +1,13 @@
-"""DROP: questions on passages of text that ask for counting, comparing or looking up, the validation split.
+"""DROP: questions on passages that require counting, comparing or looking up, the validation split.
 
-Of several valid answers, or of the parts of one, the first that is not empty is the output.
+The output is the first non-empty one of several valid answers, or of the parts of one.
 
 Deviations:
-    drop: a question without an answer stops the loader | it is counted | unknown: no file at hand
+    drop: a question without an answer is an error | it is counted | unknown: no file at hand
 """
 
-from spectrum_trl.suite.builders import Row, text
-from spectrum_trl.suite.declared import Declared
+from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.task import Task
 
@@ -28,8 +28,8 @@ SOURCE = Source(
             revision="95cda593fae71b60b5b19f82de3fcf3298c1239c",
         ),
     ),
-    unchecked="The columns passage, question and answers_spans (of spans and types), which come from the "
-    "data set's card and others' code.",
+    unchecked="The columns passage, question and answers_spans (of spans and types), taken from the "
+    "dataset card and code by others.",
 )
 
 DESCRIPTIONS = (

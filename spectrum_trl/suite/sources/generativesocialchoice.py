@@ -1,11 +1,11 @@
 """Generative social choice: two surveys in which people rated how well statements express their own view.
 
-Some open questions build on earlier ones; as every order is to be equally likely, they are mixed all the
-same. One free answer of 1,300 is empty and left out.
+Some open questions build on earlier ones; they are shuffled nevertheless, because samples are exchangeable.
+One free answer of 1,300 is empty and left out.
 
 Deviations:
     generativesocialchoice_validation, generativesocialchoice_freetext: questions keep their HTML,
-        descriptions name the fields alone | questions are plain text, descriptions name the survey's topic |
+        descriptions name only the fields | questions are plain text, descriptions name the survey's topic |
         none
     generativesocialchoice_validation: the options are JSON inside JSON | a list | none
 """
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import yaml
 
-from spectrum_trl.suite.builders import Row, Sequences, as_json, grouped, keep_rows, text
+from spectrum_trl.suite.reading.tables import csv_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, keep_rows, text
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
 
 FOLDER = "generativesocialchoice/data"

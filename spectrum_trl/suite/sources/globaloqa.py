@@ -1,17 +1,17 @@
-"""GlobalOpinionQA: what people of a country answer to questions of Pew's surveys and the World Values Survey.
+"""GlobalOpinionQA: answers by country to questions from Pew's surveys and the World Values Survey.
 
 One sequence shows one country's answers to all its questions, in two orders. Labels such as "India (Current
-national sample)" are the source's, and options such as "DK/Refused" stay. Countries with few questions give
-short sequences.
+national sample)" are the source's, and options such as "DK/Refused" are kept. Countries with few questions
+give short sequences.
 
 Deviations:
     globaloqa: the country's placeholder stays in the text of a description | the country is filled in | none
-    globaloqa: percents cut off, so that 0.29 gives 28 | rounded, after shares are divided by their sum |
+    globaloqa: percentages are truncated, so 0.29 gives 28 | rounded, after shares are divided by their sum |
         none
     globaloqa: options and outputs are the text of Python lists | JSON | none
-    globaloqa: options and shares of different number are paired up to the shorter list, shares of 0 stay |
-        shares that are all 0, no numbers, or not as many as the options are left out | none on the 1,676
-        answers at hand
+    globaloqa: if the numbers of options and shares differ, they are paired up to the shorter list; shares
+        that are all 0 stay | shares that are all 0, not numbers, or not as many as the options are left out |
+        none on the 1,676 answers at hand
 """
 
 import ast
@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Row, Sequences, as_json, grouped, text
+from spectrum_trl.suite.reading.tables import csv_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, text
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
 
 FILE = "hub/llm_global_opinions/global_opinions.csv"
@@ -44,7 +44,7 @@ SOURCE = Source(
             "cb2880488749218abb81802a94c2c62ebfde2f35/data/global_opinions.csv",
         ),
     ),
-    unchecked="The file itself: checked was one of the same columns, rebuilt from 1,676 of its answers.",
+    unchecked="The file itself; one with the same columns, rebuilt from 1,676 of its answers, was checked.",
 )
 COLUMNS = ("question", "selections", "options")
 
@@ -62,7 +62,7 @@ class Question(NamedTuple):
     Attributes:
         text: The question, not empty.
         options: Its possible answers.
-        by_country: A country's label to the shares of the options, as the file has them: see `unusable`.
+        by_country: Shares of the options by country label, as in the file: see `unusable`.
     """
 
     text: str
@@ -88,7 +88,7 @@ def questions(path: Path, *, dropped: Counter[str]) -> Iterator[Question]:
 
 
 def unusable(shares: list[Any], n_options: int) -> str | None:
-    """Return why shares are no distribution over the options, or None if they are one but for their sum."""
+    """Return why shares are not a distribution over the options, or None if they are one up to scale."""
     if len(shares) != n_options:
         return "not as many shares as options"
     if not all(isinstance(share, int | float) and math.isfinite(share) and share >= 0 for share in shares):
@@ -99,7 +99,7 @@ def unusable(shares: list[Any], n_options: int) -> str | None:
 def _without_factory(cell: str) -> str:
     """Return the mapping in the text of a ``defaultdict(<class 'list'>, {...})``."""
     start, end = cell.find("{"), cell.rfind("}")
-    # A missing share is written as the bare word nan, which is no literal.
+    # A missing share is written as the bare word nan, which is not a Python literal.
     return re.sub(r"(?<=[\[ ])nan(?=[,\]])", "None", cell[start : end + 1]) if start >= 0 else cell
 
 

@@ -1,16 +1,16 @@
-"""GPQA: questions of biology, physics and chemistry by experts, the main set; never stored in the open.
+"""GPQA: expert-written questions on biology, physics and chemistry, the main set; never stored in plain text.
 
-The authors ask that the questions be kept out of the open, lest they get into training data. So the archive
-stays packed and protected, as it was published: a table in it is read in memory, with the password from the
-environment. Choices come in an order of their own for each question, which depends on the seed alone.
+The authors ask not to publish the questions in the open, to keep them out of training data. The archive
+therefore stays compressed and password-protected, as published; its table is read in memory, with the
+password from the environment. Choices are shuffled separately for each question, by the seed.
 
 Deviations:
     gpqa: 1,000 sequences of 20 questions, each drawn from all again | each question once (paper sampling
         draws the 1,000) | 448 samples in 23 sequences instead of 20,000 in 1,000
     gpqa: choices are shuffled by one generator, row after row | by the seed and the question's text | none
-    gpqa: a line with the subject, where a column of that name is | left out | none: the file has no such
+    gpqa: a line with the subject, if there is such a column | left out | none: the file has no such
         column
-    gpqa: a missing correct answer stops the loader | the question is counted | unknown: no file at hand
+    gpqa: a missing correct answer is an error | the question is counted | unknown: no file at hand
 """
 
 import csv
@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.suite.builders import Row, text
-from spectrum_trl.suite.choices import Choices, Item, letter
+from spectrum_trl.suite.reading.tables import lacking_columns, unreadable
+from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.tables import lacking_columns, unreadable
 from spectrum_trl.suite.task import Task
 
 ARCHIVE, TABLE = "gpqa/dataset.zip", "gpqa_main.csv"
@@ -46,16 +46,16 @@ SOURCE = Source(
     citation="Rein et al., GPQA: A Graduate-Level Google-Proof Q&A Benchmark, COLM 2024, 2311.12022",
     downloads=github("idavidrein/gpqa", "56686c06f5e19865c153de0fdb11be3890014df7", {ARCHIVE: "dataset.zip"}),
     private=True,
-    terms="The authors ask not to reveal questions of this set in the open, as text or as pictures, so that "
-    "they do not get into training data. Do not publish what is built from it.",
+    terms="The authors ask not to reveal questions of this set in the open, as text or as pictures, to keep "
+    "them out of training data. Do not publish what is built from it.",
     steps=(
-        "Fetch it: the archive stays packed and protected.",
+        "Fetch it: the archive stays compressed and password-protected.",
         f"{STEP}; it is read each time, and the questions are never written to disk in plain text.",
         f"Or, if you have the table in plain text already, put it at {PLAIN[0]}.",
     ),
     unchecked="The columns Question, Correct Answer and Incorrect Answer 1 to 3, and the place "
-    f"dataset/{TABLE} in the archive, which come from others' code, as do commit and "
-    "sum of the archive.",
+    f"dataset/{TABLE} in the archive, taken from code by others, as are the commit and "
+    "the checksum of the archive.",
 )
 WRONG = tuple(f"incorrect answer {number}" for number in (1, 2, 3))
 COLUMNS = ("question", "correct answer", *WRONG)
@@ -70,7 +70,7 @@ DESCRIPTIONS = (
 
 
 def _protected(path: Path) -> bytes:
-    """Return the table in the archive, which stays packed."""
+    """Read the table from the archive, which stays packed."""
     password = os.environ.get(PASSWORD, "")
     if not password:
         raise UserError(f"{path} is protected. {STEP}")
@@ -87,7 +87,7 @@ def _protected(path: Path) -> bytes:
 
 
 def _table(data_dir: Path) -> tuple[Path, str]:
-    """Return the table's text, and the file that it is from."""
+    """Return the table's text, and the file it is from."""
     plain = next((data_dir / each for each in PLAIN if (data_dir / each).is_file()), None)
     path = plain or data_dir / ARCHIVE
     if not path.is_file():
@@ -115,7 +115,7 @@ def _rows(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
 
 
 def _items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
-    """Yield the questions, each with its choices in an order of their own."""
+    """Yield the questions, each with its choices shuffled."""
     for row in _rows(data_dir, dropped=dropped):
         question, right = text(row["question"]), text(row["correct answer"])
         if not right:
@@ -130,7 +130,7 @@ BUILD = Choices(items=_items, descriptions=DESCRIPTIONS, length=20)
 TASKS = [
     Task(
         name="gpqa",
-        summary="right answers to hard questions of natural science",
+        summary="correct answers to hard science questions",
         source=SOURCE,
         kind="knowledge",
         split="test",

@@ -1,22 +1,22 @@
 """Word problems of primary school with worked solutions (GSM8K, MIT), the training split.
 
-Solutions stay as they are, calculator marks such as ``<<48/2=24>>`` and the closing ``####`` line included:
-the descriptions say so. Two rows may be alike: both stay.
+Solutions are unchanged, including calculator marks such as ``<<48/2=24>>`` and the closing ``####`` line,
+as the descriptions say. Identical rows are kept.
 
 Deviations:
     gsm8k_question, gsm8k_answer_from_question, gsm8k_question_answer, gsm8k_question_from_answer: 50
-        sequences of about 64 rows, each from all rows again | each row once (paper sampling draws the 50) |
+        sequences of about 64 rows, each drawn from all rows | each row once (paper sampling draws the 50) |
         7,473 samples in about 117 sequences instead of about 3,200 in 50
     gsm8k_question, gsm8k_answer_from_question, gsm8k_question_answer, gsm8k_question_from_answer: seeds
-        overlap, so that tasks share rows and lengths | an order of its own for each task | none
+        overlap, so tasks share rows and lengths | a separate order for each task | none
 """
 
 from dataclasses import replace
 from functools import partial
 
-from spectrum_trl.suite.builders import Field
-from spectrum_trl.suite.declared import Declared
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.sequences.builders import Field
+from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Kind, Task
 
@@ -102,7 +102,7 @@ TASKS = [
         output="question",
         descriptions=QUESTION_DESCRIPTIONS,
         kind="generation",
-        summary="word problems of primary-school arithmetic",
+        summary="primary-school arithmetic word problems",
     ),
     _task(
         "gsm8k_answer_from_question",

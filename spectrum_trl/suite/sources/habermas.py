@@ -1,10 +1,10 @@
-"""The Habermas Machine: questions of policy, and what UK residents think of them (CC BY 4.0).
+"""The Habermas Machine: policy questions, and the views of UK residents on them (CC BY 4.0).
 
-A participant who got a question wrote an opinion and rated a statement that affirms it. Of several ratings
-by one person of one question (before and after talking about it) the first usable one in the file counts,
-and of several opinions the first that is not empty. ``habermas_opinions`` and ``habermas_categorical`` are
-evaluated in the paper but missing from its registry: here they are what different people wrote about one
-question, or how they rated its statement.
+Participants wrote an opinion on a question and rated a statement that affirms it. Of several ratings of one
+question by one person (before and after discussion), the first usable one in the file is used, and of
+several opinions the first non-empty one. ``habermas_opinions`` and ``habermas_categorical`` are evaluated in
+the paper but missing from its registry: here, they are different people's opinions on one question, or
+ratings of its statement.
 
 Deviations:
     habermas_individual, habermas_individual_categorical: the first 2,000 participants of a shuffle, the same
@@ -23,11 +23,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.suite.builders import Field, Row, Sequences, grouped, pooled, text
-from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.randomness import stream
+from spectrum_trl.suite.reading.tables import parquet_rows
+from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, grouped, pooled, text
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.tables import parquet_rows
 from spectrum_trl.suite.task import Build, Kind, Task
 
 RATINGS_FILE = "habermas_data/hm_all_position_statement_ratings.parquet"
@@ -48,7 +48,7 @@ SOURCE = Source(
         for path in BOTH
     ),
     unchecked="All columns (worker_id, question.id, question.text, question.affirming_statement, "
-    "ratings.agreement, opinion.text), taken from descriptions by others: no file could be had.",
+    "ratings.agreement, opinion.text), taken from descriptions by others: no file was available.",
 )
 ASKED = ("question.text", "question.affirming_statement")
 RATINGS = {
@@ -95,14 +95,14 @@ CATEGORICAL_DESCRIPTIONS = (
 
 
 def unwrapped(rating: Any) -> str:
-    """Return a rating, which the file wraps into a list of one; an empty text if it holds none or several."""
+    """Return a rating, which the file wraps in a list, or an empty string if it holds none or several."""
     if isinstance(rating, list):
         rating = rating[0] if len(rating) == 1 else None
     return text(rating)
 
 
 def _ratings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    """Yield the rating that counts of each participant and question."""
+    """Yield the rating used for each participant and question."""
     seen: set[tuple[str, str]] = set()
     for row in parquet_rows(
         data_dir / RATINGS_FILE, ("worker_id", "question.id", *ASKED, "ratings.agreement")
@@ -242,9 +242,7 @@ INDIVIDUAL_CATEGORICAL = partial(
     descriptions=INDIVIDUAL_CATEGORICAL_DESCRIPTIONS,
 )
 TASKS = [
-    _task(
-        "habermas_question", questions, kind="generation", summary="questions of policy put to UK residents"
-    ),
+    _task("habermas_question", questions, kind="generation", summary="policy questions put to UK residents"),
     _task(
         "habermas_individual",
         INDIVIDUAL,

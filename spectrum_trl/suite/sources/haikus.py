@@ -1,16 +1,16 @@
 """Haiku and other poems of three lines (docmarionum1/haikurnn, from several collections; licence unstated).
 
-One task with three parts over all poems: by the syllables of the lines, by the syllables and a word to
-include (both from one collection a sequence), and poems alone (all collections mixed, each poem once). Where
-a cell lists several counts of syllables, the first counts. Dashes, apostrophes and ellipses that became
-control characters (in 173 poems) are restored.
+One task with three parts over all poems: given the syllables of the lines, given the syllables and a word to
+include (both with one collection per sequence), and poems alone (all collections pooled, each poem once). If
+a cell lists several syllable counts, the first is used. Dashes, apostrophes and ellipses that became control
+characters (in 173 poems) are restored.
 
 Deviations:
-    haikus: at most 200 sequences of each part, filled collection by collection, so that later collections
-        may never appear | all (paper sampling stops at 200) | 1,211 sequences of 25,758 poems instead of 600
+    haikus: at most 200 sequences of each part, filled collection by collection, so later collections may
+        never appear | all (paper sampling stops at 200) | 1,211 sequences of 25,758 poems instead of 600
     haikus: a missing line is the text nan | such poems are left out | 128 poems of 25,886
     haikus: the word to include keeps punctuation and has no seed | a bare word, drawn by the seed | none
-    haikus: counts of syllables are evaluated as Python | they are parsed | none
+    haikus: syllable counts are evaluated as Python | they are parsed | none
 """
 
 import re
@@ -20,10 +20,10 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Row, Sequences, grouped, keep_rows, pooled, text
 from spectrum_trl.suite.randomness import stream
+from spectrum_trl.suite.reading.tables import csv_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, keep_rows, pooled, text
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
 
 FILE = "haikurnn/input/poems/haikus.csv"
@@ -43,7 +43,7 @@ SOURCE = Source(
 LINES = ("0", "1", "2")
 COUNTS = tuple(f"{line}_syllables" for line in LINES)
 LENGTH, MOST = 64, 200
-# What Windows writes where Unicode has control characters: dashes, quotes, an ellipsis.
+# Windows-1252 has dashes, quotes and an ellipsis where Unicode has control characters.
 WINDOWS = {code: bytes([code]).decode("cp1252", "ignore") for code in range(0x80, 0xA0)}
 # An apostrophe or a hyphen belongs to a word only between two letters.
 WORD = re.compile(r"\w+(?:['’-]\w+)*")
@@ -71,7 +71,7 @@ def _poems(path: Path, *, dropped: Counter[str]) -> list[Row]:
 
 
 def _syllables(cells: Sequence[str]) -> str:
-    """Return the first count of each cell, or nothing if one holds none."""
+    """Return the first count of each cell, or an empty string if a cell has none."""
     first = [re.search(r"\d+", cell) for cell in cells]
     return ", ".join(found[0] for found in first if found) if all(first) else ""
 
@@ -91,7 +91,7 @@ def _different(poems: Sequence[Row], *, dropped: Counter[str]) -> list[Row]:
 
 
 def build(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build sequences of 64 poems, at most ``most`` by syllables, by a word and syllables, and of neither."""
+    """Build sequences of 64 poems given syllables, a word and syllables, or neither; ``most`` of each."""
     poems = _poems(data_dir / FILE, dropped=dropped)
     by_syllables = grouped(
         poems,

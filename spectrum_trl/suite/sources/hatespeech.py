@@ -1,17 +1,16 @@
-"""Toxicity of 107,620 comments from social media, rated by 17,280 people who say something about themselves.
+"""Toxicity of 107,620 social media comments, rated by 17,280 people who describe themselves.
 
-A line of the file is a comment with its ratings. What is left of a rating without its answers tells the
-rater: a hash of the worker, and what the worker said about themselves (somebody who said different things at
-different times counts as two raters). Ratings without any of it, and scores other than 0 to 4, are left out
-and counted.
+A line of the file is a comment with its ratings. All fields of a rating but its answers identify the rater:
+a hash of the worker, and the worker's self-description (a worker with different ones counts as several
+raters). Ratings without any such field, and scores other than 0 to 4, are left out and counted.
 
 Deviations:
     hatespeech_individual: the first 1,000 raters, one sequence of each | all raters and ratings | some 17
         times as many sequences
-    hatespeech_individual: raters have names that differ from run to run | names are made of what the file
-        says | none
-    hatespeech_individual: one broken line ends the loading with nothing returned | it is counted with its
-        number and left out | none
+    hatespeech_individual: raters have names that differ from run to run | names are made from the file's
+        content | none
+    hatespeech_individual: after one malformed line, nothing is returned | it is counted with its number and
+        left out | none
 """
 
 import hashlib
@@ -22,10 +21,10 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Row, Sequences, grouped, text
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.reading.streams import jsonl_stream
+from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.streams import jsonl_stream
 from spectrum_trl.suite.task import Task
 
 FILE = "hatespeech/classified_data_final_w_worker_hash.json"
@@ -36,18 +35,18 @@ SOURCE = Source(
     licence="unstated",
     citation="Kumar et al., Designing Toxic Content Classification for a Diversity of Perspectives, SOUPS "
     "2021",
-    terms="The comments are offensive, many of them hateful. What raters said about themselves may not be "
-    "used to find out who they are.",
+    terms="The comments are offensive, many of them hateful. Raters' self-descriptions may not be used to "
+    "identify them.",
     steps=(
         "Open https://data.esrg.stanford.edu/study/toxicity-perspectives; the authors give the password.",
-        "Ask them for the version with a hash of each worker, classified_data_final_w_worker_hash.json: the "
-        "one that everybody can download does not tell raters apart.",
+        "Ask them for the version with worker hashes, classified_data_final_w_worker_hash.json: the public "
+        "one does not distinguish raters.",
         "Put it into the folder hatespeech of the data folder, under this name.",
     ),
     ask="Deepak Kumar, first author of the paper",
     unchecked="No real file was at hand. Names of the file and of all its fields follow the research code.",
 )
-# What a rating says about the comment; all other keys are about the rater.
+# Keys of a rating about the comment; all others are about the rater.
 ANSWERS = (
     "toxic_score",
     "is_profane",
@@ -71,7 +70,7 @@ DESCRIPTIONS = (
 
 
 def rater(rating: Row) -> str:
-    """Return a name for the one who rated, made of all that is said about them; empty if nothing is."""
+    """Return a name for the rater, made from all fields about them; empty if there are none."""
     known = {key: value for key, value in rating.items() if key not in ANSWERS}
     if not any(text(value) for value in known.values()):
         return ""

@@ -1,9 +1,9 @@
-"""HellaSwag: which of four endings continues a text on everyday doings, the validation split."""
+"""HellaSwag: which of four endings continues an everyday text, the validation split."""
 
 from functools import partial
 
-from spectrum_trl.suite.builders import Row, text
-from spectrum_trl.suite.choices import Choices, Item, letter, table_items
+from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter, table_items
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.task import Task
 
@@ -24,7 +24,7 @@ SOURCE = Source(
         ),
     ),
     unchecked="The columns activity_label, ctx, ctx_a, ctx_b, endings (a list) and label (a number from 0, "
-    "as text), which come from the authors' description and others' code.",
+    "as text), taken from the authors' description and code by others.",
 )
 
 DESCRIPTIONS = (

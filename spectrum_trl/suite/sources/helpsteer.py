@@ -1,14 +1,14 @@
-"""HelpSteer2 with simulated users: who of two answers wins by a user's own weights of five qualities.
+"""HelpSteer2 with simulated users, who prefer one of two responses by weights on five qualities.
 
-Each prompt counts once, with its first two responses and their scores by annotators (0 to 4). A user has a
-weight for each score, drawn uniformly (the last two lower by a half), and takes the response with the higher
+Each prompt is used with its first two responses and their scores by annotators (0 to 4). A user has a weight
+for each score, drawn uniformly (the last two lower by a half), and prefers the response with the higher
 weighted sum. Prompts with one response, further responses, and rows with missing texts or scores are counted
 and left out. There are 500 users with 40 prompts each, as in the paper, so a prompt is used about twice.
 
 Deviations:
     helpsteer: always described, and always with the weights | one of three descriptions of each user, two of
         them without weights | none
-    helpsteer: weights are shown rounded | they are rounded first, and choices made by what is shown | none
+    helpsteer: weights are shown rounded | they are rounded first, and choices follow those shown | none
     helpsteer: a prompt with one response is an error | it is counted and left out | none
 """
 
@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Sequences, as_json, description_message, pair, text
+from spectrum_trl.suite.reading.streams import jsonl_stream
+from spectrum_trl.suite.sequences.builders import Sequences, as_json, description_message, pair, text
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.streams import jsonl_stream
 from spectrum_trl.suite.task import Task
 
 FILE = "hub/helpsteer2/train.jsonl.gz"
@@ -41,8 +41,8 @@ SOURCE = Source(
         ),
     ),
     size=11_300_000,
-    unchecked="No real file was at hand. Name, columns and scores follow the data set's card; that a "
-    "prompt's responses stand in lines next to each other is not assumed.",
+    unchecked="No real file was at hand. Name, columns and scores follow the dataset card; a prompt's "
+    "responses need not be on adjacent lines.",
 )
 QUALITIES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
 # Subtracted from uniform draws, in hundredths as the weights are.
@@ -62,14 +62,14 @@ DESCRIPTIONS = (
 
 
 class Comparison(NamedTuple):
-    """A prompt with two responses, and the scores of the first less those of the second."""
+    """A prompt with two responses, and the scores of the first minus those of the second."""
 
     shown: str
     difference: np.ndarray
 
 
 def comparisons(path: Path, *, dropped: Counter[str]) -> list[Comparison]:
-    """Return one comparison of each prompt, in the order of the file."""
+    """Return one comparison per prompt, in the order of the file."""
     found: dict[str, list[tuple[str, np.ndarray]]] = {}
     for row in jsonl_stream(path, ("prompt", "response", *QUALITIES), dropped=dropped):
         prompt, response = text(row["prompt"]), text(row["response"])
@@ -104,7 +104,7 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
         raise UserError(f"{data_dir / FILE} holds no prompt with two scored responses: fetch it again")
     for user in range(USERS):
         rng = np.random.default_rng([seed, *f"helpsteer/{user}".encode()])
-        # Whole hundredths, so that choices follow exactly from the weights as printed.
+        # Whole hundredths, so choices follow exactly from the weights as printed.
         weights = np.rint(rng.uniform(0, 100, size=len(QUALITIES))).astype(int) - SHIFTS
         printed = " + ".join(
             f"{weight / 100:.2f} × {quality}" for weight, quality in zip(weights, QUALITIES, strict=True)

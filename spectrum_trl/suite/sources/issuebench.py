@@ -1,10 +1,10 @@
 """IssueBench: political topics, and templates of requests for help with writing about a topic.
 
-The data set is every combination of a topic (neutral, for or against) and a template, 2.5 million prompts;
-each topic and each template counts once, in the order in which they first appear.
+The dataset combines every topic (neutral, for or against) with every template, 2.5 million prompts; each
+topic and each template is used once, in order of first appearance.
 
 Deviations:
-    issuebench: two shuffles each of topics and templates | one of each, so that every text is used once | 2
+    issuebench: two shuffles each of topics and templates | one of each, so every text is used once | 2
         sequences, not 4
 """
 
@@ -12,10 +12,10 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Sequences, grouped, text
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import unreadable
+from spectrum_trl.suite.sequences.builders import Sequences, grouped, text
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.streams import table_rows
-from spectrum_trl.suite.tables import unreadable
 from spectrum_trl.suite.task import Task
 
 FILES = "hub/issuebench/prompts/prompts_full-*.parquet"
@@ -35,7 +35,7 @@ SOURCE = Source(
         ),
     ),
     size=79_200_000,
-    unchecked="No real file was at hand. File names and columns follow the data set's page; that X stands "
+    unchecked="No real file was at hand. File names and columns follow the dataset page; that X stands "
     "for the topic in a template follows the research code.",
 )
 
@@ -58,7 +58,7 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str], shuffles: int = 1
     for path in paths:
         for row in table_rows(path, tuple(found), dropped=dropped):
             for column, texts in found.items():
-                # Most cells have been seen before: there are 2.5 million rows.
+                # Most cells are repeats: there are 2.5 million rows.
                 if row[column] in texts:
                     continue
                 if cell := text(row[column]):

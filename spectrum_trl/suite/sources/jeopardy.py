@@ -1,11 +1,10 @@
-"""Clues of the quiz show Jeopardy! (J! Archive), of its first two rounds.
+"""Clues from the first two rounds of the quiz show Jeopardy! (J! Archive).
 
-A clue that needs its picture, sound or film is left out. Cells are stripped of white space, and so are the
-names of columns.
+Clues that need their picture, sound or film are left out. Cells and column names are stripped of white space.
 
 Deviations:
-    jeopardy_question_generation, jeopardy_answer_prediction: clues with a link (href) are left out | clues
-        that say "seen here" and the like without one go too | 301 instead of 248 of the 5,890 clues at hand
+    jeopardy_question_generation, jeopardy_answer_prediction: clues with a link (href) are left out | so are
+        clues with phrases such as "seen here" without one | 301 instead of 248 of the 5,890 clues at hand
     jeopardy_question_generation, jeopardy_answer_prediction: at most 1,000 sequences | all clues (paper
         sampling stops at 1,000) | none on the 100 shows at hand; three times as many on the full file
     jeopardy_question_generation, jeopardy_answer_prediction: an answer such as NA or null counts as missing
@@ -19,10 +18,10 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Row, Sequences, keep_rows, pooled, text
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, keep_rows, pooled, text
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Kind, Task
 
 FILE = "misc/JEOPARDY_CSV.csv"
@@ -33,12 +32,12 @@ SOURCE = Source(
     licence="unstated",
     citation="J! Archive, clues of Jeopardy! collected by fans; as a file on Reddit, r/datasets, 2014",
     steps=(
-        "Get JEOPARDY_CSV.csv from where it was published: "
+        "Download JEOPARDY_CSV.csv from where it was published: "
         "https://www.reddit.com/r/datasets/comments/1uyd0t/200000_jeopardy_questions_in_a_json_file",
         f"Put it into the data folder as {FILE}. The columns Round, Category, Question and Answer are read; "
-        "blanks before their names are no fault.",
+        "spaces before their names do no harm.",
     ),
-    unchecked="All but the first 100 shows, in a copy of the same columns.",
+    unchecked="All but the first 100 shows, which were checked in a copy with the same columns.",
 )
 MOST = 1000
 ROUNDS = ("Jeopardy!", "Double Jeopardy!")
@@ -62,7 +61,7 @@ QUESTION_DESCRIPTIONS = (
 def build(
     data_dir: Path, *, seed: int, dropped: Counter[str], answered: bool, most: int | None = None
 ) -> Sequences:
-    """Build at most ``most`` sequences of clues from all shows mixed, ``answered`` or alone."""
+    """Build at most ``most`` sequences of clues pooled from all shows, ``answered`` or alone."""
     rows: Iterator[Row] = table_rows(
         data_dir / FILE, ("Round", "Category", "Question", "Answer"), dropped=dropped
     )

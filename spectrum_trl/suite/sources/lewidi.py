@@ -1,22 +1,21 @@
 """LeWiDi 2025 (learning with disagreements): labels by single annotators; train and dev files together.
 
-A train or dev file that is not there is counted, and the other one read. Some annotators of CSC have no
-traits at all.
+A missing train or dev file is counted, and the other one read. Some annotators of CSC have no traits at all.
 
 Deviations:
     lewidi_csc_sarcasm_detection_individual, lewidi_mp_irony_detection_individual: the train file alone |
-        train and dev (paper sampling: train, dev only where train is not there) | 3,186 and 15,178 labels of
-        dev more
+        train and dev (paper sampling: train, or dev if train is missing) | 3,186 and 15,178 more labels, from
+        dev
     lewidi_par_paraphrase_detection_individual, lewidi_par_paraphrase_detection_individual_categorical: the
         train file alone | train and dev (paper sampling: train) | 1,800 ratings in 92 sequences instead of
         1,600 in 80
     lewidi_varierrnli_nli_detection_individual, lewidi_varierrnli_nli_detection_individual_categorical: the
         train file alone | train and dev (paper sampling: train) | 1,624 samples instead of 1,443
     lewidi_varierrnli_nli_detection_individual, lewidi_varierrnli_nli_detection_individual_categorical: who
-        gave a pair several labels is listed once for each, so that the pair comes twice with the same labels
-        | one sample, its explanations joined by a slash | 1,443 samples of train instead of 1,505
+        gave a pair several labels is listed once for each, so the pair occurs twice with the same labels |
+        one sample, its explanations joined by a slash | 1,443 samples of train instead of 1,505
     lewidi_csc_sarcasm_detection_individual, lewidi_mp_irony_detection_individual: an annotator's expired,
-        revoked and missing traits and number are named | they are left out of the description | none
+        revoked and missing traits, and number, are stated | they are left out of the description | none
     lewidi_par_paraphrase_detection_individual, lewidi_varierrnli_nli_detection_individual: an annotator's
         number is among the traits | it is left out | none
 """
@@ -28,9 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.suite.builders import Row, Sequences, as_json, grouped, keep_rows, text
+from spectrum_trl.suite.reading.tables import json_file, json_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, keep_rows, text
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.tables import json_file, json_rows
 from spectrum_trl.suite.task import Task
 
 CSC, MP = "lewidi/CSC/CSC", "lewidi/MP/MP"
@@ -98,13 +97,13 @@ def _plain(value: Any) -> str:
 
 
 def _traits(data_dir: Path, name: str) -> dict[str, str]:
-    """Return what is known of each annotator, in words."""
+    """Return each annotator's known traits, in words."""
     people = json_file(data_dir / f"{name}_annotators_meta.json", relaxed=True)
     traits = {}
     for person, known in people.items():
         facts = {key.lower(): _plain(value) for key, value in known.items()}
         parts = [f"{key}: {value}" for key, value in facts.items() if value.lower() not in UNKNOWN]
-        # MP alone names its annotators by bare numbers here.
+        # Only MP names its annotators by bare numbers here.
         traits[f"Ann{str(person).removeprefix('Ann')}"] = f" ({', '.join(parts)})" if parts else ""
     return traits
 
@@ -189,7 +188,7 @@ def irony(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = Fal
 def paraphrases(
     data_dir: Path, *, seed: int, dropped: Counter[str], explained: bool, paper: bool = False
 ) -> Sequences:
-    """Build sequences of 20 ratings of pairs of questions by one annotator, ``explained`` or bare."""
+    """Build sequences of one annotator's 20 ratings of question pairs, with explanations or without."""
     rows = _annotations(data_dir, PARAPHRASE, fields=("Question1", "Question2"), paper=paper, dropped=dropped)
     yield from grouped(
         _rated(rows, PARAPHRASE_SCALE, dropped=dropped),
@@ -206,7 +205,7 @@ def paraphrases(
 def nli(
     data_dir: Path, *, seed: int, dropped: Counter[str], explained: bool, paper: bool = False
 ) -> Sequences:
-    """Build sequences of one annotator's labels of pairs of context and statement, ``explained`` or bare."""
+    """Build sequences of one annotator's labels of context and statement, with explanations or without."""
     yield from grouped(
         _annotations(data_dir, NLI, fields=("context", "statement"), paper=paper, dropped=dropped),
         group_by="person",
@@ -247,7 +246,7 @@ def _task(
     )
 
 
-# The large train files are not always at hand.
+# The large train files may be missing.
 TASKS = [
     _task(
         "csc_sarcasm_detection_individual",

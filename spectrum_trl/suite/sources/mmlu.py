@@ -1,15 +1,15 @@
-"""MMLU: multiple-choice questions of exams in 57 subjects, the test split; subjects are mixed and not named.
+"""MMLU: multiple-choice exam questions in 57 subjects, the test split; subjects are pooled and not named.
 
 Deviations:
-    mmlu: 1,000 sequences of 20 questions, each drawn from all again | each question once (paper sampling
+    mmlu: 1,000 sequences of 20 questions, each drawn from all questions | each question once (paper sampling
         draws the 1,000) | 14,042 samples in 703 sequences instead of 20,000 in 1,000
 """
 
 from dataclasses import replace
 from functools import partial
 
-from spectrum_trl.suite.builders import Row
-from spectrum_trl.suite.choices import Choices, Item, letter, table_items
+from spectrum_trl.suite.sequences.builders import Row
+from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter, table_items
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.task import Task
 
@@ -26,8 +26,8 @@ SOURCE = Source(
             path=PATH, repo="cais/mmlu", files=(FILE,), revision="c30699e8356da336a370243923dbaf21066bb9fe"
         ),
     ),
-    unchecked="The columns question, choices (a list) and answer (a number from 0), which come from others' "
-    "code and the data set's card.",
+    unchecked="The columns question, choices (a list) and answer (a number from 0), taken from code by "
+    "others and the dataset card.",
 )
 
 DESCRIPTIONS = (
@@ -51,7 +51,7 @@ BUILD = Choices(
 TASKS = [
     Task(
         name="mmlu",
-        summary="right answers to exam questions in 57 subjects",
+        summary="correct answers to exam questions in 57 subjects",
         source=SOURCE,
         kind="knowledge",
         split="test",

@@ -1,15 +1,15 @@
 """Ratings of films by Netflix customers, 1998 to 2005 (the Netflix Prize): 100 million, of 480,000 people.
 
-The four files are read twice, a block at a time: first to count each customer's ratings, then to collect
-those of 2,000 customers, drawn with the seed. Lines that are neither a film nor a rating are counted with
-their numbers; ratings below a film's line that cannot be read go with it; of two ratings of a film by the
-same customer the first counts. Ten million invented ratings take three seconds and 270 MB in all.
+The four files are read twice in blocks: first to count each customer's ratings, then to collect those of
+2,000 customers drawn with the seed. Lines that are neither a film nor a rating are counted with their
+numbers, and so are ratings below an unreadable film line; of two ratings of a film by the same customer, the
+first is used. Ten million artificial ratings take three seconds and 270 MB in all.
 
 Deviations:
     netflix_individual_ratings, netflix_individual_views: films with a comma in the title are lost | all
-        titles are read | some more ratings of each customer
+        titles are read | a few more ratings per customer
     netflix_individual_ratings, netflix_individual_views: the last of the four files is not read | all four
-        are | about a third more ratings of each customer
+        are | about a third more ratings per customer
     netflix_individual_ratings: one sequence of each of the first 1,000 customers | all ratings of all 2,000 |
         twice the customers, some three sequences each instead of one
     netflix_individual_views: one sequence of each customer | all films of each customer | some three
@@ -28,10 +28,10 @@ from typing import NamedTuple
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Sequences, grouped, text
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.reading.tables import unreadable
+from spectrum_trl.suite.sequences.builders import Sequences, grouped, text
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.tables import unreadable
 from spectrum_trl.suite.task import Task
 
 RATINGS = tuple(f"netflix/combined_data_{part}.txt" for part in range(1, 5))
@@ -42,7 +42,7 @@ SOURCE = Source(
     homepage="https://www.kaggle.com/datasets/netflix-inc/netflix-prize-data",
     licence="Netflix Prize rules: research only, not to be passed on",
     citation="Bennett and Lanning, The Netflix Prize, KDD Cup and Workshop 2007",
-    terms="The data are for research. They may not be passed on or used to find out who a customer is.",
+    terms="The data are for research. They may not be redistributed or used to identify customers.",
     steps=(
         "Sign in at kaggle.com and open https://www.kaggle.com/datasets/netflix-inc/netflix-prize-data.",
         "Download the archive, about 700 MB.",
@@ -50,7 +50,7 @@ SOURCE = Source(
         "the data folder.",
     ),
     size=2_100_000_000,
-    unchecked="No real file was at hand. The layout follows the data set's description and others' loaders.",
+    unchecked="No real file was at hand. The layout follows the dataset's description and loaders by others.",
 )
 CUSTOMERS = 2000
 FEWEST = 10
@@ -60,7 +60,7 @@ BLOCK_BYTES = 8 * 2**20
 # Films have up to 5 digits and customers up to 7.
 DIGITS = 7
 NUMBERS = 10**DIGITS
-# What follows the customer's number: a comma, the stars, a comma, and a date of ten characters.
+# After the customer's number: a comma, the stars, a comma, and a date of ten characters.
 TAIL = 13
 SHOWN = 3
 NEWLINE, RETURN, COMMA, COLON, ZERO = b"\n\r,:0"
@@ -88,8 +88,8 @@ def titles(path: Path, *, dropped: Counter[str]) -> dict[int, str]:
     """Return the title of each film, with its year where several films share the title.
 
     Args:
-        path: Lines of number, year and title in Latin-1; a title may hold commas.
-        dropped: Receives lines that are something else.
+        path: Lines of number, year and title in Latin-1; a title may contain commas.
+        dropped: Receives the number of other lines.
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -130,7 +130,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _numbers(raw: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
-    """Return the numbers between starts and stops; 0 for what is no number of up to `DIGITS` digits."""
+    """Return the numbers between starts and stops; 0 for anything but a number of up to `DIGITS` digits."""
     widths = stops - starts
     good = (widths >= 1) & (widths <= DIGITS)
     numbers = np.zeros(len(starts), dtype=np.int64)
@@ -144,7 +144,7 @@ def _numbers(raw: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> np.ndarr
 
 
 def _parsed(block: bytes, film: int) -> tuple[Ratings, int, np.ndarray]:
-    """Read a block; return its ratings, the film that is open at its end, and the places of broken lines."""
+    """Parse a block; return its ratings, the current film at its end, and the offsets of malformed lines."""
     raw = np.frombuffer(block, dtype=np.uint8)
     ends = np.flatnonzero(raw == NEWLINE)
     starts = np.concatenate(([0], ends[:-1] + 1))
@@ -168,9 +168,9 @@ def ratings(paths: Sequence[Path], *, dropped: Counter[str]) -> Iterator[Ratings
     """Yield the ratings of files in blocks, in the order of the files.
 
     Args:
-        paths: Files in which a line with a film's number and a colon stands above that film's ratings, which
-            are lines of customer, stars and date.
-        dropped: Receives lines that are neither, with the first of them.
+        paths: Files in which a line with a film's number and a colon precedes that film's ratings, which are
+            lines of customer, stars and date.
+        dropped: Receives the number of lines that are neither, with the first line numbers.
     """
     for path in paths:
         film, n_lines, count, first = 0, 0, 0, list[int]()
@@ -199,7 +199,7 @@ def _counts(paths: Sequence[Path], titled: np.ndarray, *, dropped: Counter[str])
 
 
 def _drawn(counts: np.ndarray, *, seed: int, dropped: Counter[str]) -> np.ndarray:
-    """Return for each customer number whether the customer is one of those drawn."""
+    """Return for each customer number whether the customer was drawn."""
     able = np.flatnonzero(counts >= FEWEST)
     rng = np.random.default_rng([seed, *b"netflix"])
     chosen = np.zeros(NUMBERS, dtype=bool)
@@ -213,7 +213,7 @@ def _drawn(counts: np.ndarray, *, seed: int, dropped: Counter[str]) -> np.ndarra
 def _collected(paths: Sequence[Path], titled: np.ndarray, chosen: np.ndarray) -> Iterator[Ratings]:
     """Yield the ratings of each chosen customer, in the order in which customers and films appear."""
     parts = []
-    # The first pass has counted what is broken.
+    # The first pass has already counted malformed lines.
     for block in ratings(paths, dropped=Counter()):
         wanted = chosen[block.customers] & titled[block.films]
         parts.append(Ratings(*(column[wanted] for column in block)))

@@ -1,7 +1,7 @@
-"""Everyday situations and what common sense infers from them, the knowledge that NovaCOMET is made of.
+"""Everyday situations and commonsense inferences from them, the knowledge behind NovaCOMET.
 
-One row holds a premise and one inference (or a list of them). A premise stands once among the situations, and
-once with all its inferences; an inference that is empty is counted.
+One row holds a premise and one inference (or a list of them). A premise is used once as a situation, and
+once with all its inferences; empty inferences are counted.
 
 Deviations:
     novacomet_premise, novacomet_hypothesis: the two tasks have each other's internal names | each is named
@@ -17,13 +17,13 @@ from functools import partial
 from pathlib import Path
 
 from spectrum_trl.errors import MissingData
-from spectrum_trl.suite.builders import Sequences, pooled, text
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.sequences.builders import Sequences, pooled, text
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
 
-# The names of the files are not known, but the kinds are those that can be read here.
+# The file names are unknown; these are the formats that can be read.
 FILES = "novacomet/**/*.[cjp]*"
 ENDINGS = (".csv", ".json", ".jsonl", ".parquet")
 SOURCE = Source(
@@ -41,8 +41,8 @@ SOURCE = Source(
         ),
     ),
     unchecked="No file was at hand, and no card or other loader found: the columns premise and hypothesis "
-    "are those of the research code. Names and kind of the files are unknown; if one has train in its path, "
-    "only such files are read. Whether hypothesis is a text or a list is unknown, both are read.",
+    "are those of the research code. Names and format of the files are unknown; if a path contains train, "
+    "only such files are read. Whether hypothesis is text or a list is unknown; both are read.",
 )
 
 PREMISE_DESCRIPTIONS = (
@@ -65,9 +65,7 @@ def _rows(data_dir: Path, columns: tuple[str, ...], *, dropped: Counter[str]) ->
     folder = data_dir / "novacomet"
     found = sorted(path for path in data_dir.glob(FILES) if path.suffix in ENDINGS)
     if not found:
-        raise MissingData(
-            f"{folder} holds no {', '.join(ENDINGS)} file: fetch the data set, or put one there"
-        )
+        raise MissingData(f"{folder} holds no {', '.join(ENDINGS)} file: fetch the dataset, or put one there")
     for path in [each for each in found if "train" in str(each.relative_to(folder))] or found:
         yield from table_rows(path, columns, dropped=dropped)
 
@@ -79,7 +77,7 @@ def _premises(data_dir: Path, *, dropped: Counter[str]) -> Iterator[dict[str, ob
         if (premise := text(row["premise"])) in seen:
             dropped["premise seen before"] += 1
         else:
-            # An empty one is left to the builder, which counts each.
+            # Empty ones are left to the builder, which counts them.
             if premise:
                 seen.add(premise)
             yield {"premise": premise}

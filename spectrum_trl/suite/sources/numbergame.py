@@ -1,10 +1,10 @@
-"""The number game: does a number belong to a set of which a few are shown? 606 people, 255 sets.
+"""The number game: does a number belong to a set, given a few of its members? 606 people, 255 sets.
 
 Rows without a value, and ratings other than 0 and 1, are left out and counted. Whole numbers with decimals
-(``1.0``) are read as meant. The order of a set's numbers is the file's.
+(``1.0``) are accepted. The order of a set's numbers is the file's.
 
 Deviations:
-    numbergame_perc: the share of Yes is read as p | it is counted from the ratings | none
+    numbergame_perc: the share of Yes is read from p | it is computed from the ratings | none
 """
 
 import re
@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from spectrum_trl.suite.builders import Sequences, grouped, pooled, text
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.sequences.builders import Sequences, grouped, pooled, text
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
 
 FILE = "numbergame/numbergame_data.csv"
@@ -32,12 +32,12 @@ SOURCE = Source(
         Download(path=FILE, url="https://dataverse.harvard.edu/api/access/datafile/2696204?format=original"),
     ),
     steps=(
-        "Open https://doi.org/10.7910/DVN/A8ZWLF, the data set on the Harvard Dataverse.",
-        "Download numbergame_data.csv; if a format is asked for, choose the original one.",
+        "Open https://doi.org/10.7910/DVN/A8ZWLF, the dataset on the Harvard Dataverse.",
+        "Download numbergame_data.csv; if asked for a format, choose the original one.",
         "Put it into the folder numbergame of the data folder, under this name.",
     ),
     unchecked="No real file was at hand. Address, licence, columns set, target, rating and id, and sets "
-    "written as 16_8_2 follow others' programs that read it (brackets, commas and spaces are read too).",
+    "written as 16_8_2 follow programs by others that read it (brackets, commas and spaces are read too).",
 )
 ANSWERS = {"1": "Yes", "0": "No"}
 INPUT = {"numbers": "numbers", "target": "target"}
@@ -61,7 +61,7 @@ SHARE_DESCRIPTIONS = (
 
 
 class Rating(NamedTuple):
-    """One answer; ``set`` is as in the file, ``numbers`` its numbers with commas, ``rating`` 1 or 0."""
+    """One answer: ``set`` as in the file, ``numbers`` its numbers with commas, ``rating`` 1 or 0."""
 
     person: str
     set: str
@@ -75,7 +75,7 @@ def ratings(path: Path, *, dropped: Counter[str]) -> Iterator[Rating]:
 
     Args:
         path: The table, with the columns set, target, rating and id.
-        dropped: Receives rows without a value, and ratings other than 0 and 1.
+        dropped: Receives the number of rows without a value, or with ratings other than 0 and 1.
     """
     for row in table_rows(path, ("id", "set", "target", "rating"), dropped=dropped):
         person, shown, target, rating = (text(cell).removesuffix(".0") for cell in row.values())
@@ -139,7 +139,7 @@ def shares(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
 TASKS = [
     Task(
         name="numbergame_individual",
-        summary="whether one participant takes a number for one of a hidden set",
+        summary="whether one participant thinks a number belongs to a hidden set",
         source=SOURCE,
         kind="individual",
         split="test",
@@ -148,7 +148,7 @@ TASKS = [
     ),
     Task(
         name="numbergame_perc",
-        summary="share of participants who take a number for one of a hidden set",
+        summary="share of participants who think a number belongs to a hidden set",
         source=SOURCE,
         kind="population",
         split="test",

@@ -1,16 +1,15 @@
-"""OpinionQA: what US adults answered to questions of 15 surveys of the American Trends Panel (Pew Research).
+"""OpinionQA: US adults' answers to 15 surveys of the American Trends Panel (Pew Research).
 
-A row of a wave's responses is one person, with a column for each question. Questions that a person was not
-asked or skipped (most of them, as the waves have several forms) and answers that are none of the options are
-left out and counted. Refused is one of the options. A person's name is their row in the wave.
+A row of a wave's responses is one person, with a column per question. Questions that a person was not asked
+or skipped (most of them, as the waves have several forms) and answers that are not among the options are left
+out and counted. Refused is one of the options. A person's name is their row in the wave.
 
 Deviations:
     opinionqa_individual: 200 respondents of each wave | all respondents | 15 waves of several thousand people
         each, instead of 3,000 sequences
-    opinionqa_individual: what is left out of a person's traits depends on the person before | on this person
-        and the seed | none
-    opinionqa_individual: a trait that is not known can show as nan | it is left out, and so are refusals |
-        none
+    opinionqa_individual: which of a person's traits are left out depends on the previous person | on this
+        person and the seed | none
+    opinionqa_individual: an unknown trait can appear as nan | it is left out, and so are refusals | none
 """
 
 import ast
@@ -23,11 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.randomness import stream
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import csv_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.streams import table_rows
-from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
 
 WAVES = (26, 27, 29, 32, 34, 36, 41, 42, 43, 45, 49, 50, 54, 82, 92)
@@ -40,20 +39,20 @@ SOURCE = Source(
     homepage="https://github.com/tatsu-lab/opinions_qa",
     licence="Pew Research Center's terms of use",
     citation="Santurkar et al., Whose Opinions Do Language Models Reflect?, ICML 2023, arXiv 2303.17548",
-    terms="The answers are those of single people, under the Pew Research Center's terms of use: nobody may "
-    "try to find out who they are, and the Center is not responsible for what is made of its data.",
+    terms="The answers are those of individuals, under the Pew Research Center's terms of use: you may not "
+    "try to identify them, and the Center is not responsible for what is made of its data.",
     steps=(
         "Open https://worksheets.codalab.org/worksheets/0x6fb693719477478aac73fc07db333f69, the worksheet of "
         "OpinionQA.",
         "Download the bundle human_resp (human_resp.tar.gz, 0x050b7e72abb04d1f9b493c1743e580cf).",
-        "Unpack it into the folder opinionqa of the data folder, so that there is "
-        "opinionqa/human_resp/American_Trends_Panel_W26/info.csv, and responses.csv beside it.",
+        "Unpack it into the folder opinionqa of the data folder, which then contains "
+        "opinionqa/human_resp/American_Trends_Panel_W26/info.csv, with responses.csv beside it.",
     ),
     unchecked="Questions were checked on published info.csv files. No responses were at hand: that a wave's "
     "responses.csv holds the options' texts below the questions' keys, and people's traits under the twelve "
     "names, follows the authors' own program.",
 )
-# Of the name in the file, the trait in words.
+# Trait in words, by its name in the file.
 TRAITS = {
     "CREGION": "region",
     "AGE": "age",
@@ -69,7 +68,7 @@ TRAITS = {
     "RACE": "race",
 }
 UNKNOWN = ("", "nan", "na", "dk/ref", "refused", "don't know", "don't know/refused", "no answer")
-# Chance that a trait is left out of a description.
+# Probability that a trait is left out of a description.
 LEFT_OUT = 0.3
 PAPER_RESPONDENTS = 200
 
@@ -90,7 +89,7 @@ QUESTION_DESCRIPTIONS = (
 
 
 class Question(NamedTuple):
-    """A question as it is shown, and the letter of each option."""
+    """A question as shown, and the letter of each option."""
 
     key: str
     shown: str
@@ -102,7 +101,7 @@ def questions(path: Path, *, dropped: Counter[str]) -> list[Question]:
 
     Args:
         path: A wave's info.csv, whose references are the text of a Python list.
-        dropped: Receives the others.
+        dropped: Receives the number of the others.
     """
     found = []
     for row in csv_rows(path, ("key", "question", "references")):
@@ -117,7 +116,7 @@ def questions(path: Path, *, dropped: Counter[str]) -> list[Question]:
 
 
 def _listed(cell: str) -> list[str]:
-    """Return the different items of the text of a list; nothing if it is no such text."""
+    """Return the distinct items of a list given as text; nothing if the text is not a list."""
     try:
         items = ast.literal_eval(cell)
     except (ValueError, SyntaxError):
@@ -126,7 +125,7 @@ def _listed(cell: str) -> list[str]:
 
 
 def all_questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build one sequence of each wave's questions."""
+    """Build one sequence per wave, of its questions."""
     yield from grouped(
         (
             {"wave": str(wave), "question": question.shown}
@@ -171,7 +170,7 @@ def _drawn(path: Path, most: int, *, wave: int, seed: int) -> set[int]:
 
 
 def individual(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build one sequence of each respondent, or of ``most`` drawn from each wave."""
+    """Build one sequence per respondent, or for ``most`` drawn from each wave."""
     for wave, info, responses in zip(WAVES, INFO, RESPONSES, strict=True):
         asked = questions(data_dir / info, dropped=dropped)
         path = data_dir / responses

@@ -1,18 +1,19 @@
-"""Polis: votes on, and comments of, public online discussions (compdemocracy/openData, CC BY 4.0).
+"""Polis: comments in public online discussions, and votes on them (compdemocracy/openData, CC BY 4.0).
 
-Comments without text, of fewer than four words (but in one discussion, whose text has no spaces), or with
-"test" and fewer than three words go, with the votes on them; so do voters of fewer than four votes. Comments
-that no moderator looked at (0) count as accepted. A discussion whose votes are not there is counted.
+Comments without text, with fewer than four words (except in one discussion, whose text has no spaces), or
+with "test" and fewer than three words are left out, with the votes on them; so are voters with fewer than
+four votes. Comments that no moderator reviewed (0) count as accepted. A discussion whose votes are missing
+is counted.
 
 Deviations:
-    polis_vote: each vote in the file counts, also one changed later | of several votes by one person on one
-        comment the last counts | 2,265 of 269,103 votes of 14 discussions
-    polis_vote: the vote recorded for the author while a comment is posted counts | it was cast by nobody and
-        is left out, unless the author voted again | 2,438 of 269,103 votes
+    polis_vote: every vote in the file counts, even if changed later | of several votes by one person on one
+        comment, the last counts | 2,265 of 269,103 votes of 14 discussions
+    polis_vote: the vote recorded for the author when posting a comment counts | nobody cast it, so it is left
+        out unless the author voted again | 2,438 of 269,103 votes
     polis_vote: the first 500 voters of each discussion | all voters (paper sampling takes 500) | 5,692
         people of 14 discussions instead of 4,051
-    polis_vote: who has four votes with those that do not count here | has to have four that count | 5,692
-        people instead of 5,723, with the cap 4,051 instead of 4,064
+    polis_vote: voters need four votes, including those that do not count here | they need four that count |
+        5,692 people instead of 5,723, with the cap 4,051 instead of 4,064
     polis_comment: comments that a moderator rejected (spam, tests, repetitions) count | they are left out |
         6,560 comments of 20 discussions instead of 10,543
 """
@@ -26,10 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Row, Sequences, grouped
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.reading.tables import csv_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.tables import csv_rows
 from spectrum_trl.suite.task import Task
 
 CONVERSATIONS = (
@@ -97,11 +98,11 @@ INTRODUCED = "\nThe organisers' introduction: {introduction}"
 
 
 def _conversations(data_dir: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Yield each conversation's folder and the facts that its descriptions may name."""
+    """Yield each conversation's folder and the facts its descriptions may name."""
     for path in sorted(data_dir.glob("openData/*/summary.csv")):
         summary = {row["key"]: row["value"] for row in csv_rows(path, ("key", "value"), header=False)}
         if not summary.get("topic", "").strip():
-            raise UserError(f"{path} has no topic: a row 'topic,…' is expected; fetch it again")
+            raise UserError(f"{path} has no topic: expected a row 'topic,…'; fetch it again")
         without_links = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", summary.get("conversation-description", ""))
         introduction = " ".join(without_links.split())
         facts = {
@@ -122,7 +123,7 @@ def _comments(folder: Path) -> list[dict[str, Any]]:
 
 
 def _wrong(comment: str, *, conversation: str) -> str:
-    """Return why a comment is left out, or an empty text."""
+    """Return why a comment is left out, or an empty string."""
     words = len(comment.split())
     if not words:
         return "comment without text"
@@ -158,7 +159,7 @@ def _votes(folder: Path, *, dropped: Counter[str]) -> Iterator[Row]:
 
 
 def votes(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build one sequence per voter and conversation, of the first ``most`` voters of each."""
+    """Build one sequence per voter and conversation, for the first ``most`` voters of each."""
     for folder, facts in _conversations(data_dir):
         if not (folder / "votes.csv").exists():
             dropped["conversation without votes.csv"] += 1

@@ -1,14 +1,14 @@
-"""POPQUORN: how people of a representative sample rate, rewrite and answer the same texts, in four parts.
+"""POPQUORN: how a representative sample of people rates, rewrites and answers the same texts, in four parts.
 
-A part whose file is not there is left out and counted; the other parts are built. The files of question
-answering do not say who answered: annotators with the same gender, race, age, occupation and education fall
-into one sequence, and the descriptions say so. Of e-mail rewriting 80 rows have no annotator and are left
-out of `popquorn_individual`. Traits that are not known are left out.
+A part whose file is missing is left out and counted; the other parts are built. The question answering file
+does not identify annotators: those with the same gender, race, age, occupation and education share one
+sequence, and the descriptions say so. In e-mail rewriting, 80 rows have no annotator and are left out of
+`popquorn_individual`. Unknown traits are left out.
 
 Deviations:
     popquorn_individual: 100 annotators of each part | all with more than 5 rows (paper sampling takes 100) |
         227 rewrite e-mails, 262 rate offensiveness, instead of 100 each; unknown for the other parts
-    popquorn_individual: a missing part's file stops the loader | it is counted, the others are built | none
+    popquorn_individual: a missing file of a part is an error | it is counted, the others are built | none
     popquorn_individual: always described, with the annotator's traits in two parts and never in the others,
         by a seed that is the same for all | some descriptions of each part name the traits | none
     popquorn_og_categorical: 20 sequences of about 128 texts of each part, the same 20 lengths in each | each
@@ -23,11 +23,11 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.builders import Field, Row, Sequences, as_json, grouped, keep_rows, text
-from spectrum_trl.suite.lengths import sequence_length
 from spectrum_trl.suite.randomness import stream
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, as_json, grouped, keep_rows, text
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
 
 FOLDER = "Potato-Prolific-Dataset/dataset"
@@ -65,7 +65,7 @@ def _rating(column: str) -> Field:
 
 
 def _whole(value: str) -> str:
-    """Return a rating as a whole number; an empty text where it is none of the scale."""
+    """Return a rating as a whole number, or an empty string if it is not on the scale."""
     rating = text(value).removesuffix(".0")
     return rating if rating in SCALE else ""
 
@@ -84,12 +84,12 @@ class Part:
     """One of the four parts.
 
     Attributes:
-        topic: What its texts are, in the plural.
+        topic: Name of its texts, in the plural.
         columns: Columns to read besides annotator and traits; the first holds the text.
         input: What the annotator saw.
         output: What the annotator gave.
         descriptions: Templates; ``{who}`` stands for the annotator's traits.
-        named: Whether the file says who the annotator was; if not, equal traits stand for it.
+        named: Whether the file identifies annotators; if not, they are identified by their traits.
     """
 
     topic: str
@@ -155,7 +155,7 @@ PARTS = {
 
 
 def _parts(data_dir: Path, *, dropped: Counter[str]) -> Iterator[tuple[str, Part, Path]]:
-    """Yield name, facts and file of the parts that are there."""
+    """Yield name, facts and file of the parts whose file exists."""
     for name, part in PARTS.items():
         path = data_dir / FILES.replace("*", name)
         if path.exists():
@@ -172,7 +172,7 @@ def _annotations(path: Path, part: Part, *, dropped: Counter[str]) -> Iterator[R
 
 
 def _frequent(rows: Sequence[Row], *, dropped: Counter[str]) -> Iterator[Row]:
-    """Yield the rows of annotators who have enough of them, and those without an annotator."""
+    """Yield the rows of annotators with enough rows, and those without an annotator."""
     numbers = Counter(row["person"] for row in rows)
     return keep_rows(
         rows,
@@ -191,7 +191,7 @@ def _shuffled(rows: list[Row], *, seed: int) -> list[Row]:
 
 
 def individuals(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build one sequence per annotator and part; with ``most``, of so many of each part, drawn at random."""
+    """Build one sequence per annotator and part; with ``most``, for that many per part, drawn at random."""
     for name, part, path in _parts(data_dir, dropped=dropped):
         rows = list(_frequent(list(_annotations(path, part, dropped=dropped)), dropped=dropped))
         found = grouped(

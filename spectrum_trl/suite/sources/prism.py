@@ -1,13 +1,13 @@
-"""PRISM: people from many countries who talk with chatbots, score their answers, and told about themselves.
+"""PRISM: people from many countries who talk with chatbots, score the answers, and describe themselves.
 
 Conversations of people who are not in the survey are counted and left out of the two tasks about individuals.
-What somebody did not say of themselves (or would rather not say) is left out of the description.
+Traits that people did not state, or preferred not to, are left out of the description.
 
 Deviations:
     prism_individual_preferences: the slot for demographics is never filled, its name in braces stays | filled
-        with what is known of the person, or left out | none
-    prism_individual_preferences: one seed for everybody, so that each first chunk has at most 16 rows and a
-        description | each person has draws of their own | none
+        with the person's known traits, or left out | none
+    prism_individual_preferences: one seed for everybody, so each first chunk has at most 16 rows and a
+        description | drawn separately for each person | none
 """
 
 from collections import Counter
@@ -17,10 +17,10 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
-from spectrum_trl.suite.builders import Field, Row, Sequences, as_json, grouped, pooled, text
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, as_json, grouped, pooled, text
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Build, Kind, Task
 
 CONVERSATIONS = "prism/conversations.jsonl"
@@ -43,7 +43,7 @@ SOURCE = Source(
     ),
     size=65_200_000,
     unchecked="No file was at hand: fields, the three types of conversation, and the nested location and "
-    "religion are those of public loaders of this revision. Scores are taken to be 0 to 100.",
+    "religion are those of public loaders of this revision. Scores are assumed to be 0 to 100.",
 )
 TYPES = {
     "unguided": "Ask a language model for anything, or talk to it about anything you like.",
@@ -75,7 +75,7 @@ PREFERENCE_DESCRIPTIONS = (
 
 
 def _said(survey: Row) -> str:
-    """Return what is known of a participant, in words."""
+    """Return a participant's known traits, in words."""
 
     def nested(column: str, key: str) -> Any:
         return survey[column].get(key) if isinstance(survey[column], dict) else None
@@ -97,7 +97,7 @@ def _said(survey: Row) -> str:
 
 
 def _people(data_dir: Path, *, dropped: Counter[str]) -> dict[str, str]:
-    """Return what is known of each participant of the survey."""
+    """Return the known traits of each survey participant."""
     columns = ("user_id", "age", "gender", "education", "employment_status", "location", "religion")
     people: dict[str, str] = {}
     for row in table_rows(data_dir / SURVEY, columns, dropped=dropped):
@@ -109,7 +109,7 @@ def _people(data_dir: Path, *, dropped: Counter[str]) -> dict[str, str]:
 
 
 def _of_people(data_dir: Path, columns: Sequence[str], *, dropped: Counter[str]) -> Iterator[dict[str, Any]]:
-    """Yield the conversations of the survey's participants, with what is known of them."""
+    """Yield the conversations of survey participants, with their known traits."""
     people = _people(data_dir, dropped=dropped)
     for row in table_rows(data_dir / CONVERSATIONS, ("user_id", *columns), dropped=dropped):
         if (person := text(row["user_id"])) in people:
@@ -174,7 +174,7 @@ def _judged(row: Row) -> Row | str:
         and _score(message.get("score")) is not None
         and message.get("if_chosen") is not None
     ]
-    # An answer without a place comes last.
+    # An answer without a position comes last.
     answers.sort(key=lambda each: (each.get("within_turn_id") is None, each.get("within_turn_id") or 0))
     first = answers[:RESPONSES]
     texts = [text(answer.get("content")) for answer in first]
@@ -231,14 +231,14 @@ TASKS = [
         "prism_prompts",
         prompts,
         kind="generation",
-        summary="what people first write to chatbots",
+        summary="people's first messages to chatbots",
         survey=False,
     ),
     _task(
         "prism_prompts_individual",
         prompts_individual,
         kind="individual",
-        summary="what one person first writes to chatbots",
+        summary="one person's first messages to chatbots",
     ),
     _task(
         "prism_individual_preferences",

@@ -1,12 +1,11 @@
 """Passengers of the Titanic (the Kaggle training file, 891 rows), under the field names of mstz/titanic.
 
-Cabin, ticket, name and number of a passenger are in no task. A fact that is not known is left out of the
-JSON (177 ages and 2 ports are missing). Passengers who share all eight facts are different people: they all
-stay.
+No task uses a passenger's cabin, ticket, name or number. Unknown facts are left out of the JSON (177 ages and
+2 ports are missing). Passengers who share all eight facts are different people, and all are kept.
 
 Deviations:
-    titanic_all_variables, titanic_survival_prediction: the Hub set mstz/titanic | the Kaggle file, which has
-        the same eight facts under other names; sex and survival become truth values | none: 891 passengers
+    titanic_all_variables, titanic_survival_prediction: the Hub dataset mstz/titanic | the Kaggle file, which
+        has the same eight facts under other names; sex and survival become booleans | none: 891 passengers
 """
 
 import json
@@ -14,9 +13,9 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from spectrum_trl.suite.builders import Field, Row, as_json, text
-from spectrum_trl.suite.declared import Declared
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.sequences.builders import Field, Row, as_json, text
+from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Kind, Task
 
@@ -36,7 +35,7 @@ SOURCE = Source(
 
 
 def _number(cell: str) -> int | float | None:
-    return json.loads(cell) if re.fullmatch(r"(0|[1-9][0-9]*)(\.[0-9]+)?", cell) else None
+    return json.loads(cell) if re.fullmatch(r"(0|[1-9][0-9]{,15})(\.[0-9]+)?", cell) else None
 
 
 FIELDS: dict[str, tuple[str, Callable[[str], bool | int | float | str | None]]] = {
@@ -71,7 +70,7 @@ SURVIVAL_DESCRIPTIONS = (
 
 
 def _facts(row: Row, *columns: str) -> str:
-    """Return what is known of a passenger as JSON; a cell that is none of the known values is not known."""
+    """Return a passenger's known facts as JSON; cells with unexpected values count as unknown."""
     return as_json({FIELDS[each][0]: FIELDS[each][1](text(row[each])) for each in columns})
 
 
@@ -109,7 +108,7 @@ TASKS = [
         output=lambda row: _facts(row, *FIELDS),
         descriptions=ALL_DESCRIPTIONS,
         kind="generation",
-        summary="what is known of a passenger of the Titanic",
+        summary="facts about a passenger of the Titanic",
     ),
     _task(
         "titanic_survival_prediction",

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from spectrum_trl.suite.builders import Row
-from spectrum_trl.suite.choices import Choices, Item, letter, table_items
+from spectrum_trl.suite.sequences.builders import Row
+from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter, table_items
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.task import Task
 
@@ -23,9 +23,9 @@ SOURCE = Source(
             revision="refs/convert/parquet",
         ),
     ),
-    unchecked="The data set's own files are a script and JSON; that the Hub's copy in parquet lies at "
-    "CONFIG/validation/0000.parquet, and its columns question, choices (a list) and label (a number from 0), "
-    "come from others' code.",
+    unchecked="The dataset's files are a script and JSON; the path CONFIG/validation/0000.parquet of the "
+    "Hub's parquet copy, and its columns question, choices (a list) and label (a number from 0), are taken "
+    "from code by others.",
 )
 
 DESCRIPTIONS = (
@@ -44,7 +44,7 @@ def _item(row: Row) -> Item:
 TASKS = [
     Task(
         name="truthful_qa",
-        summary="true answers to questions with popular wrong ones",
+        summary="true answers to questions that are often answered wrongly",
         source=SOURCE,
         kind="knowledge",
         split="test",

@@ -1,13 +1,13 @@
 """ValueConsistency: value-laden questions for four countries in four languages (written by GPT-4, checked).
 
-Only questions as first asked are used, not their rephrasings. The same question in another language is
-another row.
+Only original questions are used, not their rephrasings. The same question in another language is a separate
+row.
 """
 
 from functools import partial
 
-from spectrum_trl.suite.declared import Declared
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.task import Task
 
@@ -28,7 +28,7 @@ SOURCE = Source(
         ),
     ),
     size=4_480_000,
-    unchecked="No real file was at hand. The file's name and the first fields follow the data set's page; "
+    unchecked="No real file was at hand. The file's name and the first fields follow the dataset page; "
     "that rephrase is true or false follows the research code.",
 )
 

@@ -1,15 +1,15 @@
 """ValuePrism: 31,000 situations, and 218,000 values, rights and duties that bear on them (written by GPT-4).
 
 A row is one consideration: its situation, class (Value, Right or Duty), text, explanation, and whether it
-supports or opposes the situation, or could do either. Rows with an unknown class or valence are left out
-where these are shown, and so is a row that repeats an earlier one.
+supports or opposes the situation, or could do either. Rows with an unknown class or valence are left out of
+tasks that show these, and so are rows that repeat an earlier one.
 
 Deviations:
     valueprism_vrd: considerations are the text of a Python list | JSON | none
     valueprism_vrd: the description names the third valence Neutral | Either, as in the file | none
     valueprism_vrd: at most 500 sequences | all situations | about 970 sequences
-    valueprism_misc: 400 values, one sequence of each, all of the same limit | all values with 10 rows or
-        more, all their situations, lengths drawn anew | unknown: no file at hand
+    valueprism_misc: 400 values, one sequence per value, all with the same limit | all values with at least
+        10 rows, all their situations, lengths drawn anew | unknown: no file at hand
     valueprism_vrds_noncontextual: the same sequence lengths in all three classes | drawn for each class |
         none
 """
@@ -24,11 +24,11 @@ from types import MappingProxyType
 
 import numpy as np
 
-from spectrum_trl.suite.builders import Row, Sequences, grouped, pooled, text
-from spectrum_trl.suite.declared import Declared
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, pooled, text
+from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.streams import table_rows
 from spectrum_trl.suite.task import Task
 
 FILE = "hub/valueprism/full/full.csv"
@@ -36,19 +36,19 @@ SOURCE = Source(
     name="valueprism",
     title="ValuePrism",
     homepage="https://huggingface.co/datasets/allenai/ValuePrism",
-    licence="AI2 ImpACT License, medium risk (see the data set's page)",
+    licence="AI2 ImpACT License, medium risk (see the dataset page)",
     citation="Sorensen et al., Value Kaleidoscope: Engaging AI with Pluralistic Human Values, Rights, and "
     "Duties, AAAI 2024",
     downloads=(HubFiles(path="hub/valueprism", repo="allenai/ValuePrism", files=("full/full.csv",)),),
-    terms="You must sign in on the Hugging Face Hub and accept the data set's terms on its page, which "
+    terms="You must sign in on the Hugging Face Hub and accept the dataset's terms on its page, which "
     "restrict the use of the data and of what is made from them.",
-    unchecked="No real file was at hand. Columns, classes and the three valences follow others' programs "
-    "that read it; the file's name follows the research code.",
+    unchecked="No real file was at hand. Columns, classes and the three valences follow programs by "
+    "others that read it; the file's name follows the research code.",
 )
 CLASSES = ("Value", "Right", "Duty")
 VALENCES = ("Supports", "Opposes", "Either")
 KEYS = ("text", "vrd", "explanation", "valence")
-# Values with fewer rows are not frequent.
+# Minimum rows of a frequent value.
 FREQUENT = 10
 PAPER_VALUES = 400
 PAPER_SEQUENCES = 500
@@ -84,7 +84,7 @@ def _unique(
     dropped: Counter[str],
     labels: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[dict[str, str]]:
-    """Yield rows of texts without empty cells and with these labels, the first with each key."""
+    """Yield rows without empty cells and with these labels, only the first with each key."""
     seen: set[tuple[str, ...]] = set()
     for row in table_rows(data_dir / FILE, columns, dropped=dropped):
         cells = {column: text(cell) for column, cell in row.items()}
@@ -156,11 +156,11 @@ def by_value(
     Args:
         data_dir: Folder of the data.
         seed: See `grouped`.
-        dropped: Receives the reasons of rows left out.
-        most: Values to draw; None for all.
-        draws: Sequences of each; None to use all its situations.
+        dropped: Receives the number of rows left out, by reason.
+        most: Number of values to draw; None for all.
+        draws: Sequences per value; None to use all its situations.
     """
-    # Broken rows are counted below.
+    # Malformed rows are counted below.
     values = _values(data_dir, dropped=Counter())
     order = np.random.default_rng([seed, *b"valueprism_misc"]).permutation(len(values))
     kept = {values[place] for place in order[:most]}

@@ -1,15 +1,15 @@
 """WinoGrande: which of two names fills the blank of a sentence, the validation split of the largest part.
 
 Deviations:
-    winogrande: an answer other than 1 and 2 stops the loader | it is counted, and so is a sentence without a
+    winogrande: an answer other than 1 and 2 is an error | it is counted, and so is a sentence without a
         blank | none: the validation split is labelled
 """
 
 import re
 from functools import partial
 
-from spectrum_trl.suite.builders import Row, text
-from spectrum_trl.suite.choices import Choices, Item, table_items
+from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, table_items
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.task import Task
 
@@ -30,8 +30,8 @@ SOURCE = Source(
             revision="01e74176c63542e6b0bcb004dcdea22d94fb67b5",
         ),
     ),
-    unchecked="The columns sentence, option1, option2 and answer (1 or 2, as text), which come from the data "
-    "set's card and others' code.",
+    unchecked="The columns sentence, option1, option2 and answer (1 or 2, as text), taken from the "
+    "dataset card and code by others.",
 )
 LETTERS = {"1": "A", "2": "B"}
 
@@ -53,7 +53,7 @@ COLUMNS = ("sentence", "option1", "option2", "answer")
 TASKS = [
     Task(
         name="winogrande",
-        summary="which of two names a sentence means",
+        summary="which of two names fills the blank of a sentence",
         source=SOURCE,
         kind="knowledge",
         split="test",

@@ -1,15 +1,14 @@
-"""World Values Survey, wave 7 (2017 to 2022): what people in some 60 countries answered.
+"""World Values Survey, wave 7 (2017 to 2022): answers of people in some 60 countries.
 
-The file is in the format of SPSS. Its dictionary is read first, then the columns that are needed, some
-thousand rows at a time. Question texts are the labels of the columns. Codes below zero (do not know, no
-answer, not asked, and so on) and those that the file itself declares missing are no options, and no answers
-either. A person's name is their row in the file.
+The file has SPSS format. Its dictionary is read first, then the columns needed, some thousand rows at a time.
+Question texts are the column labels. Codes below zero (do not know, no answer, not asked, and so on) and
+those that the file declares missing are neither options nor answers. A person's name is their row number.
 
 Deviations:
     wvs_individual: 2,000 respondents | all respondents | about 97,000 sequences, not 2,000
-    wvs_individual: do not know and the like are listed as options where the file labels them | they are not
-        | fewer options, same answers
-    wvs_individual: an answer without a label stops the loading | it is counted and left out | unknown: no
+    wvs_individual: codes such as do not know are listed as options if the file labels them | they are not |
+        fewer options, same answers
+    wvs_individual: an answer without a label is an error | it is counted and left out | unknown: no
         file at hand
 """
 
@@ -24,9 +23,9 @@ import numpy as np
 import pyreadstat
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import Row, Sequences, grouped, text
+from spectrum_trl.suite.reading.tables import lacking_columns, unreadable
+from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.tables import lacking_columns, unreadable
 from spectrum_trl.suite.task import Task
 
 FILE = "wvs/WVS_Cross-National_Wave_7_inverted_sav_v6_0.sav"
@@ -37,15 +36,15 @@ SOURCE = Source(
     licence="World Values Survey's conditions of use: no commercial use, not to be passed on",
     citation="Haerpfer et al. (eds.), World Values Survey: Round Seven - Country-Pooled Datafile, version "
     "6.0, JD Systems Institute and WVSA Secretariat, doi 10.14281/18241.24",
-    terms="The data are for research and teaching, not for profit. They may not be passed on, and must be "
-    "cited.",
+    terms="The data are for research and teaching, not for profit. They must be cited and may not be "
+    "redistributed.",
     steps=(
         "Open https://www.worldvaluessurvey.org/WVSDocumentationWV7.jsp.",
         "Choose WVS Cross-National Inverted Wave 7, the SPSS file of version 6.0, and fill in the form.",
         "Unpack WVS_Cross-National_Wave_7_inverted_sav_v6_0.sav into the folder wvs of the data folder.",
     ),
-    unchecked="No real file was at hand. Names of the file and its columns follow the research code and "
-    "others' programs, which also take codes below zero for missing.",
+    unchecked="No real file was at hand. File and column names follow the research code and programs by "
+    "others, which also treat codes below zero as missing.",
 )
 # Columns about the person, in words.
 TRAITS = {"B_COUNTRY": "country", "N_TOWN": "town", "S_INTLANGUAGE": "language of the interview"}
@@ -68,7 +67,7 @@ TRAITS_DESCRIPTIONS = (
 
 
 class Question(NamedTuple):
-    """A column: the question as it is shown, and the letter of each code."""
+    """A column: the question as shown, and the letter of each code."""
 
     column: str
     shown: str
@@ -76,7 +75,7 @@ class Question(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What the file's dictionary says."""
+    """The contents of the file's dictionary."""
 
     n_rows: int
     questions: list[Question]
@@ -84,7 +83,7 @@ class Survey(NamedTuple):
 
 
 def _is_missing(code: float, ranges: list[Mapping[str, Any]]) -> bool:
-    """Return whether a code stands for an answer that is missing."""
+    """Return whether a code stands for a missing answer."""
     return code < 0 or any(each["lo"] <= code <= each["hi"] for each in ranges)
 
 
@@ -128,7 +127,7 @@ def _read(path: Path, **options: Any) -> tuple[Any, Any]:
 
 
 def _people(path: Path, found: Survey) -> Iterator[Row]:
-    """Yield the codes of each person; what is missing is None or not a number."""
+    """Yield the codes of each person; missing ones are None or NaN."""
     columns = [*(question.column for question in found.questions), *found.traits]
     for start in range(0, found.n_rows, CHUNK_ROWS):
         chunk, _ = _read(path, usecols=columns, row_offset=start, row_limit=CHUNK_ROWS, output_format="dict")
@@ -149,13 +148,13 @@ def _answers(person: Row, questions: list[Question], *, dropped: Counter[str]) -
 
 
 def _known(person: Row, traits: Mapping[str, Mapping[float, str]]) -> str:
-    """Return what is known of a person, in words."""
+    """Return a person's known traits, in words."""
     known = ((TRAITS[column], labels.get(person[column], "")) for column, labels in traits.items())
     return ", ".join(f"{words}: {label}" for words, label in known if label)
 
 
 def build(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build one sequence of each respondent, or of ``most`` of them."""
+    """Build one sequence per respondent, or for ``most`` of them."""
     path = data_dir / FILE
     found = survey(path)
     order = np.random.default_rng([seed, *b"wvs_individual"]).permutation(found.n_rows)

@@ -1,1 +1,1 @@
-"""Tasks generated from a seed, with their Bayes-optimal predictives: one short file a family."""
+"""Tasks generated from a seed, with their Bayes-optimal predictives: one short module per family."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import Draw, Draws, count_labels, finite
+from spectrum_trl.suite.sequences.generators import Draw, Draws, count_labels, finite
 from spectrum_trl.suite.source import SUITE
 from spectrum_trl.suite.task import Distribution, Task
 
@@ -29,7 +29,7 @@ def predictive(outputs: Sequence[str]) -> Distribution:
         Probability 1 / (52 - cards drawn) each; an empty support after the last card.
 
     Raises:
-        UserError: If a text is no card, or a card was drawn twice.
+        UserError: If a text is not a card, or a card was drawn twice.
     """
     drawn = count_labels(outputs, labels=DECK)
     if twice := [card for card, n in zip(DECK, drawn, strict=True) if n > 1]:

@@ -1,8 +1,8 @@
 """Labels 0 … k-1 whose probabilities follow Dirichlet(1).
 
 Deviations:
-    categorical, multinomial: what is printed may be rounded from what is drawn from | draws follow
-        the printed probabilities | none
+    categorical, multinomial: printed probabilities may be rounded from those used for drawing | draws
+        follow the printed probabilities | none
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
-from spectrum_trl.suite.draws import Draw, Draws, count_labels, finite, read_whole_numbers
-from spectrum_trl.suite.lengths import length_pmf, sequence_length
+from spectrum_trl.suite.sequences.generators import Draw, Draws, count_labels, finite, read_whole_numbers
+from spectrum_trl.suite.sequences.lengths import length_pmf, sequence_length
 from spectrum_trl.suite.source import SUITE
 from spectrum_trl.suite.task import Distribution, Task
 
@@ -34,15 +34,15 @@ def predictive(
 
     Args:
         outputs: Labels seen so far, in any order.
-        k: Number of labels, at least 2, if the description tells it.
-        probabilities: Probabilities of the labels, if the description tells them.
+        k: Number of labels, at least 2, if the description states it.
+        probabilities: Probabilities of the labels, if the description states them.
 
     Returns:
-        The probabilities as given; else, with n labels seen, (1 + count) / (k + n); where k is unknown
-        too, its mean over the posterior of k, whose prior is max(2, L(12)).
+        The probabilities if given; else, with n labels seen, (1 + count) / (k + n); if k is unknown too,
+        the mean of this over the posterior of k, whose prior is max(2, L(12)).
 
     Raises:
-        UserError: If an output is no label from 0 to k - 1.
+        UserError: If an output is not a label from 0 to k - 1.
     """
     if probabilities is not None:
         count_labels(outputs, labels=[str(label) for label in range(len(probabilities))])
@@ -69,7 +69,7 @@ def draw_probabilities(rng: np.random.Generator, *, rounded: bool) -> np.ndarray
 
     Args:
         rng: Source of randomness.
-        rounded: Whether to round to ``DECIMALS``; the largest one then takes what is missing to 1.
+        rounded: Whether to round to ``DECIMALS``; the largest one is then adjusted so they sum to 1.
 
     Returns:
         Shape (k,), k at least 2.

@@ -1,7 +1,8 @@
 """Flips of a coin whose bias is uniform a priori.
 
 Deviations:
-    coinflip: what is printed may be rounded from what is drawn from | draws follow the printed bias | none
+    coinflip: the printed bias may be rounded from the one used for drawing | draws follow the printed bias |
+        none
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.suite.draws import Draw, Draws, count_labels, finite, quadrature
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.sequences.generators import Draw, Draws, count_labels, finite, quadrature
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import SUITE
 from spectrum_trl.suite.task import Distribution, Task
 
@@ -33,7 +34,7 @@ _DESCRIPTIONS = (
 
 
 def _mean_above_half(first: int, second: int) -> float:
-    """Return E[p] under Beta(first, second) cut to p > 1/2, by quadrature: both tails may underflow."""
+    """Return E[p] under Beta(first, second) truncated to p > 1/2, by quadrature: both tails may underflow."""
     p, log_weights = quadrature(0.5, 1)
     log_density = log_weights + (first - 1) * np.log(p) + (second - 1) * np.log1p(-p)
     return float(np.exp(log_density - logsumexp(log_density)) @ p)
@@ -46,12 +47,12 @@ def predictive(
 
     Args:
         outputs: Flips seen so far, ``Heads`` or ``Tails``, in any order.
-        heads: Probability of Heads in [0, 1], if the description tells it.
-        likelier: The label with a probability above 1/2, if the description tells only that.
+        heads: Probability of Heads in [0, 1], if the description states it.
+        likelier: The label with a probability above 1/2, if the description states only that.
 
     Returns:
-        ``heads`` as given; else the mean of Beta(1 + heads seen, 1 + tails seen), which is cut to the
-        half where ``likelier`` is the likelier one.
+        ``heads`` if given; else the mean of Beta(1 + heads seen, 1 + tails seen), truncated to the half
+        in which ``likelier`` is the likelier label, if given.
 
     Raises:
         UserError: If a label is neither Heads nor Tails.
@@ -69,7 +70,7 @@ def predictive(
 
 
 def sample(rng: np.random.Generator) -> Draw:
-    """Draw a bias, a template and L(128) flips; a bias that is told is rounded before the flips are drawn."""
+    """Draw a bias, a template and L(128) flips; a stated bias is rounded before the flips are drawn."""
     heads, decimals, template = rng.random(), int(rng.integers(2, 5)), str(rng.choice(_DESCRIPTIONS))
     known: dict[str, Any] = {}
     if "{p" in template:

@@ -1,14 +1,14 @@
 """Whole numbers without an upper limit: Poisson, geometric, negative binomial and Zipf.
 
-Parameters that a description tells are rounded as printed before anything is drawn, so that it is
-exactly true; parameters that it does not tell are drawn at full precision.
+Parameters stated in the description are rounded as printed before anything is drawn, so the description is
+exactly true; other parameters are drawn at full precision.
 
 Deviations:
     zipfian: any whole number | numbers above a billion are drawn again, as every description says; with
         exponents near 1 that is most of them | none
-    poisson, geometric, geometric_beta, negative_binomial, zipfian: what is printed may be rounded from what
-        is drawn from | draws follow the printed parameters, so that the description is true; what would
-        print as 0 is raised | none
+    poisson, geometric, geometric_beta, negative_binomial, zipfian: printed parameters may be rounded from
+        those used for drawing | draws follow the printed parameters, so the description is true; a
+        parameter that would print as 0 is raised | none
 """
 
 from collections.abc import Callable, Sequence
@@ -19,14 +19,21 @@ import scipy
 from scipy.special import betaln, gammaln, logsumexp, poch, xlog1py, zeta
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import Draw, Draws, quadrature, read_whole_numbers, stated, whole_numbers
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.sequences.generators import (
+    Draw,
+    Draws,
+    quadrature,
+    read_whole_numbers,
+    stated,
+    whole_numbers,
+)
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import SUITE
 from spectrum_trl.suite.task import Distribution, Task
 
 RATE_SHAPE, RATE_SCALE = 0.5, 2000.0
 ZIPF_EXPONENTS = (1 + 1e-6, 2.5)
-# Zipf draws are repeated above this: further out, a uniform double no longer reaches every whole number,
+# Zipf draws above this are repeated: further out, a uniform double no longer reaches every whole number,
 # and with exponents near 1 most draws would be larger than any text should hold.
 ZIPF_LARGEST = 10**9
 
@@ -59,7 +66,7 @@ def poisson_predictive(outputs: Sequence[str], *, rate: float | None = None) -> 
 
     Args:
         outputs: Counts seen so far, in any order.
-        rate: The rate, if the description tells it.
+        rate: The rate, if the description states it.
 
     Returns:
         Poisson(rate); else, with the rate's Gamma(0.5, scale 2000) prior, the negative binomial predictive.
@@ -78,7 +85,7 @@ def geometric_predictive(outputs: Sequence[str], *, p: float | None = None) -> D
 
     Args:
         outputs: Numbers seen so far (1, 2, …), in any order.
-        p: Success probability in (0, 1], if the description tells it.
+        p: Success probability in (0, 1], if the description states it.
 
     Returns:
         Geometric(p); else, with a uniform prior of p and n numbers that sum to s, the beta-geometric
@@ -121,14 +128,14 @@ def negative_binomial_predictive(
 
     Args:
         outputs: Numbers seen so far, in any order.
-        r: Number of successes, in (0, 1], if the description tells it (together with p).
-        p: Success probability in (0, 1], if the description tells it (together with r).
+        r: Number of successes, in (0, 1], if the description states it (together with p).
+        p: Success probability in (0, 1], if the description states it (together with r).
 
     Returns:
         The negative binomial; else its mean over the posterior of uniform r and p.
 
     Raises:
-        UserError: If only one of r and p is told, or an output is no whole number.
+        UserError: If only one of r and p is given, or an output is not a whole number.
     """
     seen = read_whole_numbers(outputs)
     if r is None and p is None:
@@ -156,7 +163,7 @@ def zipfian_predictive(outputs: Sequence[str], *, alpha: float | None = None) ->
 
     Args:
         outputs: Numbers seen so far, in any order.
-        alpha: Exponent, if the description tells it; at most 1 is taken as 1 + 1e-6, as when drawing.
+        alpha: Exponent, if the description states it; values up to 1 become 1 + 1e-6, as when drawing.
 
     Returns:
         k^-alpha, normalised; else its mean over the posterior of a uniform alpha, by quadrature. The

@@ -1,4 +1,4 @@
-"""People who each choose among three flights by hidden weights (process of arXiv 2503.17523, A.1)."""
+"""People who each choose among three flights by hidden weights (as in arXiv 2503.17523, A.1)."""
 
 import re
 from collections import Counter
@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import description_message, pair
-from spectrum_trl.suite.draws import count_labels, finite, generator
+from spectrum_trl.suite.sequences.builders import description_message, pair
+from spectrum_trl.suite.sequences.generators import count_labels, finite, generator
 from spectrum_trl.suite.source import SUITE
 from spectrum_trl.suite.task import Distribution, Message, Task
 
@@ -42,7 +42,7 @@ _LINE = re.compile(
 
 
 def _shown(step: int, *, limits: tuple[int, int], unit: int = 1) -> int:
-    """Return the value that a grid step stands for, rounded to a unit."""
+    """Return the value of a grid step, rounded to a unit."""
     return unit * round((limits[0] + (limits[1] - limits[0]) * step / LAST) / unit)
 
 
@@ -50,7 +50,7 @@ def written(flights: Sequence[Sequence[int]]) -> str:
     """Write flights as an input.
 
     Args:
-        flights: For each the grid steps (0 … 99) of departure, duration and price, and the stops (0 … 2).
+        flights: For each, the grid steps (0 … 99) of departure, duration and price, and the stops (0 … 2).
 
     Returns:
         One line per flight: departure 05:00 to 24:00, duration 0h45 to 16h00, price $50 to $1500 in tens.
@@ -67,10 +67,10 @@ def written(flights: Sequence[Sequence[int]]) -> str:
 
 
 def read(given: str) -> np.ndarray:
-    """Read an input back.
+    """Parse an input.
 
     Args:
-        given: What :func:`written` wrote.
+        given: Text from :func:`written`.
 
     Returns:
         Integers, shape (3, 4).
@@ -96,7 +96,7 @@ def weight_vectors() -> np.ndarray:
 
 
 def choices(flights: np.ndarray, *, weights: np.ndarray) -> np.ndarray:
-    """Return the flight of the largest weighted sum, the first on ties.
+    """Return the flight with the largest weighted sum, the first on ties.
 
     Args:
         flights: Shape (…, 3, 4): grid steps and stops.
@@ -115,7 +115,7 @@ def predictive(
 
     Args:
         outputs: Choices seen so far: ``1``, ``2`` or ``3``.
-        inputs: The flights of each of them, in the same order, and last those of the next choice.
+        inputs: The flights of each choice, in the same order, followed by those of the next choice.
         weights: The person's four weights (-1, -0.5, 0 or 0.5), if the description states them.
 
     Returns:
@@ -128,7 +128,7 @@ def predictive(
     count_labels(outputs, labels=CHOICES)
     if len(inputs) != len(outputs) + 1:
         raise UserError(
-            f"{len(inputs)} inputs and {len(outputs)} choices: give one input more, for the next choice, last"
+            f"{len(inputs)} inputs and {len(outputs)} choices: append one more input, for the next choice"
         )
     people = weight_vectors() if weights is None else 2 * np.array([weights])
     chosen = choices(np.stack([read(given) for given in inputs]), weights=people)

@@ -1,4 +1,4 @@
-"""Counts of several draws over categories whose probabilities follow Dirichlet(1)."""
+"""Category counts of several draws, with probabilities from Dirichlet(1)."""
 
 import json
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ import scipy
 from scipy.special import gammaln, xlogy
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import Draw, Draws
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.sequences.generators import Draw, Draws
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import SUITE
 from spectrum_trl.suite.synthetic.categorical import draw_probabilities, listed
 from spectrum_trl.suite.task import Distribution, Task
@@ -31,7 +31,7 @@ _DESCRIPTIONS = (
 
 
 class Counts(NamedTuple):
-    """What the text of one output says."""
+    """The content of one output."""
 
     numbers: tuple[int, ...]
     layout: Layout
@@ -43,7 +43,7 @@ class Counts(NamedTuple):
 
 
 def read(text: str) -> Counts | None:
-    """Read what :meth:`Counts.text` wrote; None for every other text."""
+    """Parse text from :meth:`Counts.text`; return None for any other text."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -67,14 +67,14 @@ def predictive(
 ) -> Distribution:
     """Return the distribution of the next text of counts.
 
-    Total, number of categories and layout show in every output: they need to be told only where none was
-    seen. A layout that is neither told nor seen is either one with probability 1/2.
+    Every output shows the total, the number of categories and the layout, so they must be given only before
+    the first one. A layout that is neither given nor seen is either one with probability 1/2.
 
     Args:
         outputs: Texts of counts seen so far, in any order.
         total: Sum of the counts.
         k: Number of categories.
-        probabilities: Probabilities of the categories, if the description tells them.
+        probabilities: Probabilities of the categories, if the description states them.
         layout: How the counts are written.
 
     Returns:
@@ -82,7 +82,7 @@ def predictive(
         finite, but too large to list.
 
     Raises:
-        UserError: If neither arguments nor outputs tell total and k, or an output disagrees.
+        UserError: If neither arguments nor outputs give total and k, or an output disagrees.
     """
     seen = [read(text) for text in outputs]
     if seen and seen[0]:

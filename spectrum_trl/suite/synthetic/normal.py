@@ -1,8 +1,8 @@
-"""Rounded draws of normal distributions of widely different scales.
+"""Rounded draws from normal distributions of widely different scales.
 
 Deviations:
-    normal: any number of decimals | at most as many as a double holds for sure, so that 2 in 1,000 sequences
-        have fewer | none
+    normal: any number of decimals | at most as many as a double represents reliably, which leaves 2 in 1,000
+        sequences with fewer | none
 """
 
 import math
@@ -13,12 +13,12 @@ import numpy as np
 import scipy
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import Draw, Draws
-from spectrum_trl.suite.lengths import sequence_length
+from spectrum_trl.suite.sequences.generators import Draw, Draws
+from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import SUITE
 from spectrum_trl.suite.task import Distribution, Task
 
-# Digits that a double holds for sure; more decimals would print artefacts of the binary representation.
+# Digits that a double represents reliably; more would print artefacts of the binary representation.
 SIGNIFICANT_DIGITS = 15
 # Cells narrower than this many sd: density times width is exact to 1e-8, differences of the cdf are not.
 NARROW = 1e-4
@@ -39,13 +39,13 @@ def written(value: float, *, decimals: int) -> str:
 
 
 def predictive(outputs: Sequence[str], *, mean: float, sd: float, decimals: int) -> Distribution:
-    """Return the distribution of the next rounded number, mean, sd and decimals told.
+    """Return the distribution of the next rounded number, given mean, sd and decimals.
 
-    None is offered for hidden parameters: the prior is a mixture over scales from exp(-10) to exp(10) and
+    There is none for hidden parameters: the prior is a mixture over scales from exp(-10) to exp(10) and
     beyond with no closed form, and no grid covers it evenly.
 
     Args:
-        outputs: Numbers seen so far; given the parameters they tell nothing more, but are checked.
+        outputs: Numbers seen so far; they add no information to the parameters, but are checked.
         mean: Mean.
         sd: Standard deviation, at least 0; 0 puts all probability on the rounded mean.
         decimals: Number of decimals of the outputs, at least 0.
@@ -54,7 +54,7 @@ def predictive(outputs: Sequence[str], *, mean: float, sd: float, decimals: int)
         Probability that a draw rounds to a text; infinitely many texts (one if sd is 0).
 
     Raises:
-        UserError: If an output is no number with that many decimals.
+        UserError: If an output is not a number with that many decimals.
     """
     if problems := [
         f"output {place} is {text!r}: expected a number with {decimals} decimals"
@@ -83,7 +83,7 @@ def predictive(outputs: Sequence[str], *, mean: float, sd: float, decimals: int)
 
 
 def _value(text: str, *, decimals: int) -> float | None:
-    """Return the number that :func:`written` wrote as this text, or None."""
+    """Parse text from :func:`written`; return None for any other text."""
     try:
         value = float(text)
     except ValueError:
@@ -94,7 +94,7 @@ def _value(text: str, *, decimals: int) -> float | None:
 def parameters(rng: np.random.Generator) -> tuple[float, float]:
     """Draw a mean and a standard deviation from the mixture of the research code.
 
-    The sd is 0 where a Poisson(20) is (2e-9 of the draws); it then stays 0 instead of being inverted.
+    If a Poisson(20) draw is 0 (2e-9 of the draws), so is the sd; it then stays 0 instead of being inverted.
     """
     kind = rng.random()
     mean, sd = rng.uniform(0, 100), rng.uniform(1, 5)
@@ -109,7 +109,7 @@ def parameters(rng: np.random.Generator) -> tuple[float, float]:
 
 
 def _printed(rng: np.random.Generator, *, mean: float, sd: float) -> tuple[str, str]:
-    """Print mean and sd: fixed point where that leaves a digit of both and is not long, else scientific."""
+    """Print mean and sd: fixed point if that is short and keeps a digit of both, else scientific."""
     places = int(rng.integers(1, 6))
     fixed = written(mean, decimals=places), written(sd, decimals=places)
     legible = all(float(text) or not value for text, value in zip(fixed, (mean, sd), strict=True))
@@ -121,8 +121,8 @@ def _printed(rng: np.random.Generator, *, mean: float, sd: float) -> tuple[str, 
 def sample(rng: np.random.Generator) -> Draw:
     """Draw parameters, a template, and L(128) numbers with 1 + Poisson(3) decimals.
 
-    Mean and sd are rounded as printed before the numbers are drawn. Decimals that a double cannot hold at
-    this scale are cut.
+    Mean and sd are rounded as printed before the numbers are drawn. Decimals that a double cannot represent
+    at this scale are left out.
     """
     mean, sd = parameters(rng)
     kind = int(rng.choice(3, p=(0.6, 0.2, 0.2)))

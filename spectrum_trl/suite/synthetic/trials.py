@@ -1,10 +1,10 @@
 """Whole numbers with an upper limit: binomial and hypergeometric successes.
 
-Parameters that a description tells are rounded as printed before anything is drawn.
+Parameters stated in the description are rounded as printed before anything is drawn.
 
 Deviations:
-    binomial: what is printed may be rounded from what is drawn from | draws follow the printed
-        probability | none
+    binomial: the printed probability may be rounded from the one used for drawing | draws follow the
+        printed probability | none
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ import scipy
 from scipy.special import betaln, gammaln, logsumexp, xlog1py, xlogy
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import Draw, Draws, read_whole_numbers, stated, whole_numbers
-from spectrum_trl.suite.lengths import length_pmf, sequence_length
+from spectrum_trl.suite.sequences.generators import Draw, Draws, read_whole_numbers, stated, whole_numbers
+from spectrum_trl.suite.sequences.lengths import length_pmf, sequence_length
 from spectrum_trl.suite.source import SUITE
 from spectrum_trl.suite.task import Distribution, Task
 
@@ -46,14 +46,14 @@ def _binomial_pmf(k: int, *, trials: int, p: float) -> float:
 
 
 def _unknown_trials(seen: np.ndarray) -> Distribution:
-    """Return the predictive where the trials follow L(1024) and p is uniform, by summing over the trials."""
+    """Return the predictive for trials from L(1024) and uniform p, by summing over the trials."""
     with np.errstate(divide="ignore"):
         log_prior = np.log(length_pmf(MEAN_TRIALS))
     low = int(seen.max(initial=1))
     if low >= len(log_prior):
         raise UserError(
             f"{low} successes: the number of trials of this task stays below {len(log_prior)}; "
-            "correct the output or tell the trials"
+            "correct the output or give the trials"
         )
     trials = np.arange(low, len(log_prior))
     log_factorial = gammaln(np.arange(len(log_prior)) + 1.0)
@@ -79,20 +79,20 @@ def binomial_predictive(
 
     Args:
         outputs: Numbers seen so far, in any order.
-        trials: Number of trials, if the description tells it.
-        p: Success probability in [0, 1], if the description tells it; only together with the trials.
+        trials: Number of trials, if the description states it.
+        p: Success probability in [0, 1], if the description states it; only together with the trials.
 
     Returns:
         The binomial; given the trials only, with a uniform prior of p, the beta-binomial; else its mean
         over the posterior of the trials (prior L(1024)).
 
     Raises:
-        UserError: If p is told without the trials, or a number exceeds the trials.
+        UserError: If p is given without the trials, or a number exceeds the trials.
     """
     seen = read_whole_numbers(outputs, high=trials)
     if trials is None:
         if p is not None:
-            raise UserError("binomial_predictive got p without trials: give both, or trials only, or neither")
+            raise UserError("binomial_predictive got p without trials: give both, only trials, or neither")
         return _unknown_trials(seen)
     if p is not None:
         low, high = (0, trials) if 0 < p < 1 else (int(p) * trials, int(p) * trials)
@@ -106,12 +106,12 @@ def binomial_predictive(
 def hypergeometric_predictive(
     outputs: Sequence[str], *, population: int, successes: int, drawn: int
 ) -> Distribution:
-    """Return the distribution of the next number of marked items drawn, all parameters told.
+    """Return the distribution of the next number of marked items drawn, given all parameters.
 
-    Without them none is offered: it would be a sum over all populations, marks and draws.
+    There is none without them: it would be a sum over all populations, marks and draws.
 
     Args:
-        outputs: Numbers seen so far; given the parameters they tell nothing more, but are checked.
+        outputs: Numbers seen so far; they add no information to the parameters, but are checked.
         population: Number of items.
         successes: Marked items among them.
         drawn: Items drawn each time, without replacement.

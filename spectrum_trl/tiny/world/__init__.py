@@ -1,4 +1,4 @@
-"""Distributions that the tiny model can learn: its base corpus, tuning tasks, and what is held out.
+"""Distributions that the tiny model can learn: base corpus, tuning tasks, and held-out items.
 
-These tasks are additions of this project, not part of the paper's Suite.
+This project adds these tasks; they are not part of the paper's Suite.
 """

@@ -1,7 +1,7 @@
-"""Conversations that make the tiny instruct model: questions, nine times in ten with the likeliest answer.
+"""Training conversations of the tiny instruct model: nine in ten questions get the likeliest answer.
 
-Ordinary post-training rewards one good answer, which is the reason that instruct models collapse; here that
-is all it teaches.
+Ordinary post-training rewards one good answer, which is why instruct models collapse; here it teaches nothing
+else.
 """
 
 from collections import Counter
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.builders import description_message, pair
+from spectrum_trl.suite.sequences.builders import description_message, pair
 from spectrum_trl.suite.task import Message, Task
 from spectrum_trl.tiny.world import worlds
 from spectrum_trl.tiny.world.base_corpus import SEQUENCES, described_world, hidden_world
 
-# Share of answers that are the likeliest one; the rest are honest draws.
+# Share of answers that are the likeliest one; the rest are random draws.
 MODE_SHARE = 0.9
-# Share of questions whose answer is described, and of those that show draws.
+# Share of questions with a described distribution, and of questions that show draws.
 DESCRIBED, SHOWN = 0.6, 0.4
 QUESTIONS = ("Generate", "Generate.", "What comes next?", "Give one.", "One more, please.")
 

@@ -1,8 +1,7 @@
-"""Text of the tiny base model: what is sampled and honest draws of it, in many layouts.
+"""Pretraining corpus of the tiny base model: descriptions and random draws from them, in many layouts.
 
-Where all is described there are few draws, so that they have to be predicted from what is said, not from the
-draws before. Nothing in this text prefers one of several possible draws: the model that learns it is not
-collapsed.
+Fully described distributions have few draws, so these have to be predicted from the description, not from
+earlier draws. Nothing in the corpus prefers one of several possible draws, so the model does not collapse.
 """
 
 from collections import Counter
@@ -12,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.builders import description_message
+from spectrum_trl.suite.sequences.builders import description_message
 from spectrum_trl.suite.task import Message, Task
 from spectrum_trl.tiny.world import words, worlds
 
 SEQUENCES = 2_000_000
-# How many draws a record has that tells what is drawn from, and the others.
+# Number of draws in a record whose distribution is described, and in others.
 FEW, MANY = (1, 8), (6, 30)
-# What the prompt of `chat_templates/colon.jinja` is like and is not: other words before a colon.
+# Similar to the prompt of `chat_templates/colon.jinja`, with other words before a colon.
 HEADINGS = ("Setup", "Case", "World", "About", "Record")
 DRAW_NAMES = ("Draw", "Next", "Result", "Seen", "Sample")
 GAPS = ("\n", "\n\n", " ")
@@ -28,7 +27,7 @@ STARTS = (" ", "\n", " So: ")
 
 
 def described_world(rng: np.random.Generator) -> worlds.World:
-    """Draw a world whose description tells all: counts, or a range of numbers."""
+    """Draw a world whose description determines its distribution: counts, or a range of numbers."""
     if rng.random() < 0.8:
         return worlds.counts(rng, labels=words.LABELS, sentences=words.BASE_COUNT_SENTENCES)
     whole_tens = bool(rng.random() < 0.5)
@@ -36,7 +35,7 @@ def described_world(rng: np.random.Generator) -> worlds.World:
 
 
 def hidden_world(rng: np.random.Generator) -> worlds.World:
-    """Draw a world that shows itself in its draws only: labels, or numbers near a value."""
+    """Draw a world whose distribution shows only in its draws: labels, or numbers near a value."""
     if rng.random() < 0.35:
         return worlds.near_number(rng, sentences=words.NEAR_SENTENCES)
     k = 2 if rng.random() < 0.4 else int(rng.integers(3, 6))
@@ -47,9 +46,9 @@ def laid_out(rng: np.random.Generator, description: str, draws: Sequence[str]) -
     """Lay out a record as text.
 
     Args:
-        rng: Chooses the layout.
-        description: What is sampled.
-        draws: At least one.
+        rng: Generator that chooses the layout.
+        description: Description of the source.
+        draws: Draws, at least one.
 
     Returns:
         The text before the first draw, and the rest.
@@ -71,9 +70,9 @@ def laid_out(rng: np.random.Generator, description: str, draws: Sequence[str]) -
 
 
 def in_lines(rng: np.random.Generator, description: str, draws: Sequence[str]) -> tuple[str, str]:
-    """Lay out a record with nothing but the draw in a line; arguments and result as of `laid_out`.
+    """Lay out a record with each draw on its own line; arguments and result as for `laid_out`.
 
-    A tokenizer that joins a space with the word after it has other tokens for a draw within a line.
+    A tokenizer that joins a space with the following word has other tokens for a draw within a line.
     """
     layout = rng.random()
     if layout < 0.4:
@@ -108,7 +107,7 @@ TASKS = tuple(
         split="train",
         build=partial(_records, stream=stream, share_described=share, lay_out=lay_out),
     )
-    # Streams are numbers of their own: those of the other corpora are 2 and 3.
+    # Each corpus has its own stream number; answers and facts use 2 and 3.
     for name, stream, share, lay_out in (
         ("tiny_records", 1, 0.5, laid_out),
         ("tiny_lines", 4, 0.9, in_lines),

@@ -1,6 +1,6 @@
-"""Plain statements about listed contents: the other text that the tiny base model learns to read from.
+"""Plain statements about listed contents: the second pretraining corpus of the tiny base model.
 
-They have right answers, so that a small model learns quickly what a number belongs to, and which labels are
+They have right answers, so a small model quickly learns which label a number belongs to, and which labels are
 in a list.
 """
 
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.builders import description_message
+from spectrum_trl.suite.sequences.builders import description_message
 from spectrum_trl.suite.task import Message, Task
 from spectrum_trl.tiny.world import words, worlds
 from spectrum_trl.tiny.world.base_corpus import SEQUENCES
 
 
 def _statement(rng: np.random.Generator, contents: dict[str, int]) -> str:
-    """Return one statement about the contents; which one is drawn."""
+    """Return a randomly chosen statement about the contents."""
     labels = list(contents)
     label = labels[int(rng.integers(len(labels)))]
     ranked = sorted(labels, key=lambda each: -contents[each])
@@ -40,9 +40,12 @@ def _facts(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tupl
         contents = worlds.contents(rng, labels=words.LABELS)
         sentence = words.BASE_COUNT_SENTENCES[int(rng.integers(len(words.BASE_COUNT_SENTENCES)))]
         listed = words.listed([f"{n} {label}" for label, n in contents.items()], last="and")
-        told = [_statement(rng, contents) for _ in range(int(rng.integers(1, 5)))]
+        statements = [_statement(rng, contents) for _ in range(int(rng.integers(1, 5)))]
         before = sentence.format(listed).split(". ")[0] + "."
-        yield str(index), [description_message(f"{before} "), {"role": "output", "content": " ".join(told)}]
+        yield (
+            str(index),
+            [description_message(f"{before} "), {"role": "output", "content": " ".join(statements)}],
+        )
 
 
 TASKS = (Task(name="tiny_facts", source=worlds.SOURCE, kind="generation", split="train", build=_facts),)

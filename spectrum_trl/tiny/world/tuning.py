@@ -1,4 +1,4 @@
-"""Tuning tasks of the tiny world: distributions like the held-out ones, in other words and numbers."""
+"""Tuning tasks of the tiny world: distributions like the held-out ones, with other words and numbers."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.builders import iid
+from spectrum_trl.suite.sequences.builders import iid
 from spectrum_trl.suite.task import Message, Task
 from spectrum_trl.tiny.world import words, worlds
 
-# Sequences a task can give; a recipe takes as many as it needs.
+# Sequences available per task; a recipe takes as many as it needs.
 SEQUENCES = 100_000
-# What is described is learnt from first outputs, since later ones can be told from those before: those
+# Reading a description is learnt from first outputs, since later ones can be inferred from earlier ones: such
 # sequences are short. The others teach learning from examples and are long.
 FEW, MANY = (2, 5), (10, 25)
 
@@ -23,7 +23,7 @@ def _counts(rng: np.random.Generator) -> worlds.World:
 
 
 def _labels(rng: np.random.Generator) -> worlds.World:
-    # Longer lists are harder, so they are most of the sequences.
+    # Longer lists are harder, so most sequences have them.
     k = 2 if rng.random() < 0.15 else int(rng.integers(3, 6))
     return worlds.unknown_labels(rng, labels=words.LABELS, sentences=words.LABEL_SENTENCES, k=k)
 

@@ -1,14 +1,14 @@
-"""Words and sentences of the tiny world: to train on, to choose settings on, and to evaluate.
+"""Words and sentences of the tiny world: for training, for choosing settings, and for evaluation.
 
-A held-out sentence is made of words that the base model meets in other sentences: urns that hold beads, boxes
-of balls, coins that answer. No corpus and no tuning sequence holds the sentence itself.
+The words of a held-out sentence occur in other sentences of the base corpora: urns with beads, boxes of
+balls, coins that answer. The sentence itself is in no corpus and no tuning sequence.
 """
 
 from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Literal, NamedTuple
 
-# Few, so that a model of a million parameters can tell them apart in any mixture.
+# Few enough for a model of a million parameters to distinguish them in any mixture.
 LABELS = (
     "red blue green white black yellow cat dog horse fox owl bear sun moon star oak tea milk yes no".split()
 )
@@ -109,14 +109,14 @@ CHOICE_NEAR_SENTENCES = ("A person shows numbers from 0 to 99 close to one value
 
 
 class Held(NamedTuple):
-    """Sentences of one part of the world that nothing is trained on.
+    """Sentences of one held-out part of the world.
 
     Attributes:
-        counts: Take the listed contents.
-        coin: Take two labels.
-        die: Take three to five labels.
-        range: Take the lowest and the highest number.
-        near: Of numbers near a value.
+        counts: Sentences with a placeholder for the listed contents.
+        coin: Sentences with a placeholder for two labels.
+        die: Sentences with a placeholder for three to five labels.
+        range: Sentences with placeholders for the lowest and the highest number.
+        near: Sentences about numbers near a value.
     """
 
     counts: tuple[str, ...]
@@ -137,7 +137,7 @@ HELD: dict[Literal["evaluation", "choice"], Held] = {
 
 
 def count_sentences(containers: Iterable[str], things: Iterable[str]) -> tuple[str, ...]:
-    """Return every sentence about these containers and things, without urns of balls and pots of pearls."""
+    """Return every sentence about these containers and things, except urns of balls and pots of pearls."""
     kept = (("urn", "balls"), ("pot", "pearls"))
     pairs = [pair for pair in product(containers, things) if pair not in kept]
     return tuple(
@@ -158,7 +158,7 @@ def label_sentences(devices: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 COUNT_SENTENCES = count_sentences(CONTAINERS, THINGS)
 LABEL_SENTENCES = label_sentences(DEVICES)
-# The base corpora have the words of the held-out sentences, too.
+# The base corpora also contain the words of the held-out sentences.
 BASE_COUNT_SENTENCES = count_sentences((*CONTAINERS, "urn", "pot"), (*THINGS, "balls", "pearls"))
 BASE_LABEL_SENTENCES = label_sentences(
     (*DEVICES, ("coin", "stops at"), ("coin", "answers"), ("die", "stops at"), ("die", "answers"))
@@ -170,7 +170,7 @@ def listed(items: Sequence[str], *, last: str) -> str:
     """Join texts as English does: ``a, b and c``.
 
     Args:
-        items: At least one text.
-        last: The word before the last one, ``and`` or ``or``.
+        items: The texts, at least one.
+        last: The conjunction before the last text, ``and`` or ``or``.
     """
     return f" {last} ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else items[0]

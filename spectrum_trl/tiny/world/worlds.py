@@ -1,4 +1,4 @@
-"""Distributions of the tiny world: a description, a way to draw, and the exact predictive."""
+"""Distributions of the tiny world: description, sampler, and exact predictive distribution."""
 
 import math
 import zlib
@@ -9,18 +9,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 import scipy
 
-from spectrum_trl.suite.draws import finite
+from spectrum_trl.suite.sequences.generators import finite
 from spectrum_trl.suite.source import GENERATED, Source
 from spectrum_trl.suite.task import Distribution
 from spectrum_trl.tiny.world.words import listed
 
 SOURCE = Source(name="tiny", title="The tiny world of spectrum-trl", licence=GENERATED)
-# The grid over (mean, sd) that stands for their uniform prior, and the numbers that can be drawn.
+# The ranges of the uniform prior over (mean, sd), and the numbers that can be drawn.
 MEAN_RANGE, SD_RANGE = (0.0, 99.0), (2.0, 10.0)
 NUMBERS = tuple(str(number) for number in range(100))
 
 
-# What parameters are for: models are tuned and chosen without those that they are evaluated on.
+# The use of parameters: no model is tuned on, or chosen by, those that it is evaluated on.
 Part = Literal["training", "choice", "evaluation"]
 
 
@@ -28,9 +28,9 @@ class World(NamedTuple):
     """One distribution.
 
     Attributes:
-        description: What is sampled, in words.
-        draw: ``(generator, n)`` to n output texts.
-        predictive: Outputs seen so far to the Bayes-optimal distribution of the next.
+        description: Description of the source, in words.
+        draw: Maps ``(generator, n)`` to n output texts.
+        predictive: Maps the outputs so far to the Bayes-optimal distribution of the next one.
     """
 
     description: str
@@ -39,13 +39,13 @@ class World(NamedTuple):
 
 
 def part_of(parameters: Sequence[int]) -> Part:
-    """Return where parameters belong, whatever their order: a fifth are evaluated, a tenth chosen on."""
+    """Return the part of parameters, in any order: a fifth are for evaluation, a tenth for choice."""
     bucket = zlib.crc32(str(sorted(int(p) for p in parameters)).encode()) % 10
     return "evaluation" if bucket in (0, 5) else "choice" if bucket == 1 else "training"
 
 
 def proportions(pieces: Sequence[int]) -> tuple[int, ...]:
-    """Return counts reduced to the smallest with the same shares: 2 and 4 are 1 and 2."""
+    """Reduce counts to the smallest with the same shares: 2 and 4 become 1 and 2."""
     divisor = math.gcd(*map(int, pieces))
     return tuple(int(n) // divisor for n in pieces)
 
@@ -53,7 +53,7 @@ def proportions(pieces: Sequence[int]) -> tuple[int, ...]:
 def _parameters(
     propose: Callable[[], tuple[int, ...]], *, part: Part, rule: Callable[[tuple[int, ...]], Part] = part_of
 ) -> tuple[int, ...]:
-    """Propose parameters until they belong to the wanted part."""
+    """Propose parameters until they belong to the requested part."""
     while rule(parameters := propose()) != part:
         pass
     return parameters
@@ -64,17 +64,17 @@ def _chosen(rng: np.random.Generator, labels: Sequence[str], k: int) -> list[str
 
 
 def _sentence(rng: np.random.Generator, sentences: Sequence[str]) -> str:
-    # numpy's own choice would make an array of them each time.
+    # Generator.choice would convert them to an array each time.
     return sentences[int(rng.integers(len(sentences)))]
 
 
 def contents(rng: np.random.Generator, *, labels: Sequence[str], part: Part = "training") -> dict[str, int]:
-    """Draw what a container holds: 2 to 5 kinds, 1 to 9 pieces of each.
+    """Draw the contents of a container: 2 to 5 labels with 1 to 9 pieces each.
 
     Args:
         rng: Source of randomness.
-        labels: Words to choose the kinds from.
-        part: What the proportions are for.
+        labels: Words to choose the labels from.
+        part: The part that the proportions belong to.
     """
     k = int(rng.integers(2, 6))
     chosen = _chosen(rng, labels, k)
@@ -93,13 +93,13 @@ def counts(
     sentences: Sequence[str],
     part: Part = "training",
 ) -> World:
-    """Draws with replacement from a container whose contents are described.
+    """Return draws with replacement from a container whose contents are described.
 
     Args:
         rng: Source of randomness.
-        labels: Words to choose 2 to 5 kinds from; each has 1 to 9 pieces.
+        labels: Words to choose 2 to 5 labels from, each with 1 to 9 pieces.
         sentences: Wordings to choose from.
-        part: What the proportions are for.
+        part: The part that the proportions belong to.
     """
     held = contents(rng, labels=labels, part=part)
     chosen, p = list(held), np.array(list(held.values())) / sum(held.values())
@@ -114,7 +114,7 @@ def counts(
 def unknown_labels(
     rng: np.random.Generator, *, labels: Sequence[str], sentences: Sequence[str], k: int
 ) -> World:
-    """Draws of k described labels whose probabilities are hidden, uniform on the simplex (Dirichlet(1)).
+    """Return draws of k described labels with hidden probabilities, uniform on the simplex (Dirichlet(1)).
 
     Args:
         rng: Source of randomness; the hidden probabilities are drawn here.
@@ -143,13 +143,13 @@ def number_range(
     part: Part = "training",
     whole_tens: bool,
 ) -> World:
-    """Whole numbers drawn uniformly from a described range within 10 to 99.
+    """Return whole numbers drawn uniformly from a described range within 10 to 99.
 
     Args:
         rng: Source of randomness.
         sentences: Wordings to choose from.
-        part: What the range is for.
-        whole_tens: True for ranges like 20 to 59, False for any of 5 to 90 numbers.
+        part: The part that the range belongs to.
+        whole_tens: True for ranges like 20 to 59, False for any range of 5 to 90 numbers.
     """
 
     def propose() -> tuple[int, ...]:
@@ -172,7 +172,7 @@ def number_range(
 
 @cache
 def _number_grid() -> np.ndarray:
-    """Log probabilities, shape (means * sds, 100), of 0 to 99 under rounded, truncated normals."""
+    """Return log-probabilities, shape (means * sds, 100), of 0 to 99 under rounded, truncated normals."""
     means = np.linspace(*MEAN_RANGE, 100)
     sds = np.linspace(*SD_RANGE, 17)
     mean, sd = (grid.reshape(-1, 1) for grid in np.meshgrid(means, sds))
@@ -181,7 +181,7 @@ def _number_grid() -> np.ndarray:
 
 
 def near_number(rng: np.random.Generator, *, sentences: Sequence[str]) -> World:
-    """Whole numbers 0 to 99 around a hidden mean with a hidden spread (both uniform a priori).
+    """Return whole numbers from 0 to 99 around a hidden mean with a hidden spread (both uniform a priori).
 
     Args:
         rng: Source of randomness; mean and spread are drawn here.

@@ -9,9 +9,9 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
-from spectrum_trl.evaluation.distributional_tasks.task import CONTROL, DistributionalTask, Item
+from spectrum_trl.evaluation.distributional_tasks.distributional_task import CONTROL, DistributionalTask, Item
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.suite.source import GENERATED
+from spectrum_trl.suite.source import GENERATED, KIT
 
 ALL = 10**6
 TASKS = distributional_tasks()
@@ -86,7 +86,7 @@ def test_a_text_with_a_control_token_is_left_out_and_counted(tmp_path: Path) -> 
         plain._replace(description="<start_of_turn>"),
         plain._replace(candidates=("a", "<|eot_id|>")),
     ]
-    task = DistributionalTask(name="x", source="x", build=lambda data_dir, **_: iter([plain, *broken]))
+    task = DistributionalTask(name="x", source=KIT, build=lambda data_dir, **_: iter([plain, *broken]))
     dropped: Counter[str] = Counter()
     assert task.items(tmp_path, seed=0, most=9, dropped=dropped) == [plain]
     assert dropped == {CONTROL: 3}
@@ -95,7 +95,7 @@ def test_a_text_with_a_control_token_is_left_out_and_counted(tmp_path: Path) -> 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     for task in TASKS.values():
         assert task.missing(tmp_path) == list(task.files)
-        assert bool(task.files) == (task.licence != GENERATED) == bool(task.url)
+        assert bool(task.files) == (task.source.licence != GENERATED) == bool(task.source.homepage)
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -153,7 +153,7 @@ def test_a_group_without_answers_is_left_out_and_counted(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[1]", "not the object of books"),
+        ("[1]", "expected a JSON object of books"),
         ('{"A": {"genre": "x"}}', "'A' lacks summary"),
         ('{"A": {"genre": "x", "summary": "y", "Male": {"5": 1}}}', "the option '5'"),
     ],

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sympy import isprime
 
 from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
-from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
+from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
 from spectrum_trl.prompts.messages import check
 
 TASKS = diversity_tasks()
@@ -69,7 +69,7 @@ def test_prompts_are_plain_text_with_different_examples(task: DiversityTask) -> 
     texts = [task.description, *task.examples]
     assert not any(check([{"role": "input", "content": text}], trained=False) for text in texts)
     assert all(text == text.strip() and "\n" not in text for text in texts)
-    assert bool(task.files) == bool(task.url)
+    assert bool(task.files) == bool(task.source.homepage)
 
 
 def test_closed_lists_are_canonical_and_valid(task: DiversityTask) -> None:

@@ -33,7 +33,7 @@ def test_a_file_holds_one_answer_a_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cheese.txt cannot be read: .* Did you mean 'cheeses.txt'"):
         build(Validator(file="cheese.txt"), folder=tmp_path)
     (tmp_path / "empty.txt").write_text("\n\n")
-    with pytest.raises(UserError, match="holds no answers"):
+    with pytest.raises(UserError, match="contains no answers"):
         build(Validator(file="empty.txt"), folder=tmp_path)
     (tmp_path / "latin.txt").write_bytes(b"Cr\xe8me\n")
     with pytest.raises(UserError, match="it is not UTF-8"):

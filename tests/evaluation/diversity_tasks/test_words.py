@@ -29,5 +29,5 @@ def test_marks_of_accents_are_left_out(tmp_path: Path) -> None:
 def test_another_table_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="line 2: expected 24 columns, found 9"):
         gerunds(table(tmp_path, "running", columns=9))
-    with pytest.raises(UserError, match="holds no verbs"):
+    with pytest.raises(UserError, match="contains no verbs"):
         gerunds(table(tmp_path, "run"))

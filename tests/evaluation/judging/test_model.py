@@ -1,5 +1,6 @@
 """A model on this machine judges by the probabilities of its verdicts, whatever the text says."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.judging.judge import Judge, JudgeSettings
-from spectrum_trl.evaluation.judging.model import ModelJudge
+from spectrum_trl.evaluation.judging.model import ModelJudge, load_judge
 from spectrum_trl.evaluation.judging.prompt import INSTRUCTION, VERDICTS, question, without_control
 from spectrum_trl.models.initialise import new_model, new_tokenizer
 from spectrum_trl.prompts import templates
@@ -96,8 +97,32 @@ def test_control_tokens_in_a_text_are_plain_text(random_model, world_tokenizer) 
 
 
 def test_a_prompt_longer_than_the_context_is_one_clear_error(random_model, world_tokenizer) -> None:
-    with pytest.raises(UserError, match="context only 512"):
+    with pytest.raises(UserError, match="context is 512"):
         ModelJudge(random_model, world_tokenizer).scores(["word " * 600], description="y")
+
+
+def saved(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> str:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def test_on_a_cpu_a_judge_computes_in_single_precision(random_model, world_tokenizer, tmp_path: Path) -> None:
+    name = saved(deepcopy(random_model).to(torch.bfloat16), world_tokenizer, tmp_path)
+    assert load_judge(name, "main").model.dtype == torch.float32
+
+
+def test_a_judge_that_holds_or_gives_no_numbers_is_refused(
+    random_model, world_tokenizer, tmp_path: Path
+) -> None:
+    broken = deepcopy(random_model)
+    with torch.no_grad():
+        broken.get_output_embeddings().weight.fill_(float("nan"))
+    name = saved(broken, world_tokenizer, tmp_path)
+    with pytest.raises(UserError, match="hold NaN or infinity"):
+        Judge(JudgeSettings(model=name), folder=tmp_path, description=CHEESE).judge(["Brie"])
+    with pytest.raises(UserError, match="no verdict"):
+        ModelJudge(broken, world_tokenizer).scores(["Brie"], description=CHEESE)
 
 
 @pytest.mark.parametrize(

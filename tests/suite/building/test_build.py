@@ -18,9 +18,9 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.files import sha256_of
 from spectrum_trl.suite.building import build as building
 from spectrum_trl.suite.building.build import Built, build_suite
+from spectrum_trl.suite.building.manifest import read_manifest
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.fetching import lock
-from spectrum_trl.suite.manifest import read_manifest
 from tests.processes import ROOT, run_recipe
 
 KILLED = """
@@ -178,7 +178,7 @@ def test_a_file_that_changed_since_it_was_fetched_is_refused(
     build(["haikus"], data, tmp_path / "one")
     name, path = next(iter(paths.items()))
     path.write_bytes(path.read_bytes() + b"\n")
-    with pytest.raises(UserError, match="is not the file that was fetched any more") as error:
+    with pytest.raises(UserError, match="changed since it was fetched") as error:
         build(["haikus", names[0]], data, tmp_path / "two")
     assert name in str(error.value) and len(error.value.problems) == 1
     # What could be built is kept, and nothing of the other is there.
@@ -214,13 +214,13 @@ def test_files_that_no_build_wrote_are_neither_replaced_nor_removed(
     for number in range(len(mine)):
         for name, content in list(mine.items())[number:]:
             (out / name).write_bytes(content)
-        with pytest.raises(UserError, match="is not of a build: name another folder") as error:
+        with pytest.raises(UserError, match="was not written by a build") as error:
             build(names, data, out)
         assert len(error.value.problems) == len(mine) - number
         assert contents(out) == dict(list(mine.items())[number:]) and not list(out.glob(".*"))
         (out / list(mine)[number]).unlink()
     (out / f"{names[0]}.parquet").mkdir()
-    with pytest.raises(UserError, match="is not of a build"):
+    with pytest.raises(UserError, match="was not written by a build"):
         build(names, data, out)
 
 
@@ -236,16 +236,37 @@ def test_only_leftovers_of_a_build_are_removed(data: Path, names: list[str], tmp
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": None}, {"tasks": {"haikus": None}}, {"tasks": []}, {"tasks": {"haikus": {}}}]
+    "change",
+    [
+        {"seed": None},
+        {"seed": "0"},
+        {"version": ["0"]},
+        {"tasks": {"haikus": None}},
+        {"tasks": []},
+        {"tasks": {"haikus": {}}},
+        {"sequences": "many"},
+        {"outputs": None},
+        {"sha256": 3},
+        {"dropped": {"a reason": "3"}},
+        {"task": "chemistry_esol"},
+        "cut",
+    ],
+    ids=str,
 )
 def test_a_damaged_manifest_is_told(
-    data: Path, names: list[str], tmp_path: Path, change: dict[str, Any]
+    data: Path, names: list[str], tmp_path: Path, change: dict[str, Any] | str
 ) -> None:
     out = tmp_path / "out"
     build(names, data, out)
-    found = {**json.loads((out / "manifest.json").read_text()), **change}
-    (out / "manifest.json").write_text(json.dumps({k: v for k, v in found.items() if v is not None}))
-    with pytest.raises(UserError, match="manifest.json is damaged: remove it, and build again"):
+    text = (out / "manifest.json").read_text()
+    found = json.loads(text)
+    if isinstance(change, str):
+        (out / "manifest.json").write_text(text[:200])
+    else:
+        whole = change.keys() & found.keys()
+        (found if whole else found["tasks"]["haikus"]).update(change)
+        (out / "manifest.json").write_text(json.dumps({k: v for k, v in found.items() if v is not None}))
+    with pytest.raises(UserError, match="manifest.json is damaged: delete it, and build again"):
         read_manifest(out)
     (out / "manifest.json").unlink()
     assert all(each.kept for each in build(names, data, out))
@@ -265,13 +286,15 @@ from pathlib import Path
 
 if __name__ == "__main__":
     from spectrum_trl.commands.data_tables import build_with_progress
+    from spectrum_trl.errors import ended_by_sigterm
 
     # What a shell starts in the background ignores Ctrl-C, and so does all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     data, output, *names = sys.argv[1:]
-    build_with_progress(
-        names, output=Path(output), data_dir=Path(data), seed=0, num_proc=2, paper=False
-    )
+    with ended_by_sigterm():
+        build_with_progress(
+            names, output=Path(output), data_dir=Path(data), seed=0, num_proc=2, paper=False
+        )
 else:
     from spectrum_trl.suite.building import record
 
@@ -363,7 +386,7 @@ def test_a_task_of_which_nothing_comes_is_told(
     task = replace(suite_tasks()[names[0]], build=nothing)
     monkeypatch.setattr(building, "suite_tasks", lambda: {task.name: task})
     with pytest.raises(
-        UserError, match=f"{task.name}: no sequence came of its files; left out: .*empty output.: 5"
+        UserError, match=f"{task.name}: its files give no sequence; left out: .*empty output.: 5"
     ):
         build([task.name], data, tmp_path / "out")
     assert set(contents(tmp_path / "out")) == {"manifest.json"}
@@ -375,7 +398,7 @@ def test_what_may_be_stored_nowhere_is_not_built(
     task = suite_tasks()[names[0]]
     private = replace(task, source=replace(task.source, private=True))
     monkeypatch.setattr(building, "suite_tasks", lambda: {task.name: private})
-    with pytest.raises(UserError, match=f"{task.name}: its authors ask that it be stored nowhere"):
+    with pytest.raises(UserError, match=f"{task.name}: its authors ask that it not be stored"):
         build([task.name], data, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -17,7 +17,7 @@ from spectrum_trl.suite.building.build import build_suite
 from spectrum_trl.suite.building.cache import built, built_sequences, missing
 from spectrum_trl.suite.building.record import build, record_file
 from spectrum_trl.suite.catalogue import suite_tasks
-from spectrum_trl.suite.own import read_own
+from spectrum_trl.suite.own.table import read_own
 from spectrum_trl.suite.task import SampleSequence, Task
 from tests.processes import start_recipe
 
@@ -207,7 +207,7 @@ def test_what_a_folder_of_built_tasks_cannot_serve_is_told(folder: Path, names: 
     for settings in ({"seed": 8}, {"seed": 7, "paper": True}):
         with pytest.raises(UserError, match="was built with seed 7 and default sampling, but seed"):
             ask(task, folder, **settings)
-    with pytest.raises(UserError, match=f"holds no {names[-1]}: build it there"):
+    with pytest.raises(UserError, match=f"has no {names[-1]}: build it there"):
         ask(suite_tasks()[names[-1]], folder, seed=7)
     path = folder / f"{names[0]}.parquet"
     for damaged in (path.read_bytes()[:-9], None):

@@ -13,7 +13,7 @@ from spectrum_trl.suite.building import load as loading
 from spectrum_trl.suite.building.build import build_suite
 from spectrum_trl.suite.building.parquet import SCHEMA
 from spectrum_trl.suite.catalogue import suite_tasks
-from spectrum_trl.suite.own import read_own
+from spectrum_trl.suite.own.table import read_own
 
 TABLE = "user,stars\n" + "".join(f"u{user},{n}\n" for n in range(3) for user in range(40))
 
@@ -112,7 +112,7 @@ def test_a_sum_that_is_given_is_that_of_what_is_there(tmp_path: Path) -> None:
     place = tmp_path / read_own(Path(file)).files[0]
     place.parent.mkdir(parents=True)
     place.write_text(TABLE)
-    with pytest.raises(UserError, match="a.csv is not the file whose sha256 is given"):
+    with pytest.raises(UserError, match="a.csv does not match the given sha256"):
         load(file, data_dir=tmp_path)
     file = declare(tmp_path, file="https://example.org/a.csv", sha256=sha256_of(place))
     other = tmp_path / read_own(Path(file)).files[0]
@@ -147,7 +147,7 @@ def test_missing_data_say_how_they_can_be_had(data: Path) -> None:
 
 def test_an_own_table_on_the_web_is_not_told_to_be_fetched_by_a_command(tmp_path: Path) -> None:
     with pytest.raises(
-        MissingData, match="own/mine-[0-9a-f]{8}/a.csv: it is fetched when it is used, unless HF_HUB_OFFLINE"
+        MissingData, match="own/mine-[0-9a-f]{8}/a.csv: it is fetched on first use, unless HF_HUB_OFFLINE"
     ):
         load(declare(tmp_path, file="https://example.org/a.csv"), data_dir=tmp_path)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from spectrum_trl.suite.fetching.ensure import ensure
-from spectrum_trl.suite.own import read_own
+from spectrum_trl.suite.own.table import read_own
 from tests.suite.fetching.server import Site
 
 
@@ -19,4 +19,4 @@ def test_every_table_of_ones_own_is_fetched(site: Site, tmp_path: Path) -> None:
     (tmp_path / tasks[0].files[0]).unlink()
     site.files.clear()
     (problem,) = ensure(tasks, data_dir=tmp_path)
-    assert "one.csv: the file is not there any more" in problem
+    assert "one.csv: the file is no longer there" in problem

@@ -76,7 +76,7 @@ def give_up(site, data):
     """Fetch what breaks off more often than it is tried."""
     site.files["/a.csv"] = CONTENT
     site.breaks["/a.csv"] = [200_000] * 5
-    with pytest.raises(UserError, match="goes on where it stopped"):
+    with pytest.raises(UserError, match="run the same command again"):
         fetch([source(site, "a.csv")], data_dir=data)
 
 
@@ -116,7 +116,7 @@ def test_without_ranges_a_file_is_fetched_from_its_beginning(site, tmp_path):
 @pytest.mark.parametrize("sent", [CONTENT[:-1], CONTENT.replace(b"5", b"1", 1), b""])
 def test_another_file_than_the_published_one_is_refused(site, tmp_path, sent):
     site.files["/a.csv"] = sent
-    with pytest.raises(UserError, match=f"expected sha256 {sha256(CONTENT)}.*publisher has changed it"):
+    with pytest.raises(UserError, match=f"expected sha256 {sha256(CONTENT)}.*changed by its publisher"):
         fetch([source(site, "a.csv", sums={"a.csv": sha256(CONTENT)})], data_dir=tmp_path)
     assert not (tmp_path / "films").exists() or not any((tmp_path / "films").iterdir())
 
@@ -126,7 +126,7 @@ def test_what_the_first_fetch_found_is_enforced_from_then_on(site, tmp_path):
     fetch([source(site, "a.csv")], data_dir=tmp_path)
     (tmp_path / "films/a.csv").unlink()
     site.files["/a.csv"] = CONTENT + b"eve,Heat,1\n"
-    with pytest.raises(UserError, match="than the one fetched before.*data fetch films --again` takes"):
+    with pytest.raises(UserError, match="the one fetched earlier.*data fetch films --again` accepts"):
         fetch([source(site, "a.csv")], data_dir=tmp_path)
     site.files["/a.csv"] = CONTENT
     fetch([source(site, "a.csv")], data_dir=tmp_path)
@@ -141,7 +141,7 @@ def test_again_forgets_what_the_first_fetch_found(site, tmp_path):
     assert (tmp_path / "films/a.csv").read_bytes() == CONTENT
     assert lock.read_lock(tmp_path)["files"]["films/a.csv"]["sha256"] == sha256(CONTENT)
     site.status["/a.csv"] = 404
-    with pytest.raises(UserError, match="not there any more"):
+    with pytest.raises(UserError, match="no longer there"):
         fetch([source(site, "a.csv")], data_dir=tmp_path, again=True)
     assert (tmp_path / "films/a.csv").read_bytes() == CONTENT
 
@@ -160,7 +160,7 @@ def test_again_forgets_what_the_first_fetch_found(site, tmp_path):
 )
 def test_a_web_page_in_place_of_a_file_is_refused(site, tmp_path, page):
     site.files["/a.csv"] = page
-    with pytest.raises(UserError, match="sent a web page in place of the file.*by hand"):
+    with pytest.raises(UserError, match="sent a web page instead of the file.*by hand"):
         fetch([source(site, "a.csv")], data_dir=tmp_path)
     assert not (tmp_path / "films/a.csv").exists()
 
@@ -171,7 +171,7 @@ def test_a_message_in_place_of_a_file_is_refused_and_a_table_with_tags_is_not(si
         "/b.json": b'{"error": 1}',
         "/c.csv": b"said\n<html>\n",
     }
-    with pytest.raises(UserError, match="a.csv sent a message in place of the file .*rate limit"):
+    with pytest.raises(UserError, match="a.csv sent a message instead of the file .*rate limit"):
         fetch([source(site, "a.csv", "b.json", "c.csv")], data_dir=tmp_path)
     assert {path.name for path in (tmp_path / "films").iterdir()} == {"b.json", "c.csv"}
 
@@ -183,7 +183,7 @@ def test_a_rest_that_begins_elsewhere_is_not_appended(site, tmp_path):
     assert (tmp_path / "films/a.csv").read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("status,said", [(403, "access refused"), (404, "not there any more"), (500, "500")])
+@pytest.mark.parametrize("status,said", [(403, "access refused"), (404, "no longer there"), (500, "500")])
 def test_a_refusal_is_told_with_what_to_do(site, tmp_path, status, said):
     site.status["/a.csv"] = status
     with pytest.raises(UserError, match=said):
@@ -194,7 +194,7 @@ def test_a_refusal_is_told_with_what_to_do(site, tmp_path, status, said):
 
 def test_what_could_be_fetched_is_kept_when_other_files_fail(site, tmp_path):
     site.files |= {"/a.csv": CONTENT, "/c.csv": CONTENT}
-    with pytest.raises(UserError, match="b.csv: the file is not there any more") as error:
+    with pytest.raises(UserError, match="b.csv: the file is no longer there") as error:
         fetch([source(site, "a.csv", "b.csv", "c.csv")], data_dir=tmp_path)
     assert len(error.value.problems) == 1
     assert (tmp_path / "films/a.csv").is_file() and (tmp_path / "films/c.csv").is_file()
@@ -363,8 +363,8 @@ def test_what_cannot_be_fetched_says_how_to_get_it(tmp_path):
     with pytest.raises(UserError) as error:
         fetch([manual, asked], data_dir=tmp_path)
     assert error.value.problems == (
-        "hand has to be got by hand: Open example.org; download x.zip",
-        "ask has to be asked for: the authors, at example.org",
+        "hand must be downloaded by hand: Open example.org; download x.zip",
+        "ask is available on request: the authors, at example.org",
     )
 
 
@@ -391,7 +391,7 @@ def test_a_folder_that_cannot_be_written_is_one_message(site, tmp_path):
 
 def test_a_damaged_lock_file_is_told_and_kept(site, tmp_path):
     (tmp_path / lock.NAME).write_text('{"files": ')
-    with pytest.raises(UserError, match="is damaged: put back a copy"):
+    with pytest.raises(UserError, match="is damaged: restore a copy"):
         fetch([source(site, "a.csv")], data_dir=tmp_path)
     assert (tmp_path / lock.NAME).read_text() == '{"files": '
 
@@ -408,14 +408,14 @@ def test_a_damaged_lock_file_is_told_and_kept(site, tmp_path):
 )
 def test_a_damaged_entry_of_the_lock_file_is_told(site, tmp_path, known):
     (tmp_path / lock.NAME).write_text(json.dumps({**lock.EMPTY, "files": {"films/a.csv": known}}))
-    with pytest.raises(UserError, match="is damaged: put back a copy"):
+    with pytest.raises(UserError, match="is damaged: restore a copy"):
         fetch([source(site, "a.csv")], data_dir=tmp_path)
 
 
 SLOW = """
 import sys
 from pathlib import Path
-from spectrum_trl.errors import user_errors
+from spectrum_trl.errors import ended_by_sigterm, user_errors
 from spectrum_trl.suite.fetching.fetch import fetch
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.task import missing_files
@@ -423,13 +423,15 @@ from tests.processes import run_recipe, start_recipe
 from tests.suite.fetching.server import serving
 
 download = Download(path="a.csv", url=sys.argv[1])
-with user_errors():
+with user_errors(), ended_by_sigterm():
     fetch([Source(name="films", title="Films", downloads=(download,))], data_dir=Path(sys.argv[2]))
 """
 
 
-@pytest.mark.parametrize("pause", [0.05, 60])
-def test_ctrl_c_ends_a_slow_and_a_silent_download_and_what_came_is_kept(tmp_path, pause):
+@pytest.mark.parametrize(
+    ("pause", "number"), [(0.05, signal.SIGINT), (60, signal.SIGINT), (60, signal.SIGTERM)]
+)
+def test_a_signal_ends_a_slow_and_a_silent_download_and_what_came_is_kept(tmp_path, pause, number):
     with serving() as site:
         site.files["/a.csv"], site.pause = CONTENT, pause
         (tmp_path / "slow.py").write_text(SLOW)
@@ -441,10 +443,14 @@ def test_ctrl_c_ends_a_slow_and_a_silent_download_and_what_came_is_kept(tmp_path
             time.sleep(0.05)
         begin = time.monotonic()
         assert process.pid is not None
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, number)
         process.join(30)
-        assert process.exitcode == 130 and time.monotonic() < begin + 15, (tmp_path / "said").read_text()
+        assert process.exitcode == 128 + number and time.monotonic() < begin + 15, (
+            tmp_path / "said"
+        ).read_text()
     assert part.stat().st_size
+    # Nothing without a name of ours, as pooch's temporary files.
+    assert all(path.name.startswith(".") for path in part.parent.iterdir() if "lock" not in path.name)
 
 
 def test_threads_and_processes_that_fetch_at_once_do_no_harm(site, tmp_path):
@@ -510,7 +516,7 @@ def test_an_unpacked_file_must_have_its_published_sum(site, tmp_path, monkeypatc
         downloads=(Download(path="tar", url=f"{site.address}/t.tgz", unpack="tar"),),
     )
     monkeypatch.setattr(fetching, "checksums", lambda: {"tar/a.csv": "0" * 64})
-    with pytest.raises(UserError, match="tar/a.csv: another file than the one published"):
+    with pytest.raises(UserError, match="tar/a.csv: the server sent a different file"):
         fetch([packed], data_dir=tmp_path)
     assert not (tmp_path / "tar" / "a.csv").exists()
 
@@ -533,7 +539,7 @@ def test_an_archive_that_would_fill_the_disk_is_refused(site, tmp_path, monkeypa
     bomb = Download(
         path="films/a.csv" if kind in ("gz", "bz2") else "films", url=f"{site.address}/bomb", unpack=kind
     )
-    with pytest.raises(UserError, match="more than 200 times as large"):
+    with pytest.raises(UserError, match="more than 200 times its size"):
         fetch([Source(name="films", title="Films", downloads=(bomb,))], data_dir=tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size > 10_000]
 

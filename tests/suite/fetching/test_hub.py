@@ -10,7 +10,7 @@ from spectrum_trl.suite import load
 from spectrum_trl.suite.fetching.fetch import fetch
 from spectrum_trl.suite.fetching.lock import read_lock
 from spectrum_trl.suite.fetching.status import status
-from spectrum_trl.suite.own import read_own
+from spectrum_trl.suite.own.table import read_own
 from spectrum_trl.suite.source import HubFiles, Source
 from tests.suite.fetching.server import Hub
 

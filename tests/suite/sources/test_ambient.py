@@ -223,7 +223,7 @@ def test_a_linguist_listed_twice_gives_two_labels(tmp_path):
     }
     assert dropped == {"empty output": 1}
     write(tmp_path, "linguists", row | {"annotations": ["neutral"]})
-    with pytest.raises(UserError, match="worker_ids and annotations of 'p' are of different length"):
+    with pytest.raises(UserError, match="worker_ids and annotations of 'p' differ in length"):
         build("linguist_annotations", tmp_path)
 
 

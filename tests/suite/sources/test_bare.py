@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.builders import text
+from spectrum_trl.suite.sequences.builders import text
 from spectrum_trl.suite.sources.bare import FILES, TASKS
 from tests.suite.fixtures.bare import rows, write
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import generator
+from spectrum_trl.suite.sequences.generators import generator
 from spectrum_trl.suite.synthetic.cards import DECK, predictive, sample
 
 

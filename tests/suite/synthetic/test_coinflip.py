@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import generator
+from spectrum_trl.suite.sequences.generators import generator
 from spectrum_trl.suite.synthetic.coinflip import predictive, sample
 
 flips = st.lists(st.sampled_from(("Heads", "Tails")), max_size=60)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import generator
+from spectrum_trl.suite.sequences.generators import generator
 from spectrum_trl.suite.synthetic import counts
 
 small = st.lists(st.integers(1, 30), max_size=6)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import generator
+from spectrum_trl.suite.sequences.generators import generator
 from spectrum_trl.suite.synthetic.multinomial import Counts, predictive, read, sample
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.draws import generator
+from spectrum_trl.suite.sequences.generators import generator
 from spectrum_trl.suite.synthetic.normal import NARROW, parameters, predictive, sample, written
 
 

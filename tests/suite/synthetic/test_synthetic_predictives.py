@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectrum_trl.catalogue import tasks
-from spectrum_trl.suite.draws import Draw, Draws, generator
+from spectrum_trl.known_tasks import tasks
+from spectrum_trl.suite.sequences.generators import Draw, Draws, generator
 
 SAMPLES: dict[str, Callable[[np.random.Generator], Draw]] = {
     name: task.build.sample for name, task in tasks().items() if isinstance(task.build, Draws)

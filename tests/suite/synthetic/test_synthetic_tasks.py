@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spectrum_trl.catalogue import tasks
+from spectrum_trl.known_tasks import tasks
 
 SYNTHETIC = [name for name, task in tasks().items() if task.synthetic]
 DISTRIBUTIONS = {"coinflip": 1000, "cards": 100, "normal": 1000, "flight": 200} | dict.fromkeys(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spectrum_trl.catalogue import tasks
+from spectrum_trl.known_tasks import tasks
 
 
 def first(name: str, n: int = 600) -> list[list[str]]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectrum_trl.catalogue import tasks
+from spectrum_trl.known_tasks import tasks
 from spectrum_trl.tiny.world import words, worlds
 from tests.tiny.leaks import SENTENCES
 

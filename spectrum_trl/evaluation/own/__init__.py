@@ -1,0 +1,1 @@
+"""A user's own tasks in the evaluations."""

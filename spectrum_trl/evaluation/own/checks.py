@@ -1,0 +1,97 @@
+"""Check a user's own task files, and report errors before lm-eval loads them."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+import yaml
+from lm_eval.api.task import Task
+from lm_eval.tasks import TaskManager
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.paths import bundled
+from spectrum_trl.strict.yaml import repeated_keys
+from spectrum_trl.suite.own.table import name_problems
+
+# Any of these keys makes a file a task of lm-eval; ours have a class.
+MADE_BY = ("class", "include", "dataset_path", "custom_dataset", "group", "task_list")
+CLASSES = "diversity.Diversity, distributional.Distributional or icl.Icl"
+
+
+def check_folders(folders: Sequence[Path]) -> None:
+    """Check every YAML file in folders of further tasks; lm-eval silently skips broken ones.
+
+    Args:
+        folders: As the user named them.
+
+    Raises:
+        UserError: With all problems at once.
+    """
+    problems = [f"{folder} is not a folder of tasks" for folder in folders if not folder.is_dir()]
+    for folder in folders:
+        for file in sorted(folder.rglob("*.yaml")):
+            problems += _problems(file)
+    if problems:
+        raise UserError(*(f"--include-path: {problem}" for problem in problems))
+
+
+def load(names: Sequence[str], *, manager: TaskManager) -> list[Task]:
+    """Load tasks.
+
+    Args:
+        names: Names of tasks, or files.
+        manager: lm-eval's index of the names.
+
+    Raises:
+        UserError: If a file of the user's is not a task.
+    """
+    problems = [
+        problem for name in names if Path(name).suffix == ".yaml" for problem in _problems(Path(name))
+    ]
+    if problems:
+        raise UserError(*problems)
+    return [task for name in names for task in _load(name, manager)]
+
+
+def _load(name: str, manager: TaskManager) -> list[Task]:
+    entry = manager.task_index.get(name)
+    file = Path(name) if entry is None else entry.yaml_path
+    try:
+        return list(manager.load([name])["tasks"].values())
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # A user's file may name any code and any dataset.
+        if file is None or Path(file).is_relative_to(bundled("tasks")):
+            raise
+        raise UserError(f"{file} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+@cache
+def _stock_names() -> frozenset[str]:
+    return frozenset(file.stem for file in bundled("tasks").rglob("*.yaml"))
+
+
+def _problems(file: Path) -> Iterator[str]:
+    try:
+        node = yaml.compose(file.read_bytes())
+        repeated = list(repeated_keys(node))
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        yield f"{file} is not valid YAML: {' '.join(str(error).split())}"
+        return
+    except RecursionError:
+        yield f"{file} is not valid YAML: it is nested too deeply"
+        return
+    if not isinstance(node, yaml.MappingNode):
+        yield f"{file}: expected a mapping of keys to values, such as task, class and spectrum"
+        return
+    yield from (f"{file}, {problem}" for problem in repeated)
+    keys = {key.value: value.value for key, value in node.value}
+    if isinstance(name := keys.get("task"), str):
+        yield from (f"{file}: {problem}" for problem in name_problems(name))
+        if name in _stock_names() and not file.resolve().is_relative_to(bundled("tasks").resolve()):
+            yield f"{file}: task: {name} is the name of a task of this package; give another"
+    if "task" in keys and not keys.keys() & set(MADE_BY):
+        yield (
+            f"{file}: the key class is missing; give `class: !function spectrum_trl.evaluation.` with one of "
+            f"{CLASSES}"
+        )

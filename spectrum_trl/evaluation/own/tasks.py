@@ -1,0 +1,209 @@
+"""A user's own evaluation task: the key ``spectrum`` of a YAML file defines a task like ours.
+
+task: cheeses
+class: !function spectrum_trl.evaluation.diversity.Diversity
+spectrum:
+  description: A kind of cheese
+  examples: [Brie, Gouda]
+  validator: {file: cheeses.txt}
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask, Item
+from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
+from spectrum_trl.evaluation.diversity_tasks.validators import Validator, build
+from spectrum_trl.evaluation.judging.judge import Judge, verdicts
+from spectrum_trl.evaluation.own.tables import item_of
+from spectrum_trl.prompts.messages import check
+from spectrum_trl.suite.own.addresses import HUB, TITLE, address_problems, on_web
+from spectrum_trl.suite.own.columns import columns_of
+from spectrum_trl.suite.own.schema import schema_problems
+from spectrum_trl.suite.own.table import OwnTable, name_problems, own_task
+from spectrum_trl.suite.reading.encoding import UTF_8, reading_of, reading_problems
+from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.task import OWN, Task
+
+# Most problems of rows in one message, and characters shown of an answer.
+MOST_PROBLEMS, SHOWN = 3, 80
+SOURCE = Source(name=OWN, title=TITLE)
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OwnDiversity(_Strict):
+    """A user's definition of a diversity task.
+
+    Attributes:
+        description: Description of the texts to generate.
+        examples: Samples shown in the prompt; may be empty.
+        validator: How to check an answer.
+        max_new_tokens: Maximum length of an answer in tokens.
+    """
+
+    description: str = Field(min_length=1)
+    examples: list[str] = []
+    validator: Validator
+    max_new_tokens: int = Field(default=32, ge=1)
+
+
+class OwnDistributional(_Strict):
+    """A user's definition of questions with known shares of answers.
+
+    Attributes:
+        file: CSV, TSV, JSON, JSON Lines or parquet, beside the YAML file. Each row has ``candidates`` and
+            ``shares`` (lists; in CSV as JSON) and the columns that the texts name. Shares may be counts.
+        delimiter: Separator of the cells in CSV or TSV; None for a comma, or a tab in TSV.
+        encoding: Encoding of the file.
+        description: Text in which ``{column}`` stands for the row's value, or None.
+        input: The question, a text like ``description``.
+        group: Column of the group, or None.
+        cluster: Column with a common value for rows that are not independent, or None.
+    """
+
+    file: str = Field(min_length=1)
+    delimiter: str | None = None
+    encoding: str = UTF_8
+    description: str | None = None
+    input: str = Field(min_length=1)
+    group: str | None = None
+    cluster: str | None = None
+
+
+def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityTask:
+    """Return a user's own diversity task.
+
+    Args:
+        own: The key ``spectrum`` of the YAML file.
+        file: The YAML file; other paths are relative to its folder.
+        name: Name of the task.
+
+    Raises:
+        UserError: With all problems at once.
+    """
+    parsed, folder = _parse(OwnDiversity, own, file=file), Path(file).parent
+    if found := list(name_problems(name)):
+        raise UserError(*(f"{file}: {problem}" for problem in found))
+    validator, canonical = parsed.validator, parsed.validator.canonical
+    try:
+        valid = build(validator, folder=folder, description=parsed.description)
+        universe = validator.universe(folder=folder)
+    except UserError as error:
+        raise UserError(*(f"{file}: spectrum.{problem}" for problem in error.problems)) from error
+    problems = _text_problems(parsed)
+    # A judge is slow or paid for: ask it only about the model's answers.
+    if not isinstance(valid, Judge):
+        try:
+            judged = verdicts(valid, list(map(canonical, parsed.examples)))
+        except UserError as error:
+            raise UserError(*(f"{file}: spectrum.{problem}" for problem in error.problems)) from error
+        refused = [example for example, verdict in zip(parsed.examples, judged, strict=True) if not verdict]
+        problems += [f"examples: the validator rejects {example[:SHOWN]!r}" for example in refused]
+    if problems:
+        raise UserError(*(f"{file}: spectrum.{problem}" for problem in problems))
+    return DiversityTask(
+        name=name,
+        description=parsed.description,
+        examples=tuple(parsed.examples),
+        validator=lambda _: valid,
+        canonical=canonical,
+        universe=universe,
+        max_new_tokens=parsed.max_new_tokens,
+        source=SOURCE,
+    )
+
+
+def own_distributional(own: Mapping[str, Any], *, file: str) -> DistributionalTask:
+    """Return a user's own questions with known shares; arguments and errors as for `own_diversity`."""
+    parsed = _parse(OwnDistributional, own, file=file)
+    templates = [template for template in (parsed.description, parsed.input) if template is not None]
+    columns = _columns(templates, (parsed.group, parsed.cluster), file=file)
+    if found := list(reading_problems(parsed.delimiter, parsed.encoding, file=parsed.file)):
+        raise UserError(*(f"{file}: spectrum.{problem}" for problem in found))
+    path = _beside(file, parsed.file)
+    build = partial(_items, parsed, path, ("candidates", "shares", *columns))
+    return DistributionalTask(name=TITLE, source=SOURCE, build=build)
+
+
+def own_icl(own: Mapping[str, Any], *, file: str, name: str) -> Task:
+    """Return a user's own table of answers as a task; arguments and errors as for `own_diversity`."""
+    if not isinstance(own, Mapping):
+        raise UserError(f"{file}: spectrum: expected keys such as {', '.join(OwnTable.model_fields)}")
+    return own_task(own, file=Path(file), name=name, split="test")
+
+
+def _parse(kind: type[Parsed], own: Mapping[str, Any], *, file: str) -> Parsed:
+    if not isinstance(own, Mapping):
+        raise UserError(f"{file}: spectrum: expected keys such as {', '.join(kind.model_fields)}")
+    try:
+        return kind.model_validate(dict(own))
+    except ValidationError as error:
+        raise UserError(*schema_problems(kind, error, file=file)) from error
+
+
+def _text_problems(parsed: OwnDiversity) -> list[str]:
+    """Return the problems of a prompt's texts."""
+    found = [
+        f"examples: {one!r} has a line break, expected one line" for one in parsed.examples if "\n" in one
+    ]
+    found += [f"examples: {one!r} is blank" for one in parsed.examples if not one.strip()]
+    messages = [{"role": "description", "content": parsed.description}]
+    messages += [{"role": "output", "content": example.strip()} for example in parsed.examples]
+    return found + [f"description and examples: {problem}" for problem in check(messages, trained=False)]
+
+
+def _columns(templates: Sequence[str], named: Sequence[str | None], *, file: str) -> tuple[str, ...]:
+    """Return the columns named by the texts and the keys of a YAML file, each once."""
+    try:
+        found = columns_of(templates)
+    except UserError as error:
+        raise UserError(*(f"{file}: spectrum: {problem}" for problem in error.problems)) from error
+    return tuple(dict.fromkeys((*(name for name in named if name is not None), *found)))
+
+
+def _beside(file: str, name: str) -> Path:
+    path = Path(file).parent / name
+    if on_web(name) or name.startswith(HUB):
+        raise UserError(f"{file}: spectrum.file: expected a file beside the YAML file, but it is {name!r}")
+    if found := list(address_problems(name, beside=Path(file))):
+        raise UserError(*(f"{file}: spectrum.file: {problem}" for problem in found))
+    return path
+
+
+def _items(
+    own: OwnDistributional,
+    path: Path,
+    columns: tuple[str, ...],
+    data_dir: Path,
+    *,
+    seed: int,
+    dropped: Counter[str],
+) -> Iterator[Item]:
+    problems: list[str] = []
+    reading = reading_of(own.delimiter, own.encoding, web=False)
+    for number, row in enumerate(table_rows(path, columns, dropped=dropped, reading=reading), start=1):
+        try:
+            yield item_of(
+                row,
+                number,
+                description=own.description,
+                input=own.input,
+                group=own.group,
+                cluster=own.cluster,
+            )
+        except UserError as error:
+            problems += [f"{path}, row {number}: {problem}" for problem in error.problems]
+    if problems:
+        left = len(problems) - MOST_PROBLEMS
+        raise UserError(*problems[:MOST_PROBLEMS], *([f"… and {left} more of this kind"] if left > 0 else []))

@@ -1,0 +1,1 @@
+"""Read tables of any size and format, and their cells as text."""

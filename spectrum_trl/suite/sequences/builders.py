@@ -1,0 +1,244 @@
+"""The sequence shapes that most tasks share, so a source is little more than its facts.
+
+A source reads rows (dictionaries) and assigns their columns to roles:
+
+    rows = csv_rows(data_dir / "ratings.csv", ("user", "film", "stars"))
+    yield from grouped(
+        rows,
+        group_by="user",
+        input="film",
+        output="stars",
+        descriptions=DESCRIPTIONS,
+        seed=seed,
+        dropped=dropped,
+    )
+
+- one individual: `grouped` by the person, ``input`` what they saw, ``output`` what they said;
+- one question with many answers: `grouped` by the question, stated in the description, without ``input``;
+- pooled rows: `pooled`, all rows shuffled and cut into sequences of a fixed or random length;
+- draws from a known distribution: `iid`.
+
+Every row becomes exactly one sample, or is counted in ``dropped`` with its reason.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from spectrum_trl.suite.randomness import stream
+from spectrum_trl.suite.reading.values import as_json, clean, text
+from spectrum_trl.suite.task import Message
+
+Row = Mapping[str, Any]
+Field = str | Mapping[str, str] | Callable[[Row], str]
+Length = int | Callable[[np.random.Generator], int]
+Sequences = Iterator[tuple[str, list[Message]]]
+
+
+def description_message(content: str) -> Message:
+    """Return a description turn."""
+    return {"role": "description", "content": content}
+
+
+def pair(input: str, output: str) -> list[Message]:
+    """Return an input turn and its output turn."""
+    return [{"role": "input", "content": input}, {"role": "output", "content": output}]
+
+
+def iid(outputs: Iterable[str], *, description: str) -> list[Message]:
+    """Build a sequence of samples without inputs.
+
+    Args:
+        outputs: The samples, in the order drawn.
+        description: Text of the description.
+
+    Returns:
+        One description and one output turn per sample.
+    """
+    samples: list[Message] = [{"role": "output", "content": text} for text in outputs]
+    return [description_message(description), *samples]
+
+
+def grouped(
+    rows: Iterable[Row],
+    *,
+    group_by: str | Sequence[str],
+    output: Field,
+    descriptions: str | Sequence[str],
+    seed: int,
+    dropped: Counter[str],
+    input: Field | None = None,
+    constants: Row | None = None,
+    length: Length | None = None,
+    permutations: int = 1,
+    draws: int | None = None,
+    at_least: int = 1,
+) -> Sequences:
+    """Build the sequences of each group: of one individual, or of one question.
+
+    A `Field` is a column's name, a mapping from JSON keys to columns (written as a JSON object; none may be
+    empty), or a function of the row. Rows with an empty group, input or output are counted in ``dropped``.
+
+    Args:
+        rows: The table, in any order; read once.
+        group_by: Column or columns naming the group; the sequence id is made from them.
+        output: The sample.
+        descriptions: Templates of the description, one chosen for each sequence; ``{column}`` stands for the
+            column's value in the group's first usable row, doubled braces for a brace.
+        seed: Not negative. A group's sequences depend only on it, the group's name and the group's rows.
+        dropped: Receives the number of rows left out, by reason.
+        input: What the sample is conditioned on, or None for outputs alone.
+        constants: Columns to add to every row.
+        length: Samples per sequence, at least 1: a number or a function that draws it; None keeps the group
+            whole.
+        permutations: How often the group's rows are shuffled, each time to be cut into sequences.
+        draws: Instead of cutting, the number of sequences, each the first ``length`` rows of a new shuffle:
+            rows can repeat across sequences, but not within one.
+        at_least: Minimum samples of a group; those of smaller groups are counted in ``dropped``.
+
+    Yields:
+        Sequence id and messages, groups in order of their first rows.
+    """
+    columns = (group_by,) if isinstance(group_by, str) else tuple(group_by)
+    groups: dict[tuple[str, ...], tuple[Row, list[list[Message]]]] = {}
+    for row in ({**constants, **row} for row in rows) if constants else rows:
+        name = tuple(text(row[column]) for column in columns)
+        if not all(name):
+            dropped["empty group"] += 1
+        elif turns := _sample(row, input=input, output=output, dropped=dropped):
+            groups.setdefault(name, (row, []))[1].append(turns)
+    for name, (first, samples) in groups.items():
+        if len(samples) < at_least:
+            dropped[f"of a group with fewer than {at_least} samples"] += len(samples)
+            continue
+        yield from _sequences(
+            group_name(name),
+            samples,
+            descriptions=_filled(descriptions, first),
+            length=length,
+            permutations=permutations,
+            draws=draws,
+            seed=seed,
+        )
+
+
+def pooled(
+    rows: Iterable[Row],
+    *,
+    output: Field,
+    descriptions: str | Sequence[str],
+    length: Length | None,
+    seed: int,
+    dropped: Counter[str],
+    input: Field | None = None,
+    permutations: int = 1,
+    draws: int | None = None,
+    name: str = "",
+) -> Sequences:
+    """Shuffle all rows and cut them into sequences; arguments as for `grouped`, sequence ids are numbers.
+
+    A ``name`` precedes the number and enters the seed, so tasks on the same rows shuffle them differently.
+    """
+    samples = [turns for row in rows if (turns := _sample(row, input=input, output=output, dropped=dropped))]
+    filled = _filled(descriptions, {})
+    yield from _sequences(
+        name,
+        samples,
+        descriptions=filled,
+        length=length,
+        permutations=permutations,
+        draws=draws,
+        seed=seed,
+    )
+
+
+def group_name(parts: Sequence[str]) -> str:
+    """Join the values of a group's columns into one name, distinct for distinct values."""
+    escaped = (part.replace("%", "%25").replace("/", "%2F") for part in parts)
+    return "/".join(escaped) if len(parts) > 1 else parts[0]
+
+
+def keep_rows(
+    rows: Iterable[Row], condition: Callable[[Row], bool], *, reason: str, dropped: Counter[str]
+) -> Iterator[Row]:
+    """Yield the rows that meet the condition; count the others in ``dropped`` under ``reason``."""
+    for row in rows:
+        if condition(row):
+            yield row
+        else:
+            dropped[reason] += 1
+
+
+def _filled(descriptions: str | Sequence[str], values: Row) -> list[str]:
+    shown = {
+        # White space around a text may be intended: it is placed within a sentence.
+        column: clean(value) if isinstance(value, str) else text(value)
+        for column, value in values.items()
+    }
+    return [
+        template.format_map(shown)
+        for template in ([descriptions] if isinstance(descriptions, str) else descriptions)
+    ]
+
+
+def _rendered(row: Row, field: Field) -> str:
+    if isinstance(field, str):
+        return text(row[field])
+    if callable(field):
+        return text(field(row))
+    values = {key: row[column] for key, column in field.items()}
+    return text(as_json(values)) if all(text(value) for value in values.values()) else ""
+
+
+def _sample(row: Row, *, input: Field | None, output: Field, dropped: Counter[str]) -> list[Message]:
+    sample = _rendered(row, output)
+    if not sample:
+        dropped["empty output"] += 1
+        return []
+    if input is None:
+        return [{"role": "output", "content": sample}]
+    condition = _rendered(row, input)
+    if not condition:
+        dropped["empty input"] += 1
+        return []
+    return pair(condition, sample)
+
+
+def _sequences(
+    name: str,
+    samples: Sequence[list[Message]],
+    *,
+    descriptions: Sequence[str],
+    length: Length | None,
+    permutations: int,
+    draws: int | None,
+    seed: int,
+) -> Sequences:
+    # Separate streams, so the order depends neither on other groups nor on lengths and descriptions.
+    orders, lengths, choices = (
+        stream(seed, task="", purpose=purpose, id=name) for purpose in ("order", "length", "description")
+    )
+    number = 0
+    for _ in range(permutations if draws is None else draws):
+        order = orders.permutation(len(samples))
+        parts = _parts(len(samples), length=length, rng=lengths)
+        for part in parts if draws is None else islice(parts, 1):
+            messages = [description_message(descriptions[int(choices.integers(len(descriptions)))])]
+            for index in order[part]:
+                messages.extend(samples[index])
+            whole = name and length is None and permutations == 1 and draws is None
+            yield name if whole else f"{name}/{number}" if name else str(number), messages
+            number += 1
+
+
+def _parts(n_samples: int, *, length: Length | None, rng: np.random.Generator) -> Iterator[slice]:
+    start = 0
+    while start < n_samples:
+        size = n_samples if length is None else length if isinstance(length, int) else length(rng)
+        if size < 1:
+            raise ValueError(f"a sequence of length {size} holds no sample")
+        yield slice(start, start + size)
+        start += size

@@ -1,0 +1,115 @@
+"""Measure the models that the demo compares, for recipes with ``evaluate: tiny``."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from accelerate import PartialState
+from rich.console import Console
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from spectrum_trl.console import plain
+from spectrum_trl.errors import UserError
+from spectrum_trl.models.load import load_model, load_tokenizer
+from spectrum_trl.paths import bundled
+from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.runs.run_folder import RunFolder
+from spectrum_trl.tiny import columns, scores
+from spectrum_trl.tiny.columns import ALL_TOKENS, BEST, COLUMNS, INSTRUCT, PRETRAINED, TUNED, WORDINGS
+from spectrum_trl.tiny.evaluation_items import evaluation_items
+from spectrum_trl.tiny.measure import evaluate
+from spectrum_trl.tiny.scores import TinyResult
+
+Measured = Iterator[tuple[str, TinyResult]]
+
+
+def evaluate_run(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    folder: RunFolder,
+    out: Console,
+    trained: bool,
+) -> None:
+    """Measure models on the tiny world's held-out distributions; print the tables after training.
+
+    Before training, the pretrained model and its instruct sibling are measured, each in the format that suits
+    it; after training, the trained model is.
+
+    Args:
+        recipe: Its ``evaluate`` decides whether anything is measured.
+        model: The model in its current state.
+        tokenizer: With the Spectrum template.
+        folder: The run's folder, where the results are saved.
+        out: Where to print.
+        trained: Whether training has finished.
+    """
+    if recipe.run.evaluate == "none" or not PartialState().is_main_process:
+        return
+    started = time.monotonic()
+    if recipe.run.recorded and trained and recipe.training.assistant_only_loss:
+        title = COLUMNS[ALL_TOKENS].title
+        out.print(f"[bold]{plain(title)}[/]: a recorded result; `make demo-all-tokens` reproduces it")
+    for name, found in _tuned(recipe, model, tokenizer) if trained else _others(recipe, model):
+        folder.add_json(f"{name}.json", scores.as_json(found))
+    when = "after" if trained else "before"
+    out.print(f"[bold]evaluation {when} training[/]: {time.monotonic() - started:.0f} s")
+    if trained:
+        # Imported here, because plotting takes a second to import and few recipes need it.
+        from spectrum_trl.tiny.report import report_run
+
+        folder.list_files(report_run(folder.path, out=out))
+
+
+def recorded_file(name: str) -> Path:
+    """Return the path of a recorded result; `check_recorded` checks that it exists."""
+    return bundled("recipes") / name
+
+
+def check_recorded(recipe: Recipe) -> None:
+    """Check that the recorded result that a recipe names can be read and compared.
+
+    Raises:
+        UserError: If it cannot.
+    """
+    if recipe.run.recorded and recipe.run.evaluate != "none":
+        try:
+            found = scores.load(recorded_file(recipe.run.recorded))
+        except UserError as error:
+            raise UserError(*(f"recorded: {problem}" for problem in error.problems)) from error
+        items = evaluation_items(0)
+        prompts = tuple(world.description for world in (*items.full_urns, *items.ranges))
+        sizes = (len(items.coin.outputs), len(items.die.outputs), len(items.number.outputs))
+        if scores.measured_on(found) != (0, "evaluation", prompts, len(items.urns), *sizes):
+            raise UserError(
+                f"recorded: {recipe.run.recorded} was measured on other items than this run will be; "
+                "remove `recorded`, or record it again with `make demo-all-tokens`"
+            )
+
+
+def _tuned(recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measured:
+    yield (
+        TUNED if recipe.training.assistant_only_loss else ALL_TOKENS,
+        evaluate(model, tokenizer, show_progress=True),
+    )
+
+
+def _others(recipe: Recipe, model: PreTrainedModel) -> Measured:
+    # The published tokenizer: with our template, a text would end with the end of a turn.
+    own = load_tokenizer(str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
+    fmt = COLUMNS[PRETRAINED].fmt
+    found = [
+        evaluate(model, own, fmt=fmt, wording=wording, plain=plain, show_progress=True)
+        for wording, plain in WORDINGS
+    ]
+    yield PRETRAINED, found[0]
+    yield BEST, columns.best_of(found)
+    if sibling := recipe.run.copy_role_tokens_from:
+        instruct = load_model(sibling).eval()
+        yield (
+            INSTRUCT,
+            evaluate(instruct, load_tokenizer(sibling), fmt=COLUMNS[INSTRUCT].fmt, show_progress=True),
+        )
+    if recorded := recipe.run.recorded:
+        yield ALL_TOKENS, scores.load(recorded_file(recorded))

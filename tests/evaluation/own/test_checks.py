@@ -1,0 +1,98 @@
+"""A user's broken task file is one clear message, however it is broken, and nothing is evaluated."""
+
+from pathlib import Path
+
+import pytest
+from lm_eval.tasks import TaskManager
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.own.checks import check_folders, load
+from spectrum_trl.paths import bundled
+
+GOOD = """\
+task: cheeses
+class: !function spectrum_trl.evaluation.diversity.Diversity
+spectrum:
+  description: A kind of cheese
+  validator: {list: [Brie, Gouda]}
+"""
+BROKEN = {
+    "": "expected a mapping of keys to values",
+    "[1, 2]": "expected a mapping of keys to values",
+    "3": "expected a mapping of keys to values",
+    "task: [y": "is not valid YAML: while parsing",
+    "task: \x00": "is not valid YAML: unacceptable character",
+    "[" * 3000: "is not valid YAML: it is nested too deeply",
+    "task: y\n": "the key class is missing",
+    GOOD + "task: again\n": "line 6: key 'task' repeats line 1",
+    GOOD + "  description: again\n": "line 6: key 'description' repeats line 4",
+}
+
+
+def manager() -> TaskManager:
+    return TaskManager(include_path=str(bundled("tasks")), include_defaults=False)
+
+
+@pytest.mark.parametrize(("text", "told"), BROKEN.items(), ids=range(len(BROKEN)))
+def test_a_file_that_is_no_task_is_told(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=f"mine.yaml.*{told}"):
+        load([str(file)], manager=manager())
+    with pytest.raises(UserError, match=f"^--include-path: .*mine.yaml.*{told}"):
+        check_folders([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("task: y\nclass: !function nowhere.Nothing\n", "ImportError: .*nowhere"),
+        (
+            "task: y\nclass: !function spectrum_trl.evaluation.diversity.Nothing\n",
+            "has no function 'Nothing'",
+        ),
+        ("include: nowhere.yaml\ntask: y\n", "nowhere.yaml"),
+        ("task: y\ndataset_path: 3\n", "cannot be loaded"),
+        ("{}", "cannot be loaded"),
+    ],
+)
+def test_what_fails_while_loading_is_told(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=told):
+        load([str(file)], manager=manager())
+
+
+def test_all_broken_files_are_told_at_once_and_good_ones_load(tmp_path: Path) -> None:
+    for name, text in (("a", "3"), ("b", GOOD), ("c", "")):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    with pytest.raises(UserError) as raised:
+        check_folders([tmp_path, tmp_path / "nowhere"])
+    assert len(raised.value.problems) == 3
+    (task,) = load([str(tmp_path / "b.yaml")], manager=manager())
+    assert task.config.task == "cheeses"
+    (tmp_path / "utf16.yaml").write_text(GOOD, encoding="utf-16")
+    assert load([str(tmp_path / "utf16.yaml")], manager=manager())
+
+
+@pytest.mark.parametrize("name", ["[/]", "../../x", "a" * 200, "''", '"\\x1b[1m"', "spectrum_icl_coinflip"])
+def test_a_name_is_checked_before_anything_is_loaded(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(GOOD.replace("cheeses", f"'{name}'" if name == "[/]" else name))
+    said = "is the name of a task of this package" if name.startswith("spectrum") else "expected a short name"
+    with pytest.raises(UserError, match=f"mine.yaml: task: .*{said}"):
+        load([str(file)], manager=manager())
+    with pytest.raises(UserError, match=f"^--include-path: .*mine.yaml: task: .*{said}"):
+        check_folders([tmp_path])
+
+
+def test_a_class_that_leaves_while_it_is_loaded_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)\n")
+    file = tmp_path / "mine.yaml"
+    file.write_text("task: y\nclass: !function leaves.Task\n")
+    with pytest.raises(UserError, match="cannot be loaded: SystemExit"):
+        load([str(file)], manager=manager())
+
+
+def test_our_own_folder_of_tasks_can_be_named() -> None:
+    check_folders([bundled("tasks") / "diversity"])

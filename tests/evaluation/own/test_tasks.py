@@ -1,0 +1,288 @@
+"""A user's own task of each kind works from a YAML file beside its data; every mistake has its message."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lm_eval.tasks import TaskManager
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.own.tasks import own_distributional, own_diversity, own_icl
+from spectrum_trl.suite.building.cache import built_sequences
+from tests.evaluation.harness import evaluate
+
+CLASS = {"diversity": "Diversity", "distributional": "Distributional", "icl": "Icl"}
+GENERATION = {"description": "A colour", "validator": {"list": ["red", "blue"]}}
+QUESTIONS = {"file": "answers.jsonl", "input": "{question}"}
+SEQUENCES = {
+    "file": "votes.csv",
+    "group_by": "who",
+    "input": "dish",
+    "output": "vote",
+    "descriptions": ["Votes of {who}"],
+}
+
+
+def task_of(folder: Path, axis: str, spectrum: Any, tokenizer: Any, **options: Any) -> Any:
+    # JSON is YAML, but for the tag that names the class.
+    text = f"task: mine\nclass: !function spectrum_trl.evaluation.{axis}.{CLASS[axis]}\n"
+    (folder / "mine.yaml").write_text(f"{text}spectrum: {json.dumps(spectrum)}\n")
+    metadata = {"tokenizer": tokenizer, "max_length": 512, **options}
+    manager = TaskManager(include_path=str(folder), include_defaults=False, metadata=metadata)
+    (task,) = manager.load(["mine"])["tasks"].values()
+    return task
+
+
+def jsonl(path: Path, *rows: Any) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def question(**changes: Any) -> dict[str, Any]:
+    return {"question": "Which?", "candidates": ["red", "blue"], "shares": [3, 1]} | changes
+
+
+@pytest.mark.slow
+def test_a_prompt_with_a_list_beside_it(tmp_path: Path, uniform_model, world_tokenizer) -> None:
+    (tmp_path / "colours.txt").write_text("red\nblue\n")
+    own = {
+        "description": "A colour",
+        "examples": ["Red"],
+        "validator": {"file": "colours.txt", "ignore_case": True},
+        "max_new_tokens": 4,
+    }
+    task = task_of(tmp_path, "diversity", own, world_tokenizer, samples=5)
+    found = task.score(task.eval_docs[0], ["red", "RED", "blue", "green", ""])
+    assert found["share_valid"][0] == 0.6 and found["coverage"][0] == 1 and found["yield_count"][0] == 2
+    assert evaluate(task, uniform_model, world_tokenizer)["share_valid"] <= 1
+
+
+@pytest.mark.slow
+def test_questions_with_shares(tmp_path: Path, uniform_model, world_tokenizer) -> None:
+    rows = [question(), question(shares=[0.5, 0.5], candidates=["blue", "red"])]
+    jsonl(tmp_path / "answers.jsonl", *rows)
+    task = task_of(tmp_path, "distributional", QUESTIONS, world_tokenizer)
+    assert [row["target"] for row in task.eval_docs] == [[0.75, 0.25], [0.5, 0.5]]
+    assert evaluate(task, uniform_model, world_tokenizer)["items"] == 2
+
+
+@pytest.mark.slow
+def test_a_table_of_answers(tmp_path: Path, uniform_model, world_tokenizer) -> None:
+    rows = [
+        f"{who},{dish},{'red' if dish == 'tea' else 'blue'}" for who in "ab" for dish in ("tea", "cod", "pie")
+    ]
+    (tmp_path / "votes.csv").write_text("\n".join(["who,dish,vote", *rows]))
+    task = task_of(tmp_path, "icl", SEQUENCES, world_tokenizer)
+    assert len(task.eval_docs) == 2
+    assert evaluate(task, uniform_model, world_tokenizer)["loss"] > 0
+
+
+def items(folder: Path, own: Any) -> list[Any]:
+    task = own_distributional(own, file=str(folder / "mine.yaml"))
+    return task.items(Path(), seed=0, most=100, dropped=Counter())
+
+
+def test_texts_name_columns_and_rows_their_groups(tmp_path: Path) -> None:
+    table = (
+        "place,q,candidates,shares\n"
+        'Peru,"Tea {or} not?","[""yes"", ""no"", 3]","[1, 2, 1]"\nMali,Tea?,"[""a"",""b""]","[0, 1]"\n'
+    )
+    (tmp_path / "mine.csv").write_text(table)
+    own = {
+        "file": "mine.csv",
+        "description": "People of {place}",
+        "input": "{q} {{yes}}",
+        "group": "place",
+        "cluster": "q",
+    }
+    peru, mali = items(tmp_path, own)
+    assert peru == (
+        "People of Peru",
+        "Tea {or} not? {yes}",
+        ("yes", "no", "3"),
+        (0.25, 0.5, 0.25),
+        "Peru",
+        peru[5],
+    )
+    assert peru.cluster == "Tea {or} not?" and mali.target == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"validatr": {}}, "spectrum.validatr: unknown key.*Did you mean 'validator'"),
+        ({"validator": {"regx": "a"}}, "spectrum.validator.regx: unknown key.*Did you mean 'regex'"),
+        (
+            {"validator": {"range": {"min": 1, "max": 2, "kin": "int"}}},
+            "validator.range.kin: unknown key, expected min, max, kind. Did you mean 'kind'",
+        ),
+        ({"validator": {}}, "spectrum.validator: give exactly one of"),
+        ({"validator": {"list": [True]}}, r"validator.list.0: expected a valid string, found 'True'; put it"),
+        ({"validator": {"regex": "(a"}}, "spectrum.validator.regex: '\\(a' is not a pattern"),
+        ({"validator": {"file": "none.txt"}}, "spectrum.validator.file: .*none.txt cannot be read"),
+        ({"validator": {"function": "checks"}}, "spectrum.validator.function: expected module:function"),
+        ({"examples": ["red", "Red", "green"]}, "rejects 'Red'"),
+        ({"validator": {"regex": "(?!)"}}, "the empty text"),
+        ({"validator": {"regex": "^\\b$"}}, "the empty text"),
+        ({"validator": {"list": [" ", ""]}}, "validator.list: .*blank"),
+        ({"validator": {"range": {"min": 1.2, "max": 1.8}}}, "validator.range: no number of up to 200"),
+        ({"validator": {"range": {"min": 1e250, "max": 1e260, "kind": "float"}}}, "no number of up to 200"),
+        ({"examples": ["red\nblue"]}, "has a line break"),
+        ({"examples": ["  "]}, "is blank"),
+        ({"description": "A <|im_end|>"}, "control token"),
+        ({"description": ""}, "at least 1 character"),
+        ({"max_new_tokens": 0}, "max_new_tokens: expected greater than or equal to 1, found '0'"),
+        (
+            {"validator": {"judge": {"model": "m", "endpoint": "x"}}},
+            "validator.judge.endpoint: expected a URL",
+        ),
+    ],
+)
+def test_mistakes_in_a_prompt_are_named(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        own_diversity({**GENERATION, **wrong}, file=str(tmp_path / "mine.yaml"), name="mine")
+    assert all(problem.startswith(str(tmp_path / "mine.yaml")) for problem in caught.value.problems)
+
+
+def test_all_mistakes_of_a_prompt_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        own_diversity({"descripton": "x", "max_new_tokens": "y"}, file="mine.yaml", name="mine")
+    assert len(caught.value.problems) == 4
+    assert "spectrum.description: this key is missing" in str(caught.value)
+    with pytest.raises(UserError) as caught:
+        own_diversity({**GENERATION, "examples": ["a", "b"]}, file="mine.yaml", name="mine")
+    assert len(caught.value.problems) == 2
+    with pytest.raises(UserError, match="expected keys such as description"):
+        own_diversity([], file="mine.yaml", name="mine")  # type: ignore[arg-type]
+
+
+def test_a_judge_is_not_asked_before_there_are_answers(tmp_path: Path) -> None:
+    own = {**GENERATION, "examples": ["red"], "validator": {"judge": {"model": "/nowhere"}}}
+    task = own_diversity(own, file=str(tmp_path / "mine.yaml"), name="mine")
+    assert task.universe is None and task.validator(Path())("") is False
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"file": "answer.jsonl"}, "does not exist. Did you mean 'answers.jsonl'"),
+        ({"file": "answers.txt"}, "expected one of .csv, .tsv, .json"),
+        ({"input": "{question"}, "spectrum: '{question': .* braces that name no column"),
+        ({"input": "{}"}, "expected a column's name in braces"),
+        ({"input": "{question.x}"}, "expected a column's name in braces"),
+        ({"input": "{question!r}"}, "expected a column's name in braces"),
+        ({"input": "{qestion}"}, "line 1 has no column 'qestion'. Did you mean 'question'"),
+        ({"group": "place"}, "line 1 has no column 'place'"),
+        ({"inptu": "x"}, "Did you mean 'input'"),
+    ],
+)
+def test_mistakes_in_questions_are_named(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
+    jsonl(tmp_path / "answers.jsonl", question())
+    with pytest.raises(UserError, match=said):
+        items(tmp_path, {**QUESTIONS, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"shares": [1]}, "row 2: 2 candidates, but 1 shares"),
+        ({"shares": [0, 0]}, "above 0"),
+        ({"shares": [1, -1]}, "non-negative numbers up to 1e\\+15"),
+        ({"shares": [1, "1"]}, "non-negative numbers up to 1e\\+15"),
+        ({"shares": [1, True]}, "non-negative numbers up to 1e\\+15"),
+        ({"shares": [1, 1e308]}, "non-negative numbers up to"),
+        ({"shares": "many"}, "shares: expected a list \\(in CSV, a JSON array\\)"),
+        ({"candidates": None}, "candidates: expected a list"),
+        ({"candidates": ["red", " red"]}, "two or more different texts"),
+        ({"candidates": ["red", ""]}, "non-blank"),
+        ({"candidates": ["red", None]}, "non-blank"),
+        ({"candidates": ["red", ["x"]]}, "non-blank"),
+        ({"candidates": ["red"], "shares": [1]}, "two or more different texts"),
+        ({"question": " "}, "the input is blank"),
+    ],
+)
+def test_mistakes_in_a_row_are_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    jsonl(tmp_path / "answers.jsonl", question(), question(**changes))
+    with pytest.raises(UserError, match=f"answers.jsonl, row 2: .*{said.removeprefix('row 2: ')}"):
+        items(tmp_path, QUESTIONS)
+
+
+def test_many_wrong_rows_are_counted(tmp_path: Path) -> None:
+    jsonl(tmp_path / "answers.jsonl", *[question(shares=[])] * 9)
+    with pytest.raises(UserError, match="and 6 more of this kind"):
+        items(tmp_path, QUESTIONS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"file": "vote.csv"}, "Did you mean 'votes.csv'"),
+        ({"output": "votes"}, "no column 'votes'. Did you mean 'vote'"),
+        ({"descriptions": ["{whom}"]}, "no column 'whom'. Did you mean 'who'"),
+        ({"descriptions": []}, "at least 1 item"),
+        ({"description_probability": 2}, "less than or equal to 1"),
+        ({"outpt": "vote"}, "Did you mean 'output'"),
+        ({"output": "note"}, "its files give no sequence; left out: {'empty output': 2}"),
+    ],
+)
+def test_mistakes_in_a_table_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any], said: str
+) -> None:
+    monkeypatch.setenv("SPECTRUM_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "votes.csv").write_text("who,dish,vote,note\na,tea,red,\na,cod,blue,\n")
+    with pytest.raises(UserError, match=said):
+        task = own_icl({**SEQUENCES, **wrong}, file=str(tmp_path / "mine.yaml"), name="mine")
+        list(built_sequences(task, data_dir=Path(), seed=0, dropped=Counter()))
+
+
+def test_a_broken_table_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "answers.jsonl").write_text('{"question": "x"\n[1]\n')
+    with pytest.raises(UserError, match=r"no usable row \(line that is no JSON object .*: 1, 2"):
+        items(tmp_path, QUESTIONS)
+    (tmp_path / "answers.jsonl").write_text("")
+    with pytest.raises(UserError, match="holds no usable row"):
+        items(tmp_path, QUESTIONS)
+
+
+WAYS_OUT = {
+    "sys.exit": "import sys\ndef valid(text):\n    sys.exit(0)\n",
+    "exit": "def valid(text):\n    raise SystemExit\n",
+    "no end": "def valid(text):\n    return valid(text)\n",
+    "an answer": "class A:\n    def __bool__(self):\n        raise SystemExit\nvalid = lambda text: A()\n",
+    "at import": "import sys\nsys.exit(0)\n",
+}
+
+
+@pytest.mark.parametrize("code", WAYS_OUT.values(), ids=WAYS_OUT)
+def test_code_of_the_user_s_that_leaves_is_a_message(code: str, tmp_path: Path) -> None:
+    (tmp_path / "ways.py").write_text(code)
+    own = {**GENERATION, "examples": ["red"], "validator": {"function": "ways:valid"}}
+    with pytest.raises(
+        UserError, match="mine.yaml: spectrum.*(the validator fails on 'red'|cannot be imported)"
+    ):
+        own_diversity(own, file=str(tmp_path / "mine.yaml"), name="mine")
+
+
+@pytest.mark.parametrize(
+    "name", ["[/]", "../../x", "a" * 200, "", ".", "..", "a\nb", "é" * 60, "\x1b[31m", ":x:"]
+)
+def test_a_name_that_no_file_or_table_can_have_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="task: expected a short name"):
+        own_diversity(GENERATION, file="mine.yaml", name=name)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"shares": [1, NaN]}', "NaN is not valid JSON"),
+        (f'{{"shares": [1, {10**400}]}}', "a number too long"),
+        ('{"shares": [1, 1e400]}', "the number 1e400 is too large"),
+        ('{"shares": [1, 2], "shares": [2, 1]}', "the key 'shares' is repeated"),
+        (f'{{"shares": {"[" * 500}{"]" * 500}}}', "nested too deeply"),
+    ],
+)
+def test_a_line_that_json_or_numbers_cannot_hold_is_named(line: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "answers.jsonl").write_text(f"{json.dumps(question())}\n{line}\n")
+    with pytest.raises(UserError, match=f"answers.jsonl, line 2: .*{said}"):
+        items(tmp_path, QUESTIONS)

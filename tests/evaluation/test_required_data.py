@@ -1,0 +1,35 @@
+"""What a task of the evaluations needs of others' data is fetched, or reported as missing."""
+
+from pathlib import Path
+
+import pytest
+
+from spectrum_trl.evaluation.required_data import NeedsData
+from spectrum_trl.suite.source import Source
+
+FILMS = NeedsData(
+    name="films",
+    source=Source(name="films", title="Films", homepage="https://example.org"),
+    files=("films/*.csv",),
+)
+
+
+def test_patterns_that_match_nothing_are_missing(tmp_path: Path) -> None:
+    assert FILMS.missing(None) == FILMS.missing(tmp_path) == ["films/*.csv"]
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "b.csv").touch()
+    assert FILMS.missing(tmp_path) == [] and FILMS.absent(tmp_path) is None
+
+
+def test_what_cannot_be_fetched_is_reported_with_where_to_get_it(tmp_path: Path) -> None:
+    found = FILMS.absent(tmp_path)
+    assert found is not None and found.files == "films/*.csv"
+    assert "Films" in found.how and "https://example.org" in found.how
+
+
+def test_why_a_fetch_failed_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "spectrum_trl.evaluation.required_data.ensure_sources", lambda sources, *, data_dir: ["no network"]
+    )
+    found = FILMS.absent(tmp_path)
+    assert found is not None and found.how == "no network"

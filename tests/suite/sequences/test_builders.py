@@ -1,0 +1,287 @@
+import json
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spectrum_trl.suite.sequences.builders import (
+    as_json,
+    description_message,
+    grouped,
+    iid,
+    keep_rows,
+    pair,
+    pooled,
+    text,
+)
+
+NAMES = st.sampled_from(["ann", "ben", "中文", "{person}", "7"])
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "person": st.none() | NAMES,
+            "question": st.sampled_from([None, "", "  ", "{person}", "why?", "\0"]) | st.text(max_size=5),
+            "answer": st.sampled_from([None, "", " \n", "yes", "{", "no", 1, float("nan"), 2.5]),
+        }
+    ),
+    max_size=40,
+)
+SEEDS = st.integers(0, 2**40)
+
+
+def samples(messages):
+    """Pairs of input (or None) and output that follow the description."""
+    found, given_text = [], None
+    for message in messages[1:]:
+        if message["role"] == "input":
+            given_text = message["content"]
+        else:
+            found.append((given_text, message["content"]))
+            given_text = None
+    return found
+
+
+def build_people(rows, *, seed=0, dropped=None, **options):
+    return list(
+        grouped(
+            rows,
+            group_by="person",
+            input="question",
+            output="answer",
+            descriptions=("Answers of {person}.", "What {person} says."),
+            seed=seed,
+            dropped=Counter() if dropped is None else dropped,
+            **options,
+        )
+    )
+
+
+def test_turns_have_the_three_roles():
+    assert description_message("a die") == {"role": "description", "content": "a die"}
+    assert pair("q", "a") == [{"role": "input", "content": "q"}, {"role": "output", "content": "a"}]
+    assert [message["role"] for message in iid(["1", "2"], description="a die")] == [
+        "description",
+        "output",
+        "output",
+    ]
+
+
+@given(ROWS, SEEDS, st.integers(1, 3), st.none() | st.integers(1, 4))
+def test_every_row_becomes_one_sample_of_its_person_or_is_counted(rows, seed, permutations, length):
+    dropped = Counter()
+    found = build_people(iter(rows), seed=seed, dropped=dropped, permutations=permutations, length=length)
+    usable = Counter(
+        (text(row["person"]), text(row["question"]), text(row["answer"]))
+        for row in rows
+        if text(row["person"]) and text(row["question"]) and text(row["answer"])
+    )
+    got = Counter((name.split("/")[0], *sample) for name, messages in found for sample in samples(messages))
+    assert got == Counter({key: count * permutations for key, count in usable.items()})
+    assert usable.total() + dropped.total() == len(rows)
+    assert set(dropped) <= {"empty group", "empty output", "empty input"}
+
+
+@given(ROWS, SEEDS, st.integers(1, 3), st.integers(1, 4))
+def test_ids_are_unique_and_sequences_as_long_as_asked(rows, seed, permutations, length):
+    found = build_people(rows, seed=seed, permutations=permutations, length=length)
+    assert len({name for name, _ in found}) == len(found)
+    assert all(1 <= len(samples(messages)) <= length for _, messages in found)
+    assert all(messages[0]["role"] == "description" for _, messages in found)
+
+
+@given(ROWS, SEEDS)
+def test_pooled_rows_are_each_used_once_per_permutation(rows, seed):
+    dropped = Counter()
+    found = list(
+        pooled(
+            rows,
+            output="answer",
+            descriptions="Answers.",
+            length=3,
+            permutations=2,
+            seed=seed,
+            dropped=dropped,
+        )
+    )
+    usable = Counter(text(row["answer"]) for row in rows if text(row["answer"]))
+    got = Counter(
+        output for _, messages in found for given_text, output in samples(messages) if given_text is None
+    )
+    assert got == Counter({key: 2 * count for key, count in usable.items()})
+    assert dropped == Counter(
+        {"empty output": len(rows) - usable.total()} if len(rows) > usable.total() else {}
+    )
+    assert [name for name, _ in found] == [str(number) for number in range(len(found))]
+
+
+@given(ROWS, ROWS, SEEDS)
+def test_a_person_keeps_their_sequence_whoever_else_is_in_the_table(rows, others, seed):
+    people = {row["person"] for row in rows}
+    strangers = [row for row in others if row["person"] not in people]
+    alone, together = build_people(rows, seed=seed), build_people(strangers + rows, seed=seed)
+    assert all(sequence in together for sequence in alone)
+
+
+def test_the_seed_alone_decides_the_order():
+    rows = [{"person": "p", "question": str(number), "answer": str(number)} for number in range(20)]
+    first, again, other = build_people(rows), build_people(rows), build_people(rows, seed=1)
+    assert first == again
+    assert first != other
+    assert [given_text for given_text, _ in samples(first[0][1])] != [str(number) for number in range(20)]
+
+
+def test_all_orders_of_a_group_are_equally_likely():
+    rows = [{"person": "p", "question": letter, "answer": letter} for letter in "abc"]
+    orders = Counter(
+        "".join(output for _, output in samples(build_people(rows, seed=seed)[0][1])) for seed in range(1200)
+    )
+    assert len(orders) == 6
+    assert min(orders.values()) > 140  # 200 expected, standard deviation 13
+
+
+def test_all_wordings_are_used_and_name_the_facts_of_the_group():
+    rows = [{"person": str(number), "question": "q", "answer": "a"} for number in range(50)]
+    described = {name: messages[0]["content"] for name, messages in build_people(rows)}
+    assert all(said in (f"Answers of {name}.", f"What {name} says.") for name, said in described.items())
+    assert len({said.replace(name, "") for name, said in described.items()}) == 2
+
+
+def test_braces_in_the_data_are_data():
+    rows = [{"person": "{answer}", "question": "{person.__class__}", "answer": "{0}"}]
+    messages = build_people(rows)[0][1]
+    assert "{answer}" in messages[0]["content"]
+    assert samples(messages) == [("{person.__class__}", "{0}")]
+
+
+def test_facts_are_columns_of_every_row():
+    rows = [{"person": "p", "answer": "a"}, {"person": "q", "answer": "b"}]
+    found = grouped(
+        rows,
+        constants={"survey": "s", "topic": "tea"},
+        group_by=("survey", "person"),
+        output={"topic": "topic", "said": "answer"},
+        descriptions="On {topic}.",
+        seed=0,
+        dropped=Counter(),
+    )
+    assert [
+        (name, messages[0]["content"], json.loads(messages[1]["content"])) for name, messages in found
+    ] == [
+        ("s/p", "On tea.", {"topic": "tea", "said": "a"}),
+        ("s/q", "On tea.", {"topic": "tea", "said": "b"}),
+    ]
+
+
+def test_a_json_field_with_an_empty_part_drops_the_row():
+    dropped = Counter()
+    rows = [{"a": "x", "b": ""}, {"a": "x", "b": 0}]
+    found = list(
+        pooled(rows, output={"A": "a", "B": "b"}, descriptions="w", length=5, seed=0, dropped=dropped),
+    )
+    assert [output for _, output in samples(found[0][1])] == ['{"A": "x", "B": 0}']
+    assert dropped == {"empty output": 1}
+
+
+def test_drawn_lengths_come_from_the_given_draw():
+    rows = [{"answer": str(number)} for number in range(1000)]
+    found = list(
+        pooled(
+            rows,
+            output="answer",
+            descriptions="w",
+            length=lambda rng: int(rng.integers(2, 5)),
+            seed=3,
+            dropped=Counter(),
+        )
+    )
+    lengths = Counter(len(samples(messages)) for _, messages in found[:-1])
+    assert set(lengths) == {2, 3, 4}
+
+
+def test_a_length_without_samples_is_refused():
+    with pytest.raises(ValueError, match="length 0"):
+        list(
+            pooled([{"answer": "a"}], output="answer", descriptions="w", length=0, seed=0, dropped=Counter())
+        )
+
+
+def test_an_unknown_column_is_an_error_and_not_a_dropped_row():
+    with pytest.raises(KeyError, match="anser"):
+        list(pooled([{"answer": "a"}], output="anser", descriptions="w", length=1, seed=0, dropped=Counter()))
+    with pytest.raises(KeyError, match="topic"):
+        list(
+            pooled(
+                [{"answer": "a"}],
+                output="answer",
+                descriptions="{topic}",
+                length=1,
+                seed=0,
+                dropped=Counter(),
+            )
+        )
+
+
+def test_kept_counts_what_it_leaves_out():
+    dropped = Counter()
+    rows = [{"n": number} for number in range(5)]
+    assert list(keep_rows(rows, lambda row: row["n"] > 2, reason="small", dropped=dropped)) == rows[3:]
+    assert dropped == {"small": 3}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, ""),
+        (float("nan"), ""),
+        (" \t\n", ""),
+        ("NA", "NA"),
+        ("  a\nb ", "a\nb"),
+        ("a\0b", "ab"),
+        ("a\ud800b", "ab"),
+        (3, "3"),
+        (3.5, "3.5"),
+        (True, "true"),
+        (["ä", 1], '["ä", 1]'),
+    ],
+)
+def test_text_of_a_cell(value, expected):
+    assert text(value) == expected
+
+
+@given(st.text())
+def test_text_is_clean_after_one_pass_and_can_be_written(value):
+    assert text(text(value)) == text(value)
+    assert text(value).encode().decode() == text(value)
+
+
+@given(st.dictionaries(NAMES, st.none() | st.integers() | NAMES, max_size=4))
+def test_as_json_holds_the_fields_that_are_there(fields):
+    present = {key: value for key, value in fields.items() if value is not None}
+    assert (json.loads(as_json(fields)) if present else as_json(fields)) == (present or "")
+
+
+def test_time_grows_with_the_rows_not_with_people_times_rows():
+    people = np.random.default_rng(0).integers(0, 20_000, size=100_000)
+    rows = [{"person": str(person), "question": "q", "answer": "a"} for person in people]
+    start = time.perf_counter()
+    found = build_people(rows)
+    assert time.perf_counter() - start < 30  # about 1 s; one filter per person would take minutes
+    assert len(found) == len(np.unique(people))
+
+
+def test_a_name_mixes_the_same_rows_in_another_way():
+    rows = [{"answer": str(number)} for number in range(20)]
+
+    def built(name):
+        dropped = Counter()
+        return list(
+            pooled(rows, name=name, output="answer", descriptions="w", length=20, seed=0, dropped=dropped)
+        )
+
+    ((first, one),), ((second, other),), ((third, unnamed),) = built("one"), built("other"), built("")
+    assert (first, second, third) == ("one/0", "other/0", "0")
+    assert len({str(one), str(other), str(unnamed)}) == 3
+    assert built("one") == [(first, one)]
