@@ -1,7 +1,6 @@
 """Read a user's own conversations."""
 
 import os
-import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.strict.json import strict_json
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Message
 
 PROBLEMS_SHOWN = 20
@@ -79,24 +79,27 @@ def without_description(conversation: list[Message]) -> list[Message]:
 
 
 def weighted(
-    conversations: Iterable[list[Message]],
+    conversations: Iterable[tuple[str | int, list[Message]]],
     *,
     weight: float,
     description_probability: float,
-    rng: random.Random,
+    seed: int,
+    name: str,
 ) -> Iterator[list[Message]]:
     """Repeat each conversation according to its weight, and drop descriptions at random.
 
     Args:
-        conversations: Of one task or file.
+        conversations: Of one task or file, each after its id.
         weight: Copies of each, at least 0; a fraction is the probability of one more copy.
         description_probability: Probability in [0, 1] that a copy keeps its description.
-        rng: Source of randomness.
+        seed: The only source of randomness.
+        name: The task or file.
     """
-    for conversation in conversations:
-        copies = int(weight) + (rng.random() < weight % 1)
-        for _ in range(copies):
-            keep = rng.random() < description_probability
+    for id, conversation in conversations:
+        more = stream(seed, task=name, purpose="copies", id=id).random() < weight % 1
+        kept = stream(seed, task=name, purpose="descriptions", id=id)
+        for _ in range(int(weight) + more):
+            keep = kept.random() < description_probability
             yield conversation if keep else without_description(conversation)
 
 

@@ -1,7 +1,6 @@
 """Turn a recipe's tasks into one tokenized dataset, and count everything lost."""
 
 import itertools
-import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from spectrum_trl.suite.building.cache import missing as lacking
 from spectrum_trl.suite.fetching.ensure import ensure
 from spectrum_trl.suite.fetching.status import status
 from spectrum_trl.suite.own.table import is_own, read_own
+from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Message, Task
 
 # Enough for a new tokenizer to see every word that a task uses.
@@ -119,22 +119,27 @@ def messages_of(
         data: The recipe's data arguments.
         dropped: Receives the reasons of rows left out.
     """
-    rng = random.Random(f"{data.mixture_seed} {task.name}")
     sequences: Iterable = built_sequences(
         task, data_dir=folder, seed=data.mixture_seed, dropped=dropped, paper=data.sampling == "paper"
     )
     if options.max_sequences and not task.synthetic:
         # The order of files can carry meaning; that of generated sequences does not.
         everything = list(sequences)
-        choice = random.Random(f"{data.mixture_seed} {task.name} which")
-        sequences = choice.sample(everything, min(options.max_sequences, len(everything)))
+        chosen = _choose(len(everything), options.max_sequences, seed=data.mixture_seed, name=task.name)
+        sequences = [everything[index] for index in chosen]
     probability = (
         task.description_probability if data.description_probability is None else data.description_probability
     )
-    conversations = (
-        normalise(sequence.messages) for sequence in itertools.islice(sequences, options.max_sequences)
+    yield from weighted(
+        (
+            (sequence.sequence_id, normalise(sequence.messages))
+            for sequence in itertools.islice(sequences, options.max_sequences)
+        ),
+        weight=options.weight,
+        description_probability=probability,
+        seed=data.mixture_seed,
+        name=task.name,
     )
-    yield from weighted(conversations, weight=options.weight, description_probability=probability, rng=rng)
 
 
 def messages_of_file(
@@ -148,19 +153,24 @@ def messages_of_file(
         tokenizer: Its control tokens must not occur in contents.
         seed: The only source of randomness.
     """
-    rng = random.Random(f"{seed} {file}")
     conversations = read_conversations(Path(file), tokenizer=tokenizer)
-    if options.max_sequences and options.max_sequences < len(conversations):
-        # Keep the file's order, so the chosen lines keep their relative positions.
-        choice = random.Random(f"{seed} {file} which")
-        chosen = sorted(choice.sample(range(len(conversations)), options.max_sequences))
-        conversations = [conversations[index] for index in chosen]
+    # Keep the file's order, so the chosen lines keep their relative positions.
+    chosen = sorted(
+        _choose(len(conversations), options.max_sequences or len(conversations), seed=seed, name=file)
+    )
     yield from weighted(
-        conversations,
+        ((index, conversations[index]) for index in chosen),
         weight=options.weight,
         description_probability=options.description_probability,
-        rng=rng,
+        seed=seed,
+        name=file,
     )
+
+
+def _choose(n: int, most: int, *, seed: int, name: str) -> list[int]:
+    """Return at most ``most`` of the first ``n`` indices, in random order."""
+    rng = stream(seed, task=name, purpose="which")
+    return [int(index) for index in rng.permutation(n)[:most]]
 
 
 def build_mixture(
@@ -191,22 +201,14 @@ def build_mixture(
     check_files(data.train_files)
     missing, folder = _missing(chosen, data)
     template = layout_template(data.layout)
-    parts, counts = [], []
     present = {name: choice for name, choice in chosen.items() if name not in missing}
     caps = {name: choice.options.max_sequences for name, choice in present.items()}
     caps |= {file: options.max_sequences for file, options in data.train_files.items()}
-    for name, stream, dropped in _streams(present, data, folder=folder, tokenizer=tokenizer):
-        shown = track(
-            stream,
-            description=escape(name),
-            total=caps[name],
-            console=Console(stderr=True),
-            transient=True,
-            disable=not (show_progress and on_terminal()),
-        )
+    parts, counts = [], []
+    for name, conversations, dropped in _conversations(present, data, folder=folder, tokenizer=tokenizer):
         rows, count = encode(
             name,
-            shown,
+            _with_progress(conversations, name, total=caps[name]) if show_progress else conversations,
             tokenizer=tokenizer,
             max_length=max_length,
             train_on=data.train_on,
@@ -214,16 +216,15 @@ def build_mixture(
             split_long=data.long_sequences == "split",
             dropped=dropped,
         )
-        parts.append(rows)
         counts.append(count)
-    parts = [part for part in parts if len(part)]
+        if len(rows):
+            parts.append(rows)
     if not parts:
         reasons = sum((Counter(count.dropped) for count in counts), Counter())
-        reasons_given = (
-            "; ".join(f"{reason}: {n}" for reason, n in reasons.items()) or "no task and no file was given"
-        )
+        found = "; ".join(f"{reason}: {n}" for reason, n in reasons.items())
         raise UserError(
-            f"nothing to train on ({reasons_given}). Add tasks or train_files with a trained output."
+            f"nothing to train on ({found or 'no task and no file was given'}). "
+            "Add tasks or train_files with a trained output."
         )
     dataset = concatenate_datasets(parts)
     if not assistant_only:
@@ -233,7 +234,18 @@ def build_mixture(
     return Mixture(dataset, counts, missing)
 
 
-def _streams(
+def _with_progress(conversations: Iterable, name: str, *, total: int | None) -> Iterable:
+    return track(
+        conversations,
+        description=escape(name),
+        total=total,
+        console=Console(stderr=True),
+        transient=True,
+        disable=not on_terminal(),
+    )
+
+
+def _conversations(
     chosen: dict[str, Choice], data: DataArguments, *, folder: Path, tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[tuple[str, Iterable[list[Message]], Counter[str]]]:
     """Yield the name, usable conversations and counter of dropped rows of each task and user's file."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerBase
 
+from spectrum_trl.data.conversations import weighted
 from spectrum_trl.data.encode import encode
 from spectrum_trl.data.mixture import Mixture, build_mixture, messages_of_file, select_tasks
 from spectrum_trl.errors import MissingData, UserError
@@ -334,9 +335,31 @@ def test_which_descriptions_are_dropped_does_not_depend_on_a_cap(
     ]
     (tmp_path / "mine.jsonl").write_text("\n".join(lines))
 
-    def kept(cap: int | None) -> list[bool]:
-        options = FileOptions(max_sequences=cap, description_probability=0.5)
+    def kept(cap: int | None, weight: float = 1) -> dict[str, bool]:
+        options = FileOptions(max_sequences=cap, weight=weight, description_probability=0.5)
         found = messages_of_file(str(tmp_path / "mine.jsonl"), options, tokenizer=tiny_tokenizer, seed=0)
-        return [messages[0]["role"] == "description" for messages in found]
+        first: dict[str, bool] = {}
+        for messages in found:
+            first.setdefault(messages[-1]["content"], messages[0]["role"] == "description")
+        return first
 
-    assert kept(40) == kept(None)[:40] and kept(20) == kept(None)[:20] and len(set(kept(20))) == 2
+    everything = kept(None)
+    assert len(everything) == 60 and 15 < sum(everything.values()) < 45
+    # Nor on the number of copies.
+    for fewer in (kept(40), kept(20), kept(None, weight=3), kept(None, weight=0.5)):
+        assert fewer.items() <= everything.items()
+
+
+def test_copies_and_descriptions_are_drawn_independently() -> None:
+    conversations = [
+        (n, [{"role": "description", "content": ""}, {"role": "output", "content": f"{n}"}])
+        for n in range(4000)
+    ]
+    drawn = list(weighted(conversations, weight=1.5, description_probability=0.5, seed=0, name="a"))
+    copies = Counter(messages[-1]["content"] for messages in drawn)
+    described = Counter(messages[-1]["content"] for messages in drawn if len(messages) == 2)
+    twice = [described[name] / 2 for name, n in copies.items() if n == 2]
+    once = [described[name] for name, n in copies.items() if n == 1]
+    assert len(once) + len(twice) == 4000 and abs(len(twice) - 2000) < 130
+    # 0.05 is four standard errors of the difference at most.
+    assert abs(sum(twice) / len(twice) - sum(once) / len(once)) < 0.06
