@@ -1,15 +1,17 @@
 """Write results and samples in lm-eval's own format, complete after each task."""
 
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from lm_eval.loggers import EvaluationTracker
-from lm_eval.loggers.utils import add_env_info, get_commit_from_path
+from lm_eval.loggers.utils import get_commit_from_path
 from lm_eval.utils import handle_non_serializable, hash_string, sanitize_list
 
 from spectrum_trl.files import finite, write_atomic, write_json, writing
@@ -82,7 +84,12 @@ def strict(value: Any) -> Any:
 
 @cache
 def _environment() -> dict[str, Any]:
-    # lm-eval would run git, which prints an error outside a clone.
-    found: dict[str, Any] = {"git_hash": get_commit_from_path(Path.cwd())}
-    add_env_info(found)
-    return found
+    # lm-eval would run git, which prints an error outside a clone, and pip, slower than a small task.
+    return {
+        "git_hash": get_commit_from_path(Path.cwd()),
+        "transformers_version": version("transformers"),
+        "lm_eval_version": version("lm_eval"),
+        "python_version": platform.python_version(),
+        "platform": platform.platform(),
+        "torch_version": version("torch"),
+    }

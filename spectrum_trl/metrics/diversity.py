@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from spectrum_trl.metrics.intervals import FEWEST, Interval, share_ends
+from spectrum_trl.metrics.intervals import FEWEST, Interval
 
 PADDING_AS_PUBLISHED = ("<pad>", "<|endoftext|>")
 
@@ -213,8 +213,11 @@ def _collision(counts: Counter[str], *, confidence: float) -> Interval:
         independent = n / 2
     else:
         independent = min(pairs, share * (1 - share) / variance) if variance else pairs
-    ends = share_ends(share * independent, independent, confidence=confidence, method="wilson")
-    return Interval(share, *ends)
+    # statsmodels is slow to import; scipy has this interval for integers only.
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(share * independent, independent, alpha=1 - confidence, method="wilson")
+    return Interval(share, float(low), float(high))
 
 
 def _share(part: int, whole: int) -> float:

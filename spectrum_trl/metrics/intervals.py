@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaincinv
 
 from spectrum_trl.metrics.ties import places
 
@@ -106,9 +107,7 @@ def ratio_interval(
     alike = np.ptp(sizes) == 0
     # Differences of shares may all be 0 or 1 too, but -1 is also possible.
     if alike and within == (0, 1) and np.isin(ratios, (0, 1)).all():
-        return Interval(
-            mean, *share_ends(totals.sum() / sizes[0], ratios.size, confidence=confidence, method="beta")
-        )
+        return Interval(mean, *clopper_pearson(ratios.sum(), ratios.size, confidence=confidence))
     fewest = FEWEST if alike else _fewest(sizes, ratios, bounded=bool(np.isfinite(within).all()))
     if worth < fewest - 1e-9 or ratios.size - _most_equal(ratios) < FEWEST_OTHERS:
         return Interval(mean, float("nan"), float("nan"))
@@ -192,23 +191,21 @@ def _clustered_share(
         float(scipy.stats.t.ppf((1 + confidence) / 2, max(n - 1, 1))) for n in (counts.sum(), clusters)
     )
     trials = float(share * (1 - share) / error**2 * (of_trials / of_clusters) ** 2)
-    return share_ends(float(share) * trials, trials, confidence=confidence, method="beta")
+    return clopper_pearson(float(share) * trials, trials, confidence=confidence)
 
 
-def share_ends(hits: float, n: float, *, confidence: float, method: str) -> tuple[float, float]:
-    """Return the ends of the interval of a share.
+def clopper_pearson(hits: float, n: float, *, confidence: float) -> tuple[float, float]:
+    """Return the ends of Clopper and Pearson's interval of a share.
 
     Args:
-        hits: Number of successes among n trials; neither needs to be an integer.
+        hits: Number of successes among n trials; unlike scipy's `binomtest`, neither must be an integer.
         n: Positive.
         confidence: In (0, 1).
-        method: ``beta`` for Clopper and Pearson's interval, ``wilson`` for Wilson's.
     """
-    # statsmodels is slow to import.
-    from statsmodels.stats.proportion import proportion_confint
-
-    low, high = proportion_confint(hits, n, alpha=1 - confidence, method=method)
-    return float(low), float(high)
+    tail, failures = (1 - confidence) / 2, n - hits
+    # Quantiles of beta distributions, which do not exist for no success, or for no failure.
+    low = betaincinv(hits, failures + 1, tail) if hits > 0 else 0
+    return float(low), float(betaincinv(hits + 1, failures, 1 - tail) if failures > 0 else 1)
 
 
 def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64], *, axis: int) -> tuple[Any, Any]:

@@ -5,12 +5,14 @@ import pytest
 import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.proportion import proportion_confint
 
 from spectrum_trl.metrics import intervals
 from spectrum_trl.metrics.intervals import (
     FEWEST,
     FEWEST_UNEQUAL,
     LEAST_WORTH,
+    clopper_pearson,
     mean_interval,
     ratio_interval,
     stratified_interval,
@@ -258,3 +260,11 @@ def test_the_documented_intervals_of_clusters_hold() -> None:
         rows = [line.strip("|").split("|") for line in table.splitlines() if "|" in line][2:]
         found = [cell.strip() for row in rows for cell in row[3:]]
         assert {"none"} < set(found) and all(cell == "none" or float(cell) >= 92 for cell in found)
+
+
+@given(
+    n=st.floats(1, 1e4), share=st.sampled_from((0, 1)) | st.floats(1e-6, 1), confidence=st.floats(0.5, 0.999)
+)
+def test_the_exact_interval_of_a_share_is_statsmodels(n: float, share: float, confidence: float) -> None:
+    expected = proportion_confint(share * n, n, alpha=1 - confidence, method="beta")
+    assert clopper_pearson(share * n, n, confidence=confidence) == pytest.approx(expected, abs=1e-9)

@@ -105,7 +105,7 @@ IN_ORDER = {
     diversity.clean_as_published,
     icl.excess,
     intervals.clustered_ends,
-    intervals.share_ends,
+    intervals.clopper_pearson,
     intervals.ratio_values,
 }
 
