@@ -124,6 +124,7 @@ def build(
 
 
 @app.command()
+@ended_by_sigterm()
 def show(
     task: Annotated[str, typer.Argument(help="A task, or a YAML file of your own.")],
     data_dir: Folder = None,
