@@ -82,7 +82,7 @@ def test_a_byte_order_mark_is_skipped_and_other_encodings_are_refused(tmp_path: 
     assert read_recipe_file(file).settings == {"a": 1}
     for encoding in ("utf-16", "latin-1"):
         file.write_text("a: é\n", encoding=encoding)
-        with pytest.raises(UserError, match="not valid YAML"):
+        with pytest.raises(UserError, match="not valid YAML|UTF-8"):
             read_recipe_file(file)
 
 

@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-import yaml
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
-from spectrum_trl.strict.yaml import repeated_keys
+from spectrum_trl.strict.yaml import read_yaml
 from spectrum_trl.suite.own.table import name_problems
 
 # Any of these keys makes a file a task of lm-eval; ours have a class.
@@ -73,19 +72,12 @@ def _stock_names() -> frozenset[str]:
 
 def _problems(file: Path) -> Iterator[str]:
     try:
-        node = yaml.compose(file.read_bytes())
-        repeated = list(repeated_keys(node))
-    except (yaml.YAMLError, ValueError, OSError) as error:
-        yield f"{file} is not valid YAML: {' '.join(str(error).split())}"
+        found = read_yaml(file)
+    except UserError as error:
+        yield from error.problems
         return
-    except RecursionError:
-        yield f"{file} is not valid YAML: it is nested too deeply"
-        return
-    if not isinstance(node, yaml.MappingNode):
-        yield f"{file}: expected a mapping of keys to values, such as task, class and spectrum"
-        return
-    yield from (f"{file}, {problem}" for problem in repeated)
-    keys = {key.value: value.value for key, value in node.value}
+    yield from found.problems
+    keys = found.values
     if isinstance(name := keys.get("task"), str):
         yield from (f"{file}: {problem}" for problem in name_problems(name))
         if name in _stock_names() and not file.resolve().is_relative_to(bundled("tasks").resolve()):

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.own.table import Loader
+from spectrum_trl.strict.yaml import read_yaml
 
 # lm-eval 0.4.13 reports this as the source of a task that was given by the path of its file.
 INLINE = "inline"
@@ -29,10 +27,10 @@ def own_file(config: Any, own: Any) -> str:
         return source
     for file in _candidates():
         try:
-            found = yaml.load(file.read_bytes(), Loader=Loader)
-        except (OSError, yaml.YAMLError, ValueError, RecursionError):
+            found = read_yaml(file).values
+        except UserError:
             continue
-        if isinstance(found, dict) and (found.get("task"), found.get("spectrum")) == (config.task, own):
+        if (found.get("task"), found.get("spectrum")) == (config.task, own):
             return str(file)
     raise UserError(
         f"{config.task}: lm-eval does not report the path of its YAML file, which its data are beside: run "

@@ -18,11 +18,10 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.strict.yaml import repeated_keys
+from spectrum_trl.strict.yaml import read_yaml
 from spectrum_trl.suite.own.addresses import HUB, address_problems, on_web, source_of
 from spectrum_trl.suite.own.columns import columns_of
 from spectrum_trl.suite.own.schema import schema_problems
@@ -117,21 +116,14 @@ def read_own(file: Path, *, split: Split | None = None) -> Task:
     Raises:
         UserError: With all problems at once.
     """
-    try:
-        content = file.read_bytes()
-        node = yaml.compose(content)
-        problems = list(repeated_keys(node))
-        found = yaml.load(content, Loader=Loader)
-    except FileNotFoundError:
+    if not file.exists():
         near = nearest(file.name, [other.name for other in file.parent.glob("*.y*ml")])
-        raise UserError(f"{file} does not exist.{near}") from None
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())[:300]}") from None
-    if problems:
-        raise UserError(*(f"{file}, {problem}" for problem in problems))
-    if not isinstance(found, dict) or not isinstance(found.get("spectrum"), dict):
+        raise UserError(f"{file} does not exist.{near}")
+    document = read_yaml(file)
+    if document.problems:
+        raise UserError(*document.problems)
+    found = document.values
+    if not isinstance(found.get("spectrum"), dict):
         raise UserError(f"{file}: expected the keys task and spectrum, see docs/suite.md")
     return own_task(found["spectrum"], file=file, name=str(found.get("task") or file.stem), split=split)
 
@@ -176,13 +168,6 @@ def has_parts(file: Path) -> bool:
     """Return whether a user's YAML file reserves some groups for evaluation."""
     declared = read_own(file, split="test").build
     return isinstance(declared, Declared) and declared.test_share > 0
-
-
-class Loader(yaml.SafeLoader):
-    """Reads lm-eval's YAML tags as text."""
-
-
-Loader.add_multi_constructor("!", lambda loader, suffix, node: str(node.value))
 
 
 def _texts(parsed: OwnTable) -> Iterator[tuple[str, str]]:

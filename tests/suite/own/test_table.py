@@ -242,16 +242,16 @@ def test_without_a_name_the_files_is_taken(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "expected the keys task and spectrum"),
-        ("- 1", "expected the keys task and spectrum"),
+        ("", "expected a mapping"),
+        ("- 1", "expected a mapping"),
         ("task: a\nspectrum: films.csv\n", "expected the keys task and spectrum"),
         ("task: [a\n", "is not valid YAML"),
-        ("a: !!python/object:os.system {}\n", "is not valid YAML"),
+        ("a: !!python/object:os.system {}\n", "mine.yaml, line 1: a: could not determine a constructor"),
         ("a: 1\n--- \nb: 2\n", "is not valid YAML"),
         ("a: &x [*x]\n", "line 1: a value contains itself"),
         ("task: l\nspectrum: &a {x: *a}\n", "line 2: a value contains itself"),
         ("task: \0", "is not valid YAML"),
-        ("? [a]\n: 1\n", "is not valid YAML"),
+        ("? [a]\n: 1\n", "mine.yaml, line 1: a key must be a text"),
     ],
 )
 def test_what_is_no_such_file_is_one_message(folder: Path, text: str, said: str) -> None:
