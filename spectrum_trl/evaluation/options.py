@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spectrum_trl.errors import UserError, nearest, user_errors
 from spectrum_trl.prompts.formats import Format
+from spectrum_trl.strict.schema import problems_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -132,7 +133,8 @@ def read_options(metadata: Mapping[str, Any]) -> Options:
     try:
         return Options.model_validate(dict(metadata))
     except ValidationError as error:
-        raise UserError(*(_problem(dict(detail)) for detail in error.errors())) from error
+        problems = problems_of(error, dict(metadata), kind=Options)
+        raise UserError(*(f"metadata: {problem.at()}" for problem in problems)) from error
 
 
 def check_names(metadata: Mapping[str, Any]) -> None:
@@ -169,10 +171,3 @@ def format_of(options: Options, tokenizer: "PreTrainedTokenizerBase") -> Format:
 def at_the_edge() -> AbstractContextManager[None]:
     """Turn a user's mistake into a message and exit code 2 if lm-eval's own command runs the tasks."""
     return user_errors() if Path(sys.argv[0]).name in LM_EVAL else nullcontext()
-
-
-def _problem(detail: dict[str, Any]) -> str:
-    key, value = ".".join(map(str, detail["loc"])), detail["input"]
-    expected = str(detail["msg"]).removeprefix("Input should be ")
-    hint = nearest(str(value), get_args(AnyFormat)) if key == "format" else ""
-    return f"metadata: {key}: expected {expected}, but it is {str(value)[:60]!r}.{hint}"

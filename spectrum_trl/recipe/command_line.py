@@ -10,9 +10,10 @@ from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.recipe.fields import SECTIONS, Field, known_fields, shown
+from spectrum_trl.recipe.fields import SECTIONS, Field, known_fields
 from spectrum_trl.recipe.names import unknown_option
 from spectrum_trl.strict.json import strict_json
+from spectrum_trl.strict.schema import shown
 
 TITLES = ("The data", "The run", "Training (TRL's SFTConfig)", "The model (TRL's ModelConfig)")
 NAME_WIDTH, HELP_WIDTH = 44, 120

@@ -2,7 +2,6 @@
 
 import datetime
 import math
-import reprlib
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
@@ -13,10 +12,10 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 from trl import ModelConfig, SFTConfig
 
-from spectrum_trl.errors import nearest
 from spectrum_trl.recipe.arguments import DataArguments, RunArguments
 from spectrum_trl.recipe.ranges import RANGES, TYPES
 from spectrum_trl.recipe.task_choice import FileOptions, TaskOptions, split_commas
+from spectrum_trl.strict.schema import Problem, problems_of, shown
 
 SECTIONS: tuple[Any, ...] = (DataArguments, RunArguments, SFTConfig, ModelConfig)
 # Counts and seeds fit in 64 bits.
@@ -37,13 +36,6 @@ class Field(NamedTuple):
     kinds: frozenset[Any]
     help: str
     default: Any
-
-
-class Problem(NamedTuple):
-    """A problem with a value: its path inside the value, and the message."""
-
-    path: tuple[Any, ...]
-    text: str
 
 
 @cache
@@ -85,9 +77,7 @@ def convert(name: str, value: Any) -> tuple[Any, list[Problem]]:
     try:
         converted = field.adapter.validate_python(value)
     except ValidationError as error:
-        return value, list(
-            _problems(error, value, options=FileOptions if name == "train_files" else TaskOptions)
-        )
+        return value, problems_of(error, value, kind=FileOptions if name == "train_files" else TaskOptions)
     return converted, list(_not_plain(converted, ()))
 
 
@@ -100,13 +90,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value.value if isinstance(value, Enum) else value
-
-
-def shown(value: Any) -> str:
-    """Return a short text of any value, for a message."""
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = 60
-    return short.repr(value)
 
 
 def _narrowed(hint: Any, choices: Iterable[Any] | None) -> Any:
@@ -166,53 +149,6 @@ def _encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _problems(error: ValidationError, value: Any, *, options: type[BaseModel]) -> Iterator[Problem]:
-    """Yield pydantic's errors in our words; the errors of a union's members are merged into one."""
-    found: dict[tuple[Any, ...], list[str]] = {}
-    inputs: dict[tuple[Any, ...], Any] = {}
-    for detail in error.errors():
-        path = _path_in(value, detail["loc"])
-        text = _text(detail, path, known=list(options.model_fields))
-        found.setdefault(path, []).append(text)
-        inputs[path] = detail["input"]
-    for path, texts in found.items():
-        text = " or ".join(dict.fromkeys(texts))
-        if text.startswith("unknown") or ", but " in text:
-            yield Problem(path, text if text.startswith("unknown") else f"expected {text}")
-        else:
-            yield Problem(
-                path, f"expected {text}, but it is {shown(inputs[path])}{_near(texts, inputs[path])}"
-            )
-
-
-def _text(detail: Any, path: tuple[Any, ...], *, known: list[str]) -> str:
-    if detail["type"] == "extra_forbidden":
-        return f"unknown option {path[-1]!r}.{nearest(str(path[-1]), known)} (known: {', '.join(known)})"
-    if detail["type"] == "model_type":
-        return f"a mapping with any of {', '.join(known)}, or null for their defaults"
-    if detail["type"] == "value_error":
-        return str(detail["ctx"]["error"]).removeprefix("expected ")
-    text = detail["msg"].removeprefix("Input should be ").removeprefix("Unable to ")
-    text = text.split(", unable")[0].replace("dictionary", "mapping").replace("string", "text")
-    return f"a number {text}" if text.startswith(("greater", "less")) else text
-
-
-def _path_in(value: Any, location: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the part of pydantic's location that is a path into the value; the rest names union members."""
-    path: list[Any] = []
-    for step in location:
-        if isinstance(value, Mapping) and step in value or isinstance(value, list) and isinstance(step, int):
-            path.append(step)
-            value = value[step]
-    return tuple(path)
-
-
-def _near(texts: list[str], value: Any) -> str:
-    choices = [word for text in texts for word in text.split("'")[1::2]]
-    hint = nearest(value, choices) if isinstance(value, str) else ""
-    return f".{hint}" if hint else ""
 
 
 def _wanted(field: Field) -> str:

@@ -1,6 +1,5 @@
 """Validate the keys and values of ``fsdp_config``, which transformers and accelerate do not check."""
 
-import reprlib
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -13,6 +12,8 @@ from accelerate.utils.constants import (
 )
 from annotated_types import Ge
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from spectrum_trl.strict.schema import problems_of
 
 VERSION = "version"
 # Length limit for unknown keys in a message, in characters.
@@ -82,5 +83,7 @@ def _problems(config: dict[str, Any]) -> Iterator[str]:
         try:
             TypeAdapter(known.get(key, Any)).validate_python(given[key])
         except ValidationError as error:
-            texts = (detail["msg"].removeprefix("Input should be ") for detail in error.errors())
-            yield f"{key} to be {' or '.join(texts)}, but it is {reprlib.repr(given[key])}"
+            yield from (
+                f"{key} to be {problem.text.removeprefix('expected ')}"
+                for problem in problems_of(error, given[key])
+            )

@@ -111,7 +111,7 @@ def test_options_of_tasks_and_files_are_checked_where_they_stand(tmp_path: Path)
         "line 7: train_files.a.jsonl.weight: expected a number greater than or equal to 0.001, but"
         in problems
     )
-    assert "line 8: train_files.a.jsonl.weigth: unknown option 'weigth'. Did you mean 'weight'?" in problems
+    assert "line 8: train_files.a.jsonl.weigth: unknown key 'weigth'. Did you mean 'weight'?" in problems
     assert "description_probability" in problems.splitlines()[-1] and "line 9" in problems
     assert "is repeated" in told(tmp_path, "train_files: [a, b, a]\n")[0]
 

@@ -21,6 +21,7 @@ from spectrum_trl.evaluation.judging.endpoint import NoAnswer, ask
 from spectrum_trl.evaluation.judging.prompt import INSTRUCTION, VERDICTS, question
 from spectrum_trl.files import write_atomic, writing
 from spectrum_trl.strict.json import strict_json
+from spectrum_trl.strict.schema import problems_of
 
 KEPT, PENDING = "judge_verdicts.jsonl", "judge_pending.jsonl"
 
@@ -71,11 +72,8 @@ def read_settings(given: Mapping[str, Any]) -> JudgeSettings:
     try:
         return JudgeSettings.model_validate(dict(given))
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}"
-            for one in error.errors()
-        ]
-        raise UserError(*problems) from error
+        found = problems_of(error, dict(given), kind=JudgeSettings)
+        raise UserError(*(problem.at() for problem in found)) from error
 
 
 class Judge:

@@ -23,9 +23,9 @@ from spectrum_trl.evaluation.diversity_tasks.validators import Validator, build
 from spectrum_trl.evaluation.judging.judge import Judge, verdicts
 from spectrum_trl.evaluation.own.tables import item_of
 from spectrum_trl.prompts.messages import check
+from spectrum_trl.strict.schema import problems_of
 from spectrum_trl.suite.own.addresses import HUB, TITLE, address_problems, on_web
 from spectrum_trl.suite.own.columns import columns_of
-from spectrum_trl.suite.own.schema import schema_problems
 from spectrum_trl.suite.own.table import OwnTable, name_problems, own_task
 from spectrum_trl.suite.reading.encoding import UTF_8, reading_of, reading_problems
 from spectrum_trl.suite.reading.streams import table_rows
@@ -149,7 +149,8 @@ def _parse(kind: type[Parsed], own: Mapping[str, Any], *, file: str) -> Parsed:
     try:
         return kind.model_validate(dict(own))
     except ValidationError as error:
-        raise UserError(*schema_problems(kind, error, file=file)) from error
+        found = problems_of(error, dict(own), kind=kind)
+        raise UserError(*(problem.at(f"{file}: spectrum") for problem in found)) from error
 
 
 def _text_problems(parsed: OwnDiversity) -> list[str]:

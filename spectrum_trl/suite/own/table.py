@@ -21,10 +21,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.strict.schema import problems_of
 from spectrum_trl.strict.yaml import read_yaml
 from spectrum_trl.suite.own.addresses import HUB, address_problems, on_web, source_of
 from spectrum_trl.suite.own.columns import columns_of
-from spectrum_trl.suite.own.schema import schema_problems
 from spectrum_trl.suite.reading.encoding import UTF_8, reading_of, reading_problems
 from spectrum_trl.suite.reading.values import canonical, text
 from spectrum_trl.suite.sequences.builders import Length
@@ -140,10 +140,12 @@ def own_task(own: Mapping[str, Any], *, file: Path, name: str, split: Split | No
     Raises:
         UserError: With all problems at once.
     """
+    given = {str(key): value for key, value in own.items()}
     try:
-        parsed = OwnTable.model_validate({str(key): value for key, value in own.items()})
+        parsed = OwnTable.model_validate(given)
     except ValidationError as error:
-        raise UserError(*schema_problems(OwnTable, error, file=str(file))) from error
+        found = problems_of(error, given, kind=OwnTable)
+        raise UserError(*(problem.at(f"{file}: spectrum") for problem in found)) from error
     problems = [f"{file}: spectrum.{problem}" for problem in _problems(parsed, file=file)]
     problems += [f"{file}: {problem}" for problem in name_problems(name)]
     if problems:

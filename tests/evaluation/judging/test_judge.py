@@ -332,7 +332,7 @@ def test_the_command_compares_a_judge_with_labels_of_ones_own(
     ("words", "told"),
     [
         (["--endpoint", "nowhere"], "endpoint: expected a URL"),
-        (["--threshold", "1.5"], "threshold: Input should be less than 1"),
+        (["--threshold", "1.5"], "threshold: expected a number less than 1"),
         (["--labelled", "wrong.jsonl"], "wrong.jsonl, row 1: expected texts in description and text"),
         (["--labelled", "none.jsonl"], "none.jsonl does not exist"),
     ],

@@ -1,0 +1,99 @@
+"""Turn pydantic's errors about a user's values into one clear message for each mistake."""
+
+import reprlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+
+from spectrum_trl.errors import nearest
+
+# Length limit for a value in a message, in characters.
+LONGEST_VALUE = 60
+EXPECTED = "expected "
+
+
+class Problem(NamedTuple):
+    """A problem with a value: its path inside the value, and the message."""
+
+    path: tuple[Any, ...]
+    text: str
+
+    def at(self, *place: str) -> str:
+        """Return the message after the place of the whole value, and the path in it."""
+        return f"{'.'.join(map(str, (*place, *self.path)))}: {self.text}"
+
+
+def problems_of(error: ValidationError, value: Any, *, kind: type[BaseModel] | None = None) -> list[Problem]:
+    """Return one problem per mistake, even for values that may be of several types.
+
+    Args:
+        error: The validation error.
+        value: The value that was validated.
+        kind: The model that it was validated as, or that is inside it, for the names of keys.
+    """
+    texts: dict[tuple[Any, ...], list[str]] = {}
+    inputs: dict[tuple[Any, ...], Any] = {}
+    for detail in error.errors():
+        path = _path_in(value, detail["loc"])
+        if detail["type"] == "missing":
+            path = (*path, detail["loc"][-1])
+        texts.setdefault(path, []).append(_text(detail, path, kind=kind))
+        inputs[path] = detail["input"]
+    # A problem inside a value says more than its type.
+    inner = [path for path in texts if not any(other[: len(path)] == path != other for other in texts)]
+    return [Problem(path, _sentence(list(dict.fromkeys(texts[path])), inputs[path])) for path in inner]
+
+
+def shown(value: Any) -> str:
+    """Return a short text of any value, for a message."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = LONGEST_VALUE
+    return short.repr(value)
+
+
+def _text(detail: Any, path: tuple[Any, ...], *, kind: type[BaseModel] | None) -> str:
+    """Return the mistake, or what was expected after ``EXPECTED``."""
+    if detail["type"] == "missing":
+        return "this key is missing"
+    known = _keys(kind, path[:-1])
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key {path[-1]!r}.{nearest(str(path[-1]), known)} Valid keys: {', '.join(known)}"
+    if detail["type"] == "model_type":
+        return f"{EXPECTED}a mapping with any of {', '.join(_keys(kind, path))}, or null for their defaults"
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    text = detail["msg"].removeprefix("Input should be ").removeprefix("Unable to ")
+    text = text.split(", unable")[0].replace("dictionary", "mapping").replace("string", "text")
+    return f"{EXPECTED}{'a number ' * text.startswith(('greater', 'less'))}{text}"
+
+
+def _sentence(texts: list[str], value: Any) -> str:
+    text = " or ".join((texts[0], *(text.removeprefix(EXPECTED) for text in texts[1:])))
+    if not text.startswith(EXPECTED) or ", but " in text:
+        return text
+    if text == f"{EXPECTED}a valid text" and isinstance(value, bool | int | float):
+        return f"{EXPECTED}a text, but it is {shown(value)}; put it in quotation marks"
+    choices = [word for text in texts for word in text.split("'")[1::2]]
+    hint = nearest(value, choices) if isinstance(value, str) else ""
+    return f"{text}, but it is {shown(value)}{f'.{hint}' if hint else ''}"
+
+
+def _path_in(value: Any, location: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the part of pydantic's location that is a path into the value; the rest names union members."""
+    path: list[Any] = []
+    for step in location:
+        if isinstance(value, Mapping) and step in value or isinstance(value, list) and isinstance(step, int):
+            path.append(step)
+            value = value[step]
+    return tuple(path)
+
+
+def _keys(kind: type[BaseModel] | None, path: Sequence[Any]) -> list[str]:
+    """Return the keys of the model that a path leads to; steps that are no field stay in the same model."""
+    for name in path:
+        annotation: Any = getattr(kind and kind.model_fields.get(name), "annotation", None)
+        parts = getattr(annotation, "__args__", (annotation,))
+        models = [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
+        kind = models[0] if models else kind
+    return list(kind.model_fields) if kind else []

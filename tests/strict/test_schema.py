@@ -1,0 +1,42 @@
+"""Each mistake in a user's value is one problem, with its path."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from spectrum_trl.strict.schema import problems_of
+
+
+class Inner(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    low: float
+
+
+class Outer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    texts: list[str] | dict[str, str] = []
+    inner: Inner | None = None
+    n: int = 1
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"n": "x"}, ["n: expected a valid integer, but it is 'x'"]),
+        ({"texts": ["a", 1]}, ["texts.1: expected a text, but it is 1; put it in quotation marks"]),
+        ({"texts": {"a": 1}}, ["texts.a: expected a text, but it is 1; put it in quotation marks"]),
+        ({"texts": 3}, ["texts: expected a valid list or a valid mapping, but it is 3"]),
+        ({"inner": {}}, ["inner.low: this key is missing"]),
+        (
+            {"inner": {"low": 1, "lwo": 1}},
+            ["inner.lwo: unknown key 'lwo'. Did you mean 'low'? Valid keys: low"],
+        ),
+        ({"m": 1, "n": []}, ["n: expected a valid integer, but it is []", "m: unknown key 'm'."]),
+    ],
+)
+def test_one_problem_a_mistake(value: dict[str, Any], said: list[str]) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Outer.model_validate(value)
+    found = [problem.at() for problem in problems_of(raised.value, value, kind=Outer)]
+    assert len(found) == len(said) and all(a.startswith(b) for a, b in zip(found, said, strict=True))
