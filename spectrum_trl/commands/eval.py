@@ -1,7 +1,8 @@
 """``spectrum-trl eval``: evaluate a model on the three axes with lm-evaluation-harness."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -40,27 +41,14 @@ def evaluate(
     Run an interrupted command again to resume it. Results are in lm-eval's format; `spectrum-trl compare`
     compares two of them.
     """
-    from lm_eval.utils import simple_parse_args_string
-
-    from spectrum_trl.errors import UserError
-    from spectrum_trl.evaluation.options import check_names, read_options
-
-    options = simple_parse_args_string(metadata)
-    options |= {"format": format} if format else {}
-    options |= {"data_dir": str(data_dir)} if data_dir else {}
-    check_names(options)
-    read_options(options)
-
-    # These import datasets.
-    from spectrum_trl.evaluation.own import checks
-    from spectrum_trl.evaluation.task_names import select, task_manager
-
-    checks.check_folders(include_path)
-    patterns = [part.strip() for part in tasks.split(",") if part.strip()]
-    chosen = select(patterns, manager=task_manager(include_path, metadata={}))
+    options = _options(metadata, format=format, data_dir=data_dir)
+    chosen = _tasks(tasks, include_path)
 
     # Slow imports, so only after the checks above.
+    from lm_eval.utils import simple_parse_args_string
+
     from spectrum_trl.console import console
+    from spectrum_trl.errors import UserError
     from spectrum_trl.evaluation import evaluate
     from spectrum_trl.files import folder_problems
     from spectrum_trl.models.load import model_path
@@ -82,3 +70,26 @@ def evaluate(
     failed = evaluate.evaluate(setup, chosen, out=console())["failed"]
     if failed:
         raise UserError(*failed)
+
+
+def _options(metadata: str, *, format: str | None, data_dir: Path | None) -> dict[str, Any]:
+    from lm_eval.utils import simple_parse_args_string
+
+    from spectrum_trl.evaluation.options import check_names, read_options
+
+    options: dict[str, Any] = simple_parse_args_string(metadata)
+    options |= {"format": format} if format else {}
+    options |= {"data_dir": str(data_dir)} if data_dir else {}
+    check_names(options)
+    read_options(options)
+    return options
+
+
+def _tasks(tasks: str, include_path: Sequence[Path]) -> list[str]:
+    # These import datasets.
+    from spectrum_trl.evaluation.own import checks
+    from spectrum_trl.evaluation.task_names import select, task_manager
+
+    checks.check_folders(include_path)
+    patterns = [part.strip() for part in tasks.split(",") if part.strip()]
+    return select(patterns, manager=task_manager(include_path, metadata={}))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spectrum_trl.errors import UserError, nearest, user_errors
-from spectrum_trl.prompts.formats import Format
 from spectrum_trl.strict.schema import problems_of
 
 if TYPE_CHECKING:
@@ -153,19 +152,6 @@ def check_names(metadata: Mapping[str, Any]) -> None:
             problems.append(f"metadata: {name} is not an option.{hint} Valid options: {', '.join(known)}")
     if problems:
         raise UserError(*problems)
-
-
-def format_of(options: Options, tokenizer: "PreTrainedTokenizerBase") -> Format:
-    """Return the format of the prompts; for ``verbalized``, that is ``chat``."""
-    from spectrum_trl.evaluation import probe
-    from spectrum_trl.prompts.scored import default_format
-
-    if probe.is_needed(options):
-        found = probe.probe_by_name(options)
-        logger.info("%s", found)
-        return found.format
-    chosen = options.format or default_format(tokenizer)
-    return "chat" if chosen == "verbalized" else chosen
 
 
 def at_the_edge() -> AbstractContextManager[None]:

@@ -64,6 +64,16 @@ def is_needed(options: Options) -> bool:
     return options.format is None and named and default_format(options.load_tokenizer()) == "chat"
 
 
+def format_of(options: Options, tokenizer: PreTrainedTokenizerBase) -> Format:
+    """Return the format of the prompts; for ``verbalized``, that is ``chat``."""
+    if is_needed(options):
+        found = probe_by_name(options)
+        logger.info("%s", found)
+        return found.format
+    chosen = options.format or default_format(tokenizer)
+    return "chat" if chosen == "verbalized" else chosen
+
+
 def probe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Probe:
     """Let a model answer short questions greedily, and count the answers that end their turn.
 

@@ -3,6 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
+NO_EVALUATION_SET = "a recipe has no evaluation set; use `evaluate: tiny`, and remove this"
+NO_UPLOAD = (
+    "would upload checkpoints but never the trained model; remove it, and upload the folder "
+    "afterwards with `hf upload REPOSITORY OUTPUT_DIR`"
+)
 # Fields that a recipe cannot use, and why.
 UNUSABLE = {
     "chat_template_path": "the Spectrum template is chosen by the tokenizer; remove it",
@@ -12,14 +17,19 @@ UNUSABLE = {
     "dataset_text_field": "tasks and train_files contain conversations, which have no such field; remove it",
     "truncation_mode": "a sequence that is too long loses whole turns at its end; remove it",
     "model_init_kwargs": "use the recipe's model fields instead, such as dtype and attn_implementation",
+    **dict.fromkeys(
+        (
+            *("eval_on_start", "load_best_model_at_end", "do_eval", "eval_packing", "eval_steps"),
+            *("eval_accumulation_steps", "metric_for_best_model", "greater_is_better", "batch_eval_metrics"),
+        ),
+        NO_EVALUATION_SET,
+    ),
+    **dict.fromkeys(
+        ("push_to_hub", "hub_model_id", "hub_revision", "hub_private_repo", "hub_always_push"), NO_UPLOAD
+    ),
 }
 OF_ADAPTERS = ("lora_", "load_in_", "use_dora", "use_rslora")
 OF_4_BITS = ("bnb_4bit_", "use_bnb_")
-NEEDS_EVALUATION_SET = (
-    *("eval_on_start", "load_best_model_at_end", "do_eval", "eval_packing", "eval_steps"),
-    *("eval_accumulation_steps", "metric_for_best_model", "greater_is_better", "batch_eval_metrics"),
-)
-ONLY_WITH_HUB = ("hub_model_id", "hub_revision", "hub_private_repo", "hub_always_push")
 
 
 def contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -33,21 +43,11 @@ def contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, reason in UNUSABLE.items():
         if settings.get(name):
             yield name, reason
-    for name in NEEDS_EVALUATION_SET:
-        if settings.get(name):
-            yield name, "a recipe has no evaluation set; use `evaluate: tiny`, and remove this"
     if settings.get("eval_strategy", "no") != "no":
         yield (
             "eval_strategy",
             'a recipe has no evaluation set; use `evaluate: tiny` and `eval_strategy: "no"`',
         )
-    for name in ("push_to_hub", *ONLY_WITH_HUB):
-        if settings.get(name):
-            yield (
-                name,
-                "would upload checkpoints but never the trained model; remove it, and upload the folder "
-                "afterwards with `hf upload REPOSITORY OUTPUT_DIR`",
-            )
     if settings.get("packing") and settings.get("max_length", 0) is None:
         yield "packing", "needs max_length; set it to a number, or set `packing: false`"
     if settings.get("dataloader_persistent_workers") and not settings.get("dataloader_num_workers"):

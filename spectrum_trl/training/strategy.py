@@ -89,21 +89,8 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
         + _reduced(accelerator)
         + f"; optimizer {plain(args.optim)}"
     )
-    rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * n
-    # Packing puts several sequences into a row; a step has no more rows than the data.
     in_all = len(cast(Sized, trainer.train_dataset))
-    share = min(rows / in_all, 1.0)
-    rows = min(rows, in_all)
-    sequences = share * sum(count.sequences for count in mixture.counts)
-    tokens = share * sum(count.tokens for count in mixture.counts)
-    trained_tokens = share * sum(count.trained_tokens for count in mixture.counts)
-    processes = "1 process" if n == 1 else f"{n} processes"
-    shape = f"{processes} x {args.per_device_train_batch_size} rows x {args.gradient_accumulation_steps}"
-    out.print(
-        f"[bold]a step[/]: {rows:,} rows ({shape} accumulated), "
-        f"on average {sequences:,.0f} sequences, "
-        f"{tokens:,.0f} tokens, {trained_tokens:,.0f} of them trained"
-    )
+    out.print(f"[bold]a step[/]: {_step(args, mixture, processes=n, in_all=in_all)}")
     # accelerate's even_batches repeats rows, because a rank without rows would leave the others waiting.
     if repeated := -in_all % (n * args.per_device_train_batch_size) if n > 1 else 0:
         out.print(
@@ -112,6 +99,22 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
         )
     steps = steps_of(trainer)
     out.print(f"[bold]steps[/]: {steps:,}" + _never_saved(args, steps))
+
+
+def _step(args: SFTConfig, mixture: Mixture, *, processes: int, in_all: int) -> str:
+    """Return the average size of a step, given the number of processes and of all rows."""
+    rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * processes
+    # Packing puts several sequences into a row; a step has no more rows than the data.
+    share = min(rows / in_all, 1.0)
+    sequences = share * sum(count.sequences for count in mixture.counts)
+    tokens = share * sum(count.tokens for count in mixture.counts)
+    trained = share * sum(count.trained_tokens for count in mixture.counts)
+    each = "1 process" if processes == 1 else f"{processes} processes"
+    shape = f"{each} x {args.per_device_train_batch_size} rows x {args.gradient_accumulation_steps}"
+    return (
+        f"{min(rows, in_all):,} rows ({shape} accumulated), on average {sequences:,.0f} sequences, "
+        f"{tokens:,.0f} tokens, {trained:,.0f} of them trained"
+    )
 
 
 def steps_of(trainer: SFTTrainer) -> int:

@@ -11,7 +11,8 @@ import pytest
 from lm_eval.tasks import TaskManager
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.options import Options, format_of, read_options
+from spectrum_trl.evaluation.options import Options, read_options
+from spectrum_trl.evaluation.probe import format_of
 from spectrum_trl.paths import TINY_BASE, bundled
 from spectrum_trl.prompts import templates
 from spectrum_trl.prompts.scored import Prompts

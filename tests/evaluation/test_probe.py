@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from spectrum_trl.evaluation import probe
-from spectrum_trl.evaluation.options import Options, format_of
+from spectrum_trl.evaluation.options import Options
+from spectrum_trl.evaluation.probe import format_of
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import TINY_BASE, TINY_INSTRUCT
 
