@@ -10,7 +10,6 @@ from spectrum_trl.errors import Unreachable, UserError
 from spectrum_trl.suite.fetching.unfinished import begin
 from spectrum_trl.suite.source import HubFiles
 
-COMMIT_DIGITS = 40
 
 
 def fetch_from_hub(
