@@ -17,7 +17,7 @@ from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
 from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask, Item
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.headlines import LOW_COVERAGE
-from spectrum_trl.evaluation.own.file import own_file
+from spectrum_trl.evaluation.own.files import own_file
 from spectrum_trl.evaluation.own.tasks import own_distributional
 from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
 from spectrum_trl.metrics.distributional import (

@@ -13,7 +13,7 @@ from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
 from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.judging.judge import verdicts
-from spectrum_trl.evaluation.own.file import own_file
+from spectrum_trl.evaluation.own.files import own_file
 from spectrum_trl.evaluation.own.tasks import own_diversity
 from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
 from spectrum_trl.metrics.diversity import clean, exact, sample_intervals, summarise

@@ -11,7 +11,6 @@ from spectrum_trl.suite.fetching.unfinished import begin
 from spectrum_trl.suite.source import HubFiles
 
 
-
 def fetch_from_hub(
     wanted: HubFiles, *, data_dir: Path, commit: str | None, advance: Callable[[int], None] = lambda n: None
 ) -> tuple[str, list[Path]]:

@@ -1,8 +1,10 @@
-"""Check a user's own task files, and report errors before lm-eval loads them."""
+"""Find and load the YAML files of a user's own tasks; errors are reported before lm-eval loads them."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
@@ -15,6 +17,8 @@ from spectrum_trl.suite.own.table import name_problems
 # Any of these keys makes a file a task of lm-eval; ours have a class.
 MADE_BY = ("class", "include", "dataset_path", "custom_dataset", "group", "task_list")
 CLASSES = "diversity.Diversity, distributional.Distributional or icl.Icl"
+# lm-eval 0.4.13 reports this as the source of a task that was given by the path of its file.
+INLINE = "inline"
 
 
 def check_folders(folders: Sequence[Path]) -> None:
@@ -65,6 +69,32 @@ def _load(name: str, manager: TaskManager) -> list[Task]:
         raise UserError(f"{file} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
+def own_file(config: Any, own: Any) -> str:
+    """Return the path of the YAML file that a task was read from.
+
+    Args:
+        config: The task's configuration in lm-eval.
+        own: Its key ``spectrum``.
+
+    Raises:
+        UserError: If neither lm-eval, nor the command line, nor the working directory reveals the file.
+    """
+    source = str((config.metadata or {}).get("config_source", ""))
+    if source != INLINE:
+        return source
+    for file in _candidates():
+        try:
+            found = read_yaml(file).values
+        except UserError:
+            continue
+        if (found.get("task"), found.get("spectrum")) == (config.task, own):
+            return str(file)
+    raise UserError(
+        f"{config.task}: lm-eval does not report the path of its YAML file, which its data are beside: run "
+        f"the command in that folder, or with `--include_path FOLDER --tasks {config.task}`"
+    )
+
+
 @cache
 def _stock_names() -> frozenset[str]:
     return frozenset(file.stem for file in bundled("tasks").rglob("*.yaml"))
@@ -87,3 +117,12 @@ def _problems(file: Path) -> Iterator[str]:
             f"{file}: the key class is missing; give `class: !function spectrum_trl.evaluation.` with one of "
             f"{CLASSES}"
         )
+
+
+def _candidates() -> Iterator[Path]:
+    """Yield the YAML files on the command line, then those in the working directory."""
+    for argument in sys.argv[1:]:
+        for word in argument.rpartition("=")[2].split(","):
+            if word.endswith((".yaml", ".yml")) and Path(word).is_file():
+                yield Path(word)
+    yield from sorted(Path.cwd().glob("*.yaml"))
