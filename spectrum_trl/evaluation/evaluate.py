@@ -22,9 +22,9 @@ from spectrum_trl.evaluation.options import read_options
 from spectrum_trl.evaluation.own import files
 from spectrum_trl.evaluation.saving import ResultsFolder, strict
 from spectrum_trl.evaluation.task_names import task_manager
-from spectrum_trl.scoring.store import CannotKeep
+from spectrum_trl.scoring.store import CannotCache
 
-KEPT = ".finished"
+CACHE = ".finished"
 # The default of lm-eval's command, for the standard errors of its own tasks.
 BOOTSTRAP_ITERS = 100_000
 # Keys of lm-eval's results that hold one entry per task.
@@ -87,7 +87,7 @@ class _Evaluation:
         self.setup, self.out = setup, out
         self.identity = resume.identity(setup.backend, setup.model)
         # Requests are identified by their text, which includes template, format and data.
-        self.store = setup.output / KEPT / f"answers_{self.identity}"
+        self.store = setup.output / CACHE / f"answers_{self.identity}"
         self.together: dict[str, Any] = {"failed": [], "missing": {}}
         self.folder = ResultsFolder(setup.output, backend=setup.backend, model=setup.model)
         self.lm: LM | None = None
@@ -116,7 +116,7 @@ class _Evaluation:
         """Add one task's results, cached or new, to those of all; return whether this process has them."""
         setup, name = self.setup, str(task.config.task)
         key = resume.key(task, options=setup.options, limit=setup.limit, model=self.identity)
-        file = setup.output / KEPT / f"{re.sub('[^A-Za-z0-9_-]', '_', name)[:80]}_{key}.json"
+        file = setup.output / CACHE / f"{re.sub('[^A-Za-z0-9_-]', '_', name)[:80]}_{key}.json"
         if not setup.fresh and (finished := resume.read(file)):
             self.out.print(f"{place} {name}: cached by an earlier run", markup=False)
             _add(self.together, finished)
@@ -127,7 +127,7 @@ class _Evaluation:
         self.out.print(f"{place} {name}: {', '.join((rows, *_details(task)))}", markup=False)
         try:
             results = _run(task, setup, lm=lm)
-        except CannotKeep:
+        except CannotCache:
             raise
         except UserError as error:
             # The other tasks are still evaluated.
@@ -159,7 +159,7 @@ class _Evaluation:
         options = read_options({**self.setup.model, **self.setup.options})
         if options.format or not probe.is_needed(options):
             return {}
-        file = self.setup.output / KEPT / f"probe_{self.identity}.json"
+        file = self.setup.output / CACHE / f"probe_{self.identity}.json"
         known = None if self.setup.fresh else resume.read(file)
         if known is None:
             model = getattr(self._loaded(), "model", None)

@@ -15,7 +15,7 @@ from spectrum_trl.files import sha256_of, write_json
 from spectrum_trl.models.device import evaluation_device
 from spectrum_trl.models.fingerprint import SMALL_FILES, contents, fingerprints
 from spectrum_trl.models.load import base_of
-from spectrum_trl.scoring.store import CannotKeep
+from spectrum_trl.scoring.store import CannotCache
 
 PACKAGES = ("spectrum-trl", "lm-eval", "transformers", "tokenizers", "torch")
 
@@ -64,29 +64,29 @@ def read(file: Path) -> dict[str, Any] | None:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or not isinstance(found.get("kept"), dict):
+    if not isinstance(found, dict) or not isinstance(found.get("value"), dict):
         return None
-    return found["kept"] if found.get("checksum") == _checksum(found["kept"], file) else None
+    return found["value"] if found.get("checksum") == _checksum(found["value"], file) else None
 
 
 def write(value: dict[str, Any], file: Path) -> None:
     """Write JSON values with their checksum.
 
     Raises:
-        CannotKeep: If the file cannot be written.
+        CannotCache: If the file cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_json({"kept": value, "checksum": _checksum(value, file)}, file)
+        write_json({"value": value, "checksum": _checksum(value, file)}, file)
     except OSError as error:
-        raise CannotKeep(
+        raise CannotCache(
             f"{file} cannot be written: {error.strerror or error}; make room or choose another --output, "
             "then run the same command again"
         ) from error
 
 
 def _checksum(value: Any, file: Path) -> str:
-    # The name holds the key: what was kept under another one is of another task or model.
+    # The name holds the key: what was cached under another one is of another task or model.
     return _hash([file.name, value])
 
 

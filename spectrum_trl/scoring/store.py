@@ -25,7 +25,7 @@ DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA)
 TABLE = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value TEXT, checksum TEXT)"
 
 
-class CannotKeep(UserError):
+class CannotCache(UserError):
     """The disk is full or read-only: no further answer or result could be saved."""
 
 
@@ -45,7 +45,7 @@ class Answers:
                 evaluation may be writing them.
 
         Raises:
-            CannotKeep: If it cannot be written.
+            CannotCache: If it cannot be written.
         """
         self.path = path
         self._fresh = fresh
@@ -85,7 +85,7 @@ class Answers:
         """Write all answers added since the last commit to disk.
 
         Raises:
-            CannotKeep: If it cannot be written.
+            CannotCache: If it cannot be written.
         """
         written = {key: text for key, value in self._new.items() if (text := _encoded(value)) is not None}
         rows = [(key, text, _checksum(key, text)) for key, text in written.items()]
@@ -124,7 +124,7 @@ class Answers:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise CannotKeep(
+            raise CannotCache(
                 f"{self.path} cannot be written: {error}; make room or choose another --output, then "
                 "run the same command again"
             ) from error

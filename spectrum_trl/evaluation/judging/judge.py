@@ -23,7 +23,7 @@ from spectrum_trl.files import write_atomic, writing
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.strict.schema import problems_of
 
-KEPT, PENDING = "judge_verdicts.jsonl", "judge_pending.jsonl"
+CACHE, PENDING = "judge_verdicts.jsonl", "judge_pending.jsonl"
 
 
 class Unjudged(UserError):
@@ -135,7 +135,7 @@ class Judge:
         return [score > self.settings.threshold for score in scores]
 
     def _from_endpoint(self, texts: Sequence[str]) -> list[bool | None]:
-        cached = {row["key"]: row["valid"] for row in _rows(self.folder / KEPT, {"key": str, "valid": bool})}
+        cached = {row["key"]: row["valid"] for row in _rows(self.folder / CACHE, {"key": str, "valid": bool})}
         keys = {text: self._key(text) for text in texts}
         reasons: dict[str, str] = {}
         down = ""
@@ -151,7 +151,7 @@ class Judge:
                 reasons[text] = reason
             else:
                 cached[keys[text]] = verdict
-                _append({"key": keys[text], "text": text, "valid": verdict}, self.folder / KEPT)
+                _append({"key": keys[text], "text": text, "valid": verdict}, self.folder / CACHE)
         self._wait_for(reasons, keys=keys)
         return [cached.get(keys[text]) for text in texts]
 

@@ -13,7 +13,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.judging.agreement import Labelled, agreement, read_labelled
 from spectrum_trl.evaluation.judging.endpoint import KEY
 from spectrum_trl.evaluation.judging.judge import (
-    KEPT,
+    CACHE,
     PENDING,
     Judge,
     JudgeSettings,
@@ -100,7 +100,7 @@ def test_verdicts_are_asked_for_once_and_kept(serve: Callable[..., Endpoint], tm
     texts = ["Brie", "Chair", "", "  ", "Brie"]
     assert judge(endpoint.url, tmp_path).judge(texts) == [True, False, False, False, True]
     assert len(endpoint.asked) == 2 and endpoint.asked[0]["temperature"] == 0
-    assert [row["valid"] for row in lines(tmp_path / KEPT)] == [True, False]
+    assert [row["valid"] for row in lines(tmp_path / CACHE)] == [True, False]
     assert judge(endpoint.url, tmp_path).judge(texts) == [True, False, False, False, True]
     assert len(endpoint.asked) == 2
     assert not (tmp_path / PENDING).exists()
@@ -169,8 +169,8 @@ def test_a_long_wait_is_announced(
 def test_kept_verdicts_that_somebody_edited_are_refused(
     line: str, serve: Callable[..., Endpoint], tmp_path: Path
 ) -> None:
-    (tmp_path / KEPT).write_text(f"{line}\n", "latin-1")
-    with pytest.raises(UserError, match=f"{KEPT}, line 1 is not a judge's verdict"):
+    (tmp_path / CACHE).write_text(f"{line}\n", "latin-1")
+    with pytest.raises(UserError, match=f"{CACHE}, line 1 is not a judge's verdict"):
         judge(serve(by_text).url, tmp_path)("Brie")
 
 
@@ -253,7 +253,7 @@ def test_the_key_comes_from_the_environment_alone(
     monkeypatch.setenv(KEY, "secret")
     judge(endpoint.url, tmp_path)("Gouda")
     assert endpoint.keys == [None, "Bearer secret"]
-    assert "secret" not in (tmp_path / KEPT).read_text()
+    assert "secret" not in (tmp_path / CACHE).read_text()
 
 
 def test_a_text_cannot_pose_as_an_instruction(serve: Callable[..., Endpoint], tmp_path: Path) -> None:
@@ -271,11 +271,11 @@ def test_lines_that_an_interruption_cut_are_asked_for_again(
 ) -> None:
     endpoint = serve(by_text)
     judge(endpoint.url, tmp_path).judge(["Brie", "Chair"])
-    whole = (tmp_path / KEPT).read_text()
-    (tmp_path / KEPT).write_text(whole[:-9])
+    whole = (tmp_path / CACHE).read_text()
+    (tmp_path / CACHE).write_text(whole[:-9])
     assert judge(endpoint.url, tmp_path).judge(["Brie", "Chair"]) == [True, False]
-    assert len(endpoint.asked) == 3 and (tmp_path / KEPT).read_text() == whole
-    (tmp_path / KEPT).write_text("{}\n")
+    assert len(endpoint.asked) == 3 and (tmp_path / CACHE).read_text() == whole
+    (tmp_path / CACHE).write_text("{}\n")
     with pytest.raises(UserError, match="line 1 is not a judge's verdict"):
         judge(endpoint.url, tmp_path).judge(["Brie"])
 
@@ -325,7 +325,7 @@ def test_the_command_compares_a_judge_with_labels_of_ones_own(
     assert done.returncode == 0, done.stderr
     printed = " ".join(done.stdout.split())
     assert "50.0% of 2 labels: 1 invalid texts judged valid, 0 valid texts judged invalid" in printed
-    assert (tmp_path / "out" / KEPT).read_text().count("\n") == 2
+    assert (tmp_path / "out" / CACHE).read_text().count("\n") == 2
 
 
 @pytest.mark.parametrize(
