@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from spectrum_trl.commands.main import main
 from spectrum_trl.paths import TINY_BASE, data_dir
 from spectrum_trl.prompts import templates
 
@@ -70,6 +72,25 @@ def suite_data() -> Path:
     if DATA_BESIDE_THE_CLONE.is_dir():
         return DATA_BESIDE_THE_CLONE
     pytest.skip("needs real data: set SPECTRUM_DATA to the folder that holds the data sets")
+
+
+@pytest.fixture
+def run_here(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``spectrum-trl words`` in this process; what the command does not catch fails the test."""
+
+    def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        command = ["spectrum-trl", *map(str, words)]
+        monkeypatch.setattr(sys, "argv", command)
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.delenv("SPECTRUM_DATA", raising=False)
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as exited:
+            main()
+        return subprocess.CompletedProcess(command, exited.value.code or 0, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

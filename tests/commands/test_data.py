@@ -23,6 +23,11 @@ from tests.suite.fetching.server import serving
 
 FIXTURES = Path(__file__).parents[1] / "suite" / "fixtures"
 TASKS = pytest.mark.parametrize("name", list(suite_tasks()))
+# The first task of each shape: what is sampled, on which side of the split, drawn or read from files.
+SHAPES = {(task.kind, task.split, task.synthetic): name for name, task in reversed(suite_tasks().items())}
+SHOWN = [
+    pytest.param(name, marks=() if name in SHAPES.values() else pytest.mark.nightly) for name in suite_tasks()
+]
 
 
 @dataclass
@@ -105,7 +110,7 @@ def beside(request: pytest.FixtureRequest) -> Path | None:
         return None
 
 
-@TASKS
+@pytest.mark.parametrize("name", SHOWN)
 def test_show_prints_a_sequence_of_every_task(
     name: str,
     data: Data,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from spectrum_trl.commands.main import main
 from tests.processes import ROOT, run_command
 
 LONG = "x" * 300
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_help_lists_the_verbs_without_loading_the_heavy_libraries() -> None:
@@ -75,10 +77,16 @@ def test_a_recipe_for_gpus_can_be_looked_at_without_one_and_without_bitsandbytes
         (("train", "demo", "--config_file", "/nowhere.yaml"), "/nowhere.yaml does not exist"),
     ],
 )
-def test_mistakes_exit_2_without_a_traceback(words: tuple[str, ...], told: str) -> None:
-    done = run_command(*words)
+def test_mistakes_exit_2_without_a_traceback(words: tuple[str, ...], told: str, run_here: Run) -> None:
+    done = run_here(*words)
     assert done.returncode == 2
     assert told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_mistake_ends_the_process_with_exit_code_2() -> None:
+    done = run_command("preview", "dmo")
+    assert done.returncode == 2
+    assert "'demo'" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_quick_preview_takes_a_few_sequences_of_each_task(tmp_path: Path) -> None:

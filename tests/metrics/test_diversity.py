@@ -122,27 +122,34 @@ SHAPES = {
 }
 
 
+TRIALS = pytest.mark.parametrize("trials", [100, pytest.param(500, marks=pytest.mark.nightly)])
+
+
+@TRIALS
 @pytest.mark.parametrize("shape", SHAPES)
-def test_about_95_of_100_intervals_hold_the_expected_yield(shape: str) -> None:
+def test_about_95_of_100_intervals_hold_the_expected_yield(shape: str, trials: int) -> None:
     p, rng, held = SHAPES[shape], np.random.default_rng(0), 0
     truth = expected_yield(p, n=100)
-    for _ in range(500):
+    for _ in range(trials):
         drawn = rng.choice(p.size + 1, size=100, p=np.append(p, max(0.0, 1 - p.sum())))
         interval = sample_intervals([str(n) for n in drawn], [n < p.size for n in drawn]).yield_count
         held += interval.low <= truth <= interval.high
-    assert 0.92 <= held / 500 <= 1.0
+    assert 0.92 <= held / trials <= 1.0
 
 
-@pytest.mark.parametrize("n", [100, pytest.param(30, marks=pytest.mark.slow)])
+@TRIALS
+@pytest.mark.parametrize("n", [100, 30])
 @pytest.mark.parametrize("shape", ["uniform over 50", "Zipf", "collapsed"])
-def test_about_95_of_100_intervals_hold_the_chance_that_two_samples_agree(shape: str, n: int) -> None:
+def test_about_95_of_100_intervals_hold_the_chance_that_two_samples_agree(
+    shape: str, n: int, trials: int
+) -> None:
     p, rng, held = SHAPES[shape], np.random.default_rng(0), 0
     truth = float((p**2).sum())
-    for _ in range(500):
+    for _ in range(trials):
         drawn = rng.choice(p.size, size=n, p=p)
         interval = sample_intervals([str(one) for one in drawn], [True] * n).collision
         held += interval.low <= truth <= interval.high
-    assert 0.91 <= held / 500 <= 1.0
+    assert 0.91 <= held / trials <= 1.0
 
 
 def test_intervals_of_nothing_valid_and_of_one_text_are_sound() -> None:
