@@ -1,18 +1,22 @@
 """Results of the tiny evaluation for one model, and their file."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, PositiveInt, TypeAdapter
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import write_json
 from spectrum_trl.metrics import icl
 from spectrum_trl.metrics.distributional import Comparison, compare
 from spectrum_trl.strict.json import read_json
+
+Numbers = Annotated[list[FiniteFloat], Field(min_length=1)]
+Rows = Annotated[list[Numbers], Field(min_length=1)]
 
 
 class Urns(NamedTuple):
@@ -23,8 +27,8 @@ class Urns(NamedTuple):
         observed: The model's probabilities of the same labels, each including the end of turn, in [0, 1].
     """
 
-    exact: list[list[float]]
-    observed: list[list[float]]
+    exact: Rows
+    observed: Rows
 
     def compared(self) -> list[Comparison]:
         """Return the comparison of shares among the labels, one per urn."""
@@ -65,8 +69,8 @@ class InContext(NamedTuple):
         optimal: Losses of the Bayes-optimal predictor.
     """
 
-    losses: list[list[float]]
-    optimal: list[list[float]]
+    losses: Rows
+    optimal: Rows
 
     def excess(self, positions: slice = slice(None)) -> NDArray[np.float64]:
         """Return the mean loss above optimal of each sequence, in nats, shape (sequences,)."""
@@ -91,15 +95,15 @@ class Sampling(NamedTuple):
     """
 
     descriptions: list[str]
-    n: int
-    share_valid: list[float]
-    share_unique: list[float]
+    n: PositiveInt
+    share_valid: Numbers
+    share_unique: Numbers
     yield_count: list[int]
-    collision: list[float]
-    exact_collision: list[float]
-    answers: list[int]
-    exact_unique: list[float]
-    exact_yield: list[float]
+    collision: Numbers
+    exact_collision: Numbers
+    answers: list[PositiveInt]
+    exact_unique: Numbers
+    exact_yield: Numbers
     first: list[list[str]]
 
     def worlds(self) -> list[str]:
@@ -159,7 +163,7 @@ def load(path: str | Path) -> TinyResult:
         raise UserError(f"{path}: no such file; expected a result of `spectrum-trl tiny`") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValidationError, ValueError) as error:
+    except ValueError as error:
         raise UserError(
             f"{path}: not a result of this version's `spectrum-trl tiny`; run that again"
         ) from error
@@ -173,28 +177,12 @@ def as_json(value: Any) -> Any:
 
 
 def _check_lengths(result: TinyResult) -> None:
-    """Raise ValueError for lists of numbers that are empty, of different lengths, or not finite."""
-    groups = [
-        *(
-            [
-                *(part.share_valid, part.share_unique, part.yield_count, part.collision),
-                *(part.exact_collision, part.answers, part.exact_unique, part.exact_yield),
-            ]
-            for part in (result.urns, result.ranges)
-        ),
-        *([*part.losses, *part.optimal] for part in (result.coin, result.die, result.number)),
+    """Raise ValueError for lists about the same items that differ in length."""
+    in_context, samples = (result.coin, result.die, result.number), (result.urns, result.ranges)
+    groups: list[Sequence[Any]] = [
+        *([field for field in part if isinstance(field, list)] for part in (*in_context, *samples)),
+        *([*part.losses, *part.optimal] for part in in_context),
         *zip(result.urn.exact, result.urn.observed, strict=True),
     ]
-    sizes = [(len(part.losses), len(part.optimal)) for part in (result.coin, result.die, result.number)]
-    sizes += [(len(result.urn.exact), len(result.urn.observed))]
-    sizes += [(len(part.descriptions), len(part.first)) for part in (result.urns, result.ranges)]
-    sizes += [(len(part.descriptions), len(part.answers)) for part in (result.urns, result.ranges)]
-    if any(one != other or not one for one, other in sizes):
-        raise ValueError("lists of different lengths, or empty ones")
-    for part in (result.urns, result.ranges):
-        if part.n < 1 or min(part.answers) < 1:
-            raise ValueError("samples and answers are at least 1")
-    for lists in groups:
-        values = np.array(lists, dtype=float)
-        if values.ndim != 2 or not values.size or not np.isfinite(values).all():
-            raise ValueError("lists of different lengths, or numbers that are not finite")
+    if any(len({len(one) for one in group}) > 1 for group in groups):
+        raise ValueError("lists of different lengths")
