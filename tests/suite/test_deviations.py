@@ -1,54 +1,18 @@
-"""What is done otherwise than in the research code has one form, and names tasks that exist."""
-
-import pytest
+"""What is done otherwise than in the research code is listed once, and names tasks that exist."""
 
 from spectrum_trl.suite.catalogue import suite_tasks
-from spectrum_trl.suite.deviations import Deviation, deviations, parse
-
-DOCSTRING = """A source.
-
-Something about it.
-
-Deviations:
-    coinflip: it is | this
-        is | that
-    `normal`, babynames: a: b | c, d | e
-
-Afterwards: more | than | this.
-"""
+from spectrum_trl.suite.deviations import deviations
 
 
-def test_every_module_has_the_form_and_every_task_exists() -> None:
+def test_every_row_is_whole_and_every_task_exists() -> None:
     found = deviations()
-    assert len(found) > 20
+    assert len(found) > 100 and len(set(found)) == len(found)
     for each in found:
-        assert set(each.tasks) <= set(suite_tasks())
-        assert all(part.strip() == part and part for part in each[1:])
-    assert len(set(found)) == len(found)
+        assert each.tasks and set(each.tasks) <= set(suite_tasks())
+        assert all(isinstance(part, str) and part.strip() == part and part for part in each[1:])
 
 
-def test_entries_fold_over_lines_and_end_with_the_section() -> None:
-    assert parse(DOCSTRING, place="m") == [
-        Deviation(("coinflip",), "it is", "this is", "that"),
-        Deviation(("normal", "babynames"), "a: b", "c, d", "e"),
-    ]
-
-
-def test_a_docstring_without_the_section_lists_nothing() -> None:
-    assert parse("A source. Deviations: none\n", place="m") == []
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        "coinflip: a | b",
-        "coinflip: a | b | c | d",
-        "coinflip: a | | c",
-        "coinflop: a | b | c",
-        "no colon",
-        "   ",
-    ],
-)
-def test_another_form_names_the_module(entry: str) -> None:
-    with pytest.raises(ValueError, match="^some.module: "):
-        parse(f"x\n\nDeviations:\n    {entry}\n", place="some.module")
+def test_the_tasks_of_a_row_have_one_source_or_are_synthetic() -> None:
+    for each in deviations():
+        tasks = [suite_tasks()[name] for name in each.tasks]
+        assert len({"synthetic" if task.synthetic else task.source.name for task in tasks}) == 1

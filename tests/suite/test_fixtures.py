@@ -1,6 +1,5 @@
 """Every invented data set serves every task of its source, and every source says what it does otherwise."""
 
-import ast
 import importlib
 import re
 from collections import Counter
@@ -51,16 +50,3 @@ def test_every_task_yields_two_sequences_or_more_which_the_seed_alone_decides(
             assert roles[1:] in (["output"] * sequence.n_outputs, ["input", "output"] * sequence.n_outputs)
             assert all(message["content"].strip() for message in sequence.messages)
             assert not re.search(r"\bnan\b", sequence.messages[0]["content"])
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_deviations_name_tasks_of_the_source_and_have_three_parts(name: str) -> None:
-    path = Path(importlib.import_module(f"spectrum_trl.suite.sources.{name}").__file__ or "")
-    said = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
-    _, _, section = said.partition("\nDeviations:\n")
-    entries = re.findall(r"^ {4}(\S.*(?:\n {8,}\S.*)*)", section, flags=re.MULTILINE)
-    assert "\n".join(f"    {entry}" for entry in entries) == section.rstrip()
-    for entry in entries:
-        names, _, rest = " ".join(entry.split()).partition(": ")
-        assert set(names.split(", ")) <= {task.name for task in tasks(name)}, names
-        assert rest.count("|") == 2 and all(part.strip() for part in rest.split("|"))

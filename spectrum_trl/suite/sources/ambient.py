@@ -2,23 +2,6 @@
 
 In 53 pairs one linguist is listed twice, some with another label, and crowd workers saw two pairs twice:
 both are kept. Three linguists gave a single label, which makes a sequence of one sample.
-
-Deviations:
-    ambient_premise_hypothesis, ambient_ambiguity_detection, ambient_disambiguation: 50 sequences of about 64
-        rows, drawn independently with overlapping seeds | each row once, in a separate order for each task
-        (paper sampling draws the 50) | 1,645, 1,645 and 1,207 samples instead of about 3,200
-    ambient_interpretation_labels, ambient_annotation_distributions: 50 sequences of about 64 rows, drawn
-        independently with overlapping seeds | each row once, in a separate order for each task (paper
-        sampling draws the 50) | 1,091 and 542 samples instead of about 3,200
-    ambient_linguist_annotations: two sequences of about 64 labels of each linguist | each label once (paper
-        sampling draws the two) | 4,090 samples of 28 linguists, instead of 56 sequences
-    ambient_annotation_distributions: labels of the pair and of its three readings counted together, written
-        as a Python dict | the 9 labels of the pair itself, as JSON | none: 542 samples; fractions of 9
-        instead of 36
-    ambient_premise_hypothesis: described as ambiguous pairs, though 1,066 of 1,645 are not | described as
-        pairs, some of which are ambiguous | none
-    ambient_ambiguity_detection: descriptions speak of True and False | descriptions and outputs have the
-        true and false of JSON | none
 """
 
 from collections import Counter

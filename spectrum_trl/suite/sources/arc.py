@@ -1,11 +1,4 @@
-"""ARC: primary and middle school science questions, the test split of the harder part (ARC-Challenge).
-
-Deviations:
-    arc: descriptions promise a letter, though some questions number their choices | they speak of letters
-        and numbers | none
-    arc: a key without a choice, or unequal numbers of labels and choices, is an error | it is counted |
-        unknown: no file at hand
-"""
+"""ARC: primary and middle school science questions, the test split of the harder part (ARC-Challenge)."""
 
 from functools import partial
 

@@ -3,10 +3,6 @@
 Each sequence is a draw without replacement from the most common names: of one sex or half of each, of one
 year (recent years likelier, linear in rank) or of all, with equal probabilities or in proportion to the
 number of children. If the files hold fewer names than a draw needs, the description gives their number.
-
-Deviations:
-    babynames: the first row of each year is mistaken for a header and lost | it is read | none on sequences;
-        the most common girls' name of each year is included
 """
 
 from collections import Counter

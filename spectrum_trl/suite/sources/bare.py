@@ -2,14 +2,6 @@
 
 Each task combines four sub-tasks. A row that lacks a field is used by the sub-tasks that do not need it, and
 counted for each of the others; a spam label other than true or false counts as missing.
-
-Deviations:
-    bare_gsm8k, bare_enron, bare_hotpot, bare_lcb, newsgroups, pubmed: all four sub-tasks share the order of
-        rows, the cuts and the draws of descriptions | each sub-task has its own | none
-    bare_enron: the spam label is the Python text True or False, some descriptions say true or false | a
-        JSON boolean, true or false, everywhere | none
-    bare_lcb: described as questions of logic and common sense | described as questions about the result of a
-        program in the style of LiveCodeBench | none
 """
 
 from collections import Counter

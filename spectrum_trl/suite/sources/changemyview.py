@@ -3,16 +3,6 @@
 The file, compressed or not, is read line by line; only a thread's title, text and score are kept. Threads
 without title or text, with at most four comments, or without an existing comment that has a score are
 counted and left out, as in the paper. A post is its title, a blank line and its text.
-
-Deviations:
-    changemyview_categories, changemyview_posts: 10,000 threads drawn from the file | all usable threads |
-        unknown: no file at hand; the paper's sampling draws them
-    changemyview_posts: at most 500 sequences per sub-task | all | unknown: no file at hand; the paper's
-        sampling has the cap
-    changemyview_categories, changemyview_posts: the sub-tasks share one seed, and so order and cuts | each
-        sub-task has its own | none
-    changemyview_categories, changemyview_posts: the three characters that Reddit escapes stay escaped, and
-        the rule above the moderators' footnote stays | characters are restored, the rule is removed | none
 """
 
 import math

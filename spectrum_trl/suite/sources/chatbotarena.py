@@ -2,19 +2,6 @@
 
 Only conversations of judges with at least four are used, as in the paper (some 17,900 rows). Repeated
 prompts are kept. Empty texts and unknown votes are counted for each task that leaves them out.
-
-Deviations:
-    chatbotarena_prompts: 1,000 judges, and at most 100 prompts of each | all judges, and all prompts of each
-        in sequences of at most 100 | unknown: no file at hand; the paper's sampling has the caps
-    chatbotarena_prompts: the description does not mention one person, and its presence depends only on a
-        judge's number of prompts | it does, and is dropped at random | none
-    chatbotarena_individual_prefs: the first 1,000 judges of the file | all judges | unknown: no file at hand;
-        the paper's sampling has the cap
-    chatbotarena_individual_prefs: the four options are a printed array, in order of first appearance | named
-        in a sentence, in a fixed order | none
-    chatbotarena_assistant: only models that occur on side a | all models | unknown: no file at hand
-    chatbotarena_assistant: chunk k has the same length and description for all models | drawn separately for
-        each model | none
 """
 
 from collections import Counter

@@ -2,10 +2,6 @@
 
 A few molecules occur more than once, as separate measurements: all are kept. Numbers keep the file's text.
 The process descriptions of the second task are the file's; each occurs once.
-
-Deviations:
-    chemistry_esol: a missing IUPAC name is written as NaN | it is left out of the JSON | none: 45 of 927
-        molecules have no name
 """
 
 from spectrum_trl.suite.sequences.builders import as_json

@@ -2,16 +2,6 @@
 
 Of several rankings in one block, the first is used, as in the paper. The JSON omits what a person left out,
 and the description omits unknown traits.
-
-Deviations:
-    collective_alignment_individual: at most 100,000 rows of each file and 5,000 of each person are read | all
-        rows | none: some 18,400 rows in all
-    collective_alignment_individual: system and assistant messages of a prompt are left out | a prompt with
-        messages of others than the user shows all, each after its role | none
-    collective_alignment_individual: parts that a person left out are empty texts | they are left out, and an
-        assessment without any part is counted | none
-    collective_alignment_individual: one seed for everybody, so the description is always present | drawn
-        separately for each person | none
 """
 
 from collections import Counter

@@ -3,26 +3,6 @@
 The end-of-text token in some answers is removed. Rows without a first prompt or a preferred answer are
 counted and left out, as in the paper; so are, task by task, rows that lack another text. Unknown traits of a
 person are left out of the description.
-
-Deviations:
-    community_alignment_initial_prompt, community_alignment_individual_reply,
-        community_alignment_individual_preferences, community_alignment_response: the first 10,000 rows of the
-        file | all rows | unknown: no file at hand; the paper's sampling has the cap
-    community_alignment_initial_prompt, community_alignment_individual_reply,
-        community_alignment_individual_preferences, community_alignment_response: version 1.0 of the data,
-        split filtered | version 1.1, one file; the filtered file of version 1.0 is read instead if it is
-        present | unknown: no file at hand
-    community_alignment_initial_prompt, community_alignment_response: one seed for all languages | drawn
-        separately for each language | none
-    community_alignment_individual_reply: rows without a second turn have the text None | counted and left
-        out, and a person needs four replies, not four rows | fewer samples; unknown: no file at hand
-    community_alignment_individual_reply, community_alignment_individual_preferences: one seed for everybody,
-        so each first chunk has at most 26 rows and a description | drawn separately for each person | none
-    community_alignment_individual_preferences: a missing justification is null, and missing answers are
-        shown | no justification is left out, a row without all four answers is counted | unknown: no file at
-        hand
-    community_alignment_individual_reply, community_alignment_individual_preferences,
-        community_alignment_response: letters beyond ASCII are escaped in JSON | they stay | none
 """
 
 import json

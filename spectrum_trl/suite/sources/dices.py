@@ -2,14 +2,6 @@
 
 Raters whom the authors left out of their analyses for quality are in the files, and are used here. The part
 with 990 conversations writes a line break as a backslash and an n; it is restored here.
-
-Deviations:
-    dices: 100 random ratings of each rater | all ratings, in sequences of 100 (paper sampling draws 100) |
-        115,153 ratings of 295 or 296 raters instead of some 29,600, by the figures of the authors
-    dices: at most 500 raters of each part, shuffled | all raters; paper sampling takes the first 500 | none:
-        no part has as many
-    dices: always described, never with the rater's traits, by a seed that is the same for all | half of the
-        descriptions name the rater's known traits | none
 """
 
 from collections import Counter

@@ -3,12 +3,6 @@
 Each file holds one request and the list of its answers, and gives ten random orders of the whole list. Only
 the request's first sentence is kept: the rest is about curly braces. A file without answers (one of 28)
 gives nothing.
-
-Deviations:
-    diffuse_distribution: line breaks inside an answer are removed with the braces, so facts run together | a
-        semicolon separates them | none: 210 invented people
-    diffuse_distribution: an answer that a list repeats counts each time | it counts once | none: no list at
-        hand repeats one
 """
 
 import re

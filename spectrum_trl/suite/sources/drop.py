@@ -1,9 +1,6 @@
 """DROP: questions on passages that require counting, comparing or looking up, the validation split.
 
 The output is the first non-empty one of several valid answers, or of the parts of one.
-
-Deviations:
-    drop: a question without an answer is an error | it is counted | unknown: no file at hand
 """
 
 from spectrum_trl.suite.sequences.builders import Row, text

@@ -2,12 +2,6 @@
 
 Some open questions build on earlier ones; they are shuffled nevertheless, because samples are exchangeable.
 One free answer of 1,300 is empty and left out.
-
-Deviations:
-    generativesocialchoice_validation, generativesocialchoice_freetext: questions keep their HTML,
-        descriptions name only the fields | questions are plain text, descriptions name the survey's topic |
-        none
-    generativesocialchoice_validation: the options are JSON inside JSON | a list | none
 """
 
 import re

@@ -3,15 +3,6 @@
 One sequence shows one country's answers to all its questions, in two orders. Labels such as "India (Current
 national sample)" are the source's, and options such as "DK/Refused" are kept. Countries with few questions
 give short sequences.
-
-Deviations:
-    globaloqa: the country's placeholder stays in the text of a description | the country is filled in | none
-    globaloqa: percentages are truncated, so 0.29 gives 28 | rounded, after shares are divided by their sum |
-        none
-    globaloqa: options and outputs are the text of Python lists | JSON | none
-    globaloqa: if the numbers of options and shares differ, they are paired up to the shorter list; shares
-        that are all 0 stay | shares that are all 0, not numbers, or not as many as the options are left out |
-        none on the 1,676 answers at hand
 """
 
 import ast

@@ -3,14 +3,6 @@
 The authors ask not to publish the questions in the open, to keep them out of training data. The archive
 therefore stays compressed and password-protected, as published; its table is read in memory, with the
 password from the environment. Choices are shuffled separately for each question, by the seed.
-
-Deviations:
-    gpqa: 1,000 sequences of 20 questions, each drawn from all again | each question once (paper sampling
-        draws the 1,000) | 448 samples in 23 sequences instead of 20,000 in 1,000
-    gpqa: choices are shuffled by one generator, row after row | by the seed and the question's text | none
-    gpqa: a line with the subject, if there is such a column | left out | none: the file has no such
-        column
-    gpqa: a missing correct answer is an error | the question is counted | unknown: no file at hand
 """
 
 import csv

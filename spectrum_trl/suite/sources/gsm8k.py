@@ -2,13 +2,6 @@
 
 Solutions are unchanged, including calculator marks such as ``<<48/2=24>>`` and the closing ``####`` line,
 as the descriptions say. Identical rows are kept.
-
-Deviations:
-    gsm8k_question, gsm8k_answer_from_question, gsm8k_question_answer, gsm8k_question_from_answer: 50
-        sequences of about 64 rows, each drawn from all rows | each row once (paper sampling draws the 50) |
-        7,473 samples in about 117 sequences instead of about 3,200 in 50
-    gsm8k_question, gsm8k_answer_from_question, gsm8k_question_answer, gsm8k_question_from_answer: seeds
-        overlap, so tasks share rows and lengths | a separate order for each task | none
 """
 
 from dataclasses import replace

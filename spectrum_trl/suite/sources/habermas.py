@@ -5,15 +5,6 @@ question by one person (before and after discussion), the first usable one in th
 several opinions the first non-empty one. ``habermas_opinions`` and ``habermas_categorical`` are evaluated in
 the paper but missing from its registry: here, they are different people's opinions on one question, or
 ratings of its statement.
-
-Deviations:
-    habermas_individual, habermas_individual_categorical: the first 2,000 participants of a shuffle, the same
-        in both, at most about 32 answers each | all people, all answers, cut at about 32 (paper sampling
-        takes 2,000 and one sequence each) | unknown: no file at hand
-    habermas_individual_categorical, habermas_question: ratings without an opinion are left out with their
-        questions | they stay | unknown: no file at hand
-    habermas_individual: descriptions name the opinion first, keys are column names | descriptions have the
-        order of the output, keys are question, statement, agreement, opinion | none
 """
 
 from collections import Counter

@@ -4,13 +4,6 @@ One task with three parts over all poems: given the syllables of the lines, give
 include (both with one collection per sequence), and poems alone (all collections pooled, each poem once). If
 a cell lists several syllable counts, the first is used. Dashes, apostrophes and ellipses that became control
 characters (in 173 poems) are restored.
-
-Deviations:
-    haikus: at most 200 sequences of each part, filled collection by collection, so later collections may
-        never appear | all (paper sampling stops at 200) | 1,211 sequences of 25,758 poems instead of 600
-    haikus: a missing line is the text nan | such poems are left out | 128 poems of 25,886
-    haikus: the word to include keeps punctuation and has no seed | a bare word, drawn by the seed | none
-    haikus: syllable counts are evaluated as Python | they are parsed | none
 """
 
 import re

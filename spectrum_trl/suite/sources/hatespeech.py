@@ -3,14 +3,6 @@
 A line of the file is a comment with its ratings. All fields of a rating but its answers identify the rater:
 a hash of the worker, and the worker's self-description (a worker with different ones counts as several
 raters). Ratings without any such field, and scores other than 0 to 4, are left out and counted.
-
-Deviations:
-    hatespeech_individual: the first 1,000 raters, one sequence of each | all raters and ratings | some 17
-        times as many sequences
-    hatespeech_individual: raters have names that differ from run to run | names are made from the file's
-        content | none
-    hatespeech_individual: after one malformed line, nothing is returned | it is counted with its number and
-        left out | none
 """
 
 import hashlib

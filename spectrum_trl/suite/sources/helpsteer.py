@@ -4,12 +4,6 @@ Each prompt is used with its first two responses and their scores by annotators 
 for each score, drawn uniformly (the last two lower by a half), and prefers the response with the higher
 weighted sum. Prompts with one response, further responses, and rows with missing texts or scores are counted
 and left out. There are 500 users with 40 prompts each, as in the paper, so a prompt is used about twice.
-
-Deviations:
-    helpsteer: always described, and always with the weights | one of three descriptions of each user, two of
-        them without weights | none
-    helpsteer: weights are shown rounded | they are rounded first, and choices follow those shown | none
-    helpsteer: a prompt with one response is an error | it is counted and left out | none
 """
 
 from collections import Counter

@@ -1,11 +1,6 @@
 """Film reviews from IMDb with their polarity, the training split (25,000 reviews, half of them positive).
 
 HTML line breaks are kept. A label other than 0 and 1 (the unlabelled split has -1) is counted and left out.
-
-Deviations:
-    imdb: 200 sequences, each drawn from all reviews | each review in exactly one sequence | about 195
-        sequences of the 25,000 reviews; 200 with the paper's sampling
-    imdb: the internal name says that labels are swapped, though they are not | labels as in the file | none
 """
 
 from dataclasses import replace

@@ -2,10 +2,6 @@
 
 The dataset combines every topic (neutral, for or against) with every template, 2.5 million prompts; each
 topic and each template is used once, in order of first appearance.
-
-Deviations:
-    issuebench: two shuffles each of topics and templates | one of each, so every text is used once | 2
-        sequences, not 4
 """
 
 from collections import Counter

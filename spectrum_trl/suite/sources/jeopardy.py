@@ -1,14 +1,6 @@
 """Clues from the first two rounds of the quiz show Jeopardy! (J! Archive).
 
 Clues that need their picture, sound or film are left out. Cells and column names are stripped of white space.
-
-Deviations:
-    jeopardy_question_generation, jeopardy_answer_prediction: clues with a link (href) are left out | so are
-        clues with phrases such as "seen here" without one | 301 instead of 248 of the 5,890 clues at hand
-    jeopardy_question_generation, jeopardy_answer_prediction: at most 1,000 sequences | all clues (paper
-        sampling stops at 1,000) | none on the 100 shows at hand; three times as many on the full file
-    jeopardy_question_generation, jeopardy_answer_prediction: an answer such as NA or null counts as missing
-        | it is a text | none on the 100 shows at hand; at most 3 of 216,930 clues of the full file
 """
 
 import re

@@ -1,23 +1,6 @@
 """LeWiDi 2025 (learning with disagreements): labels by single annotators; train and dev files together.
 
 A missing train or dev file is counted, and the other one read. Some annotators of CSC have no traits at all.
-
-Deviations:
-    lewidi_csc_sarcasm_detection_individual, lewidi_mp_irony_detection_individual: the train file alone |
-        train and dev (paper sampling: train, or dev if train is missing) | 3,186 and 15,178 more labels, from
-        dev
-    lewidi_par_paraphrase_detection_individual, lewidi_par_paraphrase_detection_individual_categorical: the
-        train file alone | train and dev (paper sampling: train) | 1,800 ratings in 92 sequences instead of
-        1,600 in 80
-    lewidi_varierrnli_nli_detection_individual, lewidi_varierrnli_nli_detection_individual_categorical: the
-        train file alone | train and dev (paper sampling: train) | 1,624 samples instead of 1,443
-    lewidi_varierrnli_nli_detection_individual, lewidi_varierrnli_nli_detection_individual_categorical: who
-        gave a pair several labels is listed once for each, so the pair occurs twice with the same labels |
-        one sample, its explanations joined by a slash | 1,443 samples of train instead of 1,505
-    lewidi_csc_sarcasm_detection_individual, lewidi_mp_irony_detection_individual: an annotator's expired,
-        revoked and missing traits, and number, are stated | they are left out of the description | none
-    lewidi_par_paraphrase_detection_individual, lewidi_varierrnli_nli_detection_individual: an annotator's
-        number is among the traits | it is left out | none
 """
 
 from collections import Counter

@@ -1,9 +1,4 @@
-"""MMLU: multiple-choice exam questions in 57 subjects, the test split; subjects are pooled and not named.
-
-Deviations:
-    mmlu: 1,000 sequences of 20 questions, each drawn from all questions | each question once (paper sampling
-        draws the 1,000) | 14,042 samples in 703 sequences instead of 20,000 in 1,000
-"""
+"""MMLU: multiple-choice exam questions in 57 subjects, the test split; subjects are pooled and not named."""
 
 from dataclasses import replace
 from functools import partial

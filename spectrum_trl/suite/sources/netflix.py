@@ -4,18 +4,6 @@ The four files are read twice in blocks: first to count each customer's ratings,
 2,000 customers drawn with the seed. Lines that are neither a film nor a rating are counted with their
 numbers, and so are ratings below an unreadable film line; of two ratings of a film by the same customer, the
 first is used. Ten million artificial ratings take three seconds and 270 MB in all.
-
-Deviations:
-    netflix_individual_ratings, netflix_individual_views: films with a comma in the title are lost | all
-        titles are read | a few more ratings per customer
-    netflix_individual_ratings, netflix_individual_views: the last of the four files is not read | all four
-        are | about a third more ratings per customer
-    netflix_individual_ratings: one sequence of each of the first 1,000 customers | all ratings of all 2,000 |
-        twice the customers, some three sequences each instead of one
-    netflix_individual_views: one sequence of each customer | all films of each customer | some three
-        sequences each instead of one
-    netflix_individual_ratings, netflix_individual_views: films of the same title look alike | their year is
-        added to the title | none
 """
 
 from collections import Counter

@@ -2,12 +2,6 @@
 
 One row holds a premise and one inference (or a list of them). A premise is used once as a situation, and
 once with all its inferences; empty inferences are counted.
-
-Deviations:
-    novacomet_premise, novacomet_hypothesis: the two tasks have each other's internal names | each is named
-        for its outputs | none
-    novacomet_hypothesis: descriptions promise text separated by semicolons, the output is a list | JSON list,
-        and the descriptions say so | none
 """
 
 import json

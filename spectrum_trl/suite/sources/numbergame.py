@@ -2,9 +2,6 @@
 
 Rows without a value, and ratings other than 0 and 1, are left out and counted. Whole numbers with decimals
 (``1.0``) are accepted. The order of a set's numbers is the file's.
-
-Deviations:
-    numbergame_perc: the share of Yes is read from p | it is computed from the ratings | none
 """
 
 import re

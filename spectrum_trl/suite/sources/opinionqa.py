@@ -3,13 +3,6 @@
 A row of a wave's responses is one person, with a column per question. Questions that a person was not asked
 or skipped (most of them, as the waves have several forms) and answers that are not among the options are left
 out and counted. Refused is one of the options. A person's name is their row in the wave.
-
-Deviations:
-    opinionqa_individual: 200 respondents of each wave | all respondents | 15 waves of several thousand people
-        each, instead of 3,000 sequences
-    opinionqa_individual: which of a person's traits are left out depends on the previous person | on this
-        person and the seed | none
-    opinionqa_individual: an unknown trait can appear as nan | it is left out, and so are refusals | none
 """
 
 import ast

@@ -4,18 +4,6 @@ Comments without text, with fewer than four words (except in one discussion, who
 with "test" and fewer than three words are left out, with the votes on them; so are voters with fewer than
 four votes. Comments that no moderator reviewed (0) count as accepted. A discussion whose votes are missing
 is counted.
-
-Deviations:
-    polis_vote: every vote in the file counts, even if changed later | of several votes by one person on one
-        comment, the last counts | 2,265 of 269,103 votes of 14 discussions
-    polis_vote: the vote recorded for the author when posting a comment counts | nobody cast it, so it is left
-        out unless the author voted again | 2,438 of 269,103 votes
-    polis_vote: the first 500 voters of each discussion | all voters (paper sampling takes 500) | 5,692
-        people of 14 discussions instead of 4,051
-    polis_vote: voters need four votes, including those that do not count here | they need four that count |
-        5,692 people instead of 5,723, with the cap 4,051 instead of 4,064
-    polis_comment: comments that a moderator rejected (spam, tests, repetitions) count | they are left out |
-        6,560 comments of 20 discussions instead of 10,543
 """
 
 import re

@@ -4,16 +4,6 @@ A part whose file is missing is left out and counted; the other parts are built.
 does not identify annotators: those with the same gender, race, age, occupation and education share one
 sequence, and the descriptions say so. In e-mail rewriting, 80 rows have no annotator and are left out of
 `popquorn_individual`. Unknown traits are left out.
-
-Deviations:
-    popquorn_individual: 100 annotators of each part | all with more than 5 rows (paper sampling takes 100) |
-        227 rewrite e-mails, 262 rate offensiveness, instead of 100 each; unknown for the other parts
-    popquorn_individual: a missing file of a part is an error | it is counted, the others are built | none
-    popquorn_individual: always described, with the annotator's traits in two parts and never in the others,
-        by a seed that is the same for all | some descriptions of each part name the traits | none
-    popquorn_og_categorical: 20 sequences of about 128 texts of each part, the same 20 lengths in each | each
-        text once, lengths drawn for each part (paper sampling draws the 20) | 2,929 texts of two parts
-        instead of about 5,100 samples
 """
 
 from collections import Counter

@@ -2,12 +2,6 @@
 
 Conversations of people who are not in the survey are counted and left out of the two tasks about individuals.
 Traits that people did not state, or preferred not to, are left out of the description.
-
-Deviations:
-    prism_individual_preferences: the slot for demographics is never filled, its name in braces stays | filled
-        with the person's known traits, or left out | none
-    prism_individual_preferences: one seed for everybody, so each first chunk has at most 16 rows and a
-        description | drawn separately for each person | none
 """
 
 from collections import Counter

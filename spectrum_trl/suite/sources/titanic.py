@@ -2,10 +2,6 @@
 
 No task uses a passenger's cabin, ticket, name or number. Unknown facts are left out of the JSON (177 ages and
 2 ports are missing). Passengers who share all eight facts are different people, and all are kept.
-
-Deviations:
-    titanic_all_variables, titanic_survival_prediction: the Hub dataset mstz/titanic | the Kaggle file, which
-        has the same eight facts under other names; sex and survival become booleans | none: 891 passengers
 """
 
 import json

@@ -3,15 +3,6 @@
 A row is one consideration: its situation, class (Value, Right or Duty), text, explanation, and whether it
 supports or opposes the situation, or could do either. Rows with an unknown class or valence are left out of
 tasks that show these, and so are rows that repeat an earlier one.
-
-Deviations:
-    valueprism_vrd: considerations are the text of a Python list | JSON | none
-    valueprism_vrd: the description names the third valence Neutral | Either, as in the file | none
-    valueprism_vrd: at most 500 sequences | all situations | about 970 sequences
-    valueprism_misc: 400 values, one sequence per value, all with the same limit | all values with at least
-        10 rows, all their situations, lengths drawn anew | unknown: no file at hand
-    valueprism_vrds_noncontextual: the same sequence lengths in all three classes | drawn for each class |
-        none
 """
 
 import json

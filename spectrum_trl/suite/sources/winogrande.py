@@ -1,9 +1,4 @@
-"""WinoGrande: which of two names fills the blank of a sentence, the validation split of the largest part.
-
-Deviations:
-    winogrande: an answer other than 1 and 2 is an error | it is counted, and so is a sentence without a
-        blank | none: the validation split is labelled
-"""
+"""WinoGrande: which of two names fills the blank of a sentence, the validation split of the largest part."""
 
 import re
 from functools import partial

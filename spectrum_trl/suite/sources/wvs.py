@@ -3,13 +3,6 @@
 The file has SPSS format. Its dictionary is read first, then the columns needed, some thousand rows at a time.
 Question texts are the column labels. Codes below zero (do not know, no answer, not asked, and so on) and
 those that the file declares missing are neither options nor answers. A person's name is their row number.
-
-Deviations:
-    wvs_individual: 2,000 respondents | all respondents | about 97,000 sequences, not 2,000
-    wvs_individual: codes such as do not know are listed as options if the file labels them | they are not |
-        fewer options, same answers
-    wvs_individual: an answer without a label is an error | it is counted and left out | unknown: no
-        file at hand
 """
 
 from collections import Counter

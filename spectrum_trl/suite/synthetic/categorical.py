@@ -1,9 +1,4 @@
-"""Labels 0 … k-1 whose probabilities follow Dirichlet(1).
-
-Deviations:
-    categorical, multinomial: printed probabilities may be rounded from those used for drawing | draws
-        follow the printed probabilities | none
-"""
+"""Labels 0 … k-1 whose probabilities follow Dirichlet(1)."""
 
 from collections.abc import Sequence
 from functools import partial

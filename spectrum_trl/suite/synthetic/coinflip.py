@@ -1,9 +1,4 @@
-"""Flips of a coin whose bias is uniform a priori.
-
-Deviations:
-    coinflip: the printed bias may be rounded from the one used for drawing | draws follow the printed bias |
-        none
-"""
+"""Flips of a coin whose bias is uniform a priori."""
 
 from collections.abc import Sequence
 from functools import partial

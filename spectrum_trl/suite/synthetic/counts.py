@@ -2,13 +2,6 @@
 
 Parameters stated in the description are rounded as printed before anything is drawn, so the description is
 exactly true; other parameters are drawn at full precision.
-
-Deviations:
-    zipfian: any whole number | numbers above a billion are drawn again, as every description says; with
-        exponents near 1 that is most of them | none
-    poisson, geometric, geometric_beta, negative_binomial, zipfian: printed parameters may be rounded from
-        those used for drawing | draws follow the printed parameters, so the description is true; a
-        parameter that would print as 0 is raised | none
 """
 
 from collections.abc import Callable, Sequence

@@ -1,9 +1,4 @@
-"""Rounded draws from normal distributions of widely different scales.
-
-Deviations:
-    normal: any number of decimals | at most as many as a double represents reliably, which leaves 2 in 1,000
-        sequences with fewer | none
-"""
+"""Rounded draws from normal distributions of widely different scales."""
 
 import math
 from collections.abc import Sequence

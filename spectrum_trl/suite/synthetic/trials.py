@@ -1,10 +1,6 @@
 """Whole numbers with an upper limit: binomial and hypergeometric successes.
 
 Parameters stated in the description are rounded as printed before anything is drawn.
-
-Deviations:
-    binomial: the printed probability may be rounded from the one used for drawing | draws follow the
-        printed probability | none
 """
 
 from collections.abc import Sequence
