@@ -6,6 +6,7 @@ import pkgutil
 from collections.abc import Iterable, Sequence
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite import sources, synthetic
@@ -13,9 +14,9 @@ from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task
 
 
-def tasks_of(packages: Iterable[ModuleType]) -> dict[str, Task]:
+def tasks_of(packages: Iterable[ModuleType]) -> dict[str, Any]:
     """Return the ``TASKS`` of all modules in the packages, by name, in alphabetical order."""
-    found: dict[str, Task] = {}
+    found: dict[str, Any] = {}
     for package in packages:
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             for task in getattr(importlib.import_module(module.name), "TASKS", ()):

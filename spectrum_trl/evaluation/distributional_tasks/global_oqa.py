@@ -49,10 +49,12 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
             )
 
 
-TASK = DistributionalTask(
-    name="global_oqa",
-    summary="answers of countries to survey questions",
-    source=SOURCE,
-    files=(FILE,),
-    build=items,
+TASKS = (
+    DistributionalTask(
+        name="global_oqa",
+        summary="answers of countries to survey questions",
+        source=SOURCE,
+        files=(FILE,),
+        build=items,
+    ),
 )

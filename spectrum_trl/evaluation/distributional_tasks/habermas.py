@@ -85,10 +85,12 @@ def _unusable(row: dict[str, Any], *, question: tuple[str, ...], rating: str) ->
     return None if rating in RATINGS else f"rating {rating[:40] or 'missing'}"
 
 
-TASK = DistributionalTask(
-    name="habermas",
-    summary="ratings of opposite statements by UK residents",
-    source=SOURCE,
-    files=(FILE,),
-    build=items,
+TASKS = (
+    DistributionalTask(
+        name="habermas",
+        summary="ratings of opposite statements by UK residents",
+        source=SOURCE,
+        files=(FILE,),
+        build=items,
+    ),
 )

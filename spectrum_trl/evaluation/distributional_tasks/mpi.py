@@ -99,15 +99,17 @@ def statement(text: str) -> str:
     return f"You {text[:1].lower()}{text[1:].rstrip('.')}."
 
 
-TASK = DistributionalTask(
-    name="mpi",
-    summary="agreement with statements about oneself",
-    source=Source(
+TASKS = (
+    DistributionalTask(
         name="mpi",
-        title="Machine Personality Inventory (jfisher52/AI_Pluralistic_Alignment)",
-        homepage="https://github.com/jfisher52/AI_Pluralistic_Alignment for the statements, "
-        "https://drive.google.com/file/d/1MOE4y_nGJiYU_vxCqnWSiYIKCk-dqPJE for the answers",
+        summary="agreement with statements about oneself",
+        source=Source(
+            name="mpi",
+            title="Machine Personality Inventory (jfisher52/AI_Pluralistic_Alignment)",
+            homepage="https://github.com/jfisher52/AI_Pluralistic_Alignment for the statements, "
+            "https://drive.google.com/file/d/1MOE4y_nGJiYU_vxCqnWSiYIKCk-dqPJE for the answers",
+        ),
+        files=(ANSWERS, QUESTIONS),
+        build=items,
     ),
-    files=(ANSWERS, QUESTIONS),
-    build=items,
 )

@@ -41,14 +41,17 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
         )
 
 
-TASK = DistributionalTask(
-    name="numbergame",
-    summary="whether a number belongs to a hidden set",
-    source=Source(
+TASKS = (
+    DistributionalTask(
         name="numbergame",
-        title="The number game (Bigelow and Piantadosi)",
-        homepage="https://doi.org/10.7910/DVN/A8ZWLF, as a table with the columns set, target, rating and id",
+        summary="whether a number belongs to a hidden set",
+        source=Source(
+            name="numbergame",
+            title="The number game (Bigelow and Piantadosi)",
+            homepage="https://doi.org/10.7910/DVN/A8ZWLF, as a table with the columns set, target, rating "
+            "and id",
+        ),
+        files=(FILE,),
+        build=items,
     ),
-    files=(FILE,),
-    build=items,
 )

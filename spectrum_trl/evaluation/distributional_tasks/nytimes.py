@@ -72,19 +72,21 @@ def _counts(found: Any, *, path: Path, book: str, group: str) -> list[int]:
     return [found.get(key, 0) for key in KEYS]
 
 
-TASK = DistributionalTask(
-    name="nytimes",
-    summary="how likely four groups are to read a book",
-    source=Source(
+TASKS = (
+    DistributionalTask(
         name="nytimes",
-        title=f"NYT Book Opinions ({REPO})",
-        homepage=f"https://github.com/{REPO}",
-        downloads=github(
-            REPO,
-            "36869b56b214b5ddce13dc234d62b4cbce3706cd",
-            {FILE: "nytimes/NYTIMES_proportions.json"},
+        summary="how likely four groups are to read a book",
+        source=Source(
+            name="nytimes",
+            title=f"NYT Book Opinions ({REPO})",
+            homepage=f"https://github.com/{REPO}",
+            downloads=github(
+                REPO,
+                "36869b56b214b5ddce13dc234d62b4cbce3706cd",
+                {FILE: "nytimes/NYTIMES_proportions.json"},
+            ),
         ),
+        files=(FILE,),
+        build=items,
     ),
-    files=(FILE,),
-    build=items,
 )

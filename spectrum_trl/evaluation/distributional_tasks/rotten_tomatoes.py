@@ -55,15 +55,17 @@ def _score(text: str) -> float | None:
     return score if math.isfinite(score) and 0 <= score <= 100 else None
 
 
-TASK = DistributionalTask(
-    name="rotten_tomatoes",
-    summary="good and bad reviews of films",
-    source=Source(
+TASKS = (
+    DistributionalTask(
         name="rotten_tomatoes",
-        title="Rotten Tomatoes scores of films, 1970 to 2024",
-        homepage="https://drive.google.com/file/d/12IpMErb4j83h5gGTdTpv0WZOf5ceY7b3, or any table with the "
-        "columns title, release_date, critic_score and audience_score",
+        summary="good and bad reviews of films",
+        source=Source(
+            name="rotten_tomatoes",
+            title="Rotten Tomatoes scores of films, 1970 to 2024",
+            homepage="https://drive.google.com/file/d/12IpMErb4j83h5gGTdTpv0WZOf5ceY7b3, or any table with "
+            "the columns title, release_date, critic_score and audience_score",
+        ),
+        files=(FILE,),
+        build=items,
     ),
-    files=(FILE,),
-    build=items,
 )

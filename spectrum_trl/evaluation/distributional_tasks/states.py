@@ -19,9 +19,11 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
     yield Item(None, question, STATES, (1 / n,) * n, None, "states")
 
 
-TASK = DistributionalTask(
-    name="states",
-    summary="the 50 states of the USA, uniformly",
-    source=KIT,
-    build=items,
+TASKS = (
+    DistributionalTask(
+        name="states",
+        summary="the 50 states of the USA, uniformly",
+        source=KIT,
+        build=items,
+    ),
 )

@@ -35,9 +35,11 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
         )
 
 
-TASK = DistributionalTask(
-    name="urn",
-    summary="balls from urns with known contents",
-    source=KIT,
-    build=items,
+TASKS = (
+    DistributionalTask(
+        name="urn",
+        summary="balls from urns with known contents",
+        source=KIT,
+        build=items,
+    ),
 )

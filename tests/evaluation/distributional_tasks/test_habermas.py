@@ -7,7 +7,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.distributional_tasks.distributional_task import Item
-from spectrum_trl.evaluation.distributional_tasks.habermas import COLUMNS, FILE, TASK
+from spectrum_trl.evaluation.distributional_tasks.habermas import COLUMNS, FILE, TASKS
 
 
 def rating(participant: Any, agreement: Any, **changes: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def built(folder: Path, rows: list[dict[str, Any]]) -> tuple[list[Item], Counter
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_parquet(path)
     dropped: Counter[str] = Counter()
-    return TASK.items(folder, seed=0, most=1000, dropped=dropped), dropped
+    return TASKS[0].items(folder, seed=0, most=1000, dropped=dropped), dropped
 
 
 def test_the_first_usable_rating_of_each_participant_counts(tmp_path: Path) -> None:
@@ -72,4 +72,4 @@ def test_a_file_of_another_kind_is_one_clear_error(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("not parquet")
     with pytest.raises(UserError, match="is not valid parquet"):
-        TASK.items(tmp_path, seed=0, most=1, dropped=Counter())
+        TASKS[0].items(tmp_path, seed=0, most=1, dropped=Counter())
