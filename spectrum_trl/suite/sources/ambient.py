@@ -17,7 +17,7 @@ from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, group
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Build, Kind, Task
+from spectrum_trl.suite.task import Task
 
 FULL = "ambient/AmbiEnt/ambient_full.jsonl"
 LINGUISTS = "ambient/AmbiEnt/linguist_annotations.jsonl"
@@ -199,19 +199,7 @@ def _same_length(path: Path, row: Row, first: str, second: str) -> None:
         )
 
 
-def _task(name: str, *, summary: str, kind: Kind, build: Build, paper: Build, file: str = FULL) -> Task:
-    return Task(
-        name=f"ambient_{name}",
-        summary=summary,
-        source=SOURCE,
-        kind=kind,
-        split="train",
-        files=(file,),
-        build=build,
-        paper=paper,
-    )
-
-
+task = partial(Task, source=SOURCE, split="train", files=(FULL,))
 PAIRS = Declared(file=FULL, output=PAIR, descriptions=PAIR_DESCRIPTIONS, length=LENGTH, name="pairs")
 DETECTION = Declared(
     file=FULL,
@@ -231,49 +219,49 @@ SPREADS = Declared(
     name="spreads",
 )
 TASKS = [
-    _task(
-        "premise_hypothesis",
-        summary="pairs of a premise and a hypothesis",
+    task(
+        name="ambient_premise_hypothesis",
         kind="generation",
+        summary="pairs of a premise and a hypothesis",
         build=PAIRS,
         paper=replace(PAIRS, draws=DRAWS),
     ),
-    _task(
-        "ambiguity_detection",
-        summary="which sentence of a pair is ambiguous",
+    task(
+        name="ambient_ambiguity_detection",
         kind="annotation",
+        summary="which sentence of a pair is ambiguous",
         build=DETECTION,
         paper=replace(DETECTION, draws=DRAWS),
     ),
-    _task(
-        "disambiguation",
-        summary="ambiguous pairs rewritten to have one reading",
+    task(
+        name="ambient_disambiguation",
         kind="generation",
+        summary="ambiguous pairs rewritten to have one reading",
         build=rewrites,
         paper=partial(rewrites, draws=DRAWS),
     ),
-    _task(
-        "linguist_annotations",
-        summary="one linguist's labels of entailment",
+    task(
+        name="ambient_linguist_annotations",
         kind="individual",
+        files=(LINGUISTS,),
+        summary="one linguist's labels of entailment",
         build=linguists,
         paper=partial(linguists, draws=2),
-        file=LINGUISTS,
     ),
-    _task(
-        "interpretation_labels",
-        summary="labels of pairs under a given reading",
+    task(
+        name="ambient_interpretation_labels",
         kind="annotation",
+        files=(CROWD,),
+        summary="labels of pairs under a given reading",
         build=readings,
         paper=partial(readings, draws=DRAWS),
-        file=CROWD,
     ),
-    _task(
-        "annotation_distributions",
-        summary="shares of crowd workers' labels",
+    task(
+        name="ambient_annotation_distributions",
         kind="population",
+        files=(CROWD,),
+        summary="shares of crowd workers' labels",
         build=SPREADS,
         paper=replace(SPREADS, draws=DRAWS),
-        file=CROWD,
     ),
 ]

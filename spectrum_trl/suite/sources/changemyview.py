@@ -8,7 +8,7 @@ counted and left out, as in the paper. A post is its title, a blank line and its
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -187,25 +187,18 @@ def posts(
     )
 
 
-def _task(name: str, build: Callable[..., Sequences], *, summary: str, **caps: int) -> Task:
-    return Task(
-        name=name,
-        summary=summary,
-        source=SOURCE,
-        kind="generation",
-        split="train",
-        files=(f"{PLAIN}*",),
-        build=build,
-        paper=partial(build, threads=THREADS, **caps),
-    )
-
-
+task = partial(Task, source=SOURCE, kind="generation", split="train", files=(f"{PLAIN}*",))
 TASKS = [
-    _task("changemyview_categories", categories, summary="posts on views open to change, and their titles"),
-    _task(
-        "changemyview_posts",
-        posts,
+    task(
+        name="changemyview_categories",
+        summary="posts on views open to change, and their titles",
+        build=categories,
+        paper=partial(categories, threads=THREADS),
+    ),
+    task(
+        name="changemyview_posts",
         summary="texts, titles and scores of posts on views open to change",
-        most=SEQUENCES,
+        build=posts,
+        paper=partial(posts, threads=THREADS, most=SEQUENCES),
     ),
 ]

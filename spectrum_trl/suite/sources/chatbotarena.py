@@ -5,7 +5,7 @@ prompts are kept. Empty texts and unknown votes are counted for each task that l
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from spectrum_trl.suite.reading.tables import parquet_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, keep_rows, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Build, Kind, Task
+from spectrum_trl.suite.task import Task
 
 FOLDER = "chatbot_arena_conversations"
 INSIDE = "data/train-00000-of-00001-cced8514c7ed782a.parquet"
@@ -169,35 +169,26 @@ def assistant(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
     )
 
 
-def _task(
-    name: str, build: Callable[..., Sequences], *, kind: Kind, summary: str, capped: bool = True
-) -> Task:
-    paper: Build | None = partial(build, most=JUDGES) if capped else None
-    return Task(
-        name=name,
-        summary=summary,
-        source=SOURCE,
-        kind=kind,
-        split="test",
-        files=(FILE,),
-        build=build,
-        paper=paper,
-    )
-
-
+task = partial(Task, source=SOURCE, split="test", files=(FILE,))
 TASKS = [
-    _task("chatbotarena_prompts", prompts, kind="individual", summary="one person's prompts to chatbots"),
-    _task(
-        "chatbotarena_individual_prefs",
-        preferences,
+    task(
+        name="chatbotarena_prompts",
+        kind="individual",
+        summary="one person's prompts to chatbots",
+        build=prompts,
+        paper=partial(prompts, most=JUDGES),
+    ),
+    task(
+        name="chatbotarena_individual_prefs",
         kind="individual",
         summary="one person's votes between two chatbots",
+        build=preferences,
+        paper=partial(preferences, most=JUDGES),
     ),
-    _task(
-        "chatbotarena_assistant",
-        assistant,
+    task(
+        name="chatbotarena_assistant",
         kind="generation",
         summary="one language model's answers",
-        capped=False,
+        build=assistant,
     ),
 ]

@@ -7,7 +7,7 @@ person are left out of the description.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from spectrum_trl.suite.reading.streams import table_rows
 from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, as_json, grouped, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Kind, Task
+from spectrum_trl.suite.task import Task
 
 FOLDER = "community_alignment"
 PATTERN = f"{FOLDER}/**/*community_alignment.csv"
@@ -235,27 +235,34 @@ def responses(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | N
     )
 
 
-def _task(name: str, build: Callable[..., Sequences], *, kind: Kind, summary: str) -> Task:
-    return Task(
-        name=f"community_alignment_{name}",
-        summary=summary,
-        source=SOURCE,
-        kind=kind,
-        split="train",
-        files=(PATTERN,),
-        build=build,
-        paper=partial(build, most=ROWS),
-    )
-
-
+task = partial(Task, source=SOURCE, split="train", files=(PATTERN,))
 TASKS = [
-    _task("initial_prompt", prompts, kind="generation", summary="first prompts to a model, in one language"),
-    _task("individual_reply", replies, kind="individual", summary="one person's replies to a model"),
-    _task(
-        "individual_preferences",
-        preferences,
+    task(
+        name="community_alignment_initial_prompt",
+        kind="generation",
+        summary="first prompts to a model, in one language",
+        build=prompts,
+        paper=partial(prompts, most=ROWS),
+    ),
+    task(
+        name="community_alignment_individual_reply",
+        kind="individual",
+        summary="one person's replies to a model",
+        build=replies,
+        paper=partial(replies, most=ROWS),
+    ),
+    task(
+        name="community_alignment_individual_preferences",
         kind="individual",
         summary="one person's choices among four answers of a model",
+        build=preferences,
+        paper=partial(preferences, most=ROWS),
     ),
-    _task("response", responses, kind="generation", summary="four different answers to a prompt"),
+    task(
+        name="community_alignment_response",
+        kind="generation",
+        summary="four different answers to a prompt",
+        build=responses,
+        paper=partial(responses, most=ROWS),
+    ),
 ]

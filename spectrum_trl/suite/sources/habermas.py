@@ -19,7 +19,7 @@ from spectrum_trl.suite.reading.tables import parquet_rows
 from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, grouped, pooled, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.task import Build, Kind, Task
+from spectrum_trl.suite.task import Task
 
 RATINGS_FILE = "habermas_data/hm_all_position_statement_ratings.parquet"
 OPINIONS_FILE = "habermas_data/hm_all_round_survey_responses.parquet"
@@ -195,27 +195,7 @@ def _answers(
     yield from islice(sequences, most)
 
 
-def _task(
-    name: str,
-    build: Build,
-    *,
-    kind: Kind,
-    summary: str,
-    paper: Build | None = None,
-    files: tuple[str, ...] = (RATINGS_FILE,),
-) -> Task:
-    return Task(
-        name=name,
-        summary=summary,
-        source=SOURCE,
-        kind=kind,
-        split="test",
-        files=files,
-        build=build,
-        paper=paper,
-    )
-
-
+task = partial(Task, source=SOURCE, split="test", files=(RATINGS_FILE,))
 INDIVIDUAL = partial(
     _answers,
     rows=_rated_opinions,
@@ -233,45 +213,50 @@ INDIVIDUAL_CATEGORICAL = partial(
     descriptions=INDIVIDUAL_CATEGORICAL_DESCRIPTIONS,
 )
 TASKS = [
-    _task("habermas_question", questions, kind="generation", summary="policy questions put to UK residents"),
-    _task(
-        "habermas_individual",
-        INDIVIDUAL,
-        paper=partial(INDIVIDUAL, most=MOST_PEOPLE),
-        kind="individual",
-        summary="one UK resident's ratings of statements, and opinions",
-        files=BOTH,
+    task(
+        name="habermas_question",
+        kind="generation",
+        summary="policy questions put to UK residents",
+        build=questions,
     ),
-    _task(
-        "habermas_individual_categorical",
-        INDIVIDUAL_CATEGORICAL,
-        paper=partial(INDIVIDUAL_CATEGORICAL, most=MOST_PEOPLE),
+    task(
+        name="habermas_individual",
+        kind="individual",
+        files=BOTH,
+        summary="one UK resident's ratings of statements, and opinions",
+        build=INDIVIDUAL,
+        paper=partial(INDIVIDUAL, most=MOST_PEOPLE),
+    ),
+    task(
+        name="habermas_individual_categorical",
         kind="individual",
         summary="one UK resident's ratings of statements",
+        build=INDIVIDUAL_CATEGORICAL,
+        paper=partial(INDIVIDUAL_CATEGORICAL, most=MOST_PEOPLE),
     ),
-    _task(
-        "habermas_opinions",
-        partial(
+    task(
+        name="habermas_opinions",
+        kind="population",
+        files=BOTH,
+        summary="opinions of UK residents on one question",
+        build=partial(
             _answers,
             rows=_rated_opinions,
             group_by="question_id",
             output="opinion",
             descriptions=OPINIONS_DESCRIPTIONS,
         ),
-        kind="population",
-        summary="opinions of UK residents on one question",
-        files=BOTH,
     ),
-    _task(
-        "habermas_categorical",
-        partial(
+    task(
+        name="habermas_categorical",
+        kind="population",
+        summary="UK residents' ratings of one statement",
+        build=partial(
             _answers,
             rows=_ratings,
             group_by="question_id",
             output="agreement",
             descriptions=CATEGORICAL_DESCRIPTIONS,
         ),
-        kind="population",
-        summary="UK residents' ratings of one statement",
     ),
 ]

@@ -14,7 +14,7 @@ from spectrum_trl.suite.reading.streams import table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, keep_rows, pooled, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.task import Kind, Task
+from spectrum_trl.suite.task import Task
 
 FILE = "misc/JEOPARDY_CSV.csv"
 SOURCE = Source(
@@ -80,30 +80,20 @@ def _whole(row: Row) -> bool:
     return all(text(row[column]) for column in ("Category", "Question", "Answer"))
 
 
-def _task(name: str, *, answered: bool, kind: Kind, summary: str) -> Task:
-    return Task(
-        name=name,
-        summary=summary,
-        source=SOURCE,
-        kind=kind,
-        split="train",
-        files=(FILE,),
-        build=partial(build, answered=answered),
-        paper=partial(build, answered=answered, most=MOST),
-    )
-
-
+task = partial(Task, source=SOURCE, split="train", files=(FILE,))
 TASKS = [
-    _task(
-        "jeopardy_question_generation",
-        answered=False,
+    task(
+        name="jeopardy_question_generation",
         kind="generation",
         summary="clues of the quiz show",
+        build=partial(build, answered=False),
+        paper=partial(build, answered=False, most=MOST),
     ),
-    _task(
-        "jeopardy_answer_prediction",
-        answered=True,
+    task(
+        name="jeopardy_answer_prediction",
         kind="knowledge",
         summary="answers to clues of the quiz show",
+        build=partial(build, answered=True),
+        paper=partial(build, answered=True, most=MOST),
     ),
 ]

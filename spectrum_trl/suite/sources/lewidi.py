@@ -4,7 +4,7 @@ A missing train or dev file is counted, and the other one read. Some annotators 
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -214,63 +214,53 @@ def _explained_rating(row: Row) -> str:
     return as_json({"paraphrase_rating": int(row["label"]), "explanation": row["explanation"]})
 
 
-def _task(
-    name: str, *, data: str, needs: Sequence[str], build: Callable[..., Sequences], summary: str
-) -> Task:
-    return Task(
-        name=f"lewidi_{name}",
-        summary=summary,
-        source=SOURCE,
-        kind="annotation",
-        split="train",
-        files=tuple(f"{data}_{part}.json" for part in (*needs, "annotators_meta")),
-        build=build,
-        paper=partial(build, paper=True),
-    )
+def _files(data: str, *parts: str) -> tuple[str, ...]:
+    return tuple(f"{data}_{part}.json" for part in (*parts, "annotators_meta"))
 
 
+task = partial(Task, source=SOURCE, kind="annotation", split="train")
 # The large train files may be missing.
 TASKS = [
-    _task(
-        "csc_sarcasm_detection_individual",
-        data=CSC,
-        needs=("dev",),
-        build=sarcasm,
+    task(
+        name="lewidi_csc_sarcasm_detection_individual",
+        files=_files(CSC, "dev"),
         summary="one annotator's ratings of how sarcastic responses are",
+        build=sarcasm,
+        paper=partial(sarcasm, paper=True),
     ),
-    _task(
-        "mp_irony_detection_individual",
-        data=MP,
-        needs=("dev",),
-        build=irony,
+    task(
+        name="lewidi_mp_irony_detection_individual",
+        files=_files(MP, "dev"),
         summary="one annotator's judgements of whether replies are ironic",
+        build=irony,
+        paper=partial(irony, paper=True),
     ),
-    _task(
-        "par_paraphrase_detection_individual",
-        data=PARAPHRASE,
-        needs=("train", "dev"),
-        build=partial(paraphrases, explained=True),
+    task(
+        name="lewidi_par_paraphrase_detection_individual",
+        files=_files(PARAPHRASE, "train", "dev"),
         summary="one annotator's ratings of pairs of questions, with reasons",
+        build=partial(paraphrases, explained=True),
+        paper=partial(paraphrases, explained=True, paper=True),
     ),
-    _task(
-        "par_paraphrase_detection_individual_categorical",
-        data=PARAPHRASE,
-        needs=("train", "dev"),
-        build=partial(paraphrases, explained=False),
+    task(
+        name="lewidi_par_paraphrase_detection_individual_categorical",
+        files=_files(PARAPHRASE, "train", "dev"),
         summary="one annotator's ratings of pairs of questions",
+        build=partial(paraphrases, explained=False),
+        paper=partial(paraphrases, explained=False, paper=True),
     ),
-    _task(
-        "varierrnli_nli_detection_individual",
-        data=NLI,
-        needs=("train", "dev"),
-        build=partial(nli, explained=True),
+    task(
+        name="lewidi_varierrnli_nli_detection_individual",
+        files=_files(NLI, "train", "dev"),
         summary="one annotator's labels of pairs of sentences, with reasons",
+        build=partial(nli, explained=True),
+        paper=partial(nli, explained=True, paper=True),
     ),
-    _task(
-        "varierrnli_nli_detection_individual_categorical",
-        data=NLI,
-        needs=("train", "dev"),
-        build=partial(nli, explained=False),
+    task(
+        name="lewidi_varierrnli_nli_detection_individual_categorical",
+        files=_files(NLI, "train", "dev"),
         summary="one annotator's labels of pairs of sentences",
+        build=partial(nli, explained=False),
+        paper=partial(nli, explained=False, paper=True),
     ),
 ]

@@ -15,7 +15,7 @@ from spectrum_trl.suite.reading.streams import table_rows
 from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, as_json, grouped, pooled, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Build, Kind, Task
+from spectrum_trl.suite.task import Task
 
 CONVERSATIONS = "prism/conversations.jsonl"
 SURVEY = "prism/survey.jsonl"
@@ -208,36 +208,25 @@ def preferences(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequence
     )
 
 
-def _task(name: str, build: Build, *, kind: Kind, summary: str, survey: bool = True) -> Task:
-    return Task(
-        name=name,
-        summary=summary,
-        source=SOURCE,
-        kind=kind,
-        split="train",
-        files=(CONVERSATIONS, SURVEY) if survey else (CONVERSATIONS,),
-        build=build,
-    )
-
-
+task = partial(Task, source=SOURCE, split="train", files=(CONVERSATIONS, SURVEY))
 TASKS = [
-    _task(
-        "prism_prompts",
-        prompts,
+    task(
+        name="prism_prompts",
         kind="generation",
+        files=(CONVERSATIONS,),
         summary="people's first messages to chatbots",
-        survey=False,
+        build=prompts,
     ),
-    _task(
-        "prism_prompts_individual",
-        prompts_individual,
+    task(
+        name="prism_prompts_individual",
         kind="individual",
         summary="one person's first messages to chatbots",
+        build=prompts_individual,
     ),
-    _task(
-        "prism_individual_preferences",
-        preferences,
+    task(
+        name="prism_individual_preferences",
         kind="individual",
         summary="one person's choices and scores of chatbot answers",
+        build=preferences,
     ),
 ]
