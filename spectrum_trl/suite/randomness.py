@@ -17,3 +17,13 @@ def stream(seed: int, *, task: str, purpose: str, id: str | int = "") -> np.rand
     """
     name = json.dumps([seed, task, purpose, str(id)])
     return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest(), "big"))
+
+
+def task_seed(seed: int, *, task: str) -> int:
+    """Return a task's own seed: streams named by purpose and id alone are then no other task's.
+
+    Args:
+        seed: The user's seed.
+        task: Name of the task.
+    """
+    return int(stream(seed, task=task, purpose="seed").integers(2**63))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spectrum_trl.suite.own.table import read_own
 from spectrum_trl.suite.randomness import stream
 
 PACKAGE = Path(__file__).parents[2] / "spectrum_trl"
@@ -56,6 +57,21 @@ def test_streams_of_other_names_have_nothing_in_common(seed: int) -> None:
     assert (drawn == again).all() and (drawn != stream(seed + 1, **names[0]).random(2000)).all()
     off_diagonal = np.corrcoef(drawn) - np.eye(len(names))
     assert np.abs(off_diagonal).max() < 0.1
+
+
+def test_two_tasks_order_the_same_groups_of_rows_independently(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("who,answer\n" + "".join(f"{n % 40},{n}\n" for n in range(800)))
+    orders = []
+    for name in ("first", "second"):
+        file = tmp_path / f"{name}.yaml"
+        file.write_text("spectrum: {file: a.csv, group_by: who, output: answer, descriptions: [d]}\n")
+        sequences = read_own(file).sequences(tmp_path, seed=0)
+        orders.append({one.sequence_id: [m["content"] for m in one.messages[1:]] for one in sequences})
+    assert orders[0].keys() == orders[1].keys() and len(orders[0]) == 40
+    assert all(sorted(orders[0][key]) == sorted(orders[1][key]) for key in orders[0])
+    # Each of 20 places has the same answer with probability 1/20: 40 of 800 expected.
+    same = sum(a == b for key in orders[0] for a, b in zip(orders[0][key], orders[1][key], strict=True))
+    assert 15 < same < 70
 
 
 def test_no_stream_of_the_package_is_made_of_a_seed_alone() -> None:

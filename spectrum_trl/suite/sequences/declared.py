@@ -13,6 +13,7 @@ from typing import Any
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.own.columns import columns_of
+from spectrum_trl.suite.randomness import task_seed
 from spectrum_trl.suite.reading.encoding import PUBLISHED, Reading
 from spectrum_trl.suite.reading.streams import table_rows
 from spectrum_trl.suite.reading.values import canonical, group_problem
@@ -97,7 +98,8 @@ class Declared:
             "length": self.length,
             "permutations": self.permutations,
             "draws": self.draws,
-            "seed": seed,
+            # Users' tables may have groups of the same names.
+            "seed": task_seed(seed, task=self.name) if self.reading.own else seed,
             "dropped": dropped,
         }
         if self.group_by:
