@@ -225,7 +225,7 @@ def test_a_damaged_store_of_answers_is_begun_anew_and_edited_figures_are_not_bel
             file.write_bytes(b"no database")
         elif "states" in file.name:
             kept = json.loads(file.read_text())
-            kept["kept"]["results"]["spectrum_dist_states"]["coverage,none"] = 0.5
+            kept["value"]["results"]["spectrum_dist_states"]["coverage,none"] = 0.5
             file.write_text(json.dumps(kept))
     done = evaluate(folder, "--tasks", TASKS)
     assert done.returncode == 0, done.stderr

@@ -73,7 +73,7 @@ def test_what_is_kept_is_read_back_and_not_once_it_was_changed(tmp_path: Path) -
     resume.write(value, file)
     assert resume.read(file) == value
     text = file.read_text()
-    for broken in (text.replace("1.25", "1.24"), text[:-20], "", "null", "[" * 100_000, '{"kept": {}}'):
+    for broken in (text.replace("1.25", "1.24"), text[:-20], "", "null", "[" * 100_000, '{"value": {}}'):
         file.write_text(broken)
         assert resume.read(file) is None
 
