@@ -1,5 +1,6 @@
 """Fixtures for all tests: real tokenizers, a tiny one built on the spot, and the golden values."""
 
+import gc
 import hashlib
 import importlib
 import json
@@ -206,3 +207,9 @@ def is_genuine(folder: Path, family: str) -> bool:
         return False
     with open(folder / "tokenizer.json", "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest().startswith(TOKENIZERS[family])
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what thousands of collected tests hold from garbage collection, which some libraries start."""
+    gc.collect()
+    gc.freeze()
