@@ -103,7 +103,9 @@ def load_tokenizer(name: str, *, revision: str = "main") -> PreTrainedTokenizerB
     return tokenizer
 
 
-def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:
+def load_model(
+    name: str, *, adapter: str | None = None, revision: str = "main", **settings: Any
+) -> PreTrainedModel:
     """Load a causal language model from safetensors without running any code from its repository.
 
     An adapter folder loads as its base model with the adapter attached, and with the adapter's generation
@@ -111,6 +113,7 @@ def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrai
 
     Args:
         name: A folder, a Hub id, or the tiny base's name.
+        adapter: Folder of an adapter for the model, whatever base model it names itself.
         revision: Revision of the Hub repository.
         **settings: Further arguments of ``from_pretrained``, for example ``dtype``.
 
@@ -120,6 +123,8 @@ def load_model(name: str, *, revision: str = "main", **settings: Any) -> PreTrai
     Raises:
         UserError: If it cannot be loaded.
     """
+    if adapter is not None:
+        return _load_adapted(model_path(adapter), base=name, revision=revision, **settings)
     if os.path.isfile(os.path.join(model_path(name), ADAPTER_CONFIG_NAME)):
         return _load_adapted(model_path(name), **settings)
     with _load_errors("model", name):
@@ -164,7 +169,9 @@ def _correct_tying(model: PreTrainedModel, name: str) -> None:
         config.tie_word_embeddings = False
 
 
-def _load_adapted(name: str, **settings: Any) -> PreTrainedModel:
+def _load_adapted(
+    name: str, *, base: str | None = None, revision: str | None = None, **settings: Any
+) -> PreTrainedModel:
     from peft import PeftConfig
 
     with _load_errors("adapter", name):
@@ -172,8 +179,8 @@ def _load_adapted(name: str, **settings: Any) -> PreTrainedModel:
         # Written by our runs; peft itself writes none.
         if os.path.isfile(os.path.join(name, GENERATION_CONFIG_NAME)):
             settings.setdefault("generation_config", GenerationConfig.from_pretrained(name))
-        base = str(adapter.base_model_name_or_path)
-        model = load_model(base, revision=adapter.revision or "main", **settings)
+        base = base or str(adapter.base_model_name_or_path)
+        model = load_model(base, revision=revision or adapter.revision or "main", **settings)
         found = model.load_adapter(name, ignore_mismatched_sizes=True).to_dict()
         _check_weights(
             f"the adapter of {name!r} does not fit its configuration or its base model",

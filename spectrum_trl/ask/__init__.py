@@ -1,0 +1,1 @@
+"""Ask a tuned model: probabilities of answers, samples, whole distributions, and losses."""

@@ -1,0 +1,105 @@
+"""Probabilities of given answers, and scores of outputs."""
+
+import logging
+from collections.abc import Sequence
+
+from transformers import PreTrainedModel
+
+from spectrum_trl.ask.questions import as_text
+from spectrum_trl.ask.results import FEWEST_COVERED, Probabilities, Score
+from spectrum_trl.errors import UserError
+from spectrum_trl.prompts.messages import check, normalise
+from spectrum_trl.prompts.scored import Prompts, Scored
+from spectrum_trl.scoring.score import text_logprobs
+from spectrum_trl.suite.task import Message
+
+logger = logging.getLogger(__name__)
+
+
+def probabilities(
+    model: PreTrainedModel,
+    prompts: Prompts,
+    conversations: Sequence[Sequence[Message]],
+    answers: Sequence[Sequence[str]],
+) -> list[Probabilities]:
+    """Return the probabilities of answers to questions; what they share is read once.
+
+    Args:
+        model: Any causal language model.
+        prompts: Writes the questions.
+        conversations: Messages of each question.
+        answers: For each question, its distinct answers.
+    """
+    pairs = [
+        Scored(context, prompts.answer(answer))
+        for messages, given in zip(conversations, answers, strict=True)
+        for context in [prompts.prompt(messages)]
+        for answer in given
+    ]
+    found = iter(text_logprobs(model, prompts, pairs).tolist())
+    results = [Probabilities(tuple(given), tuple(next(found) for _ in given)) for given in answers]
+    if low := [one.coverage for one in results if one.low_coverage]:
+        logger.warning(
+            "low coverage for %d of %d questions (down to %.2g, under %s): the model rarely gives any of "
+            "these answers, so their normalised probabilities say little",
+            *(len(low), len(results), min(low), FEWEST_COVERED),
+        )
+    return results
+
+
+def checked_answers(answers: Sequence[object], prompts: Prompts) -> list[str]:
+    """Return answers as texts that the model can give.
+
+    Args:
+        answers: Texts; anything else is written as JSON.
+        prompts: Writes them.
+
+    Raises:
+        UserError: With every problem: no answers, equal ones, or ones that no output can be.
+    """
+    if isinstance(answers, str) or not isinstance(answers, Sequence) or not len(answers):
+        raise UserError(f"answers: expected a list of at least one answer, but it is {answers!r:.80}")
+    problems, seen = list[str](), dict[str, int]()
+    texts = [as_text(answer) for answer in answers]
+    for number, text in enumerate(texts, start=1):
+        # The description stands for whatever comes before the answer.
+        turns: list[Message] = [
+            {"role": "description", "content": "?"},
+            {"role": "output", "content": text},
+        ]
+        found = check(turns, tokenizer=prompts.tokenizer, trained=False)
+        problems += [f"answer {number} {problem.removeprefix('message 2 ')}" for problem in found]
+        (_, turn) = normalise(turns, tokenizer=prompts.tokenizer)
+        first = seen.setdefault(prompts.answer(turn["content"]), number)
+        if first != number:
+            problems.append(f"answers {first} and {number} are the same, {text!r:.80}: remove one")
+    if problems:
+        raise UserError(*problems)
+    return texts
+
+
+def scores(
+    model: PreTrainedModel,
+    prompts: Prompts,
+    conversations: Sequence[Sequence[Message]],
+    numbers: Sequence[int],
+) -> list[list[Score]]:
+    """Return the scores of the last outputs of conversations, each given everything before it.
+
+    Args:
+        model: Any causal language model.
+        prompts: Writes the conversations.
+        conversations: Messages, the outputs included.
+        numbers: For each conversation, how many of its last outputs are scored.
+    """
+    outputs = [
+        [message["content"] for message in messages if message["role"] == "output"][-n:] if n else []
+        for messages, n in zip(conversations, numbers, strict=True)
+    ]
+    pairs = [
+        pair
+        for messages, n in zip(conversations, numbers, strict=True)
+        for pair in (prompts.outputs(messages)[-n:] if n else [])
+    ]
+    found = iter(text_logprobs(model, prompts, pairs).tolist())
+    return [[Score(text, next(found)) for text in texts] for texts in outputs]

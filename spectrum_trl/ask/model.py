@@ -1,0 +1,341 @@
+"""A tuned model to ask: its probabilities, samples and distributions."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Literal, Unpack, get_args
+
+import pandas as pd
+from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from spectrum_trl.ask import candidates, samples, schemas, search
+from spectrum_trl.ask.questions import Example, Question, conversation, turns
+from spectrum_trl.ask.results import Sample, Score
+from spectrum_trl.errors import UserError
+from spectrum_trl.models.device import evaluation_device, evaluation_dtype
+from spectrum_trl.models.finite import check_weights
+from spectrum_trl.models.load import load_model, load_tokenizer
+from spectrum_trl.models.quantize import for_cpu
+from spectrum_trl.prompts.formats import Format
+from spectrum_trl.prompts.scored import Prompts
+from spectrum_trl.prompts.templates import family_of, name_of
+from spectrum_trl.scoring.draw import Decoding
+from spectrum_trl.suite.task import Message
+
+logger = logging.getLogger(__name__)
+Quantization = Literal["4bit", "8bit"]
+MAX_NEW_TOKENS = 256
+# Texts drawn for each valid JSON value wanted, at most.
+MOST_PER_VALUE = 10
+
+
+class SpectrumModel:
+    """A model and its prompts; every method asks one question, or ``questions``, a list of them.
+
+    One question is given by keywords, see `Question`, and answered with a NamedTuple; several are answered
+    with a DataFrame, whose column ``question`` is their index. Probabilities are those of whole answers, the
+    end of their turn included.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        format: Format | None = None,
+        given: Sequence[Message] = (),
+    ) -> None:
+        """Wrap a loaded model.
+
+        Args:
+            model: A causal language model, on any device.
+            tokenizer: Its tokenizer.
+            format: How questions are written; by default the Spectrum template that the model was tuned with.
+                ``colon`` (plain text) suits pretrained models, ``chat`` instruct models.
+            given: Messages that come before every question.
+
+        Raises:
+            UserError: If the model was not tuned with a Spectrum template and no format is named.
+        """
+        if format is None and family_of(tokenizer) is None:
+            raise UserError(
+                f"{name_of(tokenizer)} has no Spectrum template: it was not tuned with one; name a format: "
+                'format="colon" for a pretrained model, format="chat" for an instruct model'
+            )
+        if format is not None and format not in get_args(Format):
+            raise UserError(f"format: expected {', '.join(get_args(Format))}, but it is {format!r}")
+        self.model, self.tokenizer, self.given = model, tokenizer, list(given)
+        self.prompts = Prompts(tokenizer, fmt=format or "spectrum")
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str,
+        *,
+        adapter: str | None = None,
+        dtype: Any = "auto",
+        device: str = "auto",
+        quantization: Quantization | None = None,
+        format: Format | None = None,
+        revision: str = "main",
+    ) -> "SpectrumModel":
+        """Load a model.
+
+        Args:
+            name_or_path: A folder, also of an adapter, a Hub id, or an embedded model's name.
+            adapter: Folder or Hub id of a LoRA adapter for the model.
+            dtype: Number type; ``auto`` is float32 on a CPU, and the checkpoint's elsewhere.
+            device: ``auto`` is a GPU if there is one.
+            quantization: ``4bit`` or ``8bit``, by bitsandbytes.
+            format: See the class.
+            revision: Revision of a Hub repository.
+
+        Raises:
+            UserError: If it cannot be loaded, or holds NaN or infinite weights.
+        """
+        place = evaluation_device(None if device == "auto" else device)
+        settings: dict[str, Any] = {"dtype": evaluation_dtype(place) if dtype == "auto" else dtype}
+        if quantization is not None:
+            settings["quantization_config"] = _quantization(quantization, name_or_path, place, revision)
+        if place != "cpu" or quantization:
+            settings["device_map"] = place
+        tokenizer = load_tokenizer(adapter or name_or_path, revision="main" if adapter else revision)
+        model = load_model(name_or_path, adapter=adapter, revision=revision, **settings)
+        check_weights(model, name=adapter or name_or_path)
+        return cls(model.eval(), tokenizer, format=format)
+
+    def sample(
+        self,
+        n: int = 8,
+        *,
+        seed: int = 0,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        questions: Sequence[Question] | None = None,
+        **question: Unpack[Question],
+    ) -> Any:
+        """Sample outputs.
+
+        Args:
+            n: Number of samples of each question.
+            seed: The i-th sample of a question depends on the question, the seed and i alone.
+            max_new_tokens: Maximum number of tokens of a sample, its end included.
+            temperature: Divisor of the logits; 1 keeps the model's distribution.
+            top_p: Sample from the likeliest tokens that reach this probability; 1 keeps the distribution.
+            questions: Several questions, instead of ``**question``.
+            **question: One question.
+
+        Returns:
+            A list of `Sample`; for several questions, a DataFrame.
+        """
+        _check_numbers(n=n, max_new_tokens=max_new_tokens)
+        decoding = Decoding(temperature, 0, top_p)
+
+        def ask(messages: list[Message]) -> list[Sample]:
+            context = self.prompts.prompt(messages)
+            return samples.samples(
+                self.model,
+                self.prompts,
+                context,
+                n=n,
+                seed=seed,
+                max_new_tokens=max_new_tokens,
+                decoding=decoding,
+            )
+
+        return _answered([ask(one) for one in self._asked(questions, question)], questions)
+
+    def top_tokens(
+        self, k: int = 10, *, questions: Sequence[Question] | None = None, **question: Unpack[Question]
+    ) -> Any:
+        """Return the likeliest first tokens of the next output.
+
+        Args:
+            k: Number of tokens.
+            questions: Several questions, instead of ``**question``.
+            **question: One question.
+
+        Returns:
+            A list of `Token`, the likeliest first; for several questions, a DataFrame.
+        """
+        _check_numbers(k=k)
+        contexts = [self.prompts.prompt(one) for one in self._asked(questions, question)]
+        return _answered(samples.top_tokens(self.model, self.prompts, contexts, k=k), questions)
+
+    def probabilities(
+        self,
+        answers: Sequence[Any],
+        *,
+        questions: Sequence[Question] | None = None,
+        **question: Unpack[Question],
+    ) -> Any:
+        """Return the probability of each answer, the normalised one, and the coverage of all.
+
+        Args:
+            answers: Distinct answers; those that are no texts are written as JSON. With ``questions``, also
+                one list of answers a question.
+            questions: Several questions, instead of ``**question``.
+            **question: One question.
+
+        Returns:
+            `Probabilities`; for several questions, a DataFrame.
+        """
+        asked = self._asked(questions, question)
+        own = questions is not None and all(isinstance(one, list | tuple) for one in answers)
+        if own and len(answers) != len(asked):
+            raise UserError(f"answers: {len(answers)} lists for {len(asked)} questions; give one for each")
+        lists = answers if own else [answers]
+        texts = [candidates.checked_answers(one, self.prompts) for one in lists]
+        found = candidates.probabilities(
+            self.model, self.prompts, asked, texts if own else texts * len(asked)
+        )
+        return _answered(found, questions)
+
+    def distribution(
+        self,
+        *,
+        max_answers: int = 20,
+        min_probability: float = 1e-3,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        questions: Sequence[Question] | None = None,
+        **question: Unpack[Question],
+    ) -> Any:
+        """Find the likeliest whole answers, without a list of them.
+
+        Args:
+            max_answers: Number of answers at which the search ends.
+            min_probability: In (0, 1): beginnings of answers that are less likely are not followed.
+            max_new_tokens: Maximum number of tokens of an answer, its end included.
+            questions: Several questions, instead of ``**question``.
+            **question: One question.
+
+        Returns:
+            `Distribution`; for several questions, a DataFrame.
+        """
+        _check_numbers(max_answers=max_answers, max_new_tokens=max_new_tokens)
+        if not 0 < min_probability < 1:
+            raise UserError(
+                f"min_probability: expected a number between 0 and 1, but it is {min_probability!r}"
+            )
+        limits = search.Limits(max_answers, min_probability, max_new_tokens)
+        found = [
+            search.distribution(self.model, self.prompts, self.prompts.prompt(one), limits=limits)
+            for one in self._asked(questions, question)
+        ]
+        return _answered(found, questions)
+
+    def probabilities_json(
+        self, schema: schemas.Schema, **question: Unpack[Question]
+    ) -> schemas.JsonProbabilities:
+        """Return the joint probability of every JSON value that a schema allows.
+
+        Args:
+            schema: A JSON Schema or a pydantic model with finitely many values.
+            **question: The question.
+        """
+        values = schemas.allowed_values(schema)
+        return schemas.JsonProbabilities(tuple(values), self.probabilities(values, **question))
+
+    def sample_json(
+        self,
+        schema: schemas.Schema,
+        n: int = 8,
+        *,
+        seed: int = 0,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        max_attempts: int | None = None,
+        **question: Unpack[Question],
+    ) -> schemas.JsonSamples:
+        """Sample JSON values that a schema allows; others are counted and drawn again.
+
+        Args:
+            schema: A JSON Schema or a pydantic model.
+            n: Number of values.
+            seed: As in `sample`.
+            max_new_tokens: As in `sample`.
+            max_attempts: Number of texts drawn at most; by default ten times ``n``.
+            **question: The question.
+        """
+        _check_numbers(n=n, max_new_tokens=max_new_tokens)
+        parse, most = schemas.validator(schema), max_attempts or MOST_PER_VALUE * n
+        values, invalid, drawn = list[Any](), list[str](), 0
+        while len(values) < n and drawn < most:
+            upto = min(most, drawn + n)
+            more = self.sample(upto, seed=seed, max_new_tokens=max_new_tokens, **question)[drawn:]
+            for one in more:
+                try:
+                    values.append(parse(one.text))
+                except ValueError:
+                    invalid.append(one.text)
+            drawn = upto
+        return schemas.JsonSamples(tuple(values[:n]), tuple(invalid))
+
+    def score(self, outputs: Sequence[Example], **question: Unpack[Question]) -> list[Score]:
+        """Return the log-probability of each output given those before it.
+
+        Args:
+            outputs: Outputs, or pairs of an input and its output.
+            **question: What comes before them.
+        """
+        messages = conversation(question, tokenizer=self.tokenizer, before=self.given)
+        whole = conversation({}, tokenizer=self.tokenizer, before=[*messages, *turns(outputs)])
+        (found,) = candidates.scores(self.model, self.prompts, [whole], [len(outputs)])
+        return found
+
+    def update(self, outputs: Sequence[Example], **question: Unpack[Question]) -> "SpectrumModel":
+        """Return the model given more outputs: its answers are then those of the posterior predictive.
+
+        Args:
+            outputs: Outputs, or pairs of an input and its output.
+            **question: What comes before them; a description only if none has been given.
+        """
+        before = conversation(question, tokenizer=self.tokenizer, before=self.given)
+        given = conversation({}, tokenizer=self.tokenizer, before=[*before, *turns(outputs)])
+        return SpectrumModel(self.model, self.tokenizer, format=self.prompts.fmt, given=given)
+
+    def _asked(self, questions: Sequence[Question] | None, question: Question) -> list[list[Message]]:
+        """Return the messages of each question; problems of all are reported at once."""
+        if questions is None:
+            return [conversation(question, tokenizer=self.tokenizer, before=self.given)]
+        if question:
+            raise UserError("give either questions, a list, or one question's parts")
+        found, problems = [], []
+        for number, one in enumerate(questions):
+            try:
+                found.append(conversation(one, tokenizer=self.tokenizer, before=self.given))
+            except UserError as error:
+                problems += [f"questions[{number}]: {problem}" for problem in error.problems]
+        if problems:
+            raise UserError(*problems)
+        return found
+
+
+def _answered(found: Sequence[Any], questions: Sequence[Question] | None) -> Any:
+    """Return the answer to one question as it is, and those to several as a table."""
+    if questions is None:
+        return found[0]
+    rows = [
+        {"question": number, **row}
+        for number, one in enumerate(found)
+        for row in (one.rows() if hasattr(one, "rows") else [part._asdict() for part in one])
+    ]
+    return pd.DataFrame(rows)
+
+
+def _check_numbers(**numbers: int) -> None:
+    problems = [
+        f"{name}: expected a whole number of at least 1, but it is {value!r}"
+        for name, value in numbers.items()
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1
+    ]
+    if problems:
+        raise UserError(*problems)
+
+
+def _quantization(kind: Quantization, name: str, device: str, revision: str) -> BitsAndBytesConfig:
+    if kind not in get_args(Quantization):
+        raise UserError(f"quantization: expected 4bit or 8bit, but it is {kind!r}")
+    settings = BitsAndBytesConfig(load_in_4bit=kind == "4bit", load_in_8bit=kind == "8bit")
+    if device == "cpu" and kind == "4bit":
+        for_cpu(settings, name=name, revision=revision)
+    return settings

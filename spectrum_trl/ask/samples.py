@@ -1,0 +1,102 @@
+"""Samples of the next output, and the likeliest first tokens of it."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from spectrum_trl.ask.results import Sample, Token
+from spectrum_trl.prompts.scored import Prompts
+from spectrum_trl.scoring.draw import Decoding, Limits, draw
+from spectrum_trl.scoring.engine import score
+from spectrum_trl.scoring.forward import check_lengths, evaluating
+from spectrum_trl.scoring.generation import Ending
+from spectrum_trl.scoring.logits import forward, log_softmax
+from spectrum_trl.scoring.tree import Request
+
+
+def samples(
+    model: PreTrainedModel,
+    prompts: Prompts,
+    context: str,
+    *,
+    n: int,
+    seed: int,
+    max_new_tokens: int,
+    decoding: Decoding,
+) -> list[Sample]:
+    """Sample outputs after a context.
+
+    The i-th sample depends on the context, the seed and i alone, not on n.
+
+    Args:
+        model: Any causal language model.
+        prompts: Wrote the context.
+        context: The text before the output.
+        n: Number of samples.
+        seed: Non-negative.
+        max_new_tokens: Maximum number of tokens of an output, its end included.
+        decoding: How a token is sampled. Log-probabilities are those of the full distribution all the same.
+    """
+    ids = prompts.tokenizer(context, add_special_tokens=False)["input_ids"]
+    ending = ending_of(prompts)
+    # Equal random numbers would make the samples of different questions dependent.
+    digest = int.from_bytes(hashlib.sha256(context.encode()).digest()[:8], "big")
+    drawn = draw(
+        model,
+        ids,
+        seeds=[(seed, digest, number) for number in range(n)],
+        limits=Limits(max_new_tokens, ending.ends, ending.stopped),
+        decoding=decoding,
+    )
+    scored = score(model, [Request([*ids, *one], len(ids)) for one in drawn])
+    stopped = ending.stopped(drawn)
+    return [
+        Sample(
+            stripped(ending.cut(one), prompts),
+            found[0],
+            stop or one[-1] in ending.ends,
+        )
+        for one, found, stop in zip(drawn, scored, stopped, strict=True)
+    ]
+
+
+def ending_of(prompts: Prompts) -> Ending:
+    """Return how the end of an output is detected."""
+    tokenizer = prompts.tokenizer
+    ends = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    return Ending(tokenizer, [prompts.end], ends=ends)
+
+
+def stripped(text: str, prompts: Prompts) -> str:
+    """Return an output without the space that plain text writes before it."""
+    return text.strip() if prompts.fmt == "colon" else text
+
+
+def top_tokens(
+    model: PreTrainedModel, prompts: Prompts, contexts: Sequence[str], *, k: int
+) -> list[list[Token]]:
+    """Return the likeliest first tokens of the next output, the likeliest first.
+
+    Args:
+        model: Any causal language model.
+        prompts: Wrote the contexts.
+        contexts: Texts before the output.
+        k: Number of tokens, at most the vocabulary's.
+    """
+    tokenizer, found = prompts.tokenizer, []
+    for context in contexts:
+        ids = tokenizer(context, add_special_tokens=False)["input_ids"]
+        check_lengths(model, [len(ids)])
+        with evaluating(model):
+            logits = forward(model, [np.asarray(ids, dtype=np.uint32)], [[len(ids) - 1]])
+            best = log_softmax(logits)[0].exp().topk(min(k, logits.shape[1]))
+        texts = tokenizer.batch_decode([[token] for token in best.indices.tolist()])
+        found.append(
+            [
+                Token(text, token, p)
+                for text, token, p in zip(texts, best.indices.tolist(), best.values.tolist(), strict=True)
+            ]
+        )
+    return found
