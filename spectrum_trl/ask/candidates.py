@@ -1,19 +1,16 @@
 """Probabilities of given answers, and scores of outputs."""
 
-import logging
 from collections.abc import Sequence
 
 from transformers import PreTrainedModel
 
 from spectrum_trl.ask.questions import as_text
-from spectrum_trl.ask.results import FEWEST_COVERED, Probabilities, Score
+from spectrum_trl.ask.results import Probabilities, Score
 from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.prompts.scored import Prompts, Scored
 from spectrum_trl.scoring.score import text_logprobs
 from spectrum_trl.suite.task import Message
-
-logger = logging.getLogger(__name__)
 
 
 def probabilities(
@@ -37,14 +34,7 @@ def probabilities(
         for answer in given
     ]
     found = iter(text_logprobs(model, prompts, pairs).tolist())
-    results = [Probabilities(tuple(given), tuple(next(found) for _ in given)) for given in answers]
-    if low := [one.coverage for one in results if one.low_coverage]:
-        logger.warning(
-            "low coverage for %d of %d questions (down to %.2g, under %s): the model rarely gives any of "
-            "these answers, so their normalised probabilities say little",
-            *(len(low), len(results), min(low), FEWEST_COVERED),
-        )
-    return results
+    return [Probabilities(tuple(given), tuple(next(found) for _ in given)) for given in answers]
 
 
 def checked_answers(answers: Sequence[object], prompts: Prompts) -> list[str]:

@@ -9,7 +9,7 @@ from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenize
 
 from spectrum_trl.ask import candidates, samples, schemas, search
 from spectrum_trl.ask.questions import Example, Question, conversation, turns
-from spectrum_trl.ask.results import Sample, Score
+from spectrum_trl.ask.results import FEWEST_COVERED, Probabilities, Sample, Score
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.device import evaluation_device, evaluation_dtype
 from spectrum_trl.models.finite import check_weights
@@ -180,16 +180,28 @@ class SpectrumModel:
         Returns:
             `Probabilities`; for several questions, a DataFrame.
         """
-        asked = self._asked(questions, question)
+        several = [question] if questions is None else self._several(questions, question)
         own = questions is not None and all(isinstance(one, list | tuple) for one in answers)
-        if own and len(answers) != len(asked):
-            raise UserError(f"answers: {len(answers)} lists for {len(asked)} questions; give one for each")
-        lists = answers if own else [answers]
-        texts = [candidates.checked_answers(one, self.prompts) for one in lists]
-        found = candidates.probabilities(
-            self.model, self.prompts, asked, texts if own else texts * len(asked)
-        )
+        if own and len(answers) != len(several):
+            raise UserError(f"answers: {len(answers)} lists for {len(several)} questions; give one for each")
+        found = self.probabilities_of(answers if own else [answers] * len(several), several)
+        _warn_of_low_coverage(found)
         return _answered(found, questions)
+
+    def probabilities_of(
+        self, answers: Sequence[Sequence[Any]], questions: Sequence[Question]
+    ) -> list[Probabilities]:
+        """Return the probabilities of each question's answers, without a warning of low coverage.
+
+        Args:
+            answers: One list for each question.
+            questions: The questions.
+        """
+        asked = self._asked(questions, {})
+        checked = {id(one): candidates.checked_answers(one, self.prompts) for one in answers}
+        return candidates.probabilities(
+            self.model, self.prompts, asked, [checked[id(one)] for one in answers]
+        )
 
     def distribution(
         self,
@@ -293,12 +305,16 @@ class SpectrumModel:
         given = conversation({}, tokenizer=self.tokenizer, before=[*before, *turns(outputs)])
         return SpectrumModel(self.model, self.tokenizer, format=self.prompts.fmt, given=given)
 
+    def _several(self, questions: Sequence[Question], question: Question) -> Sequence[Question]:
+        if question:
+            raise UserError("give either questions, a list, or one question's parts")
+        return questions
+
     def _asked(self, questions: Sequence[Question] | None, question: Question) -> list[list[Message]]:
         """Return the messages of each question; problems of all are reported at once."""
         if questions is None:
             return [conversation(question, tokenizer=self.tokenizer, before=self.given)]
-        if question:
-            raise UserError("give either questions, a list, or one question's parts")
+        self._several(questions, question)
         found, problems = [], []
         for number, one in enumerate(questions):
             try:
@@ -320,6 +336,15 @@ def _answered(found: Sequence[Any], questions: Sequence[Question] | None) -> Any
         for row in (one.rows() if hasattr(one, "rows") else [part._asdict() for part in one])
     ]
     return pd.DataFrame(rows)
+
+
+def _warn_of_low_coverage(found: Sequence[Probabilities]) -> None:
+    if low := [one.coverage for one in found if one.low_coverage]:
+        logger.warning(
+            "low coverage for %d of %d questions (down to %.2g, under %s): the model rarely gives any of "
+            "these answers, so their normalised probabilities say little",
+            *(len(low), len(found), min(low), FEWEST_COVERED),
+        )
 
 
 def _check_numbers(**numbers: int) -> None:

@@ -96,7 +96,7 @@ class Distribution(NamedTuple):
     def rows(self) -> list[dict[str, Any]]:
         """Return one row an answer, for a table."""
         return [
-            {"answer": answer, "probability": p, "mass": self.mass}
+            {"answer": answer, "probability": p}
             for answer, p in zip(self.answers, self.probabilities, strict=True)
         ]
 

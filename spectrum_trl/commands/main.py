@@ -2,6 +2,7 @@
 
 import typer
 
+from spectrum_trl.commands.ask import ask
 from spectrum_trl.commands.compare import compare
 from spectrum_trl.commands.data import app as data
 from spectrum_trl.commands.eval import evaluate
@@ -28,6 +29,7 @@ app.command(context_settings={**WITH_FIELDS, "help_option_names": []})(train)
 app.command(context_settings=WITH_FIELDS)(preview)
 app.add_typer(data, name="data")
 app.command(name="eval")(evaluate)
+app.command()(ask)
 app.command()(compare)
 app.command()(judge)
 app.command()(tiny)
