@@ -28,7 +28,7 @@ from spectrum_trl.suite.own.addresses import HUB, TITLE, address_problems, on_we
 from spectrum_trl.suite.own.columns import columns_of
 from spectrum_trl.suite.own.table import OwnTable, name_problems, own_task
 from spectrum_trl.suite.reading.encoding import UTF_8, reading_of, reading_problems
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import OWN, Task
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, keep_rows, pooled
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length

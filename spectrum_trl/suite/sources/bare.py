@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, text
 from spectrum_trl.suite.sequences.subtasks import Part, pooled_parts
 from spectrum_trl.suite.source import Download, Source

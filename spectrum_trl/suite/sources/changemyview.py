@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, pooled, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.sequences.subtasks import Part, pooled_parts

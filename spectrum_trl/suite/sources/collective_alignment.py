@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, text
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.task import Task

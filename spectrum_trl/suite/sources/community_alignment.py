@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, as_json, grouped, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source

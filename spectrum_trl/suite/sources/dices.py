@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, keep_rows, text
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.suite.reading.tables import lacking_columns, unreadable
+from spectrum_trl.suite.reading.problems import lacking_columns, unreadable
 from spectrum_trl.suite.sequences.builders import Row, text
 from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter
 from spectrum_trl.suite.source import Source, github

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.reading.tables import parquet_rows
+from spectrum_trl.suite.reading.parquet import parquet_rows
 from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, grouped, pooled, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source

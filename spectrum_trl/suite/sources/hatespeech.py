@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.reading.streams import jsonl_stream
+from spectrum_trl.suite.reading.tables import jsonl_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
@@ -70,7 +70,7 @@ def rater(rating: Row) -> str:
 
 
 def _ratings(path: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    for row in jsonl_stream(path, ("comment", "ratings"), dropped=dropped):
+    for row in jsonl_rows(path, ("comment", "ratings"), dropped=dropped):
         comment = text(row["comment"])
         if not isinstance(row["ratings"], list):
             dropped["line without ratings"] += 1

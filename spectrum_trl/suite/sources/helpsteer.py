@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.streams import jsonl_stream
+from spectrum_trl.suite.reading.tables import jsonl_rows
 from spectrum_trl.suite.sequences.builders import Sequences, as_json, description_message, pair, text
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.task import Task
@@ -65,7 +65,7 @@ class Comparison(NamedTuple):
 def comparisons(path: Path, *, dropped: Counter[str]) -> list[Comparison]:
     """Return one comparison per prompt, in the order of the file."""
     found: dict[str, list[tuple[str, np.ndarray]]] = {}
-    for row in jsonl_stream(path, ("prompt", "response", *QUALITIES), dropped=dropped):
+    for row in jsonl_rows(path, ("prompt", "response", *QUALITIES), dropped=dropped):
         prompt, response = text(row["prompt"]), text(row["response"])
         scores = [row[quality] for quality in QUALITIES]
         if not (prompt and response):

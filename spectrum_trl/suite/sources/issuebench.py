@@ -8,8 +8,8 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.reading.tables import unreadable
+from spectrum_trl.suite.reading.problems import unreadable
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Sequences, grouped, text
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.task import Task

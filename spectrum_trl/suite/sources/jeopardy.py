@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, keep_rows, pooled, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.tables import unreadable
+from spectrum_trl.suite.reading.problems import unreadable
 from spectrum_trl.suite.sequences.builders import Sequences, grouped, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source

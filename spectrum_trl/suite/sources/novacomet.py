@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from spectrum_trl.errors import MissingData
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Sequences, pooled, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Sequences, grouped, pooled, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source

@@ -16,8 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.reading.tables import csv_rows
+from spectrum_trl.suite.reading.tables import csv_rows, table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task

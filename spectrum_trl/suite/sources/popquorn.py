@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, as_json, grouped, keep_rows, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, pooled, text
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
