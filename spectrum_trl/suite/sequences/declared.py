@@ -5,14 +5,14 @@ Sources whose rows need no processing use it, and so does a user's YAML file.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.own.columns import columns_of
 from spectrum_trl.suite.randomness import task_seed
 from spectrum_trl.suite.reading.encoding import PUBLISHED, Reading
 from spectrum_trl.suite.reading.tables import table_rows
@@ -62,14 +62,13 @@ class Declared:
     """
 
     file: str
-    # Mappings have no hash, but tasks are keys of caches.
-    output: Field = field(hash=False)
+    output: Field
     descriptions: tuple[str, ...]
     columns: tuple[str, ...] = ()
-    input: Field | None = field(default=None, hash=False)
+    input: Field | None = None
     group_by: tuple[str, ...] = ()
-    keep: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
-    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    keep: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     unique: bool = False
     length: Length | None = None
     permutations: int = 1
@@ -204,3 +203,28 @@ class Declared:
 
 def _columns(field: Field | None) -> Iterable[str]:
     return [field] if isinstance(field, str) else field.values() if isinstance(field, Mapping) else ()
+
+
+def columns_of(templates: Sequence[str]) -> list[str]:
+    """Return the columns that templates name as ``{column}``, without duplicates.
+
+    Raises:
+        UserError: If braces do not match, or hold something other than a column's name.
+    """
+    found, problems = dict[str, None](), []
+    for template in templates:
+        try:
+            slots = [slot for slot in Formatter().parse(template) if slot[1] is not None]
+        except ValueError as error:
+            problems.append(f"{template!r}: {error}; write {{{{ and }}}} for braces that name no column")
+            continue
+        for _, name, form, conversion in slots:
+            if not name or form or conversion or set(name) & set(".[]"):
+                problems.append(
+                    f"{template!r}: expected a column's name in braces, without any of .[]!:, found {name!r}"
+                )
+            else:
+                found[name] = None
+    if problems:
+        raise UserError(*problems)
+    return list(found)
