@@ -4,7 +4,7 @@ from functools import partial
 
 from spectrum_trl.suite.sequences.builders import Row
 from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, table_items
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
 FILE = "ARC-Challenge/test-00000-of-00001.parquet"
@@ -15,14 +15,7 @@ SOURCE = Source(
     homepage="https://allenai.org/data/arc",
     licence="CC BY-SA 4.0",
     citation="Clark et al., Think you have Solved Question Answering? Try ARC, 2018, arXiv 1803.05457",
-    downloads=(
-        HubFiles(
-            path=PATH,
-            repo="allenai/ai2_arc",
-            files=(FILE,),
-            revision="210d026faf9955653af8916fad021475a3f00453",
-        ),
-    ),
+    downloads=hub("allenai/ai2_arc", "210d026faf9955653af8916fad021475a3f00453", PATH, FILE),
     unchecked="The columns question, choices (of text and label) and answerKey, taken from descriptions "
     "and code by others.",
 )

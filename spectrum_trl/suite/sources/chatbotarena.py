@@ -15,7 +15,7 @@ from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.reading.parquet import parquet_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, keep_rows, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
 FOLDER = "chatbot_arena_conversations"
@@ -27,13 +27,8 @@ SOURCE = Source(
     homepage="https://huggingface.co/datasets/lmsys/chatbot_arena_conversations",
     licence="CC BY 4.0 (prompts), CC BY-NC 4.0 (answers of models)",
     citation="Zheng et al., Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena, 2023, NeurIPS",
-    downloads=(
-        HubFiles(
-            path=FOLDER,
-            repo="lmsys/chatbot_arena_conversations",
-            files=(INSIDE,),
-            revision="1b6335d42a1d2c7e34870c905d03ab964f7f2bd8",
-        ),
+    downloads=hub(
+        "lmsys/chatbot_arena_conversations", "1b6335d42a1d2c7e34870c905d03ab964f7f2bd8", FOLDER, INSIDE
     ),
     terms="The Hub asks you to log in, to share your contact data, and to agree that the conversations may "
     "be offensive, that the models' own terms hold for their answers, and that you identify nobody.",

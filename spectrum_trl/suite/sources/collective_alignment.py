@@ -11,7 +11,7 @@ from typing import Any
 
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, text
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
 COMPARISONS = "collective_alignment/comparisons.jsonl"
@@ -22,13 +22,12 @@ SOURCE = Source(
     homepage="https://huggingface.co/datasets/openai/coval",
     licence="CC BY 4.0",
     citation="OpenAI, Collective alignment: public input on our Model Spec, 2025, openai.com",
-    downloads=(
-        HubFiles(
-            path="collective_alignment",
-            repo="openai/coval",
-            files=("comparisons.jsonl", "merged_comparisons_annotators.jsonl"),
-            revision="f0f45eacea13be9c71b4b85c489ca01e174c86c1",
-        ),
+    downloads=hub(
+        "openai/coval",
+        "f0f45eacea13be9c71b4b85c489ca01e174c86c1",
+        "collective_alignment",
+        "comparisons.jsonl",
+        "merged_comparisons_annotators.jsonl",
     ),
     size=44_412_629,
     unchecked="No file was at hand. Names and sizes of the files, prompt_id, annotator_id, ranking, "

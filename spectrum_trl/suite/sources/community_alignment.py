@@ -17,7 +17,7 @@ import numpy as np
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, as_json, grouped, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
 FOLDER = "community_alignment"
@@ -31,13 +31,11 @@ SOURCE = Source(
     licence="CC BY 4.0",
     citation="Zhang et al., Cultivating Pluralism In Algorithmic Monoculture: The Community Alignment "
     "Dataset, 2025, arXiv 2507.09650",
-    downloads=(
-        HubFiles(
-            path=FOLDER,
-            repo="facebook/community-alignment-dataset",
-            files=("community_alignment.csv",),
-            revision="97343c7f6399fcbea430ed0f37c1768281a78d56",
-        ),
+    downloads=hub(
+        "facebook/community-alignment-dataset",
+        "97343c7f6399fcbea430ed0f37c1768281a78d56",
+        FOLDER,
+        "community_alignment.csv",
     ),
     unchecked="No file was at hand: the columns are those of public loaders of this revision, which name "
     "the file; the name of the filtered file is that of an earlier data card. Codes of languages other than "

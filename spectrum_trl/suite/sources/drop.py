@@ -5,7 +5,7 @@ The output is the first non-empty one of several valid answers, or of the parts 
 
 from spectrum_trl.suite.sequences.builders import Row, text
 from spectrum_trl.suite.sequences.declared import Declared
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
 FILE = "data/validation-00000-of-00001.parquet"
@@ -17,14 +17,7 @@ SOURCE = Source(
     licence="CC BY-SA 4.0",
     citation="Dua et al., DROP: A Reading Comprehension Benchmark Requiring Discrete Reasoning Over "
     "Paragraphs, NAACL 2019, 1903.00161",
-    downloads=(
-        HubFiles(
-            path=PATH,
-            repo="ucinlp/drop",
-            files=(FILE,),
-            revision="95cda593fae71b60b5b19f82de3fcf3298c1239c",
-        ),
-    ),
+    downloads=hub("ucinlp/drop", "95cda593fae71b60b5b19f82de3fcf3298c1239c", PATH, FILE),
     unchecked="The columns passage, question and answers_spans (of spans and types), taken from the "
     "dataset card and code by others.",
 )

@@ -4,7 +4,7 @@ from functools import partial
 
 from spectrum_trl.suite.sequences.builders import Row, text
 from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter, table_items
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
 FILE = "data/validation-00000-of-00001.parquet"
@@ -15,14 +15,7 @@ SOURCE = Source(
     homepage="https://rowanzellers.com/hellaswag/",
     licence="MIT (GitHub rowanz/hellaswag; none stated on the Hub)",
     citation="Zellers et al., HellaSwag: Can a Machine Really Finish Your Sentence?, ACL 2019, 1905.07830",
-    downloads=(
-        HubFiles(
-            path=PATH,
-            repo="Rowan/hellaswag",
-            files=(FILE,),
-            revision="218ec52e09a7e7462a5400043bb9a69a41d06b76",
-        ),
-    ),
+    downloads=hub("Rowan/hellaswag", "218ec52e09a7e7462a5400043bb9a69a41d06b76", PATH, FILE),
     unchecked="The columns activity_label, ctx, ctx_a, ctx_b, endings (a list) and label (a number from 0, "
     "as text), taken from the authors' description and code by others.",
 )

@@ -8,7 +8,7 @@ from functools import partial
 
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
 TRAIN = "plain_text/train-00000-of-00001.parquet"
@@ -19,14 +19,7 @@ SOURCE = Source(
     homepage="https://huggingface.co/datasets/stanfordnlp/imdb",
     licence="unstated (the card says other)",
     citation="Maas, Daly, Pham, Huang, Ng, Potts, Learning Word Vectors for Sentiment Analysis, 2011, ACL",
-    downloads=(
-        HubFiles(
-            path="imdb",
-            repo="stanfordnlp/imdb",
-            files=(TRAIN,),
-            revision="e6281661ce1c48d982bc483cf8a173c1bbeb5d31",
-        ),
-    ),
+    downloads=hub("stanfordnlp/imdb", "e6281661ce1c48d982bc483cf8a173c1bbeb5d31", "imdb", TRAIN),
     size=21_000_000,
     unchecked="No file was at hand: columns text and label (0 negative, 1 positive) are those of the "
     "research code and of public loaders of this revision. The size is the Hub's rounded figure.",

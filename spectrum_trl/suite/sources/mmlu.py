@@ -5,7 +5,7 @@ from functools import partial
 
 from spectrum_trl.suite.sequences.builders import Row
 from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter, table_items
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
 FILE = "all/test-00000-of-00001.parquet"
@@ -16,11 +16,7 @@ SOURCE = Source(
     homepage="https://huggingface.co/datasets/cais/mmlu",
     licence="MIT",
     citation="Hendrycks et al., Measuring Massive Multitask Language Understanding, ICLR 2021, 2009.03300",
-    downloads=(
-        HubFiles(
-            path=PATH, repo="cais/mmlu", files=(FILE,), revision="c30699e8356da336a370243923dbaf21066bb9fe"
-        ),
-    ),
+    downloads=hub("cais/mmlu", "c30699e8356da336a370243923dbaf21066bb9fe", PATH, FILE),
     unchecked="The columns question, choices (a list) and answer (a number from 0), taken from code by "
     "others and the dataset card.",
 )

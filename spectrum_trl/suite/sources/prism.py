@@ -14,7 +14,7 @@ from typing import Any
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, as_json, grouped, pooled, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
 CONVERSATIONS = "prism/conversations.jsonl"
@@ -27,13 +27,12 @@ SOURCE = Source(
     citation="Kirk et al., The PRISM Alignment Dataset: What Participatory, Representative and "
     "Individualised Human Feedback Reveals About the Subjective and Multicultural Alignment of Large "
     "Language Models, 2024, NeurIPS",
-    downloads=(
-        HubFiles(
-            path="prism",
-            repo="HannahRoseKirk/prism-alignment",
-            files=("conversations.jsonl", "survey.jsonl"),
-            revision="18ab5cfb37456f4ec8cbc00212ce54cf7b1239f6",
-        ),
+    downloads=hub(
+        "HannahRoseKirk/prism-alignment",
+        "18ab5cfb37456f4ec8cbc00212ce54cf7b1239f6",
+        "prism",
+        "conversations.jsonl",
+        "survey.jsonl",
     ),
     size=65_200_000,
     unchecked="No file was at hand: fields, the three types of conversation, and the nested location and "

@@ -8,7 +8,7 @@ from functools import partial
 
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
 FILE = "hub/valueconsistency/valueconsistency.jsonl"
@@ -19,13 +19,11 @@ SOURCE = Source(
     licence="MIT",
     citation="Moore, Deshpande and Yang, Are Large Language Models Consistent over Value-laden Questions?, "
     "Findings of EMNLP 2024, arXiv 2407.02996",
-    downloads=(
-        HubFiles(
-            path="hub/valueconsistency",
-            repo="jlcmoore/ValueConsistency",
-            files=("valueconsistency.jsonl",),
-            revision="48db64ec23edbf3444b5031179590a4892efe608",
-        ),
+    downloads=hub(
+        "jlcmoore/ValueConsistency",
+        "48db64ec23edbf3444b5031179590a4892efe608",
+        "hub/valueconsistency",
+        "valueconsistency.jsonl",
     ),
     size=4_480_000,
     unchecked="No real file was at hand. The file's name and the first fields follow the dataset page; "

@@ -5,7 +5,7 @@ from functools import partial
 
 from spectrum_trl.suite.sequences.builders import Row, text
 from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, table_items
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
 FILE = "winogrande_xl/validation-00000-of-00001.parquet"
@@ -17,14 +17,7 @@ SOURCE = Source(
     licence="CC BY",
     citation="Sakaguchi et al., WinoGrande: An Adversarial Winograd Schema Challenge at Scale, AAAI 2020, "
     "1907.10641",
-    downloads=(
-        HubFiles(
-            path=PATH,
-            repo="allenai/winogrande",
-            files=(FILE,),
-            revision="01e74176c63542e6b0bcb004dcdea22d94fb67b5",
-        ),
-    ),
+    downloads=hub("allenai/winogrande", "01e74176c63542e6b0bcb004dcdea22d94fb67b5", PATH, FILE),
     unchecked="The columns sentence, option1, option2 and answer (1 or 2, as text), taken from the "
     "dataset card and code by others.",
 )
