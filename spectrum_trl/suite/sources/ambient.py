@@ -199,7 +199,7 @@ def _same_length(path: Path, row: Row, first: str, second: str) -> None:
         )
 
 
-task = partial(Task, source=SOURCE, split="train", files=(FULL,))
+task = partial(Task, source=SOURCE, files=(FULL,))
 PAIRS = Declared(file=FULL, output=PAIR, descriptions=PAIR_DESCRIPTIONS, length=LENGTH, name="pairs")
 DETECTION = Declared(
     file=FULL,

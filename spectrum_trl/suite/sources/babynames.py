@@ -110,7 +110,6 @@ TASKS = [
         summary="first names of children born in the USA, by year and sex",
         source=SOURCE,
         kind="generation",
-        split="train",
         files=(FILES,),
         build=build,
     )

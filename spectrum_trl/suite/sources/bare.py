@@ -249,7 +249,6 @@ TASKS = [
         summary=SUMMARIES[name],
         source=SOURCE,
         kind="generation",
-        split="train",
         files=(f"BARE/{inside}",),
         build=partial(_build, task=name, parts=PARTS[name]),
     )

@@ -187,7 +187,7 @@ def posts(
     )
 
 
-task = partial(Task, source=SOURCE, kind="generation", split="train", files=(f"{PLAIN}*",))
+task = partial(Task, source=SOURCE, kind="generation", files=(f"{PLAIN}*",))
 TASKS = [
     task(
         name="changemyview_categories",

@@ -158,7 +158,6 @@ TASKS = [
         summary="one person's rankings of AI responses, with reasons",
         source=SOURCE,
         kind="individual",
-        split="train",
         files=(COMPARISONS, ASSESSMENTS),
         build=individual,
     ),

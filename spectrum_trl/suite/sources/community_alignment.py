@@ -233,7 +233,7 @@ def responses(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | N
     )
 
 
-task = partial(Task, source=SOURCE, split="train", files=(PATTERN,))
+task = partial(Task, source=SOURCE, files=(PATTERN,))
 TASKS = [
     task(
         name="community_alignment_initial_prompt",

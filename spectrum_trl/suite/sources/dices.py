@@ -108,7 +108,6 @@ TASKS = [
         summary="one rater's answers to whether a chatbot's response is unsafe",
         source=SOURCE,
         kind="annotation",
-        split="train",
         files=tuple(FILES.values()),
         build=build,
         paper=partial(build, paper=True),

@@ -119,7 +119,6 @@ TASKS = [
         summary="items of a list in random order, such as countries of a continent",
         source=SOURCE,
         kind="generation",
-        split="train",
         files=(FILES,),
         build=build,
     )

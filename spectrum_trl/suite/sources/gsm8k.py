@@ -82,7 +82,6 @@ def _task(
         summary=summary,
         source=SOURCE,
         kind=kind,
-        split="train",
         files=(FILE,),
         build=build,
         paper=replace(build, draws=50),

@@ -127,7 +127,6 @@ TASKS = [
         summary="poems of three lines, by syllables or a word to include, or alone",
         source=SOURCE,
         kind="generation",
-        split="train",
         files=(FILE,),
         build=build,
         paper=partial(build, most=MOST),

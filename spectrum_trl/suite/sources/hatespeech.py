@@ -110,7 +110,6 @@ TASKS = [
         summary="one reader's ratings of how toxic comments are",
         source=SOURCE,
         kind="annotation",
-        split="train",
         files=(FILE,),
         build=build,
         paper=partial(build, draws=1, most=PAPER_RATERS),

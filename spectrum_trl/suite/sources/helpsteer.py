@@ -112,7 +112,6 @@ TASKS = [
         summary="which of two responses a simulated user prefers",
         source=SOURCE,
         kind="individual",
-        split="train",
         files=(FILE,),
         build=build,
     ),

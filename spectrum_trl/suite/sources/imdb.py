@@ -45,7 +45,6 @@ TASKS = [
         summary="whether film reviews are negative or positive",
         source=SOURCE,
         kind="annotation",
-        split="train",
         files=(FILE,),
         build=REVIEWS,
         paper=replace(REVIEWS, draws=200),

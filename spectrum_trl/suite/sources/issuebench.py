@@ -79,7 +79,6 @@ TASKS = [
         summary="political topics, and templates of requests to write about one",
         source=SOURCE,
         kind="generation",
-        split="train",
         files=(FILES,),
         build=build,
         paper=partial(build, shuffles=2),

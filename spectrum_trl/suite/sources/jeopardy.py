@@ -80,7 +80,7 @@ def _whole(row: Row) -> bool:
     return all(text(row[column]) for column in ("Category", "Question", "Answer"))
 
 
-task = partial(Task, source=SOURCE, split="train", files=(FILE,))
+task = partial(Task, source=SOURCE, files=(FILE,))
 TASKS = [
     task(
         name="jeopardy_question_generation",

@@ -218,7 +218,7 @@ def _files(data: str, *parts: str) -> tuple[str, ...]:
     return tuple(f"{data}_{part}.json" for part in (*parts, "annotators_meta"))
 
 
-task = partial(Task, source=SOURCE, kind="annotation", split="train")
+task = partial(Task, source=SOURCE, kind="annotation")
 # The large train files may be missing.
 TASKS = [
     task(

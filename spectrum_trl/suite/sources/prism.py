@@ -207,7 +207,7 @@ def preferences(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequence
     )
 
 
-task = partial(Task, source=SOURCE, split="train", files=(CONVERSATIONS, SURVEY))
+task = partial(Task, source=SOURCE, files=(CONVERSATIONS, SURVEY))
 TASKS = [
     task(
         name="prism_prompts",

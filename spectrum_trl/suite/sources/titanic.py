@@ -84,7 +84,6 @@ def _task(
         summary=summary,
         source=SOURCE,
         kind=kind,
-        split="train",
         files=(FILE,),
         build=Declared(
             file=FILE,

@@ -44,7 +44,6 @@ TASKS = [
         summary="value-laden questions of a given language and country",
         source=SOURCE,
         kind="generation",
-        split="train",
         files=(FILE,),
         build=Declared(
             file=FILE,

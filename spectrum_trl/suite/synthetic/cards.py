@@ -49,7 +49,6 @@ TASKS = (
         summary="cards drawn from a shuffled deck, without replacement",
         source=SUITE,
         kind="numeric",
-        split="train",
         build=Draws(name="cards", distributions=100, sample=sample),
     ),
 )

@@ -98,7 +98,6 @@ TASKS = (
         summary="labels with random probabilities",
         source=SUITE,
         kind="numeric",
-        split="train",
         build=Draws(name="categorical", distributions=500, sample=sample),
     ),
 )

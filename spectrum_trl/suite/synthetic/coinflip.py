@@ -88,7 +88,6 @@ TASKS = (
         summary="flips of a coin of unknown bias",
         source=SUITE,
         kind="numeric",
-        split="train",
         build=Draws(name="coinflip", distributions=1000, sample=sample),
     ),
 )

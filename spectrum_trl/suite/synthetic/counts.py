@@ -249,7 +249,6 @@ TASKS = tuple(
         name=name,
         source=SUITE,
         kind="numeric",
-        split="train",
         build=Draws(name=name, distributions=500, sample=sample),
         summary=_SUMMARIES[name],
     )

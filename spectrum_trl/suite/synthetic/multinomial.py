@@ -143,7 +143,6 @@ TASKS = (
         summary="counts over categories with random probabilities",
         source=SUITE,
         kind="numeric",
-        split="train",
         build=Draws(name="multinomial", distributions=500, sample=sample),
     ),
 )

@@ -141,7 +141,6 @@ TASKS = (
         summary="rounded draws of a normal distribution",
         source=SUITE,
         kind="numeric",
-        split="train",
         build=Draws(name="normal", distributions=1000, sample=sample),
         description_probability=0.4,
     ),
