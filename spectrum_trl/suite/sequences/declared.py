@@ -1,11 +1,11 @@
-"""A task that is declared rather than programmed: its file, and the role of each column.
+"""A task that is declared rather than programmed: its file or rows, and the role of each column.
 
-Sources whose rows need no processing use it, and so does a user's YAML file.
+Most sources use it, and so does a user's YAML file.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -36,11 +36,14 @@ SHOWN = 30
 # Compared by identity: mappings have no hash, and caches need one.
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Declared:
-    """The build of a task whose rows need no processing.
+    """The build of a task, given the role of each column.
 
     Attributes:
         file: Path or glob below the data folder (or an absolute path): CSV, TSV, JSON, JSON Lines or parquet,
             by extension.
+        rows: Instead of a file whose rows need no processing: yields the rows, given the data folder and the
+            counter of rows left out.
+        seeded: Whether `rows` takes the seed too.
         output: The sample: a column, a mapping from JSON keys to columns, or a function of the row.
         columns: Columns that a function needs; those named elsewhere need not be repeated.
         descriptions: Templates of the description; ``{column}`` stands for the group's value.
@@ -61,7 +64,9 @@ class Declared:
             groups and labels are compared by their `canonical` names.
     """
 
-    file: str
+    file: str = ""
+    rows: Callable[..., Iterable[Row]] | None = None
+    seeded: bool = False
     output: Field
     descriptions: tuple[str, ...]
     columns: tuple[str, ...] = ()
@@ -89,7 +94,10 @@ class Declared:
 
     def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
         """Yield the sequences, as `Build`."""
-        rows = self._one_value_each(self._rows(data_dir, dropped=dropped))
+        if self.rows:
+            rows = self.rows(data_dir, dropped=dropped, **({"seed": seed} if self.seeded else {}))
+        else:
+            rows = self._one_value_each(self._rows(data_dir, dropped=dropped))
         settings: dict[str, Any] = {
             "input": self.input,
             "output": self._shown,

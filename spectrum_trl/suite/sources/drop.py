@@ -8,8 +8,8 @@ from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
-FILE = "data/validation-00000-of-00001.parquet"
-PATH = "hub/drop"
+PATH, INSIDE = "hub/drop", "data/validation-00000-of-00001.parquet"
+FILE = f"{PATH}/{INSIDE}"
 SOURCE = Source(
     name="drop",
     title="DROP (ucinlp/drop)",
@@ -17,7 +17,7 @@ SOURCE = Source(
     licence="CC BY-SA 4.0",
     citation="Dua et al., DROP: A Reading Comprehension Benchmark Requiring Discrete Reasoning Over "
     "Paragraphs, NAACL 2019, 1903.00161",
-    downloads=hub("ucinlp/drop", "95cda593fae71b60b5b19f82de3fcf3298c1239c", PATH, FILE),
+    downloads=hub("ucinlp/drop", "95cda593fae71b60b5b19f82de3fcf3298c1239c", PATH, INSIDE),
     unchecked="The columns passage, question and answers_spans (of spans and types), taken from the "
     "dataset card and code by others.",
 )
@@ -48,9 +48,9 @@ TASKS = [
         source=SOURCE,
         kind="knowledge",
         split="test",
-        files=(f"{PATH}/{FILE}",),
+        files=(FILE,),
         build=Declared(
-            file=f"{PATH}/{FILE}",
+            file=FILE,
             columns=("passage", "question", "answers_spans"),
             input=_asked,
             output=_answer,

@@ -20,7 +20,8 @@ import numpy as np
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.suite.reading.problems import lacking_columns, unreadable
 from spectrum_trl.suite.sequences.builders import Row, text
-from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter
+from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.multiple_choice import Item, asked, letter
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
 
@@ -118,7 +119,18 @@ def _items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item
         yield Item(question, [choices[place] for place in order], letter(int(np.argmin(order))))
 
 
-BUILD = Choices(items=_items, descriptions=DESCRIPTIONS, length=20)
+def _questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+    return asked(_items(data_dir, seed=seed, dropped=dropped), dropped=dropped)
+
+
+BUILD = Declared(
+    rows=_questions,
+    seeded=True,
+    input="question",
+    output="answer",
+    descriptions=DESCRIPTIONS,
+    length=20,
+)
 TASKS = [
     Task(
         name="gpqa",

@@ -1,22 +1,21 @@
 """MMLU: multiple-choice exam questions in 57 subjects, the test split; subjects are pooled and not named."""
 
 from dataclasses import replace
-from functools import partial
 
 from spectrum_trl.suite.sequences.builders import Row
-from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter, table_items
+from spectrum_trl.suite.sequences.multiple_choice import Item, choices, letter
 from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
-FILE = "all/test-00000-of-00001.parquet"
-PATH = "hub/mmlu"
+PATH, INSIDE = "hub/mmlu", "all/test-00000-of-00001.parquet"
+FILE = f"{PATH}/{INSIDE}"
 SOURCE = Source(
     name="mmlu",
     title="MMLU (cais/mmlu)",
     homepage="https://huggingface.co/datasets/cais/mmlu",
     licence="MIT",
     citation="Hendrycks et al., Measuring Massive Multitask Language Understanding, ICLR 2021, 2009.03300",
-    downloads=hub("cais/mmlu", "c30699e8356da336a370243923dbaf21066bb9fe", PATH, FILE),
+    downloads=hub("cais/mmlu", "c30699e8356da336a370243923dbaf21066bb9fe", PATH, INSIDE),
     unchecked="The columns question, choices (a list) and answer (a number from 0), taken from code by "
     "others and the dataset card.",
 )
@@ -34,10 +33,8 @@ def _item(row: Row) -> Item:
     return Item(row["question"], row["choices"] or (), letter(row["answer"]))
 
 
-BUILD = Choices(
-    items=partial(table_items, files=f"{PATH}/{FILE}", columns=("question", "choices", "answer"), item=_item),
-    descriptions=DESCRIPTIONS,
-    length=20,
+BUILD = choices(
+    FILE, columns=("question", "choices", "answer"), item=_item, descriptions=DESCRIPTIONS, length=20
 )
 TASKS = [
     Task(
@@ -46,7 +43,7 @@ TASKS = [
         source=SOURCE,
         kind="knowledge",
         split="test",
-        files=(f"{PATH}/{FILE}",),
+        files=(FILE,),
         build=BUILD,
         paper=replace(BUILD, draws=1000),
     )

@@ -1,9 +1,7 @@
 """TruthfulQA as multiple choice: questions that many answer wrongly, with four answers, one of them true."""
 
-from functools import partial
-
 from spectrum_trl.suite.sequences.builders import Row
-from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter, table_items
+from spectrum_trl.suite.sequences.multiple_choice import Item, choices, letter
 from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
@@ -42,10 +40,8 @@ TASKS = [
         kind="knowledge",
         split="test",
         files=(FILES,),
-        build=Choices(
-            items=partial(table_items, files=FILES, columns=("question", "choices", "label"), item=_item),
-            descriptions=DESCRIPTIONS,
-            length=10,
+        build=choices(
+            FILES, columns=("question", "choices", "label"), item=_item, descriptions=DESCRIPTIONS, length=10
         ),
     )
 ]
