@@ -13,7 +13,7 @@ from typing import Any
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, keep_rows, pooled
+from spectrum_trl.suite.sequences.builders import Row, as_json
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
@@ -105,22 +105,6 @@ def _rewrites(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             }
 
 
-def rewrites(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Sequences:
-    """Build sequences of ambiguous pairs and of pairs with one of their readings alone."""
-    shown = ("original_premise", "original_hypothesis", "target_label")
-    yield from pooled(
-        _rewrites(data_dir, dropped=dropped),
-        name="rewrites",
-        input={field: field for field in shown},
-        output={field: field for field in ("disambiguated_premise", "disambiguated_hypothesis")},
-        descriptions=REWRITE_DESCRIPTIONS,
-        length=LENGTH,
-        draws=draws,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
 def _labels(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     """Yield one row per linguist and pair."""
     path = data_dir / LINGUISTS
@@ -130,48 +114,16 @@ def _labels(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             yield {**row, "linguist": linguist, "label": label}
 
 
-def linguists(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Sequences:
-    """Build sequences of one linguist's labels."""
-    yield from grouped(
-        _labels(data_dir, dropped=dropped),
-        group_by="linguist",
-        input=PAIR,
-        output="label",
-        descriptions=LINGUIST_DESCRIPTIONS,
-        length=LENGTH,
-        draws=draws,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
 def _readings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     """Yield one row per reading shown to crowd workers."""
     path = data_dir / CROWD
     for row in table_rows(path, (*PAIR, "ambiguous_sent", "interpretations", "labels"), dropped=dropped):
         _same_length(path, row, "interpretations", "labels")
         for reading, label in zip(row["interpretations"], row["labels"], strict=True):
-            yield {**row, "interpretation": reading, "label": label}
-
-
-def readings(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Sequences:
-    """Build sequences of pairs with a reading, and the pair's label under it."""
-    yield from pooled(
-        keep_rows(
-            _readings(data_dir, dropped=dropped),
-            lambda row: row["label"] is not None,
-            reason="a distractor, without a label",
-            dropped=dropped,
-        ),
-        name="readings",
-        input={**PAIR, "ambiguous_sent": "ambiguous_sent", "interpretation": "interpretation"},
-        output="label",
-        descriptions=READING_DESCRIPTIONS,
-        length=LENGTH,
-        draws=draws,
-        seed=seed,
-        dropped=dropped,
-    )
+            if label is None:
+                dropped["a distractor, without a label"] += 1
+            else:
+                yield {**row, "interpretation": reading, "label": label}
 
 
 def _spread(row: Row) -> str:
@@ -209,6 +161,30 @@ DETECTION = Declared(
     length=LENGTH,
     name="detection",
 )
+REWRITES = Declared(
+    rows=_rewrites,
+    input={field: field for field in ("original_premise", "original_hypothesis", "target_label")},
+    output={field: field for field in ("disambiguated_premise", "disambiguated_hypothesis")},
+    descriptions=REWRITE_DESCRIPTIONS,
+    length=LENGTH,
+    name="rewrites",
+)
+LINGUIST_LABELS = Declared(
+    rows=_labels,
+    group_by=("linguist",),
+    input=PAIR,
+    output="label",
+    descriptions=LINGUIST_DESCRIPTIONS,
+    length=LENGTH,
+)
+READINGS = Declared(
+    rows=_readings,
+    input={**PAIR, "ambiguous_sent": "ambiguous_sent", "interpretation": "interpretation"},
+    output="label",
+    descriptions=READING_DESCRIPTIONS,
+    length=LENGTH,
+    name="readings",
+)
 SPREADS = Declared(
     file=CROWD,
     columns=("q0_gold",),
@@ -237,24 +213,24 @@ TASKS = [
         name="ambient_disambiguation",
         kind="generation",
         summary="ambiguous pairs rewritten to have one reading",
-        build=rewrites,
-        paper=partial(rewrites, draws=DRAWS),
+        build=REWRITES,
+        paper=replace(REWRITES, draws=DRAWS),
     ),
     task(
         name="ambient_linguist_annotations",
         kind="individual",
         files=(LINGUISTS,),
         summary="one linguist's labels of entailment",
-        build=linguists,
-        paper=partial(linguists, draws=2),
+        build=LINGUIST_LABELS,
+        paper=replace(LINGUIST_LABELS, draws=2),
     ),
     task(
         name="ambient_interpretation_labels",
         kind="annotation",
         files=(CROWD,),
         summary="labels of pairs under a given reading",
-        build=readings,
-        paper=partial(readings, draws=DRAWS),
+        build=READINGS,
+        paper=replace(READINGS, draws=DRAWS),
     ),
     task(
         name="ambient_annotation_distributions",

@@ -6,6 +6,7 @@ prompts are kept. Empty texts and unknown votes are counted for each task that l
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.reading.parquet import parquet_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, keep_rows, text
+from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
+from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
@@ -100,90 +102,77 @@ def _first_judges(
     )
 
 
-def prompts(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build sequences of the prompts of one judge; at most one for each of ``most`` judges, if given."""
-    rows = _rows(data_dir, ("conversation_a",), dropped=dropped)
-    yield from grouped(
-        _first_judges(rows, most, seed=seed, dropped=dropped),
-        group_by="judge",
-        output=lambda row: _message(row["conversation_a"], 0),
-        descriptions=PROMPT_DESCRIPTIONS,
-        length=PROMPTS,
-        draws=None if most is None else 1,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def preferences(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build sequences of the votes of one judge, about 16 each; of the first ``most`` judges, if given."""
+def _votes(data_dir: Path, *, most: int | None = None, dropped: Counter[str]) -> Iterator[Row]:
     rows = _rows(data_dir, ("winner", "conversation_a", "conversation_b"), dropped=dropped)
-    shown = (
-        {
+    for row in _first_judges(rows, most, seed=None, dropped=dropped):
+        yield {
             "judge": row["judge"],
             "opening_prompt": _message(row["conversation_a"], 0),
             "model_a_response": _message(row["conversation_a"], 1),
             "model_b_response": _message(row["conversation_b"], 1),
             "vote": VOTES.get(text(row["winner"])),
         }
-        for row in _first_judges(rows, most, seed=None, dropped=dropped)
-    )
-    yield from grouped(
-        shown,
-        group_by="judge",
-        input={key: key for key in ("opening_prompt", "model_a_response", "model_b_response")},
-        output="vote",
-        descriptions=PREFERENCE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=16),
-        seed=seed,
-        dropped=dropped,
-    )
 
 
-def assistant(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of the answers of one model, about 32 each."""
+def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     columns = ("model_a", "model_b", "conversation_a", "conversation_b")
-    answers = (
-        {
-            "model": row[f"model_{side}"],
-            "prompt": _message(row[f"conversation_{side}"], 0),
-            "answer": _message(row[f"conversation_{side}"], 1),
-        }
-        for row in _rows(data_dir, columns, dropped=dropped)
-        for side in "ab"
-    )
-    yield from grouped(
-        answers,
-        group_by="model",
-        input="prompt",
-        output="answer",
-        descriptions=ASSISTANT_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
-        seed=seed,
-        dropped=dropped,
-    )
+    for row in _rows(data_dir, columns, dropped=dropped):
+        for side in "ab":
+            yield {
+                "model": row[f"model_{side}"],
+                "prompt": _message(row[f"conversation_{side}"], 0),
+                "answer": _message(row[f"conversation_{side}"], 1),
+            }
 
 
+def _prompts(data_dir: Path, *, most: int | None = None, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+    rows = _rows(data_dir, ("conversation_a",), dropped=dropped)
+    return _first_judges(rows, most, seed=seed, dropped=dropped)
+
+
+PROMPTS_OF_JUDGES = Declared(
+    rows=_prompts,
+    seeded=True,
+    group_by=("judge",),
+    output=lambda row: _message(row["conversation_a"], 0),
+    descriptions=PROMPT_DESCRIPTIONS,
+    length=PROMPTS,
+)
+VOTES_OF_JUDGES = Declared(
+    rows=_votes,
+    group_by=("judge",),
+    input={key: key for key in ("opening_prompt", "model_a_response", "model_b_response")},
+    output="vote",
+    descriptions=PREFERENCE_DESCRIPTIONS,
+    length=partial(sequence_length, mean=16),
+)
 task = partial(Task, source=SOURCE, split="test", files=(FILE,))
 TASKS = [
     task(
         name="chatbotarena_prompts",
         kind="individual",
         summary="one person's prompts to chatbots",
-        build=prompts,
-        paper=partial(prompts, most=JUDGES),
+        build=PROMPTS_OF_JUDGES,
+        paper=replace(PROMPTS_OF_JUDGES, rows=partial(_prompts, most=JUDGES), draws=1),
     ),
     task(
         name="chatbotarena_individual_prefs",
         kind="individual",
         summary="one person's votes between two chatbots",
-        build=preferences,
-        paper=partial(preferences, most=JUDGES),
+        build=VOTES_OF_JUDGES,
+        paper=replace(VOTES_OF_JUDGES, rows=partial(_votes, most=JUDGES)),
     ),
     task(
         name="chatbotarena_assistant",
         kind="generation",
         summary="one language model's answers",
-        build=assistant,
+        build=Declared(
+            rows=_answers,
+            group_by=("model",),
+            input="prompt",
+            output="answer",
+            descriptions=ASSISTANT_DESCRIPTIONS,
+            length=partial(sequence_length, mean=32),
+        ),
     ),
 ]

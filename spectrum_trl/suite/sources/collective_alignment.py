@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, text
+from spectrum_trl.suite.sequences.builders import Row, as_json, text
+from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
@@ -138,20 +139,6 @@ def _assessments(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             }
 
 
-def individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build one sequence per annotator."""
-    yield from grouped(
-        _assessments(data_dir, dropped=dropped),
-        group_by="annotator_id",
-        input={key: key for key in SHOWN},
-        output="assessment",
-        descriptions=DESCRIPTIONS,
-        at_least=AT_LEAST,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
 TASKS = [
     Task(
         name="collective_alignment_individual",
@@ -159,6 +146,13 @@ TASKS = [
         source=SOURCE,
         kind="individual",
         files=(COMPARISONS, ASSESSMENTS),
-        build=individual,
+        build=Declared(
+            rows=_assessments,
+            group_by=("annotator_id",),
+            input={key: key for key in SHOWN},
+            output="assessment",
+            descriptions=DESCRIPTIONS,
+            at_least=AT_LEAST,
+        ),
     ),
 ]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import json_file
-from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
+from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
 
@@ -100,19 +101,6 @@ def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
         yield from ({"name": name, "request": request, "answer": answer} for answer in different)
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build ten random orders of each list."""
-    yield from grouped(
-        _answers(data_dir, dropped=dropped),
-        group_by="name",
-        output="answer",
-        descriptions=DESCRIPTIONS,
-        permutations=10,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
 TASKS = [
     Task(
         name="diffuse_distribution",
@@ -120,6 +108,12 @@ TASKS = [
         source=SOURCE,
         kind="generation",
         files=(FILES,),
-        build=build,
+        build=Declared(
+            rows=_answers,
+            group_by=("name",),
+            output="answer",
+            descriptions=DESCRIPTIONS,
+            permutations=10,
+        ),
     )
 ]

@@ -9,12 +9,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from spectrum_trl.suite.reading.tables import jsonl_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
+from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task
@@ -69,8 +70,8 @@ def rater(rating: Row) -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _ratings(path: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    for row in jsonl_rows(path, ("comment", "ratings"), dropped=dropped):
+def _ratings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    for row in jsonl_rows(data_dir / FILE, ("comment", "ratings"), dropped=dropped):
         comment = text(row["comment"])
         if not isinstance(row["ratings"], list):
             dropped["line without ratings"] += 1
@@ -86,24 +87,14 @@ def _ratings(path: Path, *, dropped: Counter[str]) -> Iterator[Row]:
                 yield {"rater": name, "comment": comment, "score": score}
 
 
-def build(
-    data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None, most: int | None = None
-) -> Sequences:
-    """Build sequences of about 128 ratings by one person."""
-    found = grouped(
-        _ratings(data_dir / FILE, dropped=dropped),
-        group_by="rater",
-        input="comment",
-        output="score",
-        descriptions=DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
-        draws=draws,
-        seed=seed,
-        dropped=dropped,
-    )
-    yield from islice(found, most)
-
-
+READER = Declared(
+    rows=_ratings,
+    group_by=("rater",),
+    input="comment",
+    output="score",
+    descriptions=DESCRIPTIONS,
+    length=partial(sequence_length, mean=128),
+)
 TASKS = [
     Task(
         name="hatespeech_individual",
@@ -111,7 +102,7 @@ TASKS = [
         source=SOURCE,
         kind="annotation",
         files=(FILE,),
-        build=build,
-        paper=partial(build, draws=1, most=PAPER_RATERS),
+        build=READER,
+        paper=replace(READER, draws=1, most=PAPER_RATERS),
     ),
 ]

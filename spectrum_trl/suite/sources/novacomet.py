@@ -12,7 +12,8 @@ from pathlib import Path
 
 from spectrum_trl.errors import MissingData
 from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Sequences, pooled, text
+from spectrum_trl.suite.sequences.builders import text
+from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
 from spectrum_trl.suite.task import Task
@@ -93,33 +94,6 @@ def _inferences(data_dir: Path, *, dropped: Counter[str]) -> Iterator[dict[str, 
         yield {"premise": premise, "inferences": json.dumps(inferences, ensure_ascii=False)}
 
 
-def premises(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of different premises, about 64 each."""
-    yield from pooled(
-        _premises(data_dir, dropped=dropped),
-        name="novacomet_premise",
-        output="premise",
-        descriptions=PREMISE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=64),
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def hypotheses(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of premises with lists of inferences, about 32 each."""
-    yield from pooled(
-        _inferences(data_dir, dropped=dropped),
-        name="novacomet_hypothesis",
-        input="premise",
-        output="inferences",
-        descriptions=HYPOTHESIS_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
-        seed=seed,
-        dropped=dropped,
-    )
-
-
 TASKS = [
     Task(
         name="novacomet_premise",
@@ -128,7 +102,13 @@ TASKS = [
         kind="generation",
         split="test",
         files=(FILES,),
-        build=premises,
+        build=Declared(
+            rows=_premises,
+            name="novacomet_premise",
+            output="premise",
+            descriptions=PREMISE_DESCRIPTIONS,
+            length=partial(sequence_length, mean=64),
+        ),
     ),
     Task(
         name="novacomet_hypothesis",
@@ -137,6 +117,13 @@ TASKS = [
         kind="generation",
         split="test",
         files=(FILES,),
-        build=hypotheses,
+        build=Declared(
+            rows=_inferences,
+            name="novacomet_hypothesis",
+            input="premise",
+            output="inferences",
+            descriptions=HYPOTHESIS_DESCRIPTIONS,
+            length=partial(sequence_length, mean=32),
+        ),
     ),
 ]

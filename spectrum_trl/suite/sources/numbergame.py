@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Sequences, grouped, pooled, text
+from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.task import Task
@@ -89,48 +90,20 @@ def _target(target: str) -> int | str:
     return int(target) if target.isdecimal() else target
 
 
-def individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build one sequence of each participant."""
-    yield from grouped(
-        (
-            {
-                "person": each.person,
-                "numbers": each.numbers,
-                "target": _target(each.target),
-                "answer": ANSWERS[each.rating],
-            }
-            for each in ratings(data_dir / FILE, dropped=dropped)
-        ),
-        group_by="person",
-        input=INPUT,
-        output="answer",
-        descriptions=INDIVIDUAL_DESCRIPTIONS,
-        seed=seed,
-        dropped=dropped,
-    )
+def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    for each in ratings(data_dir / FILE, dropped=dropped):
+        answer = ANSWERS[each.rating]
+        yield {**each._asdict(), "target": _target(each.target), "answer": answer}
 
 
-def shares(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of about 128 pairs of set and target, with the share of Yes."""
+def _shares(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the pairs of set and target, with the share of Yes."""
     found: dict[tuple[str, str], Counter[str]] = {}
     for each in ratings(data_dir / FILE, dropped=dropped):
         found.setdefault((each.numbers, each.target), Counter())[each.rating] += 1
-    yield from pooled(
-        (
-            {
-                "numbers": numbers,
-                "target": _target(target),
-                "share": f"{round(100 * answers['1'] / answers.total())}%",
-            }
-            for (numbers, target), answers in found.items()
-        ),
-        input=INPUT,
-        output="share",
-        descriptions=SHARE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
-        seed=seed,
-        dropped=dropped,
-    )
+    for (numbers, target), answers in found.items():
+        share = f"{round(100 * answers['1'] / answers.total())}%"
+        yield {"numbers": numbers, "target": _target(target), "share": share}
 
 
 TASKS = [
@@ -141,7 +114,13 @@ TASKS = [
         kind="individual",
         split="test",
         files=(FILE,),
-        build=individual,
+        build=Declared(
+            rows=_answers,
+            group_by=("person",),
+            input=INPUT,
+            output="answer",
+            descriptions=INDIVIDUAL_DESCRIPTIONS,
+        ),
     ),
     Task(
         name="numbergame_perc",
@@ -150,6 +129,12 @@ TASKS = [
         kind="population",
         split="test",
         files=(FILE,),
-        build=shares,
+        build=Declared(
+            rows=_shares,
+            input=INPUT,
+            output="share",
+            descriptions=SHARE_DESCRIPTIONS,
+            length=partial(sequence_length, mean=128),
+        ),
     ),
 ]
