@@ -172,6 +172,22 @@ def keep_rows(
             dropped[reason] += 1
 
 
+def different(rows: Iterable[Row], *columns: str, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the first row of each value of the columns, the last of which names the others in ``dropped``.
+
+    Rows in which that one is empty are left to the builder, which counts them.
+    """
+    seen: set[tuple[str, ...]] = set()
+    for row in rows:
+        key = tuple(text(row[column]) for column in columns)
+        if key in seen:
+            dropped[f"{columns[-1]} seen before"] += 1
+        else:
+            if key[-1]:
+                seen.add(key)
+            yield row
+
+
 def _filled(descriptions: str | Sequence[str], values: Row) -> list[str]:
     shown = {
         # White space around a text may be intended: it is placed within a sentence.

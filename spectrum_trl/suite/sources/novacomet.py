@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spectrum_trl.errors import MissingData
 from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import text
+from spectrum_trl.suite.sequences.builders import Row, different, text
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
@@ -56,7 +56,7 @@ HYPOTHESIS_DESCRIPTIONS = (
 )
 
 
-def _rows(data_dir: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Iterator[dict[str, object]]:
+def _rows(data_dir: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Iterator[Row]:
     folder = data_dir / "novacomet"
     found = sorted(path for path in data_dir.glob(FILES) if path.suffix in ENDINGS)
     if not found:
@@ -65,20 +65,11 @@ def _rows(data_dir: Path, columns: tuple[str, ...], *, dropped: Counter[str]) ->
         yield from table_rows(path, columns, dropped=dropped)
 
 
-def _premises(data_dir: Path, *, dropped: Counter[str]) -> Iterator[dict[str, object]]:
-    """Yield every premise once."""
-    seen: set[str] = set()
-    for row in _rows(data_dir, ("premise",), dropped=dropped):
-        if (premise := text(row["premise"])) in seen:
-            dropped["premise seen before"] += 1
-        else:
-            # Empty ones are left to the builder, which counts them.
-            if premise:
-                seen.add(premise)
-            yield {"premise": premise}
+def _premises(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    return different(_rows(data_dir, ("premise",), dropped=dropped), "premise", dropped=dropped)
 
 
-def _inferences(data_dir: Path, *, dropped: Counter[str]) -> Iterator[dict[str, object]]:
+def _inferences(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     """Yield every premise once, with all its inferences."""
     found: dict[str, list[str]] = {}
     for row in _rows(data_dir, ("premise", "hypothesis"), dropped=dropped):

@@ -18,6 +18,7 @@ import numpy as np
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.reading.tables import csv_rows, table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
+from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task
 
@@ -116,20 +117,11 @@ def _listed(cell: str) -> list[str]:
     return list(dict.fromkeys(filter(None, map(text, items)))) if isinstance(items, list) else []
 
 
-def all_questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build one sequence per wave, of its questions."""
-    yield from grouped(
-        (
-            {"wave": str(wave), "question": question.shown}
-            for wave, path in zip(WAVES, INFO, strict=True)
-            for question in questions(data_dir / path, dropped=dropped)
-        ),
-        group_by="wave",
-        output="question",
-        descriptions=QUESTION_DESCRIPTIONS,
-        seed=seed,
-        dropped=dropped,
-    )
+def _asked(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the questions of each wave."""
+    for wave, path in zip(WAVES, INFO, strict=True):
+        for question in questions(data_dir / path, dropped=dropped):
+            yield {"wave": str(wave), "question": question.shown}
 
 
 def _answers(person: Row, asked: list[Question], *, dropped: Counter[str]) -> Iterator[Row]:
@@ -202,6 +194,8 @@ TASKS = [
         source=SOURCE,
         kind="generation",
         files=INFO,
-        build=all_questions,
+        build=Declared(
+            rows=_asked, group_by=("wave",), output="question", descriptions=QUESTION_DESCRIPTIONS
+        ),
     ),
 ]

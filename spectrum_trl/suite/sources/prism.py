@@ -12,7 +12,8 @@ from string import ascii_lowercase
 from typing import Any
 
 from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, as_json, grouped, pooled, text
+from spectrum_trl.suite.sequences.builders import Row, as_json, text
+from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
@@ -120,34 +121,14 @@ def _instructed(rows: Iterator[dict[str, Any]], *, dropped: Counter[str]) -> Ite
             dropped[f"unknown type of conversation {kind[:40]!r}"] += 1
 
 
-def prompts(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of opening prompts of different people, about 128 each."""
+def _prompts(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     rows = table_rows(data_dir / CONVERSATIONS, ("conversation_type", "opening_prompt"), dropped=dropped)
-    yield from pooled(
-        _instructed(rows, dropped=dropped),
-        name="prism_prompts",
-        input="instruction",
-        output="opening_prompt",
-        descriptions=PROMPT_DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
-        seed=seed,
-        dropped=dropped,
-    )
+    return _instructed(rows, dropped=dropped)
 
 
-def prompts_individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of the opening prompts of one participant."""
+def _prompts_of_people(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     rows = _of_people(data_dir, ("conversation_type", "opening_prompt"), dropped=dropped)
-    yield from grouped(
-        _instructed(rows, dropped=dropped),
-        group_by="user_id",
-        input="instruction",
-        output="opening_prompt",
-        descriptions=INDIVIDUAL_DESCRIPTIONS,
-        length=partial(sequence_length, mean=96),
-        seed=seed,
-        dropped=dropped,
-    )
+    return _instructed(rows, dropped=dropped)
 
 
 def _score(value: Any) -> int | None:
@@ -191,22 +172,6 @@ def _judgements(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             yield {key: found[key] for key in ("user_id", "who", "judged", *SHOWN)}
 
 
-def preferences(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of one participant's choices and scores, about 20 each."""
-    shown: Field = {key: key for key in SHOWN}
-    yield from grouped(
-        _judgements(data_dir, dropped=dropped),
-        group_by="user_id",
-        input=shown,
-        output="judged",
-        descriptions=PREFERENCE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=20),
-        at_least=2,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
 task = partial(Task, source=SOURCE, files=(CONVERSATIONS, SURVEY))
 TASKS = [
     task(
@@ -214,18 +179,40 @@ TASKS = [
         kind="generation",
         files=(CONVERSATIONS,),
         summary="people's first messages to chatbots",
-        build=prompts,
+        build=Declared(
+            rows=_prompts,
+            name="prism_prompts",
+            input="instruction",
+            output="opening_prompt",
+            descriptions=PROMPT_DESCRIPTIONS,
+            length=partial(sequence_length, mean=128),
+        ),
     ),
     task(
         name="prism_prompts_individual",
         kind="individual",
         summary="one person's first messages to chatbots",
-        build=prompts_individual,
+        build=Declared(
+            rows=_prompts_of_people,
+            group_by=("user_id",),
+            input="instruction",
+            output="opening_prompt",
+            descriptions=INDIVIDUAL_DESCRIPTIONS,
+            length=partial(sequence_length, mean=96),
+        ),
     ),
     task(
         name="prism_individual_preferences",
         kind="individual",
         summary="one person's choices and scores of chatbot answers",
-        build=preferences,
+        build=Declared(
+            rows=_judgements,
+            group_by=("user_id",),
+            input={key: key for key in SHOWN},
+            output="judged",
+            descriptions=PREFERENCE_DESCRIPTIONS,
+            length=partial(sequence_length, mean=20),
+            at_least=2,
+        ),
     ),
 ]

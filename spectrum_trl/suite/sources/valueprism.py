@@ -8,15 +8,15 @@ tasks that show these, and so are rows that repeat an earlier one.
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
 from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, pooled, text
+from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
@@ -104,30 +104,8 @@ def _considerations(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iter
         yield {"situation": situation, "considerations": json.dumps(mixed, ensure_ascii=False)}
 
 
-def situations(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of about 256 situations."""
-    yield from pooled(
-        _unique(data_dir, ("situation",), key=("situation",), dropped=dropped),
-        output="situation",
-        descriptions=SITUATION_DESCRIPTIONS,
-        length=partial(sequence_length, mean=256),
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def reasoning(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build sequences of about 32 situations with their considerations; the first ``most`` of them."""
-    found = pooled(
-        _considerations(data_dir, seed=seed, dropped=dropped),
-        input="situation",
-        output="considerations",
-        descriptions=VRD_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
-        seed=seed,
-        dropped=dropped,
-    )
-    yield from islice(found, most)
+def _situations(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    return _unique(data_dir, ("situation",), key=("situation",), dropped=dropped)
 
 
 def _values(data_dir: Path, *, dropped: Counter[str]) -> list[str]:
@@ -139,40 +117,34 @@ def _values(data_dir: Path, *, dropped: Counter[str]) -> list[str]:
     return [value for value, count in counts.items() if count >= FREQUENT]
 
 
-def by_value(
-    data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None, draws: int | None = None
-) -> Sequences:
-    """Build sequences of about 32 situations of one frequent value.
-
-    Args:
-        data_dir: Folder of the data.
-        seed: See `grouped`.
-        dropped: Receives the number of rows left out, by reason.
-        most: Number of values to draw; None for all.
-        draws: Sequences per value; None to use all its situations.
-    """
+def _of_values(data_dir: Path, *, most: int | None = None, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the different situations of frequent values, of ``most`` of them drawn at random."""
     # Malformed rows are counted below.
     values = _values(data_dir, dropped=Counter())
     order = np.random.default_rng([seed, *b"valueprism_misc"]).permutation(len(values))
     kept = {values[place] for place in order[:most]}
-    rows = []
-    for row in _unique(data_dir, ("text", "situation"), key=("text", "situation"), dropped=dropped):
-        if row["text"] in kept:
-            rows.append(row)
-        else:
-            dropped["not a value that is used"] += 1
-    yield from grouped(
-        rows,
-        group_by="text",
-        output="situation",
-        descriptions=VALUE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
-        draws=draws,
-        seed=seed,
-        dropped=dropped,
+    rows = _unique(data_dir, ("text", "situation"), key=("text", "situation"), dropped=dropped)
+    return keep_rows(
+        rows, lambda row: row["text"] in kept, reason="not a value that is used", dropped=dropped
     )
 
 
+REASONING = Declared(
+    rows=_considerations,
+    seeded=True,
+    input="situation",
+    output="considerations",
+    descriptions=VRD_DESCRIPTIONS,
+    length=partial(sequence_length, mean=32),
+)
+BY_VALUE = Declared(
+    rows=_of_values,
+    seeded=True,
+    group_by=("text",),
+    output="situation",
+    descriptions=VALUE_DESCRIPTIONS,
+    length=partial(sequence_length, mean=32),
+)
 TASKS = [
     Task(
         name="valueprism_situation",
@@ -180,7 +152,12 @@ TASKS = [
         source=SOURCE,
         kind="generation",
         files=(FILE,),
-        build=situations,
+        build=Declared(
+            rows=_situations,
+            output="situation",
+            descriptions=SITUATION_DESCRIPTIONS,
+            length=partial(sequence_length, mean=256),
+        ),
     ),
     Task(
         name="valueprism_vrd",
@@ -188,8 +165,8 @@ TASKS = [
         source=SOURCE,
         kind="generation",
         files=(FILE,),
-        build=reasoning,
-        paper=partial(reasoning, most=PAPER_SEQUENCES),
+        build=REASONING,
+        paper=replace(REASONING, most=PAPER_SEQUENCES),
     ),
     Task(
         name="valueprism_vrds_noncontextual",
@@ -213,7 +190,7 @@ TASKS = [
         source=SOURCE,
         kind="generation",
         files=(FILE,),
-        build=by_value,
-        paper=partial(by_value, most=PAPER_VALUES, draws=1),
+        build=BY_VALUE,
+        paper=replace(BY_VALUE, rows=partial(_of_values, most=PAPER_VALUES), draws=1),
     ),
 ]
