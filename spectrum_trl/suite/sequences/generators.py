@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.suite.sequences.builders import iid
+from spectrum_trl.suite.sequences.builders import Sequences, iid
 from spectrum_trl.suite.source import SUITE
-from spectrum_trl.suite.task import Distribution, Message, Task
+from spectrum_trl.suite.task import Distribution, Task
 
 # Numbers with more digits do not fit into 64-bit integers.
 MOST_DIGITS = 18
@@ -59,9 +59,7 @@ class Draws:
         for index in range(self.distributions):
             yield str(index), self.sample(rng)
 
-    def __call__(
-        self, data_dir: Path, *, seed: int, dropped: Counter[str]
-    ) -> Iterator[tuple[str, list[Message]]]:
+    def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
         """Yield sequence ids and messages, as `Build`; nothing is read or dropped."""
         for sequence_id, draw in self.draws(seed=seed):
             yield sequence_id, iid(draw.outputs, description=draw.description)

@@ -17,7 +17,7 @@ from spectrum_trl.suite.sequences.builders import Row, as_json
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Kind, Task
 
 FULL = "ambient/AmbiEnt/ambient_full.jsonl"
 LINGUISTS = "ambient/AmbiEnt/linguist_annotations.jsonl"
@@ -35,9 +35,7 @@ SOURCE = Source(
     ),
     size=2_185_067,
 )
-DRAWS = 50
 LABELS = ("entailment", "neutral", "contradiction")
-LENGTH = partial(sequence_length, mean=64)
 PAIR = {"premise": "premise", "hypothesis": "hypothesis"}
 
 PAIR_DESCRIPTIONS = (
@@ -151,93 +149,91 @@ def _same_length(path: Path, row: Row, first: str, second: str) -> None:
         )
 
 
-task = partial(Task, source=SOURCE, files=(FULL,))
-PAIRS = Declared(file=FULL, output=PAIR, descriptions=PAIR_DESCRIPTIONS, length=LENGTH, name="pairs")
-DETECTION = Declared(
-    file=FULL,
-    input=PAIR,
-    output={field: field for field in ("premise_ambiguous", "hypothesis_ambiguous")},
-    descriptions=DETECTION_DESCRIPTIONS,
-    length=LENGTH,
-    name="detection",
-)
-REWRITES = Declared(
-    rows=_rewrites,
-    input={field: field for field in ("original_premise", "original_hypothesis", "target_label")},
-    output={field: field for field in ("disambiguated_premise", "disambiguated_hypothesis")},
-    descriptions=REWRITE_DESCRIPTIONS,
-    length=LENGTH,
-    name="rewrites",
-)
-LINGUIST_LABELS = Declared(
-    rows=_labels,
-    group_by=("linguist",),
-    input=PAIR,
-    output="label",
-    descriptions=LINGUIST_DESCRIPTIONS,
-    length=LENGTH,
-)
-READINGS = Declared(
-    rows=_readings,
-    input={**PAIR, "ambiguous_sent": "ambiguous_sent", "interpretation": "interpretation"},
-    output="label",
-    descriptions=READING_DESCRIPTIONS,
-    length=LENGTH,
-    name="readings",
-)
-SPREADS = Declared(
-    file=CROWD,
-    columns=("q0_gold",),
-    input={**PAIR, "ambiguous_sent": "ambiguous_sent"},
-    output=_spread,
-    descriptions=SHARES_DESCRIPTIONS,
-    length=LENGTH,
-    name="spreads",
-)
+def _task(
+    task: str, *, kind: Kind, summary: str, files: tuple[str, ...], draws: int = 50, **roles: Any
+) -> Task:
+    build = Declared(length=partial(sequence_length, mean=64), **roles)
+    return Task(
+        name=f"ambient_{task}",
+        source=SOURCE,
+        kind=kind,
+        summary=summary,
+        files=files,
+        build=build,
+        paper=replace(build, draws=draws),
+    )
+
+
+def _keys(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
 TASKS = [
-    task(
-        name="ambient_premise_hypothesis",
+    _task(
+        "premise_hypothesis",
         kind="generation",
         summary="pairs of a premise and a hypothesis",
-        build=PAIRS,
-        paper=replace(PAIRS, draws=DRAWS),
+        files=(FULL,),
+        file=FULL,
+        output=PAIR,
+        descriptions=PAIR_DESCRIPTIONS,
+        name="pairs",
     ),
-    task(
-        name="ambient_ambiguity_detection",
+    _task(
+        "ambiguity_detection",
         kind="annotation",
         summary="which sentence of a pair is ambiguous",
-        build=DETECTION,
-        paper=replace(DETECTION, draws=DRAWS),
+        files=(FULL,),
+        file=FULL,
+        input=PAIR,
+        output=_keys("premise_ambiguous", "hypothesis_ambiguous"),
+        descriptions=DETECTION_DESCRIPTIONS,
+        name="detection",
     ),
-    task(
-        name="ambient_disambiguation",
+    _task(
+        "disambiguation",
         kind="generation",
         summary="ambiguous pairs rewritten to have one reading",
-        build=REWRITES,
-        paper=replace(REWRITES, draws=DRAWS),
+        files=(FULL,),
+        rows=_rewrites,
+        input=_keys("original_premise", "original_hypothesis", "target_label"),
+        output=_keys("disambiguated_premise", "disambiguated_hypothesis"),
+        descriptions=REWRITE_DESCRIPTIONS,
+        name="rewrites",
     ),
-    task(
-        name="ambient_linguist_annotations",
+    _task(
+        "linguist_annotations",
         kind="individual",
-        files=(LINGUISTS,),
         summary="one linguist's labels of entailment",
-        build=LINGUIST_LABELS,
-        paper=replace(LINGUIST_LABELS, draws=2),
+        files=(LINGUISTS,),
+        draws=2,
+        rows=_labels,
+        group_by=("linguist",),
+        input=PAIR,
+        output="label",
+        descriptions=LINGUIST_DESCRIPTIONS,
     ),
-    task(
-        name="ambient_interpretation_labels",
+    _task(
+        "interpretation_labels",
         kind="annotation",
-        files=(CROWD,),
         summary="labels of pairs under a given reading",
-        build=READINGS,
-        paper=replace(READINGS, draws=DRAWS),
-    ),
-    task(
-        name="ambient_annotation_distributions",
-        kind="population",
         files=(CROWD,),
+        rows=_readings,
+        input=_keys(*PAIR, "ambiguous_sent", "interpretation"),
+        output="label",
+        descriptions=READING_DESCRIPTIONS,
+        name="readings",
+    ),
+    _task(
+        "annotation_distributions",
+        kind="population",
         summary="shares of crowd workers' labels",
-        build=SPREADS,
-        paper=replace(SPREADS, draws=DRAWS),
+        files=(CROWD,),
+        file=CROWD,
+        columns=("q0_gold",),
+        input=_keys(*PAIR, "ambiguous_sent"),
+        output=_spread,
+        descriptions=SHARES_DESCRIPTIONS,
+        name="spreads",
     ),
 ]

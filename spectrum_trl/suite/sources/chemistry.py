@@ -4,6 +4,8 @@ A few molecules occur more than once, as separate measurements: all are kept. Nu
 The process descriptions of the second task are the file's; each occurs once.
 """
 
+from functools import partial
+
 from spectrum_trl.suite.sequences.builders import as_json
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.source import Source, github
@@ -43,13 +45,11 @@ OXIDATIVE_DESCRIPTIONS = (
 )
 
 
+task = partial(Task, source=SOURCE, kind="numeric", split="test")
 TASKS = [
-    Task(
+    task(
         name="chemistry_esol",
         summary="measured solubilities of molecules in water",
-        source=SOURCE,
-        kind="numeric",
-        split="test",
         files=(ESOL,),
         build=Declared(
             file=ESOL,
@@ -61,12 +61,9 @@ TASKS = [
             permutations=5,
         ),
     ),
-    Task(
+    task(
         name="chemistry_oxidative",
         summary="yields of methane coupling experiments",
-        source=SOURCE,
-        kind="numeric",
-        split="test",
         files=(OXIDATIVE,),
         build=Declared(
             file=OXIDATIVE,

@@ -91,13 +91,11 @@ def _ratings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     )
 
 
+task = partial(Task, source=SOURCE, kind="individual", files=tuple(FILES.values()))
 TASKS = [
-    Task(
+    task(
         name="generativesocialchoice_validation",
         summary="one person's ratings, with reasons, of how well statements express their view",
-        source=SOURCE,
-        kind="individual",
-        files=tuple(FILES.values()),
         build=Declared(
             rows=_ratings,
             group_by=("survey", "user_id"),
@@ -106,12 +104,9 @@ TASKS = [
             descriptions=DESCRIPTIONS,
         ),
     ),
-    Task(
+    task(
         name="generativesocialchoice_freetext",
         summary="one person's answers to the open questions of a survey",
-        source=SOURCE,
-        kind="individual",
-        files=tuple(FILES.values()),
         build=Declared(
             rows=partial(_asked, kind=OPEN),
             group_by=("survey", "user_id"),

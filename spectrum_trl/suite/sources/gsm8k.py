@@ -6,8 +6,8 @@ as the descriptions say. Identical rows are kept.
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
-from spectrum_trl.suite.sequences.builders import Field
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
@@ -59,23 +59,13 @@ BACK_DESCRIPTIONS = (
 )
 
 
-def _task(
-    name: str,
-    *,
-    output: Field,
-    descriptions: tuple[str, ...],
-    kind: Kind,
-    summary: str,
-    input: Field | None = None,
-) -> Task:
+def _task(name: str, *, kind: Kind, summary: str, **roles: Any) -> Task:
     build = Declared(
         file=FILE,
         columns=("question", "answer"),
-        input=input,
-        output=output,
-        descriptions=descriptions,
         length=partial(sequence_length, mean=64),
         name=name,
+        **roles,
     )
     return Task(
         name=name,

@@ -252,22 +252,17 @@ def build(
         )
 
 
+task = partial(Task, source=SOURCE, kind="individual", files=(*RATINGS, TITLES))
 TASKS = [
-    Task(
+    task(
         name="netflix_individual_ratings",
         summary="one customer's ratings of films",
-        source=SOURCE,
-        kind="individual",
-        files=(*RATINGS, TITLES),
         build=partial(build, views=False),
         paper=partial(build, views=False, draws=1, most=PAPER_CUSTOMERS),
     ),
-    Task(
+    task(
         name="netflix_individual_views",
         summary="films that one customer has seen",
-        source=SOURCE,
-        kind="individual",
-        files=(*RATINGS, TITLES),
         build=partial(build, views=True),
         paper=partial(build, views=True, draws=1),
     ),

@@ -85,14 +85,11 @@ def _inferences(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
         yield {"premise": premise, "inferences": json.dumps(inferences, ensure_ascii=False)}
 
 
+task = partial(Task, source=SOURCE, kind="generation", split="test", files=(FILES,))
 TASKS = [
-    Task(
+    task(
         name="novacomet_premise",
         summary="everyday situations",
-        source=SOURCE,
-        kind="generation",
-        split="test",
-        files=(FILES,),
         build=Declared(
             rows=_premises,
             name="novacomet_premise",
@@ -101,13 +98,9 @@ TASKS = [
             length=partial(sequence_length, mean=64),
         ),
     ),
-    Task(
+    task(
         name="novacomet_hypothesis",
         summary="lists of commonsense inferences from a situation",
-        source=SOURCE,
-        kind="generation",
-        split="test",
-        files=(FILES,),
         build=Declared(
             rows=_inferences,
             name="novacomet_hypothesis",

@@ -106,14 +106,12 @@ def _shares(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
         yield {"numbers": numbers, "target": _target(target), "share": share}
 
 
+task = partial(Task, source=SOURCE, split="test", files=(FILE,))
 TASKS = [
-    Task(
+    task(
         name="numbergame_individual",
         summary="whether one participant thinks a number belongs to a hidden set",
-        source=SOURCE,
         kind="individual",
-        split="test",
-        files=(FILE,),
         build=Declared(
             rows=_answers,
             group_by=("person",),
@@ -122,13 +120,10 @@ TASKS = [
             descriptions=INDIVIDUAL_DESCRIPTIONS,
         ),
     ),
-    Task(
+    task(
         name="numbergame_perc",
         summary="share of participants who think a number belongs to a hidden set",
-        source=SOURCE,
         kind="population",
-        split="test",
-        files=(FILE,),
         build=Declared(
             rows=_shares,
             input=INPUT,

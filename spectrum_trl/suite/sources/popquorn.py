@@ -223,22 +223,21 @@ TEXTS = Declared(
     descriptions=TEXT_DESCRIPTIONS,
     length=partial(sequence_length, mean=128),
 )
+
+
+task = partial(Task, source=SOURCE, files=(FILES,))
 TASKS = [
-    Task(
+    task(
         name="popquorn_individual",
         summary="one person's ratings, rewritten e-mails or answers",
-        source=SOURCE,
         kind="annotation",
-        files=(FILES,),
         build=individuals,
         paper=partial(individuals, most=MOST_PEOPLE),
     ),
-    Task(
+    task(
         name="popquorn_og_categorical",
         summary="texts to be rated, rewritten or asked about",
-        source=SOURCE,
         kind="generation",
-        files=(FILES,),
         build=TEXTS,
         paper=replace(TEXTS, draws=DRAWS),
     ),

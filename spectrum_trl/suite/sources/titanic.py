@@ -8,8 +8,9 @@ import json
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from spectrum_trl.suite.sequences.builders import Field, Row, as_json, text
+from spectrum_trl.suite.sequences.builders import Row, as_json, text
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
@@ -70,15 +71,7 @@ def _facts(row: Row, *columns: str) -> str:
     return as_json({FIELDS[each][0]: FIELDS[each][1](text(row[each])) for each in columns})
 
 
-def _task(
-    name: str,
-    *,
-    output: Field,
-    descriptions: tuple[str, ...],
-    kind: Kind,
-    summary: str,
-    input: Field | None = None,
-) -> Task:
+def _task(name: str, *, kind: Kind, summary: str, **roles: Any) -> Task:
     return Task(
         name=name,
         summary=summary,
@@ -88,11 +81,9 @@ def _task(
         build=Declared(
             file=FILE,
             columns=tuple(FIELDS),
-            input=input,
-            output=output,
-            descriptions=descriptions,
             length=partial(sequence_length, mean=64),
             name=name,
+            **roles,
         ),
     )
 

@@ -145,13 +145,13 @@ BY_VALUE = Declared(
     descriptions=VALUE_DESCRIPTIONS,
     length=partial(sequence_length, mean=32),
 )
+
+
+task = partial(Task, source=SOURCE, kind="generation", files=(FILE,))
 TASKS = [
-    Task(
+    task(
         name="valueprism_situation",
         summary="situations to reason about morally",
-        source=SOURCE,
-        kind="generation",
-        files=(FILE,),
         build=Declared(
             rows=_situations,
             output="situation",
@@ -159,21 +159,15 @@ TASKS = [
             length=partial(sequence_length, mean=256),
         ),
     ),
-    Task(
+    task(
         name="valueprism_vrd",
         summary="values, rights and duties that bear on a situation",
-        source=SOURCE,
-        kind="generation",
-        files=(FILE,),
         build=REASONING,
         paper=replace(REASONING, most=PAPER_SEQUENCES),
     ),
-    Task(
+    task(
         name="valueprism_vrds_noncontextual",
         summary="values, rights or duties without a situation",
-        source=SOURCE,
-        kind="generation",
-        files=(FILE,),
         build=Declared(
             file=FILE,
             group_by=("vrd",),
@@ -184,12 +178,9 @@ TASKS = [
             length=partial(sequence_length, mean=256),
         ),
     ),
-    Task(
+    task(
         name="valueprism_misc",
         summary="situations in which a given value is at stake",
-        source=SOURCE,
-        kind="generation",
-        files=(FILE,),
         build=BY_VALUE,
         paper=replace(BY_VALUE, rows=partial(_of_values, most=PAPER_VALUES), draws=1),
     ),
