@@ -44,7 +44,8 @@ class Declared:
         rows: Instead of a file whose rows need no processing: yields the rows, given the data folder and the
             counter of rows left out.
         seeded: Whether `rows` takes the seed too.
-        output: The sample: a column, a mapping from JSON keys to columns, or a function of the row.
+        output: The sample: a column, columns or a mapping from JSON keys to columns, or a function of the
+            row.
         columns: Columns that a function needs; those named elsewhere need not be repeated.
         descriptions: Templates of the description; ``{column}`` stands for the group's value.
         input: What the sample is conditioned on, in the same form as `output`; None for outputs alone.
@@ -210,7 +211,9 @@ class Declared:
 
 
 def _columns(field: Field | None) -> Iterable[str]:
-    return [field] if isinstance(field, str) else field.values() if isinstance(field, Mapping) else ()
+    if isinstance(field, str | tuple):
+        return [field] if isinstance(field, str) else field
+    return field.values() if isinstance(field, Mapping) else ()
 
 
 def columns_of(templates: Sequence[str]) -> list[str]:

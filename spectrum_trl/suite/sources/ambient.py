@@ -36,7 +36,7 @@ SOURCE = Source(
     size=2_185_067,
 )
 LABELS = ("entailment", "neutral", "contradiction")
-PAIR = {"premise": "premise", "hypothesis": "hypothesis"}
+PAIR = ("premise", "hypothesis")
 
 PAIR_DESCRIPTIONS = (
     "Pairs of a premise and a hypothesis for textual entailment. In some of them the wording of one sentence "
@@ -164,10 +164,6 @@ def _task(
     )
 
 
-def _keys(*names: str) -> dict[str, str]:
-    return {name: name for name in names}
-
-
 TASKS = [
     _task(
         "premise_hypothesis",
@@ -186,7 +182,7 @@ TASKS = [
         files=(FULL,),
         file=FULL,
         input=PAIR,
-        output=_keys("premise_ambiguous", "hypothesis_ambiguous"),
+        output=("premise_ambiguous", "hypothesis_ambiguous"),
         descriptions=DETECTION_DESCRIPTIONS,
         name="detection",
     ),
@@ -196,8 +192,8 @@ TASKS = [
         summary="ambiguous pairs rewritten to have one reading",
         files=(FULL,),
         rows=_rewrites,
-        input=_keys("original_premise", "original_hypothesis", "target_label"),
-        output=_keys("disambiguated_premise", "disambiguated_hypothesis"),
+        input=("original_premise", "original_hypothesis", "target_label"),
+        output=("disambiguated_premise", "disambiguated_hypothesis"),
         descriptions=REWRITE_DESCRIPTIONS,
         name="rewrites",
     ),
@@ -219,7 +215,7 @@ TASKS = [
         summary="labels of pairs under a given reading",
         files=(CROWD,),
         rows=_readings,
-        input=_keys(*PAIR, "ambiguous_sent", "interpretation"),
+        input=(*PAIR, "ambiguous_sent", "interpretation"),
         output="label",
         descriptions=READING_DESCRIPTIONS,
         name="readings",
@@ -231,7 +227,7 @@ TASKS = [
         files=(CROWD,),
         file=CROWD,
         columns=("q0_gold",),
-        input=_keys(*PAIR, "ambiguous_sent"),
+        input=(*PAIR, "ambiguous_sent"),
         output=_spread,
         descriptions=SHARES_DESCRIPTIONS,
         name="spreads",

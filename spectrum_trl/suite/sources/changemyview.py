@@ -157,7 +157,7 @@ def categories(data_dir: Path, *, seed: int, dropped: Counter[str], threads: int
 PARTS = (
     Part("selftext", "selftext", BODY_DESCRIPTIONS, "title"),
     Part("title", "title", TITLED_DESCRIPTIONS, "selftext"),
-    Part("score", "score", SCORE_DESCRIPTIONS, {"title": "title", "selftext": "selftext"}),
+    Part("score", "score", SCORE_DESCRIPTIONS, ("title", "selftext")),
 )
 
 

@@ -141,7 +141,7 @@ PROMPTS_OF_JUDGES = Declared(
 VOTES_OF_JUDGES = Declared(
     rows=_votes,
     group_by=("judge",),
-    input={key: key for key in ("opening_prompt", "model_a_response", "model_b_response")},
+    input=("opening_prompt", "model_a_response", "model_b_response"),
     output="vote",
     descriptions=PREFERENCE_DESCRIPTIONS,
     length=partial(sequence_length, mean=16),

@@ -202,7 +202,7 @@ TASKS = [
         "individual_preferences",
         summary="one person's choices among four answers of a model",
         rows=_judged,
-        input={key: key for key in ("prompt", *RESPONSES)},
+        input=("prompt", *RESPONSES),
         output=_preference,
         descriptions=PREFERENCE_DESCRIPTIONS,
     ),

@@ -91,7 +91,7 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = Fal
                 dropped=dropped,
             ),
             group_by=("part", "rater"),
-            input={"context": "context", "response": "response"},
+            input=("context", "response"),
             output="answer",
             descriptions=DESCRIPTIONS,
             length=RATINGS,

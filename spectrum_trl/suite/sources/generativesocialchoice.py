@@ -99,7 +99,7 @@ TASKS = [
         build=Declared(
             rows=_ratings,
             group_by=("survey", "user_id"),
-            input={"question": "question", "choices": "choices"},
+            input=("question", "choices"),
             output=lambda row: as_json({"choice": row["choice"], "reason": row["text"]}),
             descriptions=DESCRIPTIONS,
         ),

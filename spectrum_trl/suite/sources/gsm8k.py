@@ -96,7 +96,7 @@ TASKS = [
     ),
     _task(
         "gsm8k_question_answer",
-        output={"question": "question", "answer": "answer"},
+        output=("question", "answer"),
         descriptions=BOTH_DESCRIPTIONS,
         kind="generation",
         summary="word problems with worked solutions",

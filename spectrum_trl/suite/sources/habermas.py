@@ -53,7 +53,7 @@ RATINGS = {
     "STRONGLY_DISAGREE": "Strongly Disagree",
 }
 SCALE = ", ".join(RATINGS.values())
-INPUT = {"question": "question", "statement": "statement"}
+INPUT = ("question", "statement")
 MOST_PEOPLE = 2000
 LENGTH = partial(sequence_length, mean=32)
 
@@ -170,7 +170,7 @@ INDIVIDUAL = Declared(
     rows=_rated_opinions,
     group_by=("person",),
     input=INPUT,
-    output={"agreement": "agreement", "opinion": "opinion"},
+    output=("agreement", "opinion"),
     descriptions=INDIVIDUAL_DESCRIPTIONS,
     length=LENGTH,
 )

@@ -101,7 +101,7 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None 
         _with_word(poems, seed=seed),
         constants={"part": "word"},
         group_by=("part", "source"),
-        input={"include_word": "include_word", "syllables": "syllables"},
+        input=("include_word", "syllables"),
         output="poem",
         descriptions=WORD_DESCRIPTION,
         length=LENGTH,

@@ -158,15 +158,11 @@ def _explained_rating(row: Row) -> str:
     return as_json({"paraphrase_rating": int(row["label"]), "explanation": row["explanation"]})
 
 
-def _keys(*names: str) -> dict[str, str]:
-    return {name: name for name in names}
-
-
 def _task(
     name: str,
     *,
     data: str,
-    input: dict[str, str],
+    input: tuple[str, ...] | dict[str, str],
     descriptions: tuple[str, ...],
     summary: str,
     output: Field = "label",
@@ -175,7 +171,12 @@ def _task(
     length: int | None = None,
     needed: tuple[str, ...] = ("train", "dev"),
 ) -> Task:
-    rows = partial(_annotations, name=data, fields=tuple(input.values()), scale=scale)
+    rows = partial(
+        _annotations,
+        name=data,
+        fields=tuple(input.values() if isinstance(input, dict) else input),
+        scale=scale,
+    )
     build = Declared(
         rows=rows,
         group_by=("person",),
@@ -204,14 +205,14 @@ _paraphrases = partial(
     length=20,
 )
 _nli = partial(
-    _task, data=NLI, input=_keys("context", "statement", "lang"), descriptions=NLI_DESCRIPTIONS, length=30
+    _task, data=NLI, input=("context", "statement", "lang"), descriptions=NLI_DESCRIPTIONS, length=30
 )
 TASKS = [
     # The large train files of these two may be missing.
     _task(
         "csc_sarcasm_detection_individual",
         data=CSC,
-        input=_keys("context", "response", "lang"),
+        input=("context", "response", "lang"),
         descriptions=CSC_DESCRIPTIONS,
         scale=tuple("123456"),
         needed=("dev",),
@@ -220,7 +221,7 @@ TASKS = [
     _task(
         "mp_irony_detection_individual",
         data=MP,
-        input=_keys("post", "reply", "source", "level", "language_variety", "lang"),
+        input=("post", "reply", "source", "level", "language_variety", "lang"),
         descriptions=MP_DESCRIPTIONS,
         scale=("0", "1"),
         needed=("dev",),

@@ -38,7 +38,7 @@ SOURCE = Source(
     "written as 16_8_2 follow programs by others that read it (brackets, commas and spaces are read too).",
 )
 ANSWERS = {"1": "Yes", "0": "No"}
-INPUT = {"numbers": "numbers", "target": "target"}
+INPUT = ("numbers", "target")
 
 INDIVIDUAL_DESCRIPTIONS = (
     "One participant of an experiment sees some numbers that a hidden rule has produced, and one more "

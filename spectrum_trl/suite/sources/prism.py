@@ -208,7 +208,7 @@ TASKS = [
         build=Declared(
             rows=_judgements,
             group_by=("user_id",),
-            input={key: key for key in SHOWN},
+            input=SHOWN,
             output="judged",
             descriptions=PREFERENCE_DESCRIPTIONS,
             length=partial(sequence_length, mean=20),

@@ -48,7 +48,7 @@ TASKS = [
         build=Declared(
             file=FILE,
             keep={"rephrase": ("false",)},
-            input={"controversial": "controversial", "language": "language", "country": "country"},
+            input=("controversial", "language", "country"),
             output="question",
             descriptions=DESCRIPTIONS,
             length=partial(sequence_length, mean=64),
