@@ -6,7 +6,7 @@ Most sources use it, and so does a user's YAML file.
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from string import Formatter
@@ -27,7 +27,8 @@ from spectrum_trl.suite.sequences.builders import (
     pooled,
     text,
 )
-from spectrum_trl.suite.task import Split, matches
+from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.task import Kind, Split, Task, matches
 
 # Maximum characters of a label in a reason.
 SHOWN = 30
@@ -214,6 +215,43 @@ def _columns(field: Field | None) -> Iterable[str]:
     if isinstance(field, str | tuple):
         return [field] if isinstance(field, str) else field
     return field.values() if isinstance(field, Mapping) else ()
+
+
+def declared_task(
+    task: str,
+    /,
+    *,
+    source: Source,
+    kind: Kind,
+    summary: str,
+    split: Split = "train",
+    files: tuple[str, ...] = (),
+    paper: Mapping[str, Any] | None = None,
+    **roles: Any,
+) -> Task:
+    """Return a declared task.
+
+    Args:
+        task: Its name.
+        source: See `Task`.
+        kind: See `Task`.
+        summary: See `Task`.
+        split: See `Task`.
+        files: See `Task`; by default the declared one.
+        paper: What the paper's sampling changes of the roles, such as ``draws``.
+        roles: See `Declared`.
+    """
+    build = Declared(**roles)
+    return Task(
+        name=task,
+        source=source,
+        kind=kind,
+        summary=summary,
+        split=split,
+        files=files or (build.file,),
+        build=build,
+        paper=replace(build, **paper) if paper else None,
+    )
 
 
 def columns_of(templates: Sequence[str]) -> list[str]:

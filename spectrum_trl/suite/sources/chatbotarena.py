@@ -6,7 +6,6 @@ prompts are kept. Empty texts and unknown votes are counted for each task that l
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,10 +14,9 @@ from typing import Any
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.reading.parquet import parquet_rows
 from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
 
 FOLDER = "chatbot_arena_conversations"
 INSIDE = "data/train-00000-of-00001-cced8514c7ed782a.parquet"
@@ -130,49 +128,41 @@ def _prompts(data_dir: Path, *, most: int | None = None, seed: int, dropped: Cou
     return _first_judges(rows, most, seed=seed, dropped=dropped)
 
 
-PROMPTS_OF_JUDGES = Declared(
-    rows=_prompts,
-    seeded=True,
-    group_by=("judge",),
-    output=lambda row: _message(row["conversation_a"], 0),
-    descriptions=PROMPT_DESCRIPTIONS,
-    length=PROMPTS,
-)
-VOTES_OF_JUDGES = Declared(
-    rows=_votes,
-    group_by=("judge",),
-    input=("opening_prompt", "model_a_response", "model_b_response"),
-    output="vote",
-    descriptions=PREFERENCE_DESCRIPTIONS,
-    length=partial(sequence_length, mean=16),
-)
-task = partial(Task, source=SOURCE, split="test", files=(FILE,))
+task = partial(declared_task, source=SOURCE, split="test", files=(FILE,))
 TASKS = [
     task(
-        name="chatbotarena_prompts",
+        "chatbotarena_prompts",
         kind="individual",
         summary="one person's prompts to chatbots",
-        build=PROMPTS_OF_JUDGES,
-        paper=replace(PROMPTS_OF_JUDGES, rows=partial(_prompts, most=JUDGES), draws=1),
+        paper={"rows": partial(_prompts, most=JUDGES), "draws": 1},
+        rows=_prompts,
+        seeded=True,
+        group_by=("judge",),
+        output=lambda row: _message(row["conversation_a"], 0),
+        descriptions=PROMPT_DESCRIPTIONS,
+        length=PROMPTS,
     ),
     task(
-        name="chatbotarena_individual_prefs",
+        "chatbotarena_individual_prefs",
         kind="individual",
         summary="one person's votes between two chatbots",
-        build=VOTES_OF_JUDGES,
-        paper=replace(VOTES_OF_JUDGES, rows=partial(_votes, most=JUDGES)),
+        paper={"rows": partial(_votes, most=JUDGES)},
+        rows=_votes,
+        group_by=("judge",),
+        input=("opening_prompt", "model_a_response", "model_b_response"),
+        output="vote",
+        descriptions=PREFERENCE_DESCRIPTIONS,
+        length=partial(sequence_length, mean=16),
     ),
     task(
-        name="chatbotarena_assistant",
+        "chatbotarena_assistant",
         kind="generation",
         summary="one language model's answers",
-        build=Declared(
-            rows=_answers,
-            group_by=("model",),
-            input="prompt",
-            output="answer",
-            descriptions=ASSISTANT_DESCRIPTIONS,
-            length=partial(sequence_length, mean=32),
-        ),
+        rows=_answers,
+        group_by=("model",),
+        input="prompt",
+        output="answer",
+        descriptions=ASSISTANT_DESCRIPTIONS,
+        length=partial(sequence_length, mean=32),
     ),
 ]

@@ -11,9 +11,8 @@ from typing import Any
 
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, as_json, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
 
 COMPARISONS = "collective_alignment/comparisons.jsonl"
 ASSESSMENTS = "collective_alignment/merged_comparisons_annotators.jsonl"
@@ -140,19 +139,17 @@ def _assessments(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
 
 
 TASKS = [
-    Task(
-        name="collective_alignment_individual",
-        summary="one person's rankings of AI responses, with reasons",
+    declared_task(
+        "collective_alignment_individual",
         source=SOURCE,
         kind="individual",
+        summary="one person's rankings of AI responses, with reasons",
         files=(COMPARISONS, ASSESSMENTS),
-        build=Declared(
-            rows=_assessments,
-            group_by=("annotator_id",),
-            input=SHOWN,
-            output="assessment",
-            descriptions=DESCRIPTIONS,
-            at_least=AT_LEAST,
-        ),
+        rows=_assessments,
+        group_by=("annotator_id",),
+        input=SHOWN,
+        output="assessment",
+        descriptions=DESCRIPTIONS,
+        at_least=AT_LEAST,
     ),
 ]

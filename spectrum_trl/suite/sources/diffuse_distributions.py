@@ -13,9 +13,8 @@ from pathlib import Path
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import json_file
 from spectrum_trl.suite.sequences.builders import Row, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Task
 
 FOLDER = "diffuse-distributions/prompts"
 FILES = f"{FOLDER}/**/*.json"
@@ -102,18 +101,16 @@ def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
 
 
 TASKS = [
-    Task(
-        name="diffuse_distribution",
-        summary="items of a list in random order, such as countries of a continent",
+    declared_task(
+        "diffuse_distribution",
         source=SOURCE,
         kind="generation",
+        summary="items of a list in random order, such as countries of a continent",
         files=(FILES,),
-        build=Declared(
-            rows=_answers,
-            group_by=("name",),
-            output="answer",
-            descriptions=DESCRIPTIONS,
-            permutations=10,
-        ),
+        rows=_answers,
+        group_by=("name",),
+        output="answer",
+        descriptions=DESCRIPTIONS,
+        permutations=10,
     )
 ]

@@ -4,9 +4,8 @@ The output is the first non-empty one of several valid answers, or of the parts 
 """
 
 from spectrum_trl.suite.sequences.builders import Row, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
 
 PATH, INSIDE = "hub/drop", "data/validation-00000-of-00001.parquet"
 FILE = f"{PATH}/{INSIDE}"
@@ -42,20 +41,17 @@ def _answer(row: Row) -> str:
 
 
 TASKS = [
-    Task(
-        name="drop",
-        summary="short answers to questions on a passage",
+    declared_task(
+        "drop",
         source=SOURCE,
         kind="knowledge",
         split="test",
-        files=(FILE,),
-        build=Declared(
-            file=FILE,
-            columns=("passage", "question", "answers_spans"),
-            input=_asked,
-            output=_answer,
-            descriptions=DESCRIPTIONS,
-            length=10,
-        ),
+        summary="short answers to questions on a passage",
+        file=FILE,
+        columns=("passage", "question", "answers_spans"),
+        input=_asked,
+        output=_answer,
+        descriptions=DESCRIPTIONS,
+        length=10,
     )
 ]

@@ -15,9 +15,8 @@ import yaml
 
 from spectrum_trl.suite.reading.tables import csv_rows
 from spectrum_trl.suite.sequences.builders import Row, as_json, keep_rows, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Task
 
 FOLDER = "generativesocialchoice/data"
 SURVEYS = {"abortion": "abortion", "chatbot_personalization": "the personalization of chatbots"}
@@ -91,28 +90,24 @@ def _ratings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     )
 
 
-task = partial(Task, source=SOURCE, kind="individual", files=tuple(FILES.values()))
+task = partial(declared_task, source=SOURCE, kind="individual", files=tuple(FILES.values()))
 TASKS = [
     task(
-        name="generativesocialchoice_validation",
+        "generativesocialchoice_validation",
         summary="one person's ratings, with reasons, of how well statements express their view",
-        build=Declared(
-            rows=_ratings,
-            group_by=("survey", "user_id"),
-            input=("question", "choices"),
-            output=lambda row: as_json({"choice": row["choice"], "reason": row["text"]}),
-            descriptions=DESCRIPTIONS,
-        ),
+        rows=_ratings,
+        group_by=("survey", "user_id"),
+        input=("question", "choices"),
+        output=lambda row: as_json({"choice": row["choice"], "reason": row["text"]}),
+        descriptions=DESCRIPTIONS,
     ),
     task(
-        name="generativesocialchoice_freetext",
+        "generativesocialchoice_freetext",
         summary="one person's answers to the open questions of a survey",
-        build=Declared(
-            rows=partial(_asked, kind=OPEN),
-            group_by=("survey", "user_id"),
-            input="question",
-            output="text",
-            descriptions=FREETEXT_DESCRIPTIONS,
-        ),
+        rows=partial(_asked, kind=OPEN),
+        group_by=("survey", "user_id"),
+        input="question",
+        output="text",
+        descriptions=FREETEXT_DESCRIPTIONS,
     ),
 ]

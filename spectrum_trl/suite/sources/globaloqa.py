@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import csv_rows
 from spectrum_trl.suite.sequences.builders import Row, as_json, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.task import Task
 
 FILE = "hub/llm_global_opinions/global_opinions.csv"
 SOURCE = Source(
@@ -130,20 +129,18 @@ def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
 
 
 TASKS = [
-    Task(
-        name="globaloqa",
-        summary="shares of a country's answers to survey questions",
+    declared_task(
+        "globaloqa",
         source=SOURCE,
         kind="population",
         split="test",
+        summary="shares of a country's answers to survey questions",
         files=(FILE,),
-        build=Declared(
-            rows=_answers,
-            group_by=("country",),
-            input="question",
-            output="percents",
-            descriptions=DESCRIPTIONS,
-            permutations=2,
-        ),
+        rows=_answers,
+        group_by=("country",),
+        input="question",
+        output="percents",
+        descriptions=DESCRIPTIONS,
+        permutations=2,
     )
 ]

@@ -9,16 +9,14 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from spectrum_trl.suite.reading.tables import jsonl_rows
 from spectrum_trl.suite.sequences.builders import Row, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.task import Task
 
 FILE = "hatespeech/classified_data_final_w_worker_hash.json"
 SOURCE = Source(
@@ -87,22 +85,19 @@ def _ratings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
                 yield {"rater": name, "comment": comment, "score": score}
 
 
-READER = Declared(
-    rows=_ratings,
-    group_by=("rater",),
-    input="comment",
-    output="score",
-    descriptions=DESCRIPTIONS,
-    length=partial(sequence_length, mean=128),
-)
 TASKS = [
-    Task(
-        name="hatespeech_individual",
-        summary="one reader's ratings of how toxic comments are",
+    declared_task(
+        "hatespeech_individual",
         source=SOURCE,
         kind="annotation",
+        summary="one reader's ratings of how toxic comments are",
         files=(FILE,),
-        build=READER,
-        paper=replace(READER, draws=1, most=PAPER_RATERS),
+        paper={"draws": 1, "most": PAPER_RATERS},
+        rows=_ratings,
+        group_by=("rater",),
+        input="comment",
+        output="score",
+        descriptions=DESCRIPTIONS,
+        length=partial(sequence_length, mean=128),
     ),
 ]

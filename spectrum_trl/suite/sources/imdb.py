@@ -3,13 +3,11 @@
 HTML line breaks are kept. A label other than 0 and 1 (the unlabelled split has -1) is counted and left out.
 """
 
-from dataclasses import replace
 from functools import partial
 
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
 
 TRAIN = "plain_text/train-00000-of-00001.parquet"
 FILE = f"imdb/{TRAIN}"
@@ -29,24 +27,20 @@ DESCRIPTIONS = (
     "Input: what somebody wrote about a film. Output: positive if the writer liked it, negative if not.",
     "Film reviews and their overall verdict, which is one of two words: negative, positive.",
 )
-REVIEWS = Declared(
-    file=FILE,
-    input="text",
-    output="label",
-    labels={"0": "negative", "1": "positive"},
-    descriptions=DESCRIPTIONS,
-    length=partial(sequence_length, mean=128),
-    name="imdb",
-)
 
 TASKS = [
-    Task(
-        name="imdb",
-        summary="whether film reviews are negative or positive",
+    declared_task(
+        "imdb",
         source=SOURCE,
         kind="annotation",
-        files=(FILE,),
-        build=REVIEWS,
-        paper=replace(REVIEWS, draws=200),
+        summary="whether film reviews are negative or positive",
+        paper={"draws": 200},
+        file=FILE,
+        input="text",
+        output="label",
+        labels={"0": "negative", "1": "positive"},
+        descriptions=DESCRIPTIONS,
+        length=partial(sequence_length, mean=128),
+        name="imdb",
     ),
 ]

@@ -13,10 +13,9 @@ from pathlib import Path
 from spectrum_trl.errors import MissingData
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, different, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
 
 # The file names are unknown; these are the formats that can be read.
 FILES = "novacomet/**/*.[cjp]*"
@@ -85,29 +84,25 @@ def _inferences(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
         yield {"premise": premise, "inferences": json.dumps(inferences, ensure_ascii=False)}
 
 
-task = partial(Task, source=SOURCE, kind="generation", split="test", files=(FILES,))
+task = partial(declared_task, source=SOURCE, kind="generation", split="test", files=(FILES,))
 TASKS = [
     task(
-        name="novacomet_premise",
+        "novacomet_premise",
         summary="everyday situations",
-        build=Declared(
-            rows=_premises,
-            name="novacomet_premise",
-            output="premise",
-            descriptions=PREMISE_DESCRIPTIONS,
-            length=partial(sequence_length, mean=64),
-        ),
+        rows=_premises,
+        name="novacomet_premise",
+        output="premise",
+        descriptions=PREMISE_DESCRIPTIONS,
+        length=partial(sequence_length, mean=64),
     ),
     task(
-        name="novacomet_hypothesis",
+        "novacomet_hypothesis",
         summary="lists of commonsense inferences from a situation",
-        build=Declared(
-            rows=_inferences,
-            name="novacomet_hypothesis",
-            input="premise",
-            output="inferences",
-            descriptions=HYPOTHESIS_DESCRIPTIONS,
-            length=partial(sequence_length, mean=32),
-        ),
+        rows=_inferences,
+        name="novacomet_hypothesis",
+        input="premise",
+        output="inferences",
+        descriptions=HYPOTHESIS_DESCRIPTIONS,
+        length=partial(sequence_length, mean=32),
     ),
 ]

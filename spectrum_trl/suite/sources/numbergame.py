@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.task import Task
 
 FILE = "numbergame/numbergame_data.csv"
 SOURCE = Source(
@@ -106,30 +105,26 @@ def _shares(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
         yield {"numbers": numbers, "target": _target(target), "share": share}
 
 
-task = partial(Task, source=SOURCE, split="test", files=(FILE,))
+task = partial(declared_task, source=SOURCE, split="test", files=(FILE,))
 TASKS = [
     task(
-        name="numbergame_individual",
-        summary="whether one participant thinks a number belongs to a hidden set",
+        "numbergame_individual",
         kind="individual",
-        build=Declared(
-            rows=_answers,
-            group_by=("person",),
-            input=INPUT,
-            output="answer",
-            descriptions=INDIVIDUAL_DESCRIPTIONS,
-        ),
+        summary="whether one participant thinks a number belongs to a hidden set",
+        rows=_answers,
+        group_by=("person",),
+        input=INPUT,
+        output="answer",
+        descriptions=INDIVIDUAL_DESCRIPTIONS,
     ),
     task(
-        name="numbergame_perc",
-        summary="share of participants who think a number belongs to a hidden set",
+        "numbergame_perc",
         kind="population",
-        build=Declared(
-            rows=_shares,
-            input=INPUT,
-            output="share",
-            descriptions=SHARE_DESCRIPTIONS,
-            length=partial(sequence_length, mean=128),
-        ),
+        summary="share of participants who think a number belongs to a hidden set",
+        rows=_shares,
+        input=INPUT,
+        output="share",
+        descriptions=SHARE_DESCRIPTIONS,
+        length=partial(sequence_length, mean=128),
     ),
 ]

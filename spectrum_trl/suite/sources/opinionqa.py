@@ -18,7 +18,7 @@ import numpy as np
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.reading.tables import csv_rows, table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task
 
@@ -188,14 +188,15 @@ TASKS = [
         build=individual,
         paper=partial(individual, most=PAPER_RESPONDENTS),
     ),
-    Task(
-        name="opinionqa_questions",
-        summary="questions of a survey, with their options",
+    declared_task(
+        "opinionqa_questions",
         source=SOURCE,
         kind="generation",
+        summary="questions of a survey, with their options",
         files=INFO,
-        build=Declared(
-            rows=_asked, group_by=("wave",), output="question", descriptions=QUESTION_DESCRIPTIONS
-        ),
+        rows=_asked,
+        group_by=("wave",),
+        output="question",
+        descriptions=QUESTION_DESCRIPTIONS,
     ),
 ]

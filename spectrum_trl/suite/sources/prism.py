@@ -13,10 +13,9 @@ from typing import Any
 
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, as_json, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
 
 CONVERSATIONS = "prism/conversations.jsonl"
 SURVEY = "prism/survey.jsonl"
@@ -172,47 +171,41 @@ def _judgements(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             yield {key: found[key] for key in ("user_id", "who", "judged", *SHOWN)}
 
 
-task = partial(Task, source=SOURCE, files=(CONVERSATIONS, SURVEY))
+task = partial(declared_task, source=SOURCE, files=(CONVERSATIONS, SURVEY))
 TASKS = [
     task(
-        name="prism_prompts",
+        "prism_prompts",
         kind="generation",
-        files=(CONVERSATIONS,),
         summary="people's first messages to chatbots",
-        build=Declared(
-            rows=_prompts,
-            name="prism_prompts",
-            input="instruction",
-            output="opening_prompt",
-            descriptions=PROMPT_DESCRIPTIONS,
-            length=partial(sequence_length, mean=128),
-        ),
+        files=(CONVERSATIONS,),
+        rows=_prompts,
+        name="prism_prompts",
+        input="instruction",
+        output="opening_prompt",
+        descriptions=PROMPT_DESCRIPTIONS,
+        length=partial(sequence_length, mean=128),
     ),
     task(
-        name="prism_prompts_individual",
+        "prism_prompts_individual",
         kind="individual",
         summary="one person's first messages to chatbots",
-        build=Declared(
-            rows=_prompts_of_people,
-            group_by=("user_id",),
-            input="instruction",
-            output="opening_prompt",
-            descriptions=INDIVIDUAL_DESCRIPTIONS,
-            length=partial(sequence_length, mean=96),
-        ),
+        rows=_prompts_of_people,
+        group_by=("user_id",),
+        input="instruction",
+        output="opening_prompt",
+        descriptions=INDIVIDUAL_DESCRIPTIONS,
+        length=partial(sequence_length, mean=96),
     ),
     task(
-        name="prism_individual_preferences",
+        "prism_individual_preferences",
         kind="individual",
         summary="one person's choices and scores of chatbot answers",
-        build=Declared(
-            rows=_judgements,
-            group_by=("user_id",),
-            input=SHOWN,
-            output="judged",
-            descriptions=PREFERENCE_DESCRIPTIONS,
-            length=partial(sequence_length, mean=20),
-            at_least=2,
-        ),
+        rows=_judgements,
+        group_by=("user_id",),
+        input=SHOWN,
+        output="judged",
+        descriptions=PREFERENCE_DESCRIPTIONS,
+        length=partial(sequence_length, mean=20),
+        at_least=2,
     ),
 ]

@@ -6,10 +6,9 @@ row.
 
 from functools import partial
 
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
 
 FILE = "hub/valueconsistency/valueconsistency.jsonl"
 SOURCE = Source(
@@ -39,20 +38,17 @@ DESCRIPTIONS = (
 )
 
 TASKS = [
-    Task(
-        name="valueconsistency",
-        summary="value-laden questions of a given language and country",
+    declared_task(
+        "valueconsistency",
         source=SOURCE,
         kind="generation",
-        files=(FILE,),
-        build=Declared(
-            file=FILE,
-            keep={"rephrase": ("false",)},
-            input=("controversial", "language", "country"),
-            output="question",
-            descriptions=DESCRIPTIONS,
-            length=partial(sequence_length, mean=64),
-            name="valueconsistency",
-        ),
+        summary="value-laden questions of a given language and country",
+        file=FILE,
+        keep={"rephrase": ("false",)},
+        input=("controversial", "language", "country"),
+        output="question",
+        descriptions=DESCRIPTIONS,
+        length=partial(sequence_length, mean=64),
+        name="valueconsistency",
     ),
 ]

@@ -8,7 +8,6 @@ tasks that show these, and so are rows that repeat an earlier one.
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,10 +16,9 @@ import numpy as np
 
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
 
 FILE = "hub/valueprism/full/full.csv"
 SOURCE = Source(
@@ -129,59 +127,47 @@ def _of_values(data_dir: Path, *, most: int | None = None, seed: int, dropped: C
     )
 
 
-REASONING = Declared(
-    rows=_considerations,
-    seeded=True,
-    input="situation",
-    output="considerations",
-    descriptions=VRD_DESCRIPTIONS,
-    length=partial(sequence_length, mean=32),
-)
-BY_VALUE = Declared(
-    rows=_of_values,
-    seeded=True,
-    group_by=("text",),
-    output="situation",
-    descriptions=VALUE_DESCRIPTIONS,
-    length=partial(sequence_length, mean=32),
-)
-
-
-task = partial(Task, source=SOURCE, kind="generation", files=(FILE,))
+task = partial(declared_task, source=SOURCE, kind="generation", files=(FILE,))
 TASKS = [
     task(
-        name="valueprism_situation",
+        "valueprism_situation",
         summary="situations to reason about morally",
-        build=Declared(
-            rows=_situations,
-            output="situation",
-            descriptions=SITUATION_DESCRIPTIONS,
-            length=partial(sequence_length, mean=256),
-        ),
+        rows=_situations,
+        output="situation",
+        descriptions=SITUATION_DESCRIPTIONS,
+        length=partial(sequence_length, mean=256),
     ),
     task(
-        name="valueprism_vrd",
+        "valueprism_vrd",
         summary="values, rights and duties that bear on a situation",
-        build=REASONING,
-        paper=replace(REASONING, most=PAPER_SEQUENCES),
+        paper={"most": PAPER_SEQUENCES},
+        rows=_considerations,
+        seeded=True,
+        input="situation",
+        output="considerations",
+        descriptions=VRD_DESCRIPTIONS,
+        length=partial(sequence_length, mean=32),
     ),
     task(
-        name="valueprism_vrds_noncontextual",
+        "valueprism_vrds_noncontextual",
         summary="values, rights or duties without a situation",
-        build=Declared(
-            file=FILE,
-            group_by=("vrd",),
-            output="text",
-            keep={"vrd": CLASSES},
-            unique=True,
-            descriptions=CLASS_DESCRIPTIONS,
-            length=partial(sequence_length, mean=256),
-        ),
+        file=FILE,
+        group_by=("vrd",),
+        output="text",
+        keep={"vrd": CLASSES},
+        unique=True,
+        descriptions=CLASS_DESCRIPTIONS,
+        length=partial(sequence_length, mean=256),
     ),
     task(
-        name="valueprism_misc",
+        "valueprism_misc",
         summary="situations in which a given value is at stake",
-        build=BY_VALUE,
-        paper=replace(BY_VALUE, rows=partial(_of_values, most=PAPER_VALUES), draws=1),
+        paper={"rows": partial(_of_values, most=PAPER_VALUES), "draws": 1},
+        rows=_of_values,
+        seeded=True,
+        group_by=("text",),
+        output="situation",
+        descriptions=VALUE_DESCRIPTIONS,
+        length=partial(sequence_length, mean=32),
     ),
 ]
