@@ -6,7 +6,6 @@ both are kept. Three linguists gave a single label, which makes a sequence of on
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ from typing import Any
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, as_json
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Kind, Task
 
 FULL = "ambient/AmbiEnt/ambient_full.jsonl"
 LINGUISTS = "ambient/AmbiEnt/linguist_annotations.jsonl"
@@ -149,45 +147,29 @@ def _same_length(path: Path, row: Row, first: str, second: str) -> None:
         )
 
 
-def _task(
-    task: str, *, kind: Kind, summary: str, files: tuple[str, ...], draws: int = 50, **roles: Any
-) -> Task:
-    build = Declared(length=partial(sequence_length, mean=64), **roles)
-    return Task(
-        name=f"ambient_{task}",
-        source=SOURCE,
-        kind=kind,
-        summary=summary,
-        files=files,
-        build=build,
-        paper=replace(build, draws=draws),
-    )
-
-
+task = partial(declared_task, source=SOURCE, length=partial(sequence_length, mean=64), paper={"draws": 50})
 TASKS = [
-    _task(
-        "premise_hypothesis",
+    task(
+        "ambient_premise_hypothesis",
         kind="generation",
         summary="pairs of a premise and a hypothesis",
-        files=(FULL,),
         file=FULL,
         output=PAIR,
         descriptions=PAIR_DESCRIPTIONS,
         name="pairs",
     ),
-    _task(
-        "ambiguity_detection",
+    task(
+        "ambient_ambiguity_detection",
         kind="annotation",
         summary="which sentence of a pair is ambiguous",
-        files=(FULL,),
         file=FULL,
         input=PAIR,
         output=("premise_ambiguous", "hypothesis_ambiguous"),
         descriptions=DETECTION_DESCRIPTIONS,
         name="detection",
     ),
-    _task(
-        "disambiguation",
+    task(
+        "ambient_disambiguation",
         kind="generation",
         summary="ambiguous pairs rewritten to have one reading",
         files=(FULL,),
@@ -197,20 +179,20 @@ TASKS = [
         descriptions=REWRITE_DESCRIPTIONS,
         name="rewrites",
     ),
-    _task(
-        "linguist_annotations",
+    task(
+        "ambient_linguist_annotations",
         kind="individual",
         summary="one linguist's labels of entailment",
         files=(LINGUISTS,),
-        draws=2,
+        paper={"draws": 2},
         rows=_labels,
         group_by=("linguist",),
         input=PAIR,
         output="label",
         descriptions=LINGUIST_DESCRIPTIONS,
     ),
-    _task(
-        "interpretation_labels",
+    task(
+        "ambient_interpretation_labels",
         kind="annotation",
         summary="labels of pairs under a given reading",
         files=(CROWD,),
@@ -220,11 +202,10 @@ TASKS = [
         descriptions=READING_DESCRIPTIONS,
         name="readings",
     ),
-    _task(
-        "annotation_distributions",
+    task(
+        "ambient_annotation_distributions",
         kind="population",
         summary="shares of crowd workers' labels",
-        files=(CROWD,),
         file=CROWD,
         columns=("q0_gold",),
         input=(*PAIR, "ambiguous_sent"),

@@ -7,21 +7,18 @@ person are left out of the description.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, as_json, different, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Kind, Task
 
 FOLDER = "community_alignment"
 PATTERN = f"{FOLDER}/**/*community_alignment.csv"
@@ -159,58 +156,50 @@ def _complete(data_dir: Path, *, most: int | None = None, seed: int, dropped: Co
         yield {**row, "answers": json.dumps(mixed, ensure_ascii=False)}
 
 
-def _task(name: str, *, kind: Kind, summary: str, rows: Callable[..., Iterator[Row]], **roles: Any) -> Task:
-    build = Declared(rows=rows, **roles)
-    return Task(
-        name=f"community_alignment_{name}",
-        kind=kind,
-        summary=summary,
-        source=SOURCE,
-        files=(PATTERN,),
-        build=build,
-        paper=replace(build, rows=partial(rows, most=ROWS)),
-    )
-
-
-_of_annotators = partial(
-    _task,
+task = partial(declared_task, source=SOURCE, files=(PATTERN,))
+of_annotators = partial(
+    task,
     kind="individual",
     group_by=("annotator_id",),
     length=partial(sequence_length, mean=25),
     at_least=AT_LEAST,
 )
 TASKS = [
-    _task(
-        "initial_prompt",
+    task(
+        "community_alignment_initial_prompt",
         kind="generation",
         summary="first prompts to a model, in one language",
         rows=_prompts,
+        paper={"rows": partial(_prompts, most=ROWS)},
         group_by=("language",),
         output="prompt",
         descriptions=PROMPT_DESCRIPTIONS,
         length=partial(sequence_length, mean=32),
     ),
-    _of_annotators(
-        "individual_reply",
+    of_annotators(
+        "community_alignment_individual_reply",
         summary="one person's replies to a model",
         rows=_replies,
+        paper={"rows": partial(_replies, most=ROWS)},
         input={"prompt": "prompt", "model_response": "liked"},
         output="second_turn_prompt",
         descriptions=REPLY_DESCRIPTIONS,
     ),
-    _of_annotators(
-        "individual_preferences",
+    of_annotators(
+        "community_alignment_individual_preferences",
         summary="one person's choices among four answers of a model",
         rows=_judged,
+        paper={"rows": partial(_judged, most=ROWS)},
         input=("prompt", *RESPONSES),
         output=_preference,
         descriptions=PREFERENCE_DESCRIPTIONS,
     ),
-    _task(
-        "response",
+    task(
+        "community_alignment_response",
         kind="generation",
         summary="four different answers to a prompt",
         rows=_complete,
+        paper={"rows": partial(_complete, most=ROWS)},
         seeded=True,
         group_by=("language",),
         input="prompt",

@@ -9,7 +9,6 @@ ratings of its statement.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ from typing import Any
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.reading.parquet import parquet_rows
 from spectrum_trl.suite.sequences.builders import Row, different, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.task import Task
 
 RATINGS_FILE = "habermas_data/hm_all_position_statement_ratings.parquet"
 OPINIONS_FILE = "habermas_data/hm_all_round_survey_responses.parquet"
@@ -55,7 +53,6 @@ RATINGS = {
 SCALE = ", ".join(RATINGS.values())
 INPUT = ("question", "statement")
 MOST_PEOPLE = 2000
-LENGTH = partial(sequence_length, mean=32)
 
 QUESTION_DESCRIPTIONS = (
     "Questions of public policy.",
@@ -160,68 +157,67 @@ def _shuffled(
     return (listed[place] for place in rng.permutation(len(listed)))
 
 
-def _paper(declared: Declared, rows: Callable[..., Iterator[Row]]) -> Declared:
-    """Return the build of one sequence of each of the people drawn at random."""
-    return replace(declared, rows=partial(_shuffled, rows=rows), seeded=True, draws=1, most=MOST_PEOPLE)
+def _paper(rows: Callable[..., Iterator[Row]]) -> dict[str, Any]:
+    """Return what makes it one sequence of each of the people drawn at random."""
+    return {"rows": partial(_shuffled, rows=rows), "seeded": True, "draws": 1, "most": MOST_PEOPLE}
 
 
-task = partial(Task, source=SOURCE, split="test", files=(RATINGS_FILE,))
-INDIVIDUAL = Declared(
-    rows=_rated_opinions,
-    group_by=("person",),
-    input=INPUT,
-    output=("agreement", "opinion"),
-    descriptions=INDIVIDUAL_DESCRIPTIONS,
-    length=LENGTH,
-)
-INDIVIDUAL_CATEGORICAL = replace(
-    INDIVIDUAL, rows=_ratings, output="agreement", descriptions=INDIVIDUAL_CATEGORICAL_DESCRIPTIONS
+task = partial(
+    declared_task,
+    source=SOURCE,
+    split="test",
+    files=(RATINGS_FILE,),
+    length=partial(sequence_length, mean=32),
 )
 TASKS = [
     task(
-        name="habermas_question",
+        "habermas_question",
         kind="generation",
         summary="policy questions put to UK residents",
-        build=Declared(rows=_questions, output="question", descriptions=QUESTION_DESCRIPTIONS, length=LENGTH),
+        rows=_questions,
+        output="question",
+        descriptions=QUESTION_DESCRIPTIONS,
     ),
     task(
-        name="habermas_individual",
+        "habermas_individual",
         kind="individual",
         files=BOTH,
         summary="one UK resident's ratings of statements, and opinions",
-        build=INDIVIDUAL,
-        paper=_paper(INDIVIDUAL, _rated_opinions),
+        rows=_rated_opinions,
+        paper=_paper(_rated_opinions),
+        group_by=("person",),
+        input=INPUT,
+        output=("agreement", "opinion"),
+        descriptions=INDIVIDUAL_DESCRIPTIONS,
     ),
     task(
-        name="habermas_individual_categorical",
+        "habermas_individual_categorical",
         kind="individual",
         summary="one UK resident's ratings of statements",
-        build=INDIVIDUAL_CATEGORICAL,
-        paper=_paper(INDIVIDUAL_CATEGORICAL, _ratings),
+        rows=_ratings,
+        paper=_paper(_ratings),
+        group_by=("person",),
+        input=INPUT,
+        output="agreement",
+        descriptions=INDIVIDUAL_CATEGORICAL_DESCRIPTIONS,
     ),
     task(
-        name="habermas_opinions",
+        "habermas_opinions",
         kind="population",
         files=BOTH,
         summary="opinions of UK residents on one question",
-        build=Declared(
-            rows=_rated_opinions,
-            group_by=("question_id",),
-            output="opinion",
-            descriptions=OPINIONS_DESCRIPTIONS,
-            length=LENGTH,
-        ),
+        rows=_rated_opinions,
+        group_by=("question_id",),
+        output="opinion",
+        descriptions=OPINIONS_DESCRIPTIONS,
     ),
     task(
-        name="habermas_categorical",
+        "habermas_categorical",
         kind="population",
         summary="UK residents' ratings of one statement",
-        build=Declared(
-            rows=_ratings,
-            group_by=("question_id",),
-            output="agreement",
-            descriptions=CATEGORICAL_DESCRIPTIONS,
-            length=LENGTH,
-        ),
+        rows=_ratings,
+        group_by=("question_id",),
+        output="agreement",
+        descriptions=CATEGORICAL_DESCRIPTIONS,
     ),
 ]

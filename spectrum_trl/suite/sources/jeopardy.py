@@ -6,16 +6,14 @@ Clues that need their picture, sound or film are left out. Cells and column name
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.task import Task
 
 FILE = "misc/JEOPARDY_CSV.csv"
 SOURCE = Source(
@@ -68,28 +66,30 @@ def _whole(row: Row) -> bool:
     return all(text(row[column]) for column in ("Category", "Question", "Answer"))
 
 
-CLUES = Declared(
+task = partial(
+    declared_task,
+    source=SOURCE,
+    files=(FILE,),
     rows=_clues,
-    name="questions",
-    output="Question",
-    descriptions=QUESTION_DESCRIPTIONS,
     length=partial(sequence_length, mean=64),
+    paper={"most": MOST},
 )
-ANSWERS = replace(CLUES, name="answers", input="Question", output="Answer", descriptions=ANSWER_DESCRIPTIONS)
-task = partial(Task, source=SOURCE, files=(FILE,))
 TASKS = [
     task(
-        name="jeopardy_question_generation",
+        "jeopardy_question_generation",
         kind="generation",
         summary="clues of the quiz show",
-        build=CLUES,
-        paper=replace(CLUES, most=MOST),
+        name="questions",
+        output="Question",
+        descriptions=QUESTION_DESCRIPTIONS,
     ),
     task(
-        name="jeopardy_answer_prediction",
+        "jeopardy_answer_prediction",
         kind="knowledge",
         summary="answers to clues of the quiz show",
-        build=ANSWERS,
-        paper=replace(ANSWERS, most=MOST),
+        name="answers",
+        input="Question",
+        output="Answer",
+        descriptions=ANSWER_DESCRIPTIONS,
     ),
 ]

@@ -5,7 +5,6 @@ A missing train or dev file is counted, and the other one read. Some annotators 
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.reading.tables import json_file, json_rows
 from spectrum_trl.suite.sequences.builders import Field, Row, as_json, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
 
@@ -177,22 +176,19 @@ def _task(
         fields=tuple(input.values() if isinstance(input, dict) else input),
         scale=scale,
     )
-    build = Declared(
+    return declared_task(
+        f"lewidi_{name}",
+        source=SOURCE,
+        kind="annotation",
+        summary=summary,
+        files=tuple(f"{data}_{each}.json" for each in (*needed, "annotators_meta")),
         rows=rows,
+        paper={"rows": partial(rows, paper=True)},
         group_by=("person",),
         input=input,
         output=output,
         descriptions=tuple(each + explained for each in descriptions),
         length=length,
-    )
-    return Task(
-        name=f"lewidi_{name}",
-        summary=summary,
-        source=SOURCE,
-        kind="annotation",
-        files=tuple(f"{data}_{each}.json" for each in (*needed, "annotators_meta")),
-        build=build,
-        paper=replace(build, rows=partial(rows, paper=True)),
     )
 
 

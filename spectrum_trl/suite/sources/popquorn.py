@@ -8,7 +8,7 @@ sequence, and the descriptions say so. In e-mail rewriting, 80 rows have no anno
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -25,7 +25,7 @@ from spectrum_trl.suite.sequences.builders import (
     keep_rows,
     text,
 )
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
@@ -216,29 +216,27 @@ def _texts(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
         yield from different(named, "text", dropped=dropped)
 
 
-TEXTS = Declared(
-    rows=_texts,
-    group_by=("part",),
-    output="text",
-    descriptions=TEXT_DESCRIPTIONS,
-    length=partial(sequence_length, mean=128),
-)
-
-
-task = partial(Task, source=SOURCE, files=(FILES,))
 TASKS = [
-    task(
+    Task(
         name="popquorn_individual",
+        source=SOURCE,
+        files=(FILES,),
         summary="one person's ratings, rewritten e-mails or answers",
         kind="annotation",
         build=individuals,
         paper=partial(individuals, most=MOST_PEOPLE),
     ),
-    task(
-        name="popquorn_og_categorical",
-        summary="texts to be rated, rewritten or asked about",
+    declared_task(
+        "popquorn_og_categorical",
+        source=SOURCE,
         kind="generation",
-        build=TEXTS,
-        paper=replace(TEXTS, draws=DRAWS),
+        summary="texts to be rated, rewritten or asked about",
+        files=(FILES,),
+        paper={"draws": DRAWS},
+        rows=_texts,
+        group_by=("part",),
+        output="text",
+        descriptions=TEXT_DESCRIPTIONS,
+        length=partial(sequence_length, mean=128),
     ),
 ]
