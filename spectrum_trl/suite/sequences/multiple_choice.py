@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, text
-from spectrum_trl.suite.sequences.declared import Declared
-from spectrum_trl.suite.task import matches
+from spectrum_trl.suite.sequences.declared import declared_task
+from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.task import Task, matches
 
 
 class Item(NamedTuple):
@@ -32,29 +33,45 @@ class Item(NamedTuple):
     labels: Sequence[Any] = ()
 
 
-def choices(
-    file: str,
+def choice_task(
+    task: str,
+    /,
     *,
+    source: Source,
+    summary: str,
+    file: str,
     columns: Sequence[str],
     item: Callable[[Row], Item],
-    descriptions: tuple[str, ...],
-    length: int,
-) -> Declared:
-    """Return the build of a task of the questions in a table, pooled.
+    **roles: Any,
+) -> Task:
+    """Return a task of the questions in a table, pooled and held out from training.
 
     Args:
+        task: Its name.
+        source: See `Task`.
+        summary: See `Task`.
         file: Path or glob below the data folder.
         columns: Columns to read.
         item: Converts a row.
-        descriptions: Wordings, one chosen for each sequence.
-        length: Questions per sequence.
+        roles: See `declared_task`.
     """
 
     def rows(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
         for path in matches(file, data_dir=data_dir) or [data_dir / file]:
             yield from asked(map(item, table_rows(path, columns, dropped=dropped)), dropped=dropped)
 
-    return Declared(rows=rows, input="question", output="answer", descriptions=descriptions, length=length)
+    return declared_task(
+        task,
+        source=source,
+        kind="knowledge",
+        summary=summary,
+        split="test",
+        files=(file,),
+        rows=rows,
+        input="question",
+        output="answer",
+        **roles,
+    )
 
 
 def asked(items: Iterable[Item], *, dropped: Counter[str]) -> Iterator[Row]:

@@ -1,9 +1,8 @@
 """ARC: primary and middle school science questions, the test split of the harder part (ARC-Challenge)."""
 
 from spectrum_trl.suite.sequences.builders import Row
-from spectrum_trl.suite.sequences.multiple_choice import Item, choices
+from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
 
 PATH, INSIDE = "hub/ai2_arc", "ARC-Challenge/test-00000-of-00001.parquet"
 FILE = f"{PATH}/{INSIDE}"
@@ -35,19 +34,14 @@ def _item(row: Row) -> Item:
 
 
 TASKS = [
-    Task(
-        name="arc",
-        summary="correct answers to science questions for schoolchildren",
+    choice_task(
+        "arc",
         source=SOURCE,
-        kind="knowledge",
-        split="test",
-        files=(FILE,),
-        build=choices(
-            FILE,
-            columns=("question", "choices", "answerKey"),
-            item=_item,
-            descriptions=DESCRIPTIONS,
-            length=10,
-        ),
+        summary="correct answers to science questions for schoolchildren",
+        file=FILE,
+        columns=("question", "choices", "answerKey"),
+        item=_item,
+        descriptions=DESCRIPTIONS,
+        length=10,
     )
 ]

@@ -1,9 +1,8 @@
 """HellaSwag: which of four endings continues an everyday text, the validation split."""
 
 from spectrum_trl.suite.sequences.builders import Row, text
-from spectrum_trl.suite.sequences.multiple_choice import Item, choices, letter
+from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task, letter
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
 
 PATH, INSIDE = "hub/hellaswag", "data/validation-00000-of-00001.parquet"
 FILE = f"{PATH}/{INSIDE}"
@@ -35,15 +34,15 @@ def _item(row: Row) -> Item:
     return Item(question, row["endings"] or (), letter(row["label"]))
 
 
-COLUMNS = ("activity_label", "ctx", "ctx_a", "ctx_b", "endings", "label")
 TASKS = [
-    Task(
-        name="hellaswag",
-        summary="endings of everyday texts",
+    choice_task(
+        "hellaswag",
         source=SOURCE,
-        kind="knowledge",
-        split="test",
-        files=(FILE,),
-        build=choices(FILE, columns=COLUMNS, item=_item, descriptions=DESCRIPTIONS, length=20),
+        summary="endings of everyday texts",
+        file=FILE,
+        columns=("activity_label", "ctx", "ctx_a", "ctx_b", "endings", "label"),
+        item=_item,
+        descriptions=DESCRIPTIONS,
+        length=20,
     )
 ]

@@ -1,11 +1,8 @@
 """MMLU: multiple-choice exam questions in 57 subjects, the test split; subjects are pooled and not named."""
 
-from dataclasses import replace
-
 from spectrum_trl.suite.sequences.builders import Row
-from spectrum_trl.suite.sequences.multiple_choice import Item, choices, letter
+from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task, letter
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
 
 PATH, INSIDE = "hub/mmlu", "all/test-00000-of-00001.parquet"
 FILE = f"{PATH}/{INSIDE}"
@@ -33,18 +30,16 @@ def _item(row: Row) -> Item:
     return Item(row["question"], row["choices"] or (), letter(row["answer"]))
 
 
-BUILD = choices(
-    FILE, columns=("question", "choices", "answer"), item=_item, descriptions=DESCRIPTIONS, length=20
-)
 TASKS = [
-    Task(
-        name="mmlu",
-        summary="correct answers to exam questions in 57 subjects",
+    choice_task(
+        "mmlu",
         source=SOURCE,
-        kind="knowledge",
-        split="test",
-        files=(FILE,),
-        build=BUILD,
-        paper=replace(BUILD, draws=1000),
+        summary="correct answers to exam questions in 57 subjects",
+        file=FILE,
+        columns=("question", "choices", "answer"),
+        item=_item,
+        descriptions=DESCRIPTIONS,
+        length=20,
+        paper={"draws": 1000},
     )
 ]

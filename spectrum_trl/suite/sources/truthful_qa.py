@@ -1,9 +1,8 @@
 """TruthfulQA as multiple choice: questions that many answer wrongly, with four answers, one of them true."""
 
 from spectrum_trl.suite.sequences.builders import Row
-from spectrum_trl.suite.sequences.multiple_choice import Item, choices, letter
+from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task, letter
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
 
 PATH = "hub/truthful_qa_mc"
 FILES = f"{PATH}/**/*.parquet"
@@ -33,15 +32,14 @@ def _item(row: Row) -> Item:
 
 
 TASKS = [
-    Task(
-        name="truthful_qa",
-        summary="true answers to questions that are often answered wrongly",
+    choice_task(
+        "truthful_qa",
         source=SOURCE,
-        kind="knowledge",
-        split="test",
-        files=(FILES,),
-        build=choices(
-            FILES, columns=("question", "choices", "label"), item=_item, descriptions=DESCRIPTIONS, length=10
-        ),
+        summary="true answers to questions that are often answered wrongly",
+        file=FILES,
+        columns=("question", "choices", "label"),
+        item=_item,
+        descriptions=DESCRIPTIONS,
+        length=10,
     )
 ]

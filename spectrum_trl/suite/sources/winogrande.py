@@ -3,9 +3,8 @@
 import re
 
 from spectrum_trl.suite.sequences.builders import Row, text
-from spectrum_trl.suite.sequences.multiple_choice import Item, choices
+from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
 
 PATH, INSIDE = "hub/winogrande", "winogrande_xl/validation-00000-of-00001.parquet"
 FILE = f"{PATH}/{INSIDE}"
@@ -36,15 +35,15 @@ def _item(row: Row) -> Item:
     return Item(question, (row["option1"], row["option2"]), LETTERS.get(text(row["answer"]), ""))
 
 
-COLUMNS = ("sentence", "option1", "option2", "answer")
 TASKS = [
-    Task(
-        name="winogrande",
-        summary="which of two names fills the blank of a sentence",
+    choice_task(
+        "winogrande",
         source=SOURCE,
-        kind="knowledge",
-        split="test",
-        files=(FILE,),
-        build=choices(FILE, columns=COLUMNS, item=_item, descriptions=DESCRIPTIONS, length=10),
+        summary="which of two names fills the blank of a sentence",
+        file=FILE,
+        columns=("sentence", "option1", "option2", "answer"),
+        item=_item,
+        descriptions=DESCRIPTIONS,
+        length=10,
     )
 ]

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.suite.sequences.multiple_choice import Item, asked, choices, letter
+from spectrum_trl.suite.sequences.multiple_choice import Item, asked, choice_task, letter
+from spectrum_trl.suite.source import SUITE
 
 
 def shown(*items):
@@ -64,17 +65,16 @@ def test_letters_count_from_zero(place, expected):
     assert letter(place) == expected
 
 
+def table(file, **given):
+    roles = {"source": SUITE, "summary": "", "descriptions": ("Answer.",), "length": 5}
+    return choice_task("asked", file=file, **roles, **given).build
+
+
 def test_each_question_is_asked_once_or_drawn_anew(tmp_path):
     pd.DataFrame({"q": [f"Why {n}?" for n in range(7)]}).to_parquet(tmp_path / "b.parquet")
     pd.DataFrame({"q": [f"How {n}?" for n in range(4)]}).to_parquet(tmp_path / "a.parquet")
 
-    build = choices(
-        "*.parquet",
-        columns=("q",),
-        item=lambda row: Item(row["q"], ["yes", "no"], "B"),
-        descriptions=("Answer.",),
-        length=5,
-    )
+    build = table("*.parquet", columns=("q",), item=lambda row: Item(row["q"], ["yes", "no"], "B"))
 
     def built(draws, seed=0):
         return list(replace(build, draws=draws)(tmp_path, seed=seed, dropped=Counter()))
@@ -92,7 +92,7 @@ def test_each_question_is_asked_once_or_drawn_anew(tmp_path):
 
 def test_a_missing_table_and_a_missing_column_are_named(tmp_path):
     def read(columns):
-        build = choices("a/*.parquet", columns=columns, item=None, descriptions=("Answer.",), length=5)
+        build = table("a/*.parquet", columns=columns, item=None)
         return list(build(tmp_path, seed=0, dropped=Counter()))
 
     with pytest.raises(MissingData, match="does not exist"):
