@@ -145,6 +145,17 @@ def test_a_quote_that_nothing_closes_is_an_error_that_names_its_line(
         read(path, "a")
 
 
+def test_a_cell_that_goes_on_and_on_is_an_open_one(tmp_path: Path) -> None:
+    limit = csv.field_size_limit(1000)
+    try:
+        with pytest.raises(UserError, match="line 3: a quotation mark opens a cell that is never closed"):
+            read(written(tmp_path, "a.csv", 'a,b\n1,2\n"x,3\n' + "4,5\n" * 1000), "a")
+    finally:
+        csv.field_size_limit(limit)
+    with pytest.raises(UserError, match="line 3: a quotation mark opens"):
+        read(written(tmp_path, "b.csv", 'a,b\n1,2\n"'), "a")
+
+
 @given(text=st.text(st.sampled_from('a,"\n\r'), max_size=40))
 def test_rows_and_open_cells_are_what_another_reader_finds(
     tmp_path_factory: pytest.TempPathFactory, text: str
