@@ -11,7 +11,7 @@ import pytest
 
 from spectrum_trl import errors
 from spectrum_trl.errors import UserError, check_ended, ended_by_sigterm, nearest, user_errors
-from spectrum_trl.suite.reading.tables import csv_table
+from spectrum_trl.suite.reading.tables import csv_rows
 from tests.processes import ROOT
 
 
@@ -114,7 +114,7 @@ def test_a_signal_while_a_table_is_read_is_no_damaged_file(
         with open(table, "w") as file:
             file.write("a,b\n")
             file.flush()
-            # While pandas waits for more.
+            # While the reader waits for more.
             done.wait(0.5)
             os.kill(os.getpid(), number)
             done.wait(30)
@@ -124,7 +124,7 @@ def test_a_signal_while_a_table_is_read_is_no_damaged_file(
     before = signal.getsignal(number)
     try:
         with pytest.raises(SystemExit) as exited, user_errors(), ended_by_sigterm():
-            csv_table(table, ["a", "b"])
+            list(csv_rows(table, ["a", "b"]))
     finally:
         done.set()
         writer.join()

@@ -106,6 +106,11 @@ def github(repo: str, commit: str, files: Mapping[str, str]) -> tuple[Download, 
     )
 
 
+def hub(repo: str, revision: str, path: str, *files: str) -> tuple[HubFiles, ...]:
+    """Return the downloads for files of a dataset on the Hugging Face Hub; see `HubFiles`."""
+    return (HubFiles(path=path, repo=repo, files=files, revision=revision),)
+
+
 @cache
 def checksums() -> dict[str, str]:
     """Return the SHA-256 sums known in advance, by path below the data folder."""

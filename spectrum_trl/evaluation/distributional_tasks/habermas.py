@@ -19,7 +19,7 @@ from spectrum_trl.evaluation.distributional_tasks.distributional_task import (
     numbered,
     shares,
 )
-from spectrum_trl.suite.reading.tables import parquet_rows
+from spectrum_trl.suite.reading.parquet import parquet_rows
 from spectrum_trl.suite.sequences.builders import text
 from spectrum_trl.suite.sources.habermas import RATINGS, RATINGS_FILE, SOURCE, unwrapped
 

@@ -22,7 +22,7 @@ from spectrum_trl.evaluation.distributional_tasks.distributional_task import (
     numbered,
     shares,
 )
-from spectrum_trl.suite.reading.tables import csv_table
+from spectrum_trl.suite.reading.tables import csv_rows
 from spectrum_trl.suite.source import Source
 
 ANSWERS = "mpi/mpi_human_resp.csv"
@@ -73,14 +73,18 @@ def statements(path: Path) -> list[tuple[str, str]]:
 def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
     """Yield the items, in the order of the inventory."""
     found = statements(data_dir / QUESTIONS)
-    answers = csv_table(data_dir / ANSWERS, COLUMNS)
+    # Hundreds of thousands of respondents are counted while they are read.
+    answers: dict[str, Counter[str]] = {column: Counter() for column in COLUMNS}
+    for row in csv_rows(data_dir / ANSWERS, COLUMNS):
+        for column, answer in row.items():
+            # Answers may be written as floats if others in their column are missing.
+            answers[column][answer.strip().removesuffix(".0")] += 1
     for column, (text, trait) in zip(COLUMNS, found, strict=True):
-        # Answers may be written as floats if others in their column are missing.
-        values = answers[column].str.strip().str.removesuffix(".0").value_counts()
-        counts = [int(values.get(value, 0)) for value in CANDIDATES]
-        missing = sum(int(values.get(value, 0)) for value in MISSING)
+        values = answers[column]
+        counts = [values[value] for value in CANDIDATES]
+        missing = sum(values[value] for value in MISSING)
         dropped["missing answer"] += missing
-        dropped["answer that is not 0 to 5"] += len(answers) - missing - sum(counts)
+        dropped["answer that is not 0 to 5"] += values.total() - missing - sum(counts)
         if not sum(counts):
             dropped["statement without answers"] += 1
             continue

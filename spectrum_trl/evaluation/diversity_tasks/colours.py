@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask, Valid
-from spectrum_trl.suite.reading.tables import csv_table
+from spectrum_trl.suite.reading.tables import csv_rows
 from spectrum_trl.suite.source import Source, github
 
 FILE = "diverse_valid_data/colornames.csv"
@@ -27,7 +27,7 @@ def colour(text: str) -> str:
 
 @cache
 def _is_colour(data_dir: Path) -> Valid:
-    return frozenset(map(colour, csv_table(data_dir / FILE, ("name",))["name"])).__contains__
+    return frozenset(colour(row["name"]) for row in csv_rows(data_dir / FILE, ("name",))).__contains__
 
 
 def _task(name: str, *examples: str) -> DiversityTask:

@@ -3,6 +3,7 @@
 The package includes a small set of invented texts of four kinds; the user's own texts are more informative.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -60,15 +61,17 @@ def read_labelled(file: Path | None = None) -> list[Labelled]:
         UserError: If it cannot be read, or with the first rows that are not labelled texts.
     """
     file = file or LABELLED
-    rows = jsonl_rows(file, Labelled._fields, reading=reading_of(None, UTF_8, web=False))
-    problems = [
+    broken: Counter[str] = Counter()
+    reading = reading_of(None, UTF_8, web=False)
+    rows = list(jsonl_rows(file, Labelled._fields, dropped=broken, reading=reading))
+    problems = [f"{file}: {reason}" for reason in broken] + [
         f"{file}, row {number}: expected texts in description and text, and true or false in valid"
         for number, row in enumerate(rows, start=1)
         if not (isinstance(row["description"], str) and row["description"].strip())
         or not (isinstance(row["text"], str) and isinstance(row["valid"], bool))
     ]
-    if problems:
-        raise UserError(*problems[:SHOWN])
+    if problems or not rows:
+        raise UserError(*problems[:SHOWN] or [f"{file} holds no JSON objects: correct it"])
     return [Labelled(**row) for row in rows]
 
 

@@ -25,10 +25,10 @@ from spectrum_trl.evaluation.own.tables import item_of
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.strict.schema import problems_of
 from spectrum_trl.suite.own.addresses import HUB, TITLE, address_problems, on_web
-from spectrum_trl.suite.own.columns import columns_of
 from spectrum_trl.suite.own.table import OwnTable, name_problems, own_task
 from spectrum_trl.suite.reading.encoding import UTF_8, reading_of, reading_problems
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.sequences.declared import columns_of
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import OWN, Task
 

@@ -34,7 +34,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     sound = isinstance(tasks, dict) and all(
         is_record(record) and record["task"] == name for name, record in tasks.items()
     )
-    if not sound or not _has(found, {"version": str, "seed": int, "sampling": str}):
+    if not sound or not has_types(found, {"version": str, "seed": int, "sampling": str}):
         raise damaged
     return found
 
@@ -43,10 +43,11 @@ def is_record(found: Any) -> bool:
     """Return whether a value is the record of a built file."""
     return (
         isinstance(found, dict)
-        and _has(found, {"task": str, "dropped": dict, "sha256": str, "sequences": int, "outputs": int})
+        and has_types(found, {"task": str, "dropped": dict, "sha256": str, "sequences": int, "outputs": int})
         and all(type(n) is int for n in found["dropped"].values())
     )
 
 
-def _has(found: dict[str, Any], kinds: dict[str, type]) -> bool:
+def has_types(found: dict[str, Any], kinds: dict[str, type]) -> bool:
+    """Return whether a mapping has the keys, with values of exactly these types."""
     return all(type(found.get(name)) is kind for name, kind in kinds.items())

@@ -115,7 +115,7 @@ class _Resuming:
             if resumed and not _goes_on(response.headers, start):
                 self._forget()
                 raise requests.ConnectionError("the server sent a different part of the file than requested")
-            self._remember(response.headers.get("ETag", ""))
+            self.tag.write_text(response.headers.get("ETag", ""), encoding="utf-8")
             with open(self.part, "ab" if resumed else "wb", buffering=0) as file:
                 for chunk in _chunks(response):
                     file.write(chunk)
@@ -131,9 +131,6 @@ class _Resuming:
         strong = tag if tag and not tag.startswith("W/") else ""
         usable = self.part.is_file() and (strong or self.checked)
         return (self.part.stat().st_size if usable else 0), strong
-
-    def _remember(self, tag: str) -> None:
-        self.tag.write_text(tag, encoding="utf-8")
 
     def _forget(self) -> None:
         self.tag.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from filelock import FileLock
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import write_json
 from spectrum_trl.strict.json import read_json
+from spectrum_trl.suite.building.manifest import has_types
 
 NAME = "spectrum-data.lock.json"
 EMPTY: dict[str, dict[str, Any]] = {"accepted": {}, "files": {}, "revisions": {}}
@@ -41,19 +42,17 @@ def read_lock(data_dir: Path) -> dict[str, dict[str, Any]]:
     path = data_dir / NAME
     try:
         found = read_json(path)
-        if not all(isinstance(found[part], dict) for part in EMPTY):
+        places = map(PurePosixPath, found["files"])
+        sound = (
+            has_types(found, dict.fromkeys(EMPTY, dict))
+            and all(_is_entry(known) for known in found["files"].values())
+            # These paths are deleted when other files replace them.
+            and not any(place.is_absolute() or ".." in place.parts for place in places)
+            and all(isinstance(commit, str) for commit in found["revisions"].values())
+        )
+        if not sound:
             raise ValueError
-        if not all(_is_entry(known) for known in found["files"].values()):
-            raise ValueError
-        # These paths are deleted when other files replace them.
-        if any(
-            PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts
-            for place in found["files"]
-        ):
-            raise ValueError
-        if not all(isinstance(commit, str) for commit in found["revisions"].values()):
-            raise ValueError
-        return {part: dict(found[part]) for part in EMPTY}
+        return {part: found[part] for part in EMPTY}
     except FileNotFoundError:
         return {part: {} for part in EMPTY}
     except OSError as error:
@@ -74,12 +73,8 @@ def changing_lock(data_dir: Path) -> Iterator[dict[str, dict[str, Any]]]:
 
 
 def _is_entry(known: Any) -> bool:
-    kinds = {"sha256": str, "bytes": int, "fetched_sha256": str, "url": str}
-    return (
-        isinstance(known, dict)
-        and known.keys() == kinds.keys()
-        and all(isinstance(known[name], kind) for name, kind in kinds.items())
-    )
+    kinds = Entry.__annotations__
+    return isinstance(known, dict) and known.keys() == kinds.keys() and has_types(known, kinds)
 
 
 def today() -> str:

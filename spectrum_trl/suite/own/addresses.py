@@ -7,12 +7,12 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from spectrum_trl.errors import nearest
+from spectrum_trl.suite.reading.encoding import PACKERS
 from spectrum_trl.suite.source import Download, HubFiles, Source
 from spectrum_trl.suite.task import OWN
 
 TITLE = "the user's own"
 ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
-PACKED = (".gz", ".bz2", ".xz")
 WEB, HUB = ("https://", "http://"), "hf://datasets/"
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # Leaves room for what is added to a file name during a fetch.
@@ -100,6 +100,6 @@ def _web_problems(file: str) -> Iterator[str]:
 
 
 def _ends_well(name: str) -> bool:
-    stem = next((name.removesuffix(end) for end in PACKED if name.endswith(end)), name)
+    stem = next((name.removesuffix(end) for end in PACKERS if name.endswith(end)), name)
     # Parquet has its own compression.
     return stem.lower().endswith(ENDINGS if stem == name else ENDINGS[:-1])

@@ -24,11 +24,10 @@ from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.strict.schema import problems_of
 from spectrum_trl.strict.yaml import read_yaml
 from spectrum_trl.suite.own.addresses import HUB, address_problems, on_web, source_of
-from spectrum_trl.suite.own.columns import columns_of
 from spectrum_trl.suite.reading.encoding import UTF_8, reading_of, reading_problems
 from spectrum_trl.suite.reading.values import canonical, text
 from spectrum_trl.suite.sequences.builders import Length
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import Declared, columns_of
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.task import Kind, Split, Task
 

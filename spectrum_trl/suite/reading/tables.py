@@ -1,105 +1,289 @@
-"""Read the tables of the data folder: a mismatch is one clear error, never a silent change.
+"""Read tables: CSV, TSV, JSON and JSON Lines, compressed or not, and parquet.
 
-Cells keep the file's text unchanged: ``NA`` is a word and ``007`` keeps its zeros, unless a column is
-declared to hold integers. A byte order mark, CRLF line ends and line breaks inside quotes are handled.
+CSV cells keep the file's text unchanged: ``NA`` is a word and ``007`` keeps its zeros. A byte order mark, any
+line ends and line breaks inside quotes are handled. CSV, JSON Lines and parquet are read row by row, with
+memory independent of file size.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow
-import pyarrow.parquet
 import yaml
 
-from spectrum_trl.console import visible
-from spectrum_trl.errors import MissingData, UserError, nearest
+from spectrum_trl.errors import UserError
 from spectrum_trl.strict.json import strict_json
-from spectrum_trl.suite.reading.encoding import (
-    DAMAGED,
-    PUBLISHED,
-    Reading,
-    encoding_hint,
-    opened,
-    own_batches,
+from spectrum_trl.suite.reading.encoding import DAMAGED, PACKERS, PUBLISHED, Reading, opened
+from spectrum_trl.suite.reading.parquet import parquet_rows
+from spectrum_trl.suite.reading.problems import (
+    column_problems,
+    delimiter_hint,
+    lacking_columns,
+    names_of,
+    unreadable,
 )
 
 SHOWN = 3
-# Maximum columns, and characters of a column's name, in a message.
-MOST_NAMES, MOST_SHOWN = 20, 100
-RAGGED = "a row has more fields than the header (an unquoted comma, or a comma at the end of every row)"
+MARK = "\ufeff"
+# Follows the last line of a CSV file, and becomes part of its last cell if that is still open.
+END = "\0end\0"
+# A longer cell begins with a quotation mark that is never closed.
+LONGEST_CELL = 64 * 2**20
+csv.field_size_limit(LONGEST_CELL)
+# Eighteen digits always fit into 64 bits.
+WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
+
+# Counts a malformed row, given its first line and its number of lines.
+Refuse = Callable[[int, int], None]
 
 
-def csv_table(
-    path: Path,
-    columns: Sequence[str],
-    *,
-    header: bool = True,
-    whole: Sequence[str] = (),
-    encoding: str = "utf-8-sig",
-) -> pd.DataFrame:
-    """Read a CSV file.
+def table_rows(
+    path: Path, columns: Sequence[str], *, dropped: Counter[str], reading: Reading = PUBLISHED
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table: csv, tsv, json or jsonl (also with gz, bz2 or xz), or parquet.
+
+    Args:
+        path: The file; its extension decides the format.
+        columns: Columns to return.
+        dropped: Receives the number of lines of malformed rows, with the first line numbers: in CSV, those
+            with more or fewer cells than the header.
+        reading: Delimiter and encoding, and what to do if it cannot be read.
+
+    Yields:
+        One dictionary per row. CSV cells keep the file's text unchanged.
+
+    Raises:
+        MissingData: If the file does not exist.
+        UserError: If it has another format, cannot be read, holds no rows, or lacks a column.
+    """
+    kind = _kind(path)
+    if kind == ".parquet" and path.suffix not in PACKERS:
+        rows: Iterator[dict[str, Any]] = parquet_rows(path, columns, reading=reading)
+    elif kind in (".jsonl", ".ndjson"):
+        rows = jsonl_rows(path, columns, dropped=dropped, reading=reading)
+    elif kind in (".csv", ".tsv"):
+        rows = _csv_stream(path, columns, dropped=dropped, reading=reading)
+    elif kind == ".json":
+        rows = iter(json_rows(path, columns, reading=reading))
+    else:
+        raise UserError(
+            f"{path}: expected a .csv, .tsv, .json or .jsonl file, compressed or not, or a .parquet file"
+        )
+    before, some = dropped.copy(), False
+    for row in rows:
+        some = True
+        yield row
+    if not some:
+        why = "; ".join(dropped - before) or "it is empty"
+        raise UserError(f"{path} holds no usable row ({why}): {reading.way_out}, or name another file")
+
+
+def _kind(path: Path) -> str:
+    """Return the extension that tells a file's format."""
+    return next((s for s in reversed(path.suffixes) if s not in PACKERS), "").lower()
+
+
+def csv_rows(path: Path, columns: Sequence[str], *, header: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a published CSV file, none of which may be malformed.
 
     Args:
         path: The file.
         columns: Columns to return, in this order; without a header, the names of all columns of the file.
         header: Whether the first row holds the names (surrounding white space is ignored).
-        whole: Columns of whole numbers, returned as 64-bit integers; all others are returned as text.
-        encoding: The file's encoding.
 
-    Returns:
-        One row per record; empty cells, and those missing from short rows, are empty strings.
+    Yields:
+        One dictionary of texts per row; empty cells, and those missing from short rows, are empty strings.
 
     Raises:
         MissingData: If the file does not exist.
-        UserError: If the file is empty, malformed or in another encoding, lacks a column, or has something
-            other than a whole number in a column of them.
+        UserError: If the file is empty or malformed, or lacks a column.
     """
-    try:
-        frame = pd.read_csv(
-            path,
-            dtype=str,
-            na_filter=False,
-            header=0 if header else None,
-            encoding=encoding,
-            low_memory=False,
-        )
-    except pd.errors.EmptyDataError:
-        raise UserError(f"{path} is empty: fetch it again") from None
-    except (pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
-        raise unreadable(path, "CSV", error) from None
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise UserError(f"{path} is not the expected CSV table: {RAGGED}; fetch it again")
-    if not header:
-        if frame.shape[1] != len(columns):
-            raise UserError(
-                f"{path} has {frame.shape[1]} columns, expected {len(columns)} ({', '.join(columns)}): "
-                "fetch it again"
-            )
-        frame.columns = pd.Index(columns)
-    frame.columns = frame.columns.str.strip()
-    if lacking := lacking_columns(str(path), columns, frame.columns.tolist()):
-        raise UserError(*lacking)
-    if frame.empty:
+    some = False
+    for row in _csv_records(path, columns, reading=PUBLISHED, header=header):
+        some = True
+        yield row
+    if not some:
         raise UserError(f"{path} has a header but no rows: fetch it again")
-    return _whole_numbers(frame[list(columns)], whole, path=path)
 
 
-def csv_rows(
+def whole_numbers(
+    rows: Iterable[dict[str, Any]], columns: Sequence[str], *, path: Path
+) -> list[dict[str, Any]]:
+    """Return the rows of a file with the cells of some columns as integers.
+
+    Raises:
+        UserError: With the first cells that are not whole numbers of up to eighteen digits.
+    """
+    rows = list(rows)
+    problems = [
+        f"{path}, row {number}, column {column!r}: expected a whole number, found {row[column]!r}"
+        for column in columns
+        for number, row in enumerate(rows, start=1)
+        if not WHOLE.fullmatch(row[column])
+    ]
+    if problems:
+        raise UserError(*problems[:SHOWN], *_more(problems))
+    return [row | {column: int(row[column]) for column in columns} for row in rows]
+
+
+def _csv_stream(
+    path: Path, columns: Sequence[str], *, dropped: Counter[str], reading: Reading
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a CSV file; malformed ones are counted."""
+    with _counting(path, "row with another number of fields than the header", dropped) as refuse:
+        yield from _csv_records(path, columns, reading=reading, refuse=refuse)
+
+
+def _csv_records(
     path: Path,
     columns: Sequence[str],
     *,
+    reading: Reading,
     header: bool = True,
-    whole: Sequence[str] = (),
-    encoding: str = "utf-8-sig",
-) -> list[dict[str, Any]]:
-    """Read a CSV file as one dictionary per row; arguments and errors as for `csv_table`."""
-    table = csv_table(path, columns, header=header, whole=whole, encoding=encoding)
-    return [
-        dict(zip(columns, row, strict=True))
-        for row in zip(*(table[name].tolist() for name in columns), strict=True)
-    ]
+    refuse: Refuse | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a CSV file; without ``refuse``, malformed ones are completed or an error."""
+    delimiter = reading.delimiter or ("\t" if _kind(path) == ".tsv" else ",")
+    try:
+        with opened(path, encoding=reading.encoding, newline="") as lines:
+            records = _cells(lines, path, delimiter=delimiter)
+            present = _header(next(records, None), path, columns, reading, delimiter) if header else columns
+            places = {column: present.index(column) for column in columns}
+            for line, n_lines, cells in records:
+                if len(cells) != len(present):
+                    if refuse:
+                        refuse(line, n_lines)
+                        continue
+                    if len(cells) > len(present) or not header:
+                        raise UserError(
+                            f"{path}, line {line} has {len(cells)} columns, expected {len(present)} "
+                            f"({names_of(present)}): fetch it again"
+                        )
+                    cells += [""] * (len(present) - len(cells))
+                yield {column: cells[place] for column, place in places.items()}
+    except (UnicodeError, *DAMAGED) as error:
+        raise unreadable(path, "CSV", error, reading) from None
+
+
+def _header(
+    first: tuple[int, int, list[str]] | None,
+    path: Path,
+    columns: Sequence[str],
+    reading: Reading,
+    delimiter: str,
+) -> list[str]:
+    if first is None:
+        raise UserError(f"{path} is empty: {reading.way_out}")
+    present = [name.strip() for name in first[2]]
+    if problems := column_problems(str(path), columns, present, reading):
+        other = delimiter_hint(list(columns), present, used=delimiter) if reading.own else ""
+        raise UserError(*([f"{path}: {other}"] if other else problems))
+    return present
+
+
+def _cells(lines: Iterator[str], path: Path, *, delimiter: str) -> Iterator[tuple[int, int, list[str]]]:
+    """Yield first line, number of lines and cells of each row of a CSV file but the empty ones."""
+    # A byte order mark would hide a quotation mark behind it.
+    first = next(lines, "").removeprefix(MARK)
+    reader, before = csv.reader(chain([first], lines, [END]), delimiter=delimiter), 0
+    try:
+        for cells in reader:
+            if cells == [END] and reader.line_num == before + 1:
+                return
+            if cells and cells[-1].endswith(END):
+                # The cells before it may hold line breaks too.
+                before += len(re.findall(r"\r\n?|\n", ",".join(cells[:-1])))
+                raise csv.Error
+            if cells:
+                yield before + 1, reader.line_num - before, cells
+            before = reader.line_num
+    except csv.Error:
+        raise UserError(
+            f"{path}, line {before + 1}: a quotation mark opens a cell that is never closed, so all rows "
+            "below would be part of it. Close it; to write a quotation mark inside a text, double it and "
+            "quote the text"
+        ) from None
+
+
+def jsonl_rows(
+    path: Path, fields: Sequence[str], *, dropped: Counter[str], reading: Reading = PUBLISHED
+) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file with one JSON object per line; blank lines are skipped.
+
+    Args:
+        path: The file, which may be compressed (gz, bz2, xz).
+        fields: Keys to return; a value may be null.
+        dropped: Receives the number of lines that are not JSON objects, with the first line numbers.
+        reading: The file's encoding.
+
+    Yields:
+        One dictionary per line.
+
+    Raises:
+        MissingData: If the file does not exist.
+        UserError: If it cannot be read, or a line lacks a key; names the first such line.
+    """
+    # A published line that is not in the encoding is only counted: its lone surrogates cannot be encoded.
+    errors = "strict" if reading.own else "surrogateescape"
+    try:
+        with (
+            _counting(path, "line that is no JSON object", dropped) as refuse,
+            # Lines end at line feeds alone: JSON strings may hold other breaks, such as U+2028.
+            opened(path, encoding=reading.encoding, errors=errors, newline="\n") as lines,
+        ):
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                found = _line_value(line, f"{path}, line {number}", reading)
+                if not isinstance(found, dict):
+                    refuse(number, 1)
+                    continue
+                if problems := lacking_columns(f"{path}, line {number}", fields, list(found), reading):
+                    raise UserError(*problems)
+                yield {field: found[field] for field in fields}
+    except (UnicodeError, *DAMAGED) as error:
+        raise unreadable(path, "JSON Lines", error, reading) from None
+
+
+def _line_value(line: str, place: str, reading: Reading) -> Any:
+    """Return a line's JSON value, or None if it has none.
+
+    Raises:
+        UserError: If a line of a user's file is JSON but not allowed, such as one with a repeated key.
+    """
+    try:
+        return strict_json(line.encode(), finite=reading.own)
+    except ValueError as error:
+        if reading.own and isinstance(error, UnicodeError):
+            raise
+        if reading.own and not isinstance(error.__cause__, json.JSONDecodeError):
+            raise UserError(f"{place}: {error}") from error
+    return None
+
+
+@contextmanager
+def _counting(path: Path, reason: str, dropped: Counter[str]) -> Iterator[Refuse]:
+    """Count malformed rows, told in ``dropped`` at the end, however it comes."""
+    first, n_rows, count = list[int](), 0, 0
+
+    def refuse(line: int, n_lines: int) -> None:
+        nonlocal n_rows, count
+        n_rows, count = n_rows + 1, count + n_lines
+        if n_rows <= SHOWN:
+            first.append(line)
+
+    try:
+        yield refuse
+    finally:
+        if count:
+            places = ", ".join(map(str, first)) + (", …" if n_rows > SHOWN else "")
+            dropped[f"{reason} ({path.name}: {places})"] += count
 
 
 def json_file(path: Path, *, relaxed: bool = False, reading: Reading = PUBLISHED) -> Any:
@@ -117,7 +301,11 @@ def json_file(path: Path, *, relaxed: bool = False, reading: Reading = PUBLISHED
         MissingData: If the file does not exist.
         UserError: If it is not JSON; the message names line and column.
     """
-    content = _content(path, reading)
+    try:
+        with opened(path, encoding=reading.encoding, newline="") as file:
+            content = file.read().removeprefix(MARK)
+    except (UnicodeError, *DAMAGED) as error:
+        raise unreadable(path, f"{reading.encoding.upper()} text", error, reading) from None
     try:
         if relaxed:
             return yaml.load(content.expandtabs(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -142,87 +330,19 @@ def json_rows(path: Path, fields: Sequence[str], *, reading: Reading = PUBLISHED
         UserError: If it is not JSON, is empty, or objects lack a key; names the first of them.
     """
     value = json_file(path, reading=reading)
-    items = (
+    items: Iterable[tuple[Any, Any]] = (
         value.items() if isinstance(value, dict) else enumerate(value, 1) if isinstance(value, list) else ()
     )
-    return _objects(path, ((f"item {key}", item) for key, item in items), fields, reading)
-
-
-def jsonl_rows(path: Path, fields: Sequence[str], *, reading: Reading = PUBLISHED) -> list[dict[str, Any]]:
-    """Read a file with one JSON object per line.
-
-    Args:
-        path: The file; blank lines are skipped.
-        fields: Keys to return; a value may be null, a key may not be missing.
-        reading: Its encoding.
-
-    Returns:
-        One dictionary per line.
-
-    Raises:
-        MissingData: If the file does not exist.
-        UserError: If it is empty, or lines are not JSON objects with these keys; names the first of them.
-    """
-    return _objects(path, _lines(path, reading), fields, reading)
-
-
-def parquet_rows(
-    path: Path, columns: Sequence[str], *, reading: Reading = PUBLISHED
-) -> Iterator[dict[str, Any]]:
-    """Read a parquet file in batches.
-
-    Args:
-        path: The file.
-        columns: Columns to return; other columns are not read.
-        reading: Whether it is the user's own.
-
-    Yields:
-        One dictionary per row, with None where a cell is null.
-
-    Raises:
-        MissingData: If the file does not exist.
-        UserError: If it is not a parquet file or lacks a column.
-    """
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            found = file.schema_arrow
-            if problems := column_problems(str(path), columns, found.names, reading) or [
-                f"{path}: column {column!r} holds bytes, expected text or numbers: convert it"
-                for column in columns
-                if pyarrow.types.is_binary(kind := found.field(column).type)
-                or pyarrow.types.is_large_binary(kind)
-                or pyarrow.types.is_fixed_size_binary(kind)
-            ]:
-                raise UserError(*problems)
-            batches = file.iter_batches(columns=list(columns))
-            for batch in own_batches(batches, path) if reading.own else batches:
-                yield from batch.to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise unreadable(path, "parquet", error, reading) from None
-
-
-def _lines(path: Path, reading: Reading) -> Iterator[tuple[str, Any]]:
-    # Not str.splitlines: it also breaks at characters that JSON strings may hold, such as U+2028.
-    for number, line in enumerate(_content(path, reading).split("\n"), 1):
-        if line.strip():
-            try:
-                yield f"line {number}", strict_json(line, finite=reading.own)
-            except ValueError as error:
-                yield f"line {number}", error
-
-
-def _objects(
-    path: Path, items: Iterable[tuple[str, Any]], fields: Sequence[str], reading: Reading
-) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     problems: list[str] = []
-    for place, item in items:
+    for key, item in items:
         if isinstance(item, dict):
-            problems.extend(lacking_columns(f"{path}, {place}", fields, list(item), reading))
+            problems.extend(lacking_columns(f"{path}, item {key}", fields, list(item), reading))
             rows.append({field: item.get(field) for field in fields})
         else:
-            found = str(item) if isinstance(item, ValueError) else f"{item!r:.40}"
-            problems.append(f"{path}, {place}: expected a JSON object, found something else ({found})")
+            problems.append(
+                f"{path}, item {key}: expected a JSON object, found something else ({item!r:.40})"
+            )
     if problems:
         raise UserError(*problems[:SHOWN], *_more(problems))
     if not rows:
@@ -230,74 +350,6 @@ def _objects(
     return rows
 
 
-def _content(path: Path, reading: Reading) -> str:
-    try:
-        with opened(path, encoding=reading.encoding) as file:
-            return file.read().decode("utf-8-sig")
-    except (UnicodeDecodeError, *DAMAGED) as error:
-        raise unreadable(path, f"{reading.encoding.upper()} text", error, reading) from None
-
-
-def unreadable(path: Path, expected: str, error: Exception, reading: Reading = PUBLISHED) -> UserError:
-    """Return the error to raise for a file that cannot be read in the expected format."""
-    if isinstance(error, FileNotFoundError):
-        return MissingData(f"{path} does not exist: put the file there, or point the data folder elsewhere")
-    if path.is_dir():
-        return UserError(f"{path} is a folder; a file is expected there")
-    if isinstance(error, OSError) and error.strerror:
-        return UserError(f"{path} cannot be read: {error.strerror}")
-    reason = " ".join(str(error).removeprefix("not valid JSON: ").split())
-    text = isinstance(error, UnicodeError) or "UTF8" in reason
-    way_out = (encoding_hint(path, reading) if text else "") or reading.way_out
-    return UserError(f"{path} is not valid {expected} ({reason}): {way_out}")
-
-
 def _more(problems: Sequence[object]) -> list[str]:
     left = len(problems) - SHOWN
     return [f"… and {left} more of this kind"] if left > 0 else []
-
-
-def column_problems(
-    place: str, columns: Sequence[str], present: Sequence[str], reading: Reading = PUBLISHED
-) -> list[str]:
-    """Return a problem for each column that is missing or repeated."""
-    return lacking_columns(place, columns, present, reading) + [
-        f"{place} has {present.count(column)} columns {column!r}: rename all but one of them"
-        for column in columns
-        if present.count(column) > 1
-    ]
-
-
-def lacking_columns(
-    place: str, columns: Sequence[str], present: Sequence[str], reading: Reading = PUBLISHED
-) -> list[str]:
-    """Return a problem for each missing column, with the nearest name and all names present."""
-    return [
-        f"{place} has no column {_shown(column)!r}.{visible(nearest(column, present)[:MOST_SHOWN])} "
-        f"It has: {_names(present)}. {'C' if reading.own else 'Fetch the file again, or c'}orrect the name"
-        for column in columns
-        if column not in present
-    ]
-
-
-def _names(columns: Sequence[str]) -> str:
-    more = f" and {len(columns) - MOST_NAMES} more" if len(columns) > MOST_NAMES else ""
-    return ", ".join(map(_shown, columns[:MOST_NAMES])) + more
-
-
-def _shown(name: str) -> str:
-    return visible(name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}…")
-
-
-def _whole_numbers(frame: pd.DataFrame, columns: Sequence[str], *, path: Path) -> pd.DataFrame:
-    problems: list[str] = []
-    for column in columns:
-        # Eighteen digits always fit into 64 bits.
-        wrong = frame.index[~frame[column].str.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*")]
-        problems.extend(
-            f"{path}, row {row + 1}, column {column!r}: expected a whole number, found {value!r}"
-            for row, value in frame.loc[wrong, column].items()
-        )
-    if problems:
-        raise UserError(*problems[:SHOWN], *_more(problems))
-    return frame.astype(dict.fromkeys(columns, "int64"))

@@ -35,7 +35,7 @@ def text(value: Any) -> str:
             return ""
         if isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST_WHOLE:
             value = int(value)
-        plain = value if _is_json(value) else _plain(value)
+        plain = value if isinstance(value, bool | int | float | list | tuple | Mapping) else _plain(value)
         value = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False, default=_plain)
     return clean(value).strip()
 
@@ -51,10 +51,6 @@ def as_json(fields: Mapping[str, Any]) -> str:
         key: text(value) if isinstance(value, str) else value for key, value in fields.items() if text(value)
     }
     return json.dumps(present, ensure_ascii=False, default=_plain) if present else ""
-
-
-def _is_json(value: Any) -> bool:
-    return isinstance(value, bool | int | float | list | tuple | Mapping)
 
 
 def _plain(value: Any) -> Any:

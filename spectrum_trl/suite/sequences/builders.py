@@ -33,7 +33,7 @@ from spectrum_trl.suite.reading.values import as_json, clean, text
 from spectrum_trl.suite.task import Message
 
 Row = Mapping[str, Any]
-Field = str | Mapping[str, str] | Callable[[Row], str]
+Field = str | tuple[str, ...] | Mapping[str, str] | Callable[[Row], str]
 Length = int | Callable[[np.random.Generator], int]
 Sequences = Iterator[tuple[str, list[Message]]]
 
@@ -79,8 +79,9 @@ def grouped(
 ) -> Sequences:
     """Build the sequences of each group: of one individual, or of one question.
 
-    A `Field` is a column's name, a mapping from JSON keys to columns (written as a JSON object; none may be
-    empty), or a function of the row. Rows with an empty group, input or output are counted in ``dropped``.
+    A `Field` is a column's name, several columns or a mapping from JSON keys to columns (written as a JSON
+    object; none may be empty), or a function of the row. Rows with an empty group, input or output are
+    counted in ``dropped``.
 
     Args:
         rows: The table, in any order; read once.
@@ -172,6 +173,22 @@ def keep_rows(
             dropped[reason] += 1
 
 
+def different(rows: Iterable[Row], *columns: str, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the first row of each value of the columns, the last of which names the others in ``dropped``.
+
+    Rows in which that one is empty are left to the builder, which counts them.
+    """
+    seen: set[tuple[str, ...]] = set()
+    for row in rows:
+        key = tuple(text(row[column]) for column in columns)
+        if key in seen:
+            dropped[f"{columns[-1]} seen before"] += 1
+        else:
+            if key[-1]:
+                seen.add(key)
+            yield row
+
+
 def _filled(descriptions: str | Sequence[str], values: Row) -> list[str]:
     shown = {
         # White space around a text may be intended: it is placed within a sentence.
@@ -189,7 +206,8 @@ def _rendered(row: Row, field: Field) -> str:
         return text(row[field])
     if callable(field):
         return text(field(row))
-    values = {key: row[column] for key, column in field.items()}
+    named = zip(field, field, strict=True) if isinstance(field, tuple) else field.items()
+    values = {key: row[column] for key, column in named}
     return text(as_json(values)) if all(text(value) for value in values.values()) else ""
 
 

@@ -1,21 +1,21 @@
-"""A task that is declared rather than programmed: its file, and the role of each column.
+"""A task that is declared rather than programmed: its file or rows, and the role of each column.
 
-Sources whose rows need no processing use it, and so does a user's YAML file.
+Most sources use it, and so does a user's YAML file.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.own.columns import columns_of
 from spectrum_trl.suite.randomness import task_seed
 from spectrum_trl.suite.reading.encoding import PUBLISHED, Reading
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.reading.values import canonical, group_problem
 from spectrum_trl.suite.sequences.builders import (
     Field,
@@ -27,7 +27,8 @@ from spectrum_trl.suite.sequences.builders import (
     pooled,
     text,
 )
-from spectrum_trl.suite.task import Split, matches
+from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.task import Kind, Split, Task, matches
 
 # Maximum characters of a label in a reason.
 SHOWN = 30
@@ -36,12 +37,16 @@ SHOWN = 30
 # Compared by identity: mappings have no hash, and caches need one.
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Declared:
-    """The build of a task whose rows need no processing.
+    """The build of a task, given the role of each column.
 
     Attributes:
         file: Path or glob below the data folder (or an absolute path): CSV, TSV, JSON, JSON Lines or parquet,
             by extension.
-        output: The sample: a column, a mapping from JSON keys to columns, or a function of the row.
+        rows: Instead of a file whose rows need no processing: yields the rows, given the data folder and the
+            counter of rows left out.
+        seeded: Whether `rows` takes the seed too.
+        output: The sample: a column, columns or a mapping from JSON keys to columns, or a function of the
+            row.
         columns: Columns that a function needs; those named elsewhere need not be repeated.
         descriptions: Templates of the description; ``{column}`` stands for the group's value.
         input: What the sample is conditioned on, in the same form as `output`; None for outputs alone.
@@ -61,15 +66,16 @@ class Declared:
             groups and labels are compared by their `canonical` names.
     """
 
-    file: str
-    # Mappings have no hash, but tasks are keys of caches.
-    output: Field = field(hash=False)
+    file: str = ""
+    rows: Callable[..., Iterable[Row]] | None = None
+    seeded: bool = False
+    output: Field
     descriptions: tuple[str, ...]
     columns: tuple[str, ...] = ()
-    input: Field | None = field(default=None, hash=False)
+    input: Field | None = None
     group_by: tuple[str, ...] = ()
-    keep: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
-    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    keep: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     unique: bool = False
     length: Length | None = None
     permutations: int = 1
@@ -90,7 +96,10 @@ class Declared:
 
     def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
         """Yield the sequences, as `Build`."""
-        rows = self._one_value_each(self._rows(data_dir, dropped=dropped))
+        if self.rows:
+            rows = self.rows(data_dir, dropped=dropped, **({"seed": seed} if self.seeded else {}))
+        else:
+            rows = self._one_value_each(self._rows(data_dir, dropped=dropped))
         settings: dict[str, Any] = {
             "input": self.input,
             "output": self._shown,
@@ -203,4 +212,68 @@ class Declared:
 
 
 def _columns(field: Field | None) -> Iterable[str]:
-    return [field] if isinstance(field, str) else field.values() if isinstance(field, Mapping) else ()
+    if isinstance(field, str | tuple):
+        return [field] if isinstance(field, str) else field
+    return field.values() if isinstance(field, Mapping) else ()
+
+
+def declared_task(
+    task: str,
+    /,
+    *,
+    source: Source,
+    kind: Kind,
+    summary: str,
+    split: Split = "train",
+    files: tuple[str, ...] = (),
+    paper: Mapping[str, Any] | None = None,
+    **roles: Any,
+) -> Task:
+    """Return a declared task.
+
+    Args:
+        task: Its name.
+        source: See `Task`.
+        kind: See `Task`.
+        summary: See `Task`.
+        split: See `Task`.
+        files: See `Task`; by default the declared one.
+        paper: What the paper's sampling changes of the roles, such as ``draws``.
+        roles: See `Declared`.
+    """
+    build = Declared(**roles)
+    return Task(
+        name=task,
+        source=source,
+        kind=kind,
+        summary=summary,
+        split=split,
+        files=files or (build.file,),
+        build=build,
+        paper=replace(build, **paper) if paper else None,
+    )
+
+
+def columns_of(templates: Sequence[str]) -> list[str]:
+    """Return the columns that templates name as ``{column}``, without duplicates.
+
+    Raises:
+        UserError: If braces do not match, or hold something other than a column's name.
+    """
+    found, problems = dict[str, None](), []
+    for template in templates:
+        try:
+            slots = [slot for slot in Formatter().parse(template) if slot[1] is not None]
+        except ValueError as error:
+            problems.append(f"{template!r}: {error}; write {{{{ and }}}} for braces that name no column")
+            continue
+        for _, name, form, conversion in slots:
+            if not name or form or conversion or set(name) & set(".[]"):
+                problems.append(
+                    f"{template!r}: expected a column's name in braces, without any of .[]!:, found {name!r}"
+                )
+            else:
+                found[name] = None
+    if problems:
+        raise UserError(*problems)
+    return list(found)

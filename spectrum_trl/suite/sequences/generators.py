@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.suite.sequences.builders import iid
-from spectrum_trl.suite.task import Distribution, Message
+from spectrum_trl.suite.sequences.builders import Sequences, iid
+from spectrum_trl.suite.source import SUITE
+from spectrum_trl.suite.task import Distribution, Task
 
 # Numbers with more digits do not fit into 64-bit integers.
 MOST_DIGITS = 18
@@ -58,12 +59,29 @@ class Draws:
         for index in range(self.distributions):
             yield str(index), self.sample(rng)
 
-    def __call__(
-        self, data_dir: Path, *, seed: int, dropped: Counter[str]
-    ) -> Iterator[tuple[str, list[Message]]]:
+    def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
         """Yield sequence ids and messages, as `Build`; nothing is read or dropped."""
         for sequence_id, draw in self.draws(seed=seed):
             yield sequence_id, iid(draw.outputs, description=draw.description)
+
+
+def drawn(
+    name: str,
+    *,
+    distributions: int,
+    sample: Callable[[np.random.Generator], Draw],
+    summary: str,
+    description_probability: float = 0.6,
+) -> Task:
+    """Return a task of i.i.d. draws that the paper defines; arguments as for `Draws` and `Task`."""
+    return Task(
+        name=name,
+        source=SUITE,
+        kind="numeric",
+        build=Draws(name=name, distributions=distributions, sample=sample),
+        summary=summary,
+        description_probability=description_probability,
+    )
 
 
 def stated(

@@ -6,13 +6,15 @@ A question is shown with one line per choice; the output is the label of the cor
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, pooled, text
+from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.declared import declared_task
+from spectrum_trl.suite.source import Source
+from spectrum_trl.suite.task import Task, matches
 
 
 class Item(NamedTuple):
@@ -31,50 +33,45 @@ class Item(NamedTuple):
     labels: Sequence[Any] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """The build of a task of such questions, pooled.
-
-    Attributes:
-        items: Yields the questions, given the data folder, the seed and the counter of rows left out.
-        descriptions: Wordings, one chosen for each sequence.
-        length: Questions per sequence.
-        draws: None to ask each question once; else the number of sequences, each the first ``length``
-            questions of a new shuffle.
-    """
-
-    items: Callable[..., Iterable[Item]]
-    descriptions: tuple[str, ...]
-    length: int
-    draws: int | None = None
-
-    def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-        """Yield the sequences, as `Build`."""
-        yield from pooled(
-            asked(self.items(data_dir, seed=seed, dropped=dropped), dropped=dropped),
-            input="question",
-            output="answer",
-            descriptions=self.descriptions,
-            length=self.length,
-            draws=self.draws,
-            seed=seed,
-            dropped=dropped,
-        )
-
-
-def table_items(
-    data_dir: Path,
+def choice_task(
+    task: str,
+    /,
     *,
-    seed: int,
-    dropped: Counter[str],
-    files: str,
+    source: Source,
+    summary: str,
+    file: str,
     columns: Sequence[str],
     item: Callable[[Row], Item],
-) -> Iterator[Item]:
-    """Yield the questions of the tables that match a glob below the data folder; the seed is not used."""
-    for path in sorted(data_dir.glob(files)) or [data_dir / files]:
-        for row in table_rows(path, columns, dropped=dropped):
-            yield item(row)
+    **roles: Any,
+) -> Task:
+    """Return a task of the questions in a table, pooled and held out from training.
+
+    Args:
+        task: Its name.
+        source: See `Task`.
+        summary: See `Task`.
+        file: Path or glob below the data folder.
+        columns: Columns to read.
+        item: Converts a row.
+        roles: See `declared_task`.
+    """
+
+    def rows(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+        for path in matches(file, data_dir=data_dir) or [data_dir / file]:
+            yield from asked(map(item, table_rows(path, columns, dropped=dropped)), dropped=dropped)
+
+    return declared_task(
+        task,
+        source=source,
+        kind="knowledge",
+        summary=summary,
+        split="test",
+        files=(file,),
+        rows=rows,
+        input="question",
+        output="answer",
+        **roles,
+    )
 
 
 def asked(items: Iterable[Item], *, dropped: Counter[str]) -> Iterator[Row]:

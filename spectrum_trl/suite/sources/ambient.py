@@ -6,18 +6,16 @@ both are kept. Three linguists gave a single label, which makes a sequence of on
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, keep_rows, pooled
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.sequences.builders import Row, as_json
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Task
 
 FULL = "ambient/AmbiEnt/ambient_full.jsonl"
 LINGUISTS = "ambient/AmbiEnt/linguist_annotations.jsonl"
@@ -35,10 +33,8 @@ SOURCE = Source(
     ),
     size=2_185_067,
 )
-DRAWS = 50
 LABELS = ("entailment", "neutral", "contradiction")
-LENGTH = partial(sequence_length, mean=64)
-PAIR = {"premise": "premise", "hypothesis": "hypothesis"}
+PAIR = ("premise", "hypothesis")
 
 PAIR_DESCRIPTIONS = (
     "Pairs of a premise and a hypothesis for textual entailment. In some of them the wording of one sentence "
@@ -105,22 +101,6 @@ def _rewrites(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             }
 
 
-def rewrites(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Sequences:
-    """Build sequences of ambiguous pairs and of pairs with one of their readings alone."""
-    shown = ("original_premise", "original_hypothesis", "target_label")
-    yield from pooled(
-        _rewrites(data_dir, dropped=dropped),
-        name="rewrites",
-        input={field: field for field in shown},
-        output={field: field for field in ("disambiguated_premise", "disambiguated_hypothesis")},
-        descriptions=REWRITE_DESCRIPTIONS,
-        length=LENGTH,
-        draws=draws,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
 def _labels(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     """Yield one row per linguist and pair."""
     path = data_dir / LINGUISTS
@@ -130,48 +110,16 @@ def _labels(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             yield {**row, "linguist": linguist, "label": label}
 
 
-def linguists(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Sequences:
-    """Build sequences of one linguist's labels."""
-    yield from grouped(
-        _labels(data_dir, dropped=dropped),
-        group_by="linguist",
-        input=PAIR,
-        output="label",
-        descriptions=LINGUIST_DESCRIPTIONS,
-        length=LENGTH,
-        draws=draws,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
 def _readings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     """Yield one row per reading shown to crowd workers."""
     path = data_dir / CROWD
     for row in table_rows(path, (*PAIR, "ambiguous_sent", "interpretations", "labels"), dropped=dropped):
         _same_length(path, row, "interpretations", "labels")
         for reading, label in zip(row["interpretations"], row["labels"], strict=True):
-            yield {**row, "interpretation": reading, "label": label}
-
-
-def readings(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Sequences:
-    """Build sequences of pairs with a reading, and the pair's label under it."""
-    yield from pooled(
-        keep_rows(
-            _readings(data_dir, dropped=dropped),
-            lambda row: row["label"] is not None,
-            reason="a distractor, without a label",
-            dropped=dropped,
-        ),
-        name="readings",
-        input={**PAIR, "ambiguous_sent": "ambiguous_sent", "interpretation": "interpretation"},
-        output="label",
-        descriptions=READING_DESCRIPTIONS,
-        length=LENGTH,
-        draws=draws,
-        seed=seed,
-        dropped=dropped,
-    )
+            if label is None:
+                dropped["a distractor, without a label"] += 1
+            else:
+                yield {**row, "interpretation": reading, "label": label}
 
 
 def _spread(row: Row) -> str:
@@ -199,69 +147,70 @@ def _same_length(path: Path, row: Row, first: str, second: str) -> None:
         )
 
 
-task = partial(Task, source=SOURCE, split="train", files=(FULL,))
-PAIRS = Declared(file=FULL, output=PAIR, descriptions=PAIR_DESCRIPTIONS, length=LENGTH, name="pairs")
-DETECTION = Declared(
-    file=FULL,
-    input=PAIR,
-    output={field: field for field in ("premise_ambiguous", "hypothesis_ambiguous")},
-    descriptions=DETECTION_DESCRIPTIONS,
-    length=LENGTH,
-    name="detection",
-)
-SPREADS = Declared(
-    file=CROWD,
-    columns=("q0_gold",),
-    input={**PAIR, "ambiguous_sent": "ambiguous_sent"},
-    output=_spread,
-    descriptions=SHARES_DESCRIPTIONS,
-    length=LENGTH,
-    name="spreads",
-)
+task = partial(declared_task, source=SOURCE, length=partial(sequence_length, mean=64), paper={"draws": 50})
 TASKS = [
     task(
-        name="ambient_premise_hypothesis",
+        "ambient_premise_hypothesis",
         kind="generation",
         summary="pairs of a premise and a hypothesis",
-        build=PAIRS,
-        paper=replace(PAIRS, draws=DRAWS),
+        file=FULL,
+        output=PAIR,
+        descriptions=PAIR_DESCRIPTIONS,
+        name="pairs",
     ),
     task(
-        name="ambient_ambiguity_detection",
+        "ambient_ambiguity_detection",
         kind="annotation",
         summary="which sentence of a pair is ambiguous",
-        build=DETECTION,
-        paper=replace(DETECTION, draws=DRAWS),
+        file=FULL,
+        input=PAIR,
+        output=("premise_ambiguous", "hypothesis_ambiguous"),
+        descriptions=DETECTION_DESCRIPTIONS,
+        name="detection",
     ),
     task(
-        name="ambient_disambiguation",
+        "ambient_disambiguation",
         kind="generation",
         summary="ambiguous pairs rewritten to have one reading",
-        build=rewrites,
-        paper=partial(rewrites, draws=DRAWS),
+        files=(FULL,),
+        rows=_rewrites,
+        input=("original_premise", "original_hypothesis", "target_label"),
+        output=("disambiguated_premise", "disambiguated_hypothesis"),
+        descriptions=REWRITE_DESCRIPTIONS,
+        name="rewrites",
     ),
     task(
-        name="ambient_linguist_annotations",
+        "ambient_linguist_annotations",
         kind="individual",
-        files=(LINGUISTS,),
         summary="one linguist's labels of entailment",
-        build=linguists,
-        paper=partial(linguists, draws=2),
+        files=(LINGUISTS,),
+        paper={"draws": 2},
+        rows=_labels,
+        group_by=("linguist",),
+        input=PAIR,
+        output="label",
+        descriptions=LINGUIST_DESCRIPTIONS,
     ),
     task(
-        name="ambient_interpretation_labels",
+        "ambient_interpretation_labels",
         kind="annotation",
-        files=(CROWD,),
         summary="labels of pairs under a given reading",
-        build=readings,
-        paper=partial(readings, draws=DRAWS),
+        files=(CROWD,),
+        rows=_readings,
+        input=(*PAIR, "ambiguous_sent", "interpretation"),
+        output="label",
+        descriptions=READING_DESCRIPTIONS,
+        name="readings",
     ),
     task(
-        name="ambient_annotation_distributions",
+        "ambient_annotation_distributions",
         kind="population",
-        files=(CROWD,),
         summary="shares of crowd workers' labels",
-        build=SPREADS,
-        paper=replace(SPREADS, draws=DRAWS),
+        file=CROWD,
+        columns=("q0_gold",),
+        input=(*PAIR, "ambiguous_sent"),
+        output=_spread,
+        descriptions=SHARES_DESCRIPTIONS,
+        name="spreads",
     ),
 ]

@@ -1,28 +1,18 @@
 """ARC: primary and middle school science questions, the test split of the harder part (ARC-Challenge)."""
 
-from functools import partial
-
 from spectrum_trl.suite.sequences.builders import Row
-from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, table_items
-from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task
+from spectrum_trl.suite.source import Source, hub
 
-FILE = "ARC-Challenge/test-00000-of-00001.parquet"
-PATH = "hub/ai2_arc"
+PATH, INSIDE = "hub/ai2_arc", "ARC-Challenge/test-00000-of-00001.parquet"
+FILE = f"{PATH}/{INSIDE}"
 SOURCE = Source(
     name="arc",
     title="ARC (allenai/ai2_arc)",
     homepage="https://allenai.org/data/arc",
     licence="CC BY-SA 4.0",
     citation="Clark et al., Think you have Solved Question Answering? Try ARC, 2018, arXiv 1803.05457",
-    downloads=(
-        HubFiles(
-            path=PATH,
-            repo="allenai/ai2_arc",
-            files=(FILE,),
-            revision="210d026faf9955653af8916fad021475a3f00453",
-        ),
-    ),
+    downloads=hub("allenai/ai2_arc", "210d026faf9955653af8916fad021475a3f00453", PATH, INSIDE),
     unchecked="The columns question, choices (of text and label) and answerKey, taken from descriptions "
     "and code by others.",
 )
@@ -44,22 +34,14 @@ def _item(row: Row) -> Item:
 
 
 TASKS = [
-    Task(
-        name="arc",
-        summary="correct answers to science questions for schoolchildren",
+    choice_task(
+        "arc",
         source=SOURCE,
-        kind="knowledge",
-        split="test",
-        files=(f"{PATH}/{FILE}",),
-        build=Choices(
-            items=partial(
-                table_items,
-                files=f"{PATH}/{FILE}",
-                columns=("question", "choices", "answerKey"),
-                item=_item,
-            ),
-            descriptions=DESCRIPTIONS,
-            length=10,
-        ),
+        summary="correct answers to science questions for schoolchildren",
+        file=FILE,
+        columns=("question", "choices", "answerKey"),
+        item=_item,
+        descriptions=DESCRIPTIONS,
+        length=10,
     )
 ]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.reading.tables import csv_table
+from spectrum_trl.suite.reading.tables import csv_rows, whole_numbers
 from spectrum_trl.suite.sequences.builders import Sequences, iid
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.task import Task
@@ -52,8 +52,10 @@ def _read(data_dir: Path, *, dropped: Counter[str]) -> pd.DataFrame:
     """Return name, sex, count and year of every usable row of every file."""
     tables = []
     for path in sorted(data_dir.glob(FILES)):
-        table = csv_table(path, ("name", "sex", "count"), header=False, whole=("count",))
-        tables.append(table.assign(year=int(path.stem[3:])))
+        rows = csv_rows(path, ("name", "sex", "count"), header=False)
+        tables.append(
+            pd.DataFrame(whole_numbers(rows, ("count",), path=path)).assign(year=int(path.stem[3:]))
+        )
     names = pd.concat(tables, ignore_index=True)
     usable = names["sex"].isin(SEXES) & names["name"].str.strip().ne("") & names["count"].gt(0)
     dropped["row without a name, a known sex or a count"] += int((~usable).sum())
@@ -108,7 +110,6 @@ TASKS = [
         summary="first names of children born in the USA, by year and sex",
         source=SOURCE,
         kind="generation",
-        split="train",
         files=(FILES,),
         build=build,
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, text
 from spectrum_trl.suite.sequences.subtasks import Part, pooled_parts
 from spectrum_trl.suite.source import Download, Source
@@ -51,13 +51,9 @@ def _rows(path: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Ite
 def _build(
     data_dir: Path, *, task: str, parts: tuple[Part, ...], seed: int, dropped: Counter[str]
 ) -> Sequences:
-    assert isinstance(parts[0].output, dict)
-    rows = list(_rows(data_dir / "BARE" / FILES[task], tuple(parts[0].output.values()), dropped=dropped))
+    assert isinstance(parts[0].output, tuple)
+    rows = list(_rows(data_dir / "BARE" / FILES[task], parts[0].output, dropped=dropped))
     yield from pooled_parts(rows, task=task, parts=parts, mean=32, seed=seed, dropped=dropped)
-
-
-def _keys(*columns: str) -> dict[str, str]:
-    return {column: column for column in columns}
 
 
 def _questions(about: tuple[str, str], *, question: str, answer: str) -> tuple[Part, ...]:
@@ -65,7 +61,7 @@ def _questions(about: tuple[str, str], *, question: str, answer: str) -> tuple[P
     return (
         Part(
             "whole",
-            _keys("question", "answer"),
+            ("question", "answer"),
             (
                 f"{about[0]} Each output is a JSON object with {question} (question) and {answer} (answer).",
                 f"Written from scratch: {question} together with {answer}, as JSON with the keys question "
@@ -103,7 +99,7 @@ def _labelled(about: tuple[str, str], *, label: str, means: str, body: str, noun
     return (
         Part(
             "whole",
-            _keys(label, body),
+            (label, body),
             (
                 f"{about[0]} Each output is a JSON object: {label} ({means}) and {body}, the {noun}.",
                 f"{about[1]} Format: JSON. The key {label} comes first ({means}), then {body}.",
@@ -143,7 +139,7 @@ def _reading(about: tuple[str, str], *, context: str) -> tuple[Part, ...]:
     return (
         Part(
             "whole",
-            _keys("context", "question", "answer"),
+            ("context", "question", "answer"),
             (
                 f"{about[0]} Each output is JSON: {context} (context), a question about it and the answer.",
                 f"JSON objects with the keys context ({context}), question and answer. {about[1]}",
@@ -156,7 +152,7 @@ def _reading(about: tuple[str, str], *, context: str) -> tuple[Part, ...]:
                 f"{about[0]} Input: JSON of context and question. Output: the answer, with its evidence.",
                 f"Answer the question from its context, {context}, and give the evidence. {about[1]}",
             ),
-            _keys("context", "question"),
+            ("context", "question"),
         ),
         Part(
             "question",
@@ -165,7 +161,7 @@ def _reading(about: tuple[str, str], *, context: str) -> tuple[Part, ...]:
                 f"{about[0]} Input: JSON of context and answer. Output: the question that was asked.",
                 f"Which question about the context has this answer? {about[1]}",
             ),
-            _keys("context", "answer"),
+            ("context", "answer"),
         ),
         Part(
             "context_alone",
@@ -249,7 +245,6 @@ TASKS = [
         summary=SUMMARIES[name],
         source=SOURCE,
         kind="generation",
-        split="train",
         files=(f"BARE/{inside}",),
         build=partial(_build, task=name, parts=PARTS[name]),
     )

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, pooled, text
+from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.sequences.builders import Row, Sequences, different, pooled, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.sequences.subtasks import Part, pooled_parts
 from spectrum_trl.suite.source import Download, Source
@@ -139,23 +139,12 @@ def _threads(data_dir: Path, *, most: int | None, seed: int, dropped: Counter[st
             yield thread
 
 
-def _different(rows: list[Row], column: str, *, dropped: Counter[str]) -> Iterator[Row]:
-    """Yield the first row of each value of a column."""
-    seen: set[str] = set()
-    for row in rows:
-        if row[column] in seen:
-            dropped[f"{column} seen before"] += 1
-        else:
-            seen.add(row[column])
-            yield row
-
-
 def categories(data_dir: Path, *, seed: int, dropped: Counter[str], threads: int | None = None) -> Sequences:
     """Build sequences of different posts, and of different titles, about 16 each."""
     rows = list(_threads(data_dir, most=threads, seed=seed, dropped=dropped))
     for column, descriptions in (("post", POST_DESCRIPTIONS), ("title", TITLE_DESCRIPTIONS)):
         yield from pooled(
-            _different(rows, column, dropped=dropped),
+            different(rows, column, dropped=dropped),
             name=f"changemyview_categories/{column}",
             output=column,
             descriptions=descriptions,
@@ -168,7 +157,7 @@ def categories(data_dir: Path, *, seed: int, dropped: Counter[str], threads: int
 PARTS = (
     Part("selftext", "selftext", BODY_DESCRIPTIONS, "title"),
     Part("title", "title", TITLED_DESCRIPTIONS, "selftext"),
-    Part("score", "score", SCORE_DESCRIPTIONS, {"title": "title", "selftext": "selftext"}),
+    Part("score", "score", SCORE_DESCRIPTIONS, ("title", "selftext")),
 )
 
 
@@ -187,7 +176,7 @@ def posts(
     )
 
 
-task = partial(Task, source=SOURCE, kind="generation", split="train", files=(f"{PLAIN}*",))
+task = partial(Task, source=SOURCE, kind="generation", files=(f"{PLAIN}*",))
 TASKS = [
     task(
         name="changemyview_categories",

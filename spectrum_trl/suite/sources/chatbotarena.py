@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.reading.tables import parquet_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, keep_rows, text
+from spectrum_trl.suite.reading.parquet import parquet_rows
+from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.source import Source, hub
 
 FOLDER = "chatbot_arena_conversations"
 INSIDE = "data/train-00000-of-00001-cced8514c7ed782a.parquet"
@@ -27,13 +27,8 @@ SOURCE = Source(
     homepage="https://huggingface.co/datasets/lmsys/chatbot_arena_conversations",
     licence="CC BY 4.0 (prompts), CC BY-NC 4.0 (answers of models)",
     citation="Zheng et al., Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena, 2023, NeurIPS",
-    downloads=(
-        HubFiles(
-            path=FOLDER,
-            repo="lmsys/chatbot_arena_conversations",
-            files=(INSIDE,),
-            revision="1b6335d42a1d2c7e34870c905d03ab964f7f2bd8",
-        ),
+    downloads=hub(
+        "lmsys/chatbot_arena_conversations", "1b6335d42a1d2c7e34870c905d03ab964f7f2bd8", FOLDER, INSIDE
     ),
     terms="The Hub asks you to log in, to share your contact data, and to agree that the conversations may "
     "be offensive, that the models' own terms hold for their answers, and that you identify nobody.",
@@ -105,90 +100,69 @@ def _first_judges(
     )
 
 
-def prompts(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build sequences of the prompts of one judge; at most one for each of ``most`` judges, if given."""
-    rows = _rows(data_dir, ("conversation_a",), dropped=dropped)
-    yield from grouped(
-        _first_judges(rows, most, seed=seed, dropped=dropped),
-        group_by="judge",
-        output=lambda row: _message(row["conversation_a"], 0),
-        descriptions=PROMPT_DESCRIPTIONS,
-        length=PROMPTS,
-        draws=None if most is None else 1,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def preferences(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build sequences of the votes of one judge, about 16 each; of the first ``most`` judges, if given."""
+def _votes(data_dir: Path, *, most: int | None = None, dropped: Counter[str]) -> Iterator[Row]:
     rows = _rows(data_dir, ("winner", "conversation_a", "conversation_b"), dropped=dropped)
-    shown = (
-        {
+    for row in _first_judges(rows, most, seed=None, dropped=dropped):
+        yield {
             "judge": row["judge"],
             "opening_prompt": _message(row["conversation_a"], 0),
             "model_a_response": _message(row["conversation_a"], 1),
             "model_b_response": _message(row["conversation_b"], 1),
             "vote": VOTES.get(text(row["winner"])),
         }
-        for row in _first_judges(rows, most, seed=None, dropped=dropped)
-    )
-    yield from grouped(
-        shown,
-        group_by="judge",
-        input={key: key for key in ("opening_prompt", "model_a_response", "model_b_response")},
+
+
+def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    columns = ("model_a", "model_b", "conversation_a", "conversation_b")
+    for row in _rows(data_dir, columns, dropped=dropped):
+        for side in "ab":
+            yield {
+                "model": row[f"model_{side}"],
+                "prompt": _message(row[f"conversation_{side}"], 0),
+                "answer": _message(row[f"conversation_{side}"], 1),
+            }
+
+
+def _prompts(data_dir: Path, *, most: int | None = None, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+    rows = _rows(data_dir, ("conversation_a",), dropped=dropped)
+    return _first_judges(rows, most, seed=seed, dropped=dropped)
+
+
+task = partial(declared_task, source=SOURCE, split="test", files=(FILE,))
+TASKS = [
+    task(
+        "chatbotarena_prompts",
+        kind="individual",
+        summary="one person's prompts to chatbots",
+        paper={"rows": partial(_prompts, most=JUDGES), "draws": 1},
+        rows=_prompts,
+        seeded=True,
+        group_by=("judge",),
+        output=lambda row: _message(row["conversation_a"], 0),
+        descriptions=PROMPT_DESCRIPTIONS,
+        length=PROMPTS,
+    ),
+    task(
+        "chatbotarena_individual_prefs",
+        kind="individual",
+        summary="one person's votes between two chatbots",
+        paper={"rows": partial(_votes, most=JUDGES)},
+        rows=_votes,
+        group_by=("judge",),
+        input=("opening_prompt", "model_a_response", "model_b_response"),
         output="vote",
         descriptions=PREFERENCE_DESCRIPTIONS,
         length=partial(sequence_length, mean=16),
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def assistant(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of the answers of one model, about 32 each."""
-    columns = ("model_a", "model_b", "conversation_a", "conversation_b")
-    answers = (
-        {
-            "model": row[f"model_{side}"],
-            "prompt": _message(row[f"conversation_{side}"], 0),
-            "answer": _message(row[f"conversation_{side}"], 1),
-        }
-        for row in _rows(data_dir, columns, dropped=dropped)
-        for side in "ab"
-    )
-    yield from grouped(
-        answers,
-        group_by="model",
+    ),
+    task(
+        "chatbotarena_assistant",
+        kind="generation",
+        summary="one language model's answers",
+        rows=_answers,
+        group_by=("model",),
         input="prompt",
         output="answer",
         descriptions=ASSISTANT_DESCRIPTIONS,
         length=partial(sequence_length, mean=32),
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-task = partial(Task, source=SOURCE, split="test", files=(FILE,))
-TASKS = [
-    task(
-        name="chatbotarena_prompts",
-        kind="individual",
-        summary="one person's prompts to chatbots",
-        build=prompts,
-        paper=partial(prompts, most=JUDGES),
-    ),
-    task(
-        name="chatbotarena_individual_prefs",
-        kind="individual",
-        summary="one person's votes between two chatbots",
-        build=preferences,
-        paper=partial(preferences, most=JUDGES),
-    ),
-    task(
-        name="chatbotarena_assistant",
-        kind="generation",
-        summary="one language model's answers",
-        build=assistant,
     ),
 ]

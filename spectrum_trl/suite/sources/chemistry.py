@@ -4,10 +4,11 @@ A few molecules occur more than once, as separate measurements: all are kept. Nu
 The process descriptions of the second task are the file's; each occurs once.
 """
 
+from functools import partial
+
 from spectrum_trl.suite.sequences.builders import as_json
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Task
 
 ESOL = "chemistry/esol_iupac.csv"
 OXIDATIVE = "chemistry/train_data_num_feats.csv"
@@ -43,37 +44,26 @@ OXIDATIVE_DESCRIPTIONS = (
 )
 
 
+task = partial(declared_task, source=SOURCE, kind="numeric", split="test")
 TASKS = [
-    Task(
-        name="chemistry_esol",
+    task(
+        "chemistry_esol",
         summary="measured solubilities of molecules in water",
-        source=SOURCE,
-        kind="numeric",
-        split="test",
-        files=(ESOL,),
-        build=Declared(
-            file=ESOL,
-            columns=NOTATIONS,
-            input=lambda row: as_json({name: row[name] for name in NOTATIONS}),
-            output=SOLUBILITY,
-            descriptions=ESOL_DESCRIPTIONS,
-            length=15,
-            permutations=5,
-        ),
+        file=ESOL,
+        columns=NOTATIONS,
+        input=lambda row: as_json({name: row[name] for name in NOTATIONS}),
+        output=SOLUBILITY,
+        descriptions=ESOL_DESCRIPTIONS,
+        length=15,
+        permutations=5,
     ),
-    Task(
-        name="chemistry_oxidative",
+    task(
+        "chemistry_oxidative",
         summary="yields of methane coupling experiments",
-        source=SOURCE,
-        kind="numeric",
-        split="test",
-        files=(OXIDATIVE,),
-        build=Declared(
-            file=OXIDATIVE,
-            input="prompt",
-            output="C2_yield",
-            descriptions=OXIDATIVE_DESCRIPTIONS,
-            length=10,
-        ),
+        file=OXIDATIVE,
+        input="prompt",
+        output="C2_yield",
+        descriptions=OXIDATIVE_DESCRIPTIONS,
+        length=10,
     ),
 ]

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, text
-from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.sequences.builders import Row, as_json, text
+from spectrum_trl.suite.sequences.declared import declared_task
+from spectrum_trl.suite.source import Source, hub
 
 COMPARISONS = "collective_alignment/comparisons.jsonl"
 ASSESSMENTS = "collective_alignment/merged_comparisons_annotators.jsonl"
@@ -22,13 +22,12 @@ SOURCE = Source(
     homepage="https://huggingface.co/datasets/openai/coval",
     licence="CC BY 4.0",
     citation="OpenAI, Collective alignment: public input on our Model Spec, 2025, openai.com",
-    downloads=(
-        HubFiles(
-            path="collective_alignment",
-            repo="openai/coval",
-            files=("comparisons.jsonl", "merged_comparisons_annotators.jsonl"),
-            revision="f0f45eacea13be9c71b4b85c489ca01e174c86c1",
-        ),
+    downloads=hub(
+        "openai/coval",
+        "f0f45eacea13be9c71b4b85c489ca01e174c86c1",
+        "collective_alignment",
+        "comparisons.jsonl",
+        "merged_comparisons_annotators.jsonl",
     ),
     size=44_412_629,
     unchecked="No file was at hand. Names and sizes of the files, prompt_id, annotator_id, ranking, "
@@ -139,28 +138,18 @@ def _assessments(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             }
 
 
-def individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build one sequence per annotator."""
-    yield from grouped(
-        _assessments(data_dir, dropped=dropped),
-        group_by="annotator_id",
-        input={key: key for key in SHOWN},
+TASKS = [
+    declared_task(
+        "collective_alignment_individual",
+        source=SOURCE,
+        kind="individual",
+        summary="one person's rankings of AI responses, with reasons",
+        files=(COMPARISONS, ASSESSMENTS),
+        rows=_assessments,
+        group_by=("annotator_id",),
+        input=SHOWN,
         output="assessment",
         descriptions=DESCRIPTIONS,
         at_least=AT_LEAST,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-TASKS = [
-    Task(
-        name="collective_alignment_individual",
-        summary="one person's rankings of AI responses, with reasons",
-        source=SOURCE,
-        kind="individual",
-        split="train",
-        files=(COMPARISONS, ASSESSMENTS),
-        build=individual,
     ),
 ]

@@ -7,18 +7,18 @@ person are left out of the description.
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, as_json, grouped, text
+from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.sequences.builders import Row, as_json, different, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.source import Source, hub
 
 FOLDER = "community_alignment"
 PATTERN = f"{FOLDER}/**/*community_alignment.csv"
@@ -31,13 +31,11 @@ SOURCE = Source(
     licence="CC BY 4.0",
     citation="Zhang et al., Cultivating Pluralism In Algorithmic Monoculture: The Community Alignment "
     "Dataset, 2025, arXiv 2507.09650",
-    downloads=(
-        HubFiles(
-            path=FOLDER,
-            repo="facebook/community-alignment-dataset",
-            files=("community_alignment.csv",),
-            revision="97343c7f6399fcbea430ed0f37c1768281a78d56",
-        ),
+    downloads=hub(
+        "facebook/community-alignment-dataset",
+        "97343c7f6399fcbea430ed0f37c1768281a78d56",
+        FOLDER,
+        "community_alignment.csv",
     ),
     unchecked="No file was at hand: the columns are those of public loaders of this revision, which name "
     "the file; the name of the filtered file is that of an earlier data card. Codes of languages other than "
@@ -118,51 +116,9 @@ def _rows(
         yield clean
 
 
-def _different(rows: Iterator[dict[str, str]], *, dropped: Counter[str]) -> Iterator[dict[str, str]]:
+def _prompts(data_dir: Path, *, most: int | None = None, dropped: Counter[str]) -> Iterator[Row]:
     """Yield the first row of each prompt of a language."""
-    seen: set[tuple[str, str]] = set()
-    for row in rows:
-        if (key := (row["language"], row["prompt"])) in seen:
-            dropped["prompt seen before"] += 1
-        else:
-            seen.add(key)
-            yield row
-
-
-def prompts(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build sequences of different prompts in one language, about 32 each."""
-    rows = _different(_rows(data_dir, most=most, dropped=dropped), dropped=dropped)
-    yield from grouped(
-        ({"language": row["language"], "prompt": row["prompt"]} for row in rows),
-        group_by="language",
-        output="prompt",
-        descriptions=PROMPT_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def _of_annotators(
-    rows: Iterator[Row],
-    *,
-    input: Field,
-    output: Field,
-    descriptions: Sequence[str],
-    seed: int,
-    dropped: Counter[str],
-) -> Sequences:
-    yield from grouped(
-        rows,
-        group_by="annotator_id",
-        input=input,
-        output=output,
-        descriptions=descriptions,
-        length=partial(sequence_length, mean=25),
-        at_least=AT_LEAST,
-        seed=seed,
-        dropped=dropped,
-    )
+    return different(_rows(data_dir, most=most, dropped=dropped), "language", "prompt", dropped=dropped)
 
 
 def _liked(row: Row) -> str:
@@ -170,17 +126,9 @@ def _liked(row: Row) -> str:
     return row[row["preferred_response"]] if row["preferred_response"] in RESPONSES else ""
 
 
-def replies(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build sequences of one annotator's second messages, about 25 each."""
-    rows = _rows(data_dir, "second_turn_prompt", most=most, people=True, dropped=dropped)
-    yield from _of_annotators(
-        ({**row, "liked": _liked(row)} for row in rows),
-        input={"prompt": "prompt", "model_response": "liked"},
-        output="second_turn_prompt",
-        descriptions=REPLY_DESCRIPTIONS,
-        seed=seed,
-        dropped=dropped,
-    )
+def _replies(data_dir: Path, *, most: int | None = None, dropped: Counter[str]) -> Iterator[Row]:
+    for row in _rows(data_dir, "second_turn_prompt", most=most, people=True, dropped=dropped):
+        yield {**row, "liked": _liked(row)}
 
 
 def _preference(row: Row) -> str:
@@ -192,77 +140,71 @@ def _preference(row: Row) -> str:
     )
 
 
-def preferences(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build sequences of one annotator's choices among four answers, about 25 each."""
-    yield from _of_annotators(
-        _rows(data_dir, "first_turn_feedback", most=most, people=True, dropped=dropped),
-        input={key: key for key in ("prompt", *RESPONSES)},
-        output=_preference,
-        descriptions=PREFERENCE_DESCRIPTIONS,
-        seed=seed,
-        dropped=dropped,
-    )
+def _judged(data_dir: Path, *, most: int | None = None, dropped: Counter[str]) -> Iterator[Row]:
+    return _rows(data_dir, "first_turn_feedback", most=most, people=True, dropped=dropped)
 
 
-def _complete(rows: Iterator[dict[str, str]], *, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+def _complete(data_dir: Path, *, most: int | None = None, seed: int, dropped: Counter[str]) -> Iterator[Row]:
     """Yield language, prompt and the four answers, in an order determined by seed and prompt."""
-    for row in rows:
+    for row in _prompts(data_dir, most=most, dropped=dropped):
         answers = [row[name] for name in RESPONSES]
         if not all(answers):
             dropped["without four responses"] += 1
             continue
         rng = np.random.default_rng([seed, *row["prompt"].encode()])
         mixed = [answers[place] for place in rng.permutation(len(answers))]
-        yield {
-            "language": row["language"],
-            "prompt": row["prompt"],
-            "answers": json.dumps(mixed, ensure_ascii=False),
-        }
+        yield {**row, "answers": json.dumps(mixed, ensure_ascii=False)}
 
 
-def responses(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build sequences of 5 prompts in one language with four answers each."""
-    rows = _different(_rows(data_dir, most=most, dropped=dropped), dropped=dropped)
-    yield from grouped(
-        _complete(rows, seed=seed, dropped=dropped),
-        group_by="language",
+task = partial(declared_task, source=SOURCE, files=(PATTERN,))
+of_annotators = partial(
+    task,
+    kind="individual",
+    group_by=("annotator_id",),
+    length=partial(sequence_length, mean=25),
+    at_least=AT_LEAST,
+)
+TASKS = [
+    task(
+        "community_alignment_initial_prompt",
+        kind="generation",
+        summary="first prompts to a model, in one language",
+        rows=_prompts,
+        paper={"rows": partial(_prompts, most=ROWS)},
+        group_by=("language",),
+        output="prompt",
+        descriptions=PROMPT_DESCRIPTIONS,
+        length=partial(sequence_length, mean=32),
+    ),
+    of_annotators(
+        "community_alignment_individual_reply",
+        summary="one person's replies to a model",
+        rows=_replies,
+        paper={"rows": partial(_replies, most=ROWS)},
+        input={"prompt": "prompt", "model_response": "liked"},
+        output="second_turn_prompt",
+        descriptions=REPLY_DESCRIPTIONS,
+    ),
+    of_annotators(
+        "community_alignment_individual_preferences",
+        summary="one person's choices among four answers of a model",
+        rows=_judged,
+        paper={"rows": partial(_judged, most=ROWS)},
+        input=("prompt", *RESPONSES),
+        output=_preference,
+        descriptions=PREFERENCE_DESCRIPTIONS,
+    ),
+    task(
+        "community_alignment_response",
+        kind="generation",
+        summary="four different answers to a prompt",
+        rows=_complete,
+        paper={"rows": partial(_complete, most=ROWS)},
+        seeded=True,
+        group_by=("language",),
         input="prompt",
         output="answers",
         descriptions=RESPONSE_DESCRIPTIONS,
         length=5,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-task = partial(Task, source=SOURCE, split="train", files=(PATTERN,))
-TASKS = [
-    task(
-        name="community_alignment_initial_prompt",
-        kind="generation",
-        summary="first prompts to a model, in one language",
-        build=prompts,
-        paper=partial(prompts, most=ROWS),
-    ),
-    task(
-        name="community_alignment_individual_reply",
-        kind="individual",
-        summary="one person's replies to a model",
-        build=replies,
-        paper=partial(replies, most=ROWS),
-    ),
-    task(
-        name="community_alignment_individual_preferences",
-        kind="individual",
-        summary="one person's choices among four answers of a model",
-        build=preferences,
-        paper=partial(preferences, most=ROWS),
-    ),
-    task(
-        name="community_alignment_response",
-        kind="generation",
-        summary="four different answers to a prompt",
-        build=responses,
-        paper=partial(responses, most=ROWS),
     ),
 ]

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.reading.streams import table_rows
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, keep_rows, text
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
@@ -91,7 +91,7 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = Fal
                 dropped=dropped,
             ),
             group_by=("part", "rater"),
-            input={"context": "context", "response": "response"},
+            input=("context", "response"),
             output="answer",
             descriptions=DESCRIPTIONS,
             length=RATINGS,
@@ -108,7 +108,6 @@ TASKS = [
         summary="one rater's answers to whether a chatbot's response is unsafe",
         source=SOURCE,
         kind="annotation",
-        split="train",
         files=tuple(FILES.values()),
         build=build,
         paper=partial(build, paper=True),

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import json_file
-from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
+from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Task
 
 FOLDER = "diffuse-distributions/prompts"
 FILES = f"{FOLDER}/**/*.json"
@@ -100,27 +100,17 @@ def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
         yield from ({"name": name, "request": request, "answer": answer} for answer in different)
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build ten random orders of each list."""
-    yield from grouped(
-        _answers(data_dir, dropped=dropped),
-        group_by="name",
+TASKS = [
+    declared_task(
+        "diffuse_distribution",
+        source=SOURCE,
+        kind="generation",
+        summary="items of a list in random order, such as countries of a continent",
+        files=(FILES,),
+        rows=_answers,
+        group_by=("name",),
         output="answer",
         descriptions=DESCRIPTIONS,
         permutations=10,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-TASKS = [
-    Task(
-        name="diffuse_distribution",
-        summary="items of a list in random order, such as countries of a continent",
-        source=SOURCE,
-        kind="generation",
-        split="train",
-        files=(FILES,),
-        build=build,
     )
 ]

@@ -4,12 +4,11 @@ The output is the first non-empty one of several valid answers, or of the parts 
 """
 
 from spectrum_trl.suite.sequences.builders import Row, text
-from spectrum_trl.suite.sequences.declared import Declared
-from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.sequences.declared import declared_task
+from spectrum_trl.suite.source import Source, hub
 
-FILE = "data/validation-00000-of-00001.parquet"
-PATH = "hub/drop"
+PATH, INSIDE = "hub/drop", "data/validation-00000-of-00001.parquet"
+FILE = f"{PATH}/{INSIDE}"
 SOURCE = Source(
     name="drop",
     title="DROP (ucinlp/drop)",
@@ -17,14 +16,7 @@ SOURCE = Source(
     licence="CC BY-SA 4.0",
     citation="Dua et al., DROP: A Reading Comprehension Benchmark Requiring Discrete Reasoning Over "
     "Paragraphs, NAACL 2019, 1903.00161",
-    downloads=(
-        HubFiles(
-            path=PATH,
-            repo="ucinlp/drop",
-            files=(FILE,),
-            revision="95cda593fae71b60b5b19f82de3fcf3298c1239c",
-        ),
-    ),
+    downloads=hub("ucinlp/drop", "95cda593fae71b60b5b19f82de3fcf3298c1239c", PATH, INSIDE),
     unchecked="The columns passage, question and answers_spans (of spans and types), taken from the "
     "dataset card and code by others.",
 )
@@ -49,20 +41,17 @@ def _answer(row: Row) -> str:
 
 
 TASKS = [
-    Task(
-        name="drop",
-        summary="short answers to questions on a passage",
+    declared_task(
+        "drop",
         source=SOURCE,
         kind="knowledge",
         split="test",
-        files=(f"{PATH}/{FILE}",),
-        build=Declared(
-            file=f"{PATH}/{FILE}",
-            columns=("passage", "question", "answers_spans"),
-            input=_asked,
-            output=_answer,
-            descriptions=DESCRIPTIONS,
-            length=10,
-        ),
+        summary="short answers to questions on a passage",
+        file=FILE,
+        columns=("passage", "question", "answers_spans"),
+        input=_asked,
+        output=_answer,
+        descriptions=DESCRIPTIONS,
+        length=10,
     )
 ]

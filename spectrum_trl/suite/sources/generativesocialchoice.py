@@ -7,16 +7,16 @@ One free answer of 1,300 is empty and left out.
 import re
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from html import unescape
 from pathlib import Path
 
 import yaml
 
 from spectrum_trl.suite.reading.tables import csv_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, keep_rows, text
+from spectrum_trl.suite.sequences.builders import Row, as_json, keep_rows, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Task
 
 FOLDER = "generativesocialchoice/data"
 SURVEYS = {"abortion": "abortion", "chatbot_personalization": "the personalization of chatbots"}
@@ -63,76 +63,51 @@ def _plain(html: str) -> str:
     return unescape(re.sub(r"<[^>]+>", "", html)).strip()
 
 
-def _asked(data_dir: Path, survey: str, *, kind: str, dropped: Counter[str]) -> Iterator[Row]:
-    """Yield the answers to a survey's questions of a kind, with the question in plain text."""
-    rows = csv_rows(data_dir / FILES[survey], COLUMNS)
-    for row in keep_rows(
-        rows,
-        lambda row: row["question_type"] == kind,
-        reason=f"not a question of type {kind}",
+def _asked(data_dir: Path, *, kind: str, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the answers to the surveys' questions of a kind, with the question in plain text."""
+    for survey, topic in SURVEYS.items():
+        for row in csv_rows(data_dir / FILES[survey], COLUMNS):
+            if row["question_type"] != kind:
+                dropped[f"not a question of type {kind}"] += 1
+                continue
+            scale = _scale(row["json_choices"])
+            yield {
+                **row,
+                "survey": survey,
+                "topic": topic,
+                "question": _plain(row["question_text"]),
+                "choices": list(scale),
+                "scale": ", ".join(scale),
+            }
+
+
+def _ratings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    return keep_rows(
+        _asked(data_dir, kind=RATING, dropped=dropped),
+        lambda row: text(row["choice"]) in row["choices"],
+        reason="not on the scale",
         dropped=dropped,
-    ):
-        scale = _scale(row["json_choices"])
-        yield {
-            **row,
-            "survey": survey,
-            "topic": SURVEYS[survey],
-            "question": _plain(row["question_text"]),
-            "choices": list(scale),
-            "scale": ", ".join(scale),
-        }
+    )
 
 
-def ratings(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build one sequence per participant, of what they rated."""
-    for survey in SURVEYS:
-        yield from grouped(
-            keep_rows(
-                _asked(data_dir, survey, kind=RATING, dropped=dropped),
-                lambda row: text(row["choice"]) in row["choices"],
-                reason="not on the scale",
-                dropped=dropped,
-            ),
-            group_by=("survey", "user_id"),
-            input={"question": "question", "choices": "choices"},
-            output=lambda row: as_json({"choice": row["choice"], "reason": row["text"]}),
-            descriptions=DESCRIPTIONS,
-            seed=seed,
-            dropped=dropped,
-        )
-
-
-def freetext(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build one sequence per participant who answered open questions."""
-    for survey in SURVEYS:
-        yield from grouped(
-            _asked(data_dir, survey, kind=OPEN, dropped=dropped),
-            group_by=("survey", "user_id"),
-            input="question",
-            output="text",
-            descriptions=FREETEXT_DESCRIPTIONS,
-            seed=seed,
-            dropped=dropped,
-        )
-
-
+task = partial(declared_task, source=SOURCE, kind="individual", files=tuple(FILES.values()))
 TASKS = [
-    Task(
-        name="generativesocialchoice_validation",
+    task(
+        "generativesocialchoice_validation",
         summary="one person's ratings, with reasons, of how well statements express their view",
-        source=SOURCE,
-        kind="individual",
-        split="train",
-        files=tuple(FILES.values()),
-        build=ratings,
+        rows=_ratings,
+        group_by=("survey", "user_id"),
+        input=("question", "choices"),
+        output=lambda row: as_json({"choice": row["choice"], "reason": row["text"]}),
+        descriptions=DESCRIPTIONS,
     ),
-    Task(
-        name="generativesocialchoice_freetext",
+    task(
+        "generativesocialchoice_freetext",
         summary="one person's answers to the open questions of a survey",
-        source=SOURCE,
-        kind="individual",
-        split="train",
-        files=tuple(FILES.values()),
-        build=freetext,
+        rows=partial(_asked, kind=OPEN),
+        group_by=("survey", "user_id"),
+        input="question",
+        output="text",
+        descriptions=FREETEXT_DESCRIPTIONS,
     ),
 ]

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import csv_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, text
+from spectrum_trl.suite.sequences.builders import Row, as_json, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.task import Task
 
 FILE = "hub/llm_global_opinions/global_opinions.csv"
 SOURCE = Source(
@@ -107,8 +107,8 @@ def _literal(cell: str, kind: type, *, path: Path, number: int, column: str) -> 
     return value
 
 
-def _answers(path: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    for question in questions(path, dropped=dropped):
+def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    for question in questions(data_dir / FILE, dropped=dropped):
         options = [text(option) for option in question.options]
         for country, shares in question.by_country.items():
             if reason := unusable(shares, len(options)):
@@ -128,28 +128,19 @@ def _answers(path: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             }
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build two orders of each country's answers."""
-    yield from grouped(
-        _answers(data_dir / FILE, dropped=dropped),
-        group_by="country",
+TASKS = [
+    declared_task(
+        "globaloqa",
+        source=SOURCE,
+        kind="population",
+        split="test",
+        summary="shares of a country's answers to survey questions",
+        files=(FILE,),
+        rows=_answers,
+        group_by=("country",),
         input="question",
         output="percents",
         descriptions=DESCRIPTIONS,
         permutations=2,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-TASKS = [
-    Task(
-        name="globaloqa",
-        summary="shares of a country's answers to survey questions",
-        source=SOURCE,
-        kind="population",
-        split="test",
-        files=(FILE,),
-        build=build,
     )
 ]

@@ -12,17 +12,16 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.suite.reading.tables import lacking_columns, unreadable
+from spectrum_trl.suite.reading.problems import lacking_columns, unreadable
 from spectrum_trl.suite.sequences.builders import Row, text
-from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter
+from spectrum_trl.suite.sequences.declared import declared_task
+from spectrum_trl.suite.sequences.multiple_choice import Item, asked, letter
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Task
 
 ARCHIVE, TABLE = "gpqa/dataset.zip", "gpqa_main.csv"
 PLAIN = (f"gpqa/{TABLE}", f"gpqa/dataset/{TABLE}")
@@ -118,16 +117,24 @@ def _items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item
         yield Item(question, [choices[place] for place in order], letter(int(np.argmin(order))))
 
 
-BUILD = Choices(items=_items, descriptions=DESCRIPTIONS, length=20)
+def _questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+    return asked(_items(data_dir, seed=seed, dropped=dropped), dropped=dropped)
+
+
 TASKS = [
-    Task(
-        name="gpqa",
-        summary="correct answers to hard science questions",
+    declared_task(
+        "gpqa",
         source=SOURCE,
         kind="knowledge",
         split="test",
+        summary="correct answers to hard science questions",
         files=(FILES,),
-        build=BUILD,
-        paper=replace(BUILD, draws=1000),
+        paper={"draws": 1000},
+        rows=_questions,
+        seeded=True,
+        input="question",
+        output="answer",
+        descriptions=DESCRIPTIONS,
+        length=20,
     )
 ]

@@ -4,14 +4,11 @@ Solutions are unchanged, including calculator marks such as ``<<48/2=24>>`` and 
 as the descriptions say. Identical rows are kept.
 """
 
-from dataclasses import replace
 from functools import partial
 
-from spectrum_trl.suite.sequences.builders import Field
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Kind, Task
 
 FILE = "hub/gsm8k/main/train.jsonl"
 SOURCE = Source(
@@ -59,61 +56,43 @@ BACK_DESCRIPTIONS = (
 )
 
 
-def _task(
-    name: str,
-    *,
-    output: Field,
-    descriptions: tuple[str, ...],
-    kind: Kind,
-    summary: str,
-    input: Field | None = None,
-) -> Task:
-    build = Declared(
-        file=FILE,
-        columns=("question", "answer"),
-        input=input,
-        output=output,
-        descriptions=descriptions,
-        length=partial(sequence_length, mean=64),
-        name=name,
-    )
-    return Task(
-        name=name,
-        summary=summary,
-        source=SOURCE,
-        kind=kind,
-        split="train",
-        files=(FILE,),
-        build=build,
-        paper=replace(build, draws=50),
-    )
-
-
+task = partial(
+    declared_task,
+    source=SOURCE,
+    file=FILE,
+    columns=("question", "answer"),
+    length=partial(sequence_length, mean=64),
+    paper={"draws": 50},
+)
 TASKS = [
-    _task(
+    task(
         "gsm8k_question",
+        name="gsm8k_question",
         output="question",
         descriptions=QUESTION_DESCRIPTIONS,
         kind="generation",
         summary="primary-school arithmetic word problems",
     ),
-    _task(
+    task(
         "gsm8k_answer_from_question",
+        name="gsm8k_answer_from_question",
         input="question",
         output="answer",
         descriptions=ANSWER_DESCRIPTIONS,
         kind="knowledge",
         summary="worked solutions of word problems",
     ),
-    _task(
+    task(
         "gsm8k_question_answer",
-        output={"question": "question", "answer": "answer"},
+        name="gsm8k_question_answer",
+        output=("question", "answer"),
         descriptions=BOTH_DESCRIPTIONS,
         kind="generation",
         summary="word problems with worked solutions",
     ),
-    _task(
+    task(
         "gsm8k_question_from_answer",
+        name="gsm8k_question_from_answer",
         input="answer",
         output="question",
         descriptions=BACK_DESCRIPTIONS,

@@ -8,18 +8,17 @@ ratings of its statement.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.reading.tables import parquet_rows
-from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, grouped, pooled, text
+from spectrum_trl.suite.reading.parquet import parquet_rows
+from spectrum_trl.suite.sequences.builders import Row, different, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.task import Task
 
 RATINGS_FILE = "habermas_data/hm_all_position_statement_ratings.parquet"
 OPINIONS_FILE = "habermas_data/hm_all_round_survey_responses.parquet"
@@ -52,9 +51,8 @@ RATINGS = {
     "STRONGLY_DISAGREE": "Strongly Disagree",
 }
 SCALE = ", ".join(RATINGS.values())
-INPUT = {"question": "question", "statement": "statement"}
+INPUT = ("question", "statement")
 MOST_PEOPLE = 2000
-LENGTH = partial(sequence_length, mean=32)
 
 QUESTION_DESCRIPTIONS = (
     "Questions of public policy.",
@@ -146,117 +144,80 @@ def _rated_opinions(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     dropped["opinion without a rating"] += len(opinions)
 
 
-def questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of different questions, about 32 each."""
-    found: dict[str, Row] = {}
-    for row in _ratings(data_dir, dropped=dropped):
-        if row["question"] in found:
-            dropped["question seen before"] += 1
-        found.setdefault(row["question"], row)
-    yield from pooled(
-        found.values(),
-        output="question",
-        descriptions=QUESTION_DESCRIPTIONS,
-        length=LENGTH,
-        seed=seed,
-        dropped=dropped,
-    )
+def _questions(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    return different(_ratings(data_dir, dropped=dropped), "question", dropped=dropped)
 
 
-def _answers(
-    data_dir: Path,
-    *,
-    rows: Callable[..., Iterator[Row]],
-    group_by: str,
-    output: Field,
-    descriptions: Sequence[str],
-    seed: int,
-    dropped: Counter[str],
-    input: Field | None = None,
-    most: int | None = None,
-) -> Sequences:
-    """Build the sequences of each group; with ``most``, one of each of so many groups, drawn at random."""
-    found: Iterable[Row] = rows(data_dir, dropped=dropped)
-    if most:
-        listed = list(found)
-        rng = stream(seed, task="habermas", purpose="groups", id=group_by)
-        found = (listed[place] for place in rng.permutation(len(listed)))
-    sequences = grouped(
-        found,
-        group_by=group_by,
-        input=input,
-        output=output,
-        descriptions=descriptions,
-        length=LENGTH,
-        draws=1 if most else None,
-        seed=seed,
-        dropped=dropped,
-    )
-    yield from islice(sequences, most)
+def _shuffled(
+    data_dir: Path, *, rows: Callable[..., Iterator[Row]], seed: int, dropped: Counter[str]
+) -> Iterator[Row]:
+    """Yield the rows in random order, and so the people."""
+    listed = list(rows(data_dir, dropped=dropped))
+    rng = stream(seed, task="habermas", purpose="groups", id="person")
+    return (listed[place] for place in rng.permutation(len(listed)))
 
 
-task = partial(Task, source=SOURCE, split="test", files=(RATINGS_FILE,))
-INDIVIDUAL = partial(
-    _answers,
-    rows=_rated_opinions,
-    group_by="person",
-    input=INPUT,
-    output={"agreement": "agreement", "opinion": "opinion"},
-    descriptions=INDIVIDUAL_DESCRIPTIONS,
-)
-INDIVIDUAL_CATEGORICAL = partial(
-    _answers,
-    rows=_ratings,
-    group_by="person",
-    input=INPUT,
-    output="agreement",
-    descriptions=INDIVIDUAL_CATEGORICAL_DESCRIPTIONS,
+def _paper(rows: Callable[..., Iterator[Row]]) -> dict[str, Any]:
+    """Return what makes it one sequence of each of the people drawn at random."""
+    return {"rows": partial(_shuffled, rows=rows), "seeded": True, "draws": 1, "most": MOST_PEOPLE}
+
+
+task = partial(
+    declared_task,
+    source=SOURCE,
+    split="test",
+    files=(RATINGS_FILE,),
+    length=partial(sequence_length, mean=32),
 )
 TASKS = [
     task(
-        name="habermas_question",
+        "habermas_question",
         kind="generation",
         summary="policy questions put to UK residents",
-        build=questions,
+        rows=_questions,
+        output="question",
+        descriptions=QUESTION_DESCRIPTIONS,
     ),
     task(
-        name="habermas_individual",
+        "habermas_individual",
         kind="individual",
         files=BOTH,
         summary="one UK resident's ratings of statements, and opinions",
-        build=INDIVIDUAL,
-        paper=partial(INDIVIDUAL, most=MOST_PEOPLE),
+        rows=_rated_opinions,
+        paper=_paper(_rated_opinions),
+        group_by=("person",),
+        input=INPUT,
+        output=("agreement", "opinion"),
+        descriptions=INDIVIDUAL_DESCRIPTIONS,
     ),
     task(
-        name="habermas_individual_categorical",
+        "habermas_individual_categorical",
         kind="individual",
         summary="one UK resident's ratings of statements",
-        build=INDIVIDUAL_CATEGORICAL,
-        paper=partial(INDIVIDUAL_CATEGORICAL, most=MOST_PEOPLE),
+        rows=_ratings,
+        paper=_paper(_ratings),
+        group_by=("person",),
+        input=INPUT,
+        output="agreement",
+        descriptions=INDIVIDUAL_CATEGORICAL_DESCRIPTIONS,
     ),
     task(
-        name="habermas_opinions",
+        "habermas_opinions",
         kind="population",
         files=BOTH,
         summary="opinions of UK residents on one question",
-        build=partial(
-            _answers,
-            rows=_rated_opinions,
-            group_by="question_id",
-            output="opinion",
-            descriptions=OPINIONS_DESCRIPTIONS,
-        ),
+        rows=_rated_opinions,
+        group_by=("question_id",),
+        output="opinion",
+        descriptions=OPINIONS_DESCRIPTIONS,
     ),
     task(
-        name="habermas_categorical",
+        "habermas_categorical",
         kind="population",
         summary="UK residents' ratings of one statement",
-        build=partial(
-            _answers,
-            rows=_ratings,
-            group_by="question_id",
-            output="agreement",
-            descriptions=CATEGORICAL_DESCRIPTIONS,
-        ),
+        rows=_ratings,
+        group_by=("question_id",),
+        output="agreement",
+        descriptions=CATEGORICAL_DESCRIPTIONS,
     ),
 ]

@@ -8,10 +8,11 @@ characters (in 173 poems) are restored.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.reading.tables import csv_rows
@@ -86,37 +87,18 @@ def _different(poems: Sequence[Row], *, dropped: Counter[str]) -> list[Row]:
 def build(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
     """Build sequences of 64 poems given syllables, a word and syllables, or neither; ``most`` of each."""
     poems = _poems(data_dir / FILE, dropped=dropped)
-    by_syllables = grouped(
-        poems,
-        constants={"part": "syllables"},
-        group_by=("part", "source"),
-        input="syllables",
-        output="poem",
-        descriptions=SYLLABLES_DESCRIPTION,
-        length=LENGTH,
-        seed=seed,
-        dropped=dropped,
+    shared: dict[str, Any] = {"output": "poem", "length": LENGTH, "seed": seed, "dropped": dropped}
+    by_source: Callable[..., Sequences] = partial(grouped, group_by=("part", "source"), **shared)
+    by_syllables = by_source(
+        poems, constants={"part": "syllables"}, input="syllables", descriptions=SYLLABLES_DESCRIPTION
     )
-    by_word = grouped(
+    by_word = by_source(
         _with_word(poems, seed=seed),
         constants={"part": "word"},
-        group_by=("part", "source"),
-        input={"include_word": "include_word", "syllables": "syllables"},
-        output="poem",
+        input=("include_word", "syllables"),
         descriptions=WORD_DESCRIPTION,
-        length=LENGTH,
-        seed=seed,
-        dropped=dropped,
     )
-    alone = pooled(
-        _different(poems, dropped=dropped),
-        name="poem",
-        output="poem",
-        descriptions=POEM_DESCRIPTION,
-        length=LENGTH,
-        seed=seed,
-        dropped=dropped,
-    )
+    alone = pooled(_different(poems, dropped=dropped), name="poem", descriptions=POEM_DESCRIPTION, **shared)
     for part in (by_syllables, by_word, alone):
         yield from islice(part, most)
 
@@ -127,7 +109,6 @@ TASKS = [
         summary="poems of three lines, by syllables or a word to include, or alone",
         source=SOURCE,
         kind="generation",
-        split="train",
         files=(FILE,),
         build=build,
         paper=partial(build, most=MOST),

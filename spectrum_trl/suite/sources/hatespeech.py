@@ -10,14 +10,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.reading.streams import jsonl_stream
-from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
+from spectrum_trl.suite.reading.tables import jsonl_rows
+from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.task import Task
 
 FILE = "hatespeech/classified_data_final_w_worker_hash.json"
 SOURCE = Source(
@@ -69,8 +68,8 @@ def rater(rating: Row) -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _ratings(path: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    for row in jsonl_stream(path, ("comment", "ratings"), dropped=dropped):
+def _ratings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    for row in jsonl_rows(data_dir / FILE, ("comment", "ratings"), dropped=dropped):
         comment = text(row["comment"])
         if not isinstance(row["ratings"], list):
             dropped["line without ratings"] += 1
@@ -86,33 +85,19 @@ def _ratings(path: Path, *, dropped: Counter[str]) -> Iterator[Row]:
                 yield {"rater": name, "comment": comment, "score": score}
 
 
-def build(
-    data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None, most: int | None = None
-) -> Sequences:
-    """Build sequences of about 128 ratings by one person."""
-    found = grouped(
-        _ratings(data_dir / FILE, dropped=dropped),
-        group_by="rater",
+TASKS = [
+    declared_task(
+        "hatespeech_individual",
+        source=SOURCE,
+        kind="annotation",
+        summary="one reader's ratings of how toxic comments are",
+        files=(FILE,),
+        paper={"draws": 1, "most": PAPER_RATERS},
+        rows=_ratings,
+        group_by=("rater",),
         input="comment",
         output="score",
         descriptions=DESCRIPTIONS,
         length=partial(sequence_length, mean=128),
-        draws=draws,
-        seed=seed,
-        dropped=dropped,
-    )
-    yield from islice(found, most)
-
-
-TASKS = [
-    Task(
-        name="hatespeech_individual",
-        summary="one reader's ratings of how toxic comments are",
-        source=SOURCE,
-        kind="annotation",
-        split="train",
-        files=(FILE,),
-        build=build,
-        paper=partial(build, draws=1, most=PAPER_RATERS),
     ),
 ]

@@ -1,28 +1,18 @@
 """HellaSwag: which of four endings continues an everyday text, the validation split."""
 
-from functools import partial
-
 from spectrum_trl.suite.sequences.builders import Row, text
-from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter, table_items
-from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task, letter
+from spectrum_trl.suite.source import Source, hub
 
-FILE = "data/validation-00000-of-00001.parquet"
-PATH = "hub/hellaswag"
+PATH, INSIDE = "hub/hellaswag", "data/validation-00000-of-00001.parquet"
+FILE = f"{PATH}/{INSIDE}"
 SOURCE = Source(
     name="hellaswag",
     title="HellaSwag (Rowan/hellaswag)",
     homepage="https://rowanzellers.com/hellaswag/",
     licence="MIT (GitHub rowanz/hellaswag; none stated on the Hub)",
     citation="Zellers et al., HellaSwag: Can a Machine Really Finish Your Sentence?, ACL 2019, 1905.07830",
-    downloads=(
-        HubFiles(
-            path=PATH,
-            repo="Rowan/hellaswag",
-            files=(FILE,),
-            revision="218ec52e09a7e7462a5400043bb9a69a41d06b76",
-        ),
-    ),
+    downloads=hub("Rowan/hellaswag", "218ec52e09a7e7462a5400043bb9a69a41d06b76", PATH, INSIDE),
     unchecked="The columns activity_label, ctx, ctx_a, ctx_b, endings (a list) and label (a number from 0, "
     "as text), taken from the authors' description and code by others.",
 )
@@ -44,19 +34,15 @@ def _item(row: Row) -> Item:
     return Item(question, row["endings"] or (), letter(row["label"]))
 
 
-COLUMNS = ("activity_label", "ctx", "ctx_a", "ctx_b", "endings", "label")
 TASKS = [
-    Task(
-        name="hellaswag",
-        summary="endings of everyday texts",
+    choice_task(
+        "hellaswag",
         source=SOURCE,
-        kind="knowledge",
-        split="test",
-        files=(f"{PATH}/{FILE}",),
-        build=Choices(
-            items=partial(table_items, files=f"{PATH}/{FILE}", columns=COLUMNS, item=_item),
-            descriptions=DESCRIPTIONS,
-            length=20,
-        ),
+        summary="endings of everyday texts",
+        file=FILE,
+        columns=("activity_label", "ctx", "ctx_a", "ctx_b", "endings", "label"),
+        item=_item,
+        descriptions=DESCRIPTIONS,
+        length=20,
     )
 ]

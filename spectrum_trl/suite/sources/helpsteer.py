@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.streams import jsonl_stream
+from spectrum_trl.suite.reading.tables import jsonl_rows
 from spectrum_trl.suite.sequences.builders import Sequences, as_json, description_message, pair, text
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
 FILE = "hub/helpsteer2/train.jsonl.gz"
@@ -26,13 +26,8 @@ SOURCE = Source(
     licence="CC BY 4.0",
     citation="Wang et al., HelpSteer2: Open-source dataset for training top-performing reward models, arXiv "
     "2406.08673 (2024)",
-    downloads=(
-        HubFiles(
-            path="hub/helpsteer2",
-            repo="nvidia/HelpSteer2",
-            files=("train.jsonl.gz",),
-            revision="3995c6a6787852eabe34ce68229286516aa54313",
-        ),
+    downloads=hub(
+        "nvidia/HelpSteer2", "3995c6a6787852eabe34ce68229286516aa54313", "hub/helpsteer2", "train.jsonl.gz"
     ),
     size=11_300_000,
     unchecked="No real file was at hand. Name, columns and scores follow the dataset card; a prompt's "
@@ -65,7 +60,7 @@ class Comparison(NamedTuple):
 def comparisons(path: Path, *, dropped: Counter[str]) -> list[Comparison]:
     """Return one comparison per prompt, in the order of the file."""
     found: dict[str, list[tuple[str, np.ndarray]]] = {}
-    for row in jsonl_stream(path, ("prompt", "response", *QUALITIES), dropped=dropped):
+    for row in jsonl_rows(path, ("prompt", "response", *QUALITIES), dropped=dropped):
         prompt, response = text(row["prompt"]), text(row["response"])
         scores = [row[quality] for quality in QUALITIES]
         if not (prompt and response):
@@ -117,7 +112,6 @@ TASKS = [
         summary="which of two responses a simulated user prefers",
         source=SOURCE,
         kind="individual",
-        split="train",
         files=(FILE,),
         build=build,
     ),

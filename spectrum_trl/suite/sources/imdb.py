@@ -3,13 +3,11 @@
 HTML line breaks are kept. A label other than 0 and 1 (the unlabelled split has -1) is counted and left out.
 """
 
-from dataclasses import replace
 from functools import partial
 
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.source import Source, hub
 
 TRAIN = "plain_text/train-00000-of-00001.parquet"
 FILE = f"imdb/{TRAIN}"
@@ -19,14 +17,7 @@ SOURCE = Source(
     homepage="https://huggingface.co/datasets/stanfordnlp/imdb",
     licence="unstated (the card says other)",
     citation="Maas, Daly, Pham, Huang, Ng, Potts, Learning Word Vectors for Sentiment Analysis, 2011, ACL",
-    downloads=(
-        HubFiles(
-            path="imdb",
-            repo="stanfordnlp/imdb",
-            files=(TRAIN,),
-            revision="e6281661ce1c48d982bc483cf8a173c1bbeb5d31",
-        ),
-    ),
+    downloads=hub("stanfordnlp/imdb", "e6281661ce1c48d982bc483cf8a173c1bbeb5d31", "imdb", TRAIN),
     size=21_000_000,
     unchecked="No file was at hand: columns text and label (0 negative, 1 positive) are those of the "
     "research code and of public loaders of this revision. The size is the Hub's rounded figure.",
@@ -36,25 +27,20 @@ DESCRIPTIONS = (
     "Input: what somebody wrote about a film. Output: positive if the writer liked it, negative if not.",
     "Film reviews and their overall verdict, which is one of two words: negative, positive.",
 )
-REVIEWS = Declared(
-    file=FILE,
-    input="text",
-    output="label",
-    labels={"0": "negative", "1": "positive"},
-    descriptions=DESCRIPTIONS,
-    length=partial(sequence_length, mean=128),
-    name="imdb",
-)
 
 TASKS = [
-    Task(
-        name="imdb",
-        summary="whether film reviews are negative or positive",
+    declared_task(
+        "imdb",
         source=SOURCE,
         kind="annotation",
-        split="train",
-        files=(FILE,),
-        build=REVIEWS,
-        paper=replace(REVIEWS, draws=200),
+        summary="whether film reviews are negative or positive",
+        paper={"draws": 200},
+        file=FILE,
+        input="text",
+        output="label",
+        labels={"0": "negative", "1": "positive"},
+        descriptions=DESCRIPTIONS,
+        length=partial(sequence_length, mean=128),
+        name="imdb",
     ),
 ]

@@ -8,10 +8,10 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.reading.tables import unreadable
+from spectrum_trl.suite.reading.problems import unreadable
+from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Sequences, grouped, text
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 from spectrum_trl.suite.task import Task
 
 FILES = "hub/issuebench/prompts/prompts_full-*.parquet"
@@ -22,13 +22,11 @@ SOURCE = Source(
     licence="CC BY 4.0",
     citation="Röttger et al., IssueBench: Millions of Realistic Prompts for Measuring Issue Bias in LLM "
     "Writing Assistance, arXiv 2502.08395 (2025)",
-    downloads=(
-        HubFiles(
-            path="hub/issuebench",
-            repo="Paul/IssueBench",
-            files=("prompts/prompts_full-*.parquet",),
-            revision="636e2da6ad80ef9ffcd67850d29fa5b068587f8b",
-        ),
+    downloads=hub(
+        "Paul/IssueBench",
+        "636e2da6ad80ef9ffcd67850d29fa5b068587f8b",
+        "hub/issuebench",
+        "prompts/prompts_full-*.parquet",
     ),
     size=79_200_000,
     unchecked="No real file was at hand. File names and columns follow the dataset page; that X stands "
@@ -81,7 +79,6 @@ TASKS = [
         summary="political topics, and templates of requests to write about one",
         source=SOURCE,
         kind="generation",
-        split="train",
         files=(FILES,),
         build=build,
         paper=partial(build, shuffles=2),

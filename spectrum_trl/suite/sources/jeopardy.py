@@ -7,14 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, keep_rows, pooled, text
+from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.task import Task
 
 FILE = "misc/JEOPARDY_CSV.csv"
 SOURCE = Source(
@@ -50,10 +49,7 @@ QUESTION_DESCRIPTIONS = (
 )
 
 
-def build(
-    data_dir: Path, *, seed: int, dropped: Counter[str], answered: bool, most: int | None = None
-) -> Sequences:
-    """Build at most ``most`` sequences of clues pooled from all shows, ``answered`` or alone."""
+def _clues(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     rows: Iterator[Row] = table_rows(
         data_dir / FILE, ("Round", "Category", "Question", "Answer"), dropped=dropped
     )
@@ -63,37 +59,37 @@ def build(
         ("needs a picture, sound or film", lambda row: not NEEDS_MEDIA.search(row["Question"])),
     ):
         rows = keep_rows(rows, condition, reason=reason, dropped=dropped)
-    found = pooled(
-        rows,
-        name="answers" if answered else "questions",
-        input="Question" if answered else None,
-        output="Answer" if answered else "Question",
-        descriptions=ANSWER_DESCRIPTIONS if answered else QUESTION_DESCRIPTIONS,
-        length=partial(sequence_length, mean=64),
-        seed=seed,
-        dropped=dropped,
-    )
-    yield from islice(found, most)
+    return rows
 
 
 def _whole(row: Row) -> bool:
     return all(text(row[column]) for column in ("Category", "Question", "Answer"))
 
 
-task = partial(Task, source=SOURCE, split="train", files=(FILE,))
+task = partial(
+    declared_task,
+    source=SOURCE,
+    files=(FILE,),
+    rows=_clues,
+    length=partial(sequence_length, mean=64),
+    paper={"most": MOST},
+)
 TASKS = [
     task(
-        name="jeopardy_question_generation",
+        "jeopardy_question_generation",
         kind="generation",
         summary="clues of the quiz show",
-        build=partial(build, answered=False),
-        paper=partial(build, answered=False, most=MOST),
+        name="questions",
+        output="Question",
+        descriptions=QUESTION_DESCRIPTIONS,
     ),
     task(
-        name="jeopardy_answer_prediction",
+        "jeopardy_answer_prediction",
         kind="knowledge",
         summary="answers to clues of the quiz show",
-        build=partial(build, answered=True),
-        paper=partial(build, answered=True, most=MOST),
+        name="answers",
+        input="Question",
+        output="Answer",
+        descriptions=ANSWER_DESCRIPTIONS,
     ),
 ]

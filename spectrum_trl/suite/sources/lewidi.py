@@ -4,14 +4,15 @@ A missing train or dev file is counted, and the other one read. Some annotators 
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.reading.tables import json_file, json_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, as_json, grouped, keep_rows, text
+from spectrum_trl.suite.sequences.builders import Field, Row, as_json, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
 
@@ -36,7 +37,6 @@ SOURCE = Source(
     unchecked="The train files of CSC and MP.",
 )
 UNKNOWN = ("", "nan", "data_expired", "consent_revoked")
-PARAPHRASE_SCALE = tuple(str(rating) for rating in range(-5, 6))
 
 CSC_DESCRIPTIONS = (
     "One person{who} reads a situation and what somebody answers, and says how sarcastic the answer is, from "
@@ -116,89 +116,32 @@ def _read(data_dir: Path, name: str, *, paper: bool, dropped: Counter[str]) -> l
 
 
 def _annotations(
-    data_dir: Path, name: str, *, fields: Sequence[str], paper: bool, dropped: Counter[str]
+    data_dir: Path,
+    *,
+    name: str,
+    fields: tuple[str, ...],
+    scale: tuple[str, ...],
+    paper: bool = False,
+    dropped: Counter[str],
 ) -> Iterator[Row]:
     """Yield one row per annotator and item, with the item's facts and the annotator's traits in words."""
     traits = _traits(data_dir, name)
     for path in _read(data_dir, name, paper=paper, dropped=dropped):
         for facts, labels, explanations in _items(path, fields=fields):
             for person, label in labels.items():
+                if scale and text(label) not in scale:
+                    dropped["not on the scale"] += 1
+                    continue
                 reasons = [text(reason) for who, reason in explanations if who == person]
                 yield {
                     **facts,
+                    # A number of MP's, without decimals.
+                    **({"level": _plain(facts["level"])} if "level" in fields else {}),
                     "person": person,
                     "label": label,
                     "explanation": " / ".join(filter(None, reasons)),
                     "who": traits.get(person, ""),
                 }
-
-
-def _rated(rows: Iterator[Row], scale: Collection[str], *, dropped: Counter[str]) -> Iterator[Row]:
-    return keep_rows(
-        rows, lambda row: text(row["label"]) in scale, reason="not on the scale", dropped=dropped
-    )
-
-
-def sarcasm(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = False) -> Sequences:
-    """Build one sequence per annotator of the Conversational Sarcasm Corpus."""
-    rows = _annotations(data_dir, CSC, fields=("context", "response"), paper=paper, dropped=dropped)
-    yield from grouped(
-        _rated(rows, tuple("123456"), dropped=dropped),
-        group_by="person",
-        input={"context": "context", "response": "response", "lang": "lang"},
-        output="label",
-        descriptions=CSC_DESCRIPTIONS,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def irony(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = False) -> Sequences:
-    """Build one sequence per annotator of MultiPICo."""
-    shown = ("post", "reply", "source", "level", "language_variety", "lang")
-    rows = _annotations(data_dir, MP, fields=shown, paper=paper, dropped=dropped)
-    yield from grouped(
-        ({**row, "level": _plain(row["level"])} for row in _rated(rows, ("0", "1"), dropped=dropped)),
-        group_by="person",
-        input={field: field for field in shown},
-        output="label",
-        descriptions=MP_DESCRIPTIONS,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def paraphrases(
-    data_dir: Path, *, seed: int, dropped: Counter[str], explained: bool, paper: bool = False
-) -> Sequences:
-    """Build sequences of one annotator's 20 ratings of question pairs, with explanations or without."""
-    rows = _annotations(data_dir, PARAPHRASE, fields=("Question1", "Question2"), paper=paper, dropped=dropped)
-    yield from grouped(
-        _rated(rows, PARAPHRASE_SCALE, dropped=dropped),
-        group_by="person",
-        input={"question1": "Question1", "question2": "Question2", "lang": "lang"},
-        output=_explained_rating if explained else "label",
-        descriptions=[each + RATING_EXPLAINED * explained for each in PARAPHRASE_DESCRIPTIONS],
-        length=20,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def nli(
-    data_dir: Path, *, seed: int, dropped: Counter[str], explained: bool, paper: bool = False
-) -> Sequences:
-    """Build sequences of one annotator's labels of context and statement, with explanations or without."""
-    yield from grouped(
-        _annotations(data_dir, NLI, fields=("context", "statement"), paper=paper, dropped=dropped),
-        group_by="person",
-        input={"context": "context", "statement": "statement", "lang": "lang"},
-        output=_explained_label if explained else _label,
-        descriptions=[each + LABEL_EXPLAINED * explained for each in NLI_DESCRIPTIONS],
-        length=30,
-        seed=seed,
-        dropped=dropped,
-    )
 
 
 def _label(row: Row) -> str:
@@ -214,53 +157,91 @@ def _explained_rating(row: Row) -> str:
     return as_json({"paraphrase_rating": int(row["label"]), "explanation": row["explanation"]})
 
 
-def _files(data: str, *parts: str) -> tuple[str, ...]:
-    return tuple(f"{data}_{part}.json" for part in (*parts, "annotators_meta"))
+def _task(
+    name: str,
+    *,
+    data: str,
+    input: tuple[str, ...] | dict[str, str],
+    descriptions: tuple[str, ...],
+    summary: str,
+    output: Field = "label",
+    explained: str = "",
+    scale: tuple[str, ...] = (),
+    length: int | None = None,
+    needed: tuple[str, ...] = ("train", "dev"),
+) -> Task:
+    rows = partial(
+        _annotations,
+        name=data,
+        fields=tuple(input.values() if isinstance(input, dict) else input),
+        scale=scale,
+    )
+    return declared_task(
+        f"lewidi_{name}",
+        source=SOURCE,
+        kind="annotation",
+        summary=summary,
+        files=tuple(f"{data}_{each}.json" for each in (*needed, "annotators_meta")),
+        rows=rows,
+        paper={"rows": partial(rows, paper=True)},
+        group_by=("person",),
+        input=input,
+        output=output,
+        descriptions=tuple(each + explained for each in descriptions),
+        length=length,
+    )
 
 
-task = partial(Task, source=SOURCE, kind="annotation", split="train")
-# The large train files may be missing.
+_paraphrases = partial(
+    _task,
+    data=PARAPHRASE,
+    input={"question1": "Question1", "question2": "Question2", "lang": "lang"},
+    descriptions=PARAPHRASE_DESCRIPTIONS,
+    scale=tuple(str(rating) for rating in range(-5, 6)),
+    length=20,
+)
+_nli = partial(
+    _task, data=NLI, input=("context", "statement", "lang"), descriptions=NLI_DESCRIPTIONS, length=30
+)
 TASKS = [
-    task(
-        name="lewidi_csc_sarcasm_detection_individual",
-        files=_files(CSC, "dev"),
+    # The large train files of these two may be missing.
+    _task(
+        "csc_sarcasm_detection_individual",
+        data=CSC,
+        input=("context", "response", "lang"),
+        descriptions=CSC_DESCRIPTIONS,
+        scale=tuple("123456"),
+        needed=("dev",),
         summary="one annotator's ratings of how sarcastic responses are",
-        build=sarcasm,
-        paper=partial(sarcasm, paper=True),
     ),
-    task(
-        name="lewidi_mp_irony_detection_individual",
-        files=_files(MP, "dev"),
+    _task(
+        "mp_irony_detection_individual",
+        data=MP,
+        input=("post", "reply", "source", "level", "language_variety", "lang"),
+        descriptions=MP_DESCRIPTIONS,
+        scale=("0", "1"),
+        needed=("dev",),
         summary="one annotator's judgements of whether replies are ironic",
-        build=irony,
-        paper=partial(irony, paper=True),
     ),
-    task(
-        name="lewidi_par_paraphrase_detection_individual",
-        files=_files(PARAPHRASE, "train", "dev"),
+    _paraphrases(
+        "par_paraphrase_detection_individual",
+        output=_explained_rating,
+        explained=RATING_EXPLAINED,
         summary="one annotator's ratings of pairs of questions, with reasons",
-        build=partial(paraphrases, explained=True),
-        paper=partial(paraphrases, explained=True, paper=True),
     ),
-    task(
-        name="lewidi_par_paraphrase_detection_individual_categorical",
-        files=_files(PARAPHRASE, "train", "dev"),
+    _paraphrases(
+        "par_paraphrase_detection_individual_categorical",
         summary="one annotator's ratings of pairs of questions",
-        build=partial(paraphrases, explained=False),
-        paper=partial(paraphrases, explained=False, paper=True),
     ),
-    task(
-        name="lewidi_varierrnli_nli_detection_individual",
-        files=_files(NLI, "train", "dev"),
+    _nli(
+        "varierrnli_nli_detection_individual",
+        output=_explained_label,
+        explained=LABEL_EXPLAINED,
         summary="one annotator's labels of pairs of sentences, with reasons",
-        build=partial(nli, explained=True),
-        paper=partial(nli, explained=True, paper=True),
     ),
-    task(
-        name="lewidi_varierrnli_nli_detection_individual_categorical",
-        files=_files(NLI, "train", "dev"),
+    _nli(
+        "varierrnli_nli_detection_individual_categorical",
+        output=_label,
         summary="one annotator's labels of pairs of sentences",
-        build=partial(nli, explained=False),
-        paper=partial(nli, explained=False, paper=True),
     ),
 ]

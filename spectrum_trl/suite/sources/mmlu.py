@@ -1,26 +1,18 @@
 """MMLU: multiple-choice exam questions in 57 subjects, the test split; subjects are pooled and not named."""
 
-from dataclasses import replace
-from functools import partial
-
 from spectrum_trl.suite.sequences.builders import Row
-from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter, table_items
-from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task, letter
+from spectrum_trl.suite.source import Source, hub
 
-FILE = "all/test-00000-of-00001.parquet"
-PATH = "hub/mmlu"
+PATH, INSIDE = "hub/mmlu", "all/test-00000-of-00001.parquet"
+FILE = f"{PATH}/{INSIDE}"
 SOURCE = Source(
     name="mmlu",
     title="MMLU (cais/mmlu)",
     homepage="https://huggingface.co/datasets/cais/mmlu",
     licence="MIT",
     citation="Hendrycks et al., Measuring Massive Multitask Language Understanding, ICLR 2021, 2009.03300",
-    downloads=(
-        HubFiles(
-            path=PATH, repo="cais/mmlu", files=(FILE,), revision="c30699e8356da336a370243923dbaf21066bb9fe"
-        ),
-    ),
+    downloads=hub("cais/mmlu", "c30699e8356da336a370243923dbaf21066bb9fe", PATH, INSIDE),
     unchecked="The columns question, choices (a list) and answer (a number from 0), taken from code by "
     "others and the dataset card.",
 )
@@ -38,20 +30,16 @@ def _item(row: Row) -> Item:
     return Item(row["question"], row["choices"] or (), letter(row["answer"]))
 
 
-BUILD = Choices(
-    items=partial(table_items, files=f"{PATH}/{FILE}", columns=("question", "choices", "answer"), item=_item),
-    descriptions=DESCRIPTIONS,
-    length=20,
-)
 TASKS = [
-    Task(
-        name="mmlu",
-        summary="correct answers to exam questions in 57 subjects",
+    choice_task(
+        "mmlu",
         source=SOURCE,
-        kind="knowledge",
-        split="test",
-        files=(f"{PATH}/{FILE}",),
-        build=BUILD,
-        paper=replace(BUILD, draws=1000),
+        summary="correct answers to exam questions in 57 subjects",
+        file=FILE,
+        columns=("question", "choices", "answer"),
+        item=_item,
+        descriptions=DESCRIPTIONS,
+        length=20,
+        paper={"draws": 1000},
     )
 ]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.tables import unreadable
+from spectrum_trl.suite.reading.problems import unreadable
 from spectrum_trl.suite.sequences.builders import Sequences, grouped, text
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
@@ -252,24 +252,17 @@ def build(
         )
 
 
+task = partial(Task, source=SOURCE, kind="individual", files=(*RATINGS, TITLES))
 TASKS = [
-    Task(
+    task(
         name="netflix_individual_ratings",
         summary="one customer's ratings of films",
-        source=SOURCE,
-        kind="individual",
-        split="train",
-        files=(*RATINGS, TITLES),
         build=partial(build, views=False),
         paper=partial(build, views=False, draws=1, most=PAPER_CUSTOMERS),
     ),
-    Task(
+    task(
         name="netflix_individual_views",
         summary="films that one customer has seen",
-        source=SOURCE,
-        kind="individual",
-        split="train",
-        files=(*RATINGS, TITLES),
         build=partial(build, views=True),
         paper=partial(build, views=True, draws=1),
     ),

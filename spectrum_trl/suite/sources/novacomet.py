@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from spectrum_trl.errors import MissingData
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.sequences.builders import Sequences, pooled, text
+from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.sequences.builders import Row, different, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
 
 # The file names are unknown; these are the formats that can be read.
 FILES = "novacomet/**/*.[cjp]*"
@@ -55,7 +55,7 @@ HYPOTHESIS_DESCRIPTIONS = (
 )
 
 
-def _rows(data_dir: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Iterator[dict[str, object]]:
+def _rows(data_dir: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Iterator[Row]:
     folder = data_dir / "novacomet"
     found = sorted(path for path in data_dir.glob(FILES) if path.suffix in ENDINGS)
     if not found:
@@ -64,20 +64,11 @@ def _rows(data_dir: Path, columns: tuple[str, ...], *, dropped: Counter[str]) ->
         yield from table_rows(path, columns, dropped=dropped)
 
 
-def _premises(data_dir: Path, *, dropped: Counter[str]) -> Iterator[dict[str, object]]:
-    """Yield every premise once."""
-    seen: set[str] = set()
-    for row in _rows(data_dir, ("premise",), dropped=dropped):
-        if (premise := text(row["premise"])) in seen:
-            dropped["premise seen before"] += 1
-        else:
-            # Empty ones are left to the builder, which counts them.
-            if premise:
-                seen.add(premise)
-            yield {"premise": premise}
+def _premises(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    return different(_rows(data_dir, ("premise",), dropped=dropped), "premise", dropped=dropped)
 
 
-def _inferences(data_dir: Path, *, dropped: Counter[str]) -> Iterator[dict[str, object]]:
+def _inferences(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     """Yield every premise once, with all its inferences."""
     found: dict[str, list[str]] = {}
     for row in _rows(data_dir, ("premise", "hypothesis"), dropped=dropped):
@@ -93,50 +84,25 @@ def _inferences(data_dir: Path, *, dropped: Counter[str]) -> Iterator[dict[str, 
         yield {"premise": premise, "inferences": json.dumps(inferences, ensure_ascii=False)}
 
 
-def premises(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of different premises, about 64 each."""
-    yield from pooled(
-        _premises(data_dir, dropped=dropped),
+task = partial(declared_task, source=SOURCE, kind="generation", split="test", files=(FILES,))
+TASKS = [
+    task(
+        "novacomet_premise",
+        summary="everyday situations",
+        rows=_premises,
         name="novacomet_premise",
         output="premise",
         descriptions=PREMISE_DESCRIPTIONS,
         length=partial(sequence_length, mean=64),
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def hypotheses(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of premises with lists of inferences, about 32 each."""
-    yield from pooled(
-        _inferences(data_dir, dropped=dropped),
+    ),
+    task(
+        "novacomet_hypothesis",
+        summary="lists of commonsense inferences from a situation",
+        rows=_inferences,
         name="novacomet_hypothesis",
         input="premise",
         output="inferences",
         descriptions=HYPOTHESIS_DESCRIPTIONS,
         length=partial(sequence_length, mean=32),
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-TASKS = [
-    Task(
-        name="novacomet_premise",
-        summary="everyday situations",
-        source=SOURCE,
-        kind="generation",
-        split="test",
-        files=(FILES,),
-        build=premises,
-    ),
-    Task(
-        name="novacomet_hypothesis",
-        summary="lists of commonsense inferences from a situation",
-        source=SOURCE,
-        kind="generation",
-        split="test",
-        files=(FILES,),
-        build=hypotheses,
     ),
 ]

@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.sequences.builders import Sequences, grouped, pooled, text
+from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.task import Task
 
 FILE = "numbergame/numbergame_data.csv"
 SOURCE = Source(
@@ -37,7 +37,7 @@ SOURCE = Source(
     "written as 16_8_2 follow programs by others that read it (brackets, commas and spaces are read too).",
 )
 ANSWERS = {"1": "Yes", "0": "No"}
-INPUT = {"numbers": "numbers", "target": "target"}
+INPUT = ("numbers", "target")
 
 INDIVIDUAL_DESCRIPTIONS = (
     "One participant of an experiment sees some numbers that a hidden rule has produced, and one more "
@@ -89,67 +89,42 @@ def _target(target: str) -> int | str:
     return int(target) if target.isdecimal() else target
 
 
-def individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build one sequence of each participant."""
-    yield from grouped(
-        (
-            {
-                "person": each.person,
-                "numbers": each.numbers,
-                "target": _target(each.target),
-                "answer": ANSWERS[each.rating],
-            }
-            for each in ratings(data_dir / FILE, dropped=dropped)
-        ),
-        group_by="person",
-        input=INPUT,
-        output="answer",
-        descriptions=INDIVIDUAL_DESCRIPTIONS,
-        seed=seed,
-        dropped=dropped,
-    )
+def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    for each in ratings(data_dir / FILE, dropped=dropped):
+        answer = ANSWERS[each.rating]
+        yield {**each._asdict(), "target": _target(each.target), "answer": answer}
 
 
-def shares(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of about 128 pairs of set and target, with the share of Yes."""
+def _shares(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the pairs of set and target, with the share of Yes."""
     found: dict[tuple[str, str], Counter[str]] = {}
     for each in ratings(data_dir / FILE, dropped=dropped):
         found.setdefault((each.numbers, each.target), Counter())[each.rating] += 1
-    yield from pooled(
-        (
-            {
-                "numbers": numbers,
-                "target": _target(target),
-                "share": f"{round(100 * answers['1'] / answers.total())}%",
-            }
-            for (numbers, target), answers in found.items()
-        ),
+    for (numbers, target), answers in found.items():
+        share = f"{round(100 * answers['1'] / answers.total())}%"
+        yield {"numbers": numbers, "target": _target(target), "share": share}
+
+
+task = partial(declared_task, source=SOURCE, split="test", files=(FILE,))
+TASKS = [
+    task(
+        "numbergame_individual",
+        kind="individual",
+        summary="whether one participant thinks a number belongs to a hidden set",
+        rows=_answers,
+        group_by=("person",),
+        input=INPUT,
+        output="answer",
+        descriptions=INDIVIDUAL_DESCRIPTIONS,
+    ),
+    task(
+        "numbergame_perc",
+        kind="population",
+        summary="share of participants who think a number belongs to a hidden set",
+        rows=_shares,
         input=INPUT,
         output="share",
         descriptions=SHARE_DESCRIPTIONS,
         length=partial(sequence_length, mean=128),
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-TASKS = [
-    Task(
-        name="numbergame_individual",
-        summary="whether one participant thinks a number belongs to a hidden set",
-        source=SOURCE,
-        kind="individual",
-        split="test",
-        files=(FILE,),
-        build=individual,
-    ),
-    Task(
-        name="numbergame_perc",
-        summary="share of participants who think a number belongs to a hidden set",
-        source=SOURCE,
-        kind="population",
-        split="test",
-        files=(FILE,),
-        build=shares,
     ),
 ]

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.reading.tables import csv_rows
+from spectrum_trl.suite.reading.tables import csv_rows, table_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task
 
@@ -117,20 +117,11 @@ def _listed(cell: str) -> list[str]:
     return list(dict.fromkeys(filter(None, map(text, items)))) if isinstance(items, list) else []
 
 
-def all_questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build one sequence per wave, of its questions."""
-    yield from grouped(
-        (
-            {"wave": str(wave), "question": question.shown}
-            for wave, path in zip(WAVES, INFO, strict=True)
-            for question in questions(data_dir / path, dropped=dropped)
-        ),
-        group_by="wave",
-        output="question",
-        descriptions=QUESTION_DESCRIPTIONS,
-        seed=seed,
-        dropped=dropped,
-    )
+def _asked(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the questions of each wave."""
+    for wave, path in zip(WAVES, INFO, strict=True):
+        for question in questions(data_dir / path, dropped=dropped):
+            yield {"wave": str(wave), "question": question.shown}
 
 
 def _answers(person: Row, asked: list[Question], *, dropped: Counter[str]) -> Iterator[Row]:
@@ -193,18 +184,19 @@ TASKS = [
         summary="one US adult's answers to the questions of a survey",
         source=SOURCE,
         kind="individual",
-        split="train",
         files=(*INFO, *RESPONSES),
         build=individual,
         paper=partial(individual, most=PAPER_RESPONDENTS),
     ),
-    Task(
-        name="opinionqa_questions",
-        summary="questions of a survey, with their options",
+    declared_task(
+        "opinionqa_questions",
         source=SOURCE,
         kind="generation",
-        split="train",
+        summary="questions of a survey, with their options",
         files=INFO,
-        build=all_questions,
+        rows=_asked,
+        group_by=("wave",),
+        output="question",
+        descriptions=QUESTION_DESCRIPTIONS,
     ),
 ]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.tables import csv_rows
+from spectrum_trl.suite.reading.tables import csv_rows, whole_numbers
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
@@ -106,8 +106,9 @@ def _with_introduction(variants: tuple[str, ...], facts: Row) -> tuple[str, ...]
 
 
 def _comments(folder: Path) -> list[dict[str, Any]]:
-    columns = ("timestamp", "comment-id", "author-id", "moderated", "comment-body")
-    return csv_rows(folder / "comments.csv", columns, whole=("timestamp", "moderated"))
+    path, columns = folder / "comments.csv", ("comment-id", "author-id", "comment-body")
+    numbers = ("timestamp", "moderated")
+    return whole_numbers(csv_rows(path, (*columns, *numbers)), numbers, path=path)
 
 
 def _wrong(comment: str, *, conversation: str) -> str:
@@ -123,9 +124,9 @@ def _wrong(comment: str, *, conversation: str) -> str:
 def _votes(folder: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     """Yield the votes that count, each with the comment voted on."""
     comments = {row["comment-id"]: row for row in _comments(folder)}
-    votes = csv_rows(
-        folder / "votes.csv", ("timestamp", "comment-id", "voter-id", "vote"), whole=("timestamp",)
-    )
+    path = folder / "votes.csv"
+    found = csv_rows(path, ("timestamp", "comment-id", "voter-id", "vote"))
+    votes = whole_numbers(found, ("timestamp",), path=path)
     last: dict[tuple[str, str], dict[str, Any]] = {}
     for vote in votes:
         key = vote["voter-id"], vote["comment-id"]
@@ -198,7 +199,6 @@ TASKS = [
         summary="one participant's votes on comments of an online discussion",
         source=SOURCE,
         kind="individual",
-        split="train",
         files=("openData/*/summary.csv", "openData/*/comments.csv", "openData/*/votes.csv"),
         build=votes,
         paper=partial(votes, most=MOST_VOTERS),
@@ -208,7 +208,6 @@ TASKS = [
         summary="comments of an online discussion",
         source=SOURCE,
         kind="generation",
-        split="train",
         files=("openData/*/summary.csv", "openData/*/comments.csv"),
         build=comments,
     ),

@@ -14,8 +14,18 @@ from itertools import islice
 from pathlib import Path
 
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, as_json, grouped, keep_rows, text
+from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.sequences.builders import (
+    Field,
+    Row,
+    Sequences,
+    as_json,
+    different,
+    grouped,
+    keep_rows,
+    text,
+)
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
@@ -197,53 +207,36 @@ def individuals(data_dir: Path, *, seed: int, dropped: Counter[str], most: int |
         yield from islice(found, most)
 
 
-def _texts(path: Path, column: str, *, dropped: Counter[str]) -> Iterator[Row]:
-    """Yield every text of a part once."""
-    seen = set()
-    for row in table_rows(path, (column,), dropped=dropped):
-        content = text(row[column])
-        if content in seen:
-            dropped["text seen before"] += 1
-        else:
-            seen.add(content)
-            yield {"text": content}
-
-
-def texts(data_dir: Path, *, seed: int, dropped: Counter[str], draws: int | None = None) -> Sequences:
-    """Build sequences of the texts of one part."""
+def _texts(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield every text of each part once."""
     for name, part, path in _parts(data_dir, dropped=dropped):
-        yield from grouped(
-            _texts(path, part.columns[0], dropped=dropped),
-            constants={"part": name, "topic": part.topic},
-            group_by="part",
-            output="text",
-            descriptions=TEXT_DESCRIPTIONS,
-            length=partial(sequence_length, mean=128),
-            draws=draws,
-            seed=seed,
-            dropped=dropped,
-        )
+        column = part.columns[0]
+        rows = table_rows(path, (column,), dropped=dropped)
+        named = ({"part": name, "topic": part.topic, "text": row[column]} for row in rows)
+        yield from different(named, "text", dropped=dropped)
 
 
 TASKS = [
     Task(
         name="popquorn_individual",
-        summary="one person's ratings, rewritten e-mails or answers",
         source=SOURCE,
-        kind="annotation",
-        split="train",
         files=(FILES,),
+        summary="one person's ratings, rewritten e-mails or answers",
+        kind="annotation",
         build=individuals,
         paper=partial(individuals, most=MOST_PEOPLE),
     ),
-    Task(
-        name="popquorn_og_categorical",
-        summary="texts to be rated, rewritten or asked about",
+    declared_task(
+        "popquorn_og_categorical",
         source=SOURCE,
         kind="generation",
-        split="train",
+        summary="texts to be rated, rewritten or asked about",
         files=(FILES,),
-        build=texts,
-        paper=partial(texts, draws=DRAWS),
+        paper={"draws": DRAWS},
+        rows=_texts,
+        group_by=("part",),
+        output="text",
+        descriptions=TEXT_DESCRIPTIONS,
+        length=partial(sequence_length, mean=128),
     ),
 ]

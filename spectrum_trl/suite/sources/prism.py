@@ -11,11 +11,11 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.sequences.builders import Field, Row, Sequences, as_json, grouped, pooled, text
+from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.sequences.builders import Row, as_json, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.source import Source, hub
 
 CONVERSATIONS = "prism/conversations.jsonl"
 SURVEY = "prism/survey.jsonl"
@@ -27,13 +27,12 @@ SOURCE = Source(
     citation="Kirk et al., The PRISM Alignment Dataset: What Participatory, Representative and "
     "Individualised Human Feedback Reveals About the Subjective and Multicultural Alignment of Large "
     "Language Models, 2024, NeurIPS",
-    downloads=(
-        HubFiles(
-            path="prism",
-            repo="HannahRoseKirk/prism-alignment",
-            files=("conversations.jsonl", "survey.jsonl"),
-            revision="18ab5cfb37456f4ec8cbc00212ce54cf7b1239f6",
-        ),
+    downloads=hub(
+        "HannahRoseKirk/prism-alignment",
+        "18ab5cfb37456f4ec8cbc00212ce54cf7b1239f6",
+        "prism",
+        "conversations.jsonl",
+        "survey.jsonl",
     ),
     size=65_200_000,
     unchecked="No file was at hand: fields, the three types of conversation, and the nested location and "
@@ -121,34 +120,14 @@ def _instructed(rows: Iterator[dict[str, Any]], *, dropped: Counter[str]) -> Ite
             dropped[f"unknown type of conversation {kind[:40]!r}"] += 1
 
 
-def prompts(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of opening prompts of different people, about 128 each."""
+def _prompts(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     rows = table_rows(data_dir / CONVERSATIONS, ("conversation_type", "opening_prompt"), dropped=dropped)
-    yield from pooled(
-        _instructed(rows, dropped=dropped),
-        name="prism_prompts",
-        input="instruction",
-        output="opening_prompt",
-        descriptions=PROMPT_DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
-        seed=seed,
-        dropped=dropped,
-    )
+    return _instructed(rows, dropped=dropped)
 
 
-def prompts_individual(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of the opening prompts of one participant."""
+def _prompts_of_people(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
     rows = _of_people(data_dir, ("conversation_type", "opening_prompt"), dropped=dropped)
-    yield from grouped(
-        _instructed(rows, dropped=dropped),
-        group_by="user_id",
-        input="instruction",
-        output="opening_prompt",
-        descriptions=INDIVIDUAL_DESCRIPTIONS,
-        length=partial(sequence_length, mean=96),
-        seed=seed,
-        dropped=dropped,
-    )
+    return _instructed(rows, dropped=dropped)
 
 
 def _score(value: Any) -> int | None:
@@ -192,41 +171,41 @@ def _judgements(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             yield {key: found[key] for key in ("user_id", "who", "judged", *SHOWN)}
 
 
-def preferences(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of one participant's choices and scores, about 20 each."""
-    shown: Field = {key: key for key in SHOWN}
-    yield from grouped(
-        _judgements(data_dir, dropped=dropped),
-        group_by="user_id",
-        input=shown,
+task = partial(declared_task, source=SOURCE, files=(CONVERSATIONS, SURVEY))
+TASKS = [
+    task(
+        "prism_prompts",
+        kind="generation",
+        summary="people's first messages to chatbots",
+        files=(CONVERSATIONS,),
+        rows=_prompts,
+        name="prism_prompts",
+        input="instruction",
+        output="opening_prompt",
+        descriptions=PROMPT_DESCRIPTIONS,
+        length=partial(sequence_length, mean=128),
+    ),
+    task(
+        "prism_prompts_individual",
+        kind="individual",
+        summary="one person's first messages to chatbots",
+        rows=_prompts_of_people,
+        group_by=("user_id",),
+        input="instruction",
+        output="opening_prompt",
+        descriptions=INDIVIDUAL_DESCRIPTIONS,
+        length=partial(sequence_length, mean=96),
+    ),
+    task(
+        "prism_individual_preferences",
+        kind="individual",
+        summary="one person's choices and scores of chatbot answers",
+        rows=_judgements,
+        group_by=("user_id",),
+        input=SHOWN,
         output="judged",
         descriptions=PREFERENCE_DESCRIPTIONS,
         length=partial(sequence_length, mean=20),
         at_least=2,
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-task = partial(Task, source=SOURCE, split="train", files=(CONVERSATIONS, SURVEY))
-TASKS = [
-    task(
-        name="prism_prompts",
-        kind="generation",
-        files=(CONVERSATIONS,),
-        summary="people's first messages to chatbots",
-        build=prompts,
-    ),
-    task(
-        name="prism_prompts_individual",
-        kind="individual",
-        summary="one person's first messages to chatbots",
-        build=prompts_individual,
-    ),
-    task(
-        name="prism_individual_preferences",
-        kind="individual",
-        summary="one person's choices and scores of chatbot answers",
-        build=preferences,
     ),
 ]

@@ -9,11 +9,10 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from spectrum_trl.suite.sequences.builders import Field, Row, as_json, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.builders import Row, as_json, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Kind, Task
 
 FILE, SURVIVED = "hub/titanic/titanic.csv", "Survived"
 
@@ -70,44 +69,25 @@ def _facts(row: Row, *columns: str) -> str:
     return as_json({FIELDS[each][0]: FIELDS[each][1](text(row[each])) for each in columns})
 
 
-def _task(
-    name: str,
-    *,
-    output: Field,
-    descriptions: tuple[str, ...],
-    kind: Kind,
-    summary: str,
-    input: Field | None = None,
-) -> Task:
-    return Task(
-        name=name,
-        summary=summary,
-        source=SOURCE,
-        kind=kind,
-        split="train",
-        files=(FILE,),
-        build=Declared(
-            file=FILE,
-            columns=tuple(FIELDS),
-            input=input,
-            output=output,
-            descriptions=descriptions,
-            length=partial(sequence_length, mean=64),
-            name=name,
-        ),
-    )
-
-
+task = partial(
+    declared_task,
+    source=SOURCE,
+    file=FILE,
+    columns=tuple(FIELDS),
+    length=partial(sequence_length, mean=64),
+)
 TASKS = [
-    _task(
+    task(
         "titanic_all_variables",
+        name="titanic_all_variables",
         output=lambda row: _facts(row, *FIELDS),
         descriptions=ALL_DESCRIPTIONS,
         kind="generation",
         summary="facts about a passenger of the Titanic",
     ),
-    _task(
+    task(
         "titanic_survival_prediction",
+        name="titanic_survival_prediction",
         input=lambda row: _facts(row, *(each for each in FIELDS if each != SURVIVED)),
         output=lambda row: text(FIELDS[SURVIVED][1](text(row[SURVIVED]))),
         descriptions=SURVIVAL_DESCRIPTIONS,

@@ -1,11 +1,8 @@
 """TruthfulQA as multiple choice: questions that many answer wrongly, with four answers, one of them true."""
 
-from functools import partial
-
 from spectrum_trl.suite.sequences.builders import Row
-from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, letter, table_items
-from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task, letter
+from spectrum_trl.suite.source import Source, hub
 
 PATH = "hub/truthful_qa_mc"
 FILES = f"{PATH}/**/*.parquet"
@@ -15,14 +12,7 @@ SOURCE = Source(
     homepage="https://huggingface.co/datasets/EleutherAI/truthful_qa_mc",
     licence="Apache-2.0",
     citation="Lin et al., TruthfulQA: Measuring How Models Mimic Human Falsehoods, ACL 2022, 2109.07958",
-    downloads=(
-        HubFiles(
-            path=PATH,
-            repo="EleutherAI/truthful_qa_mc",
-            files=("*/validation/*.parquet",),
-            revision="refs/convert/parquet",
-        ),
-    ),
+    downloads=hub("EleutherAI/truthful_qa_mc", "refs/convert/parquet", PATH, "*/validation/*.parquet"),
     unchecked="The dataset's files are a script and JSON; the path CONFIG/validation/0000.parquet of the "
     "Hub's parquet copy, and its columns question, choices (a list) and label (a number from 0), are taken "
     "from code by others.",
@@ -42,17 +32,14 @@ def _item(row: Row) -> Item:
 
 
 TASKS = [
-    Task(
-        name="truthful_qa",
-        summary="true answers to questions that are often answered wrongly",
+    choice_task(
+        "truthful_qa",
         source=SOURCE,
-        kind="knowledge",
-        split="test",
-        files=(FILES,),
-        build=Choices(
-            items=partial(table_items, files=FILES, columns=("question", "choices", "label"), item=_item),
-            descriptions=DESCRIPTIONS,
-            length=10,
-        ),
+        summary="true answers to questions that are often answered wrongly",
+        file=FILES,
+        columns=("question", "choices", "label"),
+        item=_item,
+        descriptions=DESCRIPTIONS,
+        length=10,
     )
 ]

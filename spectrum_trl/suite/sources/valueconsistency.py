@@ -6,10 +6,9 @@ row.
 
 from functools import partial
 
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.source import Source, hub
 
 FILE = "hub/valueconsistency/valueconsistency.jsonl"
 SOURCE = Source(
@@ -19,13 +18,11 @@ SOURCE = Source(
     licence="MIT",
     citation="Moore, Deshpande and Yang, Are Large Language Models Consistent over Value-laden Questions?, "
     "Findings of EMNLP 2024, arXiv 2407.02996",
-    downloads=(
-        HubFiles(
-            path="hub/valueconsistency",
-            repo="jlcmoore/ValueConsistency",
-            files=("valueconsistency.jsonl",),
-            revision="48db64ec23edbf3444b5031179590a4892efe608",
-        ),
+    downloads=hub(
+        "jlcmoore/ValueConsistency",
+        "48db64ec23edbf3444b5031179590a4892efe608",
+        "hub/valueconsistency",
+        "valueconsistency.jsonl",
     ),
     size=4_480_000,
     unchecked="No real file was at hand. The file's name and the first fields follow the dataset page; "
@@ -41,21 +38,17 @@ DESCRIPTIONS = (
 )
 
 TASKS = [
-    Task(
-        name="valueconsistency",
-        summary="value-laden questions of a given language and country",
+    declared_task(
+        "valueconsistency",
         source=SOURCE,
         kind="generation",
-        split="train",
-        files=(FILE,),
-        build=Declared(
-            file=FILE,
-            keep={"rephrase": ("false",)},
-            input={"controversial": "controversial", "language": "language", "country": "country"},
-            output="question",
-            descriptions=DESCRIPTIONS,
-            length=partial(sequence_length, mean=64),
-            name="valueconsistency",
-        ),
+        summary="value-laden questions of a given language and country",
+        file=FILE,
+        keep={"rephrase": ("false",)},
+        input=("controversial", "language", "country"),
+        output="question",
+        descriptions=DESCRIPTIONS,
+        length=partial(sequence_length, mean=64),
+        name="valueconsistency",
     ),
 ]

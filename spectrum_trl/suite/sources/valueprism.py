@@ -9,18 +9,16 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
-from spectrum_trl.suite.reading.streams import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, pooled, text
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
+from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
 
 FILE = "hub/valueprism/full/full.csv"
 SOURCE = Source(
@@ -104,30 +102,8 @@ def _considerations(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iter
         yield {"situation": situation, "considerations": json.dumps(mixed, ensure_ascii=False)}
 
 
-def situations(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-    """Build sequences of about 256 situations."""
-    yield from pooled(
-        _unique(data_dir, ("situation",), key=("situation",), dropped=dropped),
-        output="situation",
-        descriptions=SITUATION_DESCRIPTIONS,
-        length=partial(sequence_length, mean=256),
-        seed=seed,
-        dropped=dropped,
-    )
-
-
-def reasoning(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
-    """Build sequences of about 32 situations with their considerations; the first ``most`` of them."""
-    found = pooled(
-        _considerations(data_dir, seed=seed, dropped=dropped),
-        input="situation",
-        output="considerations",
-        descriptions=VRD_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
-        seed=seed,
-        dropped=dropped,
-    )
-    yield from islice(found, most)
+def _situations(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    return _unique(data_dir, ("situation",), key=("situation",), dropped=dropped)
 
 
 def _values(data_dir: Path, *, dropped: Counter[str]) -> list[str]:
@@ -139,85 +115,59 @@ def _values(data_dir: Path, *, dropped: Counter[str]) -> list[str]:
     return [value for value, count in counts.items() if count >= FREQUENT]
 
 
-def by_value(
-    data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None, draws: int | None = None
-) -> Sequences:
-    """Build sequences of about 32 situations of one frequent value.
-
-    Args:
-        data_dir: Folder of the data.
-        seed: See `grouped`.
-        dropped: Receives the number of rows left out, by reason.
-        most: Number of values to draw; None for all.
-        draws: Sequences per value; None to use all its situations.
-    """
+def _of_values(data_dir: Path, *, most: int | None = None, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the different situations of frequent values, of ``most`` of them drawn at random."""
     # Malformed rows are counted below.
     values = _values(data_dir, dropped=Counter())
     order = np.random.default_rng([seed, *b"valueprism_misc"]).permutation(len(values))
     kept = {values[place] for place in order[:most]}
-    rows = []
-    for row in _unique(data_dir, ("text", "situation"), key=("text", "situation"), dropped=dropped):
-        if row["text"] in kept:
-            rows.append(row)
-        else:
-            dropped["not a value that is used"] += 1
-    yield from grouped(
-        rows,
-        group_by="text",
-        output="situation",
-        descriptions=VALUE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
-        draws=draws,
-        seed=seed,
-        dropped=dropped,
+    rows = _unique(data_dir, ("text", "situation"), key=("text", "situation"), dropped=dropped)
+    return keep_rows(
+        rows, lambda row: row["text"] in kept, reason="not a value that is used", dropped=dropped
     )
 
 
+task = partial(declared_task, source=SOURCE, kind="generation", files=(FILE,))
 TASKS = [
-    Task(
-        name="valueprism_situation",
+    task(
+        "valueprism_situation",
         summary="situations to reason about morally",
-        source=SOURCE,
-        kind="generation",
-        split="train",
-        files=(FILE,),
-        build=situations,
+        rows=_situations,
+        output="situation",
+        descriptions=SITUATION_DESCRIPTIONS,
+        length=partial(sequence_length, mean=256),
     ),
-    Task(
-        name="valueprism_vrd",
+    task(
+        "valueprism_vrd",
         summary="values, rights and duties that bear on a situation",
-        source=SOURCE,
-        kind="generation",
-        split="train",
-        files=(FILE,),
-        build=reasoning,
-        paper=partial(reasoning, most=PAPER_SEQUENCES),
+        paper={"most": PAPER_SEQUENCES},
+        rows=_considerations,
+        seeded=True,
+        input="situation",
+        output="considerations",
+        descriptions=VRD_DESCRIPTIONS,
+        length=partial(sequence_length, mean=32),
     ),
-    Task(
-        name="valueprism_vrds_noncontextual",
+    task(
+        "valueprism_vrds_noncontextual",
         summary="values, rights or duties without a situation",
-        source=SOURCE,
-        kind="generation",
-        split="train",
-        files=(FILE,),
-        build=Declared(
-            file=FILE,
-            group_by=("vrd",),
-            output="text",
-            keep={"vrd": CLASSES},
-            unique=True,
-            descriptions=CLASS_DESCRIPTIONS,
-            length=partial(sequence_length, mean=256),
-        ),
+        file=FILE,
+        group_by=("vrd",),
+        output="text",
+        keep={"vrd": CLASSES},
+        unique=True,
+        descriptions=CLASS_DESCRIPTIONS,
+        length=partial(sequence_length, mean=256),
     ),
-    Task(
-        name="valueprism_misc",
+    task(
+        "valueprism_misc",
         summary="situations in which a given value is at stake",
-        source=SOURCE,
-        kind="generation",
-        split="train",
-        files=(FILE,),
-        build=by_value,
-        paper=partial(by_value, most=PAPER_VALUES, draws=1),
+        paper={"rows": partial(_of_values, most=PAPER_VALUES), "draws": 1},
+        rows=_of_values,
+        seeded=True,
+        group_by=("text",),
+        output="situation",
+        descriptions=VALUE_DESCRIPTIONS,
+        length=partial(sequence_length, mean=32),
     ),
 ]

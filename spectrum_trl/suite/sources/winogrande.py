@@ -1,15 +1,13 @@
 """WinoGrande: which of two names fills the blank of a sentence, the validation split of the largest part."""
 
 import re
-from functools import partial
 
 from spectrum_trl.suite.sequences.builders import Row, text
-from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, table_items
-from spectrum_trl.suite.source import HubFiles, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task
+from spectrum_trl.suite.source import Source, hub
 
-FILE = "winogrande_xl/validation-00000-of-00001.parquet"
-PATH = "hub/winogrande"
+PATH, INSIDE = "hub/winogrande", "winogrande_xl/validation-00000-of-00001.parquet"
+FILE = f"{PATH}/{INSIDE}"
 SOURCE = Source(
     name="winogrande",
     title="WinoGrande (allenai/winogrande)",
@@ -17,14 +15,7 @@ SOURCE = Source(
     licence="CC BY",
     citation="Sakaguchi et al., WinoGrande: An Adversarial Winograd Schema Challenge at Scale, AAAI 2020, "
     "1907.10641",
-    downloads=(
-        HubFiles(
-            path=PATH,
-            repo="allenai/winogrande",
-            files=(FILE,),
-            revision="01e74176c63542e6b0bcb004dcdea22d94fb67b5",
-        ),
-    ),
+    downloads=hub("allenai/winogrande", "01e74176c63542e6b0bcb004dcdea22d94fb67b5", PATH, INSIDE),
     unchecked="The columns sentence, option1, option2 and answer (1 or 2, as text), taken from the "
     "dataset card and code by others.",
 )
@@ -44,19 +35,15 @@ def _item(row: Row) -> Item:
     return Item(question, (row["option1"], row["option2"]), LETTERS.get(text(row["answer"]), ""))
 
 
-COLUMNS = ("sentence", "option1", "option2", "answer")
 TASKS = [
-    Task(
-        name="winogrande",
-        summary="which of two names fills the blank of a sentence",
+    choice_task(
+        "winogrande",
         source=SOURCE,
-        kind="knowledge",
-        split="test",
-        files=(f"{PATH}/{FILE}",),
-        build=Choices(
-            items=partial(table_items, files=f"{PATH}/{FILE}", columns=COLUMNS, item=_item),
-            descriptions=DESCRIPTIONS,
-            length=10,
-        ),
+        summary="which of two names fills the blank of a sentence",
+        file=FILE,
+        columns=("sentence", "option1", "option2", "answer"),
+        item=_item,
+        descriptions=DESCRIPTIONS,
+        length=10,
     )
 ]

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.sequences.generators import Draw, Draws, count_labels, finite
-from spectrum_trl.suite.source import SUITE
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.sequences.generators import Draw, count_labels, drawn, finite
+from spectrum_trl.suite.task import Distribution
 
 RANKS = (*map(str, range(2, 11)), "J", "Q", "K", "A")
 DECK = tuple(rank + suit for suit in "♣♦♥♠" for rank in RANKS)
@@ -44,12 +43,10 @@ def sample(rng: np.random.Generator) -> Draw:
 
 
 TASKS = (
-    Task(
-        name="cards",
+    drawn(
+        "cards",
+        distributions=100,
+        sample=sample,
         summary="cards drawn from a shuffled deck, without replacement",
-        source=SUITE,
-        kind="numeric",
-        split="train",
-        build=Draws(name="cards", distributions=100, sample=sample),
     ),
 )

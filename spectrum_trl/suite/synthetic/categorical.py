@@ -6,10 +6,9 @@ from functools import partial
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
-from spectrum_trl.suite.sequences.generators import Draw, Draws, count_labels, finite, read_whole_numbers
+from spectrum_trl.suite.sequences.generators import Draw, count_labels, drawn, finite, read_whole_numbers
 from spectrum_trl.suite.sequences.lengths import length_pmf, sequence_length
-from spectrum_trl.suite.source import SUITE
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import Distribution
 
 MEAN_LABELS = 12
 DECIMALS = 4
@@ -92,13 +91,4 @@ def sample(rng: np.random.Generator) -> Draw:
     return Draw(description, [str(label) for label in labels.tolist()], partial(predictive, **known))
 
 
-TASKS = (
-    Task(
-        name="categorical",
-        summary="labels with random probabilities",
-        source=SUITE,
-        kind="numeric",
-        split="train",
-        build=Draws(name="categorical", distributions=500, sample=sample),
-    ),
-)
+TASKS = (drawn("categorical", distributions=500, sample=sample, summary="labels with random probabilities"),)

@@ -8,10 +8,9 @@ import numpy as np
 from scipy.special import logsumexp
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.suite.sequences.generators import Draw, Draws, count_labels, finite, quadrature
+from spectrum_trl.suite.sequences.generators import Draw, count_labels, drawn, finite, quadrature
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import SUITE
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import Distribution
 
 LABELS = ("Heads", "Tails")
 
@@ -82,13 +81,4 @@ def sample(rng: np.random.Generator) -> Draw:
     return Draw(description, np.where(flips, *LABELS).tolist(), partial(predictive, **known))
 
 
-TASKS = (
-    Task(
-        name="coinflip",
-        summary="flips of a coin of unknown bias",
-        source=SUITE,
-        kind="numeric",
-        split="train",
-        build=Draws(name="coinflip", distributions=1000, sample=sample),
-    ),
-)
+TASKS = (drawn("coinflip", distributions=1000, sample=sample, summary="flips of a coin of unknown bias"),)

@@ -4,7 +4,7 @@ Parameters stated in the description are rounded as printed before anything is d
 exactly true; other parameters are drawn at full precision.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 
 import numpy as np
@@ -14,15 +14,14 @@ from scipy.special import betaln, gammaln, logsumexp, poch, xlog1py, zeta
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sequences.generators import (
     Draw,
-    Draws,
+    drawn,
     quadrature,
     read_whole_numbers,
     stated,
     whole_numbers,
 )
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import SUITE
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import Distribution
 
 RATE_SHAPE, RATE_SCALE = 0.5, 2000.0
 ZIPF_EXPONENTS = (1 + 1e-6, 2.5)
@@ -229,29 +228,20 @@ def zipfian(rng: np.random.Generator) -> Draw:
     return Draw(description, _texts(numbers), partial(zipfian_predictive, **known))
 
 
-_SUMMARIES = {
-    "poisson": "Poisson counts",
-    "geometric": "numbers of trials up to a success",
-    "geometric_beta": "numbers of trials up to a success",
-    "negative_binomial": "numbers of failures before several successes",
-    "zipfian": "whole numbers by Zipf's law",
-}
-_SAMPLES: dict[str, Callable[[np.random.Generator], Draw]] = {
-    "poisson": poisson,
-    "geometric": geometric,
-    "geometric_beta": partial(geometric, decimals=(3,)),
-    "negative_binomial": negative_binomial,
-    "zipfian": zipfian,
-}
-
-TASKS = tuple(
-    Task(
-        name=name,
-        source=SUITE,
-        kind="numeric",
-        split="train",
-        build=Draws(name=name, distributions=500, sample=sample),
-        summary=_SUMMARIES[name],
-    )
-    for name, sample in _SAMPLES.items()
+TASKS = (
+    drawn("poisson", distributions=500, sample=poisson, summary="Poisson counts"),
+    drawn("geometric", distributions=500, sample=geometric, summary="numbers of trials up to a success"),
+    drawn(
+        "geometric_beta",
+        distributions=500,
+        sample=partial(geometric, decimals=(3,)),
+        summary="numbers of trials up to a success",
+    ),
+    drawn(
+        "negative_binomial",
+        distributions=500,
+        sample=negative_binomial,
+        summary="numbers of failures before several successes",
+    ),
+    drawn("zipfian", distributions=500, sample=zipfian, summary="whole numbers by Zipf's law"),
 )

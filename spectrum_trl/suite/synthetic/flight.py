@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.sequences.builders import description_message, pair
+from spectrum_trl.suite.sequences.builders import Sequences, description_message, pair
 from spectrum_trl.suite.sequences.generators import count_labels, finite, generator
 from spectrum_trl.suite.source import SUITE
-from spectrum_trl.suite.task import Distribution, Message, Task
+from spectrum_trl.suite.task import Distribution, Task
 
 PEOPLE, EXAMPLES, FLIGHTS = 200, 20, 3
 CHOICES = ("1", "2", "3")
@@ -30,11 +30,6 @@ _DESCRIPTIONS = (
     "One traveller chooses among three flights again and again, always by the same taste.",
     "Which of the three flights does this person book? All the choices are the same person's.",
     "Flight choices of a single person: 1, 2 or 3",
-)
-_STATED = (
-    "The person adds up departure time, duration, price and number of stops, each scaled from 0 (earliest, "
-    "shortest, cheapest, none) to 1, with the weights {}, and takes the largest sum (the first "
-    "one on ties)."
 )
 _LINE = re.compile(
     r"([123])\. departs (\d\d):(\d\d), takes (\d{1,2})h(\d\d), costs \$(\d{2,4}), (\d) stops?", flags=re.ASCII
@@ -108,15 +103,12 @@ def choices(flights: np.ndarray, *, weights: np.ndarray) -> np.ndarray:
     return np.argmax((flights * _PER_STEP) @ weights.T, axis=-2)
 
 
-def predictive(
-    outputs: Sequence[str], *, inputs: Sequence[str], weights: Sequence[float] | None = None
-) -> Distribution:
+def predictive(outputs: Sequence[str], *, inputs: Sequence[str]) -> Distribution:
     """Return the distribution of the next choice.
 
     Args:
         outputs: Choices seen so far: ``1``, ``2`` or ``3``.
         inputs: The flights of each choice, in the same order, followed by those of the next choice.
-        weights: The person's four weights (-1, -0.5, 0 or 0.5), if the description states them.
 
     Returns:
         The share of each flight among the weight vectors that explain all choices seen.
@@ -130,8 +122,7 @@ def predictive(
         raise UserError(
             f"{len(inputs)} inputs and {len(outputs)} choices: append one more input, for the next choice"
         )
-    people = weight_vectors() if weights is None else 2 * np.array([weights])
-    chosen = choices(np.stack([read(given) for given in inputs]), weights=people)
+    chosen = choices(np.stack([read(given) for given in inputs]), weights=weight_vectors())
     seen = np.array([int(text) - 1 for text in outputs], dtype=np.int64)
     fitting = (chosen[:-1] == seen[:, None]).all(axis=0)
     if not fitting.any():
@@ -140,18 +131,14 @@ def predictive(
     return finite(dict(zip(CHOICES, shares.tolist(), strict=True)))
 
 
-def build(
-    data_dir: Path, *, seed: int, dropped: Counter[str], state_weights: bool = False
-) -> Iterator[tuple[str, list[Message]]]:
-    """Yield 200 people with 20 choices each; ``state_weights`` puts each person's weights into words."""
+def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
+    """Yield 200 people with 20 choices each."""
     rng = generator("flight", seed=seed)
     for person in range(PEOPLE):
         weights = rng.choice(weight_vectors())
         flights = rng.integers(0, LAST, size=(EXAMPLES, FLIGHTS, len(FEATURES)), endpoint=True)
         flights[..., -1] = rng.integers(0, 3, size=(EXAMPLES, FLIGHTS))
         description = str(rng.choice(_DESCRIPTIONS))
-        if state_weights:
-            description += " " + _STATED.format(", ".join(f"{weight / 2:g}" for weight in weights))
         chosen = choices(flights, weights=weights[None])[:, 0]
         messages = [description_message(description)]
         for offered, choice in zip(flights.tolist(), chosen, strict=True):

@@ -10,11 +10,10 @@ import scipy
 from scipy.special import gammaln, xlogy
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.sequences.generators import Draw, Draws
+from spectrum_trl.suite.sequences.generators import Draw, drawn
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import SUITE
 from spectrum_trl.suite.synthetic.categorical import draw_probabilities, listed
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import Distribution
 
 MEAN_TOTAL = 32
 
@@ -138,12 +137,10 @@ def sample(rng: np.random.Generator) -> Draw:
 
 
 TASKS = (
-    Task(
-        name="multinomial",
+    drawn(
+        "multinomial",
+        distributions=500,
+        sample=sample,
         summary="counts over categories with random probabilities",
-        source=SUITE,
-        kind="numeric",
-        split="train",
-        build=Draws(name="multinomial", distributions=500, sample=sample),
     ),
 )

@@ -8,10 +8,9 @@ import numpy as np
 import scipy
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.sequences.generators import Draw, Draws
+from spectrum_trl.suite.sequences.generators import Draw, drawn
 from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import SUITE
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import Distribution
 
 # Digits that a double represents reliably; more would print artefacts of the binary representation.
 SIGNIFICANT_DIGITS = 15
@@ -136,13 +135,11 @@ def sample(rng: np.random.Generator) -> Draw:
 
 
 TASKS = (
-    Task(
-        name="normal",
+    drawn(
+        "normal",
+        distributions=1000,
+        sample=sample,
         summary="rounded draws of a normal distribution",
-        source=SUITE,
-        kind="numeric",
-        split="train",
-        build=Draws(name="normal", distributions=1000, sample=sample),
         description_probability=0.4,
     ),
 )

@@ -11,10 +11,9 @@ import scipy
 from scipy.special import betaln, gammaln, logsumexp, xlog1py, xlogy
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.sequences.generators import Draw, Draws, read_whole_numbers, stated, whole_numbers
+from spectrum_trl.suite.sequences.generators import Draw, drawn, read_whole_numbers, stated, whole_numbers
 from spectrum_trl.suite.sequences.lengths import length_pmf, sequence_length
-from spectrum_trl.suite.source import SUITE
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import Distribution
 
 MEAN_TRIALS = 1024
 MEAN_POPULATION = 128
@@ -136,17 +135,12 @@ def hypergeometric(rng: np.random.Generator) -> Draw:
     return Draw(description, [str(n) for n in numbers.tolist()], predictive)
 
 
-TASKS = tuple(
-    Task(
-        name=name,
-        source=SUITE,
-        kind="numeric",
-        split="train",
-        build=Draws(name=name, distributions=500, sample=sample),
-        summary=summary,
-    )
-    for name, sample, summary in (
-        ("binomial", binomial, "numbers of successes"),
-        ("hypergeometric", hypergeometric, "numbers of marked items in draws without replacement"),
-    )
+TASKS = (
+    drawn("binomial", distributions=500, sample=binomial, summary="numbers of successes"),
+    drawn(
+        "hypergeometric",
+        distributions=500,
+        sample=hypergeometric,
+        summary="numbers of marked items in draws without replacement",
+    ),
 )

@@ -342,3 +342,13 @@ def test_mistakes_about_a_judge_are_one_clear_message(tmp_path: Path, words: lis
     done = run_command("judge", "m", *words, cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert told in " ".join(done.stderr.split())
+
+
+def test_labelled_lines_that_are_no_objects_and_empty_files_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "labelled.txt"
+    file.write_text('{"description": "d", "text": "t", "valid": true}\n[1]\n{bad\n', "utf-8")
+    with pytest.raises(UserError, match=r"labelled.txt: line that is no JSON object .*: 2, 3"):
+        read_labelled(file)
+    file.write_text("\n", "utf-8")
+    with pytest.raises(UserError, match="holds no JSON objects"):
+        read_labelled(file)

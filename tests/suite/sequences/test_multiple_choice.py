@@ -1,10 +1,12 @@
 from collections import Counter
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.suite.sequences.multiple_choice import Choices, Item, asked, letter, table_items
+from spectrum_trl.suite.sequences.multiple_choice import Item, asked, choice_task, letter
+from spectrum_trl.suite.source import SUITE
 
 
 def shown(*items):
@@ -63,23 +65,19 @@ def test_letters_count_from_zero(place, expected):
     assert letter(place) == expected
 
 
+def table(file, **given):
+    roles = {"source": SUITE, "summary": "", "descriptions": ("Answer.",), "length": 5}
+    return choice_task("asked", file=file, **roles, **given).build
+
+
 def test_each_question_is_asked_once_or_drawn_anew(tmp_path):
     pd.DataFrame({"q": [f"Why {n}?" for n in range(7)]}).to_parquet(tmp_path / "b.parquet")
     pd.DataFrame({"q": [f"How {n}?" for n in range(4)]}).to_parquet(tmp_path / "a.parquet")
 
-    def items(data_dir, *, seed, dropped):
-        return table_items(
-            data_dir,
-            seed=seed,
-            dropped=dropped,
-            files="*.parquet",
-            columns=("q",),
-            item=lambda row: Item(row["q"], ["yes", "no"], "B"),
-        )
+    build = table("*.parquet", columns=("q",), item=lambda row: Item(row["q"], ["yes", "no"], "B"))
 
     def built(draws, seed=0):
-        build = Choices(items=items, descriptions=("Answer.",), length=5, draws=draws)
-        return list(build(tmp_path, seed=seed, dropped=Counter()))
+        return list(replace(build, draws=draws)(tmp_path, seed=seed, dropped=Counter()))
 
     once = built(None)
     assert [len(messages) // 2 for _, messages in once] == [5, 5, 1]
@@ -94,9 +92,8 @@ def test_each_question_is_asked_once_or_drawn_anew(tmp_path):
 
 def test_a_missing_table_and_a_missing_column_are_named(tmp_path):
     def read(columns):
-        return list(
-            table_items(tmp_path, seed=0, dropped=Counter(), files="a/*.parquet", columns=columns, item=None)
-        )
+        build = table("a/*.parquet", columns=columns, item=None)
+        return list(build(tmp_path, seed=0, dropped=Counter()))
 
     with pytest.raises(MissingData, match="does not exist"):
         read(("q",))

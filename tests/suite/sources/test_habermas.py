@@ -1,6 +1,6 @@
 import json
 from collections import Counter
-from functools import partial
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -178,8 +178,8 @@ def test_paper_sampling_takes_so_many_people_at_random_and_one_sequence_of_each(
     fixture.write(tmp_path)
     ratings = pd.read_parquet(tmp_path / RATINGS_FILE)
     for task in (INDIVIDUAL, INDIVIDUAL_CATEGORICAL):
-        assert task.paper.keywords["most"] == 2000
-        few = partial(task.paper, most=2)
+        assert task.paper.most == 2000
+        few = replace(task.paper, most=2)
         chosen = set()
         for seed in range(12):
             found = dict(few(tmp_path, seed=seed, dropped=Counter()))

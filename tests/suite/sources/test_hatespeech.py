@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -50,10 +51,10 @@ def test_the_name_of_a_rater_is_the_same_in_every_run():
 
 def test_the_paper_takes_one_sequence_of_each_of_the_first_thousand(tmp_path):
     write(tmp_path)
-    assert TASK.paper.keywords == {"draws": 1, "most": 1000}
+    assert (TASK.paper.draws, TASK.paper.most) == (1, 1000)
     sequences, _ = build(tmp_path, paper=True)
     assert [each.sequence_id.split("/")[1] for each in sequences] == ["0"] * 3
-    found = list(hatespeech.build(tmp_path, seed=0, dropped=Counter(), draws=1, most=2))
+    found = list(replace(TASK.paper, most=2)(tmp_path, seed=0, dropped=Counter()))
     assert [name for name, _ in found] == [each.sequence_id for each in sequences[:2]]
 
 

@@ -51,7 +51,7 @@ def test_the_seed_alone_decides_and_the_tasks_have_orders_of_their_own(built, cl
 
 def test_paper_sampling_stops_at_a_thousand_sequences(suite_data):
     for task in TASKS:
-        assert task.paper.keywords["most"] == 1000
+        assert task.paper.most == 1000
         whole = list(task.sequences(suite_data, seed=0))
         assert list(task.sequences(suite_data, seed=0, paper=True)) == whole[:1000]
 

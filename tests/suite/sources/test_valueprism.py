@@ -1,5 +1,7 @@
 import json
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -59,8 +61,8 @@ def test_a_situation_comes_with_all_its_considerations_as_json(folder):
         "valence that is not one of Supports, Opposes, Either": 2,
     }
     assert 35 < len(sequences) < 70
-    assert VRD.paper.keywords == {"most": 500}
-    assert len(list(valueprism.reasoning(folder, seed=0, dropped=Counter(), most=2))) == 2
+    assert VRD.paper.most == 500
+    assert len(list(replace(VRD.paper, most=2)(folder, seed=0, dropped=Counter()))) == 2
 
 
 def test_considerations_are_in_an_order_of_the_seed(folder):
@@ -101,12 +103,10 @@ def test_situations_of_a_frequent_value_whatever_the_class(folder):
 
 
 def test_the_paper_takes_one_sequence_of_each_of_400_values(folder):
-    assert MISC.paper.keywords == {"most": 400, "draws": 1}
+    assert MISC.paper.rows.keywords == {"most": 400} and MISC.paper.draws == 1
     assert len(build(MISC, folder, paper=True)[0]) == 5
-    drawn = {
-        tuple(name for name, _ in valueprism.by_value(folder, seed=seed, dropped=Counter(), most=2, draws=1))
-        for seed in range(9)
-    }
+    few = replace(MISC.paper, rows=partial(MISC.build.rows, most=2))
+    drawn = {tuple(name for name, _ in few(folder, seed=seed, dropped=Counter())) for seed in range(9)}
     assert len(drawn) > 3 and all(len(names) == 2 for names in drawn)
 
 

@@ -21,8 +21,8 @@ steps = st.integers(0, 99)
 offers = st.lists(st.tuples(steps, steps, steps, st.integers(0, 2)), min_size=3, max_size=3)
 
 
-def people(n, **options):
-    built = build(Path("nowhere"), seed=5, dropped=Counter(), **options)
+def people(n):
+    built = build(Path("nowhere"), seed=5, dropped=Counter())
     for _ in range(n):
         _, messages = next(built)
         contents = [message["content"] for message in messages]
@@ -108,20 +108,6 @@ def test_the_order_of_the_choices_seen_does_not_matter(order):
     law = predictive(outputs[:6], inputs=inputs[:7])
     shuffled = predictive([outputs[i] for i in order], inputs=[*(inputs[i] for i in order), inputs[6]])
     assert [shuffled.pmf(choice) for choice in CHOICES] == [law.pmf(choice) for choice in CHOICES]
-
-
-def test_stated_weights_determine_every_choice_and_change_nothing_else():
-    plain = list(people(20))
-    for (described, inputs, outputs), (short, *same) in zip(
-        people(20, state_weights=True), plain, strict=True
-    ):
-        assert described.startswith(short)
-        assert same == [inputs, outputs]
-        numbers = described.split("the weights ")[1].split(" and takes")[0].rstrip(",").split(", ")
-        weights = [float(number) for number in numbers]
-        for n in (0, 7, 19):
-            law = predictive(outputs[:n], inputs=inputs[: n + 1], weights=weights)
-            assert (law.support, law.pmf(outputs[n])) == ((outputs[n],), 1)
 
 
 def test_mistakes_are_named():

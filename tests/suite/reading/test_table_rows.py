@@ -20,10 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.suite.reading import streams
-from spectrum_trl.suite.reading.csv_quotes import Watched
 from spectrum_trl.suite.reading.encoding import Reading
-from spectrum_trl.suite.reading.streams import csv_stream, jsonl_stream, table_rows
+from spectrum_trl.suite.reading.tables import jsonl_rows, table_rows
 
 PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 ROWS = [{"user": "ann", "film": "Léon"}, {"user": "bob", "film": "Heat"}]
@@ -114,11 +112,7 @@ def test_what_pythons_csv_module_writes_is_read_back(
     assert [(row["a"], row["b"]) for row in read(path, "a", "b")[0]] == rows
 
 
-@pytest.mark.parametrize("block", [2**20, 32])
-def test_ragged_rows_are_counted_with_their_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
-) -> None:
-    monkeypatch.setattr(streams, "BLOCK_BYTES", block)
+def test_ragged_rows_are_counted_with_their_numbers(tmp_path: Path) -> None:
     lines = [f"{n},x" if n % 7 else f"{n},x,too many" if n % 2 else f"{n}" for n in range(1, 31)]
     found, dropped = read(written(tmp_path, "a.csv", "\n".join(["a,b", *lines])), "a")
     assert [row["a"] for row in found] == [str(n) for n in range(1, 31) if n % 7]
@@ -137,13 +131,11 @@ def test_broken_rows_are_told_by_the_lines_of_the_file_and_all_lines_of_them_cou
     assert read(path, "a")[1] == {f"{reason} (b.csv: 4)": 1}
 
 
-@pytest.mark.parametrize("block", [2**20, 32])
 @pytest.mark.parametrize("kind,mark", [("csv", ","), ("tsv", "\t")])
 @pytest.mark.parametrize("cell", ['"Alien', '"Alien""', '"', '""Alien"""', '"a" b"c'])
 def test_a_quote_that_nothing_closes_is_an_error_that_names_its_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, mark: str, cell: str, block: int
+    tmp_path: Path, kind: str, mark: str, cell: str
 ) -> None:
-    monkeypatch.setattr(streams, "BLOCK_BYTES", block)
     lines = ["a,b", '"x\n1",5" pipe', *["y,2"] * 9, f"{cell},3", *["z,4"] * 475]
     path = written(tmp_path, f"a.{kind}", "\n".join(lines).replace(",", mark) + "\n")
     if cell in ('""Alien"""', '"a" b"c'):
@@ -153,32 +145,34 @@ def test_a_quote_that_nothing_closes_is_an_error_that_names_its_line(
         read(path, "a")
 
 
-@given(
-    text=st.text(st.sampled_from('a,"\n\r'), max_size=40),
-    size=st.integers(1, 9),
-)
-def test_a_cell_is_open_at_the_end_just_where_more_text_would_belong_to_it(text: str, size: int) -> None:
-    def rows(content: str) -> int:
-        parse = pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda row: "skip")
-        options = pyarrow.csv.ReadOptions(column_names=["a"], use_threads=False)
-        return len(pyarrow.csv.read_csv(io.BytesIO(content.encode()), options, parse))
-
-    file = Watched(io.BytesIO(text.encode()), ",")
-    while file.read(size):
-        pass
+def test_a_cell_that_goes_on_and_on_is_an_open_one(tmp_path: Path) -> None:
+    limit = csv.field_size_limit(1000)
     try:
-        file.check_closed_quotes(Path("a.csv"))
-        closed = True
-    except UserError:
-        closed = False
-    assert (rows(f"x\n{text}\nx\n") > rows(f"x\n{text}\n")) == closed
+        with pytest.raises(UserError, match="line 3: a quotation mark opens a cell that is never closed"):
+            read(written(tmp_path, "a.csv", 'a,b\n1,2\n"x,3\n' + "4,5\n" * 1000), "a")
+    finally:
+        csv.field_size_limit(limit)
+    with pytest.raises(UserError, match="line 3: a quotation mark opens"):
+        read(written(tmp_path, "b.csv", 'a,b\n1,2\n"'), "a")
 
 
-def test_rows_of_a_file_without_a_header_are_numbered_from_its_first_line(tmp_path: Path) -> None:
-    path, dropped = written(tmp_path, "a.csv", "1;2\n3\n5;6\n"), Counter[str]()
-    found = list(csv_stream(path, ("b",), dropped=dropped, delimiter=";", names=("a", "b")))
-    assert found == [{"b": "2"}, {"b": "6"}]
-    assert list(dropped) == ["row with another number of fields than the header (a.csv: 2)"]
+@given(text=st.text(st.sampled_from('a,"\n\r'), max_size=40))
+def test_rows_and_open_cells_are_what_another_reader_finds(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    def theirs(content: str) -> list[dict[str, Any]]:
+        parse = pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda row: "skip")
+        options = pyarrow.csv.ReadOptions(use_threads=False)
+        convert = pyarrow.csv.ConvertOptions(default_column_type=pyarrow.string(), strings_can_be_null=False)
+        return pyarrow.csv.read_csv(io.BytesIO(content.encode()), options, parse, convert).to_pylist()
+
+    content = f"a,b\n1,2\n{text}"
+    path = written(tmp_path_factory.mktemp("csv"), "a.csv", content)
+    if len(theirs(f"{content}\n1,2\n")) == len(theirs(f"{content}\n")):
+        with pytest.raises(UserError, match="a quotation mark opens a cell"):
+            read(path, "a", "b")
+    else:
+        assert read(path, "a", "b")[0] == theirs(content)
 
 
 def test_broken_json_lines_are_counted_with_their_numbers(tmp_path: Path) -> None:
@@ -201,7 +195,7 @@ def test_broken_json_lines_are_counted_with_their_numbers(tmp_path: Path) -> Non
 
 def test_broken_rows_are_told_also_if_reading_stops_early(tmp_path: Path) -> None:
     path, dropped = written(tmp_path, "a.jsonl", 'x\n{"a": 1}\n{"a": 2}\n'), Counter[str]()
-    rows = jsonl_stream(path, ("a",), dropped=dropped)
+    rows = jsonl_rows(path, ("a",), dropped=dropped)
     next(rows)
     rows.close()  # type: ignore[attr-defined]
     assert dropped.total() == 1
@@ -238,7 +232,7 @@ def test_a_row_of_ten_megabytes_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("empty.csv", b"", "is not valid CSV .Empty CSV file"),
+        ("empty.csv", b"", "is empty: fetch it again"),
         ("empty.json", b"", "is not valid JSON"),
         ("empty.jsonl", b"\n\n", "holds no usable row .it is empty"),
         ("empty.parquet", b"", "is not valid parquet"),
@@ -249,7 +243,7 @@ def test_a_row_of_ten_megabytes_is_read(tmp_path: Path) -> None:
         ("text.json", b'"a"', "holds no JSON objects"),
         ("deep.json", b"[" * 200_000, "is not valid JSON"),
         ("digits.json", b'[{"a": ' + b"1" * 5000 + b"}]", "is not valid JSON"),
-        ("latin.csv", "a\né\n".encode("latin1"), "is not valid CSV .*UTF8"),
+        ("latin.csv", "a\né\n".encode("latin1"), "is not valid CSV .*utf-8"),
         ("utf16.csv", "a,b\né,2\n".encode("utf-16"), "is not valid CSV"),
         ("utf16.json", '[{"a": 1}]'.encode("utf-16"), "is not valid UTF-8"),
         ("utf16.jsonl", '{"a": 1}'.encode("utf-16"), "no usable row .line that is no JSON object"),
@@ -307,17 +301,17 @@ def test_a_folder_and_a_missing_file_are_told(tmp_path: Path, kind: str) -> None
 
 def test_another_encoding_is_read_where_it_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "a,b\né,ß\n".encode("latin1"))
-    rows = csv_stream(path, ("a", "b"), dropped=Counter(), reading=Reading(encoding="latin1"))
+    rows = table_rows(path, ("a", "b"), dropped=Counter(), reading=Reading(encoding="latin1"))
     assert list(rows) == [{"a": "é", "b": "ß"}]
     with pytest.raises(UserError, match="is not valid CSV"):
-        list(csv_stream(path, ("a", "b"), dropped=Counter(), reading=Reading(encoding="ascii")))
+        list(table_rows(path, ("a", "b"), dropped=Counter(), reading=Reading(encoding="ascii")))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
 def test_broken_rows_are_told_by_their_lines_in_any_encoding(encoding: str, tmp_path: Path) -> None:
     text = 'a,b\n1,2\n3\n"4\n5",6\n7,8,9\n'
     path, dropped = written(tmp_path, "a.csv", text.encode(encoding)), Counter[str]()
-    list(csv_stream(path, ("a", "b"), dropped=dropped, reading=Reading(encoding=encoding)))
+    list(table_rows(path, ("a", "b"), dropped=dropped, reading=Reading(encoding=encoding)))
     assert list(dropped) == ["row with another number of fields than the header (a.csv: 3, 6)"]
 
 
@@ -335,4 +329,4 @@ def test_the_message_names_the_encoding_that_a_file_has(
 ) -> None:
     reading = Reading(encoding=encoding, way_out="correct it", own=True)
     with pytest.raises(UserError, match=told):
-        list(csv_stream(written(tmp_path, "a.csv", content), ("a", "b"), dropped=Counter(), reading=reading))
+        list(table_rows(written(tmp_path, "a.csv", content), ("a", "b"), dropped=Counter(), reading=reading))
