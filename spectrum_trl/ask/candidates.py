@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from spectrum_trl.ask.questions import as_text
@@ -33,7 +35,7 @@ def probabilities(
         for context in [prompts.prompt(messages)]
         for answer in given
     ]
-    found = iter(text_logprobs(model, prompts, pairs).tolist())
+    found = iter(_logprobs(model, prompts, pairs).tolist())
     return [Probabilities(tuple(given), tuple(next(found) for _ in given)) for given in answers]
 
 
@@ -91,5 +93,16 @@ def scores(
         for messages, n in zip(conversations, numbers, strict=True)
         for pair in (prompts.outputs(messages)[-n:] if n else [])
     ]
-    found = iter(text_logprobs(model, prompts, pairs).tolist())
+    found = iter(_logprobs(model, prompts, pairs).tolist())
     return [[Score(text, next(found)) for text in texts] for texts in outputs]
+
+
+def _logprobs(model: PreTrainedModel, prompts: Prompts, pairs: Sequence[Scored]) -> NDArray[np.float64]:
+    """Return log-probabilities of outputs; in plain text one may end its paragraph or the whole text."""
+    end = prompts.tokenizer.eos_token
+    if prompts.fmt != "colon" or not end:
+        return text_logprobs(model, prompts, pairs)
+    ended = [Scored(pair.context, pair.output.removesuffix(prompts.end) + str(end)) for pair in pairs]
+    # Scored together, so each context is read only once.
+    found = text_logprobs(model, prompts, [*pairs, *ended])
+    return np.logaddexp(found[: len(pairs)], found[len(pairs) :])

@@ -56,7 +56,8 @@ def distribution(
     """Return the likeliest answers, by best-first search over the tree of tokens.
 
     Every tokenization of an answer that is at least as likely as ``min_probability`` is found. Tokenizations
-    of one text are added up; `candidates.probabilities` counts only the one that training uses.
+    of one text are added up, in plain text also those with other white space around it;
+    `candidates.probabilities` counts only the one that training uses.
 
     Args:
         model: Any causal language model.
