@@ -239,7 +239,7 @@ def test_an_untuned_model_is_asked_in_a_format_that_is_named(name: str, fmt: Any
         # The search also adds up spellings that differ in the white space around an answer.
         searched = model.distribution(description="In the urn: 3 red and 2 blue balls.", min_probability=1e-4)
         shares = dict(zip(searched.answers, searched.probabilities, strict=True))
-        assert all(shares[one] > p for one, p in zip(answers, found.probabilities, strict=True))
+        assert all(shares[one] > p - 1e-3 for one, p in zip(answers, found.probabilities, strict=True))
     assert isinstance(model.sample(2, max_new_tokens=5, description="In the urn: 3 red balls.")[0].text, str)
     assert model.distribution(max_new_tokens=5, description="In the urn: 3 red balls.").mass <= 1
 
