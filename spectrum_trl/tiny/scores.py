@@ -108,7 +108,8 @@ class TinyResult(BaseModel):
 
 def measured_on(result: TinyResult) -> tuple[object, ...]:
     """Return what identifies the items of a result; results can be compared only if it is equal."""
-    return result.seed, result.part, [row.prompt for task in METRICS for row in result.rows[task]]
+    prompts = tuple(row.prompt for task in METRICS for row in result.rows[task])
+    return result.seed, result.part, prompts
 
 
 def save(result: TinyResult, path: str | Path) -> None:

@@ -81,7 +81,7 @@ def check_recorded(recipe: Recipe) -> None:
         prompts = [world.description for world in items.urns]
         prompts += [text for one in (items.coin, items.die, items.number) for text in one.descriptions]
         prompts += [world.description for world in (*items.full_urns, *items.ranges)]
-        if scores.measured_on(found) != (0, "evaluation", prompts):
+        if scores.measured_on(found) != (0, "evaluation", tuple(prompts)):
             raise UserError(
                 f"recorded: {recipe.run.recorded} was measured on other items than this run will be; "
                 "remove `recorded`, or record it again with `make demo-all-tokens`"
