@@ -1,13 +1,14 @@
 """A tuned model to ask: its probabilities, samples and distributions."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Unpack, get_args
 
 import pandas as pd
 from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.ask import candidates, samples, schemas, search
+from spectrum_trl.ask import survey as surveys
 from spectrum_trl.ask.questions import Example, Question, conversation, turns
 from spectrum_trl.ask.results import FEWEST_COVERED, Probabilities, Sample, Score
 from spectrum_trl.errors import UserError
@@ -293,6 +294,26 @@ class SpectrumModel:
         whole = conversation({}, tokenizer=self.tokenizer, before=[*messages, *turns(outputs)])
         (found,) = candidates.scores(self.model, self.prompts, [whole], [len(outputs)])
         return found
+
+    def survey(
+        self,
+        table: pd.DataFrame,
+        *,
+        description: str = surveys.DESCRIPTION,
+        names: Mapping[str, str] | None = None,
+        seed: int = 0,
+    ) -> surveys.Survey:
+        """Ask survey questions for groups of people, and compare the shares with true ones.
+
+        Args:
+            table: See `survey.read_table`.
+            description: Of the prompts; ``{group}`` stands for the group.
+            names: Other names of the table's columns.
+            seed: Of the intervals.
+        """
+        surveys.check_description(description)
+        asked = surveys.read_table(table, names=names)
+        return surveys.survey(self, asked, description=description, seed=seed)
 
     def update(self, outputs: Sequence[Example], **question: Unpack[Question]) -> "SpectrumModel":
         """Return the model given more outputs: its answers are then those of the posterior predictive.

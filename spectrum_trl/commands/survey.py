@@ -7,6 +7,8 @@ import typer
 
 from spectrum_trl.errors import UserError
 
+PROBLEMS_SHOWN = 20
+
 
 def survey(
     model: Annotated[str, typer.Argument(help="A folder, a Hub id, or an embedded model's name.")],
@@ -55,16 +57,14 @@ def survey(
 def _frame(table: Path) -> Any:
     import pandas as pd
 
-    if table.suffix.lower() not in (".csv", ".tsv", ".jsonl"):
-        raise UserError("expected a file that ends with .csv, .tsv or .jsonl")
-    try:
-        if table.suffix.lower() == ".jsonl":
-            return pd.read_json(table, lines=True, dtype=False, convert_dates=False)
-        return pd.read_csv(
-            table, sep="\t" if table.suffix.lower() == ".tsv" else ",", dtype=str, keep_default_na=False
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    from spectrum_trl.ask.rows import read_rows
+
+    if not table.is_file():
+        raise UserError("there is no such file")
+    rows = list(read_rows(table))
+    if problems := [f"row {row.number}: {row.problem}" for row in rows if row.problem]:
+        raise UserError(*problems[:PROBLEMS_SHOWN])
+    return pd.DataFrame([row.fields for row in rows])
 
 
 def _ask(model: str, asked: Any, description: str, **settings: Any) -> Any:
