@@ -1,4 +1,4 @@
-"""Compare `SpectrumModel` with what else one would write: ``make bench-ask``; all figures are ratios of one run."""
+"""Compare `SpectrumModel` with what one would write instead: ``make bench-ask``; ratios of one run."""
 
 import argparse
 import os
