@@ -2,13 +2,11 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 
-import pandas as pd
 from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from spectrum_trl.ask import candidates, samples, schemas, search
-from spectrum_trl.ask import survey as surveys
+from spectrum_trl.ask import candidates, samples, search
 from spectrum_trl.ask.questions import Example, Question, conversation, turns
 from spectrum_trl.ask.results import FEWEST_COVERED, Probabilities, Sample, Score
 from spectrum_trl.errors import UserError
@@ -21,6 +19,13 @@ from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.prompts.templates import family_of, name_of
 from spectrum_trl.scoring.draw import Decoding
 from spectrum_trl.suite.task import Message
+
+# What takes long to import, and most questions do not need, is imported where it is used.
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spectrum_trl.ask.schemas import JsonProbabilities, JsonSamples, Schema
+    from spectrum_trl.ask.survey import Survey
 
 logger = logging.getLogger(__name__)
 Quantization = Literal["4bit", "8bit"]
@@ -237,28 +242,28 @@ class SpectrumModel:
         ]
         return _answered(found, questions)
 
-    def probabilities_json(
-        self, schema: schemas.Schema, **question: Unpack[Question]
-    ) -> schemas.JsonProbabilities:
+    def probabilities_json(self, schema: "Schema", **question: Unpack[Question]) -> "JsonProbabilities":
         """Return the joint probability of every JSON value that a schema allows.
 
         Args:
             schema: A JSON Schema or a pydantic model with finitely many values.
             **question: The question.
         """
+        from spectrum_trl.ask import schemas
+
         values = schemas.allowed_values(schema)
         return schemas.JsonProbabilities(tuple(values), self.probabilities(values, **question))
 
     def sample_json(
         self,
-        schema: schemas.Schema,
+        schema: "Schema",
         n: int = 8,
         *,
         seed: int = 0,
         max_new_tokens: int = MAX_NEW_TOKENS,
         max_attempts: int | None = None,
         **question: Unpack[Question],
-    ) -> schemas.JsonSamples:
+    ) -> "JsonSamples":
         """Sample JSON values that a schema allows; others are counted and drawn again.
 
         Args:
@@ -269,6 +274,8 @@ class SpectrumModel:
             max_attempts: Number of texts drawn at most; by default ten times ``n``.
             **question: The question.
         """
+        from spectrum_trl.ask import schemas
+
         _check_numbers(n=n, max_new_tokens=max_new_tokens)
         parse, most = schemas.validator(schema), max_attempts or MOST_PER_VALUE * n
         values, invalid, drawn = list[Any](), list[str](), 0
@@ -297,20 +304,23 @@ class SpectrumModel:
 
     def survey(
         self,
-        table: pd.DataFrame,
+        table: "pd.DataFrame",
         *,
-        description: str = surveys.DESCRIPTION,
+        description: str | None = None,
         names: Mapping[str, str] | None = None,
         seed: int = 0,
-    ) -> surveys.Survey:
+    ) -> "Survey":
         """Ask survey questions for groups of people, and compare the shares with true ones.
 
         Args:
             table: See `survey.read_table`.
-            description: Of the prompts; ``{group}`` stands for the group.
+            description: Of the prompts; ``{group}`` stands for the group. By default `survey.DESCRIPTION`.
             names: Other names of the table's columns.
             seed: Of the intervals.
         """
+        from spectrum_trl.ask import survey as surveys
+
+        description = surveys.DESCRIPTION if description is None else description
         surveys.check_description(description)
         asked = surveys.read_table(table, names=names)
         return surveys.survey(self, asked, description=description, seed=seed)
@@ -356,6 +366,8 @@ def _answered(found: Sequence[Any], questions: Sequence[Question] | None) -> Any
         for number, one in enumerate(found)
         for row in (one.rows() if hasattr(one, "rows") else [part._asdict() for part in one])
     ]
+    import pandas as pd
+
     return pd.DataFrame(rows)
 
 
