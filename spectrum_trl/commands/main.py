@@ -9,6 +9,7 @@ from spectrum_trl.commands.eval import evaluate
 from spectrum_trl.commands.judge import judge
 from spectrum_trl.commands.merge import merge
 from spectrum_trl.commands.preview import preview
+from spectrum_trl.commands.push import push
 from spectrum_trl.commands.report import report
 from spectrum_trl.commands.survey import survey
 from spectrum_trl.commands.tiny import tiny
@@ -37,6 +38,7 @@ app.command()(judge)
 app.command()(tiny)
 app.command()(report)
 app.command()(merge)
+app.command()(push)
 
 
 def main() -> None:
