@@ -70,7 +70,7 @@ def _frame(table: Path) -> Any:
 def _ask(model: str, asked: Any, description: str, **settings: Any) -> Any:
     from tqdm import tqdm
 
-    from spectrum_trl import SpectrumModel
+    from spectrum_trl.ask.model import SpectrumModel
     from spectrum_trl.ask.survey import survey as ask
     from spectrum_trl.console import on_terminal
     from spectrum_trl.progress import quiet_when_piped

@@ -107,9 +107,7 @@ def test_data_whose_terms_forbid_it_are_named(run: Path, target: Path) -> None:
     record = run / "provenance.json"
     kept = record.read_text()
     changed = json.loads(kept)
-    changed["data"] += [
-        {**changed["data"][0], "task": name} for name in ("gpqa", "babynames")
-    ]
+    changed["data"] += [{**changed["data"][0], "task": name} for name in ("gpqa", "babynames")]
     record.write_text(json.dumps(changed))
     try:
         with pytest.raises(UserError) as caught:
