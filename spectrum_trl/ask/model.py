@@ -2,18 +2,15 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Unpack, get_args
 
-from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.ask import candidates, samples, search
+from spectrum_trl.ask.loading import Quantization, load
 from spectrum_trl.ask.questions import Example, Question, conversation, turns
 from spectrum_trl.ask.results import FEWEST_COVERED, Probabilities, Sample, Score
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.device import evaluation_device, evaluation_dtype
-from spectrum_trl.models.finite import check_weights
-from spectrum_trl.models.load import load_model, load_tokenizer
-from spectrum_trl.models.quantize import for_cpu
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.prompts.templates import family_of, name_of
@@ -28,7 +25,6 @@ if TYPE_CHECKING:
     from spectrum_trl.ask.survey import Survey
 
 logger = logging.getLogger(__name__)
-Quantization = Literal["4bit", "8bit"]
 MAX_NEW_TOKENS = 256
 # Texts drawn for each valid JSON value wanted, at most.
 MOST_PER_VALUE = 10
@@ -98,16 +94,15 @@ class SpectrumModel:
         Raises:
             UserError: If it cannot be loaded, or holds NaN or infinite weights.
         """
-        place = evaluation_device(None if device == "auto" else device)
-        settings: dict[str, Any] = {"dtype": evaluation_dtype(place) if dtype == "auto" else dtype}
-        if quantization is not None:
-            settings["quantization_config"] = _quantization(quantization, name_or_path, place, revision)
-        if place != "cpu" or quantization:
-            settings["device_map"] = place
-        tokenizer = load_tokenizer(adapter or name_or_path, revision="main" if adapter else revision)
-        model = load_model(name_or_path, adapter=adapter, revision=revision, **settings)
-        check_weights(model, name=adapter or name_or_path)
-        return cls(model.eval(), tokenizer, format=format)
+        model, tokenizer = load(
+            name_or_path,
+            adapter=adapter,
+            dtype=dtype,
+            device=device,
+            quantization=quantization,
+            revision=revision,
+        )
+        return cls(model, tokenizer, format=format)
 
     def sample(
         self,
@@ -323,7 +318,7 @@ class SpectrumModel:
         description = surveys.DESCRIPTION if description is None else description
         surveys.check_description(description)
         asked = surveys.read_table(table, names=names)
-        return surveys.survey(self, asked, description=description, seed=seed)
+        return surveys.survey(asked, ask=self.probabilities_of, description=description, seed=seed)
 
     def update(self, outputs: Sequence[Example], **question: Unpack[Question]) -> "SpectrumModel":
         """Return the model given more outputs: its answers are then those of the posterior predictive.
@@ -388,12 +383,3 @@ def _check_numbers(**numbers: int) -> None:
     ]
     if problems:
         raise UserError(*problems)
-
-
-def _quantization(kind: Quantization, name: str, device: str, revision: str) -> BitsAndBytesConfig:
-    if kind not in get_args(Quantization):
-        raise UserError(f"quantization: expected 4bit or 8bit, but it is {kind!r}")
-    settings = BitsAndBytesConfig(load_in_4bit=kind == "4bit", load_in_8bit=kind == "8bit")
-    if device == "cpu" and kind == "4bit":
-        for_cpu(settings, name=name, revision=revision)
-    return settings

@@ -3,7 +3,7 @@
 import math
 import string
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,8 @@ from spectrum_trl.metrics.intervals import ratio_interval
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.sequences.declared import columns_of
 
-if TYPE_CHECKING:
-    from spectrum_trl.ask.model import SpectrumModel
-
+# Answers questions: `SpectrumModel.probabilities_of`.
+Asking = Callable[[Sequence[Sequence[str]], Sequence[Question]], list[Probabilities]]
 DESCRIPTION = (
     "Answers to a survey question by people of the group “{group}”, one person picked at random for each "
     "answer. An answer is the letter of one option."
@@ -141,9 +140,9 @@ def _shares(cell: Any, options: Sequence[str]) -> tuple[float, ...] | None:
 
 
 def survey(
-    model: "SpectrumModel",
     asked: Sequence[Asked],
     *,
+    ask: Asking,
     description: str = DESCRIPTION,
     seed: int = 0,
     answered: Callable[[int], object] = lambda number: None,
@@ -151,8 +150,8 @@ def survey(
     """Ask a model every question for every group.
 
     Args:
-        model: The model.
         asked: Groups and questions.
+        ask: `SpectrumModel.probabilities_of` of the model.
         description: Of the prompts; ``{group}`` stands for the group's name.
         seed: Of the intervals.
         answered: Called with the number of questions answered since the last call.
@@ -163,7 +162,7 @@ def survey(
     found: list[Probabilities] = []
     for start in range(0, len(asked), BLOCK):
         block = asked[start : start + BLOCK]
-        found += model.probabilities_of(
+        found += ask(
             [tuple(string.ascii_uppercase[: len(one.options)]) for one in block],
             [_question(one, description) for one in block],
         )

@@ -78,7 +78,7 @@ def _ask(model: str, asked: Any, description: str, **settings: Any) -> Any:
     quiet_when_piped()
     loaded = SpectrumModel.from_pretrained(model, **settings)
     with tqdm(total=len(asked), desc="questions", disable=not on_terminal()) as bar:
-        return ask(loaded, asked, description=description, answered=bar.update)
+        return ask(asked, ask=loaded.probabilities_of, description=description, answered=bar.update)
 
 
 def _write(found: Any, output: Path) -> None:

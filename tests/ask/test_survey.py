@@ -33,7 +33,7 @@ def asked(learnt: Learnt, world_tokenizer: Any) -> SpectrumModel:
 
 
 def test_shares_are_the_normalised_probabilities_of_the_letters(asked: SpectrumModel) -> None:
-    found = survey(asked, read_table(TABLE))
+    found = survey(read_table(TABLE), ask=asked.probabilities_of)
     alone = asked.probabilities(
         ["A", "B"],
         description=DESCRIPTION.format(group="South"),
@@ -64,7 +64,7 @@ def test_scores_are_means_over_the_rows_with_true_shares(asked: SpectrumModel) -
 
 
 def test_without_true_shares_there_are_no_scores(asked: SpectrumModel) -> None:
-    found = survey(asked, read_table(TABLE.drop(columns="shares")))
+    found = survey(read_table(TABLE.drop(columns="shares")), ask=asked.probabilities_of)
     assert found.scores.empty and "true_share" not in found.long
 
 
