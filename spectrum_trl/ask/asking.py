@@ -64,16 +64,20 @@ def ask(
             )
             for one in joint
         ]
-    lists: list[Any] = [mine or wanted.answers for mine in (own or [None] * len(questions))]
-    if any(lists):
-        if not all(lists):
-            raise UserError("answers: this row has none; give --answers for rows without their own")
-        found = model.probabilities_of(lists, questions)
-        return [_covered([{"answer": row["answer"], **_of(row)} for row in one.rows()], one) for one in found]
-    likeliest = [
-        model.distribution(max_new_tokens=wanted.max_new_tokens, **question) for question in questions
-    ]
-    return [{"answers": one.rows(), "mass": one.mass, "exhausted": one.exhausted} for one in likeliest]
+    lists = [wanted.answers if mine is None else mine for mine in (own or [None] * len(questions))]
+    listed = [n for n, one in enumerate(lists) if one is not None]
+    probable = model.probabilities_of([lists[n] or () for n in listed], [questions[n] for n in listed])
+    shares = dict(zip(listed, map(_listed, probable), strict=True))
+    return [shares.get(n) or _likeliest(model, question, wanted) for n, question in enumerate(questions)]
+
+
+def _listed(found: Probabilities) -> dict[str, Any]:
+    return _covered([{"answer": row["answer"], **_of(row)} for row in found.rows()], found)
+
+
+def _likeliest(model: "SpectrumModel", question: Question, wanted: Wanted) -> dict[str, Any]:
+    one = model.distribution(max_new_tokens=wanted.max_new_tokens, **question)
+    return {"answers": one.rows(), "mass": one.mass, "exhausted": one.exhausted}
 
 
 def _of(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,6 +86,20 @@ def _of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _covered(answers: list[dict[str, Any]], found: Probabilities) -> dict[str, Any]:
     return {"answers": answers, "coverage": found.coverage, "low_coverage": found.low_coverage}
+
+
+def check_wanted(model: "SpectrumModel", wanted: Wanted) -> None:
+    """Check what is asked of every row alike, before any is answered.
+
+    Raises:
+        UserError: If no model could answer it.
+    """
+    if wanted.answers is not None:
+        model.check_answers(wanted.answers)
+    if wanted.schema is not None:
+        from spectrum_trl.ask.schemas import allowed_values
+
+        model.check_answers(allowed_values(wanted.schema))
 
 
 def ask_rows(
@@ -116,4 +134,5 @@ def _alone(model: "SpectrumModel", row: Row, templates: Templates, wanted: Wante
     try:
         return _together(model, [row], templates, wanted)[0]
     except UserError as error:
-        return {"error": "; ".join(error.problems)}
+        # Blocks are numbered from 0, and this one holds a single row, whose number stands beside it.
+        return {"error": "; ".join(problem.removeprefix("questions[0]: ") for problem in error.problems)}

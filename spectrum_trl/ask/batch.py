@@ -4,6 +4,8 @@ Results are appended in whole blocks. A block's figures depend on its own questi
 run that goes on gives the same bytes as one that was never stopped.
 """
 
+import glob
+import hashlib
 import itertools
 import json
 import os
@@ -12,13 +14,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from spectrum_trl.ask.rows import Row
+from spectrum_trl.console import LAUNCHED
 from spectrum_trl.errors import UserError
-from spectrum_trl.files import finite, write_atomic, write_json, writing
-from spectrum_trl.strict.json import read_json
+from spectrum_trl.files import finite, write_atomic, writing
+from spectrum_trl.strict.json import strict_json
 
 BLOCK = 128
 # Answers the questions of a block: one mapping each, in their order.
@@ -37,9 +40,24 @@ class Share(NamedTuple):
     of: int = 1
 
 
+class Answered(NamedTuple):
+    """The end of a process's work.
+
+    Attributes:
+        failed: Number of rows in its share that could not be answered.
+        joined: Whether it was the last to finish, so that the output is there.
+    """
+
+    failed: int
+    joined: bool
+
+
 def launched_share() -> Share:
-    """Return this process's share, as ``accelerate launch`` numbers processes."""
-    return Share(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+    """Return this process's share, as a launcher such as torchrun numbers processes."""
+    # A shell may have left some of these behind; a launcher sets all.
+    if not all(name in os.environ for name in LAUNCHED):
+        return Share()
+    return Share(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
 
 
 def answer_file(
@@ -51,7 +69,7 @@ def answer_file(
     share: Share,
     fresh: bool = False,
     shows_progress: bool = False,
-) -> int:
+) -> Answered:
     """Answer questions into a JSON Lines file, one line each; the last process to finish joins the shares.
 
     Args:
@@ -60,24 +78,22 @@ def answer_file(
         output: The file.
         settings: Everything that determines the answers: those of other settings are not continued.
         share: This process's share.
-        fresh: Whether to ignore what an interrupted run has left.
+        fresh: Whether to ignore what interrupted runs have left.
         shows_progress: Whether to show a bar.
 
-    Returns:
-        The number of rows in this share that could not be answered.
-
     Raises:
-        UserError: If an interrupted run with other settings has left answers, or nothing can be written.
+        UserError: If an interrupted run with other settings has left answers, another process answers the
+            same share, or nothing can be written.
     """
-    part = _beside(output, share)
-    with writing(output):
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    part = _part(output, digest, share)
+    with writing(output), _alone(part, output):
+        _check_others(output, digest, fresh=fresh)
         if _done(part).exists():
             _done(part).rename(part)
         if fresh:
             part.unlink(missing_ok=True)
-        _check_settings(output, settings, fresh=fresh)
-        done = _whole_blocks(part)
-        failed = _failures(part)
+        done, failed = _whole_blocks(part)
         bar = tqdm(desc="questions", disable=not shows_progress, initial=done * BLOCK)
         with part.open("ab") as file, bar:
             for number, block in enumerate(_blocks(rows)):
@@ -90,21 +106,44 @@ def answer_file(
                 file.flush()
                 bar.update(len(block))
             os.fsync(file.fileno())
-        with _locked(output):
-            _join(output, share)
-    return failed
+        with FileLock(output.with_name(f".{output.name}.{digest}.join")):
+            return Answered(failed, _join(output, digest, share))
 
 
-def _beside(output: Path, share: Share) -> Path:
-    return output.with_name(f".{output.name}.{share.rank}of{share.of}")
+def _part(output: Path, digest: str, share: Share) -> Path:
+    """Return the file of a share; its name holds the settings, so that others never continue it."""
+    return output.with_name(f".{output.name}.{digest}.{share.rank}of{share.of}")
 
 
 def _done(part: Path) -> Path:
     return part.with_name(f"{part.name}.done")
 
 
-def _locked(output: Path) -> FileLock:
-    return FileLock(output.with_name(f".{output.name}.lock"))
+def _alone(part: Path, output: Path) -> ExitStack:
+    """Lock a share."""
+    stack = ExitStack()
+    try:
+        stack.enter_context(FileLock(part.with_name(f"{part.name}.lock"), timeout=0))
+    except Timeout:
+        raise UserError(f"{output}: another process is answering into it; wait, or name another") from None
+    return stack
+
+
+def _check_others(output: Path, digest: str, *, fresh: bool) -> None:
+    """Check that no interrupted run with other settings has left answers, or remove them."""
+    own = f".{output.name}.{digest}."
+    left = [path for path in _left(output, "*") if not path.name.startswith(own)]
+    if left and not fresh:
+        raise UserError(
+            f"{output}: an interrupted run with other questions, options or weights has left answers; repeat "
+            "its command to go on, add --fresh to start anew, or name another output"
+        )
+    for path in left:
+        path.unlink(missing_ok=True)
+
+
+def _left(output: Path, digest: str) -> list[Path]:
+    return list(output.parent.glob(f".{glob.escape(output.name)}.{digest}.*"))
 
 
 def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -112,49 +151,40 @@ def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield block
 
 
-def _check_settings(output: Path, settings: dict[str, Any], *, fresh: bool) -> None:
-    """Check that what an interrupted run has left has the same settings, and note them."""
-    place = output.with_name(f".{output.name}.settings")
-    with _locked(output):
-        before = read_json(place) if place.exists() else {}
-        changed = [key for key in settings if before.get(key) != json.loads(json.dumps(settings[key]))]
-        if before and changed and not fresh:
-            raise UserError(
-                f"{output}: an interrupted run with another {', another '.join(changed)} has left answers; "
-                "repeat its command to go on, add --fresh to start anew, or name another output"
-            )
-        write_json(settings, place)
-
-
-def _whole_blocks(part: Path) -> int:
-    """Cut what an interrupted run has left to whole blocks, and return their number."""
+def _whole_blocks(part: Path) -> tuple[int, int]:
+    """Cut what an interrupted run has left to whole blocks; return their number and that of failed rows."""
     if not part.exists():
-        return 0
-    ends, at = [0], 0
+        return 0, 0
+    end, at, n_blocks, failed, of_block = 0, 0, 0, 0, 0
     with part.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            at += len(line)
-            if line.endswith(b"\n") and number % BLOCK == 0:
-                ends.append(at)
-    # The last block of all may be short; it is answered again.
-    os.truncate(part, ends[-1])
-    return len(ends) - 1
+            found = _parsed(line)
+            if found is None:
+                break
+            at, of_block = at + len(line), of_block + ("error" in found)
+            # The last block of all may be short; it is answered again.
+            if number % BLOCK == 0:
+                end, n_blocks, failed, of_block = at, n_blocks + 1, failed + of_block, 0
+    os.truncate(part, end)
+    return n_blocks, failed
 
 
-def _failures(part: Path) -> int:
-    if not part.exists():
-        return 0
-    with part.open("rb") as file:
-        return sum("error" in json.loads(line) for line in file)
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Return the object of a whole line, or None if it is cut or damaged."""
+    try:
+        found = strict_json(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
-def _join(output: Path, share: Share) -> None:
-    """Join the shares block by block once all are there."""
-    parts = [_beside(output, Share(rank, share.of)) for rank in range(share.of)]
+def _join(output: Path, digest: str, share: Share) -> bool:
+    """Join the shares block by block if all are there, and return whether they are."""
+    parts = [_part(output, digest, Share(rank, share.of)) for rank in range(share.of)]
     finished = [_done(part) for part in parts]
     parts[share.rank].rename(finished[share.rank])
     if not all(path.exists() for path in finished):
-        return
+        return False
     with ExitStack() as stack:
         streams = [stack.enter_context(path.open("rb")) for path in finished]
         target = stack.enter_context(stack.enter_context(write_atomic(output)).open("wb"))
@@ -164,5 +194,6 @@ def _join(output: Path, share: Share) -> None:
             if not block:
                 break
             target.writelines(block)
-    for path in (*finished, *(output.with_name(f".{output.name}.{end}") for end in ("settings", "lock"))):
+    for path in _left(output, digest):
         path.unlink(missing_ok=True)
+    return True

@@ -61,6 +61,8 @@ def checked_answers(answers: Sequence[object], prompts: Prompts) -> list[str]:
         ]
         found = check(turns, tokenizer=prompts.tokenizer, trained=False)
         problems += [f"answer {number} {problem.removeprefix('message 2 ')}" for problem in found]
+        if ends_early(text, prompts):
+            problems.append(f"answer {number} holds {prompts.end!r}, which ends an output in plain text")
         (_, turn) = normalise(turns, tokenizer=prompts.tokenizer)
         first = seen.setdefault(prompts.answer(turn["content"]), number)
         if first != number:
@@ -68,6 +70,11 @@ def checked_answers(answers: Sequence[object], prompts: Prompts) -> list[str]:
     if problems:
         raise UserError(*problems)
     return texts
+
+
+def ends_early(output: str, prompts: Prompts) -> bool:
+    """Return whether an output holds the text that ends it, so that no model can give it as a whole."""
+    return prompts.fmt == "colon" and prompts.end in output.strip()
 
 
 def scores(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Unpack, get_args
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.ask import candidates, samples, search
+from spectrum_trl.ask.checks import check_decoding, check_numbers
 from spectrum_trl.ask.loading import Quantization, load
 from spectrum_trl.ask.questions import Example, Question, conversation, turns
-from spectrum_trl.ask.results import FEWEST_COVERED, Probabilities, Sample, Score
+from spectrum_trl.ask.results import FEWEST_COVERED, Probabilities, Sample, Score, answered
 from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts
@@ -129,7 +130,8 @@ class SpectrumModel:
         Returns:
             A list of `Sample`; for several questions, a DataFrame.
         """
-        _check_numbers(n=n, max_new_tokens=max_new_tokens)
+        check_numbers(n=n, max_new_tokens=max_new_tokens)
+        check_decoding(seed, temperature, top_p)
         decoding = Decoding(temperature, 0, top_p)
 
         def ask(messages: list[Message]) -> list[Sample]:
@@ -144,7 +146,7 @@ class SpectrumModel:
                 decoding=decoding,
             )
 
-        return _answered([ask(one) for one in self._asked(questions, question)], questions)
+        return answered([ask(one) for one in self._asked(questions, question)], questions)
 
     def top_tokens(
         self, k: int = 10, *, questions: Sequence[Question] | None = None, **question: Unpack[Question]
@@ -159,9 +161,9 @@ class SpectrumModel:
         Returns:
             A list of `Token`, the likeliest first; for several questions, a DataFrame.
         """
-        _check_numbers(k=k)
+        check_numbers(k=k)
         contexts = [self.prompts.prompt(one) for one in self._asked(questions, question)]
-        return _answered(samples.top_tokens(self.model, self.prompts, contexts, k=k), questions)
+        return answered(samples.top_tokens(self.model, self.prompts, contexts, k=k), questions)
 
     def probabilities(
         self,
@@ -187,7 +189,7 @@ class SpectrumModel:
             raise UserError(f"answers: {len(answers)} lists for {len(several)} questions; give one for each")
         found = self.probabilities_of(answers if own else [answers] * len(several), several)
         _warn_of_low_coverage(found)
-        return _answered(found, questions)
+        return answered(found, questions)
 
     def probabilities_of(
         self, answers: Sequence[Sequence[Any]], questions: Sequence[Question]
@@ -225,8 +227,8 @@ class SpectrumModel:
         Returns:
             `Distribution`; for several questions, a DataFrame.
         """
-        _check_numbers(max_answers=max_answers, max_new_tokens=max_new_tokens)
-        if not 0 < min_probability < 1:
+        check_numbers(max_answers=max_answers, max_new_tokens=max_new_tokens)
+        if not isinstance(min_probability, int | float) or not 0 < min_probability < 1:
             raise UserError(
                 f"min_probability: expected a number between 0 and 1, but it is {min_probability!r}"
             )
@@ -235,7 +237,7 @@ class SpectrumModel:
             search.distribution(self.model, self.prompts, self.prompts.prompt(one), limits=limits)
             for one in self._asked(questions, question)
         ]
-        return _answered(found, questions)
+        return answered(found, questions)
 
     def probabilities_json(self, schema: "Schema", **question: Unpack[Question]) -> "JsonProbabilities":
         """Return the joint probability of every JSON value that a schema allows.
@@ -246,6 +248,7 @@ class SpectrumModel:
         """
         from spectrum_trl.ask import schemas
 
+        conversation(question, tokenizer=self.tokenizer, before=self.given)
         values = schemas.allowed_values(schema)
         return schemas.JsonProbabilities(tuple(values), self.probabilities(values, **question))
 
@@ -271,8 +274,10 @@ class SpectrumModel:
         """
         from spectrum_trl.ask import schemas
 
-        _check_numbers(n=n, max_new_tokens=max_new_tokens)
-        parse, most = schemas.validator(schema), max_attempts or MOST_PER_VALUE * n
+        most = MOST_PER_VALUE * n if max_attempts is None else max_attempts
+        check_numbers(n=n, max_new_tokens=max_new_tokens, max_attempts=most)
+        conversation(question, tokenizer=self.tokenizer, before=self.given)
+        parse = schemas.validator(schema)
         values, invalid, drawn = list[Any](), list[str](), 0
         while len(values) < n and drawn < most:
             upto = min(most, drawn + n)
@@ -318,7 +323,7 @@ class SpectrumModel:
         description = surveys.DESCRIPTION if description is None else description
         surveys.check_description(description)
         asked = surveys.read_table(table, names=names)
-        return surveys.survey(asked, ask=self.probabilities_of, description=description, seed=seed)
+        return surveys.survey(asked, model=self, description=description, seed=seed)
 
     def update(self, outputs: Sequence[Example], **question: Unpack[Question]) -> "SpectrumModel":
         """Return the model given more outputs: its answers are then those of the posterior predictive.
@@ -331,39 +336,53 @@ class SpectrumModel:
         given = conversation({}, tokenizer=self.tokenizer, before=[*before, *turns(outputs)])
         return SpectrumModel(self.model, self.tokenizer, format=self.prompts.fmt, given=given)
 
+    def check_answers(self, answers: Sequence[Any]) -> None:
+        """Check that the model can give answers.
+
+        Raises:
+            UserError: With every problem.
+        """
+        candidates.checked_answers(answers, self.prompts)
+
+    def check_questions(self, questions: Sequence[Question]) -> None:
+        """Check questions before any is answered.
+
+        Raises:
+            UserError: With every problem, each with its question's index.
+        """
+        self._asked(questions, {})
+
+    def _messages(self, question: Question) -> list[Message]:
+        """Return the messages of a question; in plain text no output may hold what ends one."""
+        found = conversation(question, tokenizer=self.tokenizer, before=self.given)
+        outputs = [one["content"] for one in found if one["role"] == "output"]
+        if early := [text for text in outputs if candidates.ends_early(text, self.prompts)]:
+            raise UserError(
+                f"question: the output {early[0]!r:.80} holds {self.prompts.end!r}, which would end it"
+            )
+        return found
+
     def _several(self, questions: Sequence[Question], question: Question) -> Sequence[Question]:
         if question:
             raise UserError("give either questions, a list, or one question's parts")
+        if isinstance(questions, str | Mapping) or not isinstance(questions, Sequence):
+            raise UserError(f"questions: expected a list of questions, but it is {questions!r:.80}")
         return questions
 
     def _asked(self, questions: Sequence[Question] | None, question: Question) -> list[list[Message]]:
         """Return the messages of each question; problems of all are reported at once."""
         if questions is None:
-            return [conversation(question, tokenizer=self.tokenizer, before=self.given)]
+            return [self._messages(question)]
         self._several(questions, question)
         found, problems = [], []
         for number, one in enumerate(questions):
             try:
-                found.append(conversation(one, tokenizer=self.tokenizer, before=self.given))
+                found.append(self._messages(one))
             except UserError as error:
                 problems += [f"questions[{number}]: {problem}" for problem in error.problems]
         if problems:
             raise UserError(*problems)
         return found
-
-
-def _answered(found: Sequence[Any], questions: Sequence[Question] | None) -> Any:
-    """Return the answer to one question as it is, and those to several as a table."""
-    if questions is None:
-        return found[0]
-    rows = [
-        {"question": number, **row}
-        for number, one in enumerate(found)
-        for row in (one.rows() if hasattr(one, "rows") else [part._asdict() for part in one])
-    ]
-    import pandas as pd
-
-    return pd.DataFrame(rows)
 
 
 def _warn_of_low_coverage(found: Sequence[Probabilities]) -> None:
@@ -373,13 +392,3 @@ def _warn_of_low_coverage(found: Sequence[Probabilities]) -> None:
             "these answers, so their normalised probabilities say little",
             *(len(low), len(found), min(low), FEWEST_COVERED),
         )
-
-
-def _check_numbers(**numbers: int) -> None:
-    problems = [
-        f"{name}: expected a whole number of at least 1, but it is {value!r}"
-        for name, value in numbers.items()
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1
-    ]
-    if problems:
-        raise UserError(*problems)

@@ -41,8 +41,15 @@ def as_text(value: Any) -> str:
         return value
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{value!r:.80} is neither text nor JSON: {error}") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"{_quoted(value)} is neither text nor JSON: {error}") from error
+
+
+def _quoted(value: Any) -> str:
+    try:
+        return f"{value!r:.80}"
+    except RecursionError:
+        return f"a deeply nested {type(value).__name__}"
 
 
 def turns(examples: Sequence[Example]) -> list[Message]:
@@ -83,7 +90,11 @@ def conversation(
     Raises:
         UserError: With every problem at once.
     """
-    if unknown := question.keys() - Question.__annotations__:
+    if not isinstance(question, Mapping):
+        raise UserError(
+            f"question: expected a mapping such as {{'description': …}}, but it is {question!r:.80}"
+        )
+    if unknown := set(map(str, question)) - set(Question.__annotations__):
         raise UserError(
             *(
                 f"question: unknown key {key!r}, expected {', '.join(Question.__annotations__)}."

@@ -1,6 +1,7 @@
 """What a model answers: samples, tokens, probabilities, distributions, scores."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 # Below this coverage the normalised probabilities say little about the model.
@@ -111,3 +112,22 @@ class Score(NamedTuple):
 
     output: str
     log_probability: float
+
+
+def answered(found: Sequence[Any], questions: Sequence[Any] | None) -> Any:
+    """Return the answer to one question as it is, and those to several as a DataFrame.
+
+    Args:
+        found: The answers.
+        questions: The questions, or None for a single one.
+    """
+    if questions is None:
+        return found[0]
+    rows = [
+        {"question": number, **row}
+        for number, one in enumerate(found)
+        for row in (one.rows() if hasattr(one, "rows") else [part._asdict() for part in one])
+    ]
+    import pandas as pd
+
+    return pd.DataFrame(rows)

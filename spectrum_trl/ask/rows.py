@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from string import Formatter
 from typing import Any, NamedTuple
 
 from spectrum_trl.ask.questions import Question, as_text
@@ -65,21 +66,29 @@ class Templates(NamedTuple):
         texts = {name: as_text(value) for name, value in fields.items()}
         found: dict[str, Any] = {name: fields[name] for name in PARTS if fields.get(name) not in (None, "")}
         if self.description is not None:
-            found["description"] = self.description.format_map(texts)
+            found["description"] = _filled(self.description, texts)
         if self.examples:
-            found["examples"] = [one.format_map(texts) for one in self.examples]
+            found["examples"] = [_filled(one, texts) for one in self.examples]
         if self.input is not None:
-            found["input"] = self.input.format_map(texts)
+            found["input"] = _filled(self.input, texts)
         if isinstance(found.get("examples"), str):
             # A cell of a CSV file.
             found["examples"] = _listed(found["examples"], "examples")
         return Question(**found)  # type: ignore[typeddict-item]
 
 
+def _filled(template: str, texts: Mapping[str, str]) -> str:
+    # Not `str.format_map`, for which a column named 1 is an argument's position.
+    slots = Formatter().parse(template)
+    return "".join(text + (texts[name] if name is not None else "") for text, name, *_ in slots)
+
+
 def answers_of(fields: Mapping[str, Any]) -> Sequence[Any] | None:
     """Return a row's own answers, a list or a cell with one in JSON, or None."""
     found = fields.get("answers")
-    return _listed(found, "answers") if isinstance(found, str) and found else found or None
+    if found is None or found == "":
+        return None
+    return _listed(found, "answers") if isinstance(found, str) else found
 
 
 def _listed(cell: str, name: str) -> list[Any]:
@@ -151,11 +160,14 @@ def _table(path: Path) -> Iterator[Row]:
             except StopIteration:
                 return
             except csv.Error as error:
+                if header is None:
+                    raise UserError(f"{path}: the header cannot be read: {error}") from error
                 number += 1
                 yield Row(number, {}, f"line {reader.line_num}: {error}")
                 continue
             if header is None:
-                header = _header(cells, path)
+                # A blank first line names no column.
+                header = _header(cells, path) if cells else None
             elif cells:
                 number += 1
                 fits = len(cells) == len(header)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import jsonschema
 import pandas as pd
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
+from pydantic.errors import PydanticUserError
 
 from spectrum_trl.ask.results import Probabilities
 from spectrum_trl.errors import UserError
@@ -17,7 +18,10 @@ from spectrum_trl.strict.json import strict_json
 MOST_VALUES = 10_000
 # Valid answers shown in a message, and characters of a value.
 SHOWN = 80
-Schema = Mapping[str, Any] | type[BaseModel]
+# Columns of a table, whose names a field may have, too.
+TAKEN = ("probability", "normalised")
+# A JSON Schema, a pydantic model, or any other type that pydantic knows.
+Schema = Mapping[str, Any] | type[Any]
 
 
 class JsonProbabilities(NamedTuple):
@@ -39,6 +43,9 @@ class JsonProbabilities(NamedTuple):
     def frame(self) -> pd.DataFrame:
         """Return one row a value: its fields, or ``value``; its probability, and the normalised one."""
         fields = [value if isinstance(value, Mapping) else {"value": value} for value in self.values]
+        fields = [
+            {f"{name} (field)" if name in TAKEN else name: v for name, v in one.items()} for one in fields
+        ]
         shares = {"probability": self.found.probabilities, "normalised": self.found.normalised}
         return pd.concat([pd.DataFrame(fields, dtype=object), pd.DataFrame(shares)], axis=1)
 
@@ -68,7 +75,12 @@ class JsonProbabilities(NamedTuple):
         total = sum(shares.values())
         if not total:
             raise UserError(f"no value of the schema has a {field} and {dict(given or {})!r:.80}")
-        return pd.Series([one / total for one in shares.values()], index=list(labels.values()), name=field)
+        return pd.Series([one / total for one in shares.values()], index=_index(labels), name=field)
+
+
+def _index(labels: Mapping[str, Any]) -> list[Any]:
+    """Return values as labels; lists and mappings as JSON, which pandas would take apart."""
+    return [text if isinstance(value, list | dict) else value for text, value in labels.items()]
 
 
 class JsonSamples(NamedTuple):
@@ -93,11 +105,11 @@ def validator(schema: Schema) -> Callable[[str], Any]:
         UserError: If it is no valid schema.
     """
     if isinstance(schema, type):
-        model = schema
+        known = _adapter(schema)
 
         def parse(text: str) -> Any:
             # The parsed JSON is returned, for the names of aliases are those of the texts.
-            model.model_validate_json(text)
+            known.validate_json(text, strict=True)
             return strict_json(text)
 
         return parse
@@ -122,17 +134,37 @@ def allowed_values(schema: Schema) -> list[Any]:
     Raises:
         UserError: If a field's values cannot be listed, or there are more than 10,000 joint values.
     """
-    whole = TypeAdapter(schema).json_schema() if isinstance(schema, type) else dict(schema)
-    checker = _checker(whole)
-    values = list(itertools.islice(_values(whole, whole, "$"), MOST_VALUES + 1))
+    whole = _adapter(schema).json_schema() if isinstance(schema, type) else schema
+    _checker(whole)
+    try:
+        values = list(itertools.islice(_values(whole, whole, "$"), MOST_VALUES + 1))
+    except RecursionError:
+        raise UserError("schema: it refers to itself, so its values cannot be listed") from None
     if len(values) > MOST_VALUES:
         raise UserError(
             f"schema: it allows more than {MOST_VALUES:,} values; sample with sample_json instead"
         )
-    unique = {json.dumps(value): value for value in values if checker.is_valid(value)}
+    parse, unique = validator(schema), dict[str, Any]()
+    for value in values:
+        text = json.dumps(value)
+        try:
+            parse(text)
+        except ValueError:
+            # Forbidden by a keyword or a validator that lists no values.
+            continue
+        unique[text] = value
     if not unique:
         raise UserError("schema: it allows no value")
     return list(unique.values())
+
+
+def _adapter(schema: type[Any]) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(schema)
+    except PydanticUserError as error:
+        raise UserError(
+            f"schema: pydantic cannot read {schema!r:.80}: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _checker(schema: Mapping[str, Any]) -> Any:
@@ -170,7 +202,8 @@ def _of_type(kind: Any, schema: Mapping[str, Any], whole: Mapping[str, Any], pat
     elif kind == "boolean":
         yield from (True, False)
     elif kind == "integer" and (bounds := _bounds(schema)):
-        yield from range(bounds[0], bounds[1] + 1)
+        step = int(schema.get("multipleOf", 1)) or 1
+        yield from range(-(-bounds[0] // step) * step, bounds[1] + 1, step)
     elif kind == "array" and ("maxItems" in schema or "prefixItems" in schema):
         yield from _arrays(schema, whole, path)
     elif kind == "object" and "properties" in schema:

@@ -1,9 +1,10 @@
 """Survey mode: groups and questions in, shares of answers out, scored where true ones are known."""
 
 import math
+import re
 import string
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,19 @@ from spectrum_trl.metrics.intervals import ratio_interval
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.sequences.declared import columns_of
 
-# Answers questions: `SpectrumModel.probabilities_of`.
-Asking = Callable[[Sequence[Sequence[str]], Sequence[Question]], list[Probabilities]]
+
+class Model(Protocol):
+    """What a survey needs of a `SpectrumModel`."""
+
+    def check_questions(self, questions: Sequence[Question]) -> None:
+        """Check questions before any is answered."""
+
+    def probabilities_of(
+        self, answers: Sequence[Sequence[Any]], questions: Sequence[Question]
+    ) -> list[Probabilities]:
+        """Return the probabilities of each question's answers."""
+
+
 DESCRIPTION = (
     "Answers to a survey question by people of the group “{group}”, one person picked at random for each "
     "answer. An answer is the letter of one option."
@@ -36,6 +48,7 @@ SCORES = {
 # Questions scored together.
 BLOCK = 256
 PROBLEMS_SHOWN = 20
+_ROW = re.compile(r"^questions\[(\d+)\]: ")
 
 
 class Asked(NamedTuple):
@@ -91,8 +104,8 @@ def read_table(table: pd.DataFrame, *, names: Mapping[str, str] | None = None) -
     found, problems = [], []
     for number, row in enumerate(table.to_dict("records"), start=1):
         try:
-            found.append(_asked({name: row.get(column) for name, column in called.items()}))
-        except ValueError as error:
+            found.append(_asked({name: _plain(row.get(column)) for name, column in called.items()}))
+        except (ValueError, OverflowError) as error:
             problems.append(f"row {number}: {error}")
     if problems or not found:
         more = [f"and {len(problems) - PROBLEMS_SHOWN} more rows"] if len(problems) > PROBLEMS_SHOWN else []
@@ -112,6 +125,13 @@ def _asked(row: Mapping[str, Any]) -> Asked:
     if any(not isinstance(row[name], str) or not row[name].strip() for name in ("group", "question")):
         raise ValueError("group and question: expected texts that are not empty")
     return Asked(row["group"].strip(), row["question"].strip(), texts, _shares(row[TRUE], texts))
+
+
+def _plain(cell: Any) -> Any:
+    """Return a cell of numpy's types as Python's."""
+    if isinstance(cell, list | tuple):
+        return [_plain(one) for one in cell]
+    return cell.tolist() if isinstance(cell, np.ndarray | np.generic) else cell
 
 
 def _parsed(cell: Any, name: str) -> Any:
@@ -136,13 +156,13 @@ def _shares(cell: Any, options: Sequence[str]) -> tuple[float, ...] | None:
         raise ValueError(f"shares: expected {len(options)} numbers from 0 on, found {cell!r:.80}")
     if not (total := math.fsum(found)):
         raise ValueError("shares: all are 0")
-    return tuple(one / total for one in found)
+    return tuple(float(one / total) for one in found)
 
 
 def survey(
     asked: Sequence[Asked],
     *,
-    ask: Asking,
+    model: Model,
     description: str = DESCRIPTION,
     seed: int = 0,
     answered: Callable[[int], object] = lambda number: None,
@@ -151,7 +171,7 @@ def survey(
 
     Args:
         asked: Groups and questions.
-        ask: `SpectrumModel.probabilities_of` of the model.
+        model: A `SpectrumModel`.
         description: Of the prompts; ``{group}`` stands for the group's name.
         seed: Of the intervals.
         answered: Called with the number of questions answered since the last call.
@@ -159,15 +179,23 @@ def survey(
     Raises:
         UserError: If the description has no ``{group}``, or other braces.
     """
+    questions = [_question(one, description) for one in asked]
+    try:
+        model.check_questions(questions)
+    except UserError as error:
+        # Rows are counted from 1.
+        raise UserError(*(_ROW.sub(_in_row, problem) for problem in error.problems)) from error
     found: list[Probabilities] = []
     for start in range(0, len(asked), BLOCK):
         block = asked[start : start + BLOCK]
-        found += ask(
-            [tuple(string.ascii_uppercase[: len(one.options)]) for one in block],
-            [_question(one, description) for one in block],
-        )
+        letters = [tuple(string.ascii_uppercase[: len(one.options)]) for one in block]
+        found += model.probabilities_of(letters, questions[start : start + BLOCK])
         answered(len(block))
     return Survey(_long(asked, found), _wide(asked, found), _scores(asked, found, seed=seed))
+
+
+def _in_row(found: re.Match[str]) -> str:
+    return f"row {int(found[1]) + 1}: "
 
 
 def check_description(description: str) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from spectrum_trl.ask.asking import Wanted
@@ -73,6 +74,7 @@ def ask(
         _ask_one(loaded, templates, wanted, as_json=as_json, as_csv=as_csv)
     else:
         names = {"model": model, "adapter": adapter, "format": format, "dtype": dtype}
+        names |= {"device": device, "quantization": quantization}
         _ask_file(loaded, templates, wanted, questions=questions, output=output, fresh=fresh, names=names)
 
 
@@ -81,15 +83,25 @@ def _answers(listed: str | None, file: Path | None) -> tuple[str, ...] | None:
         raise UserError("give either --answers or --answers-file")
     if file is not None:
         try:
-            lines = file.read_text("utf-8-sig").split("\n")
+            lines = [line.removesuffix("\r") for line in file.read_text("utf-8-sig").split("\n")]
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             raise UserError(f"--answers-file {file} cannot be read: {reason}") from error
-        return tuple(line.removesuffix("\r") for line in lines if line.strip())
+        if not any(line.strip() for line in lines):
+            raise UserError(f"--answers-file {file} is empty: expected one answer a line")
+        return tuple(line for line in lines if line.strip())
     if listed is None:
         return None
     # As in CSV, an answer with a comma is written in quotes.
-    return tuple(cell.strip() for cell in next(csv.reader([listed], skipinitialspace=True)))
+    several = "\n" in listed or "\r" in listed
+    cells = (
+        [] if several else [cell.strip() for cell in next(csv.reader([listed], skipinitialspace=True), [])]
+    )
+    if not cells or not all(cells):
+        raise UserError(
+            "--answers: an answer is empty or of several lines; give a JSON file with --questions"
+        )
+    return tuple(cells)
 
 
 def _schema(file: Path | None) -> Any:
@@ -128,6 +140,10 @@ def _check(
         problems.append("--json, --csv: the answers to --questions are JSON Lines")
     if questions is not None and str(questions) != "-" and not questions.is_file():
         problems.append(f"--questions: there is no file {questions}")
+    elif questions is not None and output is not None and questions.resolve() == output.resolve():
+        problems.append(f"--output: {questions} itself would be replaced; name another file")
+    if questions is not None and output is None and int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        problems.append("--output: several processes need a file for the answers; name one")
     if problems:
         raise UserError(*problems)
     if questions is not None:
@@ -146,7 +162,7 @@ def _load(model: str, **settings: Any) -> Any:
 
 def _ask_one(model: Any, templates: "Templates", wanted: "Wanted", *, as_json: bool, as_csv: bool) -> None:
     from spectrum_trl.ask.asking import ask as answered
-    from spectrum_trl.ask.questions import Question
+    from spectrum_trl.ask.questions import Question, as_text
     from spectrum_trl.ask.show import show
     from spectrum_trl.console import console
     from spectrum_trl.files import finite
@@ -159,6 +175,7 @@ def _ask_one(model: Any, templates: "Templates", wanted: "Wanted", *, as_json: b
         print(json.dumps(finite(found), ensure_ascii=False))
     elif as_csv:
         rows = found.get("samples") or found.get("tokens") or found["answers"]
+        rows = [{name: as_text(v) if name == "value" else v for name, v in row.items()} for row in rows]
         writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else ["answer"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -179,12 +196,14 @@ def _ask_file(
     import shutil
     import tempfile
 
-    from spectrum_trl.ask.asking import ask_rows
+    from spectrum_trl.ask.asking import ask_rows, check_wanted
     from spectrum_trl.ask.batch import answer_file, launched_share
     from spectrum_trl.ask.rows import Row, read_rows
     from spectrum_trl.console import is_first_process, on_terminal
     from spectrum_trl.files import sha256_of
     from spectrum_trl.models.fingerprint import fingerprints
+
+    check_wanted(model, wanted)
 
     def answer(rows: Sequence[Row]) -> list[dict[str, Any]]:
         return ask_rows(model, rows, templates, wanted)
@@ -201,16 +220,20 @@ def _ask_file(
             "questions": sha256_of(questions),
             "options": [*templates, *wanted],
         }
-        failed = answer_file(
-            read_rows(questions),
-            answer,
-            output=whole,
-            settings=settings,
-            share=launched_share(),
-            fresh=fresh,
-            shows_progress=is_first_process() and on_terminal(),
-        )
+        try:
+            ended = answer_file(
+                read_rows(questions),
+                answer,
+                output=whole,
+                settings=settings,
+                share=launched_share(),
+                fresh=fresh,
+                shows_progress=is_first_process() and on_terminal(),
+            )
+        except KeyboardInterrupt:
+            raise Interrupted("repeat the same command to go on where it was") from None
         if output is None:
-            shutil.copyfileobj(whole.open(encoding="utf-8"), sys.stdout)
-    if failed:
-        print(f'{failed} rows could not be answered: see "error" in their lines', file=sys.stderr)
+            with whole.open(encoding="utf-8") as file_of_answers:
+                shutil.copyfileobj(file_of_answers, sys.stdout)
+    if ended.failed:
+        raise UserError(f'{ended.failed} rows could not be answered: see "error" in their lines')

@@ -40,7 +40,10 @@ def survey(
     """
     from spectrum_trl.files import folder_problems
 
-    if problems := [f"--output: {problem}" for problem in folder_problems(output)]:
+    problems = [f"--output: {problem}" for problem in folder_problems(output)]
+    if table.resolve() in {(output / f"{name}.csv").resolve() for name in ("long", "wide", "scores")}:
+        problems.append(f"--output: {table} itself would be replaced; name another folder")
+    if problems:
         raise UserError(*problems)
     from spectrum_trl.ask import survey as surveys
 
@@ -78,7 +81,7 @@ def _ask(model: str, asked: Any, description: str, **settings: Any) -> Any:
     quiet_when_piped()
     loaded = SpectrumModel.from_pretrained(model, **settings)
     with tqdm(total=len(asked), desc="questions", disable=not on_terminal()) as bar:
-        return ask(asked, ask=loaded.probabilities_of, description=description, answered=bar.update)
+        return ask(asked, model=loaded, description=description, answered=bar.update)
 
 
 def _write(found: Any, output: Path) -> None:
@@ -90,6 +93,10 @@ def _write(found: Any, output: Path) -> None:
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
         for name, frame in found._asdict().items():
+            if frame.empty:
+                # Without true shares there are no scores, and none of an earlier survey may stay.
+                (output / f"{name}.csv").unlink(missing_ok=True)
+                continue
             with write_atomic(output / f"{name}.csv") as temporary:
                 frame.to_csv(temporary, index=False)
     out = console()

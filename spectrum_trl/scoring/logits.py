@@ -141,8 +141,9 @@ def _logits(
 
 
 def log_softmax(logits: torch.Tensor) -> torch.Tensor:
-    """Normalise logits in single precision, or in double if they are double."""
-    return (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(dim=-1)
+    """Normalise logits in double precision: single loses 5e-5 nats in a vocabulary of 262,144 tokens."""
+    # MPS has no double precision.
+    return (logits.float() if logits.device.type == "mps" else logits.double()).log_softmax(dim=-1)
 
 
 def pick(logits: torch.Tensor, places: Sequence[int], targets: Sequence[int]) -> Picked:

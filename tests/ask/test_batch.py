@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from spectrum_trl.ask.batch import BLOCK, Share, answer_file
+from spectrum_trl.ask.batch import BLOCK, Share, answer_file, launched_share
 from spectrum_trl.ask.rows import Row, Templates, read_rows
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import TINY_BASE_NAME
@@ -31,7 +31,21 @@ def squares(block: Sequence[Row]) -> list[dict[str, Any]]:
 
 def answer(output: Path, answering: Any = squares, *, share: Share = WHOLE, **changes: Any) -> int:
     settings: dict[str, Any] = {"settings": {"seed": 0}, "fresh": False, **changes}
-    return answer_file(rows(), answering, output=output, share=share, **settings)
+    return answer_file(rows(), answering, output=output, share=share, **settings).failed
+
+
+def left(folder: Path) -> Path:
+    (found,) = folder.glob(".*.0of1")
+    return found
+
+
+def stops_after(n_blocks: int) -> Any:
+    def stops(block: Sequence[Row]) -> list[dict[str, Any]]:
+        if block[0].number > n_blocks * BLOCK:
+            raise KeyboardInterrupt
+        return squares(block)
+
+    return stops
 
 
 def expected() -> list[dict[str, Any]]:
@@ -60,8 +74,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, after: int) -> 
 
     with pytest.raises(KeyboardInterrupt):
         answer(tmp_path / "out.jsonl", stops)
-    part = tmp_path / ".out.jsonl.0of1"
-    with part.open("ab") as file:
+    with left(tmp_path).open("ab") as file:
         file.write(b'{"row": 1, "squ')
     again: list[int] = []
 
@@ -91,17 +104,55 @@ def test_a_finished_share_is_not_lost_when_another_is_killed(tmp_path: Path) -> 
 
 
 def test_other_settings_do_not_continue_an_interrupted_run(tmp_path: Path) -> None:
-    def stops(block: Sequence[Row]) -> list[dict[str, Any]]:
-        if block[0].number > 1:
-            raise KeyboardInterrupt
-        return squares(block)
-
     with pytest.raises(KeyboardInterrupt):
-        answer(tmp_path / "out.jsonl", stops)
-    with pytest.raises(UserError, match="another seed .*--fresh"):
+        answer(tmp_path / "out.jsonl", stops_after(1))
+    with pytest.raises(UserError, match="other questions, options or weights .*--fresh"):
         answer(tmp_path / "out.jsonl", settings={"seed": 1})
     answer(tmp_path / "out.jsonl", settings={"seed": 1}, fresh=True)
     assert read(tmp_path / "out.jsonl") == expected()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+def test_what_fewer_or_more_processes_have_left_is_never_mixed_in(tmp_path: Path) -> None:
+    def wrong(block: Sequence[Row]) -> list[dict[str, Any]]:
+        return [{"row": row.number, "square": -1} for row in block]
+
+    answer(tmp_path / "out.jsonl", wrong, share=Share(0, 2), settings={"answers": "a"})
+    answer(tmp_path / "out.jsonl", wrong, settings={"answers": "a"})
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+    for rank in (0, 1):
+        answer(tmp_path / "out.jsonl", share=Share(rank, 2), settings={"answers": "b"})
+    assert read(tmp_path / "out.jsonl") == expected()
+
+
+def test_two_processes_do_not_answer_the_same_share(tmp_path: Path) -> None:
+    def again(block: Sequence[Row]) -> list[dict[str, Any]]:
+        with pytest.raises(UserError, match="another process is answering"):
+            answer(tmp_path / "out.jsonl")
+        return squares(block)
+
+    answer(tmp_path / "out.jsonl", again)
+    assert read(tmp_path / "out.jsonl") == expected()
+
+
+@pytest.mark.parametrize("damage", [b"\xff\n", b"[1]\n", b"{\n"])
+def test_damaged_answers_are_given_again(tmp_path: Path, damage: bytes) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        answer(tmp_path / "out.jsonl", stops_after(3))
+    lines = left(tmp_path).read_bytes().splitlines(keepends=True)
+    lines[BLOCK + 5] = damage
+    left(tmp_path).write_bytes(b"".join(lines))
+    answer(tmp_path / "out.jsonl")
+    assert read(tmp_path / "out.jsonl") == expected()
+
+
+def test_only_a_whole_launch_shares_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert launched_share() == Share(0, 1)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("MASTER_ADDR", "x")
+    assert launched_share() == Share(0, 2)
 
 
 def test_rows_that_fail_are_counted_also_after_an_interruption(tmp_path: Path) -> None:
@@ -159,6 +210,7 @@ def test_values_fill_slots_once_and_templates_come_before_a_rows_own_parts() -> 
     }
     with pytest.raises(UserError, match="no column 'topc'.*Did you mean 'topic'"):
         Templates("{topc}").question(fields)
+    assert Templates("N {1} {{x}}").question({"1": "a"}) == {"description": "N a {x}"}
     for wrong in ("{a.b}", "{}", "{a!r}", "{"):
         with pytest.raises(UserError):
             Templates(wrong).columns()
@@ -176,17 +228,16 @@ def test_killed_and_started_again_the_bytes_are_those_of_an_unbroken_run(tmp_pat
         return [*words, "--questions", str(tmp_path / "q.jsonl"), "--output", str(tmp_path / out)]
 
     whole = subprocess.run(command("whole.jsonl"), capture_output=True, text=True)
-    assert whole.returncode == 0 and "1 rows could not be answered" in whole.stderr
+    assert whole.returncode == 2 and "1 rows could not be answered" in whole.stderr
     started = subprocess.Popen(command("killed.jsonl"))
-    part = tmp_path / ".killed.jsonl.0of1"
-    while not (part.exists() and part.stat().st_size):
+    while not any(part.stat().st_size for part in tmp_path.glob(".killed.jsonl.*0of1")):
         time.sleep(0.05)
         assert started.poll() is None
     os.kill(started.pid, signal.SIGKILL)
     started.wait()
-    assert part.exists()
+    assert left(tmp_path).exists()
     again = subprocess.run(command("killed.jsonl"), capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
+    assert again.returncode == 2, again.stderr
     assert (tmp_path / "killed.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     lines = read(tmp_path / "whole.jsonl")
     assert len(lines) == 20 * BLOCK + 3 and "word" in lines[300]["error"]

@@ -5,18 +5,21 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import scipy
 import torch
+from pydantic import BaseModel, field_validator
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl import SpectrumModel
+from spectrum_trl.ask.schemas import allowed_values, validator
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model
 from spectrum_trl.paths import TINY_BASE_NAME, TINY_INSTRUCT_NAME
+from spectrum_trl.scoring.logits import log_softmax
 from spectrum_trl.suite.task import Message
 from tests.small_models import CONFIG, Learnt
 
@@ -244,6 +247,12 @@ def test_an_untuned_model_is_asked_in_a_format_that_is_named(name: str, fmt: Any
     assert model.distribution(max_new_tokens=5, description="In the urn: 3 red balls.").mass <= 1
 
 
+class Nested(BaseModel):
+    """A schema that refers to itself."""
+
+    inner: "Nested | None"
+
+
 MISTAKES: list[tuple[Callable[[SpectrumModel], Any], str]] = [
     (lambda m: m.probabilities([], description="x"), "at least one answer"),
     (lambda m: m.probabilities("yes", description="x"), "list of at least one answer"),
@@ -258,6 +267,16 @@ MISTAKES: list[tuple[Callable[[SpectrumModel], Any], str]] = [
     (lambda m: m.probabilities(["a"], examples=[float("nan")]), "neither text nor JSON"),
     (lambda m: m.probabilities([["a"]], questions=[{}, {}]), "1 lists for 2 questions"),
     (lambda m: m.sample(0, description="x"), "n: expected a whole number"),
+    (lambda m: m.sample(seed=-1, description="x"), "seed: expected a whole number"),
+    (lambda m: m.sample(temperature=0, description="x"), "temperature: expected a number above 0"),
+    (lambda m: m.sample(temperature=math.nan, description="x"), "temperature: expected"),
+    (lambda m: m.sample(top_p=2, description="x"), "top_p: expected"),
+    (lambda m: m.sample_json({"enum": [1]}, max_attempts=-1, description="x"), "max_attempts: expected"),
+    (lambda m: m.probabilities_json({"enum": [1]}, questions=[{}]), "unknown key 'questions'"),
+    (lambda m: m.sample(questions="abc"), "expected a list of questions"),
+    (lambda m: m.sample(questions=[5]), "expected a mapping"),
+    (lambda m: m.distribution(min_probability="a", description="x"), "between 0 and 1"),
+    (lambda m: m.probabilities_json(Nested), "refers to itself"),
     (lambda m: m.distribution(min_probability=0, description="x"), "between 0 and 1"),
     (lambda m: m.probabilities_json({"type": "string"}), "cannot be listed"),
     (lambda m: m.probabilities_json({"type": "nothing"}), "schema"),
@@ -271,3 +290,41 @@ def test_a_mistake_is_one_clear_message(
 ) -> None:
     with pytest.raises(UserError, match=expected):
         ask(asked)
+
+
+def test_in_plain_text_what_ends_an_output_is_in_no_output() -> None:
+    model = SpectrumModel.from_pretrained(TINY_BASE_NAME, format="colon")
+    with pytest.raises(UserError, match="answer 2 holds"):
+        model.probabilities(["red", "red\n\nOutput: red"], description="x")
+    with pytest.raises(UserError, match="would end it"):
+        model.sample(1, description="x", examples=["red\n\nOutput: blue"])
+
+
+class Even(BaseModel):
+    """A schema with a rule that JSON Schema does not express."""
+
+    n: Literal[1, 2, 3, 4]
+
+    @field_validator("n")
+    @classmethod
+    def _even(cls, n: int) -> int:
+        if n % 2:
+            raise ValueError("odd")
+        return n
+
+
+def test_only_values_that_a_schema_allows_are_listed() -> None:
+    assert allowed_values(Even) == [{"n": 2}, {"n": 4}]
+    whole = {"type": "integer", "minimum": 0, "maximum": 20000, "multipleOf": 5000}
+    assert allowed_values(whole) == [0, 5000, 10000, 15000, 20000]
+    nested = {"type": "array", "minItems": 1, "maxItems": 2, "items": {"enum": ["a", "b"]}}
+    assert len(allowed_values(nested)) == 6
+    for text in ('{"n": "2"}', '{"n": 3}', "[]"):
+        with pytest.raises(ValueError, match=r"."):
+            validator(Even)(text)
+
+
+def test_log_probabilities_of_a_large_vocabulary_are_those_of_double_precision() -> None:
+    logits = 3 * torch.randn(4, 262_144, generator=torch.Generator().manual_seed(0))
+    exact = logits.double() - logits.double().logsumexp(-1, keepdim=True)
+    assert (log_softmax(logits) - exact).abs().max() < 1e-9

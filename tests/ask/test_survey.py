@@ -33,7 +33,7 @@ def asked(learnt: Learnt, world_tokenizer: Any) -> SpectrumModel:
 
 
 def test_shares_are_the_normalised_probabilities_of_the_letters(asked: SpectrumModel) -> None:
-    found = survey(read_table(TABLE), ask=asked.probabilities_of)
+    found = survey(read_table(TABLE), model=asked)
     alone = asked.probabilities(
         ["A", "B"],
         description=DESCRIPTION.format(group="South"),
@@ -64,7 +64,7 @@ def test_scores_are_means_over_the_rows_with_true_shares(asked: SpectrumModel) -
 
 
 def test_without_true_shares_there_are_no_scores(asked: SpectrumModel) -> None:
-    found = survey(read_table(TABLE.drop(columns="shares")), ask=asked.probabilities_of)
+    found = survey(read_table(TABLE.drop(columns="shares")), model=asked)
     assert found.scores.empty and "true_share" not in found.long
 
 
@@ -116,3 +116,27 @@ def test_the_command_writes_tables_and_prints_scores_beside_the_uniform_guess(
     assert len(pd.read_csv(tmp_path / "out" / "wide.csv")) == 150
     scores = pd.read_csv(tmp_path / "out" / "scores.csv").set_index("score")
     assert (scores.low < scores.model).all() and (scores.model < scores.high).all()
+
+
+def test_values_of_numpy_are_read_and_a_row_that_cannot_be_asked_is_named_before_any_is(
+    asked: SpectrumModel,
+) -> None:
+    table = pd.DataFrame({"group": ["N"] * 2, "question": ["Q?"] * 2})
+    table["options"] = [np.array(["yes", "no"]), ["yes", "<|im_end|>"]]
+    table["shares"] = [np.array([1, 3]), [np.int64(1), np.int64(1)]]
+    read = read_table(table)
+    assert read[0].shares == (0.25, 0.75) and read[1].shares == (0.5, 0.5)
+    with pytest.raises(UserError, match=r"^row 2: .*control token"):
+        survey(read, model=asked)
+
+
+def test_a_survey_does_not_replace_its_own_table(
+    run_here: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "long.csv").write_text("group,question,options\nN,Q?,yes|no\n")
+    done = run_here("survey", TINY_BASE_NAME, tmp_path / "long.csv", "-o", tmp_path)
+    assert done.returncode == 2 and "itself would be replaced" in done.stderr
+    done = run_here(
+        "survey", TINY_BASE_NAME, tmp_path / "long.csv", "-o", tmp_path / "out", "--format", "colon"
+    )
+    assert done.returncode == 0 and not (tmp_path / "out" / "scores.csv").exists()

@@ -60,7 +60,8 @@ def test_a_table_is_answered_row_by_row(run_here: Run, tmp_path: Path) -> None:
     words += ["--description", "In the urn: {n} {colour} balls.", "--answers", "red,blue"]
     done = run_here(*words, "-o", tmp_path / "out.jsonl")
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert done.returncode == 0 and [one["row"] for one in found] == [1, 2, 3]
+    assert done.returncode == 2 and "1 rows could not be answered" in done.stderr
+    assert [one["row"] for one in found] == [1, 2, 3]
     assert "1 cells" in found[1]["error"] and found[0]["coverage"] > 0
     assert run_here(*words).stdout == (tmp_path / "out.jsonl").read_text()
 
@@ -74,12 +75,19 @@ def test_a_table_is_answered_row_by_row(run_here: Run, tmp_path: Path) -> None:
         (["--json", "--csv"], "either --json or --csv"),
         (["--output", "x.jsonl"], "--output: only answers to --questions"),
         (["--questions", "no.csv"], "there is no file no.csv"),
+        (["--answers", ""], "an answer is empty"),
+        (["--answers", "yes,"], "an answer is empty"),
+        (["--answers", "a\nb"], "of several lines"),
+        (["--answers-file", "empty.txt"], "is empty"),
+        (["--questions", "q.jsonl", "-o", "q.jsonl"], "itself would be replaced"),
     ],
 )
 def test_mistakes_are_told_before_a_model_is_loaded(
     run_here: Run, words: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "q.jsonl").write_text("{}\n")
     done = run_here("ask", "no/such/model", *words)
     assert done.returncode == 2 and expected in done.stderr and "no/such/model" not in done.stderr
 
@@ -87,3 +95,26 @@ def test_mistakes_are_told_before_a_model_is_loaded(
 def test_a_model_without_a_template_is_told_how_to_ask_it(run_here: Run) -> None:
     done = run_here("ask", TINY_BASE_NAME, "--description", DESCRIPTION)
     assert done.returncode == 2 and 'format="colon"' in done.stderr
+
+
+def test_what_is_wrong_for_every_row_is_told_once(run_here: Run, tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text('{"description": "x"}\n' * 3)
+    (tmp_path / "schema.json").write_text('{"type": "string"}')
+    words = ["ask", TINY_BASE_NAME, "--format", "spectrum", "--questions", tmp_path / "q.jsonl"]
+    for wrong, expected in (
+        (["--answers", "a,a"], "answers 1 and 2 are the same"),
+        (["--schema", tmp_path / "schema.json"], "cannot be listed"),
+    ):
+        done = run_here(*words, *wrong, "-o", tmp_path / "out.jsonl")
+        assert done.returncode == 2 and done.stderr.count(expected) == 1
+        assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_row_may_have_answers_of_its_own(run_here: Run, tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text('{"description": "x", "answers": ["a", "b"]}\n{"description": "x"}\n')
+    words = ["ask", TINY_BASE_NAME, "--format", "colon", "--questions", tmp_path / "q.jsonl"]
+    own, searched = map(json.loads, run_here(*words, "--max-new-tokens", "3").stdout.splitlines())
+    assert [one["answer"] for one in own["answers"]] == ["a", "b"] and "coverage" in own
+    assert "mass" in searched
+    _, shared = map(json.loads, run_here(*words, "--answers", "c,d").stdout.splitlines())
+    assert [one["answer"] for one in shared["answers"]] == ["c", "d"]

@@ -1,0 +1,44 @@
+"""Check the numbers that methods are given."""
+
+import math
+
+from spectrum_trl.errors import UserError
+
+
+def check_decoding(seed: int, temperature: float, top_p: float) -> None:
+    """Check how samples are drawn.
+
+    Raises:
+        UserError: With every problem.
+    """
+    wrong = {
+        "seed": (seed, "a whole number of at least 0", lambda v: type(v) is int and v >= 0),
+        "temperature": (temperature, "a number above 0", lambda v: _is_number(v) and 0 < v < math.inf),
+        "top_p": (top_p, "a number above 0, at most 1", lambda v: _is_number(v) and 0 < v <= 1),
+    }
+    problems = [
+        f"{name}: expected {expected}, but it is {value!r}"
+        for name, (value, expected, holds) in wrong.items()
+        if not holds(value)
+    ]
+    if problems:
+        raise UserError(*problems)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def check_numbers(**numbers: int) -> None:
+    """Check that numbers are whole and at least 1.
+
+    Raises:
+        UserError: With every problem.
+    """
+    problems = [
+        f"{name}: expected a whole number of at least 1, but it is {value!r}"
+        for name, value in numbers.items()
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1
+    ]
+    if problems:
+        raise UserError(*problems)
