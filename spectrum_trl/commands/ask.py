@@ -175,7 +175,8 @@ def _ask_one(model: Any, templates: "Templates", wanted: "Wanted", *, as_json: b
         print(json.dumps(finite(found), ensure_ascii=False))
     elif as_csv:
         rows = found.get("samples") or found.get("tokens") or found["answers"]
-        rows = [{name: as_text(v) if name == "value" else v for name, v in row.items()} for row in rows]
+        whole = {"coverage": found["coverage"]} if "coverage" in found else {}
+        rows = [{n: as_text(v) if n == "value" else v for n, v in row.items()} | whole for row in rows]
         writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else ["answer"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -199,9 +200,10 @@ def _ask_file(
     from spectrum_trl.ask.asking import ask_rows, check_wanted
     from spectrum_trl.ask.batch import answer_file, launched_share
     from spectrum_trl.ask.rows import Row, read_rows
-    from spectrum_trl.console import is_first_process, on_terminal
+    from spectrum_trl.console import console, is_first_process, on_terminal
     from spectrum_trl.files import sha256_of
     from spectrum_trl.models.fingerprint import fingerprints
+    from spectrum_trl.progress import line_each_minute
 
     check_wanted(model, wanted)
 
@@ -221,15 +223,16 @@ def _ask_file(
             "options": [*templates, *wanted],
         }
         try:
-            ended = answer_file(
-                read_rows(questions),
-                answer,
-                output=whole,
-                settings=settings,
-                share=launched_share(),
-                fresh=fresh,
-                shows_progress=is_first_process() and on_terminal(),
-            )
+            with line_each_minute("answering", out=console(stderr=True, quiet=not is_first_process())):
+                ended = answer_file(
+                    read_rows(questions),
+                    answer,
+                    output=whole,
+                    settings=settings,
+                    share=launched_share(),
+                    fresh=fresh,
+                    shows_progress=is_first_process() and on_terminal(),
+                )
         except KeyboardInterrupt:
             raise Interrupted("repeat the same command to go on where it was") from None
         if output is None:

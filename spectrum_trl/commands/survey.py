@@ -75,12 +75,13 @@ def _ask(model: str, asked: Any, description: str, **settings: Any) -> Any:
 
     from spectrum_trl.ask.model import SpectrumModel
     from spectrum_trl.ask.survey import survey as ask
-    from spectrum_trl.console import on_terminal
-    from spectrum_trl.progress import quiet_when_piped
+    from spectrum_trl.console import console, on_terminal
+    from spectrum_trl.progress import line_each_minute, quiet_when_piped
 
     quiet_when_piped()
     loaded = SpectrumModel.from_pretrained(model, **settings)
-    with tqdm(total=len(asked), desc="questions", disable=not on_terminal()) as bar:
+    said = line_each_minute("answering", out=console(stderr=True))
+    with said, tqdm(total=len(asked), desc="questions", disable=not on_terminal()) as bar:
         return ask(asked, model=loaded, description=description, answered=bar.update)
 
 
