@@ -24,6 +24,16 @@ AXES = {
 OTHER = "Other tasks"
 HELD_OUT, TRAINED, OWN = "held out", "training tasks", "own tasks"
 SPLITS = (HELD_OUT, TRAINED, OWN)
+# Metrics whose means over tasks are shown after a headline's; skill is computed here.
+SKILL = "skill"
+BESIDE = {
+    "loss": ("accuracy",),
+    "js_divergence": (SKILL,),
+    "log_loss": (SKILL, "coverage"),
+    "yield_count": (SKILL, "share_valid", "share_unique"),
+}
+# They stand in a column of their own.
+BASELINES = ("uniform_js_divergence", "uniform_log_loss", "exact_yield")
 # A baseline as close to the best possible value as this leaves nothing to gain.
 CLOSE = 1e-9
 
@@ -147,7 +157,8 @@ def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]
     value = number_of(figures, metric)
     baseline, reference, skill = _against(metric, value, figures)
     count = number_of(figures, headline.counted_by)
-    beside = {name: number_of(figures, name) for name in headline.beside if name in figures}
+    names = [name for name in headline.beside if name in figures and name not in BASELINES]
+    beside = {name: number_of(figures, name) for name in names}
     known = {name: number for name in figures if not math.isnan(number := number_of(figures, name))}
     return Row(
         group=Group(AXES.get(metric, OTHER), split_of(task, one.file)),
@@ -205,25 +216,35 @@ def means_of(rows: Sequence[Row], evaluations: Sequence[Evaluation]) -> list[Mea
                 for one in evaluations
             )
         ]
-        if common and group.axis != OTHER:
+        if not common or group.axis == OTHER:
+            continue
+        for name in (metric, *BESIDE.get(metric, ())):
             values = [
-                _mean([cells[group, metric, task, one.name] for task in common], one) for one in evaluations
+                _mean([cells[group, metric, task, one.name] for task in common], one, metric=name)
+                for one in evaluations
             ]
-            found.append(Mean(group, metric, len(common), values))
+            if any(values):
+                shown = f"{name} by {metric}" if name == SKILL else name
+                found.append(Mean(group, shown, len(common), values))
     return found
 
 
-def _mean(rows: Sequence[Row], one: Evaluation) -> Interval | None:
-    mean = float(np.mean([row.value for row in rows]))
+def _mean(rows: Sequence[Row], one: Evaluation, *, metric: str) -> Interval | None:
+    if metric == SKILL:
+        values = [row.skill for row in rows]
+    else:
+        values = [row.value if metric == row.metric else row.beside.get(metric, math.nan) for row in rows]
+    mean = float(np.mean(values))
     if math.isnan(mean):
         return None
     if len(rows) == 1:
-        return Interval(mean, rows[0].low, rows[0].high)
-    clusters = [_clusters(one.paired.rows.get(row.task, {}).get(row.metric, {})) for row in rows]
-    if all(len(values) > 1 and np.isfinite(values).all() for values in clusters):
+        known = metric == rows[0].metric
+        return Interval(mean, rows[0].low if known else math.nan, rows[0].high if known else math.nan)
+    clusters = [_clusters(one.paired.rows.get(row.task, {}).get(metric, {})) for row in rows]
+    if all(len(each) > 1 and np.isfinite(each).all() for each in clusters):
         return stratified_interval(clusters, seed=0)._replace(mean=mean)
     # Of single prompts, the tasks themselves are the sample.
-    return mean_interval([row.value for row in rows], seed=0)
+    return mean_interval(values, seed=0)
 
 
 def _clusters(values: Mapping[Any, Value]) -> NDArray[np.float64]:

@@ -61,7 +61,7 @@ class Page(NamedTuple):
         validity: Validity against diversity.
         calibration: Calibration, one picture a task.
         readings: Samples to read.
-        missing: Model, task, and what is missing.
+        missing: Task, what is missing, and the models that it was missing for.
     """
 
     models: list[Model]
@@ -93,8 +93,8 @@ class _Cell(NamedTuple):
     def figure(self, metric: str, *, of: str, hollow: bool = False) -> Figure:
         value, low, high = (number_of(self.figures, f"{metric}{end}") for end in ("", "_low", "_high"))
         ends = "" if math.isnan(low) or math.isnan(high) else f" ({number(low)} to {number(high)})"
-        said = f"{of}, {self.task}: {metric} {number(value)}{ends}{', low coverage' * hollow}"
-        return Figure(value, low, high, hollow, said)
+        said = f"{number(value)}{ends}{', low coverage' * hollow}"
+        return Figure(value, low, high, hollow, said, f"{of}, {self.task}, {metric}")
 
 
 def page_of(evaluations: Sequence[Evaluation], *, pairs: Sequence[Pair] = ()) -> Page:
@@ -121,12 +121,16 @@ def page_of(evaluations: Sequence[Evaluation], *, pairs: Sequence[Pair] = ()) ->
         validity=_validity(cells, names),
         calibration=_calibration(evaluations, cells),
         readings=readings_of(evaluations),
-        missing=[
-            (one.name, task, " ".join(parts.values()))
-            for one in evaluations
-            for task, parts in one.file.missing.items()
-        ],
+        missing=_missing(evaluations),
     )
+
+
+def _missing(evaluations: Sequence[Evaluation]) -> list[tuple[str, str, str]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in evaluations:
+        for task, parts in one.file.missing.items():
+            found.setdefault((task, ". ".join(parts.values())), []).append(one.name)
+    return [(task, text, ", ".join(names)) for (task, text), names in found.items()]
 
 
 def _cells(evaluations: Sequence[Evaluation]) -> Iterator[_Cell]:
@@ -217,7 +221,7 @@ def _learning(cells: Sequence[_Cell], names: Sequence[str]) -> list[Curves]:
 def _divergences(cells: Sequence[_Cell], names: Sequence[str]) -> list[Points]:
     found = []
     for metric, title in (
-        ("js_divergence", "Jensen-Shannon divergence from the true shares"),
+        ("js_divergence", "Jensen-Shannon divergence"),
         ("log_loss", "Loss of an answer, and its floor"),
     ):
         own = [cell for cell in cells if metric in cell.figures]
@@ -246,9 +250,9 @@ def _validity(cells: Sequence[_Cell], names: Sequence[str]) -> list[Curves]:
         x = number_of(cell.figures, "share_valid")
         y = cell.figure("share_unique", of=names[cell.model])
         if "share_unique" in cell.figures and not math.isnan(x) and not math.isnan(y.value):
-            said = f"{y.text}, share_valid {number(x)}"
+            said = f"{y.text} of valid samples, {number(x)} valid"
             # Without intervals, which would hide the many points.
-            found.setdefault(cell.model, []).append((x, Figure(y.value, text=said)))
+            found.setdefault(cell.model, []).append((x, Figure(y.value, text=said, of=y.of)))
     alt = f"Validity and diversity of the samples of {', '.join(names)}, by task, with contours of yield."
     return [validity("Every task", found, alt=alt)] if found else []
 
@@ -258,7 +262,7 @@ def _calibration(evaluations: Sequence[Evaluation], cells: Sequence[_Cell]) -> l
     for task, split in dict.fromkeys((cell.task, cell.split) for cell in _by_split(cells)):
         lines = {
             model: [
-                (one.probability, Figure(one.frequency, text=f"{own.name}, {task}: {one.n:,} tokens"))
+                (one.probability, Figure(one.frequency, text=f"{one.n:,} tokens", of=f"{own.name}, {task}"))
                 for one in own.samples[task].curve
             ]
             for model, own in enumerate(evaluations)

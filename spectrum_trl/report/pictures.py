@@ -12,8 +12,8 @@ from spectrum_trl.report.scales import Scale, scale_for
 WIDTH, LEFT, RIGHT = 360, 44, 14
 # Of a picture of curves, and its margins above and below.
 HEIGHT, TOP, BOTTOM = 230, 12, 40
-# Of a row of points with its name above.
-LINE = 40
+# Of a row of points: its name, and each model's own level, so that equal figures do not hide each other.
+NAME, LEVEL = 30, 8
 CONTOURS = (0.1, 0.25, 0.5, 0.75, 0.9)
 LOG = "logarithmic"
 
@@ -45,19 +45,21 @@ class Line(NamedTuple):
 
     Attributes:
         name: Its name.
-        y: Its place.
+        y: The place of its name.
+        end: The place where it ends.
         marks: Its points.
         references: Places and names of baselines and floors.
     """
 
     name: str
     y: float
+    end: float
     marks: list[Mark]
     references: list[tuple[float, str]]
 
 
 class Points(NamedTuple):
-    """One row a task, one point a model."""
+    """One row a task, one point a model; ``table`` has the same as text, by task and number of the model."""
 
     title: str
     unit: str
@@ -65,6 +67,7 @@ class Points(NamedTuple):
     height: float
     ticks: list[tuple[float, str]]
     lines: list[Line]
+    table: list[tuple[str, dict[int, str]]]
 
 
 class Curve(NamedTuple):
@@ -76,7 +79,19 @@ class Curve(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """One figure over another; ``guides`` are paths of lines to compare with, and where their names stand."""
+    """One figure over another.
+
+    Attributes:
+        title: Its heading.
+        across: What the horizontal axis shows.
+        up: What the vertical axis shows.
+        alt: What the picture shows, in a sentence.
+        x_ticks: Places and texts of ticks.
+        y_ticks: Those of the vertical axis.
+        curves: One for each model.
+        guides: Paths of lines to compare with, the places of their names, and these.
+        table: The same as text, by row and number of the model; empty if a table of the page has it.
+    """
 
     title: str
     across: str
@@ -86,16 +101,27 @@ class Curves(NamedTuple):
     y_ticks: list[tuple[float, str]]
     curves: list[Curve]
     guides: list[tuple[str, float, float, str]]
+    table: list[tuple[str, dict[int, str]]] = []
 
 
 class Figure(NamedTuple):
-    """A figure to draw, with its interval; ends are NaN if there is none."""
+    """A figure to draw.
+
+    Attributes:
+        value: The figure.
+        low: The lower end of its interval; NaN if there is none.
+        high: The upper end.
+        hollow: Whether coverage is low.
+        text: The figure and its interval as text.
+        of: What has it.
+    """
 
     value: float
     low: float = math.nan
     high: float = math.nan
     hollow: bool = False
     text: str = ""
+    of: str = ""
 
 
 def points(
@@ -122,14 +148,21 @@ def points(
     every += [value for cells in beside.values() for value in cells.values()]
     ends = (LEFT - 28, WIDTH - RIGHT)
     scale = Scale(*within, *ends) if within else scale_for(every, begin=ends[0], end=ends[1], zero=True)
+    height = NAME + LEVEL * (1 + max((model for cells in rows.values() for model in cells), default=0))
     lines = []
     for number, (name, cells) in enumerate(rows.items()):
-        y = TOP + LINE * number + 26.0
-        marks = [_mark(model, one, scale, y=y) for model, one in cells.items() if math.isfinite(one.value)]
+        y = TOP + height * number + 14.0
+        marks = [
+            _mark(model, one, scale, y=y + 11 + LEVEL * model)
+            for model, one in cells.items()
+            if math.isfinite(one.value)
+        ]
         known = {text: value for text, value in beside.get(name, {}).items() if math.isfinite(value)}
-        lines.append(Line(name, y, marks, [(scale.at(value), text) for text, value in known.items()]))
+        places = [(scale.at(value), text) for text, value in known.items()]
+        lines.append(Line(name, y, y + height - 18, marks, places))
     said = f"{unit}, {LOG}" if scale.log else unit
-    return Points(title, said, alt, TOP + LINE * len(rows) + BOTTOM, scale.ticks(), lines)
+    table = [(name, _texts(cells)) for name, cells in rows.items()]
+    return Points(title, said, alt, TOP + height * len(rows) + BOTTOM, scale.ticks(), lines, table)
 
 
 def curves(
@@ -164,7 +197,10 @@ def curves(
         drawn.append(Curve(model, _path([(mark.x, mark.y) for mark in marks]), marks))
     ticks = [(places[k], f"{k:g}") for k in steps]
     said = f"{up}, {LOG}" if scale.log else up
-    return Curves(title, across, said, alt, ticks, scale.ticks(), drawn, [])
+    table = [
+        (f"{k:g}", _texts({model: line[k] for model, line in lines.items() if k in line})) for k in steps
+    ]
+    return Curves(title, across, said, alt, ticks, scale.ticks(), drawn, [], table)
 
 
 def calibration(title: str, lines: Mapping[int, Sequence[tuple[float, Figure]]], *, alt: str) -> Curves:
@@ -210,7 +246,11 @@ def _mark(model: int, one: Figure, scale: Scale, *, x: float | None = None, y: f
     low, high = (scale.at(one.low), scale.at(one.high)) if bounded else (None, None)
     at = scale.at(one.value)
     here = (at, y) if x is None else (x, at)
-    return Mark(model, *here, low, high, one.hollow, one.text)
+    return Mark(model, *here, low, high, one.hollow, f"{one.of}: {one.text}")
+
+
+def _texts(cells: Mapping[int, Figure]) -> dict[int, str]:
+    return {model: one.text for model, one in cells.items()}
 
 
 def _path(places: Sequence[tuple[float, float]]) -> str:
