@@ -27,7 +27,7 @@ SPLITS = (HELD_OUT, TRAINED, OWN)
 # Metrics whose means over tasks are shown after a headline's; skill is computed here.
 SKILL = "skill"
 BESIDE = {
-    "loss": ("accuracy",),
+    "loss": ("regret", "accuracy"),
     "js_divergence": (SKILL,),
     "log_loss": (SKILL, "coverage"),
     "yield_count": (SKILL, "share_valid", "share_unique"),
@@ -194,8 +194,6 @@ def _against(metric: str, value: float, figures: Mapping[str, Any]) -> tuple[str
     if metric == "yield_count" and "exact_yield" in figures:
         exact = number_of(figures, "exact_yield")
         return "exact sampler", exact, value / exact if exact > CLOSE else math.nan
-    if metric == "loss" and "regret" in figures:
-        return "Bayes-optimal", value - number_of(figures, "regret"), math.nan
     return "", math.nan, math.nan
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.compare import Comparison, compare
@@ -26,6 +26,7 @@ from spectrum_trl.report.reading import Evaluation
 from spectrum_trl.report.readings import TaskReadings, readings_of
 
 Pair = tuple[str, str]
+Grouped = TypeVar("Grouped", Row, Mean)
 
 
 class Model(NamedTuple):
@@ -78,8 +79,16 @@ class Page(NamedTuple):
 
     def groups(self) -> list[tuple[Group, list[Row]]]:
         """Return the headlines by group."""
-        names = dict.fromkeys(row.group for row in self.rows)
-        return [(group, [row for row in self.rows if row.group == group]) for group in names]
+        return _by_group(self.rows)
+
+    def means_by_group(self) -> list[tuple[Group, list[Mean]]]:
+        """Return the means by group."""
+        return _by_group(self.means)
+
+
+def _by_group(items: Sequence[Grouped]) -> list[tuple[Group, list[Grouped]]]:
+    groups = dict.fromkeys(item.group for item in items)
+    return [(group, [item for item in items if item.group == group]) for group in groups]
 
 
 class _Cell(NamedTuple):
