@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+# Subfolder of a demo run with the results of its models.
 COMPARE = "compare"
 
 
@@ -30,7 +31,7 @@ def report(
 ) -> None:
     """Show any number of evaluations on one page, which needs no network; models are columns in your order.
 
-    For the folder of a run with `evaluate: tiny`, print its table and plot its curves.
+    For the folder of a run with `evaluate: tiny`, and without options, print its table and plot its curves.
     """
     if len(results) == 1 and not (output or pair or markdown or csv) and _is_run(Path(results[0])):
         from spectrum_trl.tiny.report import report_run
@@ -47,7 +48,7 @@ def report(
     output = output or Path("report.html")
     for file in filter(None, (output, markdown, csv)):
         check_writable(file)
-    page = page_of(read_evaluations(results), pairs=pairs)
+    page = page_of(read_evaluations([part for word in results for part in _parts(word)]), pairs=pairs)
     for file in write(page, output=output, markdown=markdown, table=csv):
         console().print(f"written: {file}", markup=False)
 
@@ -59,6 +60,13 @@ def _is_run(folder: Path) -> bool:
         return folder.is_dir() and all(COMPARE in file.relative_to(folder).parts for file in found)
     except OSError:
         return False
+
+
+def _parts(word: str) -> list[str]:
+    """Return the results of every model of a demo run; of other folders, the word itself."""
+    folder = Path(word) / COMPARE
+    models = sorted(folder.iterdir()) if _is_run(Path(word)) and folder.is_dir() else []
+    return [f"{each.name}={each}" for each in models if each.is_dir()] or [word]
 
 
 def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:

@@ -160,6 +160,10 @@ def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]
     names = [name for name in headline.beside if name in figures and name not in BASELINES]
     beside = {name: number_of(figures, name) for name in names}
     known = {name: number for name in figures if not math.isnan(number := number_of(figures, name))}
+    if metric in AXES and f"{metric}_low" not in figures:
+        # Results of a demo run have values of rows alone.
+        interval = _interval(one.paired.rows.get(task, {}).get(metric, {}))
+        known |= {f"{metric}_{end}": getattr(interval, end) for end in ("low", "high")}
     return Row(
         group=Group(AXES.get(metric, OTHER), split_of(task, one.file)),
         task=task,
@@ -167,8 +171,8 @@ def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]
         model=one.name,
         n=0 if math.isnan(count) else int(count),
         value=value,
-        low=number_of(figures, f"{metric}_low"),
-        high=number_of(figures, f"{metric}_high"),
+        low=number_of(known, f"{metric}_low"),
+        high=number_of(known, f"{metric}_high"),
         spread=interval_text(headline, known),
         baseline=baseline,
         reference=reference,
@@ -243,6 +247,13 @@ def _mean(rows: Sequence[Row], one: Evaluation, *, metric: str) -> Interval | No
         return stratified_interval(clusters, seed=0)._replace(mean=mean)
     # Of single prompts, the tasks themselves are the sample.
     return mean_interval(values, seed=0)
+
+
+def _interval(values: Mapping[Any, Value]) -> Interval:
+    data = _clusters(values)
+    if len(data) < 2 or not np.isfinite(data).all():
+        return Interval(math.nan, math.nan, math.nan)
+    return mean_interval(data, seed=0, within=(0.0, np.inf))
 
 
 def _clusters(values: Mapping[Any, Value]) -> NDArray[np.float64]:
