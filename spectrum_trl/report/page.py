@@ -1,14 +1,14 @@
 """Everything that a report's page shows, as plain data for its template."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.compare import Comparison, compare
 from spectrum_trl.evaluation.headlines import LOW_COVERAGE, headlines, is_of_shares
-from spectrum_trl.evaluation.icl import CURVE
 from spectrum_trl.evaluation.summary import number
 from spectrum_trl.report.figures import (
     SPLITS,
@@ -25,6 +25,7 @@ from spectrum_trl.report.pictures import Curves, Figure, Points, calibration, cu
 from spectrum_trl.report.reading import Evaluation
 from spectrum_trl.report.readings import TaskReadings, readings_of
 
+AFTER = re.compile(r"loss_at_([0-9]{1,6})")
 Pair = tuple[str, str]
 Grouped = TypeVar("Grouped", Row, Mean)
 
@@ -209,22 +210,23 @@ def _accuracy(
 
 
 def _learning(cells: Sequence[_Cell], names: Sequence[str]) -> list[Curves]:
-    steps = {0: "loss_first"} | {k: f"loss_at_{k}" for k in CURVE}
-    tasks = dict.fromkeys((cell.task, cell.split) for cell in _by_split(cells) if "loss_at_1" in cell.figures)
     found = []
+    tasks = dict.fromkeys((cell.task, cell.split) for cell in _by_split(cells) if "loss_at_1" in cell.figures)
     for task, split in tasks:
         lines: dict[int, dict[float, Figure]] = {}
         for cell in (cell for cell in cells if cell.task == task):
-            line = {
-                k: cell.figure(name, of=names[cell.model])
-                for k, name in steps.items()
-                if name in cell.figures
-            }
+            line = {k: cell.figure(name, of=names[cell.model]) for name, k in _steps(cell.figures).items()}
             lines[cell.model] = {k: one for k, one in line.items() if not math.isnan(one.value)}
         alt = f"Loss of {', '.join(names)} by number of examples in {task}."
         title = f"{task} ({split})"
         found.append(curves(title, lines, across="examples seen", up="loss (nats)", alt=alt))
     return found
+
+
+def _steps(figures: Mapping[str, Any]) -> dict[str, float]:
+    """Return the metrics that are losses after a number of examples, with these numbers."""
+    found = {name: AFTER.fullmatch(name) for name in figures}
+    return {"loss_first": 0.0} | {name: float(match[1]) for name, match in found.items() if match}
 
 
 def _divergences(cells: Sequence[_Cell], names: Sequence[str]) -> list[Points]:

@@ -4,6 +4,7 @@ All are as wide as a phone, so that their text is readable there; several stand 
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ HEIGHT, TOP, BOTTOM = 230, 12, 40
 NAME, LEVEL = 30, 8
 CONTOURS = (0.1, 0.25, 0.5, 0.75, 0.9)
 LOG = "logarithmic"
+# What all names of an axis begin with, and the characters that fit into a picture.
+PREFIX, LONGEST = re.compile("^spectrum_(icl|dist|div)_"), 54
 
 
 class Mark(NamedTuple):
@@ -159,7 +162,7 @@ def points(
         ]
         known = {text: value for text, value in beside.get(name, {}).items() if math.isfinite(value)}
         places = [(scale.at(value), text) for text, value in known.items()]
-        lines.append(Line(name, y, y + height - 18, marks, places))
+        lines.append(Line(_short(name), y, y + height - 18, marks, places))
     said = f"{unit}, {LOG}" if scale.log else unit
     table = [(name, _texts(cells)) for name, cells in rows.items()]
     return Points(title, said, alt, TOP + height * len(rows) + BOTTOM, scale.ticks(), lines, table)
@@ -247,6 +250,12 @@ def _mark(model: int, one: Figure, scale: Scale, *, x: float | None = None, y: f
     at = scale.at(one.value)
     here = (at, y) if x is None else (x, at)
     return Mark(model, *here, low, high, one.hollow, f"{one.of}: {one.text}")
+
+
+def _short(name: str) -> str:
+    """Return a task's name without what the names of its axis have in common, as long as fits a picture."""
+    own = PREFIX.sub("", name)
+    return own if len(own) <= LONGEST else f"{own[: LONGEST - 1]}…"
 
 
 def _texts(cells: Mapping[int, Figure]) -> dict[int, str]:

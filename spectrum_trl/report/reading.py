@@ -18,6 +18,8 @@ from spectrum_trl.strict.schema import problems_of
 
 # Rows of a task that are kept to be read.
 KEPT = 2
+# Probabilities may be above 1 by this much through rounding.
+ROUNDING = 1e-3
 # A longer name would leave no room for figures.
 LONGEST_NAME = 60
 
@@ -142,6 +144,8 @@ def _samples(file: Path) -> Samples:
         outputs.update(_outputs(row)[1:])
         if len(kept) < KEPT:
             kept[(int(row["doc_id"]), str(row["doc_hash"]))] = row
+    if max(max(correct, default=0.0), max(rivals, default=0.0)) > ROUNDING:
+        raise UserError(f"{file}: a log-probability above 0; evaluate again")
     commonest = max(outputs.values()) / outputs.total() if outputs else None
     return Samples(kept, calibration_curve(correct, rivals), commonest)
 

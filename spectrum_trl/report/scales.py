@@ -10,6 +10,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 # Positive figures that differ by more than this factor are drawn on a logarithmic axis.
 WIDE = 30.0
 TICKS = 5
+# Larger powers of ten overflow in the arithmetic of ticks.
+LARGEST = 300
 
 
 class Scale(NamedTuple):
@@ -55,7 +57,8 @@ def scale_for(values: Iterable[float], *, begin: float, end: float, zero: bool =
     finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
     if low > 0 and high / low > WIDE:
-        return Scale(10 ** math.floor(_log(low)), 10 ** math.ceil(_log(high)), begin, end, log=True)
+        ends = (10.0 ** math.floor(_log(low)), 10.0 ** min(LARGEST, math.ceil(_log(high))))
+        return Scale(*ends, begin, end, log=True)
     if zero:
         low = min(0.0, low)
     if high <= low:

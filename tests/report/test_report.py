@@ -14,6 +14,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.report.figures import HELD_OUT, OWN, TRAINED, Mean, Row
 from spectrum_trl.report.page import Page, page_of
 from spectrum_trl.report.reading import read_evaluations
+from spectrum_trl.report.scales import scale_for
 from spectrum_trl.report.write import page_html, summary_csv, summary_markdown
 from tests.processes import run_command
 from tests.report.evaluations import write
@@ -230,12 +231,48 @@ def test_a_demo_run_is_printed_or_shown_on_a_page(tmp_path: Path, monkeypatch: p
     assert printed == [run] and (tmp_path / "report.html").is_file()
 
 
+def test_a_log_probability_above_0_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a")
+    for file in folder.glob("samples_spectrum_icl_flight_*"):
+        file.write_text(file.read_text().replace("[-0.9]", "[1e30]"))
+    with pytest.raises(UserError, match="flight.*a log-probability above 0"):
+        read_evaluations([str(folder)])
+
+
+def test_axes_are_logarithmic_where_figures_differ_widely() -> None:
+    wide = scale_for([0.001, 50.0], begin=0, end=100)
+    assert wide.log and [text for _, text in wide.ticks()][0] == "0.001" and wide.at(0.001) == 0
+    plain = scale_for([0.0, float("nan"), 3.0], begin=100, end=0)
+    assert not plain.log and plain.at(0) == 100 and plain.at(float(10**9)) == 0
+    assert scale_for([10**30, 1e308], begin=0, end=1).ticks()
+
+
 def test_evaluations_without_a_row_in_common_are_shown_without_differences(tmp_path: Path) -> None:
     first, second = write(tmp_path / "a", model="a"), write(tmp_path / "b", model="b")
     for file in second.glob("samples_*.jsonl"):
         file.write_text(file.read_text().replace('"h', '"other'))
     found = page_of(read_evaluations([str(first), str(second)]))
     assert not found.differences[0].found and "in common" in page_html(found)
+
+
+@pytest.mark.slow
+def test_what_eval_writes_becomes_a_page(tmp_path: Path) -> None:
+    tasks = "spectrum_icl_coinflip,spectrum_icl_flight,spectrum_dist_urn,spectrum_div_rng_1_100"
+    words = ["--tasks", tasks, "--format", "colon", "--metadata", "samples=5,max_tokens=100", "--limit", "2"]
+    done = run_command("eval", "spectrum-trl/tiny-base", *words, "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    done = run_command("report", tmp_path / "out", "-o", tmp_path / "report.html")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "Evaluation of base_model" in text and not Tags(text).open
+    for heading in (
+        "Accuracy by task",
+        "Loss by number",
+        "Divergence from",
+        "Validity against",
+        "Calibration",
+    ):
+        assert f"<h2>{heading}" in text
 
 
 @pytest.fixture
