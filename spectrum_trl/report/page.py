@@ -26,6 +26,8 @@ from spectrum_trl.report.reading import Evaluation
 from spectrum_trl.report.readings import TaskReadings, readings_of
 
 AFTER = re.compile(r"loss_at_([0-9]{1,6})")
+# Tasks in a picture; more pictures stand beside each other.
+TALLEST = 10
 Pair = tuple[str, str]
 Grouped = TypeVar("Grouped", Row, Mean)
 
@@ -203,9 +205,11 @@ def _accuracy(
             "accuracy",
             lambda cell: cell.figure("accuracy", of=names[cell.model]),
         )
-        if rows:
-            alt = f"Accuracy of {', '.join(names)} for each of {len(rows)} tasks."
-            found.append(points(split, rows, unit="accuracy", alt=alt, references=common, within=(0.0, 1.0)))
+        for first in range(0, len(rows), TALLEST):
+            part = dict(list(rows.items())[first : first + TALLEST])
+            alt = f"Accuracy of {', '.join(names)} for each of {len(part)} tasks."
+            title = f"{split}, continued" if first else split
+            found.append(points(title, part, unit="accuracy", alt=alt, references=common, within=(0.0, 1.0)))
     return found
 
 

@@ -135,9 +135,9 @@ def _samples(file: Path) -> Samples:
         tokens = row.get("calibration_error")
         if isinstance(tokens, Mapping):
             try:
-                correct.extend(tokens["correct"])
-                rivals.extend(chain.from_iterable(tokens["rivals"]))
-            except (KeyError, TypeError) as error:
+                correct.extend(tokens.get("correct", ()))
+                rivals.extend(chain.from_iterable(tokens.get("rivals", ())))
+            except TypeError as error:
                 raise UserError(
                     f"{file}, line {number}: no log-probabilities of tokens: {error!r}"
                 ) from error

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 # Positive figures that differ by more than this factor are drawn on a logarithmic axis.
 WIDE = 30.0
 TICKS = 5
-# Larger powers of ten overflow in the arithmetic of ticks.
-LARGEST = 300
+# Larger powers of ten are no numbers.
+LARGEST = 308
 
 
 class Scale(NamedTuple):
@@ -39,8 +39,9 @@ class Scale(NamedTuple):
 
     def ticks(self) -> list[tuple[float, str]]:
         """Return the places of ticks in pixels, and their figures as text."""
-        locator = LogLocator(numticks=TICKS) if self.log else MaxNLocator(TICKS)
-        values = [float(v) for v in locator.tick_values(self.low, self.high)]
+        ends = (_log(self.low), _log(self.high)) if self.log else (self.low, self.high)
+        values = [float(v) for v in MaxNLocator(TICKS, integer=self.log).tick_values(*ends)]
+        values = [10.0**v for v in values if abs(v) <= LARGEST] if self.log else values
         inside = [v for v in values if self.low * (1 - 1e-9) <= v <= self.high * (1 + 1e-9)]
         return [(self.at(v), f"{0.0 if abs(v) < 1e-12 else v:g}") for v in inside]
 
