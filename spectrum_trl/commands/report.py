@@ -39,6 +39,7 @@ def report(
         report_run(Path(results[0]))
         return
     from spectrum_trl.console import console
+    from spectrum_trl.errors import UserError
     from spectrum_trl.files import check_writable
     from spectrum_trl.report.page import page_of
     from spectrum_trl.report.reading import read_evaluations
@@ -46,7 +47,10 @@ def report(
 
     pairs = _pairs(pair or [])
     output = output or Path("report.html")
-    for file in filter(None, (output, markdown, csv)):
+    files = [file for file in (output, markdown, csv) if file]
+    if len({file.resolve() for file in files}) < len(files):
+        raise UserError("--output, --markdown and --csv name the same file; give each its own")
+    for file in files:
         check_writable(file)
     page = page_of(read_evaluations([part for word in results for part in _parts(word)]), pairs=pairs)
     for file in write(page, output=output, markdown=markdown, table=csv):
