@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export GOMP_SPINCOUNT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all test-nightly bench bench-train bench-data bench-eval bench-intervals bench-start
+.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all test-nightly bench bench-train bench-data bench-eval bench-intervals bench-start bench-ask
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -87,13 +87,13 @@ check: setup ## ruff and mypy
 	$(BIN)/mypy
 
 test: setup ## run all but the slow tests (no network, no GPU; minutes)
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not slow and not nightly" $(ARGS)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not slow and not nightly" $(ARGS)
 
 test-all: setup ## run every test but the nightly ones, as CI does
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not nightly" $(ARGS)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not nightly" $(ARGS)
 
 test-nightly: setup ## run the longer versions of tests that CI runs in short
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m nightly $(ARGS)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m nightly $(ARGS)
 
 bench: setup ## time data building, training steps and evaluation of the tiny model
 	$(BIN)/python -m tests.bench $(ARGS)
@@ -112,3 +112,6 @@ bench-intervals: setup ## simulate the coverage of intervals, and write docs/int
 
 bench-start: setup ## time errors for misspelt names, lists, and the start of preview and eval
 	$(BIN)/python -m tests.bench_start $(ARGS)
+
+bench-ask: setup ## compare asking with single calls of stock transformers and a hand-written ideal
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench_ask $(ARGS)

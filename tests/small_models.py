@@ -8,12 +8,12 @@ import pytest
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from spectrum_trl.evaluation.tiny import evaluate
 from spectrum_trl.models.initialise import new_model, new_tokenizer
 from spectrum_trl.prompts import templates
 from spectrum_trl.suite.sequences.builders import description_message, iid
 from spectrum_trl.suite.task import Message
 from spectrum_trl.tiny.evaluation_items import evaluation_items, probabilities
-from spectrum_trl.tiny.measure import evaluate
 from spectrum_trl.tiny.scores import TinyResult
 from spectrum_trl.tiny.world.worlds import World
 

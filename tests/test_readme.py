@@ -60,6 +60,8 @@ def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
         few = {
             "preview": ["--tasks", '{"tiny_counts": {"max_sequences": 8}}'],
             "eval": ["--output", str(tmp_path / "out"), "--limit", "2"],
+            # Any tuned model is asked without a format.
+            "ask": ["--format", "spectrum", "--max-new-tokens", "8"],
         }.get(words[1], [])
         if words[1] in ("compare", "report"):
             values, page = np.arange(20.0), str(tmp_path / "report.html")

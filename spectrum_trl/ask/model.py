@@ -1,28 +1,30 @@
 """A tuned model to ask: its probabilities, samples and distributions."""
 
 import logging
-from collections.abc import Sequence
-from typing import Any, Literal, Unpack, get_args
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack, get_args
 
-import pandas as pd
-from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from spectrum_trl.ask import candidates, samples, schemas, search
+from spectrum_trl.ask import candidates, samples, search
+from spectrum_trl.ask.loading import Quantization, load
 from spectrum_trl.ask.questions import Example, Question, conversation, turns
 from spectrum_trl.ask.results import FEWEST_COVERED, Probabilities, Sample, Score
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.device import evaluation_device, evaluation_dtype
-from spectrum_trl.models.finite import check_weights
-from spectrum_trl.models.load import load_model, load_tokenizer
-from spectrum_trl.models.quantize import for_cpu
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.prompts.templates import family_of, name_of
 from spectrum_trl.scoring.draw import Decoding
 from spectrum_trl.suite.task import Message
 
+# What takes long to import, and most questions do not need, is imported where it is used.
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spectrum_trl.ask.schemas import JsonProbabilities, JsonSamples, Schema
+    from spectrum_trl.ask.survey import Survey
+
 logger = logging.getLogger(__name__)
-Quantization = Literal["4bit", "8bit"]
 MAX_NEW_TOKENS = 256
 # Texts drawn for each valid JSON value wanted, at most.
 MOST_PER_VALUE = 10
@@ -92,16 +94,15 @@ class SpectrumModel:
         Raises:
             UserError: If it cannot be loaded, or holds NaN or infinite weights.
         """
-        place = evaluation_device(None if device == "auto" else device)
-        settings: dict[str, Any] = {"dtype": evaluation_dtype(place) if dtype == "auto" else dtype}
-        if quantization is not None:
-            settings["quantization_config"] = _quantization(quantization, name_or_path, place, revision)
-        if place != "cpu" or quantization:
-            settings["device_map"] = place
-        tokenizer = load_tokenizer(adapter or name_or_path, revision="main" if adapter else revision)
-        model = load_model(name_or_path, adapter=adapter, revision=revision, **settings)
-        check_weights(model, name=adapter or name_or_path)
-        return cls(model.eval(), tokenizer, format=format)
+        model, tokenizer = load(
+            name_or_path,
+            adapter=adapter,
+            dtype=dtype,
+            device=device,
+            quantization=quantization,
+            revision=revision,
+        )
+        return cls(model, tokenizer, format=format)
 
     def sample(
         self,
@@ -236,28 +237,28 @@ class SpectrumModel:
         ]
         return _answered(found, questions)
 
-    def probabilities_json(
-        self, schema: schemas.Schema, **question: Unpack[Question]
-    ) -> schemas.JsonProbabilities:
+    def probabilities_json(self, schema: "Schema", **question: Unpack[Question]) -> "JsonProbabilities":
         """Return the joint probability of every JSON value that a schema allows.
 
         Args:
             schema: A JSON Schema or a pydantic model with finitely many values.
             **question: The question.
         """
+        from spectrum_trl.ask import schemas
+
         values = schemas.allowed_values(schema)
         return schemas.JsonProbabilities(tuple(values), self.probabilities(values, **question))
 
     def sample_json(
         self,
-        schema: schemas.Schema,
+        schema: "Schema",
         n: int = 8,
         *,
         seed: int = 0,
         max_new_tokens: int = MAX_NEW_TOKENS,
         max_attempts: int | None = None,
         **question: Unpack[Question],
-    ) -> schemas.JsonSamples:
+    ) -> "JsonSamples":
         """Sample JSON values that a schema allows; others are counted and drawn again.
 
         Args:
@@ -268,6 +269,8 @@ class SpectrumModel:
             max_attempts: Number of texts drawn at most; by default ten times ``n``.
             **question: The question.
         """
+        from spectrum_trl.ask import schemas
+
         _check_numbers(n=n, max_new_tokens=max_new_tokens)
         parse, most = schemas.validator(schema), max_attempts or MOST_PER_VALUE * n
         values, invalid, drawn = list[Any](), list[str](), 0
@@ -293,6 +296,29 @@ class SpectrumModel:
         whole = conversation({}, tokenizer=self.tokenizer, before=[*messages, *turns(outputs)])
         (found,) = candidates.scores(self.model, self.prompts, [whole], [len(outputs)])
         return found
+
+    def survey(
+        self,
+        table: "pd.DataFrame",
+        *,
+        description: str | None = None,
+        names: Mapping[str, str] | None = None,
+        seed: int = 0,
+    ) -> "Survey":
+        """Ask survey questions for groups of people, and compare the shares with true ones.
+
+        Args:
+            table: See `survey.read_table`.
+            description: Of the prompts; ``{group}`` stands for the group. By default `survey.DESCRIPTION`.
+            names: Other names of the table's columns.
+            seed: Of the intervals.
+        """
+        from spectrum_trl.ask import survey as surveys
+
+        description = surveys.DESCRIPTION if description is None else description
+        surveys.check_description(description)
+        asked = surveys.read_table(table, names=names)
+        return surveys.survey(asked, ask=self.probabilities_of, description=description, seed=seed)
 
     def update(self, outputs: Sequence[Example], **question: Unpack[Question]) -> "SpectrumModel":
         """Return the model given more outputs: its answers are then those of the posterior predictive.
@@ -335,6 +361,8 @@ def _answered(found: Sequence[Any], questions: Sequence[Question] | None) -> Any
         for number, one in enumerate(found)
         for row in (one.rows() if hasattr(one, "rows") else [part._asdict() for part in one])
     ]
+    import pandas as pd
+
     return pd.DataFrame(rows)
 
 
@@ -355,12 +383,3 @@ def _check_numbers(**numbers: int) -> None:
     ]
     if problems:
         raise UserError(*problems)
-
-
-def _quantization(kind: Quantization, name: str, device: str, revision: str) -> BitsAndBytesConfig:
-    if kind not in get_args(Quantization):
-        raise UserError(f"quantization: expected 4bit or 8bit, but it is {kind!r}")
-    settings = BitsAndBytesConfig(load_in_4bit=kind == "4bit", load_in_8bit=kind == "8bit")
-    if device == "cpu" and kind == "4bit":
-        for_cpu(settings, name=name, revision=revision)
-    return settings

@@ -49,7 +49,8 @@ def show(found: Mapping[str, Any], *, out: Console) -> None:
 def _show_samples(samples: list[Mapping[str, Any]], *, out: Console) -> None:
     counts: dict[str, int] = {}
     for one in samples:
-        text = one["text"] if one["ended"] else f"{one['text']} …"
+        # One line each, or a sample's own lines would look like other samples.
+        text = " ⏎ ".join((one["text"] if one["ended"] else f"{one['text']} …").splitlines())
         counts[text] = counts.get(text, 0) + 1
     table = Table("sample", "count", "", box=None)
     for text, count in sorted(counts.items(), key=lambda item: -item[1]):

@@ -9,7 +9,9 @@ from spectrum_trl.commands.eval import evaluate
 from spectrum_trl.commands.judge import judge
 from spectrum_trl.commands.merge import merge
 from spectrum_trl.commands.preview import preview
+from spectrum_trl.commands.push import push
 from spectrum_trl.commands.report import report
+from spectrum_trl.commands.survey import survey
 from spectrum_trl.commands.tiny import tiny
 from spectrum_trl.commands.train import train
 from spectrum_trl.console import quiet_libraries
@@ -30,11 +32,13 @@ app.command(context_settings=WITH_FIELDS)(preview)
 app.add_typer(data, name="data")
 app.command(name="eval")(evaluate)
 app.command()(ask)
+app.command()(survey)
 app.command()(compare)
 app.command()(judge)
 app.command()(tiny)
 app.command()(report)
 app.command()(merge)
+app.command()(push)
 
 
 def main() -> None:

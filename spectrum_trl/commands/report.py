@@ -69,8 +69,11 @@ def _is_run(folder: Path) -> bool:
 def _parts(word: str) -> list[str]:
     """Return the results of every model of a demo run; of other folders, the word itself."""
     folder = Path(word) / COMPARE
-    models = sorted(folder.iterdir()) if _is_run(Path(word)) and folder.is_dir() else []
-    return [f"{each.name}={each}" for each in models if each.is_dir()] or [word]
+    if not (_is_run(Path(word)) and folder.is_dir()):
+        return [word]
+    from spectrum_trl.tiny.columns import COLUMNS
+
+    return [f"{name}={folder / name}" for name in COLUMNS if (folder / name).is_dir()] or [word]
 
 
 def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:

@@ -20,10 +20,10 @@ def tiny(
 ) -> None:
     """Evaluate a model on the tiny world's held-out distributions."""
     from spectrum_trl.console import console
+    from spectrum_trl.evaluation.tiny import evaluate
     from spectrum_trl.files import check_writable, writing
     from spectrum_trl.models.load import check_vocabulary, load_model, load_tokenizer
     from spectrum_trl.tiny import scores, table
-    from spectrum_trl.tiny.measure import evaluate
 
     if output:
         check_writable(output)

@@ -132,7 +132,7 @@ def messages_of(
     )
     yield from weighted(
         (
-            (sequence.sequence_id, normalise(sequence.messages))
+            (sequence.sequence_id, sequence.messages)
             for sequence in itertools.islice(sequences, options.max_sequences)
         ),
         weight=options.weight,
@@ -274,7 +274,7 @@ def texts_of(data: DataArguments) -> Iterator[str]:
             conversations = messages_of(
                 choice.task, TaskOptions(), folder=folder, data=data, dropped=Counter()
             )
-            for conversation in itertools.islice(conversations, TOKENIZER_SEQUENCES):
+            for conversation in map(normalise, itertools.islice(conversations, TOKENIZER_SEQUENCES)):
                 yield from (f"{m['role']}\n{m['content']}" for m in conversation[:TOKENIZER_TURNS])
 
 

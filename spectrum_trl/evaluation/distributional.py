@@ -73,10 +73,17 @@ class Distributional(HarnessTask):
         if self.options.format == "verbalized":
             yield ask_for_shares(row, prompts=self.prompts, context=self.options.context())
             return
-        context = self.prompts.prompt(_messages(row))
+        context = self.prompts.prompt(self.messages(row))
         texts = [self._scored(candidate) for candidate in row["candidates"]]
         self.check_length(context, max(texts, key=len))
         yield from self.scored_apart(context, *texts)
+
+    def messages(self, row: dict[str, Any]) -> list[Message]:
+        """Return the prompt of a row."""
+        description: list[Message] = (
+            [{"role": "description", "content": row["description"]}] if row["description"] else []
+        )
+        return [*description, {"role": "input", "content": row["input"]}]
 
     def _scored(self, candidate: str) -> str:
         text = self.prompts.answer(candidate)
@@ -144,10 +151,3 @@ def _items(
     items, lost = _built(task.name, folder, seed, most)
     dropped.update(lost)
     return items
-
-
-def _messages(row: dict[str, Any]) -> list[Message]:
-    description: list[Message] = (
-        [{"role": "description", "content": row["description"]}] if row["description"] else []
-    )
-    return [*description, {"role": "input", "content": row["input"]}]

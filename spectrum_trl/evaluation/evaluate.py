@@ -126,7 +126,7 @@ class _Evaluation:
         rows = f"{n:,} {'row' if n == 1 else 'rows'}"
         self.out.print(f"{place} {name}: {', '.join((rows, *_details(task)))}", markup=False)
         try:
-            results = _run(task, setup, lm=lm)
+            results = run_task(task, setup, lm=lm)
         except CannotCache:
             raise
         except UserError as error:
@@ -192,7 +192,7 @@ def _details(task: Task) -> Iterator[str]:
         yield f"left out: {', '.join(f'{n:,} {reason}' for reason, n in left_out.items())}"
 
 
-def _run(task: Task, setup: Setup, *, lm: LM) -> dict[str, Any] | None:
+def run_task(task: Task, setup: Setup, *, lm: LM) -> dict[str, Any] | None:
     """Evaluate one task; return None in all processes but the first."""
     seed = read_options(setup.options).seed
     set_seed(seed)

@@ -17,7 +17,7 @@ from spectrum_trl.evaluation.options import AnyFormat, Options, at_the_edge, rea
 from spectrum_trl.evaluation.probe import format_of
 from spectrum_trl.evaluation.required_data import Missing
 from spectrum_trl.prompts.formats import Format
-from spectrum_trl.prompts.scored import Prompts
+from spectrum_trl.prompts.scored import PlainTemplate, Prompts
 
 # lm-eval prints only the messages of its own loggers.
 logger = logging.getLogger(f"lm_eval.{__name__}")
@@ -82,7 +82,8 @@ class HarnessTask(ConfigurableTask):
         """The writer of prompts in the chosen format."""
         if self._prompts is None:
             tokenizer = self.options.load_tokenizer()
-            self._prompts = _prompts(tokenizer, format_of(self.options, tokenizer))
+            fmt, plain = format_of(self.options, tokenizer), self.own.get("plain", "colon")
+            self._prompts = _prompts(tokenizer, fmt, plain)
             if self.options.format == "verbalized" and not self.VERBALIZES:
                 logger.warning(
                     "%s: verbalized is for distributional and diversity tasks; prompts are in format %s",
@@ -258,5 +259,5 @@ class HarnessTask(ConfigurableTask):
 
 
 @cache
-def _prompts(tokenizer: PreTrainedTokenizerBase, fmt: Format) -> Prompts:
-    return Prompts(tokenizer, fmt=fmt)
+def _prompts(tokenizer: PreTrainedTokenizerBase, fmt: Format, plain: PlainTemplate) -> Prompts:
+    return Prompts(tokenizer, fmt=fmt, plain=plain)

@@ -28,7 +28,7 @@ from spectrum_trl.suite.fetching.status import status
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.generators import Draw, Draws
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Message, Task
 
 # Most labels of a task that outputs can be scored among.
 MOST_LABELS = 30
@@ -110,10 +110,15 @@ class Icl(HarnessTask):
 
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield the requests of each scored output."""
-        outputs = self.prompts.outputs(row["messages"])
+        outputs = self.prompts.outputs(self.messages(row))
         for n in self._scored(row).every:
             others = [text for text in self._labels if text != outputs[n].output]
             yield from self.scored_apart(outputs[n].context, outputs[n].output, *others)
+
+    def messages(self, row: dict[str, Any]) -> list[Message]:
+        """Return the conversation of a row."""
+        messages: list[Message] = row["messages"]
+        return messages
 
     def _scored(self, row: dict[str, Any]) -> Scored:
         n = sum(message["role"] == "output" for message in row["messages"])

@@ -55,7 +55,7 @@ def read_results(folder: Path) -> Results:
     Raises:
         UserError: If there is none, or its samples were not saved.
     """
-    file = _newest(folder)
+    file = newest(folder)
     try:
         # lm-eval itself writes NaN and Infinity.
         results = read_json(file, finite=False)
@@ -88,7 +88,12 @@ def samples_file(results: Path, task: str) -> Path:
     return results.with_name(f"samples_{task}_{results.stem.removeprefix('results_')}.jsonl")
 
 
-def _newest(folder: Path) -> Path:
+def newest(folder: Path) -> Path:
+    """Return the newest results file in a folder, or the file itself.
+
+    Raises:
+        UserError: If there is none.
+    """
     try:
         if folder.is_file():
             return folder

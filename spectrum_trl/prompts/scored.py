@@ -119,8 +119,10 @@ class Prompts:
 
     def _lead(self, tail: str) -> int:
         """Return the number of characters to split off the end of a text."""
+        if tail == tail.rstrip():
+            return 0
         whole = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
-        for end in range(len(tail), 0, -1):
+        for end in range(len(tail.rstrip()), 0, -1):
             bare = tail[:end]
             ids = self.tokenizer(bare, add_special_tokens=False)["input_ids"]
             if bare == bare.rstrip() and whole[: len(ids)] == ids:

@@ -37,9 +37,25 @@ class Budget:
         """
         waiting = sorted(items, key=cost)
         while waiting:
-            size = self._size([cost(item) for item in waiting])
-            if self._fits(waiting[:size], run, cost=cost):
-                waiting = waiting[size:]
+            waiting = self.first(waiting, run, cost=cost)
+
+    def first(
+        self, items: Sequence[Item], run: Callable[[Sequence[Item]], None], *, cost: Callable[[Item], float]
+    ) -> list[Item]:
+        """Run a first batch, and return the other items.
+
+        Args:
+            items: Sorted by cost.
+            run: As in `run`.
+            cost: As in `run`.
+
+        Raises:
+            RuntimeError: If a single item does not fit into memory.
+        """
+        while True:
+            size = self._size([cost(item) for item in items])
+            if self._fits(items[:size], run, cost=cost):
+                return list(items[size:])
 
     def _size(self, costs: Sequence[float]) -> int:
         size = 1

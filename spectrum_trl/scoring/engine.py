@@ -96,6 +96,18 @@ def score(
     return _Scoring(model, requests, tokens_per_batch=tokens_per_batch, answered=answered).run()
 
 
+# Prefixes that follow others in one cache, and have equally many tokens beyond them: they need no padding.
+_Group = list[tuple[_Started, Node]]
+
+
+def _groups(started: Sequence[_Started]) -> list[_Group]:
+    found: dict[int, _Group] = {}
+    for one in started:
+        for node in one.node.branches:
+            found.setdefault(node.end - node.start, []).append((one, node))
+    return list(found.values())
+
+
 class _Scoring:
     """The state of one call of `score`."""
 
@@ -145,21 +157,36 @@ class _Scoring:
         del logits
         started = [_Started(node, n, past, pads[n]) for n, node in enumerate(nodes)]
         self._after(started)
-        waiting = [(one, branch) for one in started for branch in one.node.branches]
+        waiting = _groups(started)
+        deeper: list[_Group] = []
         while waiting:
-            parent, branch = waiting.pop()
-            below = self._branch(parent, branch)
-            self._after([below])
-            waiting += [(below, deeper) for deeper in branch.branches]
+            rest = self.budget.first(
+                waiting.pop(), lambda group: deeper.extend(self._branch(group)), cost=self._cost_of_branch
+            )
+            # What lies deeper comes first, so that few caches are alive at once.
+            waiting += [*([rest] if rest else []), *deeper]
+            deeper.clear()
 
-    def _branch(self, parent: _Started, node: Node) -> _Started:
-        past = rows_of(parent.past, [parent.row], device=self.model.device)
-        wanted = self._wanted(node.requests, node.start, node.end)
-        indices = [place - node.start for place in wanted]
-        segment = node.ids[node.start : node.end]
-        logits = forward(self.model, [segment], [indices], past=past, pads=[parent.pads])
-        self._fill(logits, [node.requests], [wanted])
-        return _Started(node, 0, past, parent.pads)
+    def _branch(self, group: Sequence[tuple[_Started, Node]]) -> list[_Group]:
+        """Read longer prefixes in one batch and the rows that follow; return the prefixes longer still."""
+        past = rows_of(group[0][0].past, [one.row for one, _ in group], device=self.model.device)
+        pads = [one.pads for one, _ in group]
+        wanted = [self._wanted(node.requests, node.start, node.end) for _, node in group]
+        indices = [
+            [place - node.start for place in places] for (_, node), places in zip(group, wanted, strict=True)
+        ]
+        segments = [node.ids[node.start : node.end] for _, node in group]
+        logits = forward(self.model, segments, indices, past=past, pads=pads)
+        self._fill(logits, [node.requests for _, node in group], wanted)
+        del logits
+        started = [_Started(node, n, past, pads[n]) for n, (_, node) in enumerate(group)]
+        self._after(started)
+        return _groups(started)
+
+    def _cost_of_branch(self, item: tuple[_Started, Node]) -> float:
+        past, node = item[0].past, item[1]
+        copied = bytes_per_token(past) * self.cache_cost * past.get_seq_length()
+        return self._cost(node, node.start, node.end) + copied
 
     def _after(self, started: Sequence[_Started]) -> None:
         """Read the rows that follow the prefixes in one cache."""

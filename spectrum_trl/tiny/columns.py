@@ -4,13 +4,12 @@ The design is the paper's: a pretrained model, its instruct sibling, and the Spe
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
-
-import numpy as np
 
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import PlainTemplate
-from spectrum_trl.tiny.scores import InContext, Sampling, TinyResult
+from spectrum_trl.tiny.scores import METRICS, SAMPLES, URN, TinyResult
 
 
 class Column(NamedTuple):
@@ -50,22 +49,15 @@ WORDINGS: tuple[tuple[str, PlainTemplate], ...] = (
 
 
 def best_of(results: Sequence[TinyResult]) -> TinyResult:
-    """Return the best measurements of one model over several prompts, chosen separately for each kind.
+    """Return the best measurements of one model over several prompts, chosen separately for each task.
 
     They are chosen on the evaluation items, which favours this model over those it is compared with.
     """
 
-    def lowest(kind: str) -> InContext:
-        return min((getattr(one, kind) for one in results), key=lambda part: part.excess().mean())
+    def badness(task: str, one: TinyResult) -> float:
+        if task == URN:
+            return one.mean(task, "js_divergence")
+        return -one.mean(task, "share_valid") if task in SAMPLES else float(one.regret(task).mean())
 
-    def most_valid(kind: str) -> Sampling:
-        return max((getattr(one, kind) for one in results), key=lambda part: np.mean(part.share_valid))
-
-    return results[0]._replace(
-        urn=min((one.urn for one in results), key=lambda urn: np.mean(urn.js_divergence())),
-        coin=lowest("coin"),
-        die=lowest("die"),
-        number=lowest("number"),
-        urns=most_valid("urns"),
-        ranges=most_valid("ranges"),
-    )
+    best = {task: min(results, key=partial(badness, task)).rows[task] for task in METRICS}
+    return results[0].model_copy(update={"rows": best})

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from spectrum_trl.files import write_atomic
 from spectrum_trl.metrics.intervals import mean_interval
-from spectrum_trl.tiny.scores import InContext, TinyResult
+from spectrum_trl.tiny.evaluation_items import OUTPUTS
+from spectrum_trl.tiny.scores import CATEGORICAL, COIN, NUMBERS, URN, TinyResult
 from spectrum_trl.tiny.table import rows
 
 # Okabe and Ito's palette, which colour-blind readers can distinguish; markers work without colour.
@@ -37,12 +38,12 @@ def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) 
         raise ValueError(f"{len(results)} results to draw, expected 1 to {len(COLOURS)}")
     figure = Figure(figsize=(11, 7.5), layout="constrained")
     axes = figure.subplots(2, 2)
-    for kind, title, ax in (
-        ("coin", "Coin of unknown bias", axes[0, 0]),
-        ("die", "Categorical, 3–5 labels of unknown probability", axes[0, 1]),
-        ("number", "Numbers around an unknown value", axes[1, 0]),
+    for task, title, ax in (
+        (COIN, "Coin of unknown bias", axes[0, 0]),
+        (CATEGORICAL, "Categorical, 3–5 labels of unknown probability", axes[0, 1]),
+        (NUMBERS, "Numbers around an unknown value", axes[1, 0]),
     ):
-        _curves(ax, {name: getattr(result, kind) for name, result in results.items()}, seed=seed)
+        _curves(ax, results, task, seed=seed)
         ax.set(title=title, xlabel="examples seen", ylabel="loss above Bayes-optimal (nats)")
     _divergences(axes[1, 1], results, seed=seed)
     # The curves look the same in all panels, so one legend is enough.
@@ -52,13 +53,13 @@ def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) 
         figure.savefig(temporary, format="png", dpi=130)
 
 
-def _curves(ax: Axes, results: Mapping[str, InContext], *, seed: int) -> None:
+def _curves(ax: Axes, results: Mapping[str, TinyResult], task: str, *, seed: int) -> None:
     """Plot the mean loss above the Bayes-optimal one by position."""
     for (name, result), colour, marker in zip(results.items(), COLOURS, MARKERS, strict=False):
         # The difference removes the difficulty of the sequences, which both losses share.
-        positions = np.arange(len(result.optimal[0]))
-        excess = [mean_interval(result.excess(slice(n, n + 1)), seed=seed) for n in positions]
-        mean, low, high = np.array(excess).T
+        regrets = [mean_interval(result.regret(task, slice(n, n + 1)), seed=seed) for n in range(OUTPUTS)]
+        mean, low, high = np.array(regrets).T
+        positions = np.arange(OUTPUTS)
         ax.plot(positions, mean, color=colour, marker=marker, markersize=4, label=name)
         ax.fill_between(positions, low, high, color=colour, alpha=0.2, linewidth=0)
     ax.axhline(0, color="black", linestyle="--", label="Bayes-optimal")
@@ -75,7 +76,7 @@ def _divergences(ax: Axes, results: Mapping[str, TinyResult], *, seed: int) -> N
     for place, ((_, result), colour, marker) in enumerate(
         zip(results.items(), COLOURS, MARKERS, strict=False)
     ):
-        values = result.urn.js_divergence()
+        values = result.values(URN, "js_divergence")
         spread = rng.uniform(-0.25, 0.25, len(values))
         ax.scatter(place + spread, values, s=12, color=colour, marker=marker, alpha=0.35, linewidth=0)
         mean, low, high = rows(result)[0].interval(seed=seed)
@@ -90,9 +91,7 @@ def _divergences(ax: Axes, results: Mapping[str, TinyResult], *, seed: int) -> N
         )
         ax.annotate(f"{mean:.3f}", (place + 0.3, mean), va="center")
     # Divergences compare shares among the labels; coverage is their total probability.
-    coverage = {
-        name: np.mean([one.coverage for one in result.urn.compared()]) for name, result in results.items()
-    }
+    coverage = {name: result.mean(URN, "coverage") for name, result in results.items()}
     ticks = [f"{textwrap.fill(name, 14)}\ncoverage {share:.2f}" for name, share in coverage.items()]
     ax.set_xticks(range(len(results)), ticks, fontsize="small")
     ax.set_xlim(-0.5, len(results) - 0.3)

@@ -10,7 +10,6 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.files import check_writable, write_atomic, writing
 from spectrum_trl.tiny import plot, scores, table
 from spectrum_trl.tiny.columns import COLUMNS, TUNED
-from spectrum_trl.tiny.harness_files import write
 
 PICTURE, MARKDOWN = "curves.png", "table.md"
 # Subfolder of a run with one folder per model, in lm-eval's format.
@@ -50,7 +49,9 @@ def report_run(run: Path, *, out: Console | None = None) -> list[Path]:
         plot.save(titled, run / PICTURE)
         with write_atomic(run / MARKDOWN) as temporary:
             temporary.write_text(table.markdown(titled), encoding="utf-8")
-        written = [file for name, one in found.items() for file in write(one, run / COMPARE / name)]
+        written = [
+            file for name, one in found.items() for file in scores.write_samples(one, run / COMPARE / name)
+        ]
     out.print(f"curves: {run / PICTURE}, table in Markdown: {run / MARKDOWN}", markup=False)
     out.print(table.samples(titled))
     return [run / PICTURE, run / MARKDOWN, *written]

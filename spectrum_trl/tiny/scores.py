@@ -1,147 +1,115 @@
-"""Results of the tiny evaluation for one model, and their file."""
+"""Results of the tiny evaluation for one model, and their files: our own, and those of lm-eval."""
 
-import re
-from collections.abc import Sequence
+import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, FiniteFloat, PositiveInt, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.files import write_json
-from spectrum_trl.metrics import icl
-from spectrum_trl.metrics.distributional import Comparison, compare
+from spectrum_trl.files import write_atomic, write_json
 from spectrum_trl.strict.json import read_json
+from spectrum_trl.tiny.evaluation_items import OUTPUTS
 
-Numbers = Annotated[list[FiniteFloat], Field(min_length=1)]
-Rows = Annotated[list[Numbers], Field(min_length=1)]
-
-
-class Urns(NamedTuple):
-    """Probabilities of the labels in described urns; one entry per urn.
-
-    Attributes:
-        exact: The true shares, one list per urn.
-        observed: The model's probabilities of the same labels, each including the end of turn, in [0, 1].
-    """
-
-    exact: Rows
-    observed: Rows
-
-    def compared(self) -> list[Comparison]:
-        """Return the comparison of shares among the labels, one per urn."""
-        return [compare(p, q) for p, q in zip(self.exact, self.observed, strict=True)]
-
-    def js_divergence(self) -> NDArray[np.float64]:
-        """Return divergences in nats, shape (urns,); they mean little where ``coverage`` is small."""
-        return np.array([one.js_divergence for one in self.compared()])
-
-    def slopes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the sums whose ratio is the slope of the model's shares on the true ones.
-
-        The slope is 1 for a model that reads the counts, and 0 for one whose shares are even.
-
-        Returns:
-            Two arrays of shape (urns,): the sum of products of the model's and the true deviations from the
-            even share, and the sum of squares of the true ones; 0 if all shares are equal.
-        """
-        products, squares = [], []
-        for p, q in zip(map(np.array, self.exact), map(np.array, self.observed), strict=True):
-            true, found = p - 1 / p.size, q / max(q.sum(), np.finfo(float).tiny) - 1 / p.size
-            # Equal shares are rounded in a recorded result.
-            uneven = (true**2).sum() > 1e-6
-            products.append(float((true * found).sum()) if uneven else 0.0)
-            squares.append(float((true**2).sum()) if uneven else 0.0)
-        return np.array(products), np.array(squares)
-
-    def proportions(self) -> list[str]:
-        """Return each urn's sorted shares as text: urns with equal shares are not independent."""
-        return [" ".join(f"{share:.4f}" for share in sorted(p)) for p in self.exact]
+URN = "tiny_urn"
+SEQUENCES = COIN, CATEGORICAL, NUMBERS = "tiny_coin", "tiny_categorical", "tiny_numbers"
+SAMPLES = URNS, RANGES = "tiny_samples_of_urns", "tiny_samples_of_ranges"
+# The metrics of each task that are kept.
+METRICS = {
+    URN: ("js_divergence", "mode_match", "coverage", "slope", "uniform_js_divergence", "uniform_mode_match"),
+    **dict.fromkeys(SEQUENCES, ("loss", "loss_late")),
+    **dict.fromkeys(
+        SAMPLES,
+        ("share_valid", "collision", "share_unique", "yield_count", "exact_unique")
+        + ("exact_collision", "exact_yield", "even_collision", "even_yield"),
+    ),
+}
+# In place of lm-eval's date in file names: there is one result per folder.
+DATE = "tiny"
+Count = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class InContext(NamedTuple):
-    """Losses of samples from a hidden distribution; one row per sequence, one column per output, in nats.
+class Row(BaseModel):
+    """One urn, sequence or prompt.
 
     Attributes:
-        losses: Losses of the model.
-        optimal: Losses of the Bayes-optimal predictor.
+        doc_id: Its number.
+        doc_hash: lm-eval's hash of its texts.
+        values: Each metric's sum and count and, for dependent rows, their common cluster.
+        prompt: The description.
+        regrets: Of a sequence: the loss of each output above the Bayes-optimal one, in nats.
+        first: Of samples: the first few, in order.
     """
 
-    losses: Rows
-    optimal: Rows
-
-    def excess(self, positions: slice = slice(None)) -> NDArray[np.float64]:
-        """Return the mean loss above optimal of each sequence, in nats, shape (sequences,)."""
-        return icl.excess(self.losses, self.optimal, positions=positions)
-
-
-class Sampling(NamedTuple):
-    """Samples of described distributions of one kind; one entry per prompt.
-
-    Attributes:
-        descriptions: The prompts.
-        n: Samples per prompt.
-        share_valid: Share of samples that are possible answers, in [0, 1].
-        share_unique: Share of distinct samples among the valid ones, in [0, 1].
-        yield_count: Number of distinct valid samples.
-        collision: Probability that two valid samples agree, in [0, 1]; high for a collapsed model.
-        exact_collision: The same for an exact sampler.
-        answers: Number of possible answers.
-        exact_unique: Expected ``share_unique`` of an exact sampler with as many valid samples.
-        exact_yield: Expected ``yield_count`` of an exact sampler with ``n`` samples.
-        first: The first few samples of each prompt, in order.
-    """
-
-    descriptions: list[str]
-    n: PositiveInt
-    share_valid: Numbers
-    share_unique: Numbers
-    yield_count: list[int]
-    collision: Numbers
-    exact_collision: Numbers
-    answers: list[PositiveInt]
-    exact_unique: Numbers
-    exact_yield: Numbers
-    first: list[list[str]]
-
-    def worlds(self) -> list[str]:
-        """Return the numbers in each prompt: prompts that differ in wording alone are not independent."""
-        return [" ".join(re.findall(r"[0-9]+", text)) for text in self.descriptions]
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    doc_id: int
+    doc_hash: str
+    values: dict[str, tuple[FiniteFloat, Count] | tuple[FiniteFloat, Count, str]]
+    prompt: str
+    regrets: list[FiniteFloat] = []
+    first: list[str] = []
 
 
-class TinyResult(NamedTuple):
+class TinyResult(BaseModel):
     """The measurements of one model.
 
     Attributes:
         seed: Seed of the worlds and the samples.
         fmt: Format of the prompts.
         part: The held-out part: ``evaluation``, or ``choice`` for choosing settings.
-        urn: Reading counts as probabilities.
-        coin: Learning two labels' probabilities from samples.
-        die: The same for three to five labels.
-        number: Learning the location and spread of numbers.
-        urns: Drawing from urns.
-        ranges: Drawing from ranges of numbers.
+        higher_is_better: Task to metric to direction, for metrics that have one.
+        rows: Task to rows.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
     seed: int
     fmt: str
     part: Literal["evaluation", "choice"]
-    urn: Urns
-    coin: InContext
-    die: InContext
-    number: InContext
-    urns: Sampling
-    ranges: Sampling
+    higher_is_better: dict[str, dict[str, bool]]
+    rows: dict[str, list[Row]]
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        for task, metrics in METRICS.items():
+            rows = self.rows.get(task, [])
+            if not rows or any(not {*metrics} <= row.values.keys() for row in rows):
+                raise ValueError(f"{task}: rows or metrics are missing")
+            if any(value[1] == 0 for row in rows for name, value in row.values.items() if name != "slope"):
+                raise ValueError(f"{task}: a count of 0")
+            if task in SEQUENCES and any(len(row.regrets) != OUTPUTS for row in rows):
+                raise ValueError(f"{task}: expected {OUTPUTS} regrets in each row")
+        return self
+
+    def regret(self, task: str, positions: slice = slice(None)) -> NDArray[np.float64]:
+        """Return the mean loss above optimal of each sequence, in nats, shape (sequences,)."""
+        return np.array([row.regrets for row in self.rows[task]])[:, positions].mean(axis=1)
+
+    def values(self, task: str, metric: str) -> NDArray[np.float64]:
+        """Return a metric's sum over the outputs of each row, shape (rows,)."""
+        return np.array([row.values[metric][0] for row in self.rows[task]])
+
+    def mean(self, task: str, metric: str) -> float:
+        """Return a metric's mean over all outputs of all rows."""
+        return float(self.values(task, metric).sum() / sum(row.values[metric][1] for row in self.rows[task]))
+
+    def clusters(self, task: str, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return a metric's sums and counts over the rows of each cluster with a count, in their order."""
+        found: dict[Any, tuple[float, float]] = {}
+        for number, row in enumerate(self.rows[task]):
+            value, count, *cluster = row.values[metric]
+            name = cluster[0] if cluster else number
+            before = found.get(name, (0.0, 0.0))
+            found[name] = (before[0] + value, before[1] + count)
+        sums, counts = np.array(list(found.values())).T
+        return sums[counts > 0], counts[counts > 0]
 
 
 def measured_on(result: TinyResult) -> tuple[object, ...]:
     """Return what identifies the items of a result; results can be compared only if it is equal."""
-    prompts = (*result.urns.descriptions, *result.ranges.descriptions)
-    sizes = (len(part.losses) for part in (result.coin, result.die, result.number))
-    return result.seed, result.part, prompts, len(result.urn.exact), *sizes
+    prompts = tuple(row.prompt for task in METRICS for row in result.rows[task])
+    return result.seed, result.part, prompts
 
 
 def save(result: TinyResult, path: str | Path) -> None:
@@ -156,9 +124,7 @@ def load(path: str | Path) -> TinyResult:
         UserError: If there is no such file, or it is not a result.
     """
     try:
-        result = TypeAdapter(TinyResult).validate_python(read_json(Path(path)))
-        _check_lengths(result)
-        return result
+        return TinyResult.model_validate(read_json(Path(path)))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; expected a result of `spectrum-trl tiny`") from error
     except OSError as error:
@@ -169,20 +135,38 @@ def load(path: str | Path) -> TinyResult:
         ) from error
 
 
-def as_json(value: Any) -> Any:
+def as_json(result: TinyResult) -> dict[str, Any]:
     """Convert a result to mappings and lists."""
-    if not hasattr(value, "_asdict"):
-        return value
-    return {key: as_json(part) for key, part in value._asdict().items()}
+    return result.model_dump(mode="json", exclude_defaults=True)
 
 
-def _check_lengths(result: TinyResult) -> None:
-    """Raise ValueError for lists about the same items that differ in length."""
-    in_context, samples = (result.coin, result.die, result.number), (result.urns, result.ranges)
-    groups: list[Sequence[Any]] = [
-        *([field for field in part if isinstance(field, list)] for part in (*in_context, *samples)),
-        *([*part.losses, *part.optimal] for part in in_context),
-        *zip(result.urn.exact, result.urn.observed, strict=True),
-    ]
-    if any(len({len(one) for one in group}) > 1 for group in groups):
-        raise ValueError("lists of different lengths")
+def write_samples(result: TinyResult, folder: Path) -> list[Path]:
+    """Write a result in lm-eval's format, so ``spectrum-trl compare`` can pair it with others.
+
+    Args:
+        result: The result of one model.
+        folder: The folder to write to; created if it does not exist.
+
+    Returns:
+        The written files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"results_{DATE}.json"]
+    for task, rows in result.rows.items():
+        lines = [
+            {"doc_id": row.doc_id, "doc_hash": row.doc_hash, "metrics": [*row.values], **row.values}
+            for row in rows
+        ]
+        files.append(folder / f"samples_{task}_{DATE}.jsonl")
+        with write_atomic(files[-1]) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    found = {
+        "results": {
+            task: {f"{metric},none": result.mean(task, metric) for metric in rows[0].values}
+            for task, rows in result.rows.items()
+        },
+        "configs": {task: {"metadata": {"format": result.fmt}} for task in result.rows},
+        "higher_is_better": result.higher_is_better,
+    }
+    write_json(found, files[0])
+    return files

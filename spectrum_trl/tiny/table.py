@@ -1,7 +1,8 @@
 """Tables of results of the tiny evaluation: all figures, paired differences, and a few samples."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from spectrum_trl.metrics.distributional import uniform_guess
 from spectrum_trl.metrics.intervals import Interval, mean_interval, ratio_interval
-from spectrum_trl.tiny.scores import InContext, Sampling, TinyResult, Urns
+from spectrum_trl.tiny.evaluation_items import SAMPLES as DRAWN
+from spectrum_trl.tiny.scores import SAMPLES, SEQUENCES, URN, TinyResult
 
 # Outputs by the number of examples before them.
 POSITIONS = {"no example": slice(0, 1), "1–7 examples": slice(1, 8), "≥ 8 examples": slice(8, None)}
@@ -48,12 +49,9 @@ class Row(NamedTuple):
 def rows(result: TinyResult) -> list[Row]:
     """Return the figures of a result, in the order of the table."""
     return [
-        *_urns(result.urn),
-        *_excess("coin", result.coin),
-        *_excess("categorical", result.die),
-        *_excess("numbers", result.number),
-        *_samples("urns", result.urns),
-        *_samples("ranges", result.ranges),
+        *_urns(result),
+        *(row for task in SEQUENCES for row in _losses(result, task)),
+        *(row for task in SAMPLES for row in _samples(result, task)),
     ]
 
 
@@ -120,12 +118,10 @@ def samples(results: Mapping[str, TinyResult]) -> Table:
     made = Table(title="The first samples of one urn and of one range", show_lines=True)
     first = next(iter(results.values()))
     made.add_column("model")
-    for part in (first.urns, first.ranges):
-        made.add_column(escape(part.descriptions[0]), overflow="fold")
+    for task in SAMPLES:
+        made.add_column(escape(first.rows[task][0].prompt), overflow="fold")
     for name, result in results.items():
-        made.add_row(
-            escape(name), *(escape(", ".join(part.first[0])) for part in (result.urns, result.ranges))
-        )
+        made.add_row(escape(name), *(escape(", ".join(result.rows[task][0].first)) for task in SAMPLES))
     return made
 
 
@@ -134,66 +130,40 @@ def show(results: Mapping[str, TinyResult], *, console: Console | None = None) -
     (console or Console()).print(table(results))
 
 
-def _urns(urn: Urns) -> Iterator[Row]:
-    section, compared = "described urns", urn.compared()
-    guesses = [uniform_guess(p) for p in urn.exact]
-    uniform = {
-        name: float(np.mean([getattr(one, name) for one in guesses]))
-        for name in ("js_divergence", "mode_match")
-    }
-    worlds = urn.proportions()
-    urns = _sums(np.ones(len(worlds)), worlds)
-
-    def summed(name: str) -> NDArray[np.float64]:
-        return _sums([getattr(one, name) for one in compared], worlds)
-
-    yield Row(section, "JS divergence", summed("js_divergence"), 0.0, uniform["js_divergence"], urns)
-    products, squares = (_sums(part, worlds) for part in urn.slopes())
-    uneven = squares > 0
-    yield Row(section, "slope of shares on true shares", products[uneven], 1.0, 0.0, squares[uneven])
-    yield Row(section, "mode match", summed("mode_match"), 1.0, uniform["mode_match"], urns)
-    yield Row(section, "coverage", summed("coverage"), 1.0, None, urns)
+def _urns(result: TinyResult) -> Iterator[Row]:
+    guess = {name: result.mean(URN, f"uniform_{name}") for name in ("js_divergence", "mode_match")}
+    for name, metric, exact, uniform in (
+        ("JS divergence", "js_divergence", 0.0, guess["js_divergence"]),
+        ("slope of shares on true shares", "slope", 1.0, 0.0),
+        ("mode match", "mode_match", 1.0, guess["mode_match"]),
+        ("coverage", "coverage", 1.0, None),
+    ):
+        sums, counts = result.clusters(URN, metric)
+        yield Row("described urns", name, sums, exact, uniform, counts)
 
 
-def _excess(kind: str, measured: InContext) -> Iterator[Row]:
+def _losses(result: TinyResult, task: str) -> Iterator[Row]:
     for name, positions in POSITIONS.items():
-        yield Row(f"{kind}: loss above optimal", name, measured.excess(positions), 0.0)
+        section = f"{task.removeprefix('tiny_')}: loss above optimal"
+        yield Row(section, name, result.regret(task, positions), 0.0)
 
 
-def _samples(kind: str, part: Sampling) -> Iterator[Row]:
-    worlds = part.worlds()
-    section = f"{part.n} samples of each of {len(worlds)} prompts"
-    if len(set(worlds)) < len(worlds):
-        section += f" of {len(set(worlds))} {kind}"
+def _samples(result: TinyResult, task: str) -> Iterator[Row]:
+    kind, n, exact = task.removeprefix("tiny_samples_of_"), len(result.rows[task]), partial(result.mean, task)
+    worlds = len(result.clusters(task, "share_valid")[0])
+    section = f"{DRAWN} samples of each of {n} prompts" + (f" of {worlds} {kind}" if worlds < n else "")
     section += "" if kind in section else f", {kind}"
 
-    def row(metric: str, values: Sequence[float], exact: float | None, uniform: float | None = None) -> Row:
-        return Row(section, metric, _by_world(values, worlds), exact, uniform)
+    def row(name: str, metric: str, exact: float | None, uniform: float | None = None) -> Row:
+        # The mean over the wordings of each world.
+        sums, counts = result.clusters(task, metric)
+        return Row(section, name, sums / counts, exact, uniform)
 
-    answers = np.array(part.answers)
-    evenly = answers * (1 - (1 - 1 / answers) ** part.n)
-    yield row("share valid", part.share_valid, 1.0)
-    yield row("probability that two agree", part.collision, _mean(part.exact_collision), _mean(1 / answers))
-    yield row("unique share of valid samples", part.share_unique, None)
-    yield row(EXACT_UNIQUE, part.exact_unique, None)
-    yield row("yield (different valid samples)", part.yield_count, _mean(part.exact_yield), _mean(evenly))
-
-
-def _by_world(values: Sequence[float], worlds: Sequence[str]) -> NDArray[np.float64]:
-    """Return the mean over the wordings of each world, in the order of the worlds."""
-    return _sums(values, worlds) / _sums(np.ones(len(worlds)), worlds)
-
-
-def _sums(values: Iterable[float], worlds: Sequence[str]) -> NDArray[np.float64]:
-    """Return the sum over the items of each world, in the order of the worlds."""
-    found: dict[str, float] = {}
-    for value, world in zip(values, worlds, strict=True):
-        found[world] = found.get(world, 0.0) + float(value)
-    return np.array(list(found.values()))
-
-
-def _mean(values: Any) -> float:
-    return float(np.mean(values))
+    yield row("share valid", "share_valid", 1.0)
+    yield row("probability that two agree", "collision", exact("exact_collision"), exact("even_collision"))
+    yield row("unique share of valid samples", "share_unique", None)
+    yield row(EXACT_UNIQUE, "exact_unique", None)
+    yield row("yield (different valid samples)", "yield_count", exact("exact_yield"), exact("even_yield"))
 
 
 def _cell(interval: Interval) -> str:

@@ -17,7 +17,6 @@ from spectrum_trl.runs.run_folder import RunFolder
 from spectrum_trl.tiny import columns, scores
 from spectrum_trl.tiny.columns import ALL_TOKENS, BEST, COLUMNS, INSTRUCT, PRETRAINED, TUNED, WORDINGS
 from spectrum_trl.tiny.evaluation_items import evaluation_items
-from spectrum_trl.tiny.measure import evaluate
 from spectrum_trl.tiny.scores import TinyResult
 
 Measured = Iterator[tuple[str, TinyResult]]
@@ -79,9 +78,10 @@ def check_recorded(recipe: Recipe) -> None:
         except UserError as error:
             raise UserError(*(f"recorded: {problem}" for problem in error.problems)) from error
         items = evaluation_items(0)
-        prompts = tuple(world.description for world in (*items.full_urns, *items.ranges))
-        sizes = (len(items.coin.outputs), len(items.die.outputs), len(items.number.outputs))
-        if scores.measured_on(found) != (0, "evaluation", prompts, len(items.urns), *sizes):
+        prompts = [world.description for world in items.urns]
+        prompts += [text for one in (items.coin, items.die, items.number) for text in one.descriptions]
+        prompts += [world.description for world in (*items.full_urns, *items.ranges)]
+        if scores.measured_on(found) != (0, "evaluation", tuple(prompts)):
             raise UserError(
                 f"recorded: {recipe.run.recorded} was measured on other items than this run will be; "
                 "remove `recorded`, or record it again with `make demo-all-tokens`"
@@ -89,27 +89,23 @@ def check_recorded(recipe: Recipe) -> None:
 
 
 def _tuned(recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measured:
-    yield (
-        TUNED if recipe.training.assistant_only_loss else ALL_TOKENS,
-        evaluate(model, tokenizer, show_progress=True),
-    )
+    # Imported here like the report above: few recipes need lm-eval.
+    from spectrum_trl.evaluation.tiny import evaluate
+
+    yield TUNED if recipe.training.assistant_only_loss else ALL_TOKENS, evaluate(model, tokenizer)
 
 
 def _others(recipe: Recipe, model: PreTrainedModel) -> Measured:
+    from spectrum_trl.evaluation.tiny import evaluate
+
     # The published tokenizer: with our template, a text would end with the end of a turn.
     own = load_tokenizer(str(recipe.model.model_name_or_path), revision=recipe.model.model_revision)
     fmt = COLUMNS[PRETRAINED].fmt
-    found = [
-        evaluate(model, own, fmt=fmt, wording=wording, plain=plain, show_progress=True)
-        for wording, plain in WORDINGS
-    ]
+    found = [evaluate(model, own, fmt=fmt, wording=wording, plain=plain) for wording, plain in WORDINGS]
     yield PRETRAINED, found[0]
     yield BEST, columns.best_of(found)
     if sibling := recipe.run.copy_role_tokens_from:
         instruct = load_model(sibling).eval()
-        yield (
-            INSTRUCT,
-            evaluate(instruct, load_tokenizer(sibling), fmt=COLUMNS[INSTRUCT].fmt, show_progress=True),
-        )
+        yield INSTRUCT, evaluate(instruct, load_tokenizer(sibling), fmt=COLUMNS[INSTRUCT].fmt)
     if recorded := recipe.run.recorded:
         yield ALL_TOKENS, scores.load(recorded_file(recorded))

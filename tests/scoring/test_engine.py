@@ -199,3 +199,17 @@ def test_the_head_reads_scored_places_only(model: PreTrainedModel) -> None:
     finally:
         hook.remove()
     assert sum(sizes) == 6
+
+
+def test_prefixes_behind_a_common_one_are_read_together(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = []
+    real = engine.forward
+    monkeypatch.setattr(engine, "forward", lambda *a, **k: passes.append(len(a[1])) or real(*a, **k))
+    common = numbers(80, seed=0)
+    contexts = [[*common, *numbers(40 + n % 2, seed=n)] for n in range(1, 41)]
+    requests = [Request([*one, *numbers(3, seed=n)], len(one)) for one in contexts for n in range(50, 55)]
+    assert_right(model, requests)
+    # The common prefix, prefixes of two lengths, and what follows these.
+    assert len(passes) <= 6

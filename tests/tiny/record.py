@@ -24,10 +24,13 @@ def rounded(value: Any) -> Any:
 def main(run: str) -> None:
     """Write the record from a run's folder."""
     found = rounded(scores.as_json(scores.load(Path(run) / "all_tokens.json")))
+    # A row a line.
+    tasks = ",\n".join(
+        f"{json.dumps(task)}: [\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "]"
+        for task, rows in found.pop("rows").items()
+    )
     with write_atomic(RECORD) as temporary:
-        # A kind of distribution a line.
-        lines = (f"{json.dumps(key)}: {json.dumps(part, ensure_ascii=False)}" for key, part in found.items())
-        temporary.write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")
+        temporary.write_text(f'{json.dumps(found)[:-1]}, "rows": {{\n{tasks}}}}}\n', encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,37 +13,42 @@ from spectrum_trl.tiny import scores
 RECORD = json.loads((bundled("recipes") / "demo_all_tokens.json").read_text("utf-8"))
 
 
-def changed(part: str, name: str, value: Any) -> dict[str, Any]:
-    return RECORD | {part: RECORD[part] | {name: value}}
+def refused(task: str, rows: list[Any], file: Path) -> None:
+    file.write_text(json.dumps(RECORD | {"rows": RECORD["rows"] | {task: rows}}))
+    with pytest.raises(UserError, match="not a result"):
+        scores.load(file)
+
+
+@pytest.mark.parametrize("task", scores.METRICS)
+def test_a_task_without_rows_is_refused(task: str, tmp_path: Path) -> None:
+    refused(task, [], tmp_path / "x.json")
 
 
 @pytest.mark.parametrize(
-    ("part", "name"),
-    [("urn", "exact"), ("urn", "observed"), ("coin", "losses"), ("die", "optimal"), ("number", "losses")],
+    ("task", "name"), [(task, name) for task, names in scores.METRICS.items() for name in names]
 )
-@pytest.mark.parametrize("row", [[], [0.5], [float("nan")] * 25], ids=["empty", "short", "NaN"])
-def test_rows_that_are_not_of_their_item_are_refused(
-    part: str, name: str, row: list[float], tmp_path: Path
+def test_a_row_without_a_metric_or_with_no_number_is_refused(task: str, name: str, tmp_path: Path) -> None:
+    first, *others = RECORD["rows"][task]
+    values = {key: value for key, value in first["values"].items() if key != name}
+    for changed in (
+        values,
+        values | {name: [float("nan"), 1]},
+        values | {name: [0.5, -1]},
+        values | {name: 0.5},
+    ):
+        refused(task, [first | {"values": changed}, *others], tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("task", scores.SEQUENCES)
+@pytest.mark.parametrize("regrets", [[], [0.5], [float("nan")] * 25], ids=["empty", "short", "NaN"])
+def test_regrets_that_are_not_of_their_sequence_are_refused(
+    task: str, regrets: list[float], tmp_path: Path
 ) -> None:
-    file, rows = tmp_path / "x.json", RECORD[part][name]
-    for value in ([row, *rows[1:]], rows[1:]):
-        file.write_text(json.dumps(changed(part, name, value)))
-        with pytest.raises(UserError, match="not a result"):
-            scores.load(file)
+    first, *others = RECORD["rows"][task]
+    refused(task, [first | {"regrets": regrets}, *others], tmp_path / "x.json")
 
 
-@pytest.mark.parametrize("name", [name for name, value in RECORD["urns"].items() if isinstance(value, list)])
-def test_samples_of_fewer_prompts_than_the_others_are_refused(name: str, tmp_path: Path) -> None:
-    file = tmp_path / "x.json"
-    for value in ([], RECORD["urns"][name][1:]):
-        file.write_text(json.dumps(changed("urns", name, value)))
-        with pytest.raises(UserError, match="not a result"):
-            scores.load(file)
-
-
-@pytest.mark.parametrize(("name", "value"), [("n", 0), ("answers", [0] * len(RECORD["ranges"]["answers"]))])
-def test_counts_below_one_are_refused(name: str, value: Any, tmp_path: Path) -> None:
-    file = tmp_path / "x.json"
-    file.write_text(json.dumps(changed("ranges", name, value)))
-    with pytest.raises(UserError, match="not a result"):
-        scores.load(file)
+def test_a_mean_over_nothing_is_refused(tmp_path: Path) -> None:
+    first, *others = RECORD["rows"][scores.RANGES]
+    values = first["values"] | {"share_valid": [0, 0]}
+    refused(scores.RANGES, [first | {"values": values}, *others], tmp_path / "x.json")

@@ -11,8 +11,8 @@ from rich.console import Console
 from spectrum_trl.metrics.distributional import uniform_guess
 from spectrum_trl.metrics.intervals import Interval, mean_interval, ratio_interval
 from spectrum_trl.tiny import table as tables
-from spectrum_trl.tiny.evaluation_items import PROMPTS, evaluation_items, probabilities
-from spectrum_trl.tiny.scores import Sampling, TinyResult, Urns
+from spectrum_trl.tiny.evaluation_items import PROMPTS, SAMPLES, evaluation_items, probabilities
+from spectrum_trl.tiny.scores import CATEGORICAL, COIN, NUMBERS, RANGES, URN, URNS, TinyResult
 from tests.tiny.leaks import reduced
 
 
@@ -27,11 +27,11 @@ def line(lines: list[str], metric: str, *, after: str) -> str:
     return next(text for text in lines[start:] if metric in text)
 
 
-def by_range(part: Sampling, name: str) -> list[float]:
+def by_range(result: TinyResult, task: str, name: str) -> list[float]:
     """Return means over the wordings of the same numbers."""
     found: dict[tuple[str, ...], list[float]] = {}
-    for text, value in zip(part.descriptions, getattr(part, name), strict=True):
-        found.setdefault(tuple(re.findall(r"\d+", text)), []).append(value)
+    for row, value in zip(result.rows[task], result.values(task, name), strict=True):
+        found.setdefault(tuple(re.findall(r"\d+", row.prompt)), []).append(float(value))
     return [float(np.mean(values)) for values in found.values()]
 
 
@@ -50,11 +50,14 @@ def test_every_figure_is_in_the_table_with_its_interval(
     lines = text_of(before=learnt_result, after=uniform_result)
     assert any("before" in text and "after" in text and "exact" in text for text in lines)
     expected: dict[tuple[str, str], Any] = {
-        ("described urns", "JS divergence"): lambda r: r.urn.js_divergence(),
-        ("described urns", "coverage"): lambda r: [one.coverage for one in r.urn.compared()],
-        ("described urns", "mode match"): lambda r: [one.mode_match for one in r.urn.compared()],
+        ("described urns", label): lambda r, name=name: r.values(URN, name)
+        for label, name in (
+            ("JS divergence", "js_divergence"),
+            ("coverage", "coverage"),
+            ("mode match", "mode_match"),
+        )
     }
-    for kind in ("urns", "ranges"):
+    for task, kind in ((URNS, "urns"), (RANGES, "ranges")):
         section = next(
             text for text in lines if f"samples of each of {PROMPTS} prompts" in text and kind in text
         )
@@ -65,14 +68,14 @@ def test_every_figure_is_in_the_table_with_its_interval(
             ("exact sampler", "exact_unique"),
             ("yield", "yield_count"),
         ):
-            expected[section, metric] = lambda r, kind=kind, name=name: by_range(getattr(r, kind), name)
-    for kind, name in (("coin", "coin"), ("categorical", "die"), ("numbers", "number")):
+            expected[section, metric] = lambda r, task=task, name=name: by_range(r, task, name)
+    for name, task in (("coin", COIN), ("categorical", CATEGORICAL), ("numbers", NUMBERS)):
         for label, positions in (
             ("no example", slice(0, 1)),
             ("1–7 examples", slice(1, 8)),
             ("≥ 8 examples", slice(8, None)),
         ):
-            expected[f"{kind}: loss above", label] = lambda r, n=name, p=positions: getattr(r, n).excess(p)
+            expected[f"{name}: loss above", label] = lambda r, t=task, p=positions: r.regret(t, p)
     # The slope is a ratio, tested for itself.
     assert len(expected) == len(tables.rows(learnt_result)) - 1
     for (section, metric), values in expected.items():
@@ -86,19 +89,21 @@ def test_every_figure_is_in_the_table_with_its_interval(
 
 def test_the_exact_and_the_uniform_column_hold_their_means(learnt_result: TinyResult) -> None:
     figures = {(row.section, row.metric): row for row in tables.rows(learnt_result)}
-    exact = float(np.mean(learnt_result.ranges.exact_yield))
+    items = evaluation_items(0)
+    urns, ranges = (
+        [np.array(list(probabilities(world).values())) for world in worlds]
+        for worlds in (items.full_urns, items.ranges)
+    )
     (yields,) = (row for (name, metric), row in figures.items() if "ranges" in name and "yield" in metric)
-    assert yields.exact == exact and len(yields.values) == len(set(learnt_result.ranges.worlds())) < PROMPTS
+    assert yields.exact == pytest.approx(np.mean([(1 - (1 - p) ** SAMPLES).sum() for p in ranges]))
+    assert len(yields.values) == len(by_range(learnt_result, RANGES, "yield_count")) < PROMPTS
     agree = next(row for (name, metric), row in figures.items() if "urns" in name and "agree" in metric)
-    full = evaluation_items(0).full_urns
-    shares = [list(probabilities(world).values()) for world in full]
-    assert agree.exact == pytest.approx(np.mean([sum(p * p for p in one) for one in shares]))
-    assert agree.uniform == pytest.approx(np.mean([1 / len(one) for one in shares]))
-    guesses = [uniform_guess(p).js_divergence for p in learnt_result.urn.exact]
+    assert agree.exact == pytest.approx(np.mean([(p**2).sum() for p in urns]))
+    assert agree.uniform == pytest.approx(np.mean([1 / p.size for p in urns]))
+    guesses = [uniform_guess(list(probabilities(world).values())).js_divergence for world in items.urns]
     assert figures["described urns", "JS divergence"].uniform == pytest.approx(np.mean(guesses))
     slope = figures["described urns", "slope of shares on true shares"]
-    products, squares = learnt_result.urn.slopes()
-    assert slope.interval(seed=0).mean == pytest.approx(products.sum() / squares.sum())
+    assert slope.interval(seed=0).mean == pytest.approx(learnt_result.mean(URN, "slope"))
     assert (slope.exact, slope.uniform) == (1, 0)
 
 
@@ -107,7 +112,7 @@ def test_differences_are_paired_item_by_item(learnt_result: TinyResult, uniform_
     both = {"even": uniform_result, "learnt": learnt_result}
     console.print(tables.differences(both, last="learnt"))
     row = line(console.export_text().splitlines(), "yield", after="learnt minus")
-    changes = np.subtract(*(by_range(one.urns, "yield_count") for one in (learnt_result, uniform_result)))
+    changes = np.subtract(*(by_range(one, URNS, "yield_count") for one in (learnt_result, uniform_result)))
     for number in mean_interval(changes, seed=0):
         assert f"{number:.1f}" in row or f"{number:.3f}" in row
 
@@ -116,12 +121,14 @@ def test_the_first_samples_of_each_model_are_shown(learnt_result: TinyResult) ->
     console = Console(width=200, record=True, file=open("/dev/null", "w"))
     console.print(tables.samples({"learnt": learnt_result}))
     text = console.export_text()
-    assert ", ".join(learnt_result.urns.first[0]) in text and learnt_result.urns.descriptions[0][:20] in text
+    row = learnt_result.rows[URNS][0]
+    assert ", ".join(row.first) in text and row.prompt[:20] in text
 
 
 def test_a_single_item_is_shown_without_interval(learnt_result: TinyResult) -> None:
-    urn = Urns([[0.6, 0.4]], [[0.25, 0.25]])
-    lines = text_of(model=learnt_result._replace(urn=urn))
+    row = learnt_result.rows[URN][0]
+    rows = [row.model_copy(update={"values": row.values | {"coverage": (0.5, 1.0)}})]
+    lines = text_of(model=learnt_result.model_copy(update={"rows": learnt_result.rows | {URN: rows}}))
     assert "0.500" in line(lines, "coverage", after="described") and "nan" not in "".join(lines)
 
 

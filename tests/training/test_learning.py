@@ -19,11 +19,12 @@ def test_a_short_demo_moves_every_axis_the_right_way(tmp_path: Path) -> None:
     done = run_recipe(DEMO, "--max_steps", "250", "--output_dir", str(out))
     assert done.returncode == 0, done.stderr
     before, after = (scores.load(out / f"{name}.json") for name in ("instruct", "tuned"))
-    assert np.mean(after.urn.js_divergence()) < 0.6 * np.mean(before.urn.js_divergence())
-    for kind in ("coin", "die", "number"):
+    urn, ranges = scores.URN, scores.RANGES
+    assert after.mean(urn, "js_divergence") < 0.6 * before.mean(urn, "js_divergence")
+    for task in scores.SEQUENCES:
         late = slice(8, None)
-        assert getattr(after, kind).excess(late).mean() < getattr(before, kind).excess(late).mean()
-    assert np.mean(after.ranges.yield_count) > np.mean(before.ranges.yield_count)
+        assert after.regret(task, late).mean() < before.regret(task, late).mean()
+    assert after.mean(ranges, "yield_count") > before.mean(ranges, "yield_count")
     assert "JS divergence" in done.stdout and (out / "curves.png").is_file()
 
 

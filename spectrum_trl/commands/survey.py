@@ -1,0 +1,115 @@
+"""``spectrum-trl survey``: ask survey questions for many groups, and score the shares of the answers."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spectrum_trl.errors import UserError
+
+PROBLEMS_SHOWN = 20
+
+
+def survey(
+    model: Annotated[str, typer.Argument(help="A folder, a Hub id, or an embedded model's name.")],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV or JSON Lines with group, question, options (yes|no) and, if known, shares."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for long.csv, wide.csv, scores.csv.")
+    ] = Path("runs/survey"),
+    description: Annotated[
+        str | None, typer.Option(help="Description of the prompts; {group} stands for the group.")
+    ] = None,
+    group: Annotated[str, typer.Option(help="Name of the table's column of groups.")] = "group",
+    question: Annotated[str, typer.Option(help="Name of its column of questions.")] = "question",
+    options: Annotated[str, typer.Option(help="Name of its column of options.")] = "options",
+    shares: Annotated[str, typer.Option(help="Name of its column of true shares.")] = "shares",
+    format: Annotated[
+        str | None, typer.Option(help="For models without a Spectrum template: colon or chat.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="Number type; auto is float32 on a CPU.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto is a GPU if there is one.")] = "auto",
+) -> None:
+    """Ask a model survey questions for groups of people, and compare the shares with true ones.
+
+    Prints the scores of the distributional axis beside the uniform guess, which a model must beat.
+    """
+    from spectrum_trl.files import folder_problems
+
+    if problems := [f"--output: {problem}" for problem in folder_problems(output)]:
+        raise UserError(*problems)
+    from spectrum_trl.ask import survey as surveys
+
+    names = {"group": group, "question": question, "options": options, "shares": shares}
+    text = surveys.DESCRIPTION if description is None else description
+    surveys.check_description(text)
+    try:
+        asked = surveys.read_table(_frame(table), names=names)
+    except UserError as error:
+        raise UserError(*(f"{table}: {problem}" for problem in error.problems)) from error
+    _write(_ask(model, asked, text, format=format, dtype=dtype, device=device), output)
+
+
+def _frame(table: Path) -> Any:
+    import pandas as pd
+
+    from spectrum_trl.ask.rows import read_rows
+
+    if not table.is_file():
+        raise UserError("there is no such file")
+    rows = list(read_rows(table))
+    if problems := [f"row {row.number}: {row.problem}" for row in rows if row.problem]:
+        raise UserError(*problems[:PROBLEMS_SHOWN])
+    return pd.DataFrame([row.fields for row in rows])
+
+
+def _ask(model: str, asked: Any, description: str, **settings: Any) -> Any:
+    from tqdm import tqdm
+
+    from spectrum_trl.ask.model import SpectrumModel
+    from spectrum_trl.ask.survey import survey as ask
+    from spectrum_trl.console import on_terminal
+    from spectrum_trl.progress import quiet_when_piped
+
+    quiet_when_piped()
+    loaded = SpectrumModel.from_pretrained(model, **settings)
+    with tqdm(total=len(asked), desc="questions", disable=not on_terminal()) as bar:
+        return ask(asked, ask=loaded.probabilities_of, description=description, answered=bar.update)
+
+
+def _write(found: Any, output: Path) -> None:
+    from rich.table import Table
+
+    from spectrum_trl.console import console
+    from spectrum_trl.files import write_atomic, writing
+
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        for name, frame in found._asdict().items():
+            with write_atomic(output / f"{name}.csv") as temporary:
+                frame.to_csv(temporary, index=False)
+    out = console()
+    low = found.wide.low_coverage.sum()
+    if len(found.scores):
+        table = Table("score", "model", "95% interval", "uniform guess")
+        for row in found.scores.itertuples():
+            interval = f"[{row.low:.3f}, {row.high:.3f}]" if row.low == row.low else "too few questions"
+            uniform = (
+                ""
+                if row.uniform_guess is None or row.uniform_guess != row.uniform_guess
+                else f"{row.uniform_guess:.3f}"
+            )
+            table.add_row(row.score, f"{row.model:.4g}", interval.replace("[", r"\["), uniform)
+        out.print(table)
+        first = found.scores.iloc[0]
+        out.print(f"{first.rows} rows of {first.questions} questions", highlight=False)
+    if low:
+        out.print(
+            f"{low} of {len(found.wide)} rows have a coverage below 0.05: their shares say little",
+            highlight=False,
+        )
+    out.print(f"{output}: long.csv, wide.csv, scores.csv", markup=False, highlight=False)

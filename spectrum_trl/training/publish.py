@@ -1,0 +1,185 @@
+"""Publish a trained model on the Hugging Face Hub, with the figures of its evaluations in the card."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from huggingface_hub import EvalResult, HfApi, ModelCard
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.headlines import LOW_COVERAGE, headlines, is_of_shares
+from spectrum_trl.evaluation.results import newest
+from spectrum_trl.files import write_json
+from spectrum_trl.known_tasks import tasks
+from spectrum_trl.models.load import model_path
+from spectrum_trl.runs.record import RECORD
+from spectrum_trl.strict.json import read_json
+
+# What a model needs to be loaded; a run's history, checkpoints and recipe, which names paths, stay here.
+PUBLISHED = (
+    *("*.safetensors", "*.safetensors.index.json", "*.jinja", "*.model", "tokenizer*", "README.md"),
+    *("config.json", "generation_config.json", "adapter_config.json", "special_tokens_map.json"),
+    *("preprocessor_config.json", "processor_config.json", "added_tokens.json", "vocab.json", "merges.txt"),
+)
+TASK_TYPE = "text-generation"
+
+
+class Staged(NamedTuple):
+    """What will be published.
+
+    Attributes:
+        files: Name and size in bytes of each file.
+        figures: Task, metric and value of each figure of the card.
+        left_out: Figures of low coverage, which mean nothing.
+    """
+
+    files: dict[str, int]
+    figures: list[tuple[str, str, float]]
+    left_out: list[str]
+
+
+def stage(run: Path, target: Path, *, repo: str, results: Sequence[Path], public: bool) -> Staged:
+    """Copy what will be published into a folder, and write the card.
+
+    Args:
+        run: Folder of a finished run.
+        target: An empty folder.
+        repo: Model id on the Hub, as ``owner/name``.
+        results: Folders or files of the model's evaluations.
+        public: Whether the model will be public.
+
+    Raises:
+        UserError: With every problem at once: no finished run, data whose terms forbid it, results of another
+            model or of a part of the rows.
+    """
+    problems = list(_run_problems(run))
+    record: Any = {} if problems else _record(run)
+    problems += [*_repo_problems(repo), *_licence_problems(record, public=public)]
+    evaluations: list[EvalResult] = []
+    left_out: list[str] = []
+    for folder in results:
+        try:
+            evaluations += _figures(folder, run, left_out)
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(*problems)
+    for pattern in PUBLISHED:
+        for file in run.glob(pattern):
+            shutil.copyfile(file, target / file.name)
+    data = [{**one, "task": Path(one["task"]).name} for one in record.get("data", ())]
+    write_json({"versions": record.get("versions", {}), "data": data}, target / RECORD)
+    card = ModelCard.load(target / "README.md")
+    card.data.model_name, card.data.eval_results = repo.rpartition("/")[2], evaluations or None
+    card.save(target / "README.md")
+    return Staged(
+        {file.name: file.stat().st_size for file in sorted(target.iterdir())},
+        [(str(one.dataset_name), one.metric_type, float(one.metric_value)) for one in evaluations],
+        left_out,
+    )
+
+
+def publish(run: Path, repo: str, *, results: Sequence[Path] = (), public: bool = False) -> str:
+    """Publish a run's model, and return the URL of the commit.
+
+    Args:
+        run: Folder of a finished run.
+        repo: Model id on the Hub; created if it does not exist.
+        results: Folders or files of the model's evaluations.
+        public: Whether the model is public; otherwise private.
+
+    Raises:
+        UserError: As `stage`, or if the Hub refuses it.
+    """
+    api = HfApi()
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            stage(run, Path(scratch), repo=repo, results=results, public=public)
+            api.create_repo(repo, private=not public, exist_ok=True)
+            # An existing repository keeps its visibility.
+            if not public and not api.model_info(repo).private:
+                raise UserError(f"{repo} is public: add --public, or name another")
+            info = api.upload_folder(repo_id=repo, folder_path=scratch)
+    except (HfHubHTTPError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{repo} could not be published ({reason}); log in with `hf auth login`") from None
+    return str(info.commit_url)
+
+
+def _run_problems(run: Path) -> Iterator[str]:
+    if not run.is_dir():
+        yield f"there is no folder {run}; name the output_dir of a finished run"
+    elif not (run / RECORD).is_file() or not any(run.glob("*.safetensors")):
+        yield f"{run} holds no finished run: it lacks {RECORD} or weights"
+    elif not (run / "README.md").is_file():
+        yield f"{run} has no model card README.md; a finished run writes one"
+
+
+def _repo_problems(repo: str) -> Iterator[str]:
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        yield f"{repo}: {' '.join(str(error).split())}"
+    if "/" not in repo:
+        yield f"{repo}: expected owner/name"
+
+
+def _record(run: Path) -> Any:
+    try:
+        record = read_json(run / RECORD)
+        if not all(isinstance(one["task"], str) for one in record.get("data", ())):
+            raise ValueError("data: expected a list of tasks")
+    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{run / RECORD} cannot be read: {error}") from error
+    return record
+
+
+def _licence_problems(record: Any, *, public: bool) -> Iterator[str]:
+    known = tasks()
+    for one in record.get("data", ()):
+        # The licence of a user's own data is the user's to know.
+        if (task := known.get(one["task"])) is None:
+            continue
+        source = task.source
+        if source.private or source.terms or source.ask:
+            terms = source.terms or source.ask or source.licence
+            yield f"{task.name}: its terms do not allow passing it on ({terms}); train without it"
+        elif public and source.licence.startswith("unstated"):
+            yield (
+                f"{task.name}: no licence allows publishing what is made of it ({source.licence}); leave "
+                "--public out, or train without it"
+            )
+
+
+def _figures(folder: Path, run: Path, left_out: list[str]) -> Iterator[EvalResult]:
+    """Yield the headlines of an evaluation of the run as the card has them."""
+    file = newest(folder)
+    try:
+        results = read_json(file, finite=False)
+        config = results["config"]
+        evaluated, limit = str(config["model_args"]["pretrained"]), config.get("limit")
+        found = list(headlines(results))
+    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file} is not a results file of `spectrum-trl eval`: {error!r}") from error
+    if Path(model_path(evaluated)).resolve() != run.resolve():
+        raise UserError(f"{file} holds results of {evaluated}, not of {run}; name those of this run")
+    if limit is not None:
+        raise UserError(
+            f"{file} is of {limit} rows per task, which a card would not say; evaluate without --limit"
+        )
+    for name, headline, figures in found:
+        value = figures[headline.metric]
+        if value is None or (figures.get(LOW_COVERAGE) and is_of_shares(headline.metric)):
+            left_out.append(f"{name}: {headline.metric}")
+            continue
+        yield EvalResult(
+            task_type=TASK_TYPE,
+            dataset_type=name,
+            dataset_name=name,
+            metric_type=headline.metric,
+            metric_value=float(value),
+        )

@@ -1,0 +1,118 @@
+"""Survey mode: tables in and out, and scores equal to the metrics computed by hand."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spectrum_trl import SpectrumModel
+from spectrum_trl.ask.survey import DESCRIPTION, check_description, read_table, survey
+from spectrum_trl.errors import UserError
+from spectrum_trl.metrics.distributional import compare
+from spectrum_trl.paths import TINY_BASE_NAME
+from tests.small_models import Learnt
+
+TABLE = pd.DataFrame(
+    {
+        "group": ["North", "South", "North", "South"],
+        "question": ["More trees?", "More trees?", "Which?", "Which?"],
+        "options": [["yes", "no"], '["yes", "no"]', "a | b |c", "a|b|c"],
+        "shares": [[30, 10], '{"no": 0.5, "yes": 0.5}', None, "[0, 1, 1]"],
+    }
+)
+
+
+@pytest.fixture
+def asked(learnt: Learnt, world_tokenizer: Any) -> SpectrumModel:
+    return SpectrumModel(learnt.model, world_tokenizer)
+
+
+def test_shares_are_the_normalised_probabilities_of_the_letters(asked: SpectrumModel) -> None:
+    found = survey(read_table(TABLE), ask=asked.probabilities_of)
+    alone = asked.probabilities(
+        ["A", "B"],
+        description=DESCRIPTION.format(group="South"),
+        input="More trees?\nAnswers:\nA. yes\nB. no",
+    )
+    row = found.wide.iloc[1]
+    np.testing.assert_allclose([row.A, row.B], alone.normalised, rtol=1e-4)
+    assert row.coverage == pytest.approx(alone.coverage, rel=1e-4) and np.isnan(row.C)
+    long = found.long[(found.long.group == "South") & (found.long.question == "More trees?")]
+    assert list(long.option) == ["yes", "no"] and list(long.true_share) == [0.5, 0.5]
+    np.testing.assert_allclose(long.share, alone.normalised, rtol=1e-4)
+    assert len(found.long) == 10 and len(found.wide) == 4
+
+
+def test_scores_are_means_over_the_rows_with_true_shares(asked: SpectrumModel) -> None:
+    found = asked.survey(TABLE)
+    scores = found.scores.set_index("score")
+    by_hand = []
+    for n, true in ((0, [0.75, 0.25]), (1, [0.5, 0.5]), (3, [0, 0.5, 0.5])):
+        row = found.wide.iloc[n]
+        by_hand.append(compare(true, [row[letter] for letter in "ABC"[: len(true)]]))
+    assert scores.model["js_divergence"] == pytest.approx(np.mean([one.js_divergence for one in by_hand]))
+    uniform = [compare(true, np.full(len(true), 1 / len(true))) for true in ([3, 1], [1, 1], [0, 1, 1])]
+    expected = np.mean([one.js_divergence for one in uniform])
+    assert scores.uniform_guess["js_divergence"] == pytest.approx(expected)
+    assert np.isnan(scores.low["js_divergence"]), "two questions are too few for an interval"
+    assert scores.rows["js_divergence"] == 3 and scores.questions["js_divergence"] == 2
+
+
+def test_without_true_shares_there_are_no_scores(asked: SpectrumModel) -> None:
+    found = survey(read_table(TABLE.drop(columns="shares")), ask=asked.probabilities_of)
+    assert found.scores.empty and "true_share" not in found.long
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"options": "yes"}, "2 to 26"),
+    ({"options": "yes|yes"}, "named twice"),
+    ({"options": "[1"}, "not valid JSON"),
+    ({"shares": [1]}, "2 numbers"),
+    ({"shares": [-1, 2]}, "2 numbers"),
+    ({"shares": [0, 0]}, "all are 0"),
+    ({"shares": '{"maybe": 1}'}, "'maybe' is no option"),
+    ({"group": " "}, "not empty"),
+    ({"question": 3}, "expected texts"),
+]
+
+
+def test_every_wrong_row_is_told_with_its_number() -> None:
+    good = {"group": "N", "question": "Q?", "options": "yes|no", "shares": "[1, 2]"}
+    table = pd.DataFrame([good, *({**good, **change} for change, _ in WRONG)])
+    with pytest.raises(UserError) as caught:
+        read_table(table)
+    assert len(caught.value.problems) == len(WRONG)
+    for number, (problem, (_, expected)) in enumerate(
+        zip(caught.value.problems, WRONG, strict=True), start=2
+    ):
+        assert problem.startswith(f"row {number}: ") and expected in problem
+    with pytest.raises(UserError, match="no column 'group'.*Did you mean 'groups'"):
+        read_table(TABLE.rename(columns={"group": "groups"}))
+    for description in ("no slot", "{group} {question}", "{group", "{group.x}"):
+        with pytest.raises(UserError):
+            check_description(description)
+
+
+def test_the_command_writes_tables_and_prints_scores_beside_the_uniform_guess(
+    run_here: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    rows = [
+        {"land": f"L{n % 5}", "q": f"Is {n // 5} even?", "options": "yes|no", "shares": [n % 3 + 1, 2]}
+        for n in range(150)
+    ]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["survey", TINY_BASE_NAME, tmp_path / "t.jsonl", "--format", "spectrum", "-o", tmp_path / "out"]
+    wrong = run_here(*words)
+    assert wrong.returncode == 2 and "no column 'group'" in wrong.stderr and "t.jsonl" in wrong.stderr
+    done = run_here(*words, "--group", "land", "--question", "q")
+    assert done.returncode == 0 and "150 rows of 30 questions" in done.stdout
+    assert "js_divergence" in done.stdout and "uniform guess" in done.stdout
+    assert len(pd.read_csv(tmp_path / "out" / "long.csv")) == 300
+    assert len(pd.read_csv(tmp_path / "out" / "wide.csv")) == 150
+    scores = pd.read_csv(tmp_path / "out" / "scores.csv").set_index("score")
+    assert (scores.low < scores.model).all() and (scores.model < scores.high).all()
