@@ -156,20 +156,22 @@ def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]
     metric, hollow = headline.metric, is_hollow(headline, figures)
     value = number_of(figures, metric)
     baseline, reference, skill = _against(metric, value, figures)
+    values = one.paired.rows.get(task, {}).get(metric, {})
     count = number_of(figures, headline.counted_by)
     names = [name for name in headline.beside if name in figures and name not in BASELINES]
     beside = {name: number_of(figures, name) for name in names}
     known = {name: number for name in figures if not math.isnan(number := number_of(figures, name))}
     if metric in AXES and f"{metric}_low" not in figures:
         # Results of a demo run have values of rows alone.
-        interval = _interval(one.paired.rows.get(task, {}).get(metric, {}))
-        known |= {f"{metric}_{end}": getattr(interval, end) for end in ("low", "high")}
+        interval = _interval(values)
+        if not math.isnan(interval.low):
+            known |= {f"{metric}_low": interval.low, f"{metric}_high": interval.high}
     return Row(
         group=Group(AXES.get(metric, OTHER), split_of(task, one.file)),
         task=task,
         metric=metric,
         model=one.name,
-        n=0 if math.isnan(count) else int(count),
+        n=len(values) if math.isnan(count) else int(count),
         value=value,
         low=number_of(known, f"{metric}_low"),
         high=number_of(known, f"{metric}_high"),
