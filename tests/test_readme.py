@@ -63,9 +63,10 @@ def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
             # Any tuned model is asked without a format.
             "ask": ["--format", "spectrum", "--max-new-tokens", "8"],
         }.get(words[1], [])
-        if words[1] == "compare":
-            values = np.arange(20.0)
-            words = [*words[:2], *(str(write(tmp_path / name, {"task": values})) for name in "ab")]
+        if words[1] in ("compare", "report"):
+            values, page = np.arange(20.0), str(tmp_path / "report.html")
+            folders = [str(write(tmp_path / name, {"task": values})) for name in "ab"]
+            words = [*words[:2], *folders, *(["-o", page] if words[1] == "report" else [])]
         done = run_command(*words[1:], *few, **environment)
         assert done.returncode == 0, done.stderr
     elif words[0] == "lm_eval":

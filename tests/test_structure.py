@@ -27,7 +27,7 @@ FLOORS = [
         "templates",
         "recipe",
     ),
-    *("models", "scoring", "tiny", "known_tasks", "evaluation", "ask"),
+    *("models", "scoring", "tiny", "known_tasks", "evaluation", "ask", "report"),
     *("data", "runs", "training", "launch", "commands", "__main__"),
 ]
 MODULES = sorted(file for file in PACKAGE.rglob("*.py"))

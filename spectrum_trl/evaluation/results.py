@@ -70,10 +70,9 @@ def read_results(folder: Path) -> Results:
         formats = {task: str(known["format"]) for task, known in written.items() if "format" in known}
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise UserError(f"{file} is not a results file of lm-eval: {_said(error)}") from error
-    date = file.stem.removeprefix("results_")
     rows = {}
     for task in tasks:
-        samples = file.with_name(f"samples_{task}_{date}.jsonl")
+        samples = samples_file(file, task)
         if samples.is_file():
             rows[task] = _values(samples)
     if not rows:
@@ -82,6 +81,11 @@ def read_results(folder: Path) -> Results:
             "(`spectrum-trl eval` always saves them)"
         )
     return Results(file, directions, formats, rows)
+
+
+def samples_file(results: Path, task: str) -> Path:
+    """Return the file of a task's samples beside a results file; it may be missing."""
+    return results.with_name(f"samples_{task}_{results.stem.removeprefix('results_')}.jsonl")
 
 
 def newest(folder: Path) -> Path:
@@ -104,7 +108,7 @@ def newest(folder: Path) -> Path:
 def _values(file: Path) -> dict[str, dict[tuple[int, str], Value]]:
     values: dict[str, dict[tuple[int, str], Value]] = {}
     seen: dict[tuple[int, str, str], int] = {}
-    for number, row in _lines(file):
+    for number, row in sample_lines(file):
         try:
             key = (operator.index(row["doc_id"]), str(row["doc_hash"]))
             # A repeated row would replace the first; lm-eval writes one row per filter.
@@ -124,7 +128,12 @@ def _values(file: Path) -> dict[str, dict[tuple[int, str], Value]]:
     return values
 
 
-def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def sample_lines(file: Path) -> Iterator[tuple[int, Any]]:
+    """Yield the number and the JSON value of each line of a file of samples.
+
+    Raises:
+        UserError: If the file cannot be read, or a line is not JSON.
+    """
     try:
         with file.open("rb") as stream:
             for number, line in enumerate(stream, start=1):

@@ -40,14 +40,14 @@ def show(results: dict[str, Any], *, out: Console) -> None:
         table.add_column(column, justify="right" if column in ("n", "value") else "left", overflow="fold")
     low = False
     for name, headline, figures in headlines(results):
-        marked = _is_hollow(headline, figures)
+        marked = is_hollow(headline, figures)
         low |= marked
         table.add_row(
             plain(name),
             f"{figures.get(headline.counted_by) or 0:,.0f}",
             plain(headline.metric),
             f"{number(figures[headline.metric])}{' (low coverage)' * marked}",
-            _interval(headline, figures),
+            interval_text(headline, figures),
             ", ".join(_beside(headline, figures)) or "—",
         )
     if table.row_count:
@@ -65,7 +65,7 @@ def show(results: dict[str, Any], *, out: Console) -> None:
 def lines(results: dict[str, Any]) -> Iterator[str]:
     """Yield one line for each headline of a task that has just finished."""
     for _, headline, figures in headlines(results):
-        marked = " (low coverage)" if _is_hollow(headline, figures) else ""
+        marked = " (low coverage)" if is_hollow(headline, figures) else ""
         beside = "".join(f", {text}" for text in _beside(headline, figures))
         yield f"{headline.metric} {number(figures[headline.metric])}{marked}{beside}"
 
@@ -77,11 +77,13 @@ def number(value: float | None) -> str:
     return f"{value:.1e}" if 0 < abs(value) < SMALL else f"{value:.4f}"
 
 
-def _is_hollow(headline: Headline, figures: dict[str, Any]) -> bool:
+def is_hollow(headline: Headline, figures: dict[str, Any]) -> bool:
+    """Return whether a headline is meaningless because coverage is low."""
     return is_of_shares(headline.metric) and bool(figures.get(LOW_COVERAGE))
 
 
-def _interval(headline: Headline, figures: dict[str, Any]) -> str:
+def interval_text(headline: Headline, figures: dict[str, Any]) -> str:
+    """Return the interval of a headline, or what is known in its place."""
     low, high = (figures.get(f"{headline.metric}_{end}") for end in ("low", "high"))
     metric, comma, rule = headline.metric.partition(",")
     if isinstance(error := figures.get(f"{metric}{STDERR}{comma}{rule}"), float):
@@ -114,7 +116,7 @@ def show_comparison(found: "Comparison", *, title: str, out: Console) -> None:
         table.add_column(column, justify=justify, overflow="fold")
     for one in found.tasks:
         p = "—" if math.isnan(one.p) else f"{one.p:.4f}"
-        figures = [number(one.first), number(one.second), _signed(one.difference), p]
+        figures = [number(one.first), number(one.second), signed(one.difference), p]
         counts = [f"{n:,}" for n in (one.n, one.clusters, one.left_out)]
         table.add_row(plain(one.task), plain(one.metric), *counts, *figures, one.verdict)
     out.print(table)
@@ -122,13 +124,14 @@ def show_comparison(found: "Comparison", *, title: str, out: Console) -> None:
         out.print(f"{task}: formats differ, {formats[0]} and {formats[1]}", markup=False)
     for name, mean in found.means.items():
         left = f", {mean.left_out} left out: infinite, or a single row" if mean.left_out else ""
-        line = f"mean over {mean.tasks} tasks, {name}: {_signed(mean.difference)}, p {mean.p:.4f}{left}"
+        line = f"mean over {mean.tasks} tasks, {name}: {signed(mean.difference)}, p {mean.p:.4f}{left}"
         out.print(line, markup=False)
     for lost in found.unpaired:
         out.print(f"not compared: {lost.task}, {lost.metric}: {lost.reason}", markup=False)
 
 
-def _signed(difference: Interval) -> str:
+def signed(difference: Interval) -> str:
+    """Return a difference with its sign, and with its interval if it has one."""
     if math.isnan(difference.low):
         return f"{difference.mean:+.4f}"
     return f"{difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"

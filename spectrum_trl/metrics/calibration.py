@@ -4,6 +4,7 @@ Source: Spectrum Tuning (arXiv 2510.06084), calibration of in-context outputs.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,14 +32,46 @@ def calibration_error(correct: ArrayLike, rivals: ArrayLike) -> float:
         also count only with a probability of at least 0.01: otherwise, below it, the lowest bin would hold
         all tokens that occurred and none that did not.
     """
-    right, wrong = (np.asarray(values, dtype=np.float64) for values in (correct, rivals))
-    likely = right >= np.log(LEAST_PROBABILITY)
-    p = np.exp(np.concatenate([right[likely], wrong]))
-    came = np.arange(p.size) < likely.sum()
+    p, came = _pooled(correct, rivals)
     if not p.size:
         return float("nan")
     surplus = np.bincount(_bins(p), weights=p - came)
     return float(np.abs(surplus).sum() / p.size)
+
+
+class Bin(NamedTuple):
+    """Tokens of similar probability.
+
+    Attributes:
+        probability: Their mean probability, in [0, 1].
+        frequency: The share of them that occurred, in [0, 1].
+        n: Their number.
+    """
+
+    probability: float
+    frequency: float
+    n: int
+
+
+def calibration_curve(correct: ArrayLike, rivals: ArrayLike) -> list[Bin]:
+    """Return the bins behind `calibration_error`, by ascending probability; arguments as there.
+
+    The mean absolute difference of their probabilities and frequencies, weighted by n, is that error.
+    """
+    p, came = _pooled(correct, rivals)
+    bins = _bins(p) if p.size else np.zeros(0, dtype=np.int64)
+    return [
+        Bin(float(p[inside].mean()), float(came[inside].mean()), int(inside.sum()))
+        for inside in (bins == number for number in np.unique(bins))
+    ]
+
+
+def _pooled(correct: ArrayLike, rivals: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the probabilities of all tokens that count, and whether each occurred."""
+    right, wrong = (np.asarray(values, dtype=np.float64) for values in (correct, rivals))
+    likely = right >= np.log(LEAST_PROBABILITY)
+    p = np.exp(np.concatenate([right[likely], wrong]))
+    return p, np.arange(p.size) < likely.sum()
 
 
 def calibration_error_by_chance(correct: ArrayLike, rivals: Sequence[ArrayLike]) -> float:

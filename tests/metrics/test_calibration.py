@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from spectrum_trl.metrics.calibration import (
+    calibration_curve,
     calibration_error,
     calibration_error_as_published,
     calibration_error_by_chance,
@@ -103,3 +104,13 @@ def test_without_tokens_there_is_no_error_by_chance() -> None:
     assert np.isnan(calibration_error_by_chance([], [])) and np.isnan(
         calibration_error_by_chance([-9.0], [[]])
     )
+
+
+def test_the_curve_is_what_the_error_averages() -> None:
+    rng = np.random.default_rng(3)
+    correct, rivals = np.log(rng.uniform(0.001, 1, 400)), np.log(rng.uniform(0.01, 1, 900))
+    curve = calibration_curve(correct, rivals)
+    gaps = [abs(one.probability - one.frequency) * one.n for one in curve]
+    assert sum(gaps) / sum(one.n for one in curve) == pytest.approx(calibration_error(correct, rivals))
+    assert [one.probability for one in curve] == sorted(one.probability for one in curve)
+    assert calibration_curve([], []) == []

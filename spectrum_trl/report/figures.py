@@ -1,0 +1,270 @@
+"""The figures of a report: each task's headlines with baselines and skill, and means over tasks."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectrum_trl.evaluation.headlines import Headline, headlines
+from spectrum_trl.evaluation.results import Value
+from spectrum_trl.evaluation.summary import interval_text, is_hollow
+from spectrum_trl.known_tasks import tasks
+from spectrum_trl.metrics.intervals import Interval, mean_interval, ratio_values, stratified_interval
+from spectrum_trl.report.reading import Evaluation, File
+
+AXES = {
+    "loss": "Steerability",
+    "loss_restricted": "Steerability",
+    "js_divergence": "Distributional alignment",
+    "log_loss": "Distributional alignment",
+    "yield_count": "Diversity",
+}
+OTHER = "Other tasks"
+HELD_OUT, TRAINED, OWN = "held out", "training tasks", "own tasks"
+SPLITS = (HELD_OUT, TRAINED, OWN)
+# Metrics whose means over tasks are shown after a headline's; skill is computed here.
+SKILL = "skill"
+BESIDE = {
+    "loss": ("regret", "accuracy"),
+    "js_divergence": (SKILL,),
+    "log_loss": (SKILL, "coverage"),
+    "yield_count": (SKILL, "share_valid", "share_unique"),
+}
+# They stand in a column of their own.
+BASELINES = ("uniform_js_divergence", "uniform_log_loss", "exact_yield")
+# A baseline as close to the best possible value as this leaves nothing to gain.
+CLOSE = 1e-9
+
+
+class Group(NamedTuple):
+    """Tasks that are shown together.
+
+    Attributes:
+        axis: What they measure.
+        split: Whether the Suite's training tasks include them: one of ``SPLITS``.
+    """
+
+    axis: str
+    split: str
+
+    @property
+    def title(self) -> str:
+        """The heading."""
+        return self.axis if self.axis == OTHER else f"{self.axis}, {self.split}"
+
+
+class Row(NamedTuple):
+    """One headline of one task and model.
+
+    Attributes:
+        group: Where it is shown.
+        task: Its name.
+        metric: Its name.
+        model: The model's name.
+        n: Number of sequences, items or samples.
+        value: The headline; NaN if it is not finite.
+        low: The lower end of its 95% interval; NaN if it has none.
+        high: The upper end.
+        spread: The interval, or what is known in its place, as text.
+        baseline: What it is measured against; empty if nothing is known.
+        reference: The baseline's value; NaN if there is none.
+        skill: The share of the way from the baseline to the best possible value, 1 at most; of a yield, its
+            ratio to an exact sampler's; NaN if it is not known or coverage is low.
+        hollow: Whether coverage is too low for the value to mean anything.
+        beside: Further metrics with their values.
+    """
+
+    group: Group
+    task: str
+    metric: str
+    model: str
+    n: int
+    value: float
+    low: float
+    high: float
+    spread: str
+    baseline: str
+    reference: float
+    skill: float
+    hollow: bool
+    beside: dict[str, float]
+
+
+class Mean(NamedTuple):
+    """One metric over the tasks of a group that all models have.
+
+    Attributes:
+        group: The tasks.
+        metric: Its name.
+        tasks: Their number.
+        values: One mean with its interval for each model, in their order; None where a task's value is not
+            finite.
+    """
+
+    group: Group
+    metric: str
+    tasks: int
+    values: list[Interval | None]
+
+
+def number_of(figures: Mapping[str, Any], name: str) -> float:
+    """Return a figure, NaN if it is missing or no finite number."""
+    value = figures.get(name)
+    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if known and value is not None else math.nan
+
+
+def rows_of(evaluations: Sequence[Evaluation]) -> list[Row]:
+    """Return every headline, by group, task and metric; models in their order."""
+    found = [
+        _row(one, task, headline, figures)
+        for one in evaluations
+        for task, headline, figures in headlines(one.headlines_of())
+    ]
+    axes = [*dict.fromkeys(AXES.values()), OTHER]
+    order = [*AXES]
+    models = [one.name for one in evaluations]
+    return sorted(
+        found,
+        key=lambda row: (
+            axes.index(row.group.axis),
+            SPLITS.index(row.group.split),
+            row.task,
+            order.index(row.metric) if row.metric in order else len(order),
+            row.metric,
+            models.index(row.model),
+        ),
+    )
+
+
+def split_of(task: str, file: File) -> str:
+    """Return whether a task's data are held out from the Suite's training tasks, as far as results tell."""
+    metadata = file.configs.get(task, {}).get("metadata")
+    own = metadata.get("spectrum") if isinstance(metadata, dict) else None
+    if not isinstance(own, dict):
+        return HELD_OUT
+    if set(own) != {"task"}:
+        return OWN
+    # The other axes' tasks have no training tasks.
+    known = tasks().get(str(own["task"])) if task.startswith("spectrum_icl_") else None
+    return TRAINED if known and known.split == "train" else HELD_OUT
+
+
+def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]) -> Row:
+    metric, hollow = headline.metric, is_hollow(headline, figures)
+    value = number_of(figures, metric)
+    baseline, reference, skill = _against(metric, value, figures)
+    values = one.paired.rows.get(task, {}).get(metric, {})
+    count = number_of(figures, headline.counted_by)
+    names = [name for name in headline.beside if name in figures and name not in BASELINES]
+    beside = {name: number_of(figures, name) for name in names}
+    known = {name: number for name in figures if not math.isnan(number := number_of(figures, name))}
+    if metric in AXES and f"{metric}_low" not in figures:
+        # Results of a demo run have values of rows alone.
+        interval = _interval(values)
+        if not math.isnan(interval.low):
+            known |= {f"{metric}_low": interval.low, f"{metric}_high": interval.high}
+    return Row(
+        group=Group(AXES.get(metric, OTHER), split_of(task, one.file)),
+        task=task,
+        metric=metric,
+        model=one.name,
+        n=len(values) if math.isnan(count) else int(count),
+        value=value,
+        low=number_of(known, f"{metric}_low"),
+        high=number_of(known, f"{metric}_high"),
+        spread=interval_text(headline, known),
+        baseline=baseline,
+        reference=reference,
+        skill=math.nan if hollow else skill,
+        hollow=hollow,
+        beside=beside,
+    )
+
+
+def entropy_of(figures: Mapping[str, Any]) -> float:
+    """Return the mean entropy of the true shares in nats, the floor of ``log_loss``; NaN if unknown."""
+    # It does not depend on the model, and these two are always finite.
+    return number_of(figures, "uniform_cross_entropy") - number_of(figures, "uniform_kl_divergence")
+
+
+def _against(metric: str, value: float, figures: Mapping[str, Any]) -> tuple[str, float, float]:
+    """Return a headline's baseline, its value, and the skill."""
+    if metric in ("js_divergence", "log_loss"):
+        guess = number_of(figures, f"uniform_{metric}")
+        best = 0.0 if metric == "js_divergence" else entropy_of(figures)
+        skill = (guess - value) / (guess - best) if guess - best > CLOSE else math.nan
+        return ("uniform guess", guess, skill) if not math.isnan(guess) else ("", math.nan, math.nan)
+    if metric == "yield_count" and "exact_yield" in figures:
+        exact = number_of(figures, "exact_yield")
+        return "exact sampler", exact, value / exact if exact > CLOSE else math.nan
+    return "", math.nan, math.nan
+
+
+def means_of(rows: Sequence[Row], evaluations: Sequence[Evaluation]) -> list[Mean]:
+    """Return the mean of each metric over the tasks of a group, with equal weights.
+
+    Only tasks that every model has count, and shares only where no model's coverage is low.
+    """
+    cells = {(row.group, row.metric, row.task, row.model): row for row in rows}
+    found = []
+    for group, metric in dict.fromkeys((row.group, row.metric) for row in rows):
+        names = dict.fromkeys(row.task for row in rows if (row.group, row.metric) == (group, metric))
+        common = [
+            task
+            for task in names
+            if all(
+                (cell := cells.get((group, metric, task, one.name))) and not cell.hollow
+                for one in evaluations
+            )
+        ]
+        if not common or group.axis == OTHER:
+            continue
+        for name in (metric, *BESIDE.get(metric, ())):
+            values = [
+                _mean([cells[group, metric, task, one.name] for task in common], one, metric=name)
+                for one in evaluations
+            ]
+            if any(values):
+                shown = f"{name} by {metric}" if name == SKILL else name
+                found.append(Mean(group, shown, len(common), values))
+    return found
+
+
+def _mean(rows: Sequence[Row], one: Evaluation, *, metric: str) -> Interval | None:
+    if metric == SKILL:
+        values = [row.skill for row in rows]
+    else:
+        values = [row.value if metric == row.metric else row.beside.get(metric, math.nan) for row in rows]
+    mean = float(np.mean(values))
+    if math.isnan(mean):
+        return None
+    if len(rows) == 1:
+        known = metric == rows[0].metric
+        return Interval(mean, rows[0].low if known else math.nan, rows[0].high if known else math.nan)
+    clusters = [_clusters(one.paired.rows.get(row.task, {}).get(metric, {})) for row in rows]
+    if all(len(each) > 1 and np.isfinite(each).all() for each in clusters):
+        return stratified_interval(clusters, seed=0)._replace(mean=mean)
+    # Of single prompts, the tasks themselves are the sample.
+    return mean_interval(values, seed=0)
+
+
+def _interval(values: Mapping[Any, Value]) -> Interval:
+    data = _clusters(values)
+    if len(data) < 2 or not np.isfinite(data).all():
+        return Interval(math.nan, math.nan, math.nan)
+    return mean_interval(data, seed=0, within=(0.0, np.inf))
+
+
+def _clusters(values: Mapping[Any, Value]) -> NDArray[np.float64]:
+    """Return one value for each independent row or group of rows."""
+    sums: dict[Any, NDArray[np.float64]] = {}
+    for key, value in values.items():
+        name = key if value.cluster is None else value.cluster
+        sums[name] = sums.get(name, np.zeros(2)) + np.array([value.mean * value.outputs, value.outputs])
+    if not sums:
+        return np.zeros(0)
+    table = np.array(list(sums.values()))
+    return ratio_values(table[:, 0], table[:, 1])

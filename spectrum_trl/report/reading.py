@@ -1,0 +1,159 @@
+"""Read evaluations for a report: their figures, the calibration of tokens, and a few samples of each task."""
+
+import os
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, Field, ValidationError
+
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.results import Results, read_results, sample_lines, samples_file
+from spectrum_trl.metrics.calibration import Bin, calibration_curve
+from spectrum_trl.strict.json import read_json
+from spectrum_trl.strict.schema import problems_of
+
+# Rows of a task that are kept to be read.
+KEPT = 2
+# Probabilities may be above 1 by this much through rounding.
+ROUNDING = 1e-3
+# A longer name would leave no room for figures.
+LONGEST_NAME = 60
+
+
+class Samples(NamedTuple):
+    """What the samples of one task show.
+
+    Attributes:
+        rows: The first rows by the index and the hash of their document.
+        curve: Bins of token probabilities and frequencies; empty if the evaluation has none.
+        commonest: Share in [0, 1] of the commonest output among all outputs after the first; None if there
+            is none.
+    """
+
+    rows: dict[tuple[int, str], dict[str, Any]]
+    curve: list[Bin]
+    commonest: float | None
+
+
+class File(BaseModel):
+    """The parts of a results file that a report shows."""
+
+    results: dict[str, dict[str, Any]]
+    configs: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[str, Any]] = Field({}, alias="n-samples")
+    missing: dict[str, dict[str, str]] = {}
+    model_name: str | None = None
+    config: dict[str, Any] | None = None
+
+
+class Evaluation(NamedTuple):
+    """One evaluation of a model.
+
+    Attributes:
+        name: The model's name in the report.
+        model: The model as it was evaluated.
+        file: The figures.
+        paired: The values of single rows, for comparisons.
+        samples: Task to what its samples show.
+    """
+
+    name: str
+    model: str
+    file: File
+    paired: Results
+    samples: dict[str, Samples]
+
+    def headlines_of(self) -> dict[str, Any]:
+        """Return the figures as `spectrum_trl.evaluation.headlines.headlines` takes them."""
+        return {"results": self.file.results, "n-samples": self.file.rows}
+
+
+def read_evaluations(words: Sequence[str]) -> list[Evaluation]:
+    """Read the evaluations that a report shows.
+
+    Args:
+        words: Results folders or files, or ``NAME=PATH`` to give a model another name in the report.
+
+    Raises:
+        UserError: If one is no evaluation, or two models have the same name.
+    """
+    problems: list[str] = []
+    found: list[Evaluation] = []
+    for word in words:
+        try:
+            found.append(_read(word))
+        except UserError as error:
+            problems += error.problems
+    names = Counter(one.name for one in found)
+    twice = [f"{name!r} ({n} results)" for name, n in names.items() if n > 1]
+    if twice and not problems:
+        problems.append(
+            f"several results are of the same model: {', '.join(twice)}; name them, as in "
+            f"before={words[0].partition('=')[2] or words[0]}"
+        )
+    if problems:
+        raise UserError(*problems)
+    return found
+
+
+def _read(word: str) -> Evaluation:
+    given, equals, rest = word.partition("=")
+    if not equals or os.path.exists(word):
+        given, rest = "", word
+    elif not given.strip() or len(given) > LONGEST_NAME:
+        raise UserError(f"{word[:80]!r}: expected NAME=PATH with a name of 1 to {LONGEST_NAME} characters")
+    if not os.path.exists(rest):
+        raise UserError(f"{rest} contains no evaluation: there is no such folder or file")
+    paired = read_results(Path(rest))
+    raw = read_json(paired.file, finite=False)
+    try:
+        file = File.model_validate(raw)
+    except ValidationError as error:
+        problems = [f"{paired.file}: {one.at()}" for one in problems_of(error, raw, kind=File)]
+        raise UserError(*problems) from error
+    model = file.model_name or ""
+    samples = {task: _samples(samples_file(paired.file, task)) for task in paired.rows}
+    return Evaluation(given or _name(model, rest), model or rest, file, paired, samples)
+
+
+def _name(model: str, path: str) -> str:
+    """Return a short name: the Hub id, or the last part of a folder's path."""
+    own = model if model and not Path(model).is_absolute() else Path(model or path).resolve().name
+    return own[-LONGEST_NAME:]
+
+
+def _samples(file: Path) -> Samples:
+    kept: dict[tuple[int, str], dict[str, Any]] = {}
+    # Millions of tokens stay small as plain numbers.
+    correct, rivals = array("d"), array("d")
+    outputs: Counter[str] = Counter()
+    for number, row in sample_lines(file):
+        tokens = row.get("calibration_error")
+        if isinstance(tokens, Mapping):
+            try:
+                correct.extend(tokens.get("correct", ()))
+                rivals.extend(chain.from_iterable(tokens.get("rivals", ())))
+            except TypeError as error:
+                raise UserError(
+                    f"{file}, line {number}: no log-probabilities of tokens: {error!r}"
+                ) from error
+        outputs.update(_outputs(row)[1:])
+        if len(kept) < KEPT:
+            kept[(int(row["doc_id"]), str(row["doc_hash"]))] = row
+    if max(max(correct, default=0.0), max(rivals, default=0.0)) > ROUNDING:
+        raise UserError(f"{file}: a log-probability above 0; evaluate again")
+    commonest = max(outputs.values()) / outputs.total() if outputs else None
+    return Samples(kept, calibration_curve(correct, rivals), commonest)
+
+
+def _outputs(row: Mapping[str, Any]) -> list[str]:
+    doc = row.get("doc")
+    messages = doc.get("messages") if isinstance(doc, Mapping) else None
+    turns = messages if isinstance(messages, list) else []
+    return [
+        str(turn.get("content")) for turn in turns if isinstance(turn, dict) and turn.get("role") == "output"
+    ]
