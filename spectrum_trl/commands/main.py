@@ -10,6 +10,7 @@ from spectrum_trl.commands.judge import judge
 from spectrum_trl.commands.merge import merge
 from spectrum_trl.commands.preview import preview
 from spectrum_trl.commands.report import report
+from spectrum_trl.commands.serve import serve
 from spectrum_trl.commands.tiny import tiny
 from spectrum_trl.commands.train import train
 from spectrum_trl.console import quiet_libraries
@@ -30,6 +31,7 @@ app.command(context_settings=WITH_FIELDS)(preview)
 app.add_typer(data, name="data")
 app.command(name="eval")(evaluate)
 app.command()(ask)
+app.command()(serve)
 app.command()(compare)
 app.command()(judge)
 app.command()(tiny)

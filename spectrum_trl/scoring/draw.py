@@ -1,5 +1,6 @@
 """Continue prompts token by token: by sampling, with one seed per text, or greedily."""
 
+import itertools
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
@@ -13,10 +14,13 @@ from spectrum_trl.scoring.finite import check_logits
 from spectrum_trl.scoring.forward import check_lengths, evaluating
 from spectrum_trl.scoring.logits import bytes_per_token, forward, new_cache, rows_of, shares_cache
 
-# Tokens of prompts and answers in one greedy batch, where prompts differ.
+# Tokens of prompts and texts in one batch, where prompts differ.
 TOKENS_AT_ONCE = 2**15
 Seed = int | Sequence[int]
 Stopped = Callable[[list[list[int]]], list[bool]]
+# Called after each token with the indices of the growing texts, their tokens, and the logits of the last one,
+# shape (texts, vocabulary); returns for each text whether it has ended.
+Grown = Callable[[Sequence[int], list[list[int]], torch.Tensor], Sequence[bool]]
 
 
 class Decoding(NamedTuple):
@@ -50,6 +54,30 @@ class Limits(NamedTuple):
     ends: Collection[int] = ()
     stopped: Stopped = lambda texts: [False] * len(texts)
     context: int | None = None
+
+    def reached(self, numbers: Sequence[int], texts: list[list[int]], logits: torch.Tensor) -> list[bool]:
+        """Return for each text, given its tokens, whether it has ended."""
+        stopped = self.stopped(texts)
+        return [
+            stop or ids[-1] in self.ends or len(ids) >= self.max_new_tokens
+            for ids, stop in zip(texts, stopped, strict=True)
+        ]
+
+
+class Text(NamedTuple):
+    """A text to sample, of one of several prompts.
+
+    Attributes:
+        prompt: Token ids, at least one.
+        seed: Determines the text.
+        max_new_tokens: Maximum number of tokens, the last included.
+        decoding: How its tokens are sampled.
+    """
+
+    prompt: tuple[int, ...]
+    seed: Seed
+    max_new_tokens: int
+    decoding: Decoding = FULL
 
 
 class _Prompts(NamedTuple):
@@ -102,12 +130,70 @@ def draw(
             def choose(logits: torch.Tensor, alive: Sequence[int], step: int) -> torch.Tensor:
                 return _drawn(logits, draws[[rows[n] for n in alive], step], decoding=decoding)
 
-            first = _copies(model, started, len(rows)) if started else _read(model, [prompt] * len(rows))
-            found.update(zip(rows, _continue(model, first, choose=choose, limits=limits), strict=True))
+            first = (
+                _copies(model, started, [0] * len(rows)) if started else _read(model, [prompt] * len(rows))
+            )
+            texts = _continue(model, first, choose=choose, grown=limits.reached)
+            found.update(zip(rows, texts, strict=True))
 
         budget = Budget(rows_per_batch or len(seeds))
         budget.run(range(len(seeds)), run, cost=lambda _: 1)
     return [found[n] for n in range(len(seeds))]
+
+
+def draw_each(
+    model: PreTrainedModel,
+    texts: Sequence[Text],
+    *,
+    grown: Grown = lambda numbers, texts, logits: [False] * len(numbers),
+    tokens_at_once: int = TOKENS_AT_ONCE,
+) -> list[list[int]]:
+    """Sample continuations of several prompts together; each depends on its own prompt and seed only.
+
+    Args:
+        model: Any causal language model, on any device.
+        texts: What is sampled. Texts of one prompt share its forward pass.
+        grown: Sees each token, and ends texts. It sees a text's tokens again from the first one if memory ran
+            out in between.
+        tokens_at_once: Upper limit of the tokens of prompts and texts in one batch of more than one text.
+
+    Returns:
+        The token ids of each text.
+
+    Raises:
+        UserError: If the context is too short.
+    """
+    check_lengths(model, [len(one.prompt) + one.max_new_tokens for one in texts])
+    draws = [np.random.default_rng(one.seed).random(one.max_new_tokens) for one in texts]
+    shares, found = shares_cache(model), dict[int, list[int]]()
+
+    def run(numbers: Sequence[int]) -> None:
+        def choose(logits: torch.Tensor, alive: Sequence[int], step: int) -> torch.Tensor:
+            rows = [numbers[n] for n in alive]
+            # A text that has ended stays in the batch if the cache cannot be cut; its token is not used.
+            values = np.array([draws[n][min(step, len(draws[n]) - 1)] for n in rows])
+            return _drawn_each(logits, values, decodings=[texts[n].decoding for n in rows])
+
+        def ended(rows: Sequence[int], ids: list[list[int]], logits: torch.Tensor) -> list[bool]:
+            those = [numbers[n] for n in rows]
+            long = [len(one) >= texts[n].max_new_tokens for n, one in zip(those, ids, strict=True)]
+            return [a or b for a, b in zip(grown(those, ids, logits), long, strict=True)]
+
+        if shares:
+            rows = {prompt: row for row, prompt in enumerate(dict.fromkeys(texts[n].prompt for n in numbers))}
+            first = _copies(model, _read(model, list(rows)), [rows[texts[n].prompt] for n in numbers])
+        else:
+            first = _read(model, [texts[n].prompt for n in numbers])
+        found.update(zip(numbers, _continue(model, first, choose=choose, grown=ended), strict=True))
+
+    # What is no cache of keys and values may hold padding, so only equal prompts are read together.
+    groups = [range(len(texts))] if shares else _by_prompt(texts)
+    with evaluating(model):
+        for group in groups:
+            Budget(tokens_at_once).run(
+                group, run, cost=lambda n: len(texts[n].prompt) + texts[n].max_new_tokens
+            )
+    return [found[n] for n in range(len(texts))]
 
 
 def greedy(
@@ -139,7 +225,8 @@ def greedy(
 
     def run(numbers: Sequence[int]) -> None:
         first = _read(model, [prompts[n] for n in numbers])
-        for n, ids in zip(numbers, _continue(model, first, choose=choose, limits=limits), strict=True):
+        texts = _continue(model, first, choose=choose, grown=limits.reached)
+        for n, ids in zip(numbers, texts, strict=True):
             found[n] = ids
             answered(n, ids)
 
@@ -158,9 +245,16 @@ def _read(model: PreTrainedModel, prompts: Sequence[Sequence[int]]) -> _Prompts:
     return _Prompts(forward(model, segments, last, past=past, pads=pads, left=True), past, pads)
 
 
-def _copies(model: PreTrainedModel, prompts: _Prompts, n: int) -> _Prompts:
-    past = rows_of(prompts.past, [0] * n, device=model.device)
-    return _Prompts(prompts.logits.expand(n, -1), past, [prompts.pads[0]] * n)
+def _by_prompt(texts: Sequence[Text]) -> list[list[int]]:
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for n, one in enumerate(texts):
+        groups.setdefault(one.prompt, []).append(n)
+    return list(groups.values())
+
+
+def _copies(model: PreTrainedModel, prompts: _Prompts, rows: Sequence[int]) -> _Prompts:
+    past = rows_of(prompts.past, rows, device=model.device)
+    return _Prompts(prompts.logits[list(rows)], past, [prompts.pads[n] for n in rows])
 
 
 def _continue(
@@ -168,25 +262,25 @@ def _continue(
     prompts: _Prompts,
     *,
     choose: Callable[[torch.Tensor, Sequence[int], int], torch.Tensor],
-    limits: Limits,
+    grown: Grown,
 ) -> list[list[int]]:
     """Append tokens to each row until it ends; finished rows leave the batch."""
     logits, past, pads = prompts
     texts: list[list[int]] = [[] for _ in pads]
     ended = set[int]()
     alive, may_leave = list(range(len(pads))), shares_cache(model)
-    for step in range(limits.max_new_tokens):
+    for step in itertools.count():
         check_logits(logits)
         chosen = choose(logits, alive, step)
         growing = [n for n, row in enumerate(alive) if row not in ended]
         for n, token in zip(growing, chosen[growing].tolist(), strict=True):
             texts[alive[n]].append(token)
-        stopped = limits.stopped([texts[alive[n]] for n in growing])
-        for n, stop in zip(growing, stopped, strict=True):
-            if stop or texts[alive[n]][-1] in limits.ends:
-                ended.add(alive[n])
+        rows = [alive[n] for n in growing]
+        seen = logits if len(rows) == len(alive) else logits[growing]
+        stopped = grown(rows, [texts[row] for row in rows], seen)
+        ended.update(row for row, stop in zip(rows, stopped, strict=True) if stop)
         staying = [n for n in growing if alive[n] not in ended]
-        if not staying or step + 1 == limits.max_new_tokens:
+        if not staying:
             break
         if may_leave and len(staying) < len(alive):
             alive, pads = [alive[n] for n in staying], [pads[n] for n in staying]
@@ -212,6 +306,17 @@ def _drawn(logits: torch.Tensor, draws: np.ndarray, *, decoding: Decoding) -> to
     reached = torch.from_numpy(draws).to(cumulative.device).unsqueeze(1) * cumulative[:, -1:]
     found = torch.searchsorted(cumulative, reached, right=True).squeeze(1)
     return found.clamp(max=logits.shape[1] - 1).to(logits.device)
+
+
+def _drawn_each(logits: torch.Tensor, draws: np.ndarray, *, decodings: Sequence[Decoding]) -> torch.Tensor:
+    """Draw a token for each row with its own decoding, see `_drawn`."""
+    if len(set(decodings)) == 1:
+        return _drawn(logits, draws, decoding=decodings[0])
+    chosen = torch.empty(len(logits), dtype=torch.long, device=logits.device)
+    for decoding in set(decodings):
+        rows = [n for n, one in enumerate(decodings) if one == decoding]
+        chosen[rows] = _drawn(logits[rows], draws[rows], decoding=decoding)
+    return chosen
 
 
 def _restricted(logits: torch.Tensor, *, decoding: Decoding) -> torch.Tensor:
