@@ -137,7 +137,7 @@ def _check(
 
 
 def _load(model: str, **settings: Any) -> Any:
-    from spectrum_trl import SpectrumModel
+    from spectrum_trl.ask.model import SpectrumModel
     from spectrum_trl.progress import quiet_when_piped
 
     quiet_when_piped()

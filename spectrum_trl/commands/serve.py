@@ -45,7 +45,7 @@ def serve(
         raise UserError("--api-key is empty; leave it out to ask for no key")
     # Before the model is loaded, which takes long.
     listening = listen(host, port)
-    from spectrum_trl import SpectrumModel
+    from spectrum_trl.ask.model import SpectrumModel
     from spectrum_trl.progress import quiet_when_piped
     from spectrum_trl.serve.app import build_app
     from spectrum_trl.serve.limits import Limits
