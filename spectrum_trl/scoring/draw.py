@@ -1,6 +1,5 @@
 """Continue prompts token by token: by sampling, with one seed per text, or greedily."""
 
-import itertools
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from spectrum_trl.scoring.budget import Budget
 from spectrum_trl.scoring.engine import CACHE_ON_CPU, CACHE_ON_DEVICE
 from spectrum_trl.scoring.finite import check_logits
 from spectrum_trl.scoring.forward import check_lengths, evaluating
-from spectrum_trl.scoring.logits import bytes_per_token, forward, new_cache, rows_of, shares_cache
+from spectrum_trl.scoring.logits import bytes_per_token, forward, joined, new_cache, rows_of, shares_cache
 
 # Tokens of prompts and texts in one batch, where prompts differ.
 TOKENS_AT_ONCE = 2**15
@@ -127,8 +126,8 @@ def draw(
             rows_per_batch = int(_memory(model) // per_row) or 1
 
         def run(rows: Sequence[int]) -> None:
-            def choose(logits: torch.Tensor, alive: Sequence[int], step: int) -> torch.Tensor:
-                return _drawn(logits, draws[[rows[n] for n in alive], step], decoding=decoding)
+            def choose(logits: torch.Tensor, alive: Sequence[int], steps: Sequence[int]) -> torch.Tensor:
+                return _drawn(logits, draws[[rows[n] for n in alive], steps], decoding=decoding)
 
             first = (
                 _copies(model, started, [0] * len(rows)) if started else _read(model, [prompt] * len(rows))
@@ -146,6 +145,7 @@ def draw_each(
     texts: Sequence[Text],
     *,
     grown: Grown = lambda numbers, texts, logits: [False] * len(numbers),
+    more: Callable[[], Sequence[Text]] = lambda: (),
     tokens_at_once: int = TOKENS_AT_ONCE,
 ) -> list[list[int]]:
     """Sample continuations of several prompts together; each depends on its own prompt and seed only.
@@ -155,45 +155,86 @@ def draw_each(
         texts: What is sampled. Texts of one prompt share its forward pass.
         grown: Sees each token, and ends texts. It sees a text's tokens again from the first one if memory ran
             out in between.
-        tokens_at_once: Upper limit of the tokens of prompts and texts in one batch of more than one text.
+        more: Called after each token: returns texts that join the others. Not called if the model's cache
+            cannot be copied.
+        tokens_at_once: Upper limit of the tokens of prompts and texts in one batch of more than one text;
+            what joins is not counted.
 
     Returns:
-        The token ids of each text.
+        The token ids of each text, those that joined last.
 
     Raises:
         UserError: If the context is too short.
     """
-    check_lengths(model, [len(one.prompt) + one.max_new_tokens for one in texts])
-    draws = [np.random.default_rng(one.seed).random(one.max_new_tokens) for one in texts]
-    shares, found = shares_cache(model), dict[int, list[int]]()
+    drawing = _Drawing(model, grown=grown, more=more)
+    drawing.add(texts)
+    budget = Budget(tokens_at_once)
+    with evaluating(model):
+        # Texts that joined a batch for which memory did not suffice are left over.
+        while left := [n for n in range(len(drawing.texts)) if n not in drawing.found]:
+            # What is no cache of keys and values may hold padding, so only equal prompts are read together.
+            for group in [left] if drawing.shares else drawing.by_prompt(left):
+                budget.run(group, drawing.run, cost=drawing.cost)
+    return [drawing.found[n] for n in range(len(drawing.texts))]
 
-    def run(numbers: Sequence[int]) -> None:
-        def choose(logits: torch.Tensor, alive: Sequence[int], step: int) -> torch.Tensor:
-            rows = [numbers[n] for n in alive]
+
+class _Drawing:
+    """The state of one call of `draw_each`."""
+
+    def __init__(self, model: PreTrainedModel, *, grown: Grown, more: Callable[[], Sequence[Text]]) -> None:
+        self.model, self.grown, self.more = model, grown, more
+        self.shares = shares_cache(model)
+        self.texts: list[Text] = []
+        self.draws: list[np.ndarray] = []
+        self.found: dict[int, list[int]] = {}
+
+    def add(self, texts: Sequence[Text]) -> list[int]:
+        """Add texts, and return their numbers."""
+        check_lengths(self.model, [len(one.prompt) + one.max_new_tokens for one in texts])
+        self.texts += texts
+        self.draws += [np.random.default_rng(one.seed).random(one.max_new_tokens) for one in texts]
+        return list(range(len(self.texts) - len(texts), len(self.texts)))
+
+    def cost(self, number: int) -> int:
+        return len(self.texts[number].prompt) + self.texts[number].max_new_tokens
+
+    def by_prompt(self, numbers: Sequence[int]) -> list[list[int]]:
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for n in numbers:
+            groups.setdefault(self.texts[n].prompt, []).append(n)
+        return list(groups.values())
+
+    def run(self, numbers: Sequence[int]) -> None:
+        """Draw texts, and those that join them."""
+        drawn = list(numbers)
+
+        def choose(logits: torch.Tensor, alive: Sequence[int], steps: Sequence[int]) -> torch.Tensor:
+            those = [drawn[row] for row in alive]
             # A text that has ended stays in the batch if the cache cannot be cut; its token is not used.
-            values = np.array([draws[n][min(step, len(draws[n]) - 1)] for n in rows])
-            return _drawn_each(logits, values, decodings=[texts[n].decoding for n in rows])
+            places = zip((self.draws[n] for n in those), steps, strict=True)
+            values = np.array([draws[min(step, len(draws) - 1)] for draws, step in places])
+            return _drawn_each(logits, values, decodings=[self.texts[n].decoding for n in those])
 
         def ended(rows: Sequence[int], ids: list[list[int]], logits: torch.Tensor) -> list[bool]:
-            those = [numbers[n] for n in rows]
-            long = [len(one) >= texts[n].max_new_tokens for n, one in zip(those, ids, strict=True)]
-            return [a or b for a, b in zip(grown(those, ids, logits), long, strict=True)]
+            those = [drawn[row] for row in rows]
+            told = self.grown(those, ids, logits)
+            longest = [self.texts[n].max_new_tokens for n in those]
+            return [a or len(one) >= n for a, one, n in zip(told, ids, longest, strict=True)]
 
-        if shares:
-            rows = {prompt: row for row, prompt in enumerate(dict.fromkeys(texts[n].prompt for n in numbers))}
-            first = _copies(model, _read(model, list(rows)), [rows[texts[n].prompt] for n in numbers])
-        else:
-            first = _read(model, [texts[n].prompt for n in numbers])
-        found.update(zip(numbers, _continue(model, first, choose=choose, grown=ended), strict=True))
+        def joining() -> _Prompts | None:
+            added = self.add(self.more())
+            drawn.extend(added)
+            return self._read(added) if added else None
 
-    # What is no cache of keys and values may hold padding, so only equal prompts are read together.
-    groups = [range(len(texts))] if shares else _by_prompt(texts)
-    with evaluating(model):
-        for group in groups:
-            Budget(tokens_at_once).run(
-                group, run, cost=lambda n: len(texts[n].prompt) + texts[n].max_new_tokens
-            )
-    return [found[n] for n in range(len(texts))]
+        texts = _continue(self.model, self._read(drawn), choose=choose, grown=ended, joining=joining)
+        self.found.update(zip(drawn, texts, strict=True))
+
+    def _read(self, numbers: Sequence[int]) -> _Prompts:
+        prompts = [self.texts[n].prompt for n in numbers]
+        if not self.shares:
+            return _read(self.model, prompts)
+        rows = {prompt: row for row, prompt in enumerate(dict.fromkeys(prompts))}
+        return _copies(self.model, _read(self.model, list(rows)), [rows[prompt] for prompt in prompts])
 
 
 def greedy(
@@ -220,7 +261,7 @@ def greedy(
     check_lengths(model, [len(one) + limits.max_new_tokens for one in prompts], limit=limits.context)
     found: dict[int, list[int]] = {}
 
-    def choose(logits: torch.Tensor, alive: Sequence[int], step: int) -> torch.Tensor:
+    def choose(logits: torch.Tensor, alive: Sequence[int], steps: Sequence[int]) -> torch.Tensor:
         return logits.argmax(dim=-1)
 
     def run(numbers: Sequence[int]) -> None:
@@ -245,13 +286,6 @@ def _read(model: PreTrainedModel, prompts: Sequence[Sequence[int]]) -> _Prompts:
     return _Prompts(forward(model, segments, last, past=past, pads=pads, left=True), past, pads)
 
 
-def _by_prompt(texts: Sequence[Text]) -> list[list[int]]:
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for n, one in enumerate(texts):
-        groups.setdefault(one.prompt, []).append(n)
-    return list(groups.values())
-
-
 def _copies(model: PreTrainedModel, prompts: _Prompts, rows: Sequence[int]) -> _Prompts:
     past = rows_of(prompts.past, rows, device=model.device)
     return _Prompts(prompts.logits[list(rows)], past, [prompts.pads[n] for n in rows])
@@ -261,17 +295,18 @@ def _continue(
     model: PreTrainedModel,
     prompts: _Prompts,
     *,
-    choose: Callable[[torch.Tensor, Sequence[int], int], torch.Tensor],
+    choose: Callable[[torch.Tensor, Sequence[int], Sequence[int]], torch.Tensor],
     grown: Grown,
+    joining: Callable[[], _Prompts | None] = lambda: None,
 ) -> list[list[int]]:
-    """Append tokens to each row until it ends; finished rows leave the batch."""
+    """Append tokens to each row until it ends; finished rows leave the batch, and others may join it."""
     logits, past, pads = prompts
     texts: list[list[int]] = [[] for _ in pads]
     ended = set[int]()
     alive, may_leave = list(range(len(pads))), shares_cache(model)
-    for step in itertools.count():
+    while True:
         check_logits(logits)
-        chosen = choose(logits, alive, step)
+        chosen = choose(logits, alive, [len(texts[row]) for row in alive])
         growing = [n for n, row in enumerate(alive) if row not in ended]
         for n, token in zip(growing, chosen[growing].tolist(), strict=True):
             texts[alive[n]].append(token)
@@ -280,15 +315,32 @@ def _continue(
         stopped = grown(rows, [texts[row] for row in rows], seen)
         ended.update(row for row, stop in zip(rows, stopped, strict=True) if stop)
         staying = [n for n in growing if alive[n] not in ended]
-        if not staying:
-            break
-        if may_leave and len(staying) < len(alive):
-            alive, pads = [alive[n] for n in staying], [pads[n] for n in staying]
-            past = rows_of(past, staying, device=model.device)
-            chosen = chosen[staying]
-        segments = list(chosen.cpu().numpy().astype(np.uint32)[:, None])
-        logits = forward(model, segments, [[0]] * len(alive), past=past, pads=pads)
-    return texts
+        new = joining() if may_leave else None
+        if staying:
+            if may_leave and len(staying) < len(alive):
+                alive, pads = [alive[n] for n in staying], [pads[n] for n in staying]
+                past = rows_of(past, staying, device=model.device)
+                chosen = chosen[staying]
+            segments = list(chosen.cpu().numpy().astype(np.uint32)[:, None])
+            logits = forward(model, segments, [[0]] * len(alive), past=past, pads=pads)
+        elif new is None:
+            return texts
+        if new is not None:
+            begun = range(len(texts), len(texts) + len(new.pads))
+            texts += [[] for _ in begun]
+            alive = [*alive, *begun] if staying else list(begun)
+            logits, past, pads = _beside(_Prompts(logits, past, pads), new) if staying else new
+
+
+def _beside(one: _Prompts, other: _Prompts) -> _Prompts:
+    """Return the rows of two batches as one, without the padding that all rows of the first share."""
+    drop = min(one.pads)
+    lengths = one.past.get_seq_length() - drop, other.past.get_seq_length()
+    past = joined(one.past, other.past, drop=drop)
+    longest = max(lengths)
+    pads = [pad - drop + longest - lengths[0] for pad in one.pads]
+    pads += [pad + longest - lengths[1] for pad in other.pads]
+    return _Prompts(torch.cat([one.logits, other.logits]), past, pads)
 
 
 def _drawn(logits: torch.Tensor, draws: np.ndarray, *, decoding: Decoding) -> torch.Tensor:

@@ -1,30 +1,27 @@
-"""The thread that owns the model: requests that wait for it are computed together."""
+"""The thread that owns the model: requests are computed together, and may join others between two tokens."""
 
 import logging
 import threading
-import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from spectrum_trl.ask.asking import Wanted, ask
 from spectrum_trl.ask.model import SpectrumModel
-from spectrum_trl.scoring.draw import Text, draw_each
+from spectrum_trl.scoring.draw import TOKENS_AT_ONCE, Text, draw_each
 from spectrum_trl.scoring.logits import log_softmax
 from spectrum_trl.serve.errors import RequestError
 from spectrum_trl.serve.jobs import Job, Sample, Scores
 
 # Samples drawn together, unless one request alone wants more.
 TEXTS_AT_ONCE = 64
-# After an idle moment, requests that arrive this much later are computed together with the first.
-SECONDS_TO_GATHER = 0.002
 logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """A thread that computes jobs in the order of their arrival, those that wait in one batch."""
+    """A thread that computes jobs; they join the batch in the order of their arrival."""
 
     def __init__(self, model: SpectrumModel, *, most_waiting: int) -> None:
         """Start the thread.
@@ -35,7 +32,7 @@ class Worker:
         """
         self.model, self.most_waiting = model, most_waiting
         self._waiting = deque[Job]()
-        self._running: Sequence[Job] = ()
+        self._running: list[Job] = []
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
@@ -49,7 +46,7 @@ class Worker:
     @property
     def running(self) -> int:
         """Number of jobs being computed."""
-        return len(self._running)
+        return sum(not job.done for job in self._running)
 
     @property
     def is_alive(self) -> bool:
@@ -93,43 +90,42 @@ class Worker:
             _end(job, RequestError("the server is ending", status=503))
 
     def _run(self) -> None:
-        while batch := self._next():
-            self._running = batch
-            self._compute(batch)
-            self._running = ()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if self._closed:
+                    return
+            self._running = []
+            self._compute(self._take())
 
-    def _next(self) -> list[Job]:
-        """Wait for jobs, and return those to compute together; an empty list at the end."""
+    def _take(self) -> list[Job]:
+        """Let waiting jobs join those that run, as far as there is room; an empty list if there is none."""
         with self._changed:
-            idle = not self._waiting
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-        if idle:
-            time.sleep(SECONDS_TO_GATHER)
-        with self._changed:
-            batch, texts = list[Job](), 0
-            while self._waiting and (not batch or texts + len(self._waiting[0].seeds) <= TEXTS_AT_ONCE):
-                batch.append(self._waiting.popleft())
-                texts += len(batch[-1].seeds)
-            if batch or self._closed:
-                return batch
-        # The only one was cancelled meanwhile.
-        return self._next()
+            self._running = [job for job in self._running if not (job.done or job.cancelled)]
+            taken = list[Job]()
+            while self._waiting and _fits(self._waiting[0], self._running):
+                taken.append(self._waiting.popleft())
+                self._running.append(taken[-1])
+            return taken
 
     def _compute(self, jobs: Sequence[Job]) -> None:
+        """Compute jobs, and those that join them."""
         try:
-            self._answer([job for job in jobs if job.answers is not None and not job.cancelled])
-            self._draw([job for job in jobs if not job.cancelled])
-        except Exception as error:
-            if len(jobs) > 1:
-                # One bad job is no reason to lose the others.
-                for job in jobs:
-                    if not job.done:
-                        self._compute([job])
-                return
-            logger.exception("A request failed.")
-            _end(jobs[0], error)
-        for job in jobs:
+            self._draw(jobs, more=self._take)
+        except Exception:
+            # One bad job is no reason to lose the others.
+            for job in self._running:
+                self._compute_alone(job)
+        for job in [*jobs, *self._running]:
             _end(job)
+
+    def _compute_alone(self, job: Job) -> None:
+        try:
+            if not job.done:
+                self._draw([job], more=list)
+        except Exception as error:
+            logger.exception("A request failed.")
+            _end(job, error)
 
     def _answer(self, jobs: Sequence[Job]) -> None:
         if not jobs:
@@ -141,11 +137,15 @@ class Worker:
             if job.is_complete:
                 _end(job)
 
-    def _draw(self, jobs: Sequence[Job]) -> None:
-        owners = [(job, sample) for job in jobs for sample in job.samples]
-        texts = [
-            Text(job.prompt, seed, job.max_new_tokens, job.decoding) for job in jobs for seed in job.seeds
-        ]
+    def _draw(self, jobs: Sequence[Job], *, more: Callable[[], list[Job]]) -> None:
+        owners = list[tuple[Job, Sample]]()
+
+        def begun(jobs: Sequence[Job]) -> list[Text]:
+            self._answer([job for job in jobs if job.answers is not None])
+            owners.extend((job, sample) for job in jobs for sample in job.samples)
+            return [
+                Text(job.prompt, seed, job.max_new_tokens, job.decoding) for job in jobs for seed in job.seeds
+            ]
 
         def grown(numbers: Sequence[int], ids: list[list[int]], logits: torch.Tensor) -> list[bool]:
             those = [owners[n] for n in numbers]
@@ -159,7 +159,15 @@ class Worker:
                     job.stepped()
             return [job.cancelled or sample.reason is not None for job, sample in those]
 
-        draw_each(self.model.model, texts, grown=grown)
+        draw_each(self.model.model, begun(jobs), grown=grown, more=lambda: begun(more()))
+
+
+def _fits(job: Job, running: Sequence[Job]) -> bool:
+    """Return whether a job may join the others without crowding them."""
+    together = [*running, job]
+    texts = sum(len(one.seeds) for one in together)
+    tokens = sum(len(one.seeds) * (len(one.prompt) + one.max_new_tokens) for one in together)
+    return not running or (texts <= TEXTS_AT_ONCE and tokens <= TOKENS_AT_ONCE)
 
 
 def _scores(

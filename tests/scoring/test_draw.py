@@ -123,6 +123,38 @@ def test_texts_of_several_prompts_are_the_same_as_of_each_alone(
     assert draw_each(model, []) == []
 
 
+@pytest.mark.parametrize("changes", [{}, SLIDING], ids=["full attention", "sliding window"])
+def test_texts_that_join_others_are_the_same_as_alone(changes: dict[str, Any]) -> None:
+    settings = {**CONFIG, "initializer_range": 0.4, **changes}
+    model = new_model(settings, vocab_size=60, seed=0).eval().double()
+    lengths = [(8, 3), (1, 30), (40, 6), (3, 25), (20, 1), (2, 2), (5, 40), (60, 9), (1, 1), (30, 20)]
+    texts = [Text(tuple(k % 50 for k in range(n)), n, longest) for n, longest in lengths]
+    expected = [
+        draw(model, one.prompt, seeds=[one.seed], limits=Limits(one.max_new_tokens))[0] for one in texts
+    ]
+    # Some join at the first token, some when all others have ended, some both at once.
+    waiting = iter(
+        [[], texts[2:4], [], texts[4:6], *[[]] * 25, texts[6:7], [], [], texts[7:9], *[[]] * 36, texts[9:]]
+    )
+    assert draw_each(model, texts[:2], more=lambda: next(waiting, [])) == expected
+
+
+def test_texts_that_joined_when_memory_ran_out_are_drawn_again(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [Text((n + 1,), n, 10) for n in range(6)]
+    expected, real = draw_each(model, texts), module.forward
+
+    def small(used: Any, segments: Any, *words: Any, **settings: Any) -> Any:
+        if len(segments) > 4:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return real(used, segments, *words, **settings)
+
+    waiting = iter([[], texts[2:]])
+    monkeypatch.setattr(module, "forward", small)
+    assert draw_each(model, texts[:2], more=lambda: next(waiting, [])) == expected
+
+
 def test_what_watches_several_texts_sees_each_token_and_may_end_a_text(model: PreTrainedModel) -> None:
     texts = [Text(tuple(PROMPT), 1, 12), Text((3, 1), 2, 12), Text((3, 1), 3, 5)]
     plain, seen = draw_each(model, texts), list[tuple[int, tuple[int, ...]]]()

@@ -14,6 +14,8 @@ import pytest
 
 from spectrum_trl import SpectrumModel
 from spectrum_trl.paths import TINY_BASE_NAME
+from spectrum_trl.serve import worker
+from spectrum_trl.serve.jobs import Job
 from spectrum_trl.serve.limits import Limits
 from tests.serve.live import served
 
@@ -119,16 +121,14 @@ def test_what_nobody_waits_for_is_not_computed(url: str, stream: bool) -> None:
 def test_a_failing_model_fails_its_request_alone(
     model: SpectrumModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spectrum_trl.serve import worker
+    real = worker._grow
 
-    real = worker.draw_each
-
-    def failing(used: Any, texts: Any, **settings: Any) -> Any:
-        if any(text.max_new_tokens == 7 for text in texts):
+    def failing(job: Job, *words: Any) -> None:
+        if job.max_new_tokens == 7:
             raise RuntimeError("broken")
-        return real(used, texts, **settings)
+        real(job, *words)
 
-    monkeypatch.setattr(worker, "draw_each", failing)
+    monkeypatch.setattr(worker, "_grow", failing)
     found: dict[int, int] = {}
     with served(model) as url:
 
