@@ -1,5 +1,6 @@
 """The thread that owns the model: requests are computed together, and may join others between two tokens."""
 
+import itertools
 import logging
 import threading
 from collections import deque
@@ -17,6 +18,8 @@ from spectrum_trl.serve.jobs import Job, Sample, Scores
 
 # Samples drawn together, unless one request alone wants more.
 TEXTS_AT_ONCE = 64
+# Tokens between two moments at which others may join: their prompts are then read together.
+TOKENS_BETWEEN_JOINS = 4
 logger = logging.getLogger(__name__)
 
 
@@ -138,7 +141,7 @@ class Worker:
                 _end(job)
 
     def _draw(self, jobs: Sequence[Job], *, more: Callable[[], list[Job]]) -> None:
-        owners = list[tuple[Job, Sample]]()
+        owners, steps = list[tuple[Job, Sample]](), itertools.count(1)
 
         def begun(jobs: Sequence[Job]) -> list[Text]:
             self._answer([job for job in jobs if job.answers is not None])
@@ -146,6 +149,9 @@ class Worker:
             return [
                 Text(job.prompt, seed, job.max_new_tokens, job.decoding) for job in jobs for seed in job.seeds
             ]
+
+        def joining() -> list[Text]:
+            return [] if next(steps) % TOKENS_BETWEEN_JOINS else begun(more())
 
         def grown(numbers: Sequence[int], ids: list[list[int]], logits: torch.Tensor) -> list[bool]:
             those = [owners[n] for n in numbers]
@@ -159,7 +165,7 @@ class Worker:
                     job.stepped()
             return [job.cancelled or sample.reason is not None for job, sample in those]
 
-        draw_each(self.model.model, begun(jobs), grown=grown, more=lambda: begun(more()))
+        draw_each(self.model.model, begun(jobs), grown=grown, more=joining)
 
 
 def _fits(job: Job, running: Sequence[Job]) -> bool:

@@ -1,6 +1,7 @@
 """The official client against a real server: answers are those of the model asked from Python."""
 
 import math
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,6 +14,7 @@ from spectrum_trl import SpectrumModel
 from spectrum_trl.paths import TINY_BASE_NAME, TINY_INSTRUCT_NAME
 from spectrum_trl.serve.limits import Limits
 from spectrum_trl.suite.task import Message
+from tests.processes import ROOT
 from tests.serve.live import served
 
 DESCRIPTION = "In the urn: 3 red and 2 blue balls."
@@ -153,6 +155,13 @@ def test_requests_at_the_same_time_get_what_they_get_alone(client: openai.OpenAI
         assert one.choices == other.choices and one.usage == other.usage
         if hasattr(one, "answers"):
             assert one.coverage == pytest.approx(other.coverage, abs=1e-6)
+
+
+def test_the_example_of_the_docs_runs(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "serving.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code.replace("http://127.0.0.1:8000", url), {})
+    assert "probability" in capsys.readouterr().out
 
 
 def test_without_a_seed_each_request_gets_a_fresh_one_that_it_is_told(client: openai.OpenAI) -> None:
