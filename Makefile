@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export GOMP_SPINCOUNT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all test-nightly bench bench-train bench-data bench-eval bench-intervals bench-start bench-ask
+.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all test-nightly bench bench-train bench-data bench-eval bench-intervals bench-start bench-ask bench-serve
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -109,6 +109,9 @@ bench-eval: setup ## compare scoring and sampling by lm-eval's hf, ours, and a h
 
 bench-intervals: setup ## simulate the coverage of intervals, and write docs/intervals.md
 	$(BIN)/python -m tests.bench_intervals $(ARGS)
+
+bench-serve: setup ## compare the server's throughput with 32 clients and with one
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench_serve $(ARGS)
 
 bench-start: setup ## time errors for misspelt names, lists, and the start of preview and eval
 	$(BIN)/python -m tests.bench_start $(ARGS)

@@ -41,12 +41,10 @@ def samples(
     """
     ids = prompts.tokenizer(context, add_special_tokens=False)["input_ids"]
     ending = ending_of(prompts)
-    # Equal random numbers would make the samples of different questions dependent.
-    digest = int.from_bytes(hashlib.sha256(context.encode()).digest()[:8], "big")
     drawn = draw(
         model,
         ids,
-        seeds=[(seed, digest, number) for number in range(n)],
+        seeds=seeds_of(context, seed=seed, n=n),
         limits=Limits(max_new_tokens, ending.ends, ending.stopped),
         decoding=decoding,
     )
@@ -62,11 +60,29 @@ def samples(
     ]
 
 
-def ending_of(prompts: Prompts) -> Ending:
-    """Return how the end of an output is detected."""
+def seeds_of(context: str, *, seed: int, n: int) -> list[tuple[int, int, int]]:
+    """Return the seeds of the samples after a context.
+
+    Args:
+        context: The text before the output.
+        seed: Non-negative.
+        n: Number of samples.
+    """
+    # Equal random numbers would make the samples of different questions dependent.
+    digest = int.from_bytes(hashlib.sha256(context.encode()).digest()[:8], "big")
+    return [(seed, digest, number) for number in range(n)]
+
+
+def ending_of(prompts: Prompts, *, stops: Sequence[str] = ()) -> Ending:
+    """Return how the end of an output is detected.
+
+    Args:
+        prompts: Writes the outputs.
+        stops: Further texts that end an output.
+    """
     tokenizer = prompts.tokenizer
     ends = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    return Ending(tokenizer, [prompts.end], ends=ends)
+    return Ending(tokenizer, [prompts.end, *stops], ends=ends)
 
 
 def stripped(text: str, prompts: Prompts) -> str:

@@ -11,6 +11,7 @@ from spectrum_trl.commands.merge import merge
 from spectrum_trl.commands.preview import preview
 from spectrum_trl.commands.push import push
 from spectrum_trl.commands.report import report
+from spectrum_trl.commands.serve import serve
 from spectrum_trl.commands.survey import survey
 from spectrum_trl.commands.tiny import tiny
 from spectrum_trl.commands.train import train
@@ -33,6 +34,7 @@ app.add_typer(data, name="data")
 app.command(name="eval")(evaluate)
 app.command()(ask)
 app.command()(survey)
+app.command()(serve)
 app.command()(compare)
 app.command()(judge)
 app.command()(tiny)

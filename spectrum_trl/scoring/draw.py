@@ -11,12 +11,15 @@ from spectrum_trl.scoring.budget import Budget
 from spectrum_trl.scoring.engine import CACHE_ON_CPU, CACHE_ON_DEVICE
 from spectrum_trl.scoring.finite import check_logits
 from spectrum_trl.scoring.forward import check_lengths, evaluating
-from spectrum_trl.scoring.logits import bytes_per_token, forward, new_cache, rows_of, shares_cache
+from spectrum_trl.scoring.logits import bytes_per_token, forward, joined, new_cache, rows_of, shares_cache
 
-# Tokens of prompts and answers in one greedy batch, where prompts differ.
+# Tokens of prompts and texts in one batch, where prompts differ.
 TOKENS_AT_ONCE = 2**15
 Seed = int | Sequence[int]
 Stopped = Callable[[list[list[int]]], list[bool]]
+# Called after each token with the indices of the growing texts, their tokens, and the logits of the last one,
+# shape (texts, vocabulary); returns for each text whether it has ended.
+Grown = Callable[[Sequence[int], list[list[int]], torch.Tensor], Sequence[bool]]
 
 
 class Decoding(NamedTuple):
@@ -50,6 +53,30 @@ class Limits(NamedTuple):
     ends: Collection[int] = ()
     stopped: Stopped = lambda texts: [False] * len(texts)
     context: int | None = None
+
+    def reached(self, numbers: Sequence[int], texts: list[list[int]], logits: torch.Tensor) -> list[bool]:
+        """Return for each text, given its tokens, whether it has ended."""
+        stopped = self.stopped(texts)
+        return [
+            stop or ids[-1] in self.ends or len(ids) >= self.max_new_tokens
+            for ids, stop in zip(texts, stopped, strict=True)
+        ]
+
+
+class Text(NamedTuple):
+    """A text to sample, of one of several prompts.
+
+    Attributes:
+        prompt: Token ids, at least one.
+        seed: Determines the text.
+        max_new_tokens: Maximum number of tokens, the last included.
+        decoding: How its tokens are sampled.
+    """
+
+    prompt: tuple[int, ...]
+    seed: Seed
+    max_new_tokens: int
+    decoding: Decoding = FULL
 
 
 class _Prompts(NamedTuple):
@@ -99,15 +126,115 @@ def draw(
             rows_per_batch = int(_memory(model) // per_row) or 1
 
         def run(rows: Sequence[int]) -> None:
-            def choose(logits: torch.Tensor, alive: Sequence[int], step: int) -> torch.Tensor:
-                return _drawn(logits, draws[[rows[n] for n in alive], step], decoding=decoding)
+            def choose(logits: torch.Tensor, alive: Sequence[int], steps: Sequence[int]) -> torch.Tensor:
+                return _drawn(logits, draws[[rows[n] for n in alive], steps], decoding=decoding)
 
-            first = _copies(model, started, len(rows)) if started else _read(model, [prompt] * len(rows))
-            found.update(zip(rows, _continue(model, first, choose=choose, limits=limits), strict=True))
+            first = (
+                _copies(model, started, [0] * len(rows)) if started else _read(model, [prompt] * len(rows))
+            )
+            texts = _continue(model, first, choose=choose, grown=limits.reached)
+            found.update(zip(rows, texts, strict=True))
 
         budget = Budget(rows_per_batch or len(seeds))
         budget.run(range(len(seeds)), run, cost=lambda _: 1)
     return [found[n] for n in range(len(seeds))]
+
+
+def draw_each(
+    model: PreTrainedModel,
+    texts: Sequence[Text],
+    *,
+    grown: Grown = lambda numbers, texts, logits: [False] * len(numbers),
+    more: Callable[[], Sequence[Text]] = lambda: (),
+    tokens_at_once: int = TOKENS_AT_ONCE,
+) -> list[list[int]]:
+    """Sample continuations of several prompts together; each depends on its own prompt and seed only.
+
+    Args:
+        model: Any causal language model, on any device.
+        texts: What is sampled. Texts of one prompt share its forward pass.
+        grown: Sees each token, and ends texts. It sees a text's tokens again from the first one if memory ran
+            out in between.
+        more: Called after each token: returns texts that join the others. Not called if the model's cache
+            cannot be copied.
+        tokens_at_once: Upper limit of the tokens of prompts and texts in one batch of more than one text;
+            what joins is not counted.
+
+    Returns:
+        The token ids of each text, those that joined last.
+
+    Raises:
+        UserError: If the context is too short.
+    """
+    drawing = _Drawing(model, grown=grown, more=more)
+    drawing.add(texts)
+    budget = Budget(tokens_at_once)
+    with evaluating(model):
+        # Texts that joined a batch for which memory did not suffice are left over.
+        while left := [n for n in range(len(drawing.texts)) if n not in drawing.found]:
+            # What is no cache of keys and values may hold padding, so only equal prompts are read together.
+            for group in [left] if drawing.shares else drawing.by_prompt(left):
+                budget.run(group, drawing.run, cost=drawing.cost)
+    return [drawing.found[n] for n in range(len(drawing.texts))]
+
+
+class _Drawing:
+    """The state of one call of `draw_each`."""
+
+    def __init__(self, model: PreTrainedModel, *, grown: Grown, more: Callable[[], Sequence[Text]]) -> None:
+        self.model, self.grown, self.more = model, grown, more
+        self.shares = shares_cache(model)
+        self.texts: list[Text] = []
+        self.draws: list[np.ndarray] = []
+        self.found: dict[int, list[int]] = {}
+
+    def add(self, texts: Sequence[Text]) -> list[int]:
+        """Add texts, and return their numbers."""
+        check_lengths(self.model, [len(one.prompt) + one.max_new_tokens for one in texts])
+        self.texts += texts
+        self.draws += [np.random.default_rng(one.seed).random(one.max_new_tokens) for one in texts]
+        return list(range(len(self.texts) - len(texts), len(self.texts)))
+
+    def cost(self, number: int) -> int:
+        return len(self.texts[number].prompt) + self.texts[number].max_new_tokens
+
+    def by_prompt(self, numbers: Sequence[int]) -> list[list[int]]:
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for n in numbers:
+            groups.setdefault(self.texts[n].prompt, []).append(n)
+        return list(groups.values())
+
+    def run(self, numbers: Sequence[int]) -> None:
+        """Draw texts, and those that join them."""
+        drawn = list(numbers)
+
+        def choose(logits: torch.Tensor, alive: Sequence[int], steps: Sequence[int]) -> torch.Tensor:
+            those = [drawn[row] for row in alive]
+            # A text that has ended stays in the batch if the cache cannot be cut; its token is not used.
+            places = zip((self.draws[n] for n in those), steps, strict=True)
+            values = np.array([draws[min(step, len(draws) - 1)] for draws, step in places])
+            return _drawn_each(logits, values, decodings=[self.texts[n].decoding for n in those])
+
+        def ended(rows: Sequence[int], ids: list[list[int]], logits: torch.Tensor) -> list[bool]:
+            those = [drawn[row] for row in rows]
+            told = self.grown(those, ids, logits)
+            longest = [self.texts[n].max_new_tokens for n in those]
+            return [a or len(one) >= n for a, one, n in zip(told, ids, longest, strict=True)]
+
+        def joining() -> _Prompts | None:
+            added = self.add(self.more())
+            drawn.extend(added)
+            return self._read(added) if added else None
+
+        texts = _continue(self.model, self._read(drawn), choose=choose, grown=ended, joining=joining)
+        self.found.update(zip(drawn, texts, strict=True))
+
+    def _read(self, numbers: Sequence[int]) -> _Prompts:
+        prompts = [self.texts[n].prompt for n in numbers]
+        if not self.shares:
+            return _read(self.model, prompts)
+        rows = {prompt: row for row, prompt in enumerate(dict.fromkeys(prompts))}
+        return _copies(self.model, _read(self.model, list(rows)), [rows[prompt] for prompt in prompts])
 
 
 def greedy(
@@ -134,12 +261,13 @@ def greedy(
     check_lengths(model, [len(one) + limits.max_new_tokens for one in prompts], limit=limits.context)
     found: dict[int, list[int]] = {}
 
-    def choose(logits: torch.Tensor, alive: Sequence[int], step: int) -> torch.Tensor:
+    def choose(logits: torch.Tensor, alive: Sequence[int], steps: Sequence[int]) -> torch.Tensor:
         return logits.argmax(dim=-1)
 
     def run(numbers: Sequence[int]) -> None:
         first = _read(model, [prompts[n] for n in numbers])
-        for n, ids in zip(numbers, _continue(model, first, choose=choose, limits=limits), strict=True):
+        texts = _continue(model, first, choose=choose, grown=limits.reached)
+        for n, ids in zip(numbers, texts, strict=True):
             found[n] = ids
             answered(n, ids)
 
@@ -158,43 +286,61 @@ def _read(model: PreTrainedModel, prompts: Sequence[Sequence[int]]) -> _Prompts:
     return _Prompts(forward(model, segments, last, past=past, pads=pads, left=True), past, pads)
 
 
-def _copies(model: PreTrainedModel, prompts: _Prompts, n: int) -> _Prompts:
-    past = rows_of(prompts.past, [0] * n, device=model.device)
-    return _Prompts(prompts.logits.expand(n, -1), past, [prompts.pads[0]] * n)
+def _copies(model: PreTrainedModel, prompts: _Prompts, rows: Sequence[int]) -> _Prompts:
+    past = rows_of(prompts.past, rows, device=model.device)
+    return _Prompts(prompts.logits[list(rows)], past, [prompts.pads[n] for n in rows])
 
 
 def _continue(
     model: PreTrainedModel,
     prompts: _Prompts,
     *,
-    choose: Callable[[torch.Tensor, Sequence[int], int], torch.Tensor],
-    limits: Limits,
+    choose: Callable[[torch.Tensor, Sequence[int], Sequence[int]], torch.Tensor],
+    grown: Grown,
+    joining: Callable[[], _Prompts | None] = lambda: None,
 ) -> list[list[int]]:
-    """Append tokens to each row until it ends; finished rows leave the batch."""
+    """Append tokens to each row until it ends; finished rows leave the batch, and others may join it."""
     logits, past, pads = prompts
     texts: list[list[int]] = [[] for _ in pads]
     ended = set[int]()
     alive, may_leave = list(range(len(pads))), shares_cache(model)
-    for step in range(limits.max_new_tokens):
+    while True:
         check_logits(logits)
-        chosen = choose(logits, alive, step)
+        chosen = choose(logits, alive, [len(texts[row]) for row in alive])
         growing = [n for n, row in enumerate(alive) if row not in ended]
         for n, token in zip(growing, chosen[growing].tolist(), strict=True):
             texts[alive[n]].append(token)
-        stopped = limits.stopped([texts[alive[n]] for n in growing])
-        for n, stop in zip(growing, stopped, strict=True):
-            if stop or texts[alive[n]][-1] in limits.ends:
-                ended.add(alive[n])
+        rows = [alive[n] for n in growing]
+        seen = logits if len(rows) == len(alive) else logits[growing]
+        stopped = grown(rows, [texts[row] for row in rows], seen)
+        ended.update(row for row, stop in zip(rows, stopped, strict=True) if stop)
         staying = [n for n in growing if alive[n] not in ended]
-        if not staying or step + 1 == limits.max_new_tokens:
-            break
-        if may_leave and len(staying) < len(alive):
-            alive, pads = [alive[n] for n in staying], [pads[n] for n in staying]
-            past = rows_of(past, staying, device=model.device)
-            chosen = chosen[staying]
-        segments = list(chosen.cpu().numpy().astype(np.uint32)[:, None])
-        logits = forward(model, segments, [[0]] * len(alive), past=past, pads=pads)
-    return texts
+        new = joining() if may_leave else None
+        if staying:
+            if may_leave and len(staying) < len(alive):
+                alive, pads = [alive[n] for n in staying], [pads[n] for n in staying]
+                past = rows_of(past, staying, device=model.device)
+                chosen = chosen[staying]
+            segments = list(chosen.cpu().numpy().astype(np.uint32)[:, None])
+            logits = forward(model, segments, [[0]] * len(alive), past=past, pads=pads)
+        elif new is None:
+            return texts
+        if new is not None:
+            begun = range(len(texts), len(texts) + len(new.pads))
+            texts += [[] for _ in begun]
+            alive = [*alive, *begun] if staying else list(begun)
+            logits, past, pads = _beside(_Prompts(logits, past, pads), new) if staying else new
+
+
+def _beside(one: _Prompts, other: _Prompts) -> _Prompts:
+    """Return the rows of two batches as one, without the padding that all rows of the first share."""
+    drop = min(one.pads)
+    lengths = one.past.get_seq_length() - drop, other.past.get_seq_length()
+    past = joined(one.past, other.past, drop=drop)
+    longest = max(lengths)
+    pads = [pad - drop + longest - lengths[0] for pad in one.pads]
+    pads += [pad + longest - lengths[1] for pad in other.pads]
+    return _Prompts(torch.cat([one.logits, other.logits]), past, pads)
 
 
 def _drawn(logits: torch.Tensor, draws: np.ndarray, *, decoding: Decoding) -> torch.Tensor:
@@ -212,6 +358,17 @@ def _drawn(logits: torch.Tensor, draws: np.ndarray, *, decoding: Decoding) -> to
     reached = torch.from_numpy(draws).to(cumulative.device).unsqueeze(1) * cumulative[:, -1:]
     found = torch.searchsorted(cumulative, reached, right=True).squeeze(1)
     return found.clamp(max=logits.shape[1] - 1).to(logits.device)
+
+
+def _drawn_each(logits: torch.Tensor, draws: np.ndarray, *, decodings: Sequence[Decoding]) -> torch.Tensor:
+    """Draw a token for each row with its own decoding, see `_drawn`."""
+    if len(set(decodings)) == 1:
+        return _drawn(logits, draws, decoding=decodings[0])
+    chosen = torch.empty(len(logits), dtype=torch.long, device=logits.device)
+    for decoding in set(decodings):
+        rows = [n for n, one in enumerate(decodings) if one == decoding]
+        chosen[rows] = _drawn(logits[rows], draws[rows], decoding=decoding)
+    return chosen
 
 
 def _restricted(logits: torch.Tensor, *, decoding: Decoding) -> torch.Tensor:

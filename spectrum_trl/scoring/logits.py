@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
@@ -52,6 +53,33 @@ def rows_of(past: DynamicCache, rows: Sequence[int], *, device: torch.device) ->
     found.layers = [copy.copy(layer) for layer in past.layers]
     found.batch_select_indices(torch.tensor(rows, device=device))
     return found
+
+
+def joined(one: DynamicCache, other: DynamicCache, *, drop: int = 0) -> DynamicCache:
+    """Return a cache of the rows of two, the shorter one padded on the left; neither is changed.
+
+    Args:
+        one: A cache.
+        other: Another one of the same model.
+        drop: Number of places at the left of ``one`` that are padding in all its rows.
+    """
+    length = max(one.get_seq_length() - drop, other.get_seq_length())
+    found = copy.copy(one)
+    found.layers = [copy.copy(layer) for layer in one.layers]
+    layers: Any = zip(found.layers, one.layers, other.layers, strict=True)
+    for layer, first, second in layers:
+        # A sliding window keeps the last places only.
+        kept = min(first.keys.shape[-2], one.get_seq_length() - drop)
+        pairs = (first.keys[..., -kept:, :], second.keys), (first.values[..., -kept:, :], second.values)
+        layer.keys, layer.values = (_stacked(*pair) for pair in pairs)
+        if isinstance(layer, DynamicSlidingWindowLayer):
+            layer.cumulative_length = length
+    return found
+
+
+def _stacked(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    width = max(one.shape[-2], other.shape[-2])
+    return torch.cat([F.pad(part, (0, 0, width - part.shape[-2], 0)) for part in (one, other)])
 
 
 def bytes_per_token(past: DynamicCache) -> float:

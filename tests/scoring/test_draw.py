@@ -1,5 +1,8 @@
 """Samples depend on their own seeds alone, and come from the distribution that is asked for."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,7 @@ from transformers import PreTrainedModel
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model
 from spectrum_trl.scoring import draw as module
-from spectrum_trl.scoring.draw import Decoding, Limits, draw, greedy
+from spectrum_trl.scoring.draw import Decoding, Limits, Text, draw, draw_each, greedy
 from tests.small_models import CONFIG
 
 PROMPT = [3, 1, 4, 1, 5, 9, 2, 6]
@@ -90,6 +93,81 @@ def test_where_a_cache_cannot_be_copied_samples_are_the_same(
     expected = draw(model, PROMPT, seeds=range(30), limits=LIMITS)
     monkeypatch.setattr(module, "shares_cache", lambda _: False)
     assert draw(model, PROMPT, seeds=range(30), limits=LIMITS) == expected
+
+
+SLIDING = {"model_type": "gemma3_text", "sliding_window": 8, "pad_token_id": 0, "hidden_size": 16}
+
+
+@pytest.mark.parametrize("changes", [{}, SLIDING], ids=["full attention", "sliding window"])
+@pytest.mark.parametrize("shares", [True, False])
+def test_texts_of_several_prompts_are_the_same_as_of_each_alone(
+    changes: dict[str, Any], shares: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {**CONFIG, "initializer_range": 0.4, **changes}
+    model = new_model(settings, vocab_size=60, seed=0).eval().double()
+    prompts = [tuple(PROMPT), (3,), tuple(PROMPT[:3]), tuple(PROMPT * 2)]
+    decodings = [Decoding(), Decoding(0.7), Decoding(top_k=1), Decoding(top_p=0.5)]
+    texts = [
+        Text(prompt, (seed, 5), 4 + 9 * n, decoding)
+        for n, (prompt, decoding) in enumerate(zip(prompts, decodings, strict=True))
+        for seed in range(5)
+    ]
+    expected = [
+        draw(model, one.prompt, seeds=[one.seed], limits=Limits(one.max_new_tokens), decoding=one.decoding)[0]
+        for one in texts
+    ]
+    if not shares:
+        monkeypatch.setattr(module, "shares_cache", lambda _: False)
+    assert draw_each(model, texts) == expected
+    assert draw_each(model, texts[::-2], tokens_at_once=50) == expected[::-2]
+    assert draw_each(model, []) == []
+
+
+@pytest.mark.parametrize("changes", [{}, SLIDING], ids=["full attention", "sliding window"])
+def test_texts_that_join_others_are_the_same_as_alone(changes: dict[str, Any]) -> None:
+    settings = {**CONFIG, "initializer_range": 0.4, **changes}
+    model = new_model(settings, vocab_size=60, seed=0).eval().double()
+    lengths = [(8, 3), (1, 30), (40, 6), (3, 25), (20, 1), (2, 2), (5, 40), (60, 9), (1, 1), (30, 20)]
+    texts = [Text(tuple(k % 50 for k in range(n)), n, longest) for n, longest in lengths]
+    expected = [
+        draw(model, one.prompt, seeds=[one.seed], limits=Limits(one.max_new_tokens))[0] for one in texts
+    ]
+    # Some join at the first token, some when all others have ended, some both at once.
+    waiting = iter(
+        [[], texts[2:4], [], texts[4:6], *[[]] * 25, texts[6:7], [], [], texts[7:9], *[[]] * 36, texts[9:]]
+    )
+    assert draw_each(model, texts[:2], more=lambda: next(waiting, [])) == expected
+
+
+def test_texts_that_joined_when_memory_ran_out_are_drawn_again(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [Text((n + 1,), n, 10) for n in range(6)]
+    expected, real = draw_each(model, texts), module.forward
+
+    def small(used: Any, segments: Any, *words: Any, **settings: Any) -> Any:
+        if len(segments) > 4:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return real(used, segments, *words, **settings)
+
+    waiting = iter([[], texts[2:]])
+    monkeypatch.setattr(module, "forward", small)
+    assert draw_each(model, texts[:2], more=lambda: next(waiting, [])) == expected
+
+
+def test_what_watches_several_texts_sees_each_token_and_may_end_a_text(model: PreTrainedModel) -> None:
+    texts = [Text(tuple(PROMPT), 1, 12), Text((3, 1), 2, 12), Text((3, 1), 3, 5)]
+    plain, seen = draw_each(model, texts), list[tuple[int, tuple[int, ...]]]()
+
+    def grown(numbers: Sequence[int], ids: list[list[int]], logits: torch.Tensor) -> list[bool]:
+        assert logits.shape == (len(numbers), 60)
+        seen.extend((n, tuple(one)) for n, one in zip(numbers, ids, strict=True))
+        return [n == 1 and len(one) == 3 for n, one in zip(numbers, ids, strict=True)]
+
+    drawn = draw_each(model, texts, grown=grown)
+    assert drawn == [plain[0], plain[1][:3], plain[2]]
+    assert set(seen) == {(n, tuple(ids[:k])) for n, ids in enumerate(drawn) for k in range(1, len(ids) + 1)}
+    assert len(seen) == sum(map(len, drawn))
 
 
 def test_a_context_that_is_too_short_is_refused(model: PreTrainedModel) -> None:

@@ -1,0 +1,1 @@
+"""An OpenAI-compatible server: any client of that interface asks a model."""

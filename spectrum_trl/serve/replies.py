@@ -1,0 +1,189 @@
+"""Answers to requests in OpenAI's form, whole or in pieces."""
+
+import itertools
+import json
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_trl.files import finite
+from spectrum_trl.serve.fields import ChatRequest, Common
+from spectrum_trl.serve.jobs import Job, Sample, Scores
+
+# What a decoder writes for a character whose bytes are not complete.
+INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
+
+
+class Head(NamedTuple):
+    """What all pieces of an answer share.
+
+    Attributes:
+        asked: The request.
+        id: The answer's name.
+        created: Time in seconds.
+        model: The model's name.
+        tokenizer: Decodes tokens.
+    """
+
+    asked: Common
+    id: str
+    created: int
+    model: str
+    tokenizer: PreTrainedTokenizerBase
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the answer is a turn of a conversation."""
+        return isinstance(self.asked, ChatRequest)
+
+    def around(self, choices: list[dict[str, Any]], *, piece: bool = False) -> dict[str, Any]:
+        """Return an answer with these choices."""
+        kind = f"chat.completion{'.chunk' if piece else ''}" if self.is_chat else "text_completion"
+        named = {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+        return {**named, "choices": choices, "seed": self.asked.seed}
+
+
+def head_of(asked: Common, *, model: str, tokenizer: PreTrainedTokenizerBase) -> Head:
+    """Return the head of a new answer."""
+    kind = "chatcmpl" if isinstance(asked, ChatRequest) else "cmpl"
+    return Head(asked, f"{kind}-{uuid.uuid4().hex}", int(time.time()), model, tokenizer)
+
+
+def reply(head: Head, jobs: Sequence[Job]) -> dict[str, Any]:
+    """Return the whole answer."""
+    choices = []
+    for index, (job, sample) in enumerate(_samples(jobs)):
+        text = text_of(job, sample)
+        part: dict[str, Any] = {"text": text}
+        if head.is_chat:
+            part = {"message": {"role": "assistant", "content": text, "refusal": None}}
+        scores = _logprobs(head, job, sample, 0) if job.top is not None else None
+        choices.append({"index": index, **part, "logprobs": scores, "finish_reason": sample.reason})
+    extension = {k: v for job in jobs if job.found is not None for k, v in job.found.items()}
+    return finite({**head.around(choices), "usage": usage(jobs), **extension})
+
+
+def usage(jobs: Sequence[Job]) -> dict[str, int]:
+    """Return the number of tokens read and written."""
+    read = sum(len(job.prompt) for job in jobs)
+    written = sum(len(sample.ids) for _, sample in _samples(jobs))
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+
+
+class Pieces:
+    """The answer in pieces: each call of `next` returns what is new."""
+
+    def __init__(self, head: Head, jobs: Sequence[Job]) -> None:
+        """Begin before the first token."""
+        self.head, self.samples = head, _samples(jobs)
+        self._sent = [""] * len(self.samples)
+        self._tokens = [0] * len(self.samples)
+        self._ended = [False] * len(self.samples)
+
+    def begin(self) -> Iterator[dict[str, Any]]:
+        """Yield the pieces that name the role of each message."""
+        if self.head.is_chat:
+            for index in range(len(self.samples)):
+                yield self._piece(index, {"delta": {"role": "assistant", "content": ""}})
+
+    def next(self) -> Iterator[dict[str, Any]]:
+        """Yield what is new since the last call."""
+        for index, (job, sample) in enumerate(self.samples):
+            if self._ended[index]:
+                continue
+            # Read before the tokens, which are complete once it is set.
+            reason = sample.reason
+            new = text_of(job, sample, whole=reason is not None)[len(self._sent[index]) :]
+            first, self._tokens[index] = self._tokens[index], len(sample.ids)
+            scores = None
+            if job.top is not None and first < self._tokens[index]:
+                scores = _logprobs(self.head, job, sample, first, self._tokens[index])
+            if new or scores:
+                self._sent[index] += new
+                part: dict[str, Any] = {"delta": {"content": new}} if self.head.is_chat else {"text": new}
+                yield self._piece(index, part, scores)
+            if reason:
+                self._ended[index] = True
+                part = {"delta": {}} if self.head.is_chat else {"text": ""}
+                yield self._piece(index, part, None, reason)
+
+    def _piece(
+        self, index: int, part: dict[str, Any], scores: Any = None, reason: str | None = None
+    ) -> dict[str, Any]:
+        choice = {"index": index, **part, "logprobs": scores, "finish_reason": reason}
+        return finite(self.head.around([choice], piece=True))
+
+
+def event(content: dict[str, Any]) -> str:
+    """Return an event of a stream."""
+    return f"data: {json.dumps(content, allow_nan=False)}\n\n"
+
+
+def text_of(job: Job, sample: Sample, *, whole: bool = True) -> str:
+    """Return a sample's text.
+
+    Args:
+        job: The sample's job.
+        sample: The sample.
+        whole: Whether the sample has ended; otherwise, only the part that later tokens cannot change.
+    """
+    text = job.ending.cut(sample.ids) if sample.ids else ""
+    if job.strips:
+        text = text.strip() if whole else text.lstrip()
+    if whole:
+        return text
+    held = max((_overlap(text, stop) for stop in job.ending.stops), default=0)
+    text = text[: len(text) - held].rstrip(INCOMPLETE)
+    return text.rstrip() if job.strips else text
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Return how many characters at the end of a text may be the beginning of a stop."""
+    return next((n for n in range(len(stop) - 1, 0, -1) if text.endswith(stop[:n])), 0)
+
+
+def _samples(jobs: Sequence[Job]) -> list[tuple[Job, Sample]]:
+    return [(job, sample) for job in jobs for sample in job.samples]
+
+
+def _logprobs(head: Head, job: Job, sample: Sample, first: int, last: int | None = None) -> dict[str, Any]:
+    """Return the scores of tokens in the form of the request; the end of a turn is a token, too."""
+    ids, scores = sample.ids[first:last], sample.scores[first:last]
+    tokens = _decoded(head, ids)
+    tops = [_decoded(head, [token for token, _ in one.top]) for one in scores]
+    if head.is_chat:
+        content = [
+            {
+                **_token(token, one.log_probability),
+                "top_logprobs": [_token(text, p) for text, (_, p) in zip(names, one.top, strict=True)],
+            }
+            for token, one, names in zip(tokens, scores, tops, strict=True)
+        ]
+        return {"content": content, "refusal": None}
+    before = sum(map(len, _decoded(head, sample.ids[:first])))
+    return {
+        "tokens": tokens,
+        "token_logprobs": [one.log_probability for one in scores],
+        "top_logprobs": [_by_name(names, one) for names, one in zip(tops, scores, strict=True)],
+        "text_offset": list(itertools.accumulate(map(len, tokens[:-1]), initial=before)),
+    }
+
+
+def _decoded(head: Head, ids: Sequence[int]) -> list[str]:
+    return [str(head.tokenizer.decode([one], clean_up_tokenization_spaces=False)) for one in ids]
+
+
+def _token(text: str, log_probability: float) -> dict[str, Any]:
+    known = None if INCOMPLETE in text else list(text.encode())
+    return {"token": text, "logprob": log_probability, "bytes": known}
+
+
+def _by_name(names: Sequence[str], scores: Scores) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, (_, p) in zip(names, scores.top, strict=True):
+        # Tokens of parts of characters share a name: the likeliest keeps it.
+        found.setdefault(name, p)
+    return found

@@ -1,0 +1,73 @@
+"""Run the server until a signal ends it."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from spectrum_trl.errors import UserError
+
+# Connections that wait to be accepted.
+BACKLOG = 1024
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Args:
+        host: A name or an address.
+        port: 0 for any that is free.
+
+    Raises:
+        UserError: If that is impossible.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        found = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        # asyncio sets it for sockets of its own only; without it, each piece of a stream waits 40 ms.
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return found
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"cannot listen at {host}, port {port}: {reason}; end the program that uses it, or give another "
+            "--host or --port (0: any that is free)"
+        ) from error
+
+
+def address(listening: socket.socket) -> str:
+    """Return the URL of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(app: FastAPI, listening: socket.socket, *, drain_seconds: float) -> None:
+    """Serve until SIGINT or SIGTERM; running and waiting requests are finished, new ones refused.
+
+    Args:
+        app: The application.
+        listening: Where.
+        drain_seconds: Time for what runs when the signal comes.
+    """
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=round(drain_seconds),
+        server_header=False,
+    )
+    with _ended_quietly():
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextmanager
+def _ended_quietly() -> Iterator[None]:
+    """Take SIGTERM for a regular end: uvicorn sends itself the signal again once it has finished."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

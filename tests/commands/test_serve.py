@@ -1,0 +1,101 @@
+"""``spectrum-trl serve``: mistakes are told before a model is loaded, and SIGTERM loses no request."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import httpx
+import openai
+import pytest
+
+from spectrum_trl.paths import TINY_BASE_NAME
+from tests.processes import start_recipe
+
+Run = Callable[..., CompletedProcess[str]]
+PROMPT = "In the urn"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[BaseProcess, str]]:
+    """A server in a process of its own, and its address."""
+    words = ["serve", TINY_BASE_NAME, "--format", "colon", "--port", "0", "--name", "mine"]
+    output = tmp_path / "output"
+    process = start_recipe("spectrum-trl", *words, output=output, SPECTRUM_API_KEY="secret")
+    try:
+        deadline = time.monotonic() + 60
+        while not (output.exists() and "/v1" in output.read_text()):
+            assert process.is_alive() and time.monotonic() < deadline, output.read_text()
+            time.sleep(0.05)
+        yield process, output.read_text().split()[-1]
+    finally:
+        process.kill()
+        process.join()
+
+
+def test_sigterm_finishes_what_runs_and_refuses_what_comes(server: tuple[BaseProcess, str]) -> None:
+    process, url = server
+    client = openai.OpenAI(base_url=url, api_key="secret", max_retries=0)
+    assert [one.id for one in client.models.list()] == ["mine"]
+    with pytest.raises(openai.AuthenticationError):
+        openai.OpenAI(base_url=url, api_key="wrong").models.list()
+
+    def ask(seed: int, stream: bool) -> str:
+        # So many samples that most requests still wait when the signal comes.
+        asked = {"model": "mine", "prompt": PROMPT, "max_tokens": 300, "n": 64, "seed": seed}
+        if stream:
+            return "".join(one.choices[0].text for one in client.completions.create(**asked, stream=True))
+        return client.completions.create(**asked).choices[0].text
+
+    with ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(ask, seed, seed % 2 == 0) for seed in range(8)]
+        headers = {"Authorization": "Bearer secret"}
+        page = url.replace("/v1", "/metrics")
+        while "spectrum_running_requests 0.0" in httpx.get(page, headers=headers).text:
+            assert not any(one.done() for one in running)
+        os.kill(process.pid or 0, signal.SIGTERM)
+        refused = False
+        while process.is_alive() and not refused:
+            try:
+                httpx.get(page, headers=headers, timeout=5)
+            except httpx.TransportError:
+                refused = True
+        assert all(one.result() for one in running) and refused
+    process.join(30)
+    assert process.exitcode == 0
+
+
+def test_a_port_that_is_taken_is_told(run_here: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run_here("serve", "no/such/model", "--port", port)
+    assert done.returncode == 2 and f"port {port}: Address already in use" in done.stderr
+    assert done.stderr.count("error:") == 1 and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["no/such/model"], "no/such/model"),
+        ([TINY_BASE_NAME], 'format="colon"'),
+        ([TINY_BASE_NAME, "--host", "no.such.host.invalid"], "cannot listen at no.such.host.invalid"),
+        ([TINY_BASE_NAME, "--api-key", ""], "--api-key is empty"),
+    ],
+)
+def test_mistakes_are_one_message(run_here: Run, words: list[str], expected: str) -> None:
+    done = run_here("serve", *words, "--port", "0")
+    assert done.returncode == 2 and expected in done.stderr and done.stderr.count("error:") == 1
+
+
+def test_without_its_packages_the_command_says_how_to_get_them(
+    run_here: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    done = run_here("serve", TINY_BASE_NAME)
+    assert done.returncode == 2 and 'pip install "spectrum-trl[serve]"' in done.stderr
