@@ -109,8 +109,9 @@ def validator(schema: Schema) -> Callable[[str], Any]:
 
         def parse(text: str) -> Any:
             # The parsed JSON is returned, for the names of aliases are those of the texts.
+            value = strict_json(text)
             known.validate_json(text, strict=True)
-            return strict_json(text)
+            return value
 
         return parse
     checker = _checker(schema)

@@ -6,9 +6,6 @@ from typing import Annotated
 
 import typer
 
-# Subfolder of a demo run with the results of its models.
-COMPARE = "compare"
-
 
 def report(
     results: Annotated[
@@ -33,7 +30,9 @@ def report(
 
     For the folder of a run with `evaluate: tiny`, and without options, print its table and plot its curves.
     """
-    if len(results) == 1 and not (output or pair or markdown or csv) and _is_run(Path(results[0])):
+    from spectrum_trl.tiny.columns import is_run, results_of
+
+    if len(results) == 1 and not (output or pair or markdown or csv) and is_run(Path(results[0])):
         from spectrum_trl.tiny.report import report_run
 
         report_run(Path(results[0]))
@@ -52,28 +51,9 @@ def report(
         raise UserError("--output, --markdown and --csv name the same file; give each its own")
     for file in files:
         check_writable(file)
-    page = page_of(read_evaluations([part for word in results for part in _parts(word)]), pairs=pairs)
+    page = page_of(read_evaluations([part for word in results for part in results_of(word)]), pairs=pairs)
     for file in write(page, output=output, markdown=markdown, table=csv):
         console().print(f"written: {file}", markup=False)
-
-
-def _is_run(folder: Path) -> bool:
-    """Return whether a folder holds no results of an evaluation but those that a demo run leaves."""
-    try:
-        found = folder.glob("**/results_*.json") if folder.is_dir() else ()
-        return folder.is_dir() and all(COMPARE in file.relative_to(folder).parts for file in found)
-    except OSError:
-        return False
-
-
-def _parts(word: str) -> list[str]:
-    """Return the results of every model of a demo run; of other folders, the word itself."""
-    folder = Path(word) / COMPARE
-    if not (_is_run(Path(word)) and folder.is_dir()):
-        return [word]
-    from spectrum_trl.tiny.columns import COLUMNS
-
-    return [f"{name}={folder / name}" for name in COLUMNS if (folder / name).is_dir()] or [word]
 
 
 def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:

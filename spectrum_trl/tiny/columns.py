@@ -5,6 +5,7 @@ The design is the paper's: a pretrained model, its instruct sibling, and the Spe
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from spectrum_trl.prompts.formats import Format
@@ -39,6 +40,8 @@ COLUMNS = {
     ALL_TOKENS: Column("all-token tuning", "spectrum"),
     TUNED: Column("Spectrum-tuned", "spectrum"),
 }
+# Subfolder of a run with one folder per model, in lm-eval's format.
+COMPARE = "compare"
 # Prompts for the pretrained model: the wording of a description and its plain-text template. The last is a
 # layout that the model was pretrained on, which suits it best.
 WORDINGS: tuple[tuple[str, PlainTemplate], ...] = (
@@ -61,3 +64,20 @@ def best_of(results: Sequence[TinyResult]) -> TinyResult:
 
     best = {task: min(results, key=partial(badness, task)).rows[task] for task in METRICS}
     return results[0].model_copy(update={"rows": best})
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder holds no results of an evaluation but those that a demo run leaves."""
+    try:
+        found = folder.glob("**/results_*.json") if folder.is_dir() else ()
+        return folder.is_dir() and all(COMPARE in file.relative_to(folder).parts for file in found)
+    except OSError:
+        return False
+
+
+def results_of(run: str) -> list[str]:
+    """Return the results of every model of a demo run, each as NAME=PATH; of other folders, the folder."""
+    folder = Path(run) / COMPARE
+    if not (is_run(Path(run)) and folder.is_dir()):
+        return [run]
+    return [f"{name}={folder / name}" for name in COLUMNS if (folder / name).is_dir()] or [run]

@@ -9,11 +9,9 @@ from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import check_writable, write_atomic, writing
 from spectrum_trl.tiny import plot, scores, table
-from spectrum_trl.tiny.columns import COLUMNS, TUNED
+from spectrum_trl.tiny.columns import COLUMNS, COMPARE, TUNED
 
 PICTURE, MARKDOWN = "curves.png", "table.md"
-# Subfolder of a run with one folder per model, in lm-eval's format.
-COMPARE = "compare"
 
 
 def report_run(run: Path, *, out: Console | None = None) -> list[Path]:

@@ -19,6 +19,7 @@ from spectrum_trl.tiny.columns import ALL_TOKENS, BEST, COLUMNS, INSTRUCT, PRETR
 from spectrum_trl.tiny.evaluation_items import evaluation_items
 from spectrum_trl.tiny.scores import TinyResult
 
+PAGE = "report.html"
 Measured = Iterator[tuple[str, TinyResult]]
 
 
@@ -56,9 +57,16 @@ def evaluate_run(
     out.print(f"[bold]evaluation {when} training[/]: {time.monotonic() - started:.0f} s")
     if trained:
         # Imported here, because plotting takes a second to import and few recipes need it.
+        from spectrum_trl.report.page import page_of
+        from spectrum_trl.report.reading import read_evaluations
+        from spectrum_trl.report.write import write
         from spectrum_trl.tiny.report import report_run
 
-        folder.list_files(report_run(folder.path, out=out))
+        files = report_run(folder.path, out=out)
+        page = page_of(read_evaluations(columns.results_of(str(folder.path))), pairs=[])
+        files += write(page, output=folder.path / PAGE)
+        folder.list_files(files)
+        out.print(f"all figures on a page: {folder.path / PAGE}", markup=False)
 
 
 def recorded_file(name: str) -> Path:

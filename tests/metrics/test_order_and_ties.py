@@ -57,6 +57,7 @@ CLUSTERS = st.lists(
 )
 SWEPT: dict[Callable[..., Any], tuple[st.SearchStrategy[list[Any]], Call]] = {
     calibration.calibration_error: (TOKENS, calibrated(calibration.calibration_error)),
+    calibration.calibration_curve: (TOKENS, calibrated(calibration.calibration_curve)),
     calibration.calibration_error_as_published: (
         TOKENS,
         calibrated(calibration.calibration_error_as_published),
