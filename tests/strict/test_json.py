@@ -26,8 +26,8 @@ REFUSED = {
     "another encoding": (b'{"a": "\xff"}', "utf-8"),
     "nothing": ("", "not valid JSON"),
 }
-# Files that only this package or its trainer writes, texts that it has just made or has read strictly before, and
-# numbers by a pattern.
+# Files that only this package or its trainer writes, texts that it has just made or has read strictly before,
+# and numbers by a pattern.
 OWN = {
     "evaluation/resume.py",
     "recipe/recipe_file.py",
