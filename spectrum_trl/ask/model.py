@@ -10,12 +10,13 @@ from spectrum_trl.ask import candidates, samples, search
 from spectrum_trl.ask.checks import check_decoding, check_numbers
 from spectrum_trl.ask.loading import Quantization, load
 from spectrum_trl.ask.questions import Example, Question, conversation, turns
-from spectrum_trl.ask.results import FEWEST_COVERED, Probabilities, Sample, Score, answered
+from spectrum_trl.ask.results import Probabilities, Score, answered
 from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.prompts.templates import family_of, name_of
-from spectrum_trl.scoring.draw import Decoding
+from spectrum_trl.scoring.draw import FULL, Decoding
 from spectrum_trl.suite.task import Message
 
 # What takes long to import, and most questions do not need, is imported where it is used.
@@ -133,20 +134,10 @@ class SpectrumModel:
         check_numbers(n=n, max_new_tokens=max_new_tokens)
         check_decoding(seed, temperature, top_p)
         decoding = Decoding(temperature, 0, top_p)
-
-        def ask(messages: list[Message]) -> list[Sample]:
-            context = self.prompts.prompt(messages)
-            return samples.samples(
-                self.model,
-                self.prompts,
-                context,
-                n=n,
-                seed=seed,
-                max_new_tokens=max_new_tokens,
-                decoding=decoding,
-            )
-
-        return answered([ask(one) for one in self._asked(questions, question)], questions)
+        settings: Any = {"seed": seed, "max_new_tokens": max_new_tokens, "decoding": decoding}
+        contexts = [self.prompts.prompt(one) for one in self._asked(questions, question)]
+        found = [samples.samples(self.model, self.prompts, one, n=n, **settings) for one in contexts]
+        return answered(found, questions)
 
     def top_tokens(
         self, k: int = 10, *, questions: Sequence[Question] | None = None, **question: Unpack[Question]
@@ -276,18 +267,19 @@ class SpectrumModel:
 
         most = MOST_PER_VALUE * n if max_attempts is None else max_attempts
         check_numbers(n=n, max_new_tokens=max_new_tokens, max_attempts=most)
-        conversation(question, tokenizer=self.tokenizer, before=self.given)
+        check_decoding(seed, FULL.temperature, FULL.top_p)
+        context = self.prompts.prompt(self._messages(question))
+        settings: Any = {"seed": seed, "max_new_tokens": max_new_tokens, "decoding": FULL}
         parse = schemas.validator(schema)
         values, invalid, drawn = list[Any](), list[str](), 0
         while len(values) < n and drawn < most:
-            upto = min(most, drawn + n)
-            more = self.sample(upto, seed=seed, max_new_tokens=max_new_tokens, **question)[drawn:]
-            for one in more:
+            more = min(n, most - drawn)
+            for one in samples.samples(self.model, self.prompts, context, n=more, first=drawn, **settings):
                 try:
                     values.append(parse(one.text))
                 except ValueError:
                     invalid.append(one.text)
-            drawn = upto
+            drawn += more
         return schemas.JsonSamples(tuple(values[:n]), tuple(invalid))
 
     def score(self, outputs: Sequence[Example], **question: Unpack[Question]) -> list[Score]:
@@ -390,5 +382,5 @@ def _warn_of_low_coverage(found: Sequence[Probabilities]) -> None:
         logger.warning(
             "low coverage for %d of %d questions (down to %.2g, under %s): the model rarely gives any of "
             "these answers, so their normalised probabilities say little",
-            *(len(low), len(found), min(low), FEWEST_COVERED),
+            *(len(low), len(found), min(low), LOWEST_COVERAGE),
         )

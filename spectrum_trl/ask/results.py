@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-# Below this coverage the normalised probabilities say little about the model.
-FEWEST_COVERED = 0.05
+from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
 
 
 class Sample(NamedTuple):
@@ -68,7 +67,7 @@ class Probabilities(NamedTuple):
     @property
     def low_coverage(self) -> bool:
         """Whether the coverage is so low that the normalised probabilities say little."""
-        return self.coverage < FEWEST_COVERED
+        return self.coverage < LOWEST_COVERAGE
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row an answer, for a table."""

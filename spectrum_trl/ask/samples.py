@@ -25,6 +25,7 @@ def samples(
     seed: int,
     max_new_tokens: int,
     decoding: Decoding,
+    first: int = 0,
 ) -> list[Sample]:
     """Sample outputs after a context.
 
@@ -38,13 +39,14 @@ def samples(
         seed: Non-negative.
         max_new_tokens: Maximum number of tokens of an output, its end included.
         decoding: How a token is sampled. Log-probabilities are those of the full distribution all the same.
+        first: Number of the first sample.
     """
     ids = prompts.tokenizer(context, add_special_tokens=False)["input_ids"]
     ending = ending_of(prompts)
     drawn = draw(
         model,
         ids,
-        seeds=seeds_of(context, seed=seed, n=n),
+        seeds=seeds_of(context, seed=seed, n=n, first=first),
         limits=Limits(max_new_tokens, ending.ends, ending.stopped),
         decoding=decoding,
     )
@@ -60,17 +62,18 @@ def samples(
     ]
 
 
-def seeds_of(context: str, *, seed: int, n: int) -> list[tuple[int, int, int]]:
+def seeds_of(context: str, *, seed: int, n: int, first: int = 0) -> list[tuple[int, int, int]]:
     """Return the seeds of the samples after a context.
 
     Args:
         context: The text before the output.
         seed: Non-negative.
         n: Number of samples.
+        first: Number of the first sample.
     """
     # Equal random numbers would make the samples of different questions dependent.
     digest = int.from_bytes(hashlib.sha256(context.encode()).digest()[:8], "big")
-    return [(seed, digest, number) for number in range(n)]
+    return [(seed, digest, number) for number in range(first, first + n)]
 
 
 def ending_of(prompts: Prompts, *, stops: Sequence[str] = ()) -> Ending:

@@ -12,7 +12,7 @@ import pandas as pd
 from spectrum_trl.ask.questions import Question
 from spectrum_trl.ask.results import Probabilities
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.evaluation.distributional_tasks.distributional_task import lettered
+from spectrum_trl.evaluation.distributional_tasks.distributional_task import lettered, shares
 from spectrum_trl.metrics.distributional import Comparison, compare_logs, uniform_guess
 from spectrum_trl.metrics.intervals import ratio_interval
 from spectrum_trl.strict.json import strict_json
@@ -154,9 +154,9 @@ def _shares(cell: Any, options: Sequence[str]) -> tuple[float, ...] | None:
     right = isinstance(found, Sequence) and len(found) == len(options)
     if not right or not all(isinstance(one, int | float) and 0 <= one < math.inf for one in found):
         raise ValueError(f"shares: expected {len(options)} numbers from 0 on, found {cell!r:.80}")
-    if not (total := math.fsum(found)):
+    if not any(found):
         raise ValueError("shares: all are 0")
-    return tuple(float(one / total) for one in found)
+    return shares(found)
 
 
 def survey(

@@ -89,6 +89,7 @@ def _write(found: Any, output: Path) -> None:
     from rich.table import Table
 
     from spectrum_trl.console import console
+    from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
     from spectrum_trl.files import write_atomic, writing
 
     with writing(output):
@@ -117,7 +118,8 @@ def _write(found: Any, output: Path) -> None:
         out.print(f"{first.rows} rows of {first.questions} questions", highlight=False)
     if low:
         out.print(
-            f"{low} of {len(found.wide)} rows have a coverage below 0.05: their shares say little",
+            f"{low} of {len(found.wide)} rows have a coverage below {LOWEST_COVERAGE}: their shares say "
+            "little",
             highlight=False,
         )
     out.print(f"{output}: long.csv, wide.csv, scores.csv", markup=False, highlight=False)
