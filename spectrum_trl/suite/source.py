@@ -84,6 +84,17 @@ class Source:
     unchecked: str = ""
 
     @property
+    def forbids(self) -> str:
+        """Why its data, and what is made of them, may not be passed on; empty if they may."""
+        closed = self.private or self.terms or self.ask
+        return (self.terms or self.ask or self.licence) if closed else ""
+
+    @property
+    def is_unlicensed(self) -> bool:
+        """Whether no licence allows publishing its data."""
+        return self.licence.startswith("unstated")
+
+    @property
     def access(self) -> Access:
         """How to get it: generated, fetched, fetched after consent, by hand, or on request."""
         if self.downloads:

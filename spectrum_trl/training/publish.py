@@ -145,10 +145,9 @@ def _licence_problems(record: Any, *, public: bool) -> Iterator[str]:
         if (task := known.get(one["task"])) is None:
             continue
         source = task.source
-        if source.private or source.terms or source.ask:
-            terms = source.terms or source.ask or source.licence
-            yield f"{task.name}: its terms do not allow passing it on ({terms}); train without it"
-        elif public and source.licence.startswith("unstated"):
+        if source.forbids:
+            yield f"{task.name}: its terms do not allow passing it on ({source.forbids}); train without it"
+        elif public and source.is_unlicensed:
             yield (
                 f"{task.name}: no licence allows publishing what is made of it ({source.licence}); leave "
                 "--public out, or train without it"

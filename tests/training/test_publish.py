@@ -4,8 +4,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -14,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from spectrum_trl.errors import UserError
 from spectrum_trl.training import publish as publishing
 from spectrum_trl.training.publish import publish, stage
+from tests.hub import Hub
 from tests.processes import run_command, run_recipe
 
 Run = Callable[..., CompletedProcess[str]]
@@ -41,23 +40,6 @@ def results(run: Path) -> Path:
 def target(tmp_path: Path) -> Path:
     (tmp_path / "staged").mkdir()
     return tmp_path / "staged"
-
-
-class Hub:
-    """Stands in for the Hub's interface, and remembers what it was asked."""
-
-    def __init__(self, *, private: bool = True) -> None:
-        self.private, self.calls, self.uploaded = private, list[Any](), list[str]()
-
-    def create_repo(self, repo: str, **settings: Any) -> None:
-        self.calls.append((repo, settings))
-
-    def model_info(self, repo: str) -> Any:
-        return SimpleNamespace(private=self.private)
-
-    def upload_folder(self, *, folder_path: str, **settings: Any) -> Any:
-        self.uploaded = sorted(path.name for path in Path(folder_path).iterdir())
-        return SimpleNamespace(commit_url="https://hub/commit/1")
 
 
 @pytest.mark.slow

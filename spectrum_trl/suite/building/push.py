@@ -78,16 +78,16 @@ def stage(folder: Path, target: Path, *, repo: str, public: bool = False) -> Pat
         if not is_whole(folder / f"{name}.parquet", record)
     ]
     problems += [
-        f"{name}: its terms do not allow redistribution ({source.terms or source.ask or source.licence}). "
+        f"{name}: its terms do not allow redistribution ({known[name].source.forbids}). "
         "Build the other tasks into another folder"
         for name in manifest["tasks"]
-        if name in known and ((source := known[name].source).private or source.terms or source.ask)
+        if name in known and known[name].source.forbids
     ]
     problems += [
         f"{name}: no licence allows publishing it ({known[name].source.licence}). Leave --public out, or "
         "build the other tasks into another folder"
         for name in manifest["tasks"]
-        if public and name in known and known[name].source.licence.startswith("unstated")
+        if public and name in known and known[name].source.is_unlicensed
     ]
     if problems:
         raise UserError(*problems)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import datasets
@@ -15,6 +14,7 @@ from spectrum_trl.suite.building.build import build_suite
 from spectrum_trl.suite.building.manifest import read_manifest
 from spectrum_trl.suite.building.push import push, stage
 from spectrum_trl.suite.catalogue import suite_tasks
+from tests.hub import Hub
 
 
 @pytest.fixture
@@ -27,25 +27,6 @@ def built(data: Path, names: list[str], tmp_path: Path) -> Path:
 def target(tmp_path: Path) -> Path:
     (tmp_path / "staged").mkdir()
     return tmp_path / "staged"
-
-
-class Hub:
-    """Stands in for the Hub's interface, and remembers what it was asked."""
-
-    def __init__(self, *, private: bool = True) -> None:
-        self.private, self.calls, self.uploaded = private, list[Any](), list[str]()
-
-    def create_repo(self, repo: str, **settings: Any) -> None:
-        self.calls.append((repo, settings))
-
-    def dataset_info(self, repo: str) -> Any:
-        return SimpleNamespace(private=self.private)
-
-    def upload_folder(self, *, folder_path: Path, **settings: Any) -> Any:
-        self.uploaded = sorted(
-            path.relative_to(folder_path).as_posix() for path in folder_path.rglob("*") if path.is_file()
-        )
-        return SimpleNamespace(commit_url="https://hub/commit/1")
 
 
 def test_the_staged_folder_loads_as_a_data_set_with_the_splits_of_its_tasks(
