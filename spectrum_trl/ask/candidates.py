@@ -11,6 +11,7 @@ from spectrum_trl.ask.results import Probabilities, Score
 from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.prompts.scored import Prompts, Scored
+from spectrum_trl.scoring.prefix import Prefix
 from spectrum_trl.scoring.score import text_logprobs
 from spectrum_trl.suite.task import Message
 
@@ -20,6 +21,8 @@ def probabilities(
     prompts: Prompts,
     conversations: Sequence[Sequence[Message]],
     answers: Sequence[Sequence[str]],
+    *,
+    prefix: Prefix | None = None,
 ) -> list[Probabilities]:
     """Return the probabilities of answers to questions; what they share is read once.
 
@@ -28,6 +31,7 @@ def probabilities(
         prompts: Writes the questions.
         conversations: Messages of each question.
         answers: For each question, its distinct answers.
+        prefix: The beginning of all questions, if it has been read.
     """
     pairs = [
         Scored(context, prompts.answer(answer))
@@ -35,7 +39,7 @@ def probabilities(
         for context in [prompts.prompt(messages)]
         for answer in given
     ]
-    found = iter(_logprobs(model, prompts, pairs).tolist())
+    found = iter(_logprobs(model, prompts, pairs, prefix=prefix).tolist())
     return [Probabilities(tuple(given), tuple(next(found) for _ in given)) for given in answers]
 
 
@@ -82,6 +86,8 @@ def scores(
     prompts: Prompts,
     conversations: Sequence[Sequence[Message]],
     numbers: Sequence[int],
+    *,
+    prefix: Prefix | None = None,
 ) -> list[list[Score]]:
     """Return the scores of the last outputs of conversations, each given everything before it.
 
@@ -90,6 +96,7 @@ def scores(
         prompts: Writes the conversations.
         conversations: Messages, the outputs included.
         numbers: For each conversation, how many of its last outputs are scored.
+        prefix: The beginning of all conversations, if it has been read.
     """
     outputs = [
         [message["content"] for message in messages if message["role"] == "output"][-n:] if n else []
@@ -100,16 +107,18 @@ def scores(
         for messages, n in zip(conversations, numbers, strict=True)
         for pair in (prompts.outputs(messages)[-n:] if n else [])
     ]
-    found = iter(_logprobs(model, prompts, pairs).tolist())
+    found = iter(_logprobs(model, prompts, pairs, prefix=prefix).tolist())
     return [[Score(text, next(found)) for text in texts] for texts in outputs]
 
 
-def _logprobs(model: PreTrainedModel, prompts: Prompts, pairs: Sequence[Scored]) -> NDArray[np.float64]:
+def _logprobs(
+    model: PreTrainedModel, prompts: Prompts, pairs: Sequence[Scored], *, prefix: Prefix | None
+) -> NDArray[np.float64]:
     """Return log-probabilities of outputs; in plain text one may end its paragraph or the whole text."""
     end = prompts.tokenizer.eos_token
     if prompts.fmt != "colon" or not end:
-        return text_logprobs(model, prompts, pairs)
+        return text_logprobs(model, prompts, pairs, prefix=prefix)
     ended = [Scored(pair.context, pair.output.removesuffix(prompts.end) + str(end)) for pair in pairs]
     # Scored together, so each context is read only once.
-    found = text_logprobs(model, prompts, [*pairs, *ended])
+    found = text_logprobs(model, prompts, [*pairs, *ended], prefix=prefix)
     return np.logaddexp(found[: len(pairs)], found[len(pairs) :])

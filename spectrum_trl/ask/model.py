@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -17,6 +18,7 @@ from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.prompts.templates import family_of, name_of
 from spectrum_trl.scoring.draw import FULL, Decoding
+from spectrum_trl.scoring.prefix import Prefix, read
 from spectrum_trl.suite.task import Message
 
 # What takes long to import, and most questions do not need, is imported where it is used.
@@ -69,6 +71,8 @@ class SpectrumModel:
             raise UserError(f"format: expected {', '.join(get_args(Format))}, but it is {format!r}")
         self.model, self.tokenizer, self.given = model, tokenizer, list(given)
         self.prompts = Prompts(tokenizer, fmt=format or "spectrum")
+        # What `update` has read.
+        self.prefix: Prefix | None = None
 
     @classmethod
     def from_pretrained(
@@ -135,6 +139,7 @@ class SpectrumModel:
         check_decoding(seed, temperature, top_p)
         decoding = Decoding(temperature, 0, top_p)
         settings: Any = {"seed": seed, "max_new_tokens": max_new_tokens, "decoding": decoding}
+        settings["prefix"] = self.prefix
         contexts = [self.prompts.prompt(one) for one in self._asked(questions, question)]
         found = [samples.samples(self.model, self.prompts, one, n=n, **settings) for one in contexts]
         return answered(found, questions)
@@ -154,7 +159,8 @@ class SpectrumModel:
         """
         check_numbers(k=k)
         contexts = [self.prompts.prompt(one) for one in self._asked(questions, question)]
-        return answered(samples.top_tokens(self.model, self.prompts, contexts, k=k), questions)
+        found = samples.top_tokens(self.model, self.prompts, contexts, k=k, prefix=self.prefix)
+        return answered(found, questions)
 
     def probabilities(
         self,
@@ -193,9 +199,8 @@ class SpectrumModel:
         """
         asked = self._asked(questions, {})
         checked = {id(one): candidates.checked_answers(one, self.prompts) for one in answers}
-        return candidates.probabilities(
-            self.model, self.prompts, asked, [checked[id(one)] for one in answers]
-        )
+        texts = [checked[id(one)] for one in answers]
+        return candidates.probabilities(self.model, self.prompts, asked, texts, prefix=self.prefix)
 
     def distribution(
         self,
@@ -225,7 +230,9 @@ class SpectrumModel:
             )
         limits = search.Limits(max_answers, min_probability, max_new_tokens)
         found = [
-            search.distribution(self.model, self.prompts, self.prompts.prompt(one), limits=limits)
+            search.distribution(
+                self.model, self.prompts, self.prompts.prompt(one), limits=limits, prefix=self.prefix
+            )
             for one in self._asked(questions, question)
         ]
         return answered(found, questions)
@@ -270,6 +277,7 @@ class SpectrumModel:
         check_decoding(seed, FULL.temperature, FULL.top_p)
         context = self.prompts.prompt(self._messages(question))
         settings: Any = {"seed": seed, "max_new_tokens": max_new_tokens, "decoding": FULL}
+        settings["prefix"] = self.prefix
         parse = schemas.validator(schema)
         values, invalid, drawn = list[Any](), list[str](), 0
         while len(values) < n and drawn < most:
@@ -291,7 +299,7 @@ class SpectrumModel:
         """
         messages = conversation(question, tokenizer=self.tokenizer, before=self.given)
         whole = conversation({}, tokenizer=self.tokenizer, before=[*messages, *turns(outputs)])
-        (found,) = candidates.scores(self.model, self.prompts, [whole], [len(outputs)])
+        (found,) = candidates.scores(self.model, self.prompts, [whole], [len(outputs)], prefix=self.prefix)
         return found
 
     def survey(
@@ -320,13 +328,28 @@ class SpectrumModel:
     def update(self, outputs: Sequence[Example], **question: Unpack[Question]) -> "SpectrumModel":
         """Return the model given more outputs: its answers are then those of the posterior predictive.
 
+        Only the new outputs are read: keys and values of everything before are kept.
+
         Args:
             outputs: Outputs, or pairs of an input and its output.
             **question: What comes before them; a description only if none has been given.
         """
         before = conversation(question, tokenizer=self.tokenizer, before=self.given)
         given = conversation({}, tokenizer=self.tokenizer, before=[*before, *turns(outputs)])
-        return SpectrumModel(self.model, self.tokenizer, format=self.prompts.fmt, given=given)
+        updated = SpectrumModel(self.model, self.tokenizer, format=self.prompts.fmt, given=given)
+        updated.prefix = read(self.model, updated._given_ids(), after=self.prefix)
+        return updated
+
+    def _given_ids(self) -> list[int]:
+        """Return the tokens with which questions begin that go on as the given messages do."""
+        roles = {message["role"] for message in self.given}
+        # Chat templates write outputs without inputs otherwise.
+        alone = "output" in roles and "input" not in roles
+        follows: Message = {"role": "output" if alone else "input", "content": "?"}
+        texts = [self.prompts.prompt(self.given), self.prompts.prompt([*self.given, follows])]
+        ids: list[int] = commonprefix(self.prompts.tokenizer(texts, add_special_tokens=False)["input_ids"])
+        # The last one is read with the answer, whose first token it predicts.
+        return ids[:-1]
 
     def check_answers(self, answers: Sequence[Any]) -> None:
         """Check that the model can give answers.

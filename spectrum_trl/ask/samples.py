@@ -3,16 +3,15 @@
 import hashlib
 from collections.abc import Sequence
 
-import numpy as np
 from transformers import PreTrainedModel
 
 from spectrum_trl.ask.results import Sample, Token
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.scoring.draw import Decoding, Limits, draw
 from spectrum_trl.scoring.engine import score
-from spectrum_trl.scoring.forward import check_lengths, evaluating
 from spectrum_trl.scoring.generation import Ending
-from spectrum_trl.scoring.logits import forward, log_softmax
+from spectrum_trl.scoring.logits import log_softmax
+from spectrum_trl.scoring.prefix import Prefix, read, read_on
 from spectrum_trl.scoring.tree import Request
 
 
@@ -26,6 +25,7 @@ def samples(
     max_new_tokens: int,
     decoding: Decoding,
     first: int = 0,
+    prefix: Prefix | None = None,
 ) -> list[Sample]:
     """Sample outputs after a context.
 
@@ -40,17 +40,21 @@ def samples(
         max_new_tokens: Maximum number of tokens of an output, its end included.
         decoding: How a token is sampled. Log-probabilities are those of the full distribution all the same.
         first: Number of the first sample.
+        prefix: The beginning of the context, if it has been read.
     """
     ids = prompts.tokenizer(context, add_special_tokens=False)["input_ids"]
     ending = ending_of(prompts)
+    # Read once, for drawing and for scoring.
+    prefix = read(model, ids[:-1], after=prefix)
     drawn = draw(
         model,
         ids,
         seeds=seeds_of(context, seed=seed, n=n, first=first),
         limits=Limits(max_new_tokens, ending.ends, ending.stopped),
         decoding=decoding,
+        prefix=prefix,
     )
-    scored = score(model, [Request([*ids, *one], len(ids)) for one in drawn])
+    scored = score(model, [Request([*ids, *one], len(ids)) for one in drawn], prefix=prefix)
     stopped = ending.stopped(drawn)
     return [
         Sample(
@@ -94,7 +98,12 @@ def stripped(text: str, prompts: Prompts) -> str:
 
 
 def top_tokens(
-    model: PreTrainedModel, prompts: Prompts, contexts: Sequence[str], *, k: int
+    model: PreTrainedModel,
+    prompts: Prompts,
+    contexts: Sequence[str],
+    *,
+    k: int,
+    prefix: Prefix | None = None,
 ) -> list[list[Token]]:
     """Return the likeliest first tokens of the next output, the likeliest first.
 
@@ -103,14 +112,13 @@ def top_tokens(
         prompts: Wrote the contexts.
         contexts: Texts before the output.
         k: Number of tokens, at most the vocabulary's.
+        prefix: The beginning of the contexts, if it has been read.
     """
     tokenizer, found = prompts.tokenizer, []
     for context in contexts:
         ids = tokenizer(context, add_special_tokens=False)["input_ids"]
-        check_lengths(model, [len(ids)])
-        with evaluating(model):
-            logits = forward(model, [np.asarray(ids, dtype=np.uint32)], [[len(ids) - 1]])
-            best = log_softmax(logits)[0].exp().topk(min(k, logits.shape[1]))
+        _, logits = read_on(model, ids, after=prefix)
+        best = log_softmax(logits)[0].exp().topk(min(k, logits.shape[1]))
         texts = tokenizer.batch_decode([[token] for token in best.indices.tolist()])
         found.append(
             [

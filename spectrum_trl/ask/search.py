@@ -14,7 +14,8 @@ from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.scoring.finite import check_logits
 from spectrum_trl.scoring.forward import check_lengths, evaluating
 from spectrum_trl.scoring.generation import Ending
-from spectrum_trl.scoring.logits import forward, log_softmax, new_cache, rows_of, shares_cache
+from spectrum_trl.scoring.logits import forward, log_softmax, rows_of
+from spectrum_trl.scoring.prefix import Prefix, read
 
 # Beginnings of answers read in one forward pass.
 AT_ONCE = 64
@@ -52,6 +53,7 @@ def distribution(
     context: str,
     *,
     limits: Limits,
+    prefix: Prefix | None = None,
 ) -> Distribution:
     """Return the likeliest answers, by best-first search over the tree of tokens.
 
@@ -64,17 +66,25 @@ def distribution(
         prompts: Wrote the context.
         context: The text before the output.
         limits: Where the search ends.
+        prefix: The beginning of the context, if it has been read.
     """
     ids = prompts.tokenizer(context, add_special_tokens=False)["input_ids"]
     check_lengths(model, [len(ids)])
     with evaluating(model):
-        return _Search(model, prompts, ids, limits).run()
+        return _Search(model, prompts, ids, limits, prefix).run()
 
 
 class _Search:
     """The state of one search."""
 
-    def __init__(self, model: PreTrainedModel, prompts: Prompts, prompt: list[int], limits: Limits) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        prompts: Prompts,
+        prompt: list[int],
+        limits: Limits,
+        prefix: Prefix | None,
+    ) -> None:
         self.model, self.prompts, self.prompt = model, prompts, np.asarray(prompt, dtype=np.uint32)
         self.max_answers, self.highest_cost = limits.max_answers, -math.log(limits.min_probability)
         context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
@@ -82,12 +92,9 @@ class _Search:
         self.ending: Ending = ending_of(prompts)
         self.open = [_Open(0.0, ())]
         self.found: dict[str, list[float]] = {}
-        self.past = None
-        if shares_cache(model):
-            # The last token is read with each beginning, whose first token it predicts.
-            self.past = new_cache(model)
-            if len(prompt) > 1:
-                forward(model, [self.prompt[:-1]], [[]], past=self.past)
+        # The last token is read with each beginning, whose first token it predicts.
+        before = read(model, prompt[:-1], after=prefix)
+        self.past = before.past if before else None
 
     def run(self) -> Distribution:
         exhausted = True
@@ -115,13 +122,10 @@ class _Search:
 
     def _read(self, batch: list[_Open]) -> torch.Tensor:
         """Return the logits after each beginning, shape (beginnings, vocabulary)."""
-        if self.past is None:
-            segments = [np.append(self.prompt, np.asarray(one.ids, dtype=np.uint32)) for one in batch]
-            past = None
-        else:
-            segments = [np.asarray([self.prompt[-1], *one.ids], dtype=np.uint32) for one in batch]
-            filled = self.past.get_seq_length() > 0
-            past = rows_of(self.past, [0] * len(batch), device=self.model.device) if filled else None
+        past, unread = None, self.prompt
+        if self.past is not None:
+            past, unread = rows_of(self.past, [0] * len(batch), device=self.model.device), self.prompt[-1:]
+        segments = [np.append(unread, np.asarray(one.ids, dtype=np.uint32)) for one in batch]
         logits = forward(self.model, segments, [[len(segment) - 1] for segment in segments], past=past)
         check_logits(logits)
         return log_softmax(logits)

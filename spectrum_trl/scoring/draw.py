@@ -12,6 +12,7 @@ from spectrum_trl.scoring.engine import CACHE_ON_CPU, CACHE_ON_DEVICE
 from spectrum_trl.scoring.finite import check_logits
 from spectrum_trl.scoring.forward import check_lengths, evaluating
 from spectrum_trl.scoring.logits import bytes_per_token, forward, joined, new_cache, rows_of, shares_cache
+from spectrum_trl.scoring.prefix import Prefix, read_on
 
 # Tokens of prompts and texts in one batch, where prompts differ.
 TOKENS_AT_ONCE = 2**15
@@ -94,6 +95,7 @@ def draw(
     seeds: Sequence[Seed],
     limits: Limits,
     decoding: Decoding = FULL,
+    prefix: Prefix | None = None,
     rows_per_batch: int | None = None,
 ) -> list[list[int]]:
     """Sample continuations of one prompt, which is read once; each text depends on its own seed only.
@@ -106,6 +108,7 @@ def draw(
         seeds: One for each text.
         limits: When a text ends.
         decoding: How a token is sampled.
+        prefix: Tokens that have been read already; of use if the prompt begins with them.
         rows_per_batch: Number of texts generated together; by default as many as fit into memory.
 
     Returns:
@@ -119,7 +122,10 @@ def draw(
     found: dict[int, list[int]] = {}
     with evaluating(model):
         # If the cache cannot be copied, the prompt is read once per text.
-        started = _read(model, [prompt]) if shares_cache(model) else None
+        started = None
+        if shares_cache(model):
+            past, logits = read_on(model, prompt, after=prefix)
+            started = _Prompts(logits, past, [0])
         per_row = 1.0
         if started is not None and rows_per_batch is None:
             per_row = bytes_per_token(started.past) * (len(prompt) + limits.max_new_tokens)

@@ -8,6 +8,7 @@ from transformers import DynamicCache, PreTrainedModel
 from spectrum_trl.scoring.budget import Budget
 from spectrum_trl.scoring.forward import check_lengths, evaluating
 from spectrum_trl.scoring.logits import bytes_per_token, forward, new_cache, pick, rows_of, shares_cache
+from spectrum_trl.scoring.prefix import Prefix
 from spectrum_trl.scoring.tree import Node, Request, Row, build
 
 # Padded tokens in a forward pass of more than one row.
@@ -68,6 +69,7 @@ def score(
     model: PreTrainedModel,
     requests: Sequence[Request],
     *,
+    prefix: Prefix | None = None,
     limit: int | None = None,
     tokens_per_batch: int = TOKENS_PER_BATCH,
     answered: Callable[[int, TokenScores], None] = lambda number, scores: None,
@@ -81,6 +83,7 @@ def score(
     Args:
         model: Any causal language model, on any device.
         requests: Contexts and continuations. An empty continuation has probability 1.
+        prefix: Tokens that have been read already; of use if every context begins with them.
         limit: The model's context in tokens, if it differs from its configuration's.
         tokens_per_batch: Upper limit of padded tokens in one forward pass of more than one row; lowered
             when memory runs out.
@@ -93,7 +96,12 @@ def score(
         UserError: If a request is longer than the model's context; nothing is truncated.
     """
     check_lengths(model, [len(request.ids) - 1 for request in requests], limit=limit)
-    return _Scoring(model, requests, tokens_per_batch=tokens_per_batch, answered=answered).run()
+    past = None
+    if prefix and all(prefix.begins(request.ids[: request.start]) for request in requests):
+        past, read = prefix.past, len(prefix.ids)
+        requests = [Request(request.ids[read:], request.start - read) for request in requests]
+    scoring = _Scoring(model, requests, tokens_per_batch=tokens_per_batch, answered=answered)
+    return scoring.run(past)
 
 
 # Prefixes that follow others in one cache, and have equally many tokens beyond them: they need no padding.
@@ -130,12 +138,16 @@ class _Scoring:
         memory = CACHE_ON_CPU if model.device.type == "cpu" else CACHE_ON_DEVICE
         self.cache_cost = TOKENS_PER_BATCH / memory
 
-    def run(self) -> list[TokenScores]:
+    def run(self, past: DynamicCache | None) -> list[TokenScores]:
+        """Score all requests, after one row of keys and values if there is one."""
         for n, request in enumerate(self.requests):
             if request.start >= len(request.ids):
                 self._answer(n, TokenScores([], [], []))
         with evaluating(self.model):
             root = build([self.requests[n] for n in self.numbers], shares=shares_cache(self.model))
+            if past is not None:
+                self._follow([_Started(root, 0, past, 0)])
+                return [self.done[n] for n in range(len(self.requests))]
             self.budget.run(root.rows, self._alone, cost=lambda row: self._cost(row, 0, len(row.ids)))
             self.budget.run(root.branches, self._begin, cost=lambda node: self._cost(node, 0, node.end))
         return [self.done[n] for n in range(len(self.requests))]
@@ -146,7 +158,7 @@ class _Scoring:
         self._fill(logits, [row.requests for row in rows], wanted)
 
     def _begin(self, nodes: Sequence[Node]) -> None:
-        """Read prefixes in one batch, then everything that follows them."""
+        """Read prefixes in one batch, and what follows them."""
         past = new_cache(self.model)
         wanted = [self._wanted(node.requests, 0, node.end) for node in nodes]
         longest = max(node.end for node in nodes)
@@ -155,7 +167,10 @@ class _Scoring:
         logits = forward(self.model, segments, wanted, past=past, pads=pads, left=True)
         self._fill(logits, [node.requests for node in nodes], wanted)
         del logits
-        started = [_Started(node, n, past, pads[n]) for n, node in enumerate(nodes)]
+        self._follow([_Started(node, n, past, pads[n]) for n, node in enumerate(nodes)])
+
+    def _follow(self, started: Sequence[_Started]) -> None:
+        """Read everything that follows the prefixes in one cache."""
         self._after(started)
         waiting = _groups(started)
         deeper: list[_Group] = []

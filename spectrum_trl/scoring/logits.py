@@ -195,7 +195,7 @@ def pick(logits: torch.Tensor, places: Sequence[int], targets: Sequence[int]) ->
         target = torch.from_numpy(which[first:last]).to(every.device)
         found.log_probabilities.extend(every[index, target].tolist())
         found.correct.extend((every.argmax(dim=-1)[index] == target).tolist())
-        likely: list[list[tuple[int, float]]] = [[] for _ in every]
+        likely: list[list[tuple[int, float]]] = [[] for _ in range(len(every))]
         high = (every > RIVAL).nonzero()
         for (row, token), value in zip(high.tolist(), every[high[:, 0], high[:, 1]].tolist(), strict=True):
             likely[row].append((token, value))

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from spectrum_trl.prompts.scored import Prompts, Scored
 from spectrum_trl.scoring.engine import TOKENS_PER_BATCH, score
+from spectrum_trl.scoring.prefix import Prefix
 from spectrum_trl.scoring.tree import Request
 
 
@@ -17,6 +18,7 @@ def text_logprobs(
     prompts: Prompts,
     pairs: Sequence[Scored],
     *,
+    prefix: Prefix | None = None,
     tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> NDArray[np.float64]:
     """Return the log-probability of each text given its context, in nats, shape (pairs,).
@@ -25,6 +27,7 @@ def text_logprobs(
         model: Any causal language model, on any device.
         prompts: The writer of the prompts, of any format.
         pairs: Contexts with the texts that follow them.
+        prefix: See `engine.score`.
         tokens_per_batch: See `engine.score`.
 
     Raises:
@@ -41,7 +44,8 @@ def text_logprobs(
             start = len(_ids(prompts, [bare])[0])
             leads[pair.context] = Request(read[pair.context], start)
         requests.append(Request(ids, start))
-    answers = score(model, [*requests, *leads.values()], tokens_per_batch=tokens_per_batch)
+    whole = [*requests, *leads.values()]
+    answers = score(model, whole, prefix=prefix, tokens_per_batch=tokens_per_batch)
     totals = np.array([one[0] for one in answers])
     alone = dict(zip(leads, totals[len(pairs) :], strict=True))
     return totals[: len(pairs)] - np.array([alone.get(pair.context, 0.0) for pair in pairs])

@@ -52,6 +52,11 @@ def asked(learnt: Learnt, world_tokenizer: PreTrainedTokenizerBase) -> SpectrumM
     return SpectrumModel(learnt.model, world_tokenizer)
 
 
+@pytest.fixture(scope="module")
+def tiny_chat() -> SpectrumModel:
+    return SpectrumModel.from_pretrained(TINY_INSTRUCT_NAME, format="chat")
+
+
 def by_hand(model: SpectrumModel, messages: list[Message], answer: str) -> float:
     """Score the whole conversation with stock transformers, and sum over the last turn."""
     tokenizer: Any = model.tokenizer
@@ -111,7 +116,36 @@ def test_a_model_given_more_outputs_answers_as_if_they_had_been_examples(family_
     step = family_model.update(["red"], description="A colour.").update([("dark?", "blue")])
     answers = ["green", "red"]
     assert step.given == MESSAGES[:4]
-    assert step.probabilities(answers, input="light?") == family_model.probabilities(answers, **ASKED)
+    expected = family_model.probabilities(answers, **ASKED).log_probabilities
+    found = step.probabilities(answers, input="light?").log_probabilities
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    assert [one.text for one in step.sample(3, max_new_tokens=4, input="light?")] == [
+        one.text for one in family_model.sample(3, max_new_tokens=4, **ASKED)
+    ]
+    found = [one.probability for one in step.top_tokens(3, input="light?")]
+    expected = [one.probability for one in family_model.top_tokens(3, **ASKED)]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("format", ["spectrum", "colon", "chat"])
+def test_an_update_reads_only_what_is_new(tiny_chat: SpectrumModel, format: Any) -> None:
+    model = SpectrumModel(tiny_chat.model, tiny_chat.tokenizer, format=format)
+    read: list[int] = []
+    hook = model.model.register_forward_pre_hook(
+        lambda _, words, named: read.append(named["input_ids"].numel()), with_kwargs=True
+    )
+    step = model.update([f"colour {n}" for n in range(40)], description="Colours.")
+    first = sum(read)
+    read.clear()
+    after = step.update(["another"])
+    assert sum(read) < 40 < 200 < first
+    read.clear()
+    found = after.probabilities(["red", "blue"])
+    assert sum(read) < 60
+    hook.remove()
+    examples = [f"colour {n}" for n in range(40)] + ["another"]
+    expected = model.probabilities(["red", "blue"], description="Colours.", examples=examples)
+    np.testing.assert_allclose(found.log_probabilities, expected.log_probabilities, atol=1e-4)
 
 
 @pytest.mark.parametrize("max_answers", [1, 4, 1000])
