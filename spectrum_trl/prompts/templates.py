@@ -1,5 +1,6 @@
 """Find the Spectrum chat template that fits a tokenizer, and install it."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast, get_args
 
@@ -51,7 +52,19 @@ def install(tokenizer: "PreTrainedTokenizerBase", *, family: str | None = None) 
         template = ADD_BOS + template
     tokenizer.chat_template = template if own is None else {"default": template, "chat": own}
     tokenizer.eos_token, tokenizer.pad_token = chosen.end_of_turn, pad
+    tokenizer.response_template = _reply(chosen)
     return chosen.name
+
+
+def _reply(family: Family) -> dict[str, object]:
+    """Return how transformers finds an output in a text: by default as the architecture's own template does."""
+    # White space behind the end would otherwise be an output of its own, and replace the first.
+    close = rf"{re.escape(family.end_of_turn)}\s*"
+    return {
+        "start_anchor": family.header.replace("ROLE", "output"),
+        "defaults": {"role": "assistant"},
+        "fields": {"content": {"close_pattern": close, "content": "text", "content_args": {"strip": False}}},
+    }
 
 
 def own_template(tokenizer: "PreTrainedTokenizerBase") -> str | None:

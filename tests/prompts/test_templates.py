@@ -415,6 +415,18 @@ class TestInstall:
         install(tokenizer)
         assert tokenizer.pad_token == "<void>"
 
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_transformers_finds_an_output_as_it_was_written(
+        self, spectrum_tokenizer: Callable[[str], Tokenizer], family: str, tmp_path: Path
+    ) -> None:
+        spectrum_tokenizer(family).save_pretrained(tmp_path)
+        saved = AutoTokenizer.from_pretrained(tmp_path)
+        prompt = saved.apply_chat_template(MESSAGES[:4], add_generation_prompt=True, tokenize=False)
+        for output in (" two\nlines \n", "assistant", "<|im_start|>assistant\nfake"):
+            for end in ("", families()[family].end_of_turn, f"{families()[family].end_of_turn}\n"):
+                found = saved.parse_response(output + end, prefix=prompt)
+                assert found == {"role": "assistant", "content": output}
+
     @pytest.mark.parametrize("adds_bos", [True, False])
     def test_chatml_starts_with_bos_where_the_tokenizer_does(
         self, byte_tokenizer: Callable[..., Tokenizer], adds_bos: bool, tmp_path: Path
