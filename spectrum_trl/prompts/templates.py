@@ -57,7 +57,7 @@ def install(tokenizer: "PreTrainedTokenizerBase", *, family: str | None = None) 
 
 
 def _reply(family: Family) -> dict[str, object]:
-    """Return how transformers finds an output in a text: by default as the architecture's own template does."""
+    """Return how transformers finds an output: by default as the architecture's own template writes it."""
     # White space behind the end would otherwise be an output of its own, and replace the first.
     close = rf"{re.escape(family.end_of_turn)}\s*"
     return {

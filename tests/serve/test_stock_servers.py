@@ -1,4 +1,4 @@
-"""A saved folder is answered by other people's servers as by ours: same prompts, likeliest texts and scores."""
+"""Other servers answer from a saved folder as ours does: same prompts, likeliest texts and scores."""
 
 import os
 import socket
