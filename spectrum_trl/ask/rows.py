@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Formatter
@@ -115,7 +116,7 @@ def read_rows(path: Path) -> Iterator[Row]:
     readers = {".jsonl": _json_lines, ".json": _json_list}
     try:
         yield from readers.get(path.suffix.lower(), _table)(path)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8; save it as UTF-8"
         raise UserError(f"{path} cannot be read: {reason}") from error
 
@@ -151,7 +152,8 @@ def _checked(number: int, found: Any) -> Row:
 def _table(path: Path) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_CELL)
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    with path.open(encoding="utf-8-sig", newline="") as lines:
+    # What is not UTF-8 becomes lone surrogates, so that only its row cannot be answered.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
         number, header = 0, None
         while True:
@@ -170,6 +172,9 @@ def _table(path: Path) -> Iterator[Row]:
                 header = _header(cells, path) if cells else None
             elif cells:
                 number += 1
+                if re.search("[\ud800-\udfff]", "".join(cells)):
+                    yield Row(number, {}, f"line {reader.line_num}: it is not UTF-8")
+                    continue
                 fits = len(cells) == len(header)
                 problem = None if fits else f"it has {len(cells)} cells, but the header has {len(header)}"
                 yield Row(number, dict(zip(header, cells, strict=False)), problem)
@@ -177,6 +182,8 @@ def _table(path: Path) -> Iterator[Row]:
 
 def _header(cells: Sequence[str], path: Path) -> list[str]:
     names = [cell.strip() for cell in cells]
+    # Raises an error if it is not UTF-8.
+    "".join(names).encode()
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"{path}: the header names {', '.join(repeated)} more than once; rename one")
     return names

@@ -183,13 +183,22 @@ def test_a_bad_row_keeps_its_number_and_the_others_are_read(tmp_path: Path, name
     assert [dict(found[n].fields) for n in (0, 3)] == [{"a": "1", "b": "x"}, {"a": "4", "b": "y"}]
 
 
+def test_only_the_row_that_is_not_utf8_is_bad(tmp_path: Path) -> None:
+    (tmp_path / "q.csv").write_bytes(
+        "town,n\nMünchen,1\n".encode() + "Köln,2\n".encode("latin-1") + b"Ulm,3\n"
+    )
+    found = list(read_rows(tmp_path / "q.csv"))
+    assert [row.fields.get("town") for row in found] == ["München", None, "Ulm"]
+    assert found[1].problem == "line 3: it is not UTF-8"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
         ("q.txt", b"", "ends with .jsonl"),
         ("q.json", b"{}", "a list of questions"),
         ("q.csv", b"a,a\n1,2\n", "more than once"),
-        ("q.csv", b"a\n\xff\n", "not UTF-8"),
+        ("q.csv", b"a\xff\n1\n", "not UTF-8"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_message(
