@@ -76,6 +76,20 @@ def start(code: str) -> float:
     return after.children_user + after.children_system - before.children_user - before.children_system
 
 
+def many_prompts(model: SpectrumModel, *, prompts: int) -> tuple[str, str, str]:
+    """Return the row that compares single calls with ours, for prompts that begin differently."""
+    examples = [f"number {n}" for n in range(12)]
+    questions: Any = [{"description": f"A word for {n}.", "examples": examples} for n in range(prompts)]
+    ours, found = seconds(lambda: model.probabilities_of([ANSWERS] * prompts, questions), rounds=1)
+    some = range(0, prompts, max(1, prompts // 100))
+    contexts = [model.prompts.prompt(messages) for messages in model._asked([questions[n] for n in some], {})]
+    single, expected = seconds(lambda: stock(model, contexts, ANSWERS), rounds=1)
+    difference = np.abs(np.array([found[n].log_probabilities for n in some]) - expected).max()
+    ratio = single / len(contexts) * prompts / ours
+    what = f"single calls of transformers / ours: {prompts} prompts x 7 answers"
+    return what, f"{ratio:.1f}", f"{difference:.1e}"
+
+
 def main() -> None:
     """Print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,19 +101,7 @@ def main() -> None:
     model = SpectrumModel.from_pretrained(words.model, format=words.format)
     table = Table("what", "ratio", "largest difference in nats")
 
-    examples = [f"number {n}" for n in range(12)]
-    questions: Any = [{"description": f"A word for {n}.", "examples": examples} for n in range(words.prompts)]
-    ours, found = seconds(lambda: model.probabilities_of([ANSWERS] * len(questions), questions), rounds=1)
-    some = range(0, words.prompts, max(1, words.prompts // 100))
-    contexts = [model.prompts.prompt(messages) for messages in model._asked([questions[n] for n in some], {})]
-    single, expected = seconds(lambda: stock(model, contexts, ANSWERS), rounds=1)
-    difference = np.abs(np.array([found[n].log_probabilities for n in some]) - expected).max()
-    ratio = single / len(contexts) * words.prompts / ours
-    table.add_row(
-        f"single calls of transformers / ours: {words.prompts} prompts x 7 answers",
-        f"{ratio:.1f}",
-        f"{difference:.1e}",
-    )
+    table.add_row(*many_prompts(model, prompts=words.prompts))
 
     answers = [f"{n} of them" for n in range(300)]
     question: Any = {"description": "Counts of things.", "examples": [f"{n} things" for n in range(100)]}

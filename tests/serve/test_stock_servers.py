@@ -16,9 +16,11 @@ import pytest
 from openai import OpenAI
 
 from spectrum_trl import SpectrumModel
+from spectrum_trl.models.initialise import new_model
 from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.suite.task import Message
 from tests.serve.live import served
+from tests.small_models import CONFIG
 
 MESSAGES: list[Message] = [
     {"role": "description", "content": "A colour for each mood."},
@@ -33,7 +35,11 @@ SECONDS = 400
 
 @pytest.fixture(scope="module")
 def model() -> SpectrumModel:
-    return SpectrumModel.from_pretrained(TINY_BASE_NAME, format="spectrum")
+    # vLLM has no attention for the tiny models' heads on a CPU.
+    shape = {"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32}
+    tokenizer = SpectrumModel.from_pretrained(TINY_BASE_NAME, format="spectrum").prompts.tokenizer
+    made = new_model({**CONFIG, "model_type": "qwen3", **shape}, vocab_size=len(tokenizer), seed=0)
+    return SpectrumModel(made.eval(), tokenizer)
 
 
 @pytest.fixture(scope="module")
