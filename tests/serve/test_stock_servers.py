@@ -91,6 +91,11 @@ def asked(client: OpenAI, *, model: str, roles: dict[str, str], **settings: Any)
     )
 
 
+def streamed(client: OpenAI, model: str) -> str:
+    pieces = asked(client, model=model, roles=ALIASES, stream=True)
+    return "".join(one.choices[0].delta.content or "" for one in pieces if one.choices)
+
+
 def ours(model: SpectrumModel) -> Any:
     with served(model) as address:
         client = OpenAI(base_url=f"{address}/v1", api_key="none")
@@ -108,6 +113,7 @@ def test_transformers_serve_gives_the_likeliest_output_after_the_same_prompt(
             found = asked(client, model=str(folder), roles=roles)
             assert found.choices[0].message.content == expected.choices[0].message.content
             assert found.usage.prompt_tokens == expected.usage.prompt_tokens
+            assert streamed(client, str(folder)) == expected.choices[0].message.content
 
 
 @pytest.mark.slow
@@ -127,5 +133,10 @@ def test_vllm_gives_the_likeliest_output_and_its_scores_after_the_same_prompt(
             assert found.usage.prompt_tokens == expected.usage.prompt_tokens
             scores = [[one.logprob for one in each.choices[0].logprobs.content] for each in (found, expected)]
             np.testing.assert_allclose(*scores, atol=1e-3)
-        drawn = asked(client, model=str(folder), roles=ALIASES, n=3, seed=1, extra_body={"temperature": 1})
-        assert len(drawn.choices) == 3
+        assert streamed(client, str(folder)) == expected.choices[0].message.content
+        drawn = [
+            asked(client, model=str(folder), roles=ALIASES, n=3, seed=1, extra_body={"temperature": 1})
+            for _ in range(2)
+        ]
+        texts = [[one.message.content for one in each.choices] for each in drawn]
+        assert texts[0] == texts[1] and len(set(texts[0])) == 3

@@ -8,8 +8,6 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from spectrum_trl.errors import UserError
 
 # Above this, floats cannot represent every whole number.
@@ -31,7 +29,8 @@ def text(value: Any) -> str:
         for a missing value (None, NaN).
     """
     if not isinstance(value, str):
-        if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+        # NaN and a missing date differ from themselves.
+        if value is None or (not isinstance(value, list | tuple | Mapping) and value != value):
             return ""
         if isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST_WHOLE:
             value = int(value)

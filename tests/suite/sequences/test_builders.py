@@ -1,8 +1,10 @@
 import json
 import time
 from collections import Counter
+from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -236,6 +238,9 @@ def test_kept_counts_what_it_leaves_out():
     [
         (None, ""),
         (float("nan"), ""),
+        (np.float32("nan"), ""),
+        (pd.NaT, ""),
+        (Decimal("NaN"), ""),
         (" \t\n", ""),
         ("NA", "NA"),
         ("  a\nb ", "a\nb"),
