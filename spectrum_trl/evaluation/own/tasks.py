@@ -116,7 +116,7 @@ def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityT
         name=name,
         description=parsed.description,
         examples=tuple(parsed.examples),
-        validator=lambda _: valid,
+        rule=valid,
         canonical=canonical,
         universe=universe,
         max_new_tokens=parsed.max_new_tokens,
