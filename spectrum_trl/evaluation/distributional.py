@@ -62,8 +62,7 @@ class Distributional(HarnessTask):
         )
         if absent := task.absent(folder):
             return absent
-        dropped: Counter[str] = Counter()
-        items = _items(task, folder, seed=seed, most=self.options.sequences, dropped=dropped)
+        items, dropped = _built(task, folder, seed, self.options.sequences)
         self.config.metadata["left_out"] = dict(dropped)
         logger.info("%s: %d items; left out: %s", self.config.task, len(items), dict(dropped) or "none")
         return [item._asdict() for item in items]
@@ -138,16 +137,8 @@ class Distributional(HarnessTask):
 
 
 @cache
-def _built(name: str, folder: Path, seed: int, most: int) -> tuple[tuple[Item, ...], Counter[str]]:
+def _built(
+    task: DistributionalTask, folder: Path, seed: int, most: int
+) -> tuple[Sequence[Item], Counter[str]]:
     dropped: Counter[str] = Counter()
-    return tuple(distributional_tasks()[name].items(folder, seed=seed, most=most, dropped=dropped)), dropped
-
-
-def _items(
-    task: DistributionalTask, folder: Path, *, seed: int, most: int, dropped: Counter[str]
-) -> Sequence[Item]:
-    if distributional_tasks().get(task.name) is not task:
-        return list(task.items(folder, seed=seed, most=most, dropped=dropped))
-    items, lost = _built(task.name, folder, seed, most)
-    dropped.update(lost)
-    return items
+    return task.items(folder, seed=seed, most=most, dropped=dropped), dropped

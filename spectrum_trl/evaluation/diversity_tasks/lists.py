@@ -5,12 +5,12 @@ an exact sampler of a single spelling covered a third or less). Abbreviations ha
 prompt says; if every format is valid, so are the common longer ones and ``M``, ``T``, ``W``, ``Th``, ``F``,
 ``Sa``, ``Su``, and all forms of a day are one answer.
 
-Symbols of elements are case-sensitive: ``CO`` is not cobalt. Names are not, and British spellings are the same
-element (published: invalid).
+Symbols of elements are case-sensitive: ``CO`` is not cobalt. Names are not, and British spellings are the
+same element (published: invalid).
 
 The states are those of the package us, without the District of Columbia and the territories. Names are valid
-in any case, with any white space between words. Postal codes must be in capital letters: ``in`` and ``or`` are
-words. If both are allowed, name and code of a state are one answer (published: two).
+in any case, with any white space between words. Postal codes must be in capital letters: ``in`` and ``or``
+are words. If both are allowed, name and code of a state are one answer (published: two).
 """
 
 import periodictable
