@@ -1,4 +1,4 @@
-"""Questions with exact targets that need no data: the states of the USA, uniformly, and urns with known balls.
+"""Questions with exact targets that need no data: states of the USA, uniformly, and urns with known balls.
 
 Each urn has 2 to 5 of nine colours; each colour's number of balls is uniform from 1 to n, n uniform from 1
 to 10.
