@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from spectrum_trl.errors import UserError, nearest, user_errors
-from spectrum_trl.strict.schema import problems_of
+from spectrum_trl.strict.schema import parsed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -129,11 +129,7 @@ def read_options(metadata: Mapping[str, Any]) -> Options:
     Raises:
         UserError: With every wrong value at once.
     """
-    try:
-        return Options.model_validate(dict(metadata))
-    except ValidationError as error:
-        problems = problems_of(error, dict(metadata), kind=Options)
-        raise UserError(*(f"metadata: {problem.at()}" for problem in problems)) from error
+    return parsed(Options, dict(metadata), before="metadata: ")
 
 
 def check_names(metadata: Mapping[str, Any]) -> None:

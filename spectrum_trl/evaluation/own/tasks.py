@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask, Item
@@ -23,7 +23,7 @@ from spectrum_trl.evaluation.diversity_tasks.validators import Validator, build
 from spectrum_trl.evaluation.judging.judge import Judge, verdicts
 from spectrum_trl.evaluation.own.tables import item_of
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.strict.schema import problems_of
+from spectrum_trl.strict import schema
 from spectrum_trl.suite.own.addresses import HUB, TITLE, address_problems, on_web
 from spectrum_trl.suite.own.table import OwnTable, name_problems, own_task
 from spectrum_trl.suite.reading.encoding import UTF_8, reading_of, reading_problems
@@ -146,11 +146,7 @@ def own_icl(own: Mapping[str, Any], *, file: str, name: str) -> Task:
 def _parse(kind: type[Parsed], own: Mapping[str, Any], *, file: str) -> Parsed:
     if not isinstance(own, Mapping):
         raise UserError(f"{file}: spectrum: expected keys such as {', '.join(kind.model_fields)}")
-    try:
-        return kind.model_validate(dict(own))
-    except ValidationError as error:
-        found = problems_of(error, dict(own), kind=kind)
-        raise UserError(*(problem.at(f"{file}: spectrum") for problem in found)) from error
+    return schema.parsed(kind, dict(own), f"{file}: spectrum")
 
 
 def _text_problems(parsed: OwnDiversity) -> list[str]:
