@@ -95,7 +95,7 @@ class Distributional(HarnessTask):
             observed = read_shares(answers[0], candidates=row["candidates"])
             parsed = aggregates.with_interval("parsed", [float(observed is not None), 1, row["cluster"]])
             if observed is None:
-                return aggregates.empty(self.aggregation()) | parsed
+                return dict.fromkeys(self.aggregation()) | parsed
             comparison = (compare_as_published if published else compare)(row["target"], observed)
         else:
             n, parsed = len(row["candidates"]), {}

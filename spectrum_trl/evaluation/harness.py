@@ -1,7 +1,7 @@
 """The common base of our lm-evaluation-harness tasks: options, missing data, prompts and requests."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,7 +12,6 @@ from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.console import spoken
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.options import AnyFormat, Options, at_the_edge, read_options
 from spectrum_trl.evaluation.probe import format_of
 from spectrum_trl.evaluation.required_data import Missing
@@ -145,14 +144,6 @@ class HarnessTask(ConfigurableTask):
         """Return nothing: requests hold complete prompts, with or without ``--apply_chat_template``."""
         return ""
 
-    def doc_to_text(self, doc: dict[str, Any], doc_to_text: Any = None) -> str:
-        """Return nothing, see `fewshot_context`."""
-        return ""
-
-    def doc_to_target(self, doc: Mapping[str, Any], doc_to_target: Any = None) -> str:
-        """Return nothing: the targets are in the row."""
-        return ""
-
     def construct_requests(self, doc: dict[str, Any], ctx: str, **kwargs: Any) -> list[Instance]:
         """Return the requests of a row."""
         kwargs.pop("apply_chat_template", None)
@@ -214,7 +205,7 @@ class HarnessTask(ConfigurableTask):
         if self.missing:
             return {}
         if FILLER in doc:
-            return aggregates.empty(self.aggregation())
+            return dict.fromkeys(self.aggregation())
         with at_the_edge():
             self._check_answers(results)
             return self.score(doc, results)
@@ -226,14 +217,6 @@ class HarnessTask(ConfigurableTask):
                 f"{self.config.task}: the model's log-probabilities are NaN, so nothing can be scored: its "
                 "weights hold NaN or infinity, or its number type is too small; try dtype=float32"
             )
-
-    def higher_is_better(self) -> dict[str, bool]:
-        """Return the direction of each metric that has one."""
-        raise NotImplementedError
-
-    def aggregation(self) -> dict[str, Callable[[list[Any]], float | None]]:
-        """Return the aggregation function of each metric."""
-        raise NotImplementedError
 
     def check_length(self, *texts: str) -> None:
         """Check that a prompt with its answer fits into the context: lm-eval would truncate it on the left.

@@ -1,6 +1,6 @@
 """Confidence intervals of means, or NaN where none is reliable; docs/intervals.md has simulated coverage."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +38,21 @@ class Interval(NamedTuple):
     mean: float
     low: float
     high: float
+
+
+def by_cluster(rows: Iterable[Sequence[Any]]) -> tuple[list[float], list[float]]:
+    """Return sums and counts over the rows of each cluster with a count, in the clusters' order.
+
+    Args:
+        rows: Each a sum, a count and, if rows are not independent, the name of the row's cluster.
+    """
+    clusters: dict[Any, tuple[float, float]] = {}
+    for number, (value, count, *cluster) in enumerate(rows):
+        name = cluster[0] if cluster else number
+        before = clusters.get(name, (0.0, 0.0))
+        clusters[name] = before[0] + value, before[1] + count
+    filled = [each for each in clusters.values() if each[1]]
+    return [value for value, _ in filled], [count for _, count in filled]
 
 
 def mean_interval(

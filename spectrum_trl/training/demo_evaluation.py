@@ -9,7 +9,7 @@ from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.console import plain
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, located
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import bundled
 from spectrum_trl.recipe.read import Recipe
@@ -81,10 +81,8 @@ def check_recorded(recipe: Recipe) -> None:
         UserError: If it cannot.
     """
     if recipe.run.recorded and recipe.run.evaluate != "none":
-        try:
+        with located("recorded: "):
             found = scores.load(recorded_file(recipe.run.recorded))
-        except UserError as error:
-            raise UserError(*(f"recorded: {problem}" for problem in error.problems)) from error
         items = evaluation_items(0)
         prompts = [world.description for world in items.urns]
         prompts += [text for one in (items.coin, items.die, items.number) for text in one.descriptions]

@@ -9,7 +9,7 @@ asks only for missing verdicts. Check a judge against labels with ``spectrum-trl
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +134,10 @@ class Judge:
             path.unlink(missing_ok=True)
 
 
-def verdicts(valid: Valid, texts: Sequence[str]) -> list[bool | None]:
+def verdicts(valid: Valid, texts: Iterable[str]) -> list[bool | None]:
     """Return for each text whether a validator accepts it; None if a judge did not answer."""
     if isinstance(valid, Judge):
-        return valid.judge(texts)
+        return valid.judge(list(texts))
     return [bool(text) and _is_valid(valid, text) for text in texts]
 
 

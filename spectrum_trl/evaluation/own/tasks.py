@@ -9,14 +9,14 @@ spectrum:
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, located
 from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask, Item
 from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
 from spectrum_trl.evaluation.diversity_tasks.validators import Validator, build
@@ -96,29 +96,23 @@ def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityT
     if found := list(name_problems(name)):
         raise UserError(*(f"{file}: {problem}" for problem in found))
     validator, canonical = parsed.validator, parsed.validator.canonical
-    try:
+    with located(f"{file}: spectrum."):
         valid = build(validator, folder=folder, description=parsed.description)
-        universe = validator.universe(folder=folder)
-    except UserError as error:
-        raise UserError(*(f"{file}: spectrum.{problem}" for problem in error.problems)) from error
-    problems = _text_problems(parsed)
-    # A judge is slow or paid for: ask it only about the model's answers.
-    if not isinstance(valid, Judge):
-        try:
-            judged = verdicts(valid, list(map(canonical, parsed.examples)))
-        except UserError as error:
-            raise UserError(*(f"{file}: spectrum.{problem}" for problem in error.problems)) from error
-        refused = [example for example, verdict in zip(parsed.examples, judged, strict=True) if not verdict]
-        problems += [f"examples: the validator rejects {example[:SHOWN]!r}" for example in refused]
-    if problems:
-        raise UserError(*(f"{file}: spectrum.{problem}" for problem in problems))
+        problems = _text_problems(parsed)
+        # A judge is slow or paid for: ask it only about the model's answers.
+        if not isinstance(valid, Judge):
+            judged = zip(parsed.examples, verdicts(valid, map(canonical, parsed.examples)), strict=True)
+            refused = [example for example, verdict in judged if not verdict]
+            problems += [f"examples: the validator rejects {example[:SHOWN]!r}" for example in refused]
+        if problems:
+            raise UserError(*problems)
     return DiversityTask(
         name=name,
         description=parsed.description,
         examples=tuple(parsed.examples),
         rule=valid,
         canonical=canonical,
-        universe=universe,
+        universe=validator.universe(folder=folder),
         max_new_tokens=parsed.max_new_tokens,
         source=SOURCE,
     )
@@ -128,11 +122,14 @@ def own_distributional(own: Mapping[str, Any], *, file: str) -> DistributionalTa
     """Return a user's own questions with known shares; arguments and errors as for `own_diversity`."""
     parsed = _parse(OwnDistributional, own, file=file)
     templates = [template for template in (parsed.description, parsed.input) if template is not None]
-    columns = _columns(templates, (parsed.group, parsed.cluster), file=file)
-    if found := list(reading_problems(parsed.delimiter, parsed.encoding, file=parsed.file)):
-        raise UserError(*(f"{file}: spectrum.{problem}" for problem in found))
-    path = _beside(file, parsed.file)
-    build = partial(_items, parsed, path, ("candidates", "shares", *columns))
+    with located(f"{file}: spectrum: "):
+        slots = columns_of(templates)
+    named = [name for name in (parsed.group, parsed.cluster) if name is not None]
+    with located(f"{file}: spectrum."):
+        if found := list(reading_problems(parsed.delimiter, parsed.encoding, file=parsed.file)):
+            raise UserError(*found)
+        path = _beside(file, parsed.file)
+    build = partial(_items, parsed, path, ("candidates", "shares", *dict.fromkeys((*named, *slots))))
     return DistributionalTask(name=TITLE, source=SOURCE, build=build)
 
 
@@ -160,21 +157,12 @@ def _text_problems(parsed: OwnDiversity) -> list[str]:
     return found + [f"description and examples: {problem}" for problem in check(messages, trained=False)]
 
 
-def _columns(templates: Sequence[str], named: Sequence[str | None], *, file: str) -> tuple[str, ...]:
-    """Return the columns named by the texts and the keys of a YAML file, each once."""
-    try:
-        found = columns_of(templates)
-    except UserError as error:
-        raise UserError(*(f"{file}: spectrum: {problem}" for problem in error.problems)) from error
-    return tuple(dict.fromkeys((*(name for name in named if name is not None), *found)))
-
-
 def _beside(file: str, name: str) -> Path:
     path = Path(file).parent / name
     if on_web(name) or name.startswith(HUB):
-        raise UserError(f"{file}: spectrum.file: expected a file beside the YAML file, but it is {name!r}")
+        raise UserError(f"file: expected a file beside the YAML file, but it is {name!r}")
     if found := list(address_problems(name, beside=Path(file))):
-        raise UserError(*(f"{file}: spectrum.file: {problem}" for problem in found))
+        raise UserError(*(f"file: {problem}" for problem in found))
     return path
 
 
