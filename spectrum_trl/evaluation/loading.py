@@ -10,8 +10,7 @@ from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.device import evaluation_device, evaluation_dtype
-from spectrum_trl.models.finite import check_weights
+from spectrum_trl.models.device import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.models.load import is_adapter
 from spectrum_trl.scoring.store import AnswerStore, keep_answers
 

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import folder_problems, writing
-from spectrum_trl.models.finite import check_weights
+from spectrum_trl.models.device import check_weights
 from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype, set_special_tokens
 from spectrum_trl.models.load import checkpoint_dtype, load_model, load_tokenizer
 from spectrum_trl.models.model_card import model_card

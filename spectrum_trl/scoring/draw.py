@@ -9,8 +9,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from spectrum_trl.scoring.budget import Budget
 from spectrum_trl.scoring.engine import CACHE_ON_CPU, CACHE_ON_DEVICE
-from spectrum_trl.scoring.finite import check_logits
-from spectrum_trl.scoring.forward import check_lengths, evaluating
+from spectrum_trl.scoring.forward import check_lengths, check_logits, evaluating
 from spectrum_trl.scoring.logits import bytes_per_token, forward, joined, new_cache, rows_of, shares_cache
 
 # Tokens of prompts and texts in one batch, where prompts differ.

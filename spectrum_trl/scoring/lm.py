@@ -16,8 +16,7 @@ from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME
 
 from spectrum_trl.console import on_terminal
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.device import evaluation_device, evaluation_dtype
-from spectrum_trl.models.finite import check_weights
+from spectrum_trl.models.device import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.models.load import base_of, load_config, load_model, model_path, stay_apart
 from spectrum_trl.scoring.draw import FULL, Limits, draw, greedy
 from spectrum_trl.scoring.engine import TokenScores, score
