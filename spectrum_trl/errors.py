@@ -53,6 +53,12 @@ class Interrupted(UserError):
     exit_code, label = INTERRUPTED, "stopped"
 
 
+def refuse(problems: Iterable[str]) -> None:
+    """Raise a `UserError` with the problems if there are any."""
+    if found := list(problems):
+        raise UserError(*found)
+
+
 @contextmanager
 def located(place: str) -> Iterator[None]:
     """Put a place, such as a file and a key, before every problem of a `UserError` raised in the block."""

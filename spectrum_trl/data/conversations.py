@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.randomness import stream
@@ -47,8 +47,7 @@ def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> lis
             conversations.append(conversation)
     if len(problems) > PROBLEMS_SHOWN:
         problems = [*problems[:PROBLEMS_SHOWN], f"{file}: and {len(problems) - PROBLEMS_SHOWN} more problems"]
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     if not conversations:
         raise UserError(f"{file} is empty: expected one JSON object with messages per line")
     return conversations
@@ -63,14 +62,11 @@ def check_files(files: Iterable[str]) -> None:
     Raises:
         UserError: With every file that does not exist.
     """
-    absent = [file for file in files if not os.path.isfile(file)]
-    if absent:
-        reasons = (
-            "is a folder; name its files" if os.path.isdir(file) else "does not exist" for file in absent
-        )
-        raise UserError(
-            *(f"train_files: {file} {reason}" for file, reason in zip(absent, reasons, strict=True))
-        )
+    refuse(
+        f"train_files: {file} {'is a folder; name its files' if os.path.isdir(file) else 'does not exist'}"
+        for file in files
+        if not os.path.isfile(file)
+    )
 
 
 def without_description(conversation: list[Message]) -> list[Message]:

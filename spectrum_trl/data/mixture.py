@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_trl.console import on_terminal
 from spectrum_trl.data.conversations import check_files, read_conversations, weighted
 from spectrum_trl.data.encode import TaskCounts, encode, usable
-from spectrum_trl.errors import MissingData, UserError
+from spectrum_trl.errors import MissingData, UserError, refuse
 from spectrum_trl.known_tasks import matching, unknown_tasks
 from spectrum_trl.known_tasks import tasks as all_tasks
 from spectrum_trl.paths import data_dir
@@ -98,8 +98,7 @@ def select_tasks(data: DataArguments) -> dict[str, Choice]:
         problems += unknown_tasks([pattern])
         problems += [_twice(name, files[name], pattern) for name in names if name in files]
         chosen.update({name: Choice(catalogue[name], options) for name in names})
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     return chosen
 
 

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from spectrum_trl.data.encode import TaskCounts
 from spectrum_trl.data.mixture import Mixture
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import refuse
 from spectrum_trl.files import folder_problems, write_json, writing
 from spectrum_trl.paths import cache_folder
 
@@ -43,10 +43,8 @@ def built_once(build: Callable[[], Mixture], *, settings: str) -> Mixture:
         return build()
     name = hashlib.sha256(f"{settings} {_run()}".encode()).hexdigest()[:16]
     folder = cache_folder() / "mixtures" / name
-    if problems := list(folder_problems(folder.parent)):
-        raise UserError(
-            *(f"{problem} (the cache folder, which SPECTRUM_CACHE names)" for problem in problems)
-        )
+    place = "(the cache folder, which SPECTRUM_CACHE names)"
+    refuse(f"{problem} {place}" for problem in folder_problems(folder.parent))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.is_dir():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spectrum_trl.errors import UserError, nearest, user_errors
+from spectrum_trl.errors import UserError, nearest, refuse, user_errors
 from spectrum_trl.strict.schema import parsed
 
 if TYPE_CHECKING:
@@ -146,8 +146,7 @@ def check_names(metadata: Mapping[str, Any]) -> None:
         elif name not in known:
             hint = nearest(name, known)
             problems.append(f"metadata: {name} is not an option.{hint} Valid options: {', '.join(known)}")
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
 
 
 def at_the_edge() -> AbstractContextManager[None]:

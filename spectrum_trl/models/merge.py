@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from spectrum_trl.console import console
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.files import folder_problems, writing
 from spectrum_trl.models.device import check_weights
 from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype, set_special_tokens
@@ -110,8 +110,7 @@ def _check_free(out: Path) -> None:
     if taken or out.resolve() in (Path.cwd(), *Path.cwd().parents):
         raise UserError(f"{out} is not an empty folder; name a new one")
     # The model is written beside ``out`` first, then renamed.
-    if problems := list(folder_problems(out.parent)):
-        raise UserError(*(f"{out}: {problem}" for problem in problems))
+    refuse(f"{out}: {problem}" for problem in folder_problems(out.parent))
 
 
 def _read_adapter(run: Path) -> PeftConfig:

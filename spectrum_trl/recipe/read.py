@@ -14,7 +14,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, get_s
 from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.console import is_first_process
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import nearest, refuse
 from spectrum_trl.files import folder_problems
 from spectrum_trl.recipe.arguments import DataArguments, RunArguments
 from spectrum_trl.recipe.command_line import help_text, read_words
@@ -97,8 +97,7 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
         problems += [
             source.of(name) + f": {problem}" for name, problem in _between_fields(settings, parsed, flags)
         ]
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     sections = _sections(settings, source)
     settings = {name: plain(value) for name, value in settings.items()}
     return Recipe(file, settings, *sections)
@@ -187,8 +186,7 @@ def _sections(
         problems += [
             f"{source.of('lr_scheduler_kwargs')}: {problem}" for problem in _scheduler_problems(training)
         ]
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     model.lora_target_modules = _targets(model.lora_target_modules)
     return data, run, training, model
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.record import RECORD
 from spectrum_trl.runs.run_folder import CONFIGS, FILES, HISTORY, RECIPE, listed
@@ -143,5 +143,4 @@ def _check_replaceable(folder: Path, recipe: Recipe) -> None:
         problems.append(
             f"it has no {FILES}, the list of files that the earlier run wrote; remove the folder yourself"
         )
-    if problems:
-        raise UserError(*(f"output_dir {folder} is not overwritten: {problem}" for problem in problems))
+    refuse(f"output_dir {folder} is not overwritten: {problem}" for problem in problems)

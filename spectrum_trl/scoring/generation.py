@@ -9,7 +9,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.utils import normalize_gen_kwargs
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import nearest, refuse
 from spectrum_trl.scoring.draw import Decoding
 
 KNOWN = ("do_sample", "until", "max_gen_toks", "temperature", "top_k", "top_p")
@@ -71,8 +71,7 @@ def read_requests(requests: Sequence[Instance], *, default_length: int) -> list[
         digest = int.from_bytes(hashlib.sha256(context.encode()).digest()[:8], "big")
         found.append(Wanted(context, settings[key], (digest, request.doc_id or 0, before[place])))
         before[place] += 1
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     return found
 
 

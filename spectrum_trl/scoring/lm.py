@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME
 
 from spectrum_trl.console import on_terminal
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.models.device import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.models.load import base_of, load_config, load_model, model_path, stay_apart
 from spectrum_trl.scoring.draw import FULL, Limits, draw, greedy
@@ -282,5 +282,4 @@ def _refuse(settings: dict[str, Any]) -> None:
     adapter = settings.get("peft")
     if adapter and Path(adapter).is_dir() and not Path(adapter, ADAPTER_SAFE_WEIGHTS_NAME).is_file():
         problems.append(f"peft: {adapter} holds no {ADAPTER_SAFE_WEIGHTS_NAME}, and no other file is read")
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)

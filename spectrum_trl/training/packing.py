@@ -2,7 +2,7 @@
 
 from trl import SFTConfig
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 
 # These read sequence boundaries from position ids (flash) or from the mask that transformers makes of them;
 # tests/training/test_packing.py compares packed and separate logits for those that run on a CPU.
@@ -66,5 +66,4 @@ def check_packing(training: SFTConfig, *, config: object, attention: str) -> Non
             f"packing: the model has layers ({', '.join(sorted(layers))}) whose state carries over into the "
             "next sequence; set `packing: false`."
         )
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)

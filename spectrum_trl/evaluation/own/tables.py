@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import refuse
 from spectrum_trl.evaluation.distributional_tasks.distributional_task import Item, shares
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.reading.values import canonical, text
@@ -47,8 +47,7 @@ def item_of(
     for name in (group, cluster):
         if name is not None and not values[name]:
             problems.append(f"column {name!r} is empty")
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     described = description.format_map(values).strip() if description else ""
     return Item(
         description=described or None,

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spectrum_trl.errors import UserError, located
+from spectrum_trl.errors import UserError, located, refuse
 from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask, Item
 from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
 from spectrum_trl.evaluation.diversity_tasks.validators import Validator, build
@@ -93,8 +93,7 @@ def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityT
         UserError: With all problems at once.
     """
     parsed, folder = _parse(OwnDiversity, own, file=file), Path(file).parent
-    if found := list(name_problems(name)):
-        raise UserError(*(f"{file}: {problem}" for problem in found))
+    refuse(f"{file}: {problem}" for problem in name_problems(name))
     validator, canonical = parsed.validator, parsed.validator.canonical
     with located(f"{file}: spectrum."):
         valid = build(validator, folder=folder, description=parsed.description)
@@ -104,8 +103,7 @@ def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityT
             judged = zip(parsed.examples, verdicts(valid, map(canonical, parsed.examples)), strict=True)
             refused = [example for example, verdict in judged if not verdict]
             problems += [f"examples: the validator rejects {example[:SHOWN]!r}" for example in refused]
-        if problems:
-            raise UserError(*problems)
+        refuse(problems)
     return DiversityTask(
         name=name,
         description=parsed.description,
@@ -126,8 +124,7 @@ def own_distributional(own: Mapping[str, Any], *, file: str) -> DistributionalTa
         slots = columns_of(templates)
     named = [name for name in (parsed.group, parsed.cluster) if name is not None]
     with located(f"{file}: spectrum."):
-        if found := list(reading_problems(parsed.delimiter, parsed.encoding, file=parsed.file)):
-            raise UserError(*found)
+        refuse(reading_problems(parsed.delimiter, parsed.encoding, file=parsed.file))
         path = _beside(file, parsed.file)
     build = partial(_items, parsed, path, ("candidates", "shares", *dict.fromkeys((*named, *slots))))
     return DistributionalTask(name=TITLE, source=SOURCE, build=build)
@@ -161,8 +158,7 @@ def _beside(file: str, name: str) -> Path:
     path = Path(file).parent / name
     if on_web(name) or name.startswith(HUB):
         raise UserError(f"file: expected a file beside the YAML file, but it is {name!r}")
-    if found := list(address_problems(name, beside=Path(file))):
-        raise UserError(*(f"file: {problem}" for problem in found))
+    refuse(f"file: {problem}" for problem in address_problems(name, beside=Path(file)))
     return path
 
 
