@@ -104,7 +104,7 @@ IN_ORDER = {
     distributional.uniform_guess_as_published,
     diversity.clean,
     diversity.clean_as_published,
-    icl.excess,
+    intervals.by_cluster,
     intervals.clustered_ends,
     intervals.clopper_pearson,
     intervals.ratio_values,
