@@ -69,11 +69,6 @@ def check_files(files: Iterable[str]) -> None:
     )
 
 
-def without_description(conversation: list[Message]) -> list[Message]:
-    """Return a conversation without its description."""
-    return [message for message in conversation if message["role"] != "description"]
-
-
 def weighted(
     conversations: Iterable[tuple[str | int, list[Message]]],
     *,
@@ -96,7 +91,7 @@ def weighted(
         kept = stream(seed, task=name, purpose="descriptions", id=id)
         for _ in range(int(weight) + more):
             keep = kept.random() < description_probability
-            yield conversation if keep else without_description(conversation)
+            yield [message for message in conversation if keep or message["role"] != "description"]
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:

@@ -106,18 +106,10 @@ def _twice(name: str, first: str, second: str) -> str:
     return f"tasks: {first} and {second} both declare a task {name}: change the key `task` in one of them"
 
 
-def messages_of(
+def _messages_of(
     task: Task, options: TaskOptions, *, folder: Path, data: DataArguments, dropped: Counter[str]
 ) -> Iterator[list[Message]]:
-    """Yield the conversations of one task: capped, weighted, descriptions dropped at random.
-
-    Args:
-        task: The task.
-        options: Its cap and weight.
-        folder: Folder of the real data.
-        data: The recipe's data arguments.
-        dropped: Receives the reasons of rows left out.
-    """
+    """Yield the conversations of one task: capped, weighted, descriptions dropped at random."""
     sequences: Iterable = built_sequences(
         task, data_dir=folder, seed=data.mixture_seed, dropped=dropped, paper=data.sampling == "paper"
     )
@@ -250,7 +242,7 @@ def _conversations(
     """Yield the name, usable conversations and counter of dropped rows of each task and user's file."""
     for name, (task, own_options) in chosen.items():
         dropped: Counter[str] = Counter()
-        conversations = messages_of(task, own_options, folder=folder, data=data, dropped=dropped)
+        conversations = _messages_of(task, own_options, folder=folder, data=data, dropped=dropped)
         yield name, usable(conversations, tokenizer=tokenizer, dropped=dropped), dropped
     for file, options in data.train_files.items():
         yield (
@@ -270,7 +262,7 @@ def texts_of(data: DataArguments) -> Iterator[str]:
     missing, folder = _missing(chosen, data)
     for name, choice in chosen.items():
         if name not in missing:
-            conversations = messages_of(
+            conversations = _messages_of(
                 choice.task, TaskOptions(), folder=folder, data=data, dropped=Counter()
             )
             for conversation in map(normalise, itertools.islice(conversations, TOKENIZER_SEQUENCES)):

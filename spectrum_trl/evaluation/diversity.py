@@ -16,7 +16,7 @@ from spectrum_trl.evaluation.judging.judge import verdicts
 from spectrum_trl.evaluation.own.files import own_file
 from spectrum_trl.evaluation.own.tasks import own_diversity
 from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
-from spectrum_trl.metrics.diversity import clean, exact, sample_intervals, summarise
+from spectrum_trl.metrics.diversity import clean, expected_unique, expected_yield, sample_intervals, summarise
 from spectrum_trl.metrics.intervals import Interval, mean_interval
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.randomness import stream
@@ -121,17 +121,17 @@ class Diversity(HarnessTask):
         for name, interval in self._intervals(texts, valid).items():
             found |= _figure(name, interval._replace(mean=float(getattr(summary, name))))
         if self.task.universe:
-            n = len(self.task.universe)
-            reference = exact([1 / n] * n, n_valid=sum(valid))
-            found |= {"exact_yield": [reference.yield_count, 1], "exact_unique": [reference.share_unique, 1]}
+            p = [1 / len(self.task.universe)] * len(self.task.universe)
+            found["exact_yield"] = [expected_yield(p, n=sum(valid)), 1]
+            found["exact_unique"] = [expected_unique(p, n=sum(valid)), 1]
         return found
 
     def _intervals(self, texts: Sequence[str], valid: Sequence[bool]) -> dict[str, Interval]:
         """Return the interval of each metric; those with a fixed denominator follow from the yield's."""
-        intervals = sample_intervals(texts, valid)
-        found = intervals._asdict() | {"yield_share": _divided(intervals.yield_count, len(texts))}
+        found = sample_intervals(texts, valid)
+        found["yield_share"] = _divided(found["yield_count"], len(texts))
         if self.task.universe:
-            found["coverage"] = _divided(intervals.yield_count, len(self.task.universe))
+            found["coverage"] = _divided(found["yield_count"], len(self.task.universe))
         return found
 
     def aggregation(self) -> aggregates.Aggregation:

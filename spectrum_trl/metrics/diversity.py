@@ -80,27 +80,9 @@ def expected_yield(probabilities: ArrayLike, *, n: int) -> float:
     return float((1 - (1 - np.asarray(probabilities, dtype=np.float64)) ** n).sum())
 
 
-class Exact(NamedTuple):
-    """The expected diversity of an exact sampler.
-
-    Attributes:
-        yield_count: Expected number of distinct texts.
-        share_unique: That number divided by the number of samples, in [0, 1].
-    """
-
-    yield_count: float
-    share_unique: float
-
-
-def exact(probabilities: ArrayLike, *, n_valid: int) -> Exact:
-    """Return the expected diversity of an exact sampler with as many valid samples as a model had.
-
-    Args:
-        probabilities: Shape (k,), of the valid texts, summing to 1.
-        n_valid: Number of the model's valid samples.
-    """
-    expected = expected_yield(probabilities, n=n_valid)
-    return Exact(expected, expected / n_valid if n_valid else 0.0)
+def expected_unique(probabilities: ArrayLike, *, n: int) -> float:
+    """Return `expected_yield` divided by the number of samples, in [0, 1]; 0 without samples."""
+    return _share(expected_yield(probabilities, n=n), n)
 
 
 def clean(text: str, *, stops: Collection[str]) -> str:
@@ -123,27 +105,9 @@ def clean_as_published(text: str, *, stops: Sequence[str]) -> str:
     return text.strip()
 
 
-class SampleIntervals(NamedTuple):
-    """Intervals of the metrics of one prompt's samples.
-
-    Attributes:
-        share_valid: Of the share of valid samples (Wilson).
-        share_unique: Of the share of distinct texts among the valid samples.
-        yield_count: Of the number of distinct valid texts.
-        unique_of_all: Of the share of distinct texts, valid or not, among all samples.
-        collision: Of the probability that two valid samples agree; NaN with fewer than 20 valid samples.
-    """
-
-    share_valid: Interval
-    share_unique: Interval
-    yield_count: Interval
-    unique_of_all: Interval
-    collision: Interval
-
-
 def sample_intervals(
     generations: Sequence[str], valid: Sequence[bool], *, confidence: float = 0.95
-) -> SampleIntervals:
+) -> dict[str, Interval]:
     """Return intervals over the samples of one prompt.
 
     Resampling would lose distinct texts. A sample changes their number only if its text occurs once, so the
@@ -160,6 +124,10 @@ def sample_intervals(
         generations: The samples.
         valid: One flag per sample.
         confidence: In (0, 1).
+
+    Returns:
+        The interval of each metric of `Diversity` but ``yield_share`` and ``coverage``, which follow from the
+        yield's: of ``share_valid`` Wilson's, of ``collision`` NaN with fewer than 20 valid samples.
     """
     counts = Counter(text for text, ok in zip(generations, valid, strict=True) if ok)
     n, n_valid, found = len(generations), counts.total(), len(counts)
@@ -167,13 +135,13 @@ def sample_intervals(
     # A lower bound of the probability that any sample is valid.
     least = min(found, 1 - (1 - float(share.low)) ** n)
     width = _width(counts, n=n, confidence=confidence)
-    return SampleIntervals(
-        Interval(n_valid / n, float(share.low), float(share.high)),
-        _unique(counts, least=least / n, confidence=confidence),
-        Interval(float(found), max(least, found - width), min(float(n), found + width)),
-        _unique(Counter(generations), least=1 / n, confidence=confidence),
-        _collision(counts, confidence=confidence),
-    )
+    return {
+        "share_valid": Interval(n_valid / n, float(share.low), float(share.high)),
+        "share_unique": _unique(counts, least=least / n, confidence=confidence),
+        "yield_count": Interval(float(found), max(least, found - width), min(float(n), found + width)),
+        "unique_of_all": _unique(Counter(generations), least=1 / n, confidence=confidence),
+        "collision": _collision(counts, confidence=confidence),
+    }
 
 
 def _width(counts: Counter[str], *, n: int, confidence: float) -> float:
@@ -220,5 +188,5 @@ def _collision(counts: Counter[str], *, confidence: float) -> Interval:
     return Interval(share, float(low), float(high))
 
 
-def _share(part: int, whole: int) -> float:
+def _share(part: float, whole: int) -> float:
     return part / whole if whole else 0.0

@@ -36,17 +36,20 @@ def save_run(
         recipe: The parsed recipe.
         mixture: The training data.
         tokenizer: With the Spectrum template.
+
+    Raises:
+        UserError: If a trained weight is NaN or infinite.
     """
     staging = folder.path / STAGING
     if trainer.is_world_process_zero():
         shutil.rmtree(staging, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-    write_model(trainer, staging, recipe=recipe, mixture=mixture, tokenizer=tokenizer)
+    _write(trainer, staging, recipe=recipe, mixture=mixture, tokenizer=tokenizer)
     folder.publish(staging)
     trainer.accelerator.wait_for_everyone()
 
 
-def write_model(
+def _write(
     trainer: SFTTrainer,
     staging: Path,
     *,
@@ -54,18 +57,7 @@ def write_model(
     mixture: Mixture,
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    """Write everything that stock libraries need to load the trained model, and its model card.
-
-    Args:
-        trainer: The trainer after training; every rank must call this function.
-        staging: The folder to write; created by the first rank.
-        recipe: The parsed recipe.
-        mixture: The training data.
-        tokenizer: With the Spectrum template.
-
-    Raises:
-        UserError: If a trained weight is NaN or infinite.
-    """
+    """Write everything that stock libraries need to load the trained model, and its model card."""
     # A collective: with FSDP every rank contributes its shards, and the first gets whole tensors.
     state = trainer.accelerator.get_state_dict(trainer.model)
     if not trainer.is_world_process_zero():
