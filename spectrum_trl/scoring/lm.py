@@ -29,18 +29,8 @@ REQUESTS_AT_ONCE = 8192
 Answered = Callable[[int, str], None]
 # Arguments of HFLM that would run a repository's code, read files other than safetensors, or change answers.
 REFUSED = (
-    "autogptq",
-    "delta",
-    "enable_thinking",
-    "gguf_file",
-    "gptqmodel",
-    "mixed_precision_dtype",
-    "softmax_dtype",
-    "subfolder",
-    "think_end_token",
-    "tp_plan",
-    "truncation",
-    "trust_remote_code",
+    "autogptq delta enable_thinking gguf_file gptqmodel mixed_precision_dtype softmax_dtype subfolder "
+    "think_end_token tp_plan truncation trust_remote_code".split()
 )
 
 
@@ -159,11 +149,7 @@ class SpectrumLM(HFLM):
         disable_tqdm: bool = False,
         **_: Any,
     ) -> list[tuple[float, bool]]:
-        bar = tqdm(
-            total=len(requests),
-            disable=disable_tqdm or not self._shows_progress(),
-            desc="Running loglikelihood requests",
-        )
+        bar = self._bar("loglikelihood", len(requests), disabled=disable_tqdm)
 
         def answered(number: int, scores: TokenScores) -> None:
             if requests[number][0] is not None:
@@ -193,11 +179,7 @@ class SpectrumLM(HFLM):
             # Each prompt's samples are generated in a separate batch, so nothing else changes them.
             key = (one.settings, one.context if one.settings.decoding else None)
             groups.setdefault(key, []).append(n)
-        bar = tqdm(
-            total=len(requests),
-            disable=disable_tqdm or not self._shows_progress(),
-            desc="Running generate_until requests",
-        )
+        bar = self._bar("generate_until", len(requests), disabled=disable_tqdm)
 
         def answered(number: int, text: str) -> None:
             found[number] = text
@@ -268,6 +250,10 @@ class SpectrumLM(HFLM):
         ):
             return None
         return cached.get(hash_args("generate_until", self._key(request, wanted)))
+
+    def _bar(self, kind: str, total: int, *, disabled: bool) -> tqdm:
+        quiet = disabled or not self._shows_progress()
+        return tqdm(total=total, disable=quiet, desc=f"Running {kind} requests")
 
     def _shows_progress(self) -> bool:
         return self.rank == 0 and on_terminal()

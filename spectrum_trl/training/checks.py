@@ -12,7 +12,7 @@ from spectrum_trl.models.load import is_adapter, load_config
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.adapter import check_sharded_adapter
 from spectrum_trl.training.demo_evaluation import check_recorded
-from spectrum_trl.training.packing import check_packing
+from spectrum_trl.training.model_checks import check_packing
 
 
 def check_all(recipe: Recipe, *, environment: bool = True) -> None:
