@@ -191,9 +191,11 @@ class Icl(HarnessTask):
             return {}
         draw = _draws(name, self.options.seed)[row["id"]]
         # The exact predictive assumes that the description is known.
-        known = scored.chosen if scored.has_first and draw.predictive else []
-        excess = {n: loss[n] - _optimal(draw, n) for n in known}
-        return aggregates.with_interval("regret", _sum(excess, known))
+        if not scored.has_first or (predictive := draw.predictive) is None:
+            return aggregates.with_interval("regret", None)
+        likely = {n: predictive(draw.outputs[:n]).pmf(draw.outputs[n]) for n in scored.chosen}
+        excess = {n: loss[n] + float(np.log(likely[n])) for n in scored.chosen}
+        return aggregates.with_interval("regret", _sum(excess, scored.chosen))
 
     def aggregation(self) -> aggregates.Aggregation:
         """Return means over outputs, with intervals clustered by sequence."""
@@ -277,9 +279,3 @@ def _draws(name: str, seed: int) -> dict[str, Draw]:
     build = tasks()[name].build
     assert isinstance(build, Draws)
     return dict(build.draws(seed=seed))
-
-
-def _optimal(draw: Draw, n: int) -> float:
-    """Return the loss in nats of a draw's output under its exact predictive."""
-    assert draw.predictive is not None
-    return -float(np.log(draw.predictive(draw.outputs[:n]).pmf(draw.outputs[n])))

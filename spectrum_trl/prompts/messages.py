@@ -54,11 +54,10 @@ def check(
     problems: list[str] = []
     for number, message in enumerate(messages, start=1):
         problems += [
-            f"message {number} {problem}" for problem in _message_problems(message, forbidden=forbidden)
+            f"message {number} {problem}"
+            for problem in _message_problems(message, forbidden=forbidden, tokenizer=tokenizer)
         ]
     roles = [message.get("role") if isinstance(message, Mapping) else None for message in messages]
-    if tokenizer is not None:
-        problems += _header_problems(messages, tokenizer)
     return problems + _order_problems(roles) + (_loss_problems(roles) if trained else [])
 
 
@@ -154,7 +153,9 @@ def _all_turn_tokens() -> tuple[str, ...]:
     return tuple(sorted({token for family in families().values() for token in family.control_tokens}))
 
 
-def _message_problems(message: Any, *, forbidden: re.Pattern[str]) -> Iterator[str]:
+def _message_problems(
+    message: Any, *, forbidden: re.Pattern[str], tokenizer: "PreTrainedTokenizerBase | None"
+) -> Iterator[str]:
     if not isinstance(message, Mapping):
         yield f"is of type {type(message).__name__}, expected an object with 'role' and 'content'"
         return
@@ -170,6 +171,8 @@ def _message_problems(message: Any, *, forbidden: re.Pattern[str]) -> Iterator[s
         yield f"has the unknown role {repr(role)[:SHOWN]}, expected 'description', 'input' or 'output'.{hint}"
     if isinstance(content, str):
         yield from _content_problems(role, content, forbidden=forbidden)
+        if role == "output" and tokenizer and not _LEADING_BREAKS.match(content):
+            yield from _header_problems(content, tokenizer)
     elif "content" in message:
         yield f"({role}) has content of type {type(content).__name__}, expected text"
 
@@ -191,16 +194,12 @@ def _content_problems(role: Any, content: str, *, forbidden: re.Pattern[str]) ->
         yield "(description) is blank: leave it out"
 
 
-def _header_problems(messages: Sequence[Any], tokenizer: "PreTrainedTokenizerBase") -> Iterator[str]:
-    for number, message in enumerate(messages, start=1):
-        content = message.get("content") if isinstance(message, Mapping) else None
-        if not isinstance(content, str) or message.get("role") != "output" or _LEADING_BREAKS.match(content):
-            continue
-        if content and _joins_header(content, tokenizer):
-            yield (
-                f"message {number} (output) starts with {content[:1]!r}, which the tokenizer merges with its "
-                "header: call messages.normalise with the tokenizer"
-            )
+def _header_problems(output: str, tokenizer: "PreTrainedTokenizerBase") -> Iterator[str]:
+    if output and _joins_header(output, tokenizer):
+        yield (
+            f"(output) starts with {output[:1]!r}, which the tokenizer merges with its header: call "
+            "messages.normalise with the tokenizer"
+        )
 
 
 def _order_problems(roles: Sequence[Any]) -> list[str]:

@@ -17,6 +17,11 @@ LOGITS_PER_BATCH = 2**28
 CACHE_ON_CPU, CACHE_ON_DEVICE = 2 * 2**30, 16 * 2**30
 
 
+def cache_limit(model: PreTrainedModel) -> int:
+    """Return the most bytes of the cache in one forward pass."""
+    return CACHE_ON_CPU if model.device.type == "cpu" else CACHE_ON_DEVICE
+
+
 class TokenScores(tuple[float, bool]):
     """The answer to a request as lm-eval reads it, with scores for each token.
 
@@ -127,8 +132,7 @@ class _Scoring:
         vocabulary = model.config.get_text_config().vocab_size
         # Converted to tokens, so one limit covers all costs.
         self.logits_cost = TOKENS_PER_BATCH * vocabulary / LOGITS_PER_BATCH
-        memory = CACHE_ON_CPU if model.device.type == "cpu" else CACHE_ON_DEVICE
-        self.cache_cost = TOKENS_PER_BATCH / memory
+        self.cache_cost = TOKENS_PER_BATCH / cache_limit(model)
 
     def run(self) -> list[TokenScores]:
         for n, request in enumerate(self.requests):

@@ -8,8 +8,7 @@ spectrum:
   validator: {file: cheeses.txt}
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,32 +16,27 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from spectrum_trl.errors import UserError, located, refuse
-from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask, Item
+from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask
 from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
-from spectrum_trl.evaluation.diversity_tasks.validators import Validator, build
 from spectrum_trl.evaluation.judging.judge import Judge, verdicts
-from spectrum_trl.evaluation.own.tables import item_of
+from spectrum_trl.evaluation.own.tables import OwnDistributional, items
+from spectrum_trl.evaluation.own.validators import Validator, build
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.strict import schema
 from spectrum_trl.suite.own.addresses import HUB, TITLE, address_problems, on_web
 from spectrum_trl.suite.own.table import OwnTable, name_problems, own_task
-from spectrum_trl.suite.reading.encoding import UTF_8, reading_of, reading_problems
-from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.reading.encoding import reading_problems
 from spectrum_trl.suite.sequences.declared import columns_of
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import OWN, Task
 
-# Most problems of rows in one message, and characters shown of an answer.
-MOST_PROBLEMS, SHOWN = 3, 80
+# Characters shown of an answer.
+SHOWN = 80
 SOURCE = Source(name=OWN, title=TITLE)
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class OwnDiversity(_Strict):
+class OwnDiversity(BaseModel):
     """A user's definition of a diversity task.
 
     Attributes:
@@ -52,33 +46,11 @@ class OwnDiversity(_Strict):
         max_new_tokens: Maximum length of an answer in tokens.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
     description: str = Field(min_length=1)
     examples: list[str] = []
     validator: Validator
     max_new_tokens: int = Field(default=32, ge=1)
-
-
-class OwnDistributional(_Strict):
-    """A user's definition of questions with known shares of answers.
-
-    Attributes:
-        file: CSV, TSV, JSON, JSON Lines or parquet, beside the YAML file. Each row has ``candidates`` and
-            ``shares`` (lists; in CSV as JSON) and the columns that the texts name. Shares may be counts.
-        delimiter: Separator of the cells in CSV or TSV; None for a comma, or a tab in TSV.
-        encoding: Encoding of the file.
-        description: Text in which ``{column}`` stands for the row's value, or None.
-        input: The question, a text like ``description``.
-        group: Column of the group, or None.
-        cluster: Column with a common value for rows that are not independent, or None.
-    """
-
-    file: str = Field(min_length=1)
-    delimiter: str | None = None
-    encoding: str = UTF_8
-    description: str | None = None
-    input: str = Field(min_length=1)
-    group: str | None = None
-    cluster: str | None = None
 
 
 def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityTask:
@@ -126,7 +98,7 @@ def own_distributional(own: Mapping[str, Any], *, file: str) -> DistributionalTa
     with located(f"{file}: spectrum."):
         refuse(reading_problems(parsed.delimiter, parsed.encoding, file=parsed.file))
         path = _beside(file, parsed.file)
-    build = partial(_items, parsed, path, ("candidates", "shares", *dict.fromkeys((*named, *slots))))
+    build = partial(items, parsed, path, ("candidates", "shares", *dict.fromkeys((*named, *slots))))
     return DistributionalTask(name=TITLE, source=SOURCE, build=build)
 
 
@@ -160,31 +132,3 @@ def _beside(file: str, name: str) -> Path:
         raise UserError(f"file: expected a file beside the YAML file, but it is {name!r}")
     refuse(f"file: {problem}" for problem in address_problems(name, beside=Path(file)))
     return path
-
-
-def _items(
-    own: OwnDistributional,
-    path: Path,
-    columns: tuple[str, ...],
-    data_dir: Path,
-    *,
-    seed: int,
-    dropped: Counter[str],
-) -> Iterator[Item]:
-    problems: list[str] = []
-    reading = reading_of(own.delimiter, own.encoding, web=False)
-    for number, row in enumerate(table_rows(path, columns, dropped=dropped, reading=reading), start=1):
-        try:
-            yield item_of(
-                row,
-                number,
-                description=own.description,
-                input=own.input,
-                group=own.group,
-                cluster=own.cluster,
-            )
-        except UserError as error:
-            problems += [f"{path}, row {number}: {problem}" for problem in error.problems]
-    if problems:
-        left = len(problems) - MOST_PROBLEMS
-        raise UserError(*problems[:MOST_PROBLEMS], *([f"… and {left} more of this kind"] if left > 0 else []))
