@@ -23,14 +23,8 @@ from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Message
 
 HIGHER = {
-    "share_valid": True,
-    "share_unique": True,
-    "yield_count": True,
-    "yield_share": True,
-    "unique_of_all": True,
-    "coverage": True,
-    "parsed": True,
-    "collision": False,
+    **dict.fromkeys(("share_valid", "share_unique", "yield_count", "yield_share", "unique_of_all"), True),
+    **{"coverage": True, "parsed": True, "collision": False},
 }
 ENDS = tuple(f"{name}_{end}" for name in HIGHER for end in ("low", "high"))
 # In every task an answer is one line.

@@ -8,8 +8,6 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv
 
-from spectrum_trl.metrics.ties import places
-
 RESAMPLES = 2000
 # Resamples held in memory at once.
 BATCH = 500
@@ -277,3 +275,20 @@ def stratified_interval(strata: Sequence[ArrayLike], *, seed: int, confidence: f
     student = float(scipy.stats.t.ppf((1 + confidence) / 2, freedom))
     low, high = np.quantile(studentized, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(mean, mean - max(float(high), student) * error, mean - min(float(low), -student) * error)
+
+
+def places(values: NDArray[np.float64], *, rounding: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the values equal to each one begin and end in sorted order; their order does not matter.
+
+    Args:
+        values: Shape (n,).
+        rounding: Largest difference of equal values.
+
+    Returns:
+        For each value, shape (n,), the number of smaller values, and of those not larger.
+    """
+    ordered = np.sort(values)
+    return (
+        np.searchsorted(ordered, values - rounding, side="left"),
+        np.searchsorted(ordered, values + rounding, side="right"),
+    )

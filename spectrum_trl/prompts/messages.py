@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from spectrum_trl.errors import nearest
 from spectrum_trl.prompts.families import families
 from spectrum_trl.prompts.formats import ROLES
-from spectrum_trl.prompts.templates import family_of, is_spectrum
+from spectrum_trl.prompts.templates import default_template, family_of, is_spectrum
 from spectrum_trl.suite.task import Message
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ def _apart_from_header(message: Message, tokenizer: "PreTrainedTokenizerBase") -
 
 def _joins_header(output: str, tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Return whether the first token of an output begins in its header; False without a Spectrum template."""
-    templates = tokenizer.chat_template
-    template = (templates.get("default") if isinstance(templates, Mapping) else templates) or ""
+    template = default_template(tokenizer)
     start = _START.match(output)
     assert start is not None
     # Invalid text is reported elsewhere; tokenizers would raise here.
@@ -171,7 +170,7 @@ def _message_problems(
         yield f"has the unknown role {repr(role)[:SHOWN]}, expected 'description', 'input' or 'output'.{hint}"
     if isinstance(content, str):
         yield from _content_problems(role, content, forbidden=forbidden)
-        if role == "output" and tokenizer and not _LEADING_BREAKS.match(content):
+        if role == "output" and tokenizer is not None and not _LEADING_BREAKS.match(content):
             yield from _header_problems(content, tokenizer)
     elif "content" in message:
         yield f"({role}) has content of type {type(content).__name__}, expected text"

@@ -61,15 +61,20 @@ def own_template(tokenizer: "PreTrainedTokenizerBase") -> str | None:
     return None if own is None or is_spectrum(own) else own
 
 
+def default_template(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Return the template that a tokenizer applies by default; empty if it has none."""
+    templates = tokenizer.chat_template
+    return (templates.get("default") if isinstance(templates, Mapping) else templates) or ""
+
+
 def installed(tokenizer: "PreTrainedTokenizerBase") -> str:
     """Return the Spectrum template set on a tokenizer.
 
     Raises:
         UserError: If there is none.
     """
-    templates = tokenizer.chat_template
-    template = templates.get("default") if isinstance(templates, Mapping) else templates
-    if template is None or not is_spectrum(template):
+    template = default_template(tokenizer)
+    if not is_spectrum(template):
         raise UserError(
             f"tokenizer {name_of(tokenizer)} has no Spectrum template: call templates.install on it"
         )
@@ -78,8 +83,7 @@ def installed(tokenizer: "PreTrainedTokenizerBase") -> str:
 
 def family_of(tokenizer: "PreTrainedTokenizerBase") -> Family | None:
     """Return the family whose template is set on a tokenizer, or None if no family's is."""
-    templates = tokenizer.chat_template
-    template = (templates.get("default") if isinstance(templates, Mapping) else templates) or ""
+    template = default_template(tokenizer)
     found = (family for family in families().values() if f"{MARK}'{family.name}'" in template)
     return next(found, None)
 

@@ -10,10 +10,15 @@ from trl import SFTTrainer
 
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype, set_special_tokens
+from spectrum_trl.models.folder import (
+    copy_processor,
+    generation_config,
+    rounded,
+    set_dtype,
+    set_special_tokens,
+)
 from spectrum_trl.models.load import checkpoint_dtype
 from spectrum_trl.models.model_card import model_card
-from spectrum_trl.models.rounding import rounded
 from spectrum_trl.prompts.layouts import published
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import way_back

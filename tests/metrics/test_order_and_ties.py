@@ -110,6 +110,7 @@ IN_ORDER = {
     intervals.by_cluster,
     intervals.clustered_ends,
     intervals.clopper_pearson,
+    intervals.places,
     intervals.ratio_values,
 }
 
