@@ -17,7 +17,6 @@ from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
 from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask, Item
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.headlines import LOW_COVERAGE
-from spectrum_trl.evaluation.own.files import own_file
 from spectrum_trl.evaluation.own.tasks import own_distributional
 from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
 from spectrum_trl.metrics.distributional import (
@@ -55,11 +54,7 @@ class Distributional(HarnessTask):
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return one row per question and group."""
         folder, seed = data_dir(self.options.data_dir), self.options.seed
-        task = (
-            self.known(distributional_tasks())
-            if set(self.own) == {"task"}
-            else own_distributional(self.own, file=own_file(self.config, self.own))
-        )
+        task: DistributionalTask = self.defined(distributional_tasks(), own_distributional)
         if absent := task.absent(folder):
             return absent
         items, dropped = _built(task, folder, seed, self.options.sequences)

@@ -13,7 +13,6 @@ from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
 from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.judging.judge import verdicts
-from spectrum_trl.evaluation.own.files import own_file
 from spectrum_trl.evaluation.own.tasks import own_diversity
 from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
 from spectrum_trl.metrics.diversity import clean, expected_unique, expected_yield, sample_intervals, summarise
@@ -48,11 +47,7 @@ class Diversity(HarnessTask):
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return the only row: description and examples of the prompt."""
         folder = data_dir(self.options.data_dir)
-        self.task: DiversityTask = (
-            self.known(diversity_tasks())
-            if set(self.own) == {"task"}
-            else own_diversity(self.own, file=own_file(self.config, self.own), name=str(self.config.task))
-        )
+        self.task: DiversityTask = self.defined(diversity_tasks(), own_diversity)
         if absent := self.task.absent(folder):
             return absent
         self.valid = self.task.validator(folder)

@@ -1,7 +1,7 @@
 """The common base of our lm-evaluation-harness tasks: options, missing data, prompts and requests."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_trl.console import spoken
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.options import AnyFormat, Options, at_the_edge, read_options
+from spectrum_trl.evaluation.own.files import own_file
 from spectrum_trl.evaluation.probe import format_of
 from spectrum_trl.evaluation.required_data import Missing
 from spectrum_trl.prompts.formats import Format
@@ -127,18 +128,22 @@ class HarnessTask(ConfigurableTask):
             found = [PLACEHOLDER]
         self.dataset = {"test": Dataset.from_list(found)}
 
-    def known(self, tasks: Mapping[str, Any]) -> Any:
-        """Return our task that the YAML file names.
+    def defined(self, known: Mapping[str, Any], own: Callable[..., Any]) -> Any:
+        """Return our task that the YAML file names, or the user's own that it defines.
+
+        Args:
+            known: Our tasks by name.
+            own: Returns the user's task.
 
         Raises:
             UserError: If there is none.
         """
-        name = str(self.own["task"])
-        if name not in tasks:
-            raise UserError(
-                f"{self.config.task}: spectrum.task: there is no task {name!r}.{nearest(name, tasks)}"
-            )
-        return tasks[name]
+        task, name = str(self.config.task), str(self.own.get("task"))
+        if set(self.own) != {"task"}:
+            return own(self.own, file=own_file(self.config, self.own), name=task)
+        if name not in known:
+            raise UserError(f"{task}: spectrum.task: there is no task {name!r}.{nearest(name, known)}")
+        return known[name]
 
     def fewshot_context(self, doc: dict[str, Any], *args: Any, **kwargs: Any) -> str:
         """Return nothing: requests hold complete prompts, with or without ``--apply_chat_template``."""

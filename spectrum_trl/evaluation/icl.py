@@ -16,7 +16,6 @@ from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.headlines import LOW_COVERAGE
 from spectrum_trl.evaluation.icl_sequences import choose
-from spectrum_trl.evaluation.own.files import own_file
 from spectrum_trl.evaluation.own.tasks import own_icl
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.metrics.calibration import calibration_error, calibration_error_by_chance
@@ -104,9 +103,8 @@ class Icl(HarnessTask):
     @cached_property
     def _task(self) -> Task:
         """The Suite's task or the user's own; the file is read once."""
-        if set(self.own) == {"task"}:
-            return self.known(tasks())
-        return own_icl(self.own, file=own_file(self.config, self.own), name=str(self.config.task))
+        task: Task = self.defined(tasks(), own_icl)
+        return task
 
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield the requests of each scored output."""

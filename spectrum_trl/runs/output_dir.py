@@ -33,7 +33,7 @@ def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
     if not is_main:
         yield
         return
-    check_output_dir(recipe)
+    _check_output_dir(recipe)
     folder = Path(str(recipe.training.output_dir))
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     lock = FileLock(folder / LOCK)
@@ -47,7 +47,7 @@ def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"output_dir {folder} cannot be written: {error.strerror or error}") from error
     try:
-        check_output_dir(recipe)
+        _check_output_dir(recipe)
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
         if not _is_full_disk(error):
@@ -66,14 +66,8 @@ def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
                 parent.rmdir()
 
 
-def check_output_dir(recipe: Recipe) -> None:
-    """Check that the output folder is empty, or contains a run to be continued or replaced.
-
-    Whether it can be written is checked when the recipe is read.
-
-    Raises:
-        UserError: If the recipe names no folder, or the folder contains anything else.
-    """
+def _check_output_dir(recipe: Recipe) -> None:
+    # Whether the folder can be written is checked when the recipe is read.
     if not recipe.training.output_dir:
         raise UserError(f"{recipe.path}: output_dir is missing; name a folder for the trained model")
     folder = Path(recipe.training.output_dir)

@@ -33,7 +33,7 @@ def check_all(recipe: Recipe, *, environment: bool = True) -> None:
         lambda: check_recorded(recipe),
     ]
     if environment:
-        checks.append(lambda: check_environment(recipe))
+        checks.append(lambda: _check_packages(recipe))
     problems: list[str] = []
     for check in checks:
         try:
@@ -101,12 +101,7 @@ def _lost_row_order(recipe: Recipe) -> Iterator[str]:
             )
 
 
-def check_environment(recipe: Recipe) -> None:
-    """Check that all packages that the recipe needs for training are installed.
-
-    Raises:
-        UserError: With every missing package.
-    """
+def _check_packages(recipe: Recipe) -> None:
     problems = []
     for tracker in recipe.training.report_to or ():
         if tracker not in ("none", "all") and tracker not in get_available_reporting_integrations():

@@ -224,24 +224,20 @@ def make_trainer(
     check_sharding(recipe, trainer)
     if recipe.model.use_peft:
         train_in_single_precision(cast(PreTrainedModel, trainer.model))
-    lines_when_piped(trainer)
+    _lines_when_piped(trainer)
     return trainer
 
 
-def lines_when_piped(trainer: Trainer) -> None:
-    """Make a trainer print one line per log entry instead of its bar, unless standard error is a terminal.
-
-    Args:
-        trainer: Before training; its callbacks are changed in place.
-    """
+def _lines_when_piped(trainer: Trainer) -> None:
+    """Make a trainer print one line per log entry instead of its bar, unless standard error is a terminal."""
     if on_terminal():
         return
     for callback in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(callback)
-    trainer.add_callback(LogLines)
+    trainer.add_callback(_LogLines)
 
 
-class LogLines(TrainerCallback):
+class _LogLines(TrainerCallback):
     """Prints ``step 20/100: loss 0.71, …`` at each log entry."""
 
     def on_log(

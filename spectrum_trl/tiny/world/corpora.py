@@ -53,17 +53,8 @@ def hidden_world(rng: np.random.Generator) -> worlds.World:
     return worlds.unknown_labels(rng, labels=words.LABELS, sentences=words.BASE_LABEL_SENTENCES, k=k)
 
 
-def laid_out(rng: np.random.Generator, description: str, draws: Sequence[str]) -> tuple[str, str]:
-    """Lay out a record as text.
-
-    Args:
-        rng: Generator that chooses the layout.
-        description: Description of the source.
-        draws: Draws, at least one.
-
-    Returns:
-        The text before the first draw, and the rest.
-    """
+def _laid_out(rng: np.random.Generator, description: str, draws: Sequence[str]) -> tuple[str, str]:
+    """Lay out a record as text: that before the first draw, and the rest."""
 
     def one_of(texts: tuple[str, ...]) -> str:
         return texts[int(rng.integers(len(texts)))]
@@ -80,8 +71,8 @@ def laid_out(rng: np.random.Generator, description: str, draws: Sequence[str]) -
     return f"{heading}: {description}{gap}{name}: ", f"{gap}{name}: ".join(draws)
 
 
-def in_lines(rng: np.random.Generator, description: str, draws: Sequence[str]) -> tuple[str, str]:
-    """Lay out a record with each draw on its own line; arguments and result as for `laid_out`.
+def _in_lines(rng: np.random.Generator, description: str, draws: Sequence[str]) -> tuple[str, str]:
+    """Lay out a record with each draw on its own line.
 
     A tokenizer that joins a space with the following word has other tokens for a draw within a line.
     """
@@ -163,8 +154,8 @@ def _answers(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tu
 
 # Each has its own stream of random numbers; answers and facts use 2 and 3.
 BUILDS: dict[str, Build] = {
-    "tiny_records": partial(_records, stream=1, share_described=0.5, lay_out=laid_out),
-    "tiny_lines": partial(_records, stream=4, share_described=0.9, lay_out=in_lines),
+    "tiny_records": partial(_records, stream=1, share_described=0.5, lay_out=_laid_out),
+    "tiny_lines": partial(_records, stream=4, share_described=0.9, lay_out=_in_lines),
     "tiny_facts": _facts,
     "tiny_answers": _answers,
 }
