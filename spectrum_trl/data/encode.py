@@ -51,11 +51,8 @@ class TaskCounts(NamedTuple):
 def encode(
     name: str,
     conversations: Iterable[list[Message]],
+    encoder: Encoder,
     *,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int | None,
-    train_on: str = "outputs",
-    template: str | None = None,
     split_long: bool = False,
     dropped: Counter[str],
 ) -> tuple[Dataset, TaskCounts]:
@@ -64,10 +61,7 @@ def encode(
     Args:
         name: Name of the task, for the counts.
         conversations: Checked messages.
-        tokenizer: With the Spectrum template installed.
-        max_length: Maximum sequence length in tokens, or None for no limit.
-        train_on: Passed to the template: ``outputs``, ``first`` or ``last``.
-        template: One of our templates to use instead of the installed one.
+        encoder: Tokenizes and truncates them.
         split_long: Whether turns that do not fit begin another sequence with the same description instead of
             being lost.
         dropped: Receives sequences that keep no trained output.
@@ -75,7 +69,6 @@ def encode(
     Returns:
         The rows and the counts.
     """
-    encoder = Encoder(tokenizer, max_length=max_length, train_on=train_on, template=template)
     rows = _Rows(name, dropped)
     digest = hashlib.sha256()
     stream = iter(conversations)

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_trl.console import on_terminal
 from spectrum_trl.data.conversations import check_files, read_conversations, weighted
 from spectrum_trl.data.encode import TaskCounts, encode, usable
+from spectrum_trl.data.encoder import Encoder
 from spectrum_trl.errors import MissingData, UserError, refuse
 from spectrum_trl.known_tasks import matching, unknown_tasks
 from spectrum_trl.known_tasks import tasks as all_tasks
@@ -192,6 +193,7 @@ def build_mixture(
     check_files(data.train_files)
     missing, folder = _missing(chosen, data)
     template = layout_template(data.layout)
+    encoder = Encoder(tokenizer, max_length=max_length, train_on=data.train_on, template=template)
     present = {name: choice for name, choice in chosen.items() if name not in missing}
     caps = {name: choice.options.max_sequences for name, choice in present.items()}
     caps |= {file: options.max_sequences for file, options in data.train_files.items()}
@@ -200,10 +202,7 @@ def build_mixture(
         rows, count = encode(
             name,
             _with_progress(conversations, name, total=caps[name]) if show_progress else conversations,
-            tokenizer=tokenizer,
-            max_length=max_length,
-            train_on=data.train_on,
-            template=template,
+            encoder,
             split_long=data.long_sequences == "split",
             dropped=dropped,
         )

@@ -80,16 +80,7 @@ class Icl(HarnessTask):
         if absent := missing(task, data_dir=folder):
             how = "; ".join(failed) or status(task, data_dir=folder).how
             return Missing(", ".join(absent), f"{task.source.title}: {how}")
-        chosen = choose(
-            task,
-            folder=folder,
-            seed=self.options.seed,
-            most=self.options.sequences,
-            max_tokens=self.options.max_tokens,
-            yardstick=self.options.yardstick(),
-            prompts=self.prompts,
-            context=self.options.context(),
-        )
+        chosen = choose(task, folder=folder, options=self.options, prompts=self.prompts)
         self.config.metadata |= {"k": chosen.k, "left_out": dict(chosen.dropped)}
         logger.info(
             "%s: %d sequences with %d examples before the last output; left out: %s",
