@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from spectrum_trl.metrics.intervals import FEWEST, Interval
+from spectrum_trl.metrics.intervals import CONFIDENCE, FEWEST, Interval
 
 PADDING_AS_PUBLISHED = ("<pad>", "<|endoftext|>")
 
@@ -105,9 +105,7 @@ def clean_as_published(text: str, *, stops: Sequence[str]) -> str:
     return text.strip()
 
 
-def sample_intervals(
-    generations: Sequence[str], valid: Sequence[bool], *, confidence: float = 0.95
-) -> dict[str, Interval]:
+def sample_intervals(generations: Sequence[str], valid: Sequence[bool]) -> dict[str, Interval]:
     """Return intervals over the samples of one prompt.
 
     Resampling would lose distinct texts. A sample changes their number only if its text occurs once, so the
@@ -123,7 +121,6 @@ def sample_intervals(
     Args:
         generations: The samples.
         valid: One flag per sample.
-        confidence: In (0, 1).
 
     Returns:
         The interval of each metric of `Diversity` but ``yield_share`` and ``coverage``, which follow from the
@@ -131,35 +128,35 @@ def sample_intervals(
     """
     counts = Counter(text for text, ok in zip(generations, valid, strict=True) if ok)
     n, n_valid, found = len(generations), counts.total(), len(counts)
-    share = scipy.stats.binomtest(n_valid, n).proportion_ci(confidence, method="wilson")
+    share = scipy.stats.binomtest(n_valid, n).proportion_ci(CONFIDENCE, method="wilson")
     # A lower bound of the probability that any sample is valid.
     least = min(found, 1 - (1 - float(share.low)) ** n)
-    width = _width(counts, n=n, confidence=confidence)
+    width = _width(counts, n=n)
     return {
         "share_valid": Interval(n_valid / n, float(share.low), float(share.high)),
-        "share_unique": _unique(counts, least=least / n, confidence=confidence),
+        "share_unique": _unique(counts, least=least / n),
         "yield_count": Interval(float(found), max(least, found - width), min(float(n), found + width)),
-        "unique_of_all": _unique(Counter(generations), least=1 / n, confidence=confidence),
-        "collision": _collision(counts, confidence=confidence),
+        "unique_of_all": _unique(Counter(generations), least=1 / n),
+        "collision": _collision(counts),
     }
 
 
-def _width(counts: Counter[str], *, n: int, confidence: float) -> float:
+def _width(counts: Counter[str], *, n: int) -> float:
     """Return half the width of the interval of the number of distinct texts among n."""
     once = sum(count == 1 for count in counts.values())
-    return float(scipy.stats.norm.ppf((1 + confidence) / 2)) * float((once + 2) * (1 - once / (n + 2))) ** 0.5
+    return float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2)) * float((once + 2) * (1 - once / (n + 2))) ** 0.5
 
 
-def _unique(counts: Counter[str], *, least: float, confidence: float) -> Interval:
+def _unique(counts: Counter[str], *, least: float) -> Interval:
     """Return the share of distinct texts among the counted ones with its interval, at least ``least``."""
     n, found = counts.total(), len(counts)
     if not n:
         return Interval(0.0, 0.0, 1.0)
-    width = _width(counts, n=n, confidence=confidence)
+    width = _width(counts, n=n)
     return Interval(found / n, max(least, (found - width) / n), min(1.0, (found + width) / n))
 
 
-def _collision(counts: Counter[str], *, confidence: float) -> Interval:
+def _collision(counts: Counter[str]) -> Interval:
     """Return the share of equal pairs with Wilson's interval for the equivalent number of independent pairs.
 
     That number follows from the variance of a U-statistic (Hoeffding, Annals of Mathematical Statistics
@@ -184,7 +181,7 @@ def _collision(counts: Counter[str], *, confidence: float) -> Interval:
     # statsmodels is slow to import; scipy has this interval for integers only.
     from statsmodels.stats.proportion import proportion_confint
 
-    low, high = proportion_confint(share * independent, independent, alpha=1 - confidence, method="wilson")
+    low, high = proportion_confint(share * independent, independent, alpha=1 - CONFIDENCE, method="wilson")
     return Interval(share, float(low), float(high))
 
 

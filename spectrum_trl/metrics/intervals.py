@@ -8,6 +8,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv
 
+CONFIDENCE = 0.95
 RESAMPLES = 2000
 # Resamples held in memory at once.
 BATCH = 500
@@ -28,7 +29,7 @@ ROUNDING = 1e-12
 
 
 class Interval(NamedTuple):
-    """A mean and the ends of its confidence interval.
+    """A mean and the ends of its 95% confidence interval.
 
     Both ends are NaN if there are too few values, or too few that differ, to estimate their spread.
     """
@@ -57,7 +58,6 @@ def mean_interval(
     values: ArrayLike,
     *,
     seed: int,
-    confidence: float = 0.95,
     within: tuple[float, float] = (-np.inf, np.inf),
 ) -> Interval:
     """Return the mean of independent values with its interval; their order does not matter.
@@ -66,7 +66,6 @@ def mean_interval(
         values: Shape (n,), finite; n at least 1. Values that are not independent, such as outputs of one
             sequence, must be averaged first, or passed to `ratio_interval`.
         seed: Seed of the resampling.
-        confidence: In (0, 1).
         within: Smallest and largest value that a mean can have; the ends are clipped to it.
 
     Returns:
@@ -76,7 +75,7 @@ def mean_interval(
         ValueError: If there is no value, or one is not finite.
     """
     data = np.asarray(values, dtype=np.float64)
-    return ratio_interval(data, np.ones_like(data), seed=seed, confidence=confidence, within=within)
+    return ratio_interval(data, np.ones_like(data), seed=seed, within=within)
 
 
 def ratio_interval(
@@ -84,7 +83,6 @@ def ratio_interval(
     counts: ArrayLike,
     *,
     seed: int,
-    confidence: float = 0.95,
     within: tuple[float, float] = (-np.inf, np.inf),
 ) -> Interval:
     """Return the mean over the members of clusters with its interval; the clusters' order does not matter.
@@ -100,7 +98,6 @@ def ratio_interval(
         sums: Shape (clusters,), each cluster's sum, for example of the losses of a sequence's outputs.
         counts: Shape (clusters,), each cluster's number of members, positive.
         seed: Seed of the resampling.
-        confidence: In (0, 1).
         within: Smallest and largest value that the mean can have.
 
     Returns:
@@ -120,13 +117,13 @@ def ratio_interval(
     alike = np.ptp(sizes) == 0
     # Differences of shares may all be 0 or 1 too, but -1 is also possible.
     if alike and within == (0, 1) and np.isin(ratios, (0, 1)).all():
-        return Interval(mean, *clopper_pearson(ratios.sum(), ratios.size, confidence=confidence))
+        return Interval(mean, *clopper_pearson(ratios.sum(), ratios.size, confidence=CONFIDENCE))
     fewest = FEWEST if alike else _fewest(sizes, ratios, bounded=bool(np.isfinite(within).all()))
     if worth < fewest - 1e-9 or ratios.size - _most_equal(ratios) < FEWEST_OTHERS:
         return Interval(mean, float("nan"), float("nan"))
-    low, high = clustered_ends(totals, sizes, seed=seed, confidence=confidence)
+    low, high = clustered_ends(totals, sizes, seed=seed)
     if within == (0, 1):
-        bounds = _clustered_share(totals, sizes, confidence=confidence)
+        bounds = _clustered_share(totals, sizes)
         low, high = min(low, bounds[0]), max(high, bounds[1])
     ends = np.clip([low, high], *within)
     return Interval(mean, float(ends[0]), float(ends[1]))
@@ -158,7 +155,7 @@ def worth_of(counts: ArrayLike) -> float:
 
 
 def clustered_ends(
-    sums: NDArray[np.float64], counts: NDArray[np.float64], *, seed: int, confidence: float
+    sums: NDArray[np.float64], counts: NDArray[np.float64], *, seed: int
 ) -> tuple[float, float]:
     """Return the ends of the interval of a ratio, whatever the number of clusters (at least 2).
 
@@ -166,7 +163,6 @@ def clustered_ends(
         sums: Shape (clusters,).
         counts: Shape (clusters,), positive.
         seed: Seed of the resampling.
-        confidence: In (0, 1).
     """
     # Resamples are drawn by position: sorting makes them independent of the clusters' order.
     order = np.lexsort((counts, sums))
@@ -187,24 +183,22 @@ def clustered_ends(
         vectorized=True,
         n_resamples=RESAMPLES,
         batch=BATCH,
-        confidence_level=confidence,
+        confidence_level=CONFIDENCE,
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    student = float(scipy.stats.t.ppf((1 + confidence) / 2, max(worth_of(sizes) - 1, 1)))
+    student = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, max(worth_of(sizes) - 1, 1)))
     low, high = min(float(found.low), -student), max(float(found.high), student)
     return float(mean - high * error), float(mean - low * error)
 
 
-def _clustered_share(
-    sums: NDArray[np.float64], counts: NDArray[np.float64], *, confidence: float
-) -> tuple[float, float]:
+def _clustered_share(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float, float]:
     (share, error), clusters = _ratio(sums, counts, axis=-1), worth_of(counts)
     of_trials, of_clusters = (
-        float(scipy.stats.t.ppf((1 + confidence) / 2, max(n - 1, 1))) for n in (counts.sum(), clusters)
+        float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, max(n - 1, 1))) for n in (counts.sum(), clusters)
     )
     trials = float(share * (1 - share) / error**2 * (of_trials / of_clusters) ** 2)
-    return clopper_pearson(float(share) * trials, trials, confidence=confidence)
+    return clopper_pearson(float(share) * trials, trials, confidence=CONFIDENCE)
 
 
 def clopper_pearson(hits: float, n: float, *, confidence: float) -> tuple[float, float]:
@@ -245,7 +239,7 @@ def ratio_values(sums: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(mean + (totals - mean * sizes) / sizes.mean())
 
 
-def stratified_interval(strata: Sequence[ArrayLike], *, seed: int, confidence: float = 0.95) -> Interval:
+def stratified_interval(strata: Sequence[ArrayLike], *, seed: int) -> Interval:
     """Return the mean of the strata's means with its interval; each stratum is resampled separately.
 
     Like `ratio_interval`, with Satterthwaite's degrees of freedom; the ends are NaN if these are below 29.
@@ -254,7 +248,6 @@ def stratified_interval(strata: Sequence[ArrayLike], *, seed: int, confidence: f
     Args:
         strata: For each stratum, such as a task, its independent values, shape (n,), finite; n at least 2.
         seed: Seed of the resampling.
-        confidence: In (0, 1).
     """
     arrays = sorted((np.sort(np.asarray(values, dtype=np.float64)) for values in strata), key=tuple)
     mean = float(np.mean([values.mean() for values in arrays]))
@@ -272,8 +265,8 @@ def stratified_interval(strata: Sequence[ArrayLike], *, seed: int, confidence: f
         variances.append(resampled.var(axis=1, ddof=1) / values.size)
     spread = np.sqrt(np.sum(variances, axis=0)) / len(arrays)
     studentized = np.mean(centred, axis=0) / np.where(spread > 0, spread, error)
-    student = float(scipy.stats.t.ppf((1 + confidence) / 2, freedom))
-    low, high = np.quantile(studentized, [(1 - confidence) / 2, (1 + confidence) / 2])
+    student = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+    low, high = np.quantile(studentized, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(mean, mean - max(float(high), student) * error, mean - min(float(low), -student) * error)
 
 
