@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -220,7 +221,7 @@ def build_mixture(
     if not assistant_only:
         dataset = dataset.remove_columns("assistant_masks")
         # Every token but the first of a sequence is predicted.
-        counts = [count._replace(trained_tokens=count.tokens - count.sequences) for count in counts]
+        counts = [replace(count, trained_tokens=count.tokens - count.sequences) for count in counts]
     return Mixture(dataset, counts, missing)
 
 

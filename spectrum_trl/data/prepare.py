@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import get_args
@@ -145,7 +145,7 @@ def _write(mixture: Mixture, folder: Path) -> None:
     with writing(folder, way_out=way_out), tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         place = Path(scratch) / "whole"
         mixture.dataset.save_to_disk(str(place))
-        rest = {"counts": [count._asdict() for count in mixture.counts], "missing": mixture.missing}
+        rest = {"counts": [asdict(count) for count in mixture.counts], "missing": mixture.missing}
         write_json(rest, place / COUNTS)
         place.rename(folder)
 

@@ -3,7 +3,7 @@
 import importlib.metadata
 import json
 import platform
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from accelerate import PartialState
@@ -65,7 +65,7 @@ def versions() -> dict[str, str]:
 
 def data_of(mixture: Mixture) -> dict[str, Any]:
     """Return counts and hashes of the training data."""
-    return {"data": [count._asdict() for count in mixture.counts], "missing": mixture.missing}
+    return {"data": [asdict(count) for count in mixture.counts], "missing": mixture.missing}
 
 
 def _plain(value: Any) -> Any:

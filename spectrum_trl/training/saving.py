@@ -1,6 +1,7 @@
 """Save a trained model so that stock libraries can load it and stop where a sample ends."""
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -88,7 +89,7 @@ def _write(
         base_model=name,
         revision=revision,
         settings=recipe.settings,
-        counts=[count._asdict() for count in mixture.counts],
+        counts=[asdict(count) for count in mixture.counts],
         is_adapter=isinstance(model, PeftModel),
     )
     card.save(staging / "README.md")
