@@ -23,8 +23,6 @@ from spectrum_trl.metrics.distributional import (
     compare,
     compare_as_published,
     compare_logs,
-    uniform_guess,
-    uniform_guess_as_published,
 )
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.task import Message
@@ -107,7 +105,8 @@ class Distributional(HarnessTask):
             own = found["js_divergence"] if row["group"] == group else None
             found |= aggregates.with_interval(f"js_divergence[{group}]", own)
             found[f"items[{group}]"] = int(row["group"] == group)
-        guess = (uniform_guess_as_published if published else uniform_guess)(row["target"])
+        n = len(row["target"])
+        guess = (compare_as_published if published else compare)(row["target"], [1 / n] * n)
         for name in UNIFORM:
             value = [float(getattr(guess, name.removeprefix("uniform_"))), 1, row["cluster"]]
             found |= aggregates.with_interval(name, value)

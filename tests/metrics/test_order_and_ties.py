@@ -104,7 +104,6 @@ SWEPT: dict[Callable[..., Any], tuple[st.SearchStrategy[list[Any]], Call]] = {
 # Answer in the order that they were asked in, or name the first of several: what they are for.
 IN_ORDER = {
     distributional.compare_as_published,
-    distributional.uniform_guess_as_published,
     diversity.clean,
     diversity.clean_as_published,
     intervals.by_cluster,
