@@ -11,19 +11,13 @@ from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.randomness import stream
+from spectrum_trl.suite.reading.problems import MARKS
 from spectrum_trl.suite.task import Message
 
 PROBLEMS_SHOWN = 20
 # Maximum characters of a user's text in an error message.
 SHOWN = 80
 EXPECTED = 'expected one JSON object with "messages" as its only key'
-# Byte order marks of encodings other than UTF-8.
-OTHER_MARKS = {
-    b"\xff\xfe\x00\x00": "UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
 
 
 def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> list[list[Message]]:
@@ -99,10 +93,8 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
     with file.open("rb") as stream:
         for number, raw in enumerate(stream, start=1):
             if number == 1:
-                if encoding := next(
-                    (name for mark, name in OTHER_MARKS.items() if raw.startswith(mark)), None
-                ):
-                    raise UserError(f"{file} is in {encoding}; save it as UTF-8")
+                if encoding := next((name for mark, name in MARKS.items() if raw.startswith(mark)), None):
+                    raise UserError(f"{file} is in {encoding.upper()}; save it as UTF-8")
                 raw = raw.removeprefix(b"\xef\xbb\xbf")
             try:
                 text = raw.decode("utf-8")
