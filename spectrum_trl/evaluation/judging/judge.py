@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.diversity_tasks.diversity_task import Valid
+from spectrum_trl.evaluation.diversity_tasks.task import Valid
 from spectrum_trl.evaluation.judging.endpoint import JudgeSettings, NoAnswer, ask
 from spectrum_trl.evaluation.judging.prompt import INSTRUCTION, VERDICTS, question
 from spectrum_trl.files import write_atomic, writing
