@@ -245,11 +245,7 @@ def _conversations(
         conversations = _messages_of(task, own_options, folder=folder, data=data, dropped=dropped)
         yield name, usable(conversations, tokenizer=tokenizer, dropped=dropped), dropped
     for file, options in data.train_files.items():
-        yield (
-            file,
-            messages_of_file(file, options, tokenizer=tokenizer, seed=data.mixture_seed),
-            Counter(),
-        )
+        yield (file, messages_of_file(file, options, tokenizer=tokenizer, seed=data.mixture_seed), Counter())
 
 
 def texts_of(data: DataArguments) -> Iterator[str]:

@@ -217,11 +217,7 @@ def _restricted(
     # Rounding can push a sum of probabilities just past 1.
     coverage = {n: min(1.0, float(np.exp(among[n] - loss[n]))) for n in chosen}
     found: dict[str, Any] = {LOW_COVERAGE: _sum(coverage, chosen)}
-    for name, values in (
-        ("loss_restricted", among),
-        ("accuracy_restricted", right),
-        ("coverage", coverage),
-    ):
+    for name, values in (("loss_restricted", among), ("accuracy_restricted", right), ("coverage", coverage)):
         found |= aggregates.with_interval(name, _sum(values, chosen))
     return found
 

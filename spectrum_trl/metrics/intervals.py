@@ -55,10 +55,7 @@ def by_cluster(rows: Iterable[Sequence[Any]]) -> tuple[list[float], list[float]]
 
 
 def mean_interval(
-    values: ArrayLike,
-    *,
-    seed: int,
-    within: tuple[float, float] = (-np.inf, np.inf),
+    values: ArrayLike, *, seed: int, within: tuple[float, float] = (-np.inf, np.inf)
 ) -> Interval:
     """Return the mean of independent values with its interval; their order does not matter.
 
@@ -79,11 +76,7 @@ def mean_interval(
 
 
 def ratio_interval(
-    sums: ArrayLike,
-    counts: ArrayLike,
-    *,
-    seed: int,
-    within: tuple[float, float] = (-np.inf, np.inf),
+    sums: ArrayLike, counts: ArrayLike, *, seed: int, within: tuple[float, float] = (-np.inf, np.inf)
 ) -> Interval:
     """Return the mean over the members of clusters with its interval; the clusters' order does not matter.
 

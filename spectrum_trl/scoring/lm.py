@@ -144,10 +144,7 @@ class SpectrumLM(HFLM):
         return super().tok_encode(string, add_special_tokens=add_special_tokens, **settings)
 
     def _loglikelihood_tokens(
-        self,
-        requests: Sequence[tuple[Any, list[int], list[int]]],
-        disable_tqdm: bool = False,
-        **_: Any,
+        self, requests: Sequence[tuple[Any, list[int], list[int]]], disable_tqdm: bool = False, **_: Any
     ) -> list[tuple[float, bool]]:
         bar = self._bar("loglikelihood", len(requests), disabled=disable_tqdm)
 

@@ -76,9 +76,7 @@ TASKS = (
             title=f"NYT Book Opinions ({REPO})",
             homepage=f"https://github.com/{REPO}",
             downloads=github(
-                REPO,
-                "36869b56b214b5ddce13dc234d62b4cbce3706cd",
-                {FILE: "nytimes/NYTIMES_proportions.json"},
+                REPO, "36869b56b214b5ddce13dc234d62b4cbce3706cd", {FILE: "nytimes/NYTIMES_proportions.json"}
             ),
         ),
         files=(FILE,),

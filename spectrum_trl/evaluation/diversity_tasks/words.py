@@ -62,9 +62,7 @@ SOURCE = Source(
     homepage="https://github.com/gutfeeling/word_forms",
     licence="University of Pennsylvania permissive notice",
     downloads=github(
-        "gutfeeling/word_forms",
-        "1ad4b74a15093c0ab996b99639f7a963c5974f44",
-        {FILE: "word_forms/en-verbs.txt"},
+        "gutfeeling/word_forms", "1ad4b74a15093c0ab996b99639f7a963c5974f44", {FILE: "word_forms/en-verbs.txt"}
     ),
 )
 TASKS = (prompted("claude_gerunds", read=_gerunds, canonical=plain, source=SOURCE, files=(FILE,)),)
