@@ -5,6 +5,7 @@ Source: Spectrum Tuning (arXiv 2510.06084), diversity and yield.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ class Diversity(HarnessTask):
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return the only row: description and examples of the prompt."""
         folder = data_dir(self.options.data_dir)
-        self.task: DiversityTask = self.defined(diversity_tasks(), own_diversity)
+        self.task: DiversityTask = self.defined(
+            diversity_tasks(), partial(own_diversity, name=str(self.config.task))
+        )
         if absent := self.task.absent(folder):
             return absent
         self.valid = self.task.validator(folder)

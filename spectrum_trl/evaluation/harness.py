@@ -140,7 +140,7 @@ class HarnessTask(ConfigurableTask):
         """
         task, name = str(self.config.task), str(self.own.get("task"))
         if set(self.own) != {"task"}:
-            return own(self.own, file=own_file(self.config, self.own), name=task)
+            return own(self.own, file=own_file(self.config, self.own))
         if name not in known:
             raise UserError(f"{task}: spectrum.task: there is no task {name!r}.{nearest(name, known)}")
         return known[name]

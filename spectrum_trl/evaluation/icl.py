@@ -4,7 +4,7 @@ Source: Spectrum Tuning (arXiv 2510.06084), in-context steerability.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,7 +94,7 @@ class Icl(HarnessTask):
     @cached_property
     def _task(self) -> Task:
         """The Suite's task or the user's own; the file is read once."""
-        task: Task = self.defined(tasks(), own_icl)
+        task: Task = self.defined(tasks(), partial(own_icl, name=str(self.config.task)))
         return task
 
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:

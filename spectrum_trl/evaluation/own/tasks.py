@@ -88,7 +88,7 @@ def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityT
     )
 
 
-def own_distributional(own: Mapping[str, Any], *, file: str, name: str) -> DistributionalTask:
+def own_distributional(own: Mapping[str, Any], *, file: str) -> DistributionalTask:
     """Return a user's own questions with known shares; arguments and errors as for `own_diversity`."""
     parsed = _parse(OwnDistributional, own, file=file)
     templates = [template for template in (parsed.description, parsed.input) if template is not None]
