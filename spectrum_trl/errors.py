@@ -53,6 +53,21 @@ class Interrupted(UserError):
     exit_code, label = INTERRUPTED, "stopped"
 
 
+def refuse(problems: Iterable[str]) -> None:
+    """Raise a `UserError` with the problems if there are any."""
+    if found := list(problems):
+        raise UserError(*found)
+
+
+@contextmanager
+def located(place: str) -> Iterator[None]:
+    """Put a place, such as a file and a key, before every problem of a `UserError` raised in the block."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(*(f"{place}{problem}" for problem in error.problems)) from error
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str:
     """Return a hint naming the candidate closest in spelling, or an empty string.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 
 
 @contextmanager
@@ -104,8 +104,7 @@ def check_writable(file: Path) -> None:
         target = target_of(file)
         if not target.parent.is_dir():
             raise UserError(f"{file} cannot be written: there is no folder {target.parent}; create it first")
-    if problems := list(folder_problems(target.parent)):
-        raise UserError(*problems)
+    refuse(folder_problems(target.parent))
 
 
 def folder_problems(folder: Path) -> Iterator[str]:

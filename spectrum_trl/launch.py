@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spectrum_trl.console import quiet_libraries
-from spectrum_trl.errors import UserError, user_errors
+from spectrum_trl.errors import refuse, user_errors
 from spectrum_trl.known_tasks import unknown_tasks
 from spectrum_trl.recipe.names import find_recipe, task_names, unknown_names
 from spectrum_trl.recipe.recipe_file import read_recipe_file
@@ -46,12 +46,8 @@ def check_names(recipe: str | Path, words: Sequence[str], *, launcher: bool = Fa
     """
     file = find_recipe(recipe)
     parsed = read_recipe_file(file)
-    problems = [
-        *unknown_names(file, parsed, words, launcher=launcher),
-        *unknown_tasks(task_names(parsed, words)),
-    ]
-    if problems:
-        raise UserError(*problems)
+    names, tasks = unknown_names(file, parsed, words, launcher=launcher), task_names(parsed, words)
+    refuse([*names, *unknown_tasks(tasks)])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spectrum_trl.data.encode import encode
+from spectrum_trl.data.encoder import Encoder
 from spectrum_trl.data.mixture import build_mixture
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.models.load import load_model, load_tokenizer
@@ -53,7 +54,7 @@ def main() -> None:
         "draw sequences": lambda: list(islice(task.sequences(Path(), seed=1), SEQUENCES)),
         "check messages": lambda: [check(c, tokenizer=tokenizer) for c in conversations],
         "tokenize with mask": lambda: encode(
-            "t", conversations, tokenizer=tokenizer, max_length=256, dropped=Counter()
+            "t", conversations, Encoder(tokenizer, max_length=256), dropped=Counter()
         ),
         "forward and backward": step,
         "score all outputs": lambda: output_losses(model, tokenizer, conversations[:64]),

@@ -63,7 +63,7 @@ def coverage(n: int, *, values: str, sizes: str, trials: int) -> tuple[float, fl
     rng, held, worth = np.random.default_rng(n), 0, 0.0
     for trial in range(trials):
         sums, counts = clusters(rng, n, values=values, sizes=sizes)
-        low, high = clustered_ends(sums, counts, seed=trial, confidence=0.95)
+        low, high = clustered_ends(sums, counts, seed=trial)
         held += low <= VALUES[values][1] <= high
         worth += worth_of(counts)
     return held / trials, worth / trials

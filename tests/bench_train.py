@@ -28,6 +28,7 @@ from transformers.utils import is_flash_attn_2_available
 from trl import SFTConfig, SFTTrainer
 
 from spectrum_trl.data.encode import encode
+from spectrum_trl.data.encoder import Encoder
 from spectrum_trl.files import write_json
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import TINY_BASE_NAME
@@ -82,9 +83,7 @@ def sequences(tokenizer: PreTrainedTokenizerBase, *, lengths: tuple[float, float
     for index in range(SEQUENCES):
         world, length = worlds[index % len(worlds)], int(rng.uniform(*lengths))
         conversation = iid(world.draw(rng, length // 4 + 1), description=world.description)
-        encoded, _ = encode(
-            "bench", [conversation], tokenizer=tokenizer, max_length=length, dropped=Counter()
-        )
+        encoded, _ = encode("bench", [conversation], Encoder(tokenizer, max_length=length), dropped=Counter())
         rows.append(encoded)
     return concatenate_datasets(rows)
 

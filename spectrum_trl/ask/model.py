@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -10,9 +9,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from spectrum_trl.ask import candidates, samples, search
 from spectrum_trl.ask.checks import check_decoding, check_numbers
 from spectrum_trl.ask.loading import Quantization, load
-from spectrum_trl.ask.questions import Example, Question, conversation, turns
+from spectrum_trl.ask.questions import Example, Question, beginning, conversation, turns
 from spectrum_trl.ask.results import Probabilities, Score, answered
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts
@@ -337,19 +336,8 @@ class SpectrumModel:
         before = conversation(question, tokenizer=self.tokenizer, before=self.given)
         given = conversation({}, tokenizer=self.tokenizer, before=[*before, *turns(outputs)])
         updated = SpectrumModel(self.model, self.tokenizer, format=self.prompts.fmt, given=given)
-        updated.prefix = read(self.model, updated._given_ids(), after=self.prefix)
+        updated.prefix = read(self.model, beginning(given, prompts=updated.prompts), after=self.prefix)
         return updated
-
-    def _given_ids(self) -> list[int]:
-        """Return the tokens with which questions begin that go on as the given messages do."""
-        roles = {message["role"] for message in self.given}
-        # Chat templates write outputs without inputs otherwise.
-        alone = "output" in roles and "input" not in roles
-        follows: Message = {"role": "output" if alone else "input", "content": "?"}
-        texts = [self.prompts.prompt(self.given), self.prompts.prompt([*self.given, follows])]
-        ids: list[int] = commonprefix(self.prompts.tokenizer(texts, add_special_tokens=False)["input_ids"])
-        # The last one is read with the answer, whose first token it predicts.
-        return ids[:-1]
 
     def check_answers(self, answers: Sequence[Any]) -> None:
         """Check that the model can give answers.
@@ -395,8 +383,7 @@ class SpectrumModel:
                 found.append(self._messages(one))
             except UserError as error:
                 problems += [f"questions[{number}]: {problem}" for problem in error.problems]
-        if problems:
-            raise UserError(*problems)
+        refuse(problems)
         return found
 
 

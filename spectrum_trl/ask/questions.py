@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from spectrum_trl.errors import UserError, nearest
@@ -10,6 +11,8 @@ from spectrum_trl.suite.task import Message, Role
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from spectrum_trl.prompts.scored import Prompts
 
 # An output, or an input with its output; anything but a text is written as JSON.
 Example = Any
@@ -124,3 +127,20 @@ def _parts(parts: Mapping[str, Any]) -> list[Message]:
 
 def _message(role: Role, content: Any) -> Message:
     return Message(role=role, content=as_text(content))
+
+
+def beginning(given: Sequence[Message], *, prompts: "Prompts") -> list[int]:
+    """Return the tokens with which all prompts begin whose messages go on as the given ones do.
+
+    Args:
+        given: The first messages.
+        prompts: Writes the prompts.
+    """
+    roles = {message["role"] for message in given}
+    # Chat templates write outputs without inputs otherwise.
+    alone = "output" in roles and "input" not in roles
+    follows: Message = {"role": "output" if alone else "input", "content": "?"}
+    texts = [prompts.prompt(given), prompts.prompt([*given, follows])]
+    ids: list[int] = commonprefix(prompts.tokenizer(texts, add_special_tokens=False)["input_ids"])
+    # The last one is read with the answer, whose first token it predicts.
+    return ids[:-1]

@@ -11,8 +11,7 @@ from transformers import PreTrainedModel
 from spectrum_trl.ask.results import Distribution
 from spectrum_trl.ask.samples import ending_of, stripped
 from spectrum_trl.prompts.scored import Prompts
-from spectrum_trl.scoring.finite import check_logits
-from spectrum_trl.scoring.forward import check_lengths, evaluating
+from spectrum_trl.scoring.forward import check_lengths, check_logits, evaluating
 from spectrum_trl.scoring.generation import Ending
 from spectrum_trl.scoring.logits import forward, log_softmax, rows_of
 from spectrum_trl.scoring.prefix import Prefix, read

@@ -27,12 +27,13 @@ def judge(
     from spectrum_trl.console import console
     from spectrum_trl.errors import UserError
     from spectrum_trl.evaluation.judging.agreement import agreement, read_labelled
-    from spectrum_trl.evaluation.judging.judge import read_settings
+    from spectrum_trl.evaluation.judging.judge import JudgeSettings
     from spectrum_trl.files import folder_problems, writing
     from spectrum_trl.progress import quiet_when_piped
+    from spectrum_trl.strict.schema import parsed
 
     quiet_when_piped()
-    settings = read_settings({"model": model, "endpoint": endpoint, "threshold": threshold})
+    settings = parsed(JudgeSettings, {"model": model, "endpoint": endpoint, "threshold": threshold})
     texts = read_labelled(labelled)
     if endpoint:
         if problems := [f"--output: {problem}" for problem in folder_problems(output)]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, located
 
 PROBLEMS_SHOWN = 20
 
@@ -50,10 +50,8 @@ def survey(
     names = {"group": group, "question": question, "options": options, "shares": shares}
     text = surveys.DESCRIPTION if description is None else description
     surveys.check_description(text)
-    try:
+    with located(f"{table}: "):
         asked = surveys.read_table(_frame(table), names=names)
-    except UserError as error:
-        raise UserError(*(f"{table}: {problem}" for problem in error.problems)) from error
     _write(_ask(model, asked, text, format=format, dtype=dtype, device=device), output)
 
 

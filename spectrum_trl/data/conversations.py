@@ -7,23 +7,17 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.randomness import stream
+from spectrum_trl.suite.reading.problems import MARKS
 from spectrum_trl.suite.task import Message
 
 PROBLEMS_SHOWN = 20
 # Maximum characters of a user's text in an error message.
 SHOWN = 80
 EXPECTED = 'expected one JSON object with "messages" as its only key'
-# Byte order marks of encodings other than UTF-8.
-OTHER_MARKS = {
-    b"\xff\xfe\x00\x00": "UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
 
 
 def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> list[list[Message]]:
@@ -47,8 +41,7 @@ def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> lis
             conversations.append(conversation)
     if len(problems) > PROBLEMS_SHOWN:
         problems = [*problems[:PROBLEMS_SHOWN], f"{file}: and {len(problems) - PROBLEMS_SHOWN} more problems"]
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     if not conversations:
         raise UserError(f"{file} is empty: expected one JSON object with messages per line")
     return conversations
@@ -63,19 +56,11 @@ def check_files(files: Iterable[str]) -> None:
     Raises:
         UserError: With every file that does not exist.
     """
-    absent = [file for file in files if not os.path.isfile(file)]
-    if absent:
-        reasons = (
-            "is a folder; name its files" if os.path.isdir(file) else "does not exist" for file in absent
-        )
-        raise UserError(
-            *(f"train_files: {file} {reason}" for file, reason in zip(absent, reasons, strict=True))
-        )
-
-
-def without_description(conversation: list[Message]) -> list[Message]:
-    """Return a conversation without its description."""
-    return [message for message in conversation if message["role"] != "description"]
+    refuse(
+        f"train_files: {file} {'is a folder; name its files' if os.path.isdir(file) else 'does not exist'}"
+        for file in files
+        if not os.path.isfile(file)
+    )
 
 
 def weighted(
@@ -100,7 +85,7 @@ def weighted(
         kept = stream(seed, task=name, purpose="descriptions", id=id)
         for _ in range(int(weight) + more):
             keep = kept.random() < description_probability
-            yield conversation if keep else without_description(conversation)
+            yield [message for message in conversation if keep or message["role"] != "description"]
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
@@ -108,10 +93,8 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
     with file.open("rb") as stream:
         for number, raw in enumerate(stream, start=1):
             if number == 1:
-                if encoding := next(
-                    (name for mark, name in OTHER_MARKS.items() if raw.startswith(mark)), None
-                ):
-                    raise UserError(f"{file} is in {encoding}; save it as UTF-8")
+                if encoding := next((name for mark, name in MARKS.items() if raw.startswith(mark)), None):
+                    raise UserError(f"{file} is in {encoding.upper()}; save it as UTF-8")
                 raw = raw.removeprefix(b"\xef\xbb\xbf")
             try:
                 text = raw.decode("utf-8")

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from datasets import Dataset
@@ -18,7 +19,8 @@ from spectrum_trl.suite.task import Message
 BATCH = 256
 
 
-class TaskCounts(NamedTuple):
+@dataclass
+class TaskCounts:
     """Counts for one task.
 
     Attributes:
@@ -36,26 +38,23 @@ class TaskCounts(NamedTuple):
     """
 
     task: str
-    sequences: int
-    outputs: int
-    tokens: int
-    trained_tokens: int
-    cut_sequences: int
-    cut_outputs: int
-    cut_tokens: int
-    repeated_tokens: int
-    dropped: dict[str, int]
-    sha256: str
+    sequences: int = 0
+    outputs: int = 0
+    tokens: int = 0
+    trained_tokens: int = 0
+    cut_sequences: int = 0
+    cut_outputs: int = 0
+    cut_tokens: int = 0
+    repeated_tokens: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    sha256: str = ""
 
 
 def encode(
     name: str,
     conversations: Iterable[list[Message]],
+    encoder: Encoder,
     *,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int | None,
-    train_on: str = "outputs",
-    template: str | None = None,
     split_long: bool = False,
     dropped: Counter[str],
 ) -> tuple[Dataset, TaskCounts]:
@@ -64,10 +63,7 @@ def encode(
     Args:
         name: Name of the task, for the counts.
         conversations: Checked messages.
-        tokenizer: With the Spectrum template installed.
-        max_length: Maximum sequence length in tokens, or None for no limit.
-        train_on: Passed to the template: ``outputs``, ``first`` or ``last``.
-        template: One of our templates to use instead of the installed one.
+        encoder: Tokenizes and truncates them.
         split_long: Whether turns that do not fit begin another sequence with the same description instead of
             being lost.
         dropped: Receives sequences that keep no trained output.
@@ -75,7 +71,6 @@ def encode(
     Returns:
         The rows and the counts.
     """
-    encoder = Encoder(tokenizer, max_length=max_length, train_on=train_on, template=template)
     rows = _Rows(name, dropped)
     digest = hashlib.sha256()
     stream = iter(conversations)
@@ -91,53 +86,33 @@ def encode(
             parts = encoder.encode([rest.turns for rest in left])
             further = (_split(rest, part, rows, encoder) for rest, part in zip(left, parts, strict=True))
             left = [rest for rest in further if rest]
-    return rows.dataset(), rows.counts(sha256=digest.hexdigest())
+    rows.counts.dropped, rows.counts.sha256 = dict(dropped), digest.hexdigest()
+    return Dataset.from_dict(rows.columns), rows.counts
 
 
 class _Rows:
-    """Collects kept sequences and counts losses."""
+    """Collects kept sequences, and counts them and what is lost."""
 
     def __init__(self, name: str, dropped: Counter[str]) -> None:
-        self.name, self.dropped = name, dropped
-        self.columns: dict[str, list[Any]] = {
-            "messages": [],
-            "input_ids": [],
-            "assistant_masks": [],
-            "task": [],
-        }
-        self.cut_sequences = self.cut_outputs = self.cut_tokens = self.repeated_tokens = 0
+        self.counts, self.dropped = TaskCounts(name), dropped
+        names = ("messages", "input_ids", "assistant_masks", "task")
+        self.columns: dict[str, list[Any]] = {name: [] for name in names}
 
     def keep(self, messages: list[Message], ids: list[int], mask: list[int]) -> bool:
         """Add a sequence if any of its tokens carries loss, and return whether it was added."""
         if any(mask):
-            for column, value in zip(self.columns, (messages, ids, mask, self.name), strict=True):
+            for column, value in zip(self.columns, (messages, ids, mask, self.counts.task), strict=True):
                 self.columns[column].append(value)
+            self.counts.sequences += 1
+            self.counts.outputs += _n_outputs(messages)
+            self.counts.tokens += len(ids)
+            self.counts.trained_tokens += sum(mask)
         return any(mask)
 
     def lose(self, turns: list[Message], *, tokens: int) -> None:
         """Count turns lost to truncation."""
-        self.cut_outputs += _n_outputs(turns)
-        self.cut_tokens += tokens
-
-    def dataset(self) -> Dataset:
-        """Return the kept sequences."""
-        return Dataset.from_dict(self.columns)
-
-    def counts(self, *, sha256: str) -> TaskCounts:
-        """Return the counts."""
-        return TaskCounts(
-            task=self.name,
-            sequences=len(self.columns["task"]),
-            outputs=sum(map(_n_outputs, self.columns["messages"])),
-            tokens=sum(map(len, self.columns["input_ids"])),
-            trained_tokens=sum(map(sum, self.columns["assistant_masks"])),
-            cut_sequences=self.cut_sequences,
-            cut_outputs=self.cut_outputs,
-            cut_tokens=self.cut_tokens,
-            repeated_tokens=self.repeated_tokens,
-            dropped=dict(self.dropped),
-            sha256=sha256,
-        )
+        self.counts.cut_outputs += _n_outputs(turns)
+        self.counts.cut_tokens += tokens
 
 
 def _cut(whole: list[Message], part: Encoded, rows: _Rows, encoder: Encoder) -> None:
@@ -145,9 +120,9 @@ def _cut(whole: list[Message], part: Encoded, rows: _Rows, encoder: Encoder) -> 
     rest = whole[len(part.messages) :]
     if not rows.keep(*part):
         rows.dropped["cut away by max_length" if _n_outputs(rest) else "no trained output"] += 1
-        rows.cut_tokens += encoder.length(rest)
+        rows.counts.cut_tokens += encoder.length(rest)
     elif _n_outputs(rest):
-        rows.cut_sequences += 1
+        rows.counts.cut_sequences += 1
         rows.lose(rest, tokens=encoder.length(rest))
 
 
@@ -172,22 +147,22 @@ def _split(rest: _Rest, part: Encoded, rows: _Rows, encoder: Encoder) -> _Rest |
     if kept <= max(repeated, len(described)):
         if described and encoder.length(described) >= (encoder.max_length or 0):
             rows.dropped["description longer than max_length"] += 1
-            rows.cut_tokens += encoder.length(turns)
+            rows.counts.cut_tokens += encoder.length(turns)
             return None
         if repeated > len(described):
             # The next answer does not fit after a repeated one: begin a new sequence with it.
             return _Rest(turns[repeated:], 0)
         # Not even the first answer fits: drop only that one.
         kept = next((n for n, turn in enumerate(turns, 1) if turn["role"] == "output"), len(turns))
-        rows.cut_sequences += 1
+        rows.counts.cut_sequences += 1
         rows.lose(turns[len(described) : kept], tokens=encoder.length(turns[len(described) : kept]))
         return _further(described, turns[kept:])
     further = turns[kept:]
     if rows.keep(*part):
-        rows.repeated_tokens += encoder.length(turns[:repeated])
+        rows.counts.repeated_tokens += encoder.length(turns[:repeated])
     elif described or not _n_outputs(further):
         rows.dropped["no trained output"] += 1
-        rows.cut_tokens += len(part.ids)
+        rows.counts.cut_tokens += len(part.ids)
     return _further(described or _last_answer(part.messages), further)
 
 

@@ -39,7 +39,7 @@ class Encoder:
         tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int | None,
-        train_on: str,
+        train_on: str = "outputs",
         template: str | None = None,
     ) -> None:
         """Set up the encoder.
@@ -47,7 +47,7 @@ class Encoder:
         Args:
             tokenizer: With the Spectrum template installed.
             max_length: Maximum sequence length in tokens, or None for no limit.
-            train_on: Passed to the template.
+            train_on: Passed to the template: ``outputs``, ``first`` or ``last``.
             template: One of our templates to use instead of the installed one.
         """
         self.tokenizer, self.max_length, self.train_on = tokenizer, max_length, train_on

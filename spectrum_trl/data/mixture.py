@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,8 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_trl.console import on_terminal
 from spectrum_trl.data.conversations import check_files, read_conversations, weighted
 from spectrum_trl.data.encode import TaskCounts, encode, usable
-from spectrum_trl.errors import MissingData, UserError
+from spectrum_trl.data.encoder import Encoder
+from spectrum_trl.errors import MissingData, UserError, refuse
 from spectrum_trl.known_tasks import matching, unknown_tasks
 from spectrum_trl.known_tasks import tasks as all_tasks
 from spectrum_trl.paths import data_dir
@@ -98,8 +100,7 @@ def select_tasks(data: DataArguments) -> dict[str, Choice]:
         problems += unknown_tasks([pattern])
         problems += [_twice(name, files[name], pattern) for name in names if name in files]
         chosen.update({name: Choice(catalogue[name], options) for name in names})
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     return chosen
 
 
@@ -107,18 +108,10 @@ def _twice(name: str, first: str, second: str) -> str:
     return f"tasks: {first} and {second} both declare a task {name}: change the key `task` in one of them"
 
 
-def messages_of(
+def _messages_of(
     task: Task, options: TaskOptions, *, folder: Path, data: DataArguments, dropped: Counter[str]
 ) -> Iterator[list[Message]]:
-    """Yield the conversations of one task: capped, weighted, descriptions dropped at random.
-
-    Args:
-        task: The task.
-        options: Its cap and weight.
-        folder: Folder of the real data.
-        data: The recipe's data arguments.
-        dropped: Receives the reasons of rows left out.
-    """
+    """Yield the conversations of one task: capped, weighted, descriptions dropped at random."""
     sequences: Iterable = built_sequences(
         task, data_dir=folder, seed=data.mixture_seed, dropped=dropped, paper=data.sampling == "paper"
     )
@@ -201,6 +194,7 @@ def build_mixture(
     check_files(data.train_files)
     missing, folder = _missing(chosen, data)
     template = layout_template(data.layout)
+    encoder = Encoder(tokenizer, max_length=max_length, train_on=data.train_on, template=template)
     present = {name: choice for name, choice in chosen.items() if name not in missing}
     caps = {name: choice.options.max_sequences for name, choice in present.items()}
     caps |= {file: options.max_sequences for file, options in data.train_files.items()}
@@ -209,10 +203,7 @@ def build_mixture(
         rows, count = encode(
             name,
             _with_progress(conversations, name, total=caps[name]) if show_progress else conversations,
-            tokenizer=tokenizer,
-            max_length=max_length,
-            train_on=data.train_on,
-            template=template,
+            encoder,
             split_long=data.long_sequences == "split",
             dropped=dropped,
         )
@@ -230,7 +221,7 @@ def build_mixture(
     if not assistant_only:
         dataset = dataset.remove_columns("assistant_masks")
         # Every token but the first of a sequence is predicted.
-        counts = [count._replace(trained_tokens=count.tokens - count.sequences) for count in counts]
+        counts = [replace(count, trained_tokens=count.tokens - count.sequences) for count in counts]
     return Mixture(dataset, counts, missing)
 
 
@@ -251,14 +242,10 @@ def _conversations(
     """Yield the name, usable conversations and counter of dropped rows of each task and user's file."""
     for name, (task, own_options) in chosen.items():
         dropped: Counter[str] = Counter()
-        conversations = messages_of(task, own_options, folder=folder, data=data, dropped=dropped)
+        conversations = _messages_of(task, own_options, folder=folder, data=data, dropped=dropped)
         yield name, usable(conversations, tokenizer=tokenizer, dropped=dropped), dropped
     for file, options in data.train_files.items():
-        yield (
-            file,
-            messages_of_file(file, options, tokenizer=tokenizer, seed=data.mixture_seed),
-            Counter(),
-        )
+        yield (file, messages_of_file(file, options, tokenizer=tokenizer, seed=data.mixture_seed), Counter())
 
 
 def texts_of(data: DataArguments) -> Iterator[str]:
@@ -271,7 +258,7 @@ def texts_of(data: DataArguments) -> Iterator[str]:
     missing, folder = _missing(chosen, data)
     for name, choice in chosen.items():
         if name not in missing:
-            conversations = messages_of(
+            conversations = _messages_of(
                 choice.task, TaskOptions(), folder=folder, data=data, dropped=Counter()
             )
             for conversation in map(normalise, itertools.islice(conversations, TOKENIZER_SEQUENCES)):

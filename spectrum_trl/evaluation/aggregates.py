@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
-from spectrum_trl.metrics.intervals import Interval, ratio_interval
+from spectrum_trl.metrics.intervals import Interval, by_cluster, ratio_interval
 
 # The sum over a row's outputs, their number, and the name of the row's cluster if rows are not independent;
 # None if the row has no such output. Every row has every metric: lm-eval collects those of the first row.
@@ -25,11 +25,6 @@ class Metric(NamedTuple):
 
     higher_is_better: bool | None
     within: tuple[float, float] = (0.0, 1.0)
-
-
-def empty(metrics: Mapping[str, Any]) -> dict[str, None]:
-    """Return the values of a row without any: None for each metric of an aggregation."""
-    return dict.fromkeys(metrics)
 
 
 def with_interval(name: str, row: Row) -> dict[str, Row]:
@@ -87,14 +82,8 @@ def total(values: list[float | None]) -> float:
 def _end(which: str, within: tuple[float, float], rows: list[Row]) -> float | None:
     if ratio(rows) is None:
         return None
-    clusters: dict[Any, tuple[float, float]] = {}
-    for number, (value, n, *cluster) in enumerate(row for row in rows if row):
-        name = cluster[0] if cluster else number
-        before = clusters.get(name, (0.0, 0.0))
-        clusters[name] = (before[0] + value, before[1] + n)
-    filled = [cluster for cluster in clusters.values() if cluster[1]]
-    sums, counts = zip(*filled, strict=True)
-    end = float(getattr(_interval(sums, counts, within), which))
+    sums, counts = by_cluster(row for row in rows if row)
+    end = float(getattr(_interval(tuple(sums), tuple(counts), within), which))
     return end if math.isfinite(end) else None
 
 

@@ -143,7 +143,9 @@ def compare(first: Results, second: Results, *, metrics: Sequence[str] = COMPARE
             if ours.keys() & theirs.keys():
                 pairs.append(_paired(task, metric, ours, theirs))
             elif ours or theirs:
-                reason = "no row in common" if ours and theirs else f"only in the {_side(ours)}"
+                reason = (
+                    "no row in common" if ours and theirs else f"only in the {'first' if ours else 'second'}"
+                )
                 unpaired.append(Unpaired(task, metric, reason))
     if not pairs:
         raise UserError(
@@ -177,10 +179,6 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "unpaired": [lost._asdict() for lost in found.unpaired],
         "formats": found.formats,
     }
-
-
-def _side(ours: Mapping[Any, Value]) -> str:
-    return "first" if ours else "second"
 
 
 def _paired(

@@ -14,19 +14,12 @@ import numpy as np
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
-from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask, Item
+from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.headlines import LOW_COVERAGE
-from spectrum_trl.evaluation.own.files import own_file
 from spectrum_trl.evaluation.own.tasks import own_distributional
 from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
-from spectrum_trl.metrics.distributional import (
-    compare,
-    compare_as_published,
-    compare_logs,
-    uniform_guess,
-    uniform_guess_as_published,
-)
+from spectrum_trl.metrics.distributional import compare, compare_as_published, compare_logs
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.task import Message
 
@@ -55,15 +48,10 @@ class Distributional(HarnessTask):
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return one row per question and group."""
         folder, seed = data_dir(self.options.data_dir), self.options.seed
-        task = (
-            self.known(distributional_tasks())
-            if set(self.own) == {"task"}
-            else own_distributional(self.own, file=own_file(self.config, self.own))
-        )
+        task: DistributionalTask = self.defined(distributional_tasks(), own_distributional)
         if absent := task.absent(folder):
             return absent
-        dropped: Counter[str] = Counter()
-        items = _items(task, folder, seed=seed, most=self.options.sequences, dropped=dropped)
+        items, dropped = _built(task, folder, seed, self.options.sequences)
         self.config.metadata["left_out"] = dict(dropped)
         logger.info("%s: %d items; left out: %s", self.config.task, len(items), dict(dropped) or "none")
         return [item._asdict() for item in items]
@@ -96,7 +84,7 @@ class Distributional(HarnessTask):
             observed = read_shares(answers[0], candidates=row["candidates"])
             parsed = aggregates.with_interval("parsed", [float(observed is not None), 1, row["cluster"]])
             if observed is None:
-                return aggregates.empty(self.aggregation()) | parsed
+                return dict.fromkeys(self.aggregation()) | parsed
             comparison = (compare_as_published if published else compare)(row["target"], observed)
         else:
             n, parsed = len(row["candidates"]), {}
@@ -113,7 +101,8 @@ class Distributional(HarnessTask):
             own = found["js_divergence"] if row["group"] == group else None
             found |= aggregates.with_interval(f"js_divergence[{group}]", own)
             found[f"items[{group}]"] = int(row["group"] == group)
-        guess = (uniform_guess_as_published if published else uniform_guess)(row["target"])
+        n = len(row["target"])
+        guess = (compare_as_published if published else compare)(row["target"], [1 / n] * n)
         for name in UNIFORM:
             value = [float(getattr(guess, name.removeprefix("uniform_"))), 1, row["cluster"]]
             found |= aggregates.with_interval(name, value)
@@ -138,16 +127,8 @@ class Distributional(HarnessTask):
 
 
 @cache
-def _built(name: str, folder: Path, seed: int, most: int) -> tuple[tuple[Item, ...], Counter[str]]:
+def _built(
+    task: DistributionalTask, folder: Path, seed: int, most: int
+) -> tuple[Sequence[Item], Counter[str]]:
     dropped: Counter[str] = Counter()
-    return tuple(distributional_tasks()[name].items(folder, seed=seed, most=most, dropped=dropped)), dropped
-
-
-def _items(
-    task: DistributionalTask, folder: Path, *, seed: int, most: int, dropped: Counter[str]
-) -> Sequence[Item]:
-    if distributional_tasks().get(task.name) is not task:
-        return list(task.items(folder, seed=seed, most=most, dropped=dropped))
-    items, lost = _built(task.name, folder, seed, most)
-    dropped.update(lost)
-    return items
+    return task.items(folder, seed=seed, most=most, dropped=dropped), dropped

@@ -5,32 +5,26 @@ Source: Spectrum Tuning (arXiv 2510.06084), diversity and yield.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
-from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
+from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.judging.judge import verdicts
-from spectrum_trl.evaluation.own.files import own_file
 from spectrum_trl.evaluation.own.tasks import own_diversity
 from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
-from spectrum_trl.metrics.diversity import clean, exact, sample_intervals, summarise
+from spectrum_trl.metrics.diversity import clean, expected_unique, expected_yield, sample_intervals, summarise
 from spectrum_trl.metrics.intervals import Interval, mean_interval
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Message
 
 HIGHER = {
-    "share_valid": True,
-    "share_unique": True,
-    "yield_count": True,
-    "yield_share": True,
-    "unique_of_all": True,
-    "coverage": True,
-    "parsed": True,
-    "collision": False,
+    **dict.fromkeys(("share_valid", "share_unique", "yield_count", "yield_share", "unique_of_all"), True),
+    **{"coverage": True, "parsed": True, "collision": False},
 }
 ENDS = tuple(f"{name}_{end}" for name in HIGHER for end in ("low", "high"))
 # In every task an answer is one line.
@@ -54,10 +48,8 @@ class Diversity(HarnessTask):
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return the only row: description and examples of the prompt."""
         folder = data_dir(self.options.data_dir)
-        self.task: DiversityTask = (
-            self.known(diversity_tasks())
-            if set(self.own) == {"task"}
-            else own_diversity(self.own, file=own_file(self.config, self.own), name=str(self.config.task))
+        self.task: DiversityTask = self.defined(
+            diversity_tasks(), partial(own_diversity, name=str(self.config.task))
         )
         if absent := self.task.absent(folder):
             return absent
@@ -121,17 +113,17 @@ class Diversity(HarnessTask):
         for name, interval in self._intervals(texts, valid).items():
             found |= _figure(name, interval._replace(mean=float(getattr(summary, name))))
         if self.task.universe:
-            n = len(self.task.universe)
-            reference = exact([1 / n] * n, n_valid=sum(valid))
-            found |= {"exact_yield": [reference.yield_count, 1], "exact_unique": [reference.share_unique, 1]}
+            p = [1 / len(self.task.universe)] * len(self.task.universe)
+            found["exact_yield"] = [expected_yield(p, n=sum(valid)), 1]
+            found["exact_unique"] = [expected_unique(p, n=sum(valid)), 1]
         return found
 
     def _intervals(self, texts: Sequence[str], valid: Sequence[bool]) -> dict[str, Interval]:
         """Return the interval of each metric; those with a fixed denominator follow from the yield's."""
-        intervals = sample_intervals(texts, valid)
-        found = intervals._asdict() | {"yield_share": _divided(intervals.yield_count, len(texts))}
+        found = sample_intervals(texts, valid)
+        found["yield_share"] = _divided(found["yield_count"], len(texts))
         if self.task.universe:
-            found["coverage"] = _divided(intervals.yield_count, len(self.task.universe))
+            found["coverage"] = _divided(found["yield_count"], len(self.task.universe))
         return found
 
     def aggregation(self) -> aggregates.Aggregation:

@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.console import spoken
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.options import AnyFormat, Options, at_the_edge, read_options
+from spectrum_trl.evaluation.own.files import own_file
 from spectrum_trl.evaluation.probe import format_of
 from spectrum_trl.evaluation.required_data import Missing
 from spectrum_trl.prompts.formats import Format
@@ -128,29 +128,25 @@ class HarnessTask(ConfigurableTask):
             found = [PLACEHOLDER]
         self.dataset = {"test": Dataset.from_list(found)}
 
-    def known(self, tasks: Mapping[str, Any]) -> Any:
-        """Return our task that the YAML file names.
+    def defined(self, known: Mapping[str, Any], own: Callable[..., Any]) -> Any:
+        """Return our task that the YAML file names, or the user's own that it defines.
+
+        Args:
+            known: Our tasks by name.
+            own: Returns the user's task.
 
         Raises:
             UserError: If there is none.
         """
-        name = str(self.own["task"])
-        if name not in tasks:
-            raise UserError(
-                f"{self.config.task}: spectrum.task: there is no task {name!r}.{nearest(name, tasks)}"
-            )
-        return tasks[name]
+        task, name = str(self.config.task), str(self.own.get("task"))
+        if set(self.own) != {"task"}:
+            return own(self.own, file=own_file(self.config, self.own))
+        if name not in known:
+            raise UserError(f"{task}: spectrum.task: there is no task {name!r}.{nearest(name, known)}")
+        return known[name]
 
     def fewshot_context(self, doc: dict[str, Any], *args: Any, **kwargs: Any) -> str:
         """Return nothing: requests hold complete prompts, with or without ``--apply_chat_template``."""
-        return ""
-
-    def doc_to_text(self, doc: dict[str, Any], doc_to_text: Any = None) -> str:
-        """Return nothing, see `fewshot_context`."""
-        return ""
-
-    def doc_to_target(self, doc: Mapping[str, Any], doc_to_target: Any = None) -> str:
-        """Return nothing: the targets are in the row."""
         return ""
 
     def construct_requests(self, doc: dict[str, Any], ctx: str, **kwargs: Any) -> list[Instance]:
@@ -214,7 +210,7 @@ class HarnessTask(ConfigurableTask):
         if self.missing:
             return {}
         if FILLER in doc:
-            return aggregates.empty(self.aggregation())
+            return dict.fromkeys(self.aggregation())
         with at_the_edge():
             self._check_answers(results)
             return self.score(doc, results)
@@ -226,14 +222,6 @@ class HarnessTask(ConfigurableTask):
                 f"{self.config.task}: the model's log-probabilities are NaN, so nothing can be scored: its "
                 "weights hold NaN or infinity, or its number type is too small; try dtype=float32"
             )
-
-    def higher_is_better(self) -> dict[str, bool]:
-        """Return the direction of each metric that has one."""
-        raise NotImplementedError
-
-    def aggregation(self) -> dict[str, Callable[[list[Any]], float | None]]:
-        """Return the aggregation function of each metric."""
-        raise NotImplementedError
 
     def check_length(self, *texts: str) -> None:
         """Check that a prompt with its answer fits into the context: lm-eval would truncate it on the left.

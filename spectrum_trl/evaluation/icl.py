@@ -4,7 +4,7 @@ Source: Spectrum Tuning (arXiv 2510.06084), in-context steerability.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,6 @@ from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.headlines import LOW_COVERAGE
 from spectrum_trl.evaluation.icl_sequences import choose
-from spectrum_trl.evaluation.own.files import own_file
 from spectrum_trl.evaluation.own.tasks import own_icl
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.metrics.calibration import calibration_error, calibration_error_by_chance
@@ -81,16 +80,7 @@ class Icl(HarnessTask):
         if absent := missing(task, data_dir=folder):
             how = "; ".join(failed) or status(task, data_dir=folder).how
             return Missing(", ".join(absent), f"{task.source.title}: {how}")
-        chosen = choose(
-            task,
-            folder=folder,
-            seed=self.options.seed,
-            most=self.options.sequences,
-            max_tokens=self.options.max_tokens,
-            yardstick=self.options.yardstick(),
-            prompts=self.prompts,
-            context=self.options.context(),
-        )
+        chosen = choose(task, folder=folder, options=self.options, prompts=self.prompts)
         self.config.metadata |= {"k": chosen.k, "left_out": dict(chosen.dropped)}
         logger.info(
             "%s: %d sequences with %d examples before the last output; left out: %s",
@@ -104,9 +94,8 @@ class Icl(HarnessTask):
     @cached_property
     def _task(self) -> Task:
         """The Suite's task or the user's own; the file is read once."""
-        if set(self.own) == {"task"}:
-            return self.known(tasks())
-        return own_icl(self.own, file=own_file(self.config, self.own), name=str(self.config.task))
+        task: Task = self.defined(tasks(), partial(own_icl, name=str(self.config.task)))
+        return task
 
     def requests(self, row: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield the requests of each scored output."""
@@ -191,9 +180,11 @@ class Icl(HarnessTask):
             return {}
         draw = _draws(name, self.options.seed)[row["id"]]
         # The exact predictive assumes that the description is known.
-        known = scored.chosen if scored.has_first and draw.predictive else []
-        excess = {n: loss[n] - _optimal(draw, n) for n in known}
-        return aggregates.with_interval("regret", _sum(excess, known))
+        if not scored.has_first or (predictive := draw.predictive) is None:
+            return aggregates.with_interval("regret", None)
+        likely = {n: predictive(draw.outputs[:n]).pmf(draw.outputs[n]) for n in scored.chosen}
+        excess = {n: loss[n] + float(np.log(likely[n])) for n in scored.chosen}
+        return aggregates.with_interval("regret", _sum(excess, scored.chosen))
 
     def aggregation(self) -> aggregates.Aggregation:
         """Return means over outputs, with intervals clustered by sequence."""
@@ -226,11 +217,7 @@ def _restricted(
     # Rounding can push a sum of probabilities just past 1.
     coverage = {n: min(1.0, float(np.exp(among[n] - loss[n]))) for n in chosen}
     found: dict[str, Any] = {LOW_COVERAGE: _sum(coverage, chosen)}
-    for name, values in (
-        ("loss_restricted", among),
-        ("accuracy_restricted", right),
-        ("coverage", coverage),
-    ):
+    for name, values in (("loss_restricted", among), ("accuracy_restricted", right), ("coverage", coverage)):
         found |= aggregates.with_interval(name, _sum(values, chosen))
     return found
 
@@ -277,9 +264,3 @@ def _draws(name: str, seed: int) -> dict[str, Draw]:
     build = tasks()[name].build
     assert isinstance(build, Draws)
     return dict(build.draws(seed=seed))
-
-
-def _optimal(draw: Draw, n: int) -> float:
-    """Return the loss in nats of a draw's output under its exact predictive."""
-    assert draw.predictive is not None
-    return -float(np.log(draw.predictive(draw.outputs[:n]).pmf(draw.outputs[n])))

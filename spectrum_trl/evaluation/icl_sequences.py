@@ -6,9 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from transformers import PreTrainedTokenizerBase
-
 from spectrum_trl.console import spoken
+from spectrum_trl.evaluation.options import Options
 from spectrum_trl.metrics.icl import automatic_k
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.prompts.scored import Prompts
@@ -74,17 +73,7 @@ def _unindented(message: Message) -> Message:
 
 
 @cache
-def choose(
-    task: Task,
-    *,
-    folder: Path,
-    seed: int,
-    most: int,
-    max_tokens: int,
-    yardstick: PreTrainedTokenizerBase | None,
-    prompts: Prompts,
-    context: int | None,
-) -> Chosen:
+def choose(task: Task, *, folder: Path, options: Options, prompts: Prompts) -> Chosen:
     """Choose sequences and the number of examples, so every model is scored on the same outputs.
 
     The number of examples maximises the number of scored outputs, as in the paper; but length is measured in
@@ -93,17 +82,14 @@ def choose(
     Args:
         task: The task to evaluate.
         folder: Folder of the real data.
-        seed: See `drawn`.
-        most: See `drawn`.
-        max_tokens: Maximum length of a sequence.
-        yardstick: Tokenizer that measures length, or None for bytes.
+        options: Of the evaluation.
         prompts: The evaluated model's writer of prompts.
-        context: The model's context in tokens, or None.
 
     Returns:
         The choice; without sequences if too few have enough outputs that fit.
     """
-    sequences, lost = drawn(task, folder=folder, seed=seed, most=most)
+    sequences, lost = drawn(task, folder=folder, seed=options.seed, most=options.sequences)
+    max_tokens, yardstick, context = options.max_tokens, options.yardstick(), options.context()
     dropped, usable = Counter(lost), []
     for sequence_id, messages in spoken(sequences, what=f"{task.name}: sequences checked"):
         if problems := check(messages, tokenizer=prompts.tokenizer, trained=False):

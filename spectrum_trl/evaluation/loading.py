@@ -10,8 +10,7 @@ from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.device import evaluation_device, evaluation_dtype
-from spectrum_trl.models.finite import check_weights
+from spectrum_trl.models.device import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.models.load import is_adapter
 from spectrum_trl.scoring.store import AnswerStore, keep_answers
 
@@ -37,8 +36,14 @@ def load(backend: str, arguments: Mapping[str, Any], *, store: Path, fresh: bool
 
         lm: LM = SpectrumLM(**arguments)
     else:
+        try:
+            model_class = get_model(backend)
+        except ValueError as error:
+            raise UserError(f"--backend: lm-eval has no model class {backend!r}: {error}") from error
+        device = evaluation_device(arguments.get("device"))
+        defaults = {"device": device, "dtype": evaluation_dtype(device)} if backend in HF else {}
         with _mergeable(str(arguments.get("peft") or arguments.get("pretrained"))):
-            lm = _model_class(backend).create_from_arg_obj(_defaults(backend, arguments) | dict(arguments))
+            lm = model_class.create_from_arg_obj({**defaults, **arguments})
         if isinstance(model := getattr(lm, "model", None), torch.nn.Module):
             check_weights(model, name=str(arguments.get("pretrained")))
     answers = AnswerStore(store.with_name(f"{store.name}_rank{lm.rank}.db"), fresh=fresh)
@@ -47,13 +52,6 @@ def load(backend: str, arguments: Mapping[str, Any], *, store: Path, fresh: bool
     else:
         keep_answers(lm, answers)
     return lm
-
-
-def _model_class(backend: str) -> type[LM]:
-    try:
-        return get_model(backend)
-    except ValueError as error:
-        raise UserError(f"--backend: lm-eval has no model class {backend!r}: {error}") from error
 
 
 @contextmanager
@@ -75,10 +73,3 @@ def precision(lm: LM) -> str | None:
     """Return the number type that a model computes in, or None if unknown."""
     found = getattr(getattr(lm, "model", None), "dtype", None)
     return str(found).removeprefix("torch.") if found is not None else None
-
-
-def _defaults(backend: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    if backend not in HF:
-        return {}
-    device = evaluation_device(arguments.get("device"))
-    return {"device": device, "dtype": evaluation_dtype(device)}

@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from spectrum_trl.errors import UserError, nearest, user_errors
-from spectrum_trl.strict.schema import problems_of
+from spectrum_trl.errors import UserError, nearest, refuse, user_errors
+from spectrum_trl.strict.schema import parsed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -129,11 +129,7 @@ def read_options(metadata: Mapping[str, Any]) -> Options:
     Raises:
         UserError: With every wrong value at once.
     """
-    try:
-        return Options.model_validate(dict(metadata))
-    except ValidationError as error:
-        problems = problems_of(error, dict(metadata), kind=Options)
-        raise UserError(*(f"metadata: {problem.at()}" for problem in problems)) from error
+    return parsed(Options, dict(metadata), before="metadata: ")
 
 
 def check_names(metadata: Mapping[str, Any]) -> None:
@@ -150,8 +146,7 @@ def check_names(metadata: Mapping[str, Any]) -> None:
         elif name not in known:
             hint = nearest(name, known)
             problems.append(f"metadata: {name} is not an option.{hint} Valid options: {', '.join(known)}")
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
 
 
 def at_the_edge() -> AbstractContextManager[None]:

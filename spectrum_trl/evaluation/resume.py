@@ -55,7 +55,8 @@ def key(task: Task, *, options: Mapping[str, Any], limit: int | None, model: str
     config = task.config.to_dict(keep_callable=False) if hasattr(task.config, "to_dict") else {}
     parts = [model, dict(options), limit, own, config, list(task.eval_docs)]
     files = [*_files(own, beside), *getattr(task, "files_beside_rows", ())]
-    return short_hash([*parts, [_content(file) for file in files], list(_judges(own))])
+    held = [f"{file.name} {sha256_of(file)}" for file in files]
+    return short_hash([*parts, held, list(_judges(own))])
 
 
 def read(file: Path) -> dict[str, Any] | None:
@@ -124,7 +125,3 @@ def _judges(value: Any) -> Iterator[list[Any]]:
 def _held(name: str, *, revision: str) -> list[Any]:
     """Return fingerprints of a model's folder, or its commit on the Hub."""
     return [fingerprints(name, revision=revision), *contents(name, *SMALL_FILES)]
-
-
-def _content(file: Path) -> str:
-    return f"{file.name} {sha256_of(file)}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from lm_eval.tasks import TaskManager
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import nearest, refuse
 from spectrum_trl.paths import bundled
 
 
@@ -43,6 +43,5 @@ def select(patterns: Sequence[str], *, manager: TaskManager) -> list[str]:
         chosen += found
     if not patterns:
         problems.append("tasks: none is given; give names, tags, globs or YAML files")
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     return list(dict.fromkeys(chosen))

@@ -13,12 +13,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.evaluation.aggregates import Aggregation, ratio
 from spectrum_trl.evaluation.distributional import Distributional
-from spectrum_trl.evaluation.distributional_tasks.distributional_task import Item
+from spectrum_trl.evaluation.distributional_tasks.task import Item
 from spectrum_trl.evaluation.diversity import STOP, Diversity
 from spectrum_trl.evaluation.evaluate import Setup, run_task
 from spectrum_trl.evaluation.harness import HarnessTask
 from spectrum_trl.evaluation.icl import Icl
-from spectrum_trl.metrics.diversity import clean, exact, expected_yield, summarise
+from spectrum_trl.metrics.diversity import clean, expected_unique, expected_yield, summarise
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import PlainTemplate
 from spectrum_trl.scoring.lm import SpectrumLM
@@ -155,7 +155,7 @@ class TinySamples(Tiny, Diversity):
         texts = [clean(answer, stops=self._stops) for answer in answers]
         found = summarise(texts, [text in shares for text in texts])
         values = found._asdict() | {
-            "exact_unique": exact(p, n_valid=round(found.share_valid * found.n)).share_unique,
+            "exact_unique": expected_unique(p, n=round(found.share_valid * found.n)),
             "exact_collision": sum(share**2 for share in p),
             "exact_yield": expected_yield(p, n=SAMPLES),
             "even_collision": 1 / len(p),

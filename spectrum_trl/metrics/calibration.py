@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spectrum_trl.metrics.ties import places
+from spectrum_trl.metrics.intervals import places
 
 BINS = 10
 # Tokens that did not occur count only if they have at least this probability.

@@ -113,12 +113,6 @@ def uniform_guess(target: ArrayLike) -> Comparison:
     return compare(target, np.full(n, 1 / n))
 
 
-def uniform_guess_as_published(target: ArrayLike) -> Comparison:
-    """Compare the uniform guess with the target, shape (n,), like `compare_as_published`."""
-    n = np.asarray(target).size
-    return compare_as_published(target, np.full(n, 1 / n))
-
-
 class Summary(NamedTuple):
     """A metric over items, as published.
 

@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from spectrum_trl.metrics.intervals import FEWEST, Interval
+from spectrum_trl.metrics.intervals import CONFIDENCE, FEWEST, Interval
 
 PADDING_AS_PUBLISHED = ("<pad>", "<|endoftext|>")
 
@@ -80,27 +80,9 @@ def expected_yield(probabilities: ArrayLike, *, n: int) -> float:
     return float((1 - (1 - np.asarray(probabilities, dtype=np.float64)) ** n).sum())
 
 
-class Exact(NamedTuple):
-    """The expected diversity of an exact sampler.
-
-    Attributes:
-        yield_count: Expected number of distinct texts.
-        share_unique: That number divided by the number of samples, in [0, 1].
-    """
-
-    yield_count: float
-    share_unique: float
-
-
-def exact(probabilities: ArrayLike, *, n_valid: int) -> Exact:
-    """Return the expected diversity of an exact sampler with as many valid samples as a model had.
-
-    Args:
-        probabilities: Shape (k,), of the valid texts, summing to 1.
-        n_valid: Number of the model's valid samples.
-    """
-    expected = expected_yield(probabilities, n=n_valid)
-    return Exact(expected, expected / n_valid if n_valid else 0.0)
+def expected_unique(probabilities: ArrayLike, *, n: int) -> float:
+    """Return `expected_yield` divided by the number of samples, in [0, 1]; 0 without samples."""
+    return _share(expected_yield(probabilities, n=n), n)
 
 
 def clean(text: str, *, stops: Collection[str]) -> str:
@@ -123,27 +105,7 @@ def clean_as_published(text: str, *, stops: Sequence[str]) -> str:
     return text.strip()
 
 
-class SampleIntervals(NamedTuple):
-    """Intervals of the metrics of one prompt's samples.
-
-    Attributes:
-        share_valid: Of the share of valid samples (Wilson).
-        share_unique: Of the share of distinct texts among the valid samples.
-        yield_count: Of the number of distinct valid texts.
-        unique_of_all: Of the share of distinct texts, valid or not, among all samples.
-        collision: Of the probability that two valid samples agree; NaN with fewer than 20 valid samples.
-    """
-
-    share_valid: Interval
-    share_unique: Interval
-    yield_count: Interval
-    unique_of_all: Interval
-    collision: Interval
-
-
-def sample_intervals(
-    generations: Sequence[str], valid: Sequence[bool], *, confidence: float = 0.95
-) -> SampleIntervals:
+def sample_intervals(generations: Sequence[str], valid: Sequence[bool]) -> dict[str, Interval]:
     """Return intervals over the samples of one prompt.
 
     Resampling would lose distinct texts. A sample changes their number only if its text occurs once, so the
@@ -159,39 +121,42 @@ def sample_intervals(
     Args:
         generations: The samples.
         valid: One flag per sample.
-        confidence: In (0, 1).
+
+    Returns:
+        The interval of each metric of `Diversity` but ``yield_share`` and ``coverage``, which follow from the
+        yield's: of ``share_valid`` Wilson's, of ``collision`` NaN with fewer than 20 valid samples.
     """
     counts = Counter(text for text, ok in zip(generations, valid, strict=True) if ok)
     n, n_valid, found = len(generations), counts.total(), len(counts)
-    share = scipy.stats.binomtest(n_valid, n).proportion_ci(confidence, method="wilson")
+    share = scipy.stats.binomtest(n_valid, n).proportion_ci(CONFIDENCE, method="wilson")
     # A lower bound of the probability that any sample is valid.
     least = min(found, 1 - (1 - float(share.low)) ** n)
-    width = _width(counts, n=n, confidence=confidence)
-    return SampleIntervals(
-        Interval(n_valid / n, float(share.low), float(share.high)),
-        _unique(counts, least=least / n, confidence=confidence),
-        Interval(float(found), max(least, found - width), min(float(n), found + width)),
-        _unique(Counter(generations), least=1 / n, confidence=confidence),
-        _collision(counts, confidence=confidence),
-    )
+    width = _width(counts, n=n)
+    return {
+        "share_valid": Interval(n_valid / n, float(share.low), float(share.high)),
+        "share_unique": _unique(counts, least=least / n),
+        "yield_count": Interval(float(found), max(least, found - width), min(float(n), found + width)),
+        "unique_of_all": _unique(Counter(generations), least=1 / n),
+        "collision": _collision(counts),
+    }
 
 
-def _width(counts: Counter[str], *, n: int, confidence: float) -> float:
+def _width(counts: Counter[str], *, n: int) -> float:
     """Return half the width of the interval of the number of distinct texts among n."""
     once = sum(count == 1 for count in counts.values())
-    return float(scipy.stats.norm.ppf((1 + confidence) / 2)) * float((once + 2) * (1 - once / (n + 2))) ** 0.5
+    return float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2)) * float((once + 2) * (1 - once / (n + 2))) ** 0.5
 
 
-def _unique(counts: Counter[str], *, least: float, confidence: float) -> Interval:
+def _unique(counts: Counter[str], *, least: float) -> Interval:
     """Return the share of distinct texts among the counted ones with its interval, at least ``least``."""
     n, found = counts.total(), len(counts)
     if not n:
         return Interval(0.0, 0.0, 1.0)
-    width = _width(counts, n=n, confidence=confidence)
+    width = _width(counts, n=n)
     return Interval(found / n, max(least, (found - width) / n), min(1.0, (found + width) / n))
 
 
-def _collision(counts: Counter[str], *, confidence: float) -> Interval:
+def _collision(counts: Counter[str]) -> Interval:
     """Return the share of equal pairs with Wilson's interval for the equivalent number of independent pairs.
 
     That number follows from the variance of a U-statistic (Hoeffding, Annals of Mathematical Statistics
@@ -216,9 +181,9 @@ def _collision(counts: Counter[str], *, confidence: float) -> Interval:
     # statsmodels is slow to import; scipy has this interval for integers only.
     from statsmodels.stats.proportion import proportion_confint
 
-    low, high = proportion_confint(share * independent, independent, alpha=1 - confidence, method="wilson")
+    low, high = proportion_confint(share * independent, independent, alpha=1 - CONFIDENCE, method="wilson")
     return Interval(share, float(low), float(high))
 
 
-def _share(part: int, whole: int) -> float:
+def _share(part: float, whole: int) -> float:
     return part / whole if whole else 0.0

@@ -61,18 +61,3 @@ def share_right(log_probabilities: ArrayLike, *, right: int) -> float:
     logs = np.asarray(log_probabilities, dtype=np.float64)
     likeliest = logs >= logs.max() - ROUNDING
     return float(likeliest[right] / likeliest.sum())
-
-
-def excess(losses: ArrayLike, optimal: ArrayLike, *, positions: slice = slice(None)) -> NDArray[np.float64]:
-    """Return each sequence's mean loss above that of the Bayes-optimal predictor.
-
-    Args:
-        losses: Shape (sequences, outputs), in nats.
-        optimal: Shape (sequences, outputs), negative log-probability in nats under the exact predictive.
-        positions: Which outputs to average.
-
-    Returns:
-        Shape (sequences,), in nats. A single value may be negative by chance; the expectation is not.
-    """
-    difference = np.asarray(losses, dtype=np.float64) - np.asarray(optimal, dtype=np.float64)
-    return difference[:, positions].mean(axis=1)

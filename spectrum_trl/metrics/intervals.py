@@ -1,6 +1,6 @@
 """Confidence intervals of means, or NaN where none is reliable; docs/intervals.md has simulated coverage."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,8 +8,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv
 
-from spectrum_trl.metrics.ties import places
-
+CONFIDENCE = 0.95
 RESAMPLES = 2000
 # Resamples held in memory at once.
 BATCH = 500
@@ -30,7 +29,7 @@ ROUNDING = 1e-12
 
 
 class Interval(NamedTuple):
-    """A mean and the ends of its confidence interval.
+    """A mean and the ends of its 95% confidence interval.
 
     Both ends are NaN if there are too few values, or too few that differ, to estimate their spread.
     """
@@ -40,12 +39,23 @@ class Interval(NamedTuple):
     high: float
 
 
+def by_cluster(rows: Iterable[Sequence[Any]]) -> tuple[list[float], list[float]]:
+    """Return sums and counts over the rows of each cluster with a count, in the clusters' order.
+
+    Args:
+        rows: Each a sum, a count and, if rows are not independent, the name of the row's cluster.
+    """
+    clusters: dict[Any, tuple[float, float]] = {}
+    for number, (value, count, *cluster) in enumerate(rows):
+        name = cluster[0] if cluster else number
+        before = clusters.get(name, (0.0, 0.0))
+        clusters[name] = before[0] + value, before[1] + count
+    filled = [each for each in clusters.values() if each[1]]
+    return [value for value, _ in filled], [count for _, count in filled]
+
+
 def mean_interval(
-    values: ArrayLike,
-    *,
-    seed: int,
-    confidence: float = 0.95,
-    within: tuple[float, float] = (-np.inf, np.inf),
+    values: ArrayLike, *, seed: int, within: tuple[float, float] = (-np.inf, np.inf)
 ) -> Interval:
     """Return the mean of independent values with its interval; their order does not matter.
 
@@ -53,7 +63,6 @@ def mean_interval(
         values: Shape (n,), finite; n at least 1. Values that are not independent, such as outputs of one
             sequence, must be averaged first, or passed to `ratio_interval`.
         seed: Seed of the resampling.
-        confidence: In (0, 1).
         within: Smallest and largest value that a mean can have; the ends are clipped to it.
 
     Returns:
@@ -63,16 +72,11 @@ def mean_interval(
         ValueError: If there is no value, or one is not finite.
     """
     data = np.asarray(values, dtype=np.float64)
-    return ratio_interval(data, np.ones_like(data), seed=seed, confidence=confidence, within=within)
+    return ratio_interval(data, np.ones_like(data), seed=seed, within=within)
 
 
 def ratio_interval(
-    sums: ArrayLike,
-    counts: ArrayLike,
-    *,
-    seed: int,
-    confidence: float = 0.95,
-    within: tuple[float, float] = (-np.inf, np.inf),
+    sums: ArrayLike, counts: ArrayLike, *, seed: int, within: tuple[float, float] = (-np.inf, np.inf)
 ) -> Interval:
     """Return the mean over the members of clusters with its interval; the clusters' order does not matter.
 
@@ -87,7 +91,6 @@ def ratio_interval(
         sums: Shape (clusters,), each cluster's sum, for example of the losses of a sequence's outputs.
         counts: Shape (clusters,), each cluster's number of members, positive.
         seed: Seed of the resampling.
-        confidence: In (0, 1).
         within: Smallest and largest value that the mean can have.
 
     Returns:
@@ -107,13 +110,13 @@ def ratio_interval(
     alike = np.ptp(sizes) == 0
     # Differences of shares may all be 0 or 1 too, but -1 is also possible.
     if alike and within == (0, 1) and np.isin(ratios, (0, 1)).all():
-        return Interval(mean, *clopper_pearson(ratios.sum(), ratios.size, confidence=confidence))
+        return Interval(mean, *clopper_pearson(ratios.sum(), ratios.size, confidence=CONFIDENCE))
     fewest = FEWEST if alike else _fewest(sizes, ratios, bounded=bool(np.isfinite(within).all()))
     if worth < fewest - 1e-9 or ratios.size - _most_equal(ratios) < FEWEST_OTHERS:
         return Interval(mean, float("nan"), float("nan"))
-    low, high = clustered_ends(totals, sizes, seed=seed, confidence=confidence)
+    low, high = clustered_ends(totals, sizes, seed=seed)
     if within == (0, 1):
-        bounds = _clustered_share(totals, sizes, confidence=confidence)
+        bounds = _clustered_share(totals, sizes)
         low, high = min(low, bounds[0]), max(high, bounds[1])
     ends = np.clip([low, high], *within)
     return Interval(mean, float(ends[0]), float(ends[1]))
@@ -145,7 +148,7 @@ def worth_of(counts: ArrayLike) -> float:
 
 
 def clustered_ends(
-    sums: NDArray[np.float64], counts: NDArray[np.float64], *, seed: int, confidence: float
+    sums: NDArray[np.float64], counts: NDArray[np.float64], *, seed: int
 ) -> tuple[float, float]:
     """Return the ends of the interval of a ratio, whatever the number of clusters (at least 2).
 
@@ -153,7 +156,6 @@ def clustered_ends(
         sums: Shape (clusters,).
         counts: Shape (clusters,), positive.
         seed: Seed of the resampling.
-        confidence: In (0, 1).
     """
     # Resamples are drawn by position: sorting makes them independent of the clusters' order.
     order = np.lexsort((counts, sums))
@@ -174,24 +176,22 @@ def clustered_ends(
         vectorized=True,
         n_resamples=RESAMPLES,
         batch=BATCH,
-        confidence_level=confidence,
+        confidence_level=CONFIDENCE,
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    student = float(scipy.stats.t.ppf((1 + confidence) / 2, max(worth_of(sizes) - 1, 1)))
+    student = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, max(worth_of(sizes) - 1, 1)))
     low, high = min(float(found.low), -student), max(float(found.high), student)
     return float(mean - high * error), float(mean - low * error)
 
 
-def _clustered_share(
-    sums: NDArray[np.float64], counts: NDArray[np.float64], *, confidence: float
-) -> tuple[float, float]:
+def _clustered_share(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float, float]:
     (share, error), clusters = _ratio(sums, counts, axis=-1), worth_of(counts)
     of_trials, of_clusters = (
-        float(scipy.stats.t.ppf((1 + confidence) / 2, max(n - 1, 1))) for n in (counts.sum(), clusters)
+        float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, max(n - 1, 1))) for n in (counts.sum(), clusters)
     )
     trials = float(share * (1 - share) / error**2 * (of_trials / of_clusters) ** 2)
-    return clopper_pearson(float(share) * trials, trials, confidence=confidence)
+    return clopper_pearson(float(share) * trials, trials, confidence=CONFIDENCE)
 
 
 def clopper_pearson(hits: float, n: float, *, confidence: float) -> tuple[float, float]:
@@ -232,7 +232,7 @@ def ratio_values(sums: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(mean + (totals - mean * sizes) / sizes.mean())
 
 
-def stratified_interval(strata: Sequence[ArrayLike], *, seed: int, confidence: float = 0.95) -> Interval:
+def stratified_interval(strata: Sequence[ArrayLike], *, seed: int) -> Interval:
     """Return the mean of the strata's means with its interval; each stratum is resampled separately.
 
     Like `ratio_interval`, with Satterthwaite's degrees of freedom; the ends are NaN if these are below 29.
@@ -241,7 +241,6 @@ def stratified_interval(strata: Sequence[ArrayLike], *, seed: int, confidence: f
     Args:
         strata: For each stratum, such as a task, its independent values, shape (n,), finite; n at least 2.
         seed: Seed of the resampling.
-        confidence: In (0, 1).
     """
     arrays = sorted((np.sort(np.asarray(values, dtype=np.float64)) for values in strata), key=tuple)
     mean = float(np.mean([values.mean() for values in arrays]))
@@ -259,6 +258,23 @@ def stratified_interval(strata: Sequence[ArrayLike], *, seed: int, confidence: f
         variances.append(resampled.var(axis=1, ddof=1) / values.size)
     spread = np.sqrt(np.sum(variances, axis=0)) / len(arrays)
     studentized = np.mean(centred, axis=0) / np.where(spread > 0, spread, error)
-    student = float(scipy.stats.t.ppf((1 + confidence) / 2, freedom))
-    low, high = np.quantile(studentized, [(1 - confidence) / 2, (1 + confidence) / 2])
+    student = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+    low, high = np.quantile(studentized, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(mean, mean - max(float(high), student) * error, mean - min(float(low), -student) * error)
+
+
+def places(values: NDArray[np.float64], *, rounding: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the values equal to each one begin and end in sorted order; their order does not matter.
+
+    Args:
+        values: Shape (n,).
+        rounding: Largest difference of equal values.
+
+    Returns:
+        For each value, shape (n,), the number of smaller values, and of those not larger.
+    """
+    ordered = np.sort(values)
+    return (
+        np.searchsorted(ordered, values - rounding, side="left"),
+        np.searchsorted(ordered, values + rounding, side="right"),
+    )

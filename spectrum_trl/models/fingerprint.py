@@ -25,7 +25,10 @@ def fingerprints(name: str, *, revision: str = "main") -> dict[str, str]:
     folder = Path(model_path(name))
     if not folder.is_dir():
         return {"commit of the model": str(load_config(name, revision=revision)._commit_hash)}
-    return {f"{file.name} of the model": _fingerprint(file) for file in weights(folder)}
+    return {
+        f"{file.name} of the model": f"{file.stat().st_size:,} bytes, sha256 {sha256_of(file)}"
+        for file in weights(folder)
+    }
 
 
 def weights(folder: Path) -> Iterator[Path]:
@@ -44,7 +47,3 @@ def contents(name: str, *patterns: str) -> tuple[str, ...]:
     folder = Path(model_path(name))
     files = [file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()]
     return tuple(f"{file.name} {sha256_of(file)}" for file in files) if folder.is_dir() else ()
-
-
-def _fingerprint(file: Path) -> str:
-    return f"{file.stat().st_size:,} bytes, sha256 {sha256_of(file)}"

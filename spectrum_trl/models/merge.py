@@ -17,13 +17,18 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from spectrum_trl.console import console
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.files import folder_problems, writing
-from spectrum_trl.models.finite import check_weights
-from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype, set_special_tokens
+from spectrum_trl.models.device import check_weights
+from spectrum_trl.models.folder import (
+    copy_processor,
+    generation_config,
+    rounded,
+    set_dtype,
+    set_special_tokens,
+)
 from spectrum_trl.models.load import checkpoint_dtype, load_model, load_tokenizer
 from spectrum_trl.models.model_card import model_card
-from spectrum_trl.models.rounding import rounded
 from spectrum_trl.models.sharing import shared_layers
 from spectrum_trl.recipe.recipe_file import read_recipe_file
 from spectrum_trl.strict.json import read_json
@@ -110,8 +115,7 @@ def _check_free(out: Path) -> None:
     if taken or out.resolve() in (Path.cwd(), *Path.cwd().parents):
         raise UserError(f"{out} is not an empty folder; name a new one")
     # The model is written beside ``out`` first, then renamed.
-    if problems := list(folder_problems(out.parent)):
-        raise UserError(*(f"{out}: {problem}" for problem in problems))
+    refuse(f"{out}: {problem}" for problem in folder_problems(out.parent))
 
 
 def _read_adapter(run: Path) -> PeftConfig:

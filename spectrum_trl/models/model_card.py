@@ -16,66 +16,8 @@ from spectrum_trl.paths import EMBEDDED
 LICENCE_KEYS = ("license", "license_name", "license_link")
 # The user's private keys, left out of the card.
 PRIVATE = ("hub_token", "output_dir", "overwrite", "resume_from_checkpoint", "data_dir")
-
-WHOLE = """from transformers import AutoModelForCausalLM, AutoTokenizer
-
-tokenizer = AutoTokenizer.from_pretrained(folder)
-model = AutoModelForCausalLM.from_pretrained(folder)"""
-# Without the adapter's generation settings, generation would not stop at the end of the turn.
-ADAPTER = """from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-
-tokenizer = AutoTokenizer.from_pretrained(folder)
-model = AutoModelForCausalLM.from_pretrained(
-    folder, generation_config=GenerationConfig.from_pretrained(folder)
-)"""
-MESSAGES = """
-messages = [{"role": "%s", "content": "A fair coin is tossed."}]
-prompt = tokenizer.apply_chat_template(
-    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
-)"""
-# By layout: code that prepares a prompt, the training method, and where a sample ends.
-PROMPTS = {
-    "spectrum": MESSAGES % "description",
-    "chat": MESSAGES % "system",
-    "text": '\nprompt = tokenizer("A fair coin is tossed.", return_tensors="pt")',
-}
-METHODS = {
-    "spectrum": """with [Spectrum Tuning](https://arxiv.org/abs/2510.06084): supervised fine-tuning on
-sequences of exchangeable samples, with the roles `description`, `input` and `output`""",
-    "chat": "on chat turns of system, user and assistant, with loss on the answers",
-    "text": "on plain documents, without turns",
-}
-ENDS = {"spectrum": "turn", "chat": "turn", "text": "text"}
-USE = """
-print(tokenizer.batch_decode(model.generate(**prompt, max_new_tokens=32)))"""
-
-TEMPLATE = """---
-{{ card_data }}
----
-
-# {{ title }}
-
-{{ origin }} {{ method }}.
-
-## How to use
-
-```python
-{{ use }}
-```
-
-It samples at temperature 1 until the end of the {{ end }}.
-
-## Training data
-
-{{ data }}
-
-## Recipe
-
-```yaml
-{{ recipe }}```
-
-Trained with spectrum-trl and TRL; `provenance.json` has the versions and the hashes of the data.
-"""
+COLUMNS = ("sequences", "outputs", "trained_tokens")
+TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 
 
 def model_card(
@@ -112,16 +54,12 @@ def model_card(
     own = {key: value for key, value in settings.items() if key not in PRIVATE}
     return ModelCard.from_template(
         data,
-        template_str=TEMPLATE,
+        template_path=str(TEMPLATE),
         title=title,
+        layout=layout,
+        is_adapter=is_adapter,
         origin=_origin(base_model, base=base, is_adapter=is_adapter),
-        method=METHODS[layout],
-        end=ENDS[layout],
-        use="\n".join(
-            part.strip()
-            for part in (f'folder = "{title}"', ADAPTER if is_adapter else WHOLE, PROMPTS[layout], USE)
-        ),
-        data=_table(counts),
+        counts=[_cells(count) for count in counts],
         recipe=yaml.safe_dump(json.loads(json.dumps(own, default=str)), sort_keys=False, allow_unicode=True),
     )
 
@@ -156,11 +94,7 @@ def _origin(name: str | None, *, base: str | None, is_adapter: bool) -> str:
     return f"A LoRA adapter for {link}, trained" if is_adapter else f"{link}, fine-tuned"
 
 
-def _table(counts: Sequence[Mapping[str, Any]]) -> str:
-    columns = ("task", "sequences", "outputs", "trained_tokens")
-    lines = ["| task | sequences | outputs | trained tokens |", "| --- | ---: | ---: | ---: |"]
-    for count in counts:
-        # A user's own file is named by its path, which is private.
-        cells = [Path(str(count["task"])).name, *(str(count[column]) for column in columns[1:])]
-        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
-    return "\n".join(lines)
+def _cells(count: Mapping[str, Any]) -> list[str]:
+    # A user's own file is named by its path, which is private.
+    cells = [Path(str(count["task"])).name, *(str(count[column]) for column in COLUMNS)]
+    return [cell.replace("|", r"\|") for cell in cells]

@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, located
 from spectrum_trl.models.load import load_config, load_model, load_tokenizer
 from spectrum_trl.models.sharing import has_tied_head
 from spectrum_trl.prompts.families import families
@@ -37,10 +37,8 @@ def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
         UserError: If the sibling cannot be loaded or has another hidden size.
     """
     wanted = load_config(model, revision=revision).get_text_config().hidden_size
-    try:
+    with located("copy_role_tokens_from: "):
         found = load_config(sibling).get_text_config().hidden_size
-    except UserError as error:
-        raise UserError(f"copy_role_tokens_from: {error}") from error
     if found != wanted:
         raise UserError(
             f"copy_role_tokens_from: {sibling} has hidden size {found}, {model} has {wanted}; name an "

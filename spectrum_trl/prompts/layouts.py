@@ -28,7 +28,8 @@ def check_layout(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> None:
     Raises:
         UserError: If one is missing: it would be split into ordinary tokens.
     """
-    if missing := sorted(_control_tokens(layout) - set(tokenizer.get_vocab())):
+    tokens = set(re.findall(r"<\|\w+\|>", layout_template(layout) or ""))
+    if missing := sorted(tokens - set(tokenizer.get_vocab())):
         raise UserError(
             f"layout: {layout} writes {', '.join(missing)}, which tokenizer {name_of(tokenizer)} lacks; "
             "remove layout, or train a model with ChatML's tokens, such as Qwen"
@@ -49,7 +50,3 @@ def published(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> PreTrain
     if layout == "text":
         saved.eos_token = END_OF_TEXT
     return saved
-
-
-def _control_tokens(layout: Layout) -> set[str]:
-    return set(re.findall(r"<\|\w+\|>", layout_template(layout) or ""))

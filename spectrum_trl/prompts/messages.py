@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from spectrum_trl.errors import nearest
 from spectrum_trl.prompts.families import families
 from spectrum_trl.prompts.formats import ROLES
-from spectrum_trl.prompts.templates import family_of, is_spectrum
+from spectrum_trl.prompts.templates import default_template, family_of, is_spectrum
 from spectrum_trl.suite.task import Message
 
 if TYPE_CHECKING:
@@ -54,11 +54,10 @@ def check(
     problems: list[str] = []
     for number, message in enumerate(messages, start=1):
         problems += [
-            f"message {number} {problem}" for problem in _message_problems(message, forbidden=forbidden)
+            f"message {number} {problem}"
+            for problem in _message_problems(message, forbidden=forbidden, tokenizer=tokenizer)
         ]
     roles = [message.get("role") if isinstance(message, Mapping) else None for message in messages]
-    if tokenizer is not None:
-        problems += _header_problems(messages, tokenizer)
     return problems + _order_problems(roles) + (_loss_problems(roles) if trained else [])
 
 
@@ -90,8 +89,7 @@ def _apart_from_header(message: Message, tokenizer: "PreTrainedTokenizerBase") -
 
 def _joins_header(output: str, tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Return whether the first token of an output begins in its header; False without a Spectrum template."""
-    templates = tokenizer.chat_template
-    template = (templates.get("default") if isinstance(templates, Mapping) else templates) or ""
+    template = default_template(tokenizer)
     start = _START.match(output)
     assert start is not None
     # Invalid text is reported elsewhere; tokenizers would raise here.
@@ -154,7 +152,9 @@ def _all_turn_tokens() -> tuple[str, ...]:
     return tuple(sorted({token for family in families().values() for token in family.control_tokens}))
 
 
-def _message_problems(message: Any, *, forbidden: re.Pattern[str]) -> Iterator[str]:
+def _message_problems(
+    message: Any, *, forbidden: re.Pattern[str], tokenizer: "PreTrainedTokenizerBase | None"
+) -> Iterator[str]:
     if not isinstance(message, Mapping):
         yield f"is of type {type(message).__name__}, expected an object with 'role' and 'content'"
         return
@@ -170,6 +170,8 @@ def _message_problems(message: Any, *, forbidden: re.Pattern[str]) -> Iterator[s
         yield f"has the unknown role {repr(role)[:SHOWN]}, expected 'description', 'input' or 'output'.{hint}"
     if isinstance(content, str):
         yield from _content_problems(role, content, forbidden=forbidden)
+        if role == "output" and tokenizer is not None and not _LEADING_BREAKS.match(content):
+            yield from _header_problems(content, tokenizer)
     elif "content" in message:
         yield f"({role}) has content of type {type(content).__name__}, expected text"
 
@@ -191,16 +193,12 @@ def _content_problems(role: Any, content: str, *, forbidden: re.Pattern[str]) ->
         yield "(description) is blank: leave it out"
 
 
-def _header_problems(messages: Sequence[Any], tokenizer: "PreTrainedTokenizerBase") -> Iterator[str]:
-    for number, message in enumerate(messages, start=1):
-        content = message.get("content") if isinstance(message, Mapping) else None
-        if not isinstance(content, str) or message.get("role") != "output" or _LEADING_BREAKS.match(content):
-            continue
-        if content and _joins_header(content, tokenizer):
-            yield (
-                f"message {number} (output) starts with {content[:1]!r}, which the tokenizer merges with its "
-                "header: call messages.normalise with the tokenizer"
-            )
+def _header_problems(output: str, tokenizer: "PreTrainedTokenizerBase") -> Iterator[str]:
+    if output and _joins_header(output, tokenizer):
+        yield (
+            f"(output) starts with {output[:1]!r}, which the tokenizer merges with its header: call "
+            "messages.normalise with the tokenizer"
+        )
 
 
 def _order_problems(roles: Sequence[Any]) -> list[str]:

@@ -1,10 +1,10 @@
 """Find the Spectrum chat template that fits a tokenizer, and install it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, cast, get_args
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import UserError, nearest, refuse
 from spectrum_trl.prompts.families import Family, families, template_source
 from spectrum_trl.suite.task import Role
 
@@ -43,10 +43,8 @@ def install(tokenizer: "PreTrainedTokenizerBase", *, family: str | None = None) 
         )
     chosen = _detect(tokenizer) if family is None else table[family]
     pad = _pad_token(tokenizer, chosen)
-    if problems := _misfits(tokenizer, chosen, pad=pad):
-        raise UserError(
-            *(f"tokenizer {name_of(tokenizer)} does not fit template {chosen.name}: {p}" for p in problems)
-        )
+    place = f"tokenizer {name_of(tokenizer)} does not fit template {chosen.name}"
+    refuse(f"{place}: {problem}" for problem in _misfits(tokenizer, chosen, pad=pad))
     template, own = template_source(chosen.name), own_template(tokenizer)
     if chosen.bos == "tokenizer" and starts_with_bos(tokenizer):
         template = ADD_BOS + template
@@ -76,15 +74,20 @@ def own_template(tokenizer: "PreTrainedTokenizerBase") -> str | None:
     return None if own is None or is_spectrum(own) else own
 
 
+def default_template(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Return the template that a tokenizer applies by default; empty if it has none."""
+    templates = tokenizer.chat_template
+    return (templates.get("default") if isinstance(templates, Mapping) else templates) or ""
+
+
 def installed(tokenizer: "PreTrainedTokenizerBase") -> str:
     """Return the Spectrum template set on a tokenizer.
 
     Raises:
         UserError: If there is none.
     """
-    templates = tokenizer.chat_template
-    template = templates.get("default") if isinstance(templates, Mapping) else templates
-    if template is None or not is_spectrum(template):
+    template = default_template(tokenizer)
+    if not is_spectrum(template):
         raise UserError(
             f"tokenizer {name_of(tokenizer)} has no Spectrum template: call templates.install on it"
         )
@@ -93,8 +96,7 @@ def installed(tokenizer: "PreTrainedTokenizerBase") -> str:
 
 def family_of(tokenizer: "PreTrainedTokenizerBase") -> Family | None:
     """Return the family whose template is set on a tokenizer, or None if no family's is."""
-    templates = tokenizer.chat_template
-    template = (templates.get("default") if isinstance(templates, Mapping) else templates) or ""
+    template = default_template(tokenizer)
     found = (family for family in families().values() if f"{MARK}'{family.name}'" in template)
     return next(found, None)
 
@@ -144,18 +146,17 @@ def _detect(tokenizer: "PreTrainedTokenizerBase") -> Family:
     return (same_end or fitting)[0]
 
 
-def _misfits(tokenizer: "PreTrainedTokenizerBase", family: Family, *, pad: str | None) -> list[str]:
-    problems = [f"its vocabulary lacks {token}" for token in _missing(tokenizer, family)]
+def _misfits(tokenizer: "PreTrainedTokenizerBase", family: Family, *, pad: str | None) -> Iterator[str]:
+    yield from (f"its vocabulary lacks {token}" for token in _missing(tokenizer, family))
     if not tokenizer.is_fast:
-        problems.append("it is a slow tokenizer, which cannot mark the tokens to train: load a fast one")
+        yield "it is a slow tokenizer, which cannot mark the tokens to train: load a fast one"
     if family.bos == "always" and not tokenizer.bos_token:
-        problems.append("it has no bos_token, but every text starts with one: set tokenizer.bos_token")
+        yield "it has no bos_token, but every text starts with one: set tokenizer.bos_token"
     if pad is None:
-        problems.append(
+        yield (
             f"it has no padding token other than {family.end_of_turn}: call "
             "tokenizer.add_special_tokens({'pad_token': '<pad>'}) and resize the model's embeddings"
         )
-    return problems
 
 
 def _missing(tokenizer: "PreTrainedTokenizerBase", family: Family) -> list[str]:

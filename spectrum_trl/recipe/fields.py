@@ -1,7 +1,9 @@
 """All fields of a recipe, and validation of a value against its field's type and range."""
 
 import datetime
+import inspect
 import math
+import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
@@ -43,7 +45,7 @@ def known_fields() -> dict[str, Field]:
     """Return every field by name, ours first."""
     found = {}
     for section in SECTIONS:
-        hints = get_type_hints(section)
+        hints, helps = get_type_hints(section), _described(section)
         for item in fields(section):
             hint = TYPES.get(item.name, _narrowed(hints[item.name], item.metadata.get("choices")))
             kinds = frozenset(_kinds(hint))
@@ -51,7 +53,8 @@ def known_fields() -> dict[str, Field]:
                 hint = Annotated[hint, BeforeValidator(split_commas)]
             if ranges := RANGES.get(item.name):
                 hint = Annotated[hint, *ranges]
-            sentence = item.metadata.get("help", "").replace("%%", "%").split(". ")[0].rstrip(".") + "."
+            help = helps.get(item.name) or item.metadata.get("help", "").replace("%%", "%")
+            sentence = help.split(". ")[0].rstrip(".") + "."
             found[item.name] = Field(TypeAdapter(hint), kinds, sentence, item.default)
     return found
 
@@ -90,6 +93,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value.value if isinstance(value, Enum) else value
+
+
+def _described(section: type) -> dict[str, str]:
+    """Return what the docstring of a class says about each of its attributes."""
+    attributes = (inspect.getdoc(section) or "").partition("Attributes:\n")[2]
+    found = re.findall(r"^    (\w+): (.+?)(?=^    \w|\Z)", attributes, re.MULTILINE | re.DOTALL)
+    return {name: " ".join(text.split()).replace("``", "") for name, text in found}
 
 
 def _narrowed(hint: Any, choices: Iterable[Any] | None) -> Any:

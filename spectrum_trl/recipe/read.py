@@ -14,7 +14,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, get_s
 from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.console import is_first_process
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import nearest, refuse
 from spectrum_trl.files import folder_problems
 from spectrum_trl.recipe.arguments import DataArguments, RunArguments
 from spectrum_trl.recipe.command_line import help_text, read_words
@@ -85,17 +85,19 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
     flags, problems = read_words(overrides)
     problems = [*parsed.problems, *problems]
     settings: dict[str, Any] = {}
-    for name, value in parsed.settings.items():
-        _convert(name, value, settings=settings, problems=problems, source=_Source(file, parsed.lines))
-    for name, value in flags.items():
-        _convert(name, value, settings=settings, problems=problems, source=None)
-    source = _Source(file, parsed.lines, frozenset(flags))
+    of_file, source = _Source(file, parsed.lines), _Source(file, parsed.lines, frozenset(flags))
+    for given, place in ((parsed.settings, of_file), (flags, source)):
+        for name, value in given.items():
+            if name in known_fields():
+                settings[name], found = convert(name, value)
+                problems += [f"{place.of(name, problem.path)}: {problem.text}" for problem in found]
+            elif isinstance(name, str):
+                problems.append(unknown_key(place.of(name).removesuffix(f": {name}"), name))
     if not problems:
         problems += [
             source.of(name) + f": {problem}" for name, problem in _between_fields(settings, parsed, flags)
         ]
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     sections = _sections(settings, source)
     settings = {name: plain(value) for name, value in settings.items()}
     return Recipe(file, settings, *sections)
@@ -126,20 +128,6 @@ class _Source(NamedTuple):
 
 def _dotted(path: tuple[Any, ...]) -> str:
     return ".".join(str(step)[:LONGEST_STEP] for step in path)
-
-
-def _convert(
-    name: str, value: Any, *, settings: dict[str, Any], problems: list[str], source: _Source | None
-) -> None:
-    """Check one value, and add it to the settings and its problems to the problems."""
-    place = source or _Source(Path(), {}, frozenset([name]))
-    if name not in known_fields():
-        if isinstance(name, str):
-            where = place.of(name).removesuffix(f": {name}")
-            problems.append(unknown_key(where, name))
-        return
-    settings[name], found = convert(name, value)
-    problems += [f"{place.of(name, problem.path)}: {problem.text}" for problem in found]
 
 
 def _between_fields(
@@ -198,8 +186,7 @@ def _sections(
         problems += [
             f"{source.of('lr_scheduler_kwargs')}: {problem}" for problem in _scheduler_problems(training)
         ]
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     model.lora_target_modules = _targets(model.lora_target_modules)
     return data, run, training, model
 

@@ -8,13 +8,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.results import Results, read_results, sample_lines, samples_file
 from spectrum_trl.metrics.calibration import Bin, calibration_curve
 from spectrum_trl.strict.json import read_json
-from spectrum_trl.strict.schema import problems_of
+from spectrum_trl.strict.schema import parsed
 
 # Rows of a task that are kept to be read.
 KEPT = 2
@@ -110,11 +110,7 @@ def _read(word: str) -> Evaluation:
         raise UserError(f"{rest} contains no evaluation: there is no such folder or file")
     paired = read_results(Path(rest))
     raw = read_json(paired.file, finite=False)
-    try:
-        file = File.model_validate(raw)
-    except ValidationError as error:
-        problems = [f"{paired.file}: {one.at()}" for one in problems_of(error, raw, kind=File)]
-        raise UserError(*problems) from error
+    file = parsed(File, raw, before=f"{paired.file}: ")
     model = file.model_name or ""
     samples = {task: _samples(samples_file(paired.file, task)) for task in paired.rows}
     return Evaluation(given or _name(model, rest), model or rest, file, paired, samples)

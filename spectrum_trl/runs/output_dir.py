@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.record import RECORD
 from spectrum_trl.runs.run_folder import CONFIGS, FILES, HISTORY, RECIPE, listed
@@ -33,7 +33,7 @@ def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
     if not is_main:
         yield
         return
-    check_output_dir(recipe)
+    _check_output_dir(recipe)
     folder = Path(str(recipe.training.output_dir))
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     lock = FileLock(folder / LOCK)
@@ -47,7 +47,7 @@ def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"output_dir {folder} cannot be written: {error.strerror or error}") from error
     try:
-        check_output_dir(recipe)
+        _check_output_dir(recipe)
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
         if not _is_full_disk(error):
@@ -66,14 +66,8 @@ def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
                 parent.rmdir()
 
 
-def check_output_dir(recipe: Recipe) -> None:
-    """Check that the output folder is empty, or contains a run to be continued or replaced.
-
-    Whether it can be written is checked when the recipe is read.
-
-    Raises:
-        UserError: If the recipe names no folder, or the folder contains anything else.
-    """
+def _check_output_dir(recipe: Recipe) -> None:
+    # Whether the folder can be written is checked when the recipe is read.
     if not recipe.training.output_dir:
         raise UserError(f"{recipe.path}: output_dir is missing; name a folder for the trained model")
     folder = Path(recipe.training.output_dir)
@@ -143,5 +137,4 @@ def _check_replaceable(folder: Path, recipe: Recipe) -> None:
         problems.append(
             f"it has no {FILES}, the list of files that the earlier run wrote; remove the folder yourself"
         )
-    if problems:
-        raise UserError(*(f"output_dir {folder} is not overwritten: {problem}" for problem in problems))
+    refuse(f"output_dir {folder} is not overwritten: {problem}" for problem in problems)

@@ -1,52 +1,26 @@
-"""Record what determines a run (settings, library versions and data), and compare two records."""
+"""Record what determines a run: settings, library versions and data."""
 
 import importlib.metadata
 import json
 import platform
-from dataclasses import MISSING, fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from accelerate import PartialState
 
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.models.fingerprint import fingerprints
-from spectrum_trl.recipe.arguments import DataArguments, RunArguments
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.recipe.recipe_file import SECRETS
 
 RECORD = "provenance.json"
 PACKAGES = (
-    "spectrum-trl",
-    "torch",
-    "transformers",
-    "trl",
-    "peft",
-    "accelerate",
-    "datasets",
-    "tokenizers",
+    *("spectrum-trl", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers"),
     "bitsandbytes",
 )
-# These change how long a run lasts, and what is written or logged, but never what a training step does.
-MAY_CHANGE = frozenset(
-    "output_dir overwrite resume_from_checkpoint resume_despite_changes max_steps num_train_epochs evaluate "
-    "save_dtype data_dir ignore_missing report_to run_name project disable_tqdm log_level log_level_replica "
-    "log_on_each_node use_cpu ddp_timeout ddp_backend skip_memory_metrics local_rank trackio_space_id "
-    "trackio_bucket_id trackio_static_space_id dataloader_num_workers dataloader_pin_memory "
-    "dataloader_persistent_workers dataloader_prefetch_factor dataset_num_proc do_train do_eval "
-    "do_predict".split()
-)
-MAY_CHANGE_PREFIXES = ("logging_", "save_", "hub_", "push_to_hub", "eval_")
 # Only their product matters: 4 processes with 2 rows make the same step as 2 with 4, except at the end of an
 # epoch whose rows cannot be divided evenly, where accelerate repeats some.
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
-
-
-OWN_DEFAULTS = {
-    item.name: item.default
-    for section in (DataArguments, RunArguments)
-    for item in fields(section)
-    if item.default is not MISSING
-}
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
@@ -91,43 +65,7 @@ def versions() -> dict[str, str]:
 
 def data_of(mixture: Mixture) -> dict[str, Any]:
     """Return counts and hashes of the training data."""
-    return {"data": [count._asdict() for count in mixture.counts], "missing": mixture.missing}
-
-
-def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any]]:
-    """Return the settings and versions that differ, each with the old and the new value."""
-    changes: dict[str, list[Any]] = {}
-    for group in ("settings", "versions", "model"):
-        before, after = old.get(group, {}), new.get(group, {})
-        for name in sorted(before.keys() | after.keys()):
-            # A run older than one of our options had its default.
-            was = before.get(name, OWN_DEFAULTS.get(name) if group == "settings" else None)
-            if was != after.get(name):
-                changes[name] = [was, after.get(name)]
-    return changes
-
-
-def data_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any]]:
-    """Return the tasks whose data differ, each with the old and the new number of sequences and hash."""
-
-    def hashes(record: dict[str, Any]) -> dict[str, str]:
-        return {
-            count["task"]: f"{count['sequences']:,} sequences, {count['tokens']:,} tokens, "
-            f"sha256 {count['sha256'][:12]}"
-            for count in record.get("data", ())
-        }
-
-    before, after = hashes(old), hashes(new)
-    return {
-        f"data of {task}": [before.get(task), after.get(task)]
-        for task in sorted(before.keys() | after.keys())
-        if before.get(task) != after.get(task)
-    }
-
-
-def may_change(name: str) -> bool:
-    """Return whether a setting may change when a run is resumed."""
-    return name in MAY_CHANGE or name.startswith(MAY_CHANGE_PREFIXES)
+    return {"data": [asdict(count) for count in mixture.counts], "missing": mixture.missing}
 
 
 def _plain(value: Any) -> Any:

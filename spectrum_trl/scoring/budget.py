@@ -23,7 +23,7 @@ class Budget:
         self.limit = limit
 
     def run(
-        self, items: Sequence[Item], run: Callable[[Sequence[Item]], None], *, cost: Callable[[Item], float]
+        self, items: Sequence[Item], run: Callable[[Sequence[Item]], object], *, cost: Callable[[Item], float]
     ) -> None:
         """Run all items in batches of similar cost.
 
@@ -40,7 +40,7 @@ class Budget:
             waiting = self.first(waiting, run, cost=cost)
 
     def first(
-        self, items: Sequence[Item], run: Callable[[Sequence[Item]], None], *, cost: Callable[[Item], float]
+        self, items: Sequence[Item], run: Callable[[Sequence[Item]], object], *, cost: Callable[[Item], float]
     ) -> list[Item]:
         """Run a first batch, and return the other items.
 
@@ -64,7 +64,7 @@ class Budget:
         return size
 
     def _fits(
-        self, batch: Sequence[Item], run: Callable[[Sequence[Item]], None], *, cost: Callable[[Item], float]
+        self, batch: Sequence[Item], run: Callable[[Sequence[Item]], object], *, cost: Callable[[Item], float]
     ) -> bool:
         try:
             run(batch)

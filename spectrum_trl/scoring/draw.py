@@ -8,9 +8,8 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 
 from spectrum_trl.scoring.budget import Budget
-from spectrum_trl.scoring.engine import CACHE_ON_CPU, CACHE_ON_DEVICE
-from spectrum_trl.scoring.finite import check_logits
-from spectrum_trl.scoring.forward import check_lengths, evaluating
+from spectrum_trl.scoring.engine import cache_limit
+from spectrum_trl.scoring.forward import check_lengths, check_logits, evaluating
 from spectrum_trl.scoring.logits import bytes_per_token, forward, joined, new_cache, rows_of, shares_cache
 from spectrum_trl.scoring.prefix import Prefix, read_on
 
@@ -129,7 +128,7 @@ def draw(
         per_row = 1.0
         if started is not None and rows_per_batch is None:
             per_row = bytes_per_token(started.past) * (len(prompt) + limits.max_new_tokens)
-            rows_per_batch = int(_memory(model) // per_row) or 1
+            rows_per_batch = int(cache_limit(model) // per_row) or 1
 
         def run(rows: Sequence[int]) -> None:
             def choose(logits: torch.Tensor, alive: Sequence[int], steps: Sequence[int]) -> torch.Tensor:
@@ -389,7 +388,3 @@ def _restricted(logits: torch.Tensor, *, decoding: Decoding) -> torch.Tensor:
         beyond = ordered.cumsum(dim=-1) - ordered >= decoding.top_p
         logits = logits.masked_fill(beyond.gather(-1, order.argsort(dim=-1)), -torch.inf)
     return logits
-
-
-def _memory(model: PreTrainedModel) -> int:
-    return CACHE_ON_CPU if model.device.type == "cpu" else CACHE_ON_DEVICE

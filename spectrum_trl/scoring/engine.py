@@ -18,6 +18,11 @@ LOGITS_PER_BATCH = 2**28
 CACHE_ON_CPU, CACHE_ON_DEVICE = 2 * 2**30, 16 * 2**30
 
 
+def cache_limit(model: PreTrainedModel) -> int:
+    """Return the most bytes of the cache in one forward pass."""
+    return CACHE_ON_CPU if model.device.type == "cpu" else CACHE_ON_DEVICE
+
+
 class TokenScores(tuple[float, bool]):
     """The answer to a request as lm-eval reads it, with scores for each token.
 
@@ -135,8 +140,7 @@ class _Scoring:
         vocabulary = model.config.get_text_config().vocab_size
         # Converted to tokens, so one limit covers all costs.
         self.logits_cost = TOKENS_PER_BATCH * vocabulary / LOGITS_PER_BATCH
-        memory = CACHE_ON_CPU if model.device.type == "cpu" else CACHE_ON_DEVICE
-        self.cache_cost = TOKENS_PER_BATCH / memory
+        self.cache_cost = TOKENS_PER_BATCH / cache_limit(model)
 
     def run(self, past: DynamicCache | None) -> list[TokenScores]:
         """Score all requests, after one row of keys and values if there is one."""
@@ -146,14 +150,14 @@ class _Scoring:
         with evaluating(self.model):
             root = build([self.requests[n] for n in self.numbers], shares=shares_cache(self.model))
             if past is not None:
-                self._follow([_Started(root, 0, past, 0)])
-                return [self.done[n] for n in range(len(self.requests))]
-            self.budget.run(root.rows, self._alone, cost=lambda row: self._cost(row, 0, len(row.ids)))
-            self.budget.run(root.branches, self._begin, cost=lambda node: self._cost(node, 0, node.end))
+                self._all_after([_Started(root, 0, past, 0)])
+            else:
+                self.budget.run(root.rows, self._alone, cost=lambda row: self._cost(row, 0, row.end))
+                self.budget.run(root.branches, self._begin, cost=lambda node: self._cost(node, 0, node.end))
         return [self.done[n] for n in range(len(self.requests))]
 
     def _alone(self, rows: Sequence[Row]) -> None:
-        wanted = [self._wanted(row.requests, 0, len(row.ids)) for row in rows]
+        wanted = [self._wanted(row.requests, 0, row.end) for row in rows]
         logits = forward(self.model, [row.ids for row in rows], wanted)
         self._fill(logits, [row.requests for row in rows], wanted)
 
@@ -167,16 +171,16 @@ class _Scoring:
         logits = forward(self.model, segments, wanted, past=past, pads=pads, left=True)
         self._fill(logits, [node.requests for node in nodes], wanted)
         del logits
-        self._follow([_Started(node, n, past, pads[n]) for n, node in enumerate(nodes)])
+        self._all_after([_Started(node, n, past, pads[n]) for n, node in enumerate(nodes)])
 
-    def _follow(self, started: Sequence[_Started]) -> None:
+    def _all_after(self, started: Sequence[_Started]) -> None:
         """Read everything that follows the prefixes in one cache."""
         self._after(started)
         waiting = _groups(started)
         deeper: list[_Group] = []
         while waiting:
             rest = self.budget.first(
-                waiting.pop(), lambda group: deeper.extend(self._branch(group)), cost=self._cost_of_branch
+                waiting.pop(), lambda group: deeper.extend(self._branch(group)), cost=self._cost_after
             )
             # What lies deeper comes first, so that few caches are alive at once.
             waiting += [*([rest] if rest else []), *deeper]
@@ -184,50 +188,35 @@ class _Scoring:
 
     def _branch(self, group: Sequence[tuple[_Started, Node]]) -> list[_Group]:
         """Read longer prefixes in one batch and the rows that follow; return the prefixes longer still."""
-        past = rows_of(group[0][0].past, [one.row for one, _ in group], device=self.model.device)
-        pads = [one.pads for one, _ in group]
-        wanted = [self._wanted(node.requests, node.start, node.end) for _, node in group]
-        indices = [
-            [place - node.start for place in places] for (_, node), places in zip(group, wanted, strict=True)
-        ]
-        segments = [node.ids[node.start : node.end] for _, node in group]
-        logits = forward(self.model, segments, indices, past=past, pads=pads)
-        self._fill(logits, [node.requests for _, node in group], wanted)
-        del logits
-        started = [_Started(node, n, past, pads[n]) for n, (_, node) in enumerate(group)]
+        past = self._follow(group)
+        started = [_Started(node, n, past, one.pads) for n, (one, node) in enumerate(group)]
         self._after(started)
         return _groups(started)
 
-    def _cost_of_branch(self, item: tuple[_Started, Node]) -> float:
-        past, node = item[0].past, item[1]
-        copied = bytes_per_token(past) * self.cache_cost * past.get_seq_length()
-        return self._cost(node, node.start, node.end) + copied
-
     def _after(self, started: Sequence[_Started]) -> None:
         """Read the rows that follow the prefixes in one cache."""
-        past = started[0].past
-        per_token = bytes_per_token(past) * self.cache_cost
+        rows = [(one, row) for one in started for row in one.node.rows]
+        self.budget.run(rows, self._follow, cost=self._cost_after)
 
-        def cost(item: tuple[_Started, Row]) -> float:
-            read = self._cost(item[1], item[0].node.end, len(item[1].ids))
-            return read + per_token * past.get_seq_length()
+    def _follow(self, items: Sequence[tuple[_Started, Row | Node]]) -> DynamicCache:
+        """Read what follows prefixes in one cache, in one batch; return the cache that it fills."""
+        past = rows_of(items[0][0].past, [one.row for one, _ in items], device=self.model.device)
+        places = [(one.node.end, item) for one, item in items]
+        wanted = [self._wanted(item.requests, start, item.end) for start, item in places]
+        logits = forward(
+            self.model,
+            [item.ids[start : item.end] for start, item in places],
+            [[n - start for n in numbers] for (start, _), numbers in zip(places, wanted, strict=True)],
+            past=past,
+            pads=[one.pads for one, _ in items],
+        )
+        self._fill(logits, [item.requests for _, item in items], wanted)
+        return past
 
-        def run(items: Sequence[tuple[_Started, Row]]) -> None:
-            ends = [one.node.end for one, _ in items]
-            wanted = [
-                self._wanted(row.requests, end, len(row.ids))
-                for end, (_, row) in zip(ends, items, strict=True)
-            ]
-            logits = forward(
-                self.model,
-                [row.ids[end:] for end, (_, row) in zip(ends, items, strict=True)],
-                [[place - end for place in places] for end, places in zip(ends, wanted, strict=True)],
-                past=rows_of(past, [one.row for one, _ in items], device=self.model.device),
-                pads=[one.pads for one, _ in items],
-            )
-            self._fill(logits, [row.requests for _, row in items], wanted)
-
-        self.budget.run([(one, row) for one in started for row in one.node.rows], run, cost=cost)
+    def _cost_after(self, item: tuple[_Started, Row | Node]) -> float:
+        past, start = item[0].past, item[0].node.end
+        copied = bytes_per_token(past) * self.cache_cost * past.get_seq_length()
+        return self._cost(item[1], start, item[1].end) + copied
 
     def _cost(self, item: Row | Node, start: int, end: int) -> float:
         return end - start + self.logits_cost * len(self._wanted(item.requests, start, end))

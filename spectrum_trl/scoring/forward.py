@@ -1,4 +1,4 @@
-"""Forward passes that leave a model unchanged, and a check that texts fit its context."""
+"""Forward passes that leave a model unchanged, and checks of what goes in and comes out."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,4 +39,17 @@ def check_lengths(model: PreTrainedModel, lengths: Sequence[int], *, limit: int 
         raise UserError(
             f"{number} of {len(lengths)} texts are too long: the longest has {longest} tokens, but the "
             f"model's context is {limit}; leave out outputs or tasks, or use another model"
+        )
+
+
+def check_logits(logits: torch.Tensor) -> None:
+    """Check that logits are numbers; minus infinity marks an impossible token and is allowed.
+
+    Raises:
+        UserError: If one is NaN or infinite, or every token of a row is impossible.
+    """
+    if logits.isnan().any() or (logits.amax(dim=-1).isinf()).any():
+        raise UserError(
+            f"the model's logits are NaN or infinite in {str(logits.dtype).removeprefix('torch.')}, so "
+            "nothing can be scored; try --dtype float32, or an earlier checkpoint"
         )

@@ -3,14 +3,15 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lm_eval.api.instance import Instance
-from lm_eval.models.utils import normalize_gen_kwargs
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import nearest, refuse
 from spectrum_trl.scoring.draw import Decoding
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
 
 KNOWN = ("do_sample", "until", "max_gen_toks", "temperature", "top_k", "top_p")
 
@@ -44,7 +45,7 @@ class Wanted(NamedTuple):
     seed: tuple[int, int, int]
 
 
-def read_requests(requests: Sequence[Instance], *, default_length: int) -> list[Wanted]:
+def read_requests(requests: "Sequence[Instance]", *, default_length: int) -> list[Wanted]:
     """Read generation requests; each repetition of a request gets another seed.
 
     Repetitions are counted within each row of each task, so neither the order of tasks nor the number of
@@ -71,8 +72,7 @@ def read_requests(requests: Sequence[Instance], *, default_length: int) -> list[
         digest = int.from_bytes(hashlib.sha256(context.encode()).digest()[:8], "big")
         found.append(Wanted(context, settings[key], (digest, request.doc_id or 0, before[place])))
         before[place] += 1
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     return found
 
 
@@ -94,6 +94,9 @@ def _problems(arguments: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _read(arguments: Mapping[str, Any], *, default_length: int) -> Settings:
+    # Takes long to import, and what is asked without lm-eval does not need it.
+    from lm_eval.models.utils import normalize_gen_kwargs
+
     # lm-eval would set a missing temperature to 0; with do_sample, 1 is meant.
     given = {"temperature": 1.0, **arguments} if arguments.get("do_sample") else dict(arguments)
     known: Any = normalize_gen_kwargs(given, default_length)

@@ -15,9 +15,8 @@ from transformers import PreTrainedModel
 from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME
 
 from spectrum_trl.console import on_terminal
-from spectrum_trl.errors import UserError
-from spectrum_trl.models.device import evaluation_device, evaluation_dtype
-from spectrum_trl.models.finite import check_weights
+from spectrum_trl.errors import UserError, refuse
+from spectrum_trl.models.device import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.models.load import base_of, load_config, load_model, model_path, stay_apart
 from spectrum_trl.scoring.draw import FULL, Limits, draw, greedy
 from spectrum_trl.scoring.engine import TokenScores, score
@@ -30,18 +29,8 @@ REQUESTS_AT_ONCE = 8192
 Answered = Callable[[int, str], None]
 # Arguments of HFLM that would run a repository's code, read files other than safetensors, or change answers.
 REFUSED = (
-    "autogptq",
-    "delta",
-    "enable_thinking",
-    "gguf_file",
-    "gptqmodel",
-    "mixed_precision_dtype",
-    "softmax_dtype",
-    "subfolder",
-    "think_end_token",
-    "tp_plan",
-    "truncation",
-    "trust_remote_code",
+    "autogptq delta enable_thinking gguf_file gptqmodel mixed_precision_dtype softmax_dtype subfolder "
+    "think_end_token tp_plan truncation trust_remote_code".split()
 )
 
 
@@ -155,16 +144,9 @@ class SpectrumLM(HFLM):
         return super().tok_encode(string, add_special_tokens=add_special_tokens, **settings)
 
     def _loglikelihood_tokens(
-        self,
-        requests: Sequence[tuple[Any, list[int], list[int]]],
-        disable_tqdm: bool = False,
-        **_: Any,
+        self, requests: Sequence[tuple[Any, list[int], list[int]]], disable_tqdm: bool = False, **_: Any
     ) -> list[tuple[float, bool]]:
-        bar = tqdm(
-            total=len(requests),
-            disable=disable_tqdm or not self._shows_progress(),
-            desc="Running loglikelihood requests",
-        )
+        bar = self._bar("loglikelihood", len(requests), disabled=disable_tqdm)
 
         def answered(number: int, scores: TokenScores) -> None:
             if requests[number][0] is not None:
@@ -194,11 +176,7 @@ class SpectrumLM(HFLM):
             # Each prompt's samples are generated in a separate batch, so nothing else changes them.
             key = (one.settings, one.context if one.settings.decoding else None)
             groups.setdefault(key, []).append(n)
-        bar = tqdm(
-            total=len(requests),
-            disable=disable_tqdm or not self._shows_progress(),
-            desc="Running generate_until requests",
-        )
+        bar = self._bar("generate_until", len(requests), disabled=disable_tqdm)
 
         def answered(number: int, text: str) -> None:
             found[number] = text
@@ -270,6 +248,10 @@ class SpectrumLM(HFLM):
             return None
         return cached.get(hash_args("generate_until", self._key(request, wanted)))
 
+    def _bar(self, kind: str, total: int, *, disabled: bool) -> tqdm:
+        quiet = disabled or not self._shows_progress()
+        return tqdm(total=total, disable=quiet, desc=f"Running {kind} requests")
+
     def _shows_progress(self) -> bool:
         return self.rank == 0 and on_terminal()
 
@@ -283,5 +265,4 @@ def _refuse(settings: dict[str, Any]) -> None:
     adapter = settings.get("peft")
     if adapter and Path(adapter).is_dir() and not Path(adapter, ADAPTER_SAFE_WEIGHTS_NAME).is_file():
         problems.append(f"peft: {adapter} holds no {ADAPTER_SAFE_WEIGHTS_NAME}, and no other file is read")
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from spectrum_trl.scoring.finite import check_logits
+from spectrum_trl.scoring.forward import check_logits
 from spectrum_trl.scoring.tree import Ids
 
 RIVAL = float(np.log(0.01))

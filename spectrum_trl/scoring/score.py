@@ -8,18 +8,13 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from spectrum_trl.prompts.scored import Prompts, Scored
-from spectrum_trl.scoring.engine import TOKENS_PER_BATCH, score
+from spectrum_trl.scoring.engine import score
 from spectrum_trl.scoring.prefix import Prefix
 from spectrum_trl.scoring.tree import Request
 
 
 def text_logprobs(
-    model: PreTrainedModel,
-    prompts: Prompts,
-    pairs: Sequence[Scored],
-    *,
-    prefix: Prefix | None = None,
-    tokens_per_batch: int = TOKENS_PER_BATCH,
+    model: PreTrainedModel, prompts: Prompts, pairs: Sequence[Scored], *, prefix: Prefix | None = None
 ) -> NDArray[np.float64]:
     """Return the log-probability of each text given its context, in nats, shape (pairs,).
 
@@ -28,7 +23,6 @@ def text_logprobs(
         prompts: The writer of the prompts, of any format.
         pairs: Contexts with the texts that follow them.
         prefix: See `engine.score`.
-        tokens_per_batch: See `engine.score`.
 
     Raises:
         UserError: If a text is longer than the model's context.
@@ -44,8 +38,7 @@ def text_logprobs(
             start = len(_ids(prompts, [bare])[0])
             leads[pair.context] = Request(read[pair.context], start)
         requests.append(Request(ids, start))
-    whole = [*requests, *leads.values()]
-    answers = score(model, whole, prefix=prefix, tokens_per_batch=tokens_per_batch)
+    answers = score(model, [*requests, *leads.values()], prefix=prefix)
     totals = np.array([one[0] for one in answers])
     alone = dict(zip(leads, totals[len(pairs) :], strict=True))
     return totals[: len(pairs)] - np.array([alone.get(pair.context, 0.0) for pair in pairs])

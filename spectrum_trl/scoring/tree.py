@@ -35,6 +35,11 @@ class Row(NamedTuple):
     ids: Ids
     requests: list[int]
 
+    @property
+    def end(self) -> int:
+        """Index after the last token."""
+        return len(self.ids)
+
 
 @dataclass
 class Node:

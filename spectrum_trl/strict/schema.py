@@ -2,15 +2,16 @@
 
 import reprlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from spectrum_trl.errors import nearest
+from spectrum_trl.errors import UserError, nearest
 
 # Length limit for a value in a message, in characters.
 LONGEST_VALUE = 60
 EXPECTED = "expected "
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Problem(NamedTuple):
@@ -22,6 +23,25 @@ class Problem(NamedTuple):
     def at(self, *place: str) -> str:
         """Return the message after the place of the whole value, and the path in it."""
         return f"{'.'.join(map(str, (*place, *self.path)))}: {self.text}"
+
+
+def parsed(kind: type[Model], given: Any, *place: str, before: str = "") -> Model:
+    """Return a user's values as a model.
+
+    Args:
+        kind: The model.
+        given: The values.
+        *place: Place of the values, as in `Problem.at`.
+        before: Text before every message.
+
+    Raises:
+        UserError: With every wrong value at once.
+    """
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        found = problems_of(error, given, kind=kind)
+        raise UserError(*(f"{before}{problem.at(*place)}" for problem in found)) from error
 
 
 def problems_of(error: ValidationError, value: Any, *, kind: type[BaseModel] | None = None) -> list[Problem]:

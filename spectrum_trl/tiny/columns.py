@@ -25,13 +25,8 @@ class Column(NamedTuple):
     fmt: Format
 
 
-PRETRAINED, BEST, INSTRUCT, ALL_TOKENS, TUNED = (
-    "pretrained",
-    "best_wording",
-    "instruct",
-    "all_tokens",
-    "tuned",
-)
+PRETRAINED, BEST, INSTRUCT = "pretrained", "best_wording", "instruct"
+ALL_TOKENS, TUNED = "all_tokens", "tuned"
 # In the order of the table; the keys name the files in a run's folder.
 COLUMNS = {
     PRETRAINED: Column("pretrained", "colon"),

@@ -12,7 +12,7 @@ from spectrum_trl.files import write_atomic
 from spectrum_trl.metrics.intervals import mean_interval
 from spectrum_trl.tiny.evaluation_items import OUTPUTS
 from spectrum_trl.tiny.scores import CATEGORICAL, COIN, NUMBERS, URN, TinyResult
-from spectrum_trl.tiny.table import rows
+from spectrum_trl.tiny.table import SEED, rows
 
 # Okabe and Ito's palette, which colour-blind readers can distinguish; markers work without colour.
 COLOURS = ("#D55E00", "#E69F00", "#CC79A7", "#009E73", "#0072B2")
@@ -21,7 +21,7 @@ LINEAR = 0.1
 MARKERS = ("o", "v", "^", "D", "s")
 
 
-def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) -> None:
+def save(results: Mapping[str, TinyResult], path: str | Path) -> None:
     """Plot loss above optimal by number of examples, and divergences of the urns, to a PNG file.
 
     The file is written atomically.
@@ -29,7 +29,6 @@ def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) 
     Args:
         results: Results by name, for example column titles; one to five, all measured with the same seed.
         path: Path of the picture.
-        seed: Seed of the bootstrap and of the scatter.
 
     Raises:
         ValueError: If there are no results, or more than there are colours.
@@ -43,9 +42,9 @@ def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) 
         (CATEGORICAL, "Categorical, 3–5 labels of unknown probability", axes[0, 1]),
         (NUMBERS, "Numbers around an unknown value", axes[1, 0]),
     ):
-        _curves(ax, results, task, seed=seed)
+        _curves(ax, results, task)
         ax.set(title=title, xlabel="examples seen", ylabel="loss above Bayes-optimal (nats)")
-    _divergences(axes[1, 1], results, seed=seed)
+    _divergences(axes[1, 1], results)
     # The curves look the same in all panels, so one legend is enough.
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     target = Path(path)
@@ -53,11 +52,11 @@ def save(results: Mapping[str, TinyResult], path: str | Path, *, seed: int = 0) 
         figure.savefig(temporary, format="png", dpi=130)
 
 
-def _curves(ax: Axes, results: Mapping[str, TinyResult], task: str, *, seed: int) -> None:
+def _curves(ax: Axes, results: Mapping[str, TinyResult], task: str) -> None:
     """Plot the mean loss above the Bayes-optimal one by position."""
     for (name, result), colour, marker in zip(results.items(), COLOURS, MARKERS, strict=False):
         # The difference removes the difficulty of the sequences, which both losses share.
-        regrets = [mean_interval(result.regret(task, slice(n, n + 1)), seed=seed) for n in range(OUTPUTS)]
+        regrets = [mean_interval(result.regret(task, slice(n, n + 1)), seed=SEED) for n in range(OUTPUTS)]
         mean, low, high = np.array(regrets).T
         positions = np.arange(OUTPUTS)
         ax.plot(positions, mean, color=colour, marker=marker, markersize=4, label=name)
@@ -70,16 +69,16 @@ def _curves(ax: Axes, results: Mapping[str, TinyResult], task: str, *, seed: int
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _divergences(ax: Axes, results: Mapping[str, TinyResult], *, seed: int) -> None:
+def _divergences(ax: Axes, results: Mapping[str, TinyResult]) -> None:
     """Plot one point per urn, and the mean with its interval."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     for place, ((_, result), colour, marker) in enumerate(
         zip(results.items(), COLOURS, MARKERS, strict=False)
     ):
         values = result.values(URN, "js_divergence")
         spread = rng.uniform(-0.25, 0.25, len(values))
         ax.scatter(place + spread, values, s=12, color=colour, marker=marker, alpha=0.35, linewidth=0)
-        mean, low, high = rows(result)[0].interval(seed=seed)
+        mean, low, high = rows(result)[0].interval()
         ax.errorbar(
             place,
             mean,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.files import write_atomic, write_json
+from spectrum_trl.metrics.intervals import by_cluster
 from spectrum_trl.strict.json import read_json
 from spectrum_trl.tiny.evaluation_items import OUTPUTS
 
@@ -96,14 +97,8 @@ class TinyResult(BaseModel):
 
     def clusters(self, task: str, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return a metric's sums and counts over the rows of each cluster with a count, in their order."""
-        found: dict[Any, tuple[float, float]] = {}
-        for number, row in enumerate(self.rows[task]):
-            value, count, *cluster = row.values[metric]
-            name = cluster[0] if cluster else number
-            before = found.get(name, (0.0, 0.0))
-            found[name] = (before[0] + value, before[1] + count)
-        sums, counts = np.array(list(found.values())).T
-        return sums[counts > 0], counts[counts > 0]
+        sums, counts = by_cluster(row.values[metric] for row in self.rows[task])
+        return np.array(sums), np.array(counts)
 
 
 def measured_on(result: TinyResult) -> tuple[object, ...]:

@@ -16,6 +16,8 @@ from spectrum_trl.tiny.scores import SAMPLES, SEQUENCES, URN, TinyResult
 
 # Outputs by the number of examples before them.
 POSITIONS = {"no example": slice(0, 1), "1–7 examples": slice(1, 8), "≥ 8 examples": slice(8, None)}
+# Of the bootstrap.
+SEED = 0
 EXACT_UNIQUE = "  exact sampler, as many valid samples"
 
 
@@ -38,12 +40,12 @@ class Row(NamedTuple):
     uniform: float | None = None
     weights: NDArray[np.float64] | None = None
 
-    def interval(self, *, seed: int) -> Interval:
+    def interval(self) -> Interval:
         """Return the figure with its 95% interval."""
         if self.weights is None:
-            return mean_interval(self.values, seed=seed)
+            return mean_interval(self.values, seed=SEED)
         # Divergences, shares and their differences, which lie within these bounds.
-        return ratio_interval(self.values, self.weights, seed=seed, within=(-1.0, 1.0))
+        return ratio_interval(self.values, self.weights, seed=SEED, within=(-1.0, 1.0))
 
 
 def rows(result: TinyResult) -> list[Row]:
@@ -55,19 +57,18 @@ def rows(result: TinyResult) -> list[Row]:
     ]
 
 
-def table(results: Mapping[str, TinyResult], *, seed: int = 0) -> Table:
+def table(results: Mapping[str, TinyResult]) -> Table:
     """Return a table of results side by side: figures with 95% intervals, uniform guess, and exact values.
 
     Args:
         results: Results by title; at least one, all measured with the same seed.
-        seed: Seed of the bootstrap.
     """
     made = Table(title="Held-out distributions: mean [95% interval], divergence and loss in nats")
     made.add_column("metric")
     for name in (*results, "uniform guess", "exact"):
         made.add_column(escape(name), justify="right")
     section = ""
-    for row, cells in _cells(results, seed=seed):
+    for row, cells in _cells(results):
         if row.section != section:
             section = row.section
             made.add_section()
@@ -76,27 +77,26 @@ def table(results: Mapping[str, TinyResult], *, seed: int = 0) -> Table:
     return made
 
 
-def markdown(results: Mapping[str, TinyResult], *, seed: int = 0) -> str:
+def markdown(results: Mapping[str, TinyResult]) -> str:
     """Return the contents of `table` in Markdown."""
     names = ["", *results, "uniform guess", "exact"]
     lines = [names, ["---", *["---:"] * (len(names) - 1)]]
-    lines += [[f"{row.section}: {row.metric.strip()}", *cells] for row, cells in _cells(results, seed=seed)]
+    lines += [[f"{row.section}: {row.metric.strip()}", *cells] for row, cells in _cells(results)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _cells(results: Mapping[str, TinyResult], *, seed: int) -> Iterator[tuple[Row, list[str]]]:
+def _cells(results: Mapping[str, TinyResult]) -> Iterator[tuple[Row, list[str]]]:
     for lines in zip(*(rows(result) for result in results.values()), strict=True):
-        cells = [_cell(line.interval(seed=seed)) for line in lines]
+        cells = [_cell(line.interval()) for line in lines]
         yield lines[0], [*cells, _known(lines[0].uniform), _known(lines[0].exact)]
 
 
-def differences(results: Mapping[str, TinyResult], *, last: str, seed: int = 0) -> Table:
+def differences(results: Mapping[str, TinyResult], *, last: str) -> Table:
     """Return a table of the paired differences between one model and each of the others.
 
     Args:
         results: Results by title.
         last: Title of the model to compare with the others.
-        seed: Seed of the bootstrap.
     """
     made = Table(title=f"{last} minus the others, paired by item: mean [95% interval]")
     made.add_column("metric")
@@ -108,7 +108,7 @@ def differences(results: Mapping[str, TinyResult], *, last: str, seed: int = 0) 
         # Weights depend on the items only, so they are the same for all models.
         changes = [own._replace(values=own.values - other[number].values) for other in theirs]
         if own.metric != EXACT_UNIQUE:
-            cells = [escape(_cell(change.interval(seed=seed))) for change in changes]
+            cells = [escape(_cell(change.interval())) for change in changes]
             made.add_row(f"{own.section}: {own.metric}", *cells)
     return made
 

@@ -10,7 +10,7 @@ from peft.tuners.tuners_utils import check_target_module_exists
 from transformers import PreTrainedModel
 from trl import get_peft_config
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.models.load import model_without_memory
 from spectrum_trl.models.sharing import named_by, shared_layers
 from spectrum_trl.recipe.read import Recipe
@@ -34,8 +34,7 @@ def adapter_config(recipe: Recipe, *, model: PreTrainedModel) -> LoraConfig | No
     if others := other_modalities(model):
         config.exclude_modules = rf"(.*\.)?({'|'.join(map(re.escape, others))})\..*"
     shared = shared_layers(model)
-    if problems := list(_adapted_apart(config, shared)):
-        raise UserError(*(f"{recipe.path}: {problem}" for problem in problems))
+    refuse(f"{recipe.path}: {problem}" for problem in _adapted_apart(config, shared))
     # A copy, because peft edits the list, which is also the recipe's.
     whole = list(config.modules_to_save or [])
     config.ensure_weight_tying = any(named_by(whole, layer) for layer in shared)
@@ -102,8 +101,7 @@ def check_sharded_adapter(recipe: Recipe) -> None:
                 f"{recipe.path}: fsdp_config.cpu_ram_efficient_loading cannot load {name} with a LoRA "
                 "adapter that trains its tied embedding; set cpu_ram_efficient_loading to false"
             )
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
 
 
 def check_precision(recipe: Recipe, model: PreTrainedModel) -> None:

@@ -7,12 +7,12 @@ from transformers.integrations import get_available_reporting_integrations
 
 from spectrum_trl.data.conversations import check_files
 from spectrum_trl.data.mixture import select_tasks
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.models.load import is_adapter, load_config
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.adapter import check_sharded_adapter
 from spectrum_trl.training.demo_evaluation import check_recorded
-from spectrum_trl.training.packing import check_packing
+from spectrum_trl.training.model_checks import check_packing
 
 
 def check_all(recipe: Recipe, *, environment: bool = True) -> None:
@@ -33,15 +33,14 @@ def check_all(recipe: Recipe, *, environment: bool = True) -> None:
         lambda: check_recorded(recipe),
     ]
     if environment:
-        checks.append(lambda: check_environment(recipe))
+        checks.append(lambda: _check_packages(recipe))
     problems: list[str] = []
     for check in checks:
         try:
             check()
         except UserError as error:
             problems += error.problems
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
 
 
 def _check_packing(recipe: Recipe) -> None:
@@ -59,40 +58,34 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         UserError: With all problems at once.
     """
-    problems = []
+    refuse(f"{recipe.path}: {problem}" for problem in _recipe_problems(recipe))
+    if recipe.model.use_peft and recipe.training.fsdp:
+        check_sharded_adapter(recipe)
+
+
+def _recipe_problems(recipe: Recipe) -> Iterator[str]:
     if recipe.run.new_model and recipe.run.copy_role_tokens_from:
-        problems.append(f"{recipe.path}: copy_role_tokens_from cannot be combined with new_model; remove it")
+        yield "copy_role_tokens_from cannot be combined with new_model; remove it"
     if bool(recipe.run.new_model) == bool(recipe.model.model_name_or_path):
-        problems.append(f"{recipe.path}: set either model_name_or_path or new_model")
+        yield "set either model_name_or_path or new_model"
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
     if name and is_adapter(name, revision=revision):
-        problems.append(
-            f"{recipe.path}: model_name_or_path: {name} is an adapter, not a whole model; merge it first: "
+        yield (
+            f"model_name_or_path: {name} is an adapter, not a whole model; merge it first: "
             f"spectrum-trl merge {name} FOLDER"
         )
     saved = {module.rpartition(".")[2] for module in recipe.model.lora_modules_to_save or []}
-    if (
-        recipe.run.copy_role_tokens_from
-        and recipe.model.use_peft
-        and not {"embed_tokens", "lm_head"} <= saved
-    ):
-        problems.append(
-            f"{recipe.path}: copy_role_tokens_from changes embeddings that a LoRA adapter does not include; "
-            "add `lora_modules_to_save: [embed_tokens, lm_head]`"
+    whole = {"embed_tokens", "lm_head"} <= saved
+    if recipe.run.copy_role_tokens_from and recipe.model.use_peft and not whole:
+        yield (
+            "copy_role_tokens_from changes embeddings that a LoRA adapter does not include; add "
+            "`lora_modules_to_save: [embed_tokens, lm_head]`"
         )
     if recipe.training.fsdp and recipe.run.evaluate != "none":
-        problems.append(
-            f"{recipe.path}: evaluate needs the whole model in one process; run `spectrum-trl tiny` later"
-        )
+        yield "evaluate needs the whole model in one process; run `spectrum-trl tiny` later"
     if recipe.training.trust_remote_code:
-        problems.append(
-            f"{recipe.path}: trust_remote_code is not supported; use an architecture that transformers has"
-        )
-    problems += (f"{recipe.path}: {problem}" for problem in _lost_row_order(recipe))
-    if problems:
-        raise UserError(*problems)
-    if recipe.model.use_peft and recipe.training.fsdp:
-        check_sharded_adapter(recipe)
+        yield "trust_remote_code is not supported; use an architecture that transformers has"
+    yield from _lost_row_order(recipe)
 
 
 def _lost_row_order(recipe: Recipe) -> Iterator[str]:
@@ -108,12 +101,7 @@ def _lost_row_order(recipe: Recipe) -> Iterator[str]:
             )
 
 
-def check_environment(recipe: Recipe) -> None:
-    """Check that all packages that the recipe needs for training are installed.
-
-    Raises:
-        UserError: With every missing package.
-    """
+def _check_packages(recipe: Recipe) -> None:
     problems = []
     for tracker in recipe.training.report_to or ():
         if tracker not in ("none", "all") and tracker not in get_available_reporting_integrations():
@@ -131,5 +119,4 @@ def check_environment(recipe: Recipe) -> None:
             f"attn_implementation: {attention} needs flash-attn, which is not installed; install flash-attn, "
             "or set `attn_implementation: sdpa`"
         )
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from accelerate import PartialState
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.console import plain
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, located
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import bundled
 from spectrum_trl.recipe.read import Recipe
@@ -32,7 +31,7 @@ def evaluate_run(
     out: Console,
     trained: bool,
 ) -> None:
-    """Measure models on the tiny world's held-out distributions; print the tables after training.
+    """Measure models on the tiny world's held-out distributions.
 
     Before training, the pretrained model and its instruct sibling are measured, each in the format that suits
     it; after training, the trained model is.
@@ -55,23 +54,29 @@ def evaluate_run(
         folder.add_json(f"{name}.json", scores.as_json(found))
     when = "after" if trained else "before"
     out.print(f"[bold]evaluation {when} training[/]: {time.monotonic() - started:.0f} s")
-    if trained:
-        # Imported here, because plotting takes a second to import and few recipes need it.
-        from spectrum_trl.report.page import page_of
-        from spectrum_trl.report.reading import read_evaluations
-        from spectrum_trl.report.write import write
-        from spectrum_trl.tiny.report import report_run
-
-        files = report_run(folder.path, out=out)
-        page = page_of(read_evaluations(columns.results_of(str(folder.path))), pairs=[])
-        files += write(page, output=folder.path / PAGE)
-        folder.list_files(files)
-        out.print(f"all figures on a page: {folder.path / PAGE}", markup=False)
 
 
-def recorded_file(name: str) -> Path:
-    """Return the path of a recorded result; `check_recorded` checks that it exists."""
-    return bundled("recipes") / name
+def show_results(recipe: Recipe, *, folder: RunFolder, out: Console) -> None:
+    """Print the tables of a run's evaluation, and write its picture and a page of all figures.
+
+    Args:
+        recipe: Its ``evaluate`` decides whether there is anything to show.
+        folder: The run's folder, where the results are.
+        out: Where to print.
+    """
+    if recipe.run.evaluate == "none" or not PartialState().is_main_process:
+        return
+    # Imported here, because plotting takes a second to import and few recipes need it.
+    from spectrum_trl.report.page import page_of
+    from spectrum_trl.report.reading import read_evaluations
+    from spectrum_trl.report.write import write
+    from spectrum_trl.tiny.report import report_run
+
+    files = report_run(folder.path, out=out)
+    page = page_of(read_evaluations(columns.results_of(str(folder.path))), pairs=[])
+    files += write(page, output=folder.path / PAGE)
+    folder.list_files(files)
+    out.print(f"all figures on a page: {folder.path / PAGE}", markup=False)
 
 
 def check_recorded(recipe: Recipe) -> None:
@@ -81,10 +86,8 @@ def check_recorded(recipe: Recipe) -> None:
         UserError: If it cannot.
     """
     if recipe.run.recorded and recipe.run.evaluate != "none":
-        try:
-            found = scores.load(recorded_file(recipe.run.recorded))
-        except UserError as error:
-            raise UserError(*(f"recorded: {problem}" for problem in error.problems)) from error
+        with located("recorded: "):
+            found = scores.load(bundled("recipes") / recipe.run.recorded)
         items = evaluation_items(0)
         prompts = [world.description for world in items.urns]
         prompts += [text for one in (items.coin, items.die, items.number) for text in one.descriptions]
@@ -116,4 +119,4 @@ def _others(recipe: Recipe, model: PreTrainedModel) -> Measured:
         instruct = load_model(sibling).eval()
         yield INSTRUCT, evaluate(instruct, load_tokenizer(sibling), fmt=COLUMNS[INSTRUCT].fmt)
     if recorded := recipe.run.recorded:
-        yield ALL_TOKENS, scores.load(recorded_file(recorded))
+        yield ALL_TOKENS, scores.load(bundled("recipes") / recorded)

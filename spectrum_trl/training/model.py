@@ -11,8 +11,7 @@ from spectrum_trl.models.quantize import for_cpu
 from spectrum_trl.models.role_tokens import copy_role_tokens
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.adapter import check_precision, other_modalities
-from spectrum_trl.training.model_checks import check_lora_targets, check_optimizer
-from spectrum_trl.training.packing import check_packing
+from spectrum_trl.training.model_checks import check_lora_targets, check_optimizer, check_packing
 from spectrum_trl.training.strategy import receives_weights
 
 

@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, HfApi, ModelCard
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.evaluation.headlines import LOW_COVERAGE, headlines, is_of_shares
 from spectrum_trl.evaluation.results import newest
 from spectrum_trl.files import write_json
@@ -66,8 +66,7 @@ def stage(run: Path, target: Path, *, repo: str, results: Sequence[Path], public
             evaluations += _figures(folder, run, left_out)
         except UserError as error:
             problems += error.problems
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     for pattern in PUBLISHED:
         for file in run.glob(pattern):
             shutil.copyfile(file, target / file.name)

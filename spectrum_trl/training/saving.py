@@ -1,6 +1,7 @@
 """Save a trained model so that stock libraries can load it and stop where a sample ends."""
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -10,10 +11,15 @@ from trl import SFTTrainer
 
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.folder import copy_processor, generation_config, set_dtype, set_special_tokens
+from spectrum_trl.models.folder import (
+    copy_processor,
+    generation_config,
+    rounded,
+    set_dtype,
+    set_special_tokens,
+)
 from spectrum_trl.models.load import checkpoint_dtype
 from spectrum_trl.models.model_card import model_card
-from spectrum_trl.models.rounding import rounded
 from spectrum_trl.prompts.layouts import published
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import way_back
@@ -36,17 +42,20 @@ def save_run(
         recipe: The parsed recipe.
         mixture: The training data.
         tokenizer: With the Spectrum template.
+
+    Raises:
+        UserError: If a trained weight is NaN or infinite.
     """
     staging = folder.path / STAGING
     if trainer.is_world_process_zero():
         shutil.rmtree(staging, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-    write_model(trainer, staging, recipe=recipe, mixture=mixture, tokenizer=tokenizer)
+    _write(trainer, staging, recipe=recipe, mixture=mixture, tokenizer=tokenizer)
     folder.publish(staging)
     trainer.accelerator.wait_for_everyone()
 
 
-def write_model(
+def _write(
     trainer: SFTTrainer,
     staging: Path,
     *,
@@ -54,18 +63,7 @@ def write_model(
     mixture: Mixture,
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    """Write everything that stock libraries need to load the trained model, and its model card.
-
-    Args:
-        trainer: The trainer after training; every rank must call this function.
-        staging: The folder to write; created by the first rank.
-        recipe: The parsed recipe.
-        mixture: The training data.
-        tokenizer: With the Spectrum template.
-
-    Raises:
-        UserError: If a trained weight is NaN or infinite.
-    """
+    """Write everything that stock libraries need to load the trained model, and its model card."""
     # A collective: with FSDP every rank contributes its shards, and the first gets whole tensors.
     state = trainer.accelerator.get_state_dict(trainer.model)
     if not trainer.is_world_process_zero():
@@ -91,7 +89,7 @@ def write_model(
         base_model=name,
         revision=revision,
         settings=recipe.settings,
-        counts=[count._asdict() for count in mixture.counts],
+        counts=[asdict(count) for count in mixture.counts],
         is_adapter=isinstance(model, PeftModel),
     )
     card.save(staging / "README.md")

@@ -1,6 +1,5 @@
 """The distribution strategy and precision of a run: those in force, not those requested."""
 
-import math
 from collections import Counter
 from collections.abc import Sized
 from typing import cast
@@ -97,7 +96,7 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
             f"[bold]an epoch[/]: {in_all:,} rows, of which {repeated:,} are trained twice, so every process "
             "has the same number"
         )
-    steps = steps_of(trainer)
+    *_, steps = trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())
     out.print(f"[bold]steps[/]: {steps:,}" + _never_saved(args, steps))
 
 
@@ -115,21 +114,6 @@ def _step(args: SFTConfig, mixture: Mixture, *, processes: int, in_all: int) -> 
         f"{min(rows, in_all):,} rows ({shape} accumulated), on average {sequences:,.0f} sequences, "
         f"{tokens:,.0f} tokens, {trained:,.0f} of them trained"
     )
-
-
-def steps_of(trainer: SFTTrainer) -> int:
-    """Return the number of optimizer steps of a run, computed as Trainer does.
-
-    Args:
-        trainer: A trainer ready to train.
-    """
-    args = trainer.args
-    if args.max_steps > 0:
-        return args.max_steps
-    of_epoch = len(trainer.get_train_dataloader())
-    accumulated = args.gradient_accumulation_steps
-    of_epoch = max(of_epoch // accumulated + int(of_epoch % accumulated > 0), 1)
-    return math.ceil(args.num_train_epochs * of_epoch)
 
 
 def _never_saved(args: SFTConfig, steps: int) -> str:

@@ -20,7 +20,7 @@ from spectrum_trl.runs.resume import check_data, check_settings, explain_interru
 from spectrum_trl.runs.run_folder import RunFolder
 from spectrum_trl.training import strategy
 from spectrum_trl.training.checks import check_all
-from spectrum_trl.training.demo_evaluation import evaluate_run
+from spectrum_trl.training.demo_evaluation import evaluate_run, show_results
 from spectrum_trl.training.model import starting_model
 from spectrum_trl.training.model_checks import check_checkpoint
 from spectrum_trl.training.saving import save_run, saved_dtype
@@ -70,6 +70,7 @@ def train(recipe: Recipe) -> None:
         out.print(f"saved to {folder.path}", markup=False)
         trained = cast(PreTrainedModel, trainer.model)
         evaluate_run(recipe, trained, tokenizer, folder=folder, out=out, trained=True)
+        show_results(recipe, folder=folder, out=out)
         trainer.end()
 
 

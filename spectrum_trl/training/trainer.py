@@ -10,18 +10,25 @@ from typing import Any, cast
 import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerState,
+)
 from transformers.trainer_pt_utils import BatchRebalanceSampler, LengthGroupedSampler
 from trl import SFTTrainer
 
-from spectrum_trl.console import console
+from spectrum_trl.console import console, on_terminal
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import way_back
 from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
 from spectrum_trl.training.adapter import adapter_config, train_in_single_precision
-from spectrum_trl.training.log_lines import lines_when_piped
 from spectrum_trl.training.strategy import check_sharding
 
 # Options that transformers sets in an optimizer's groups from the recipe; the rest is optimizer state.
@@ -217,5 +224,30 @@ def make_trainer(
     check_sharding(recipe, trainer)
     if recipe.model.use_peft:
         train_in_single_precision(cast(PreTrainedModel, trainer.model))
-    lines_when_piped(trainer)
+    _lines_when_piped(trainer)
     return trainer
+
+
+def _lines_when_piped(trainer: Trainer) -> None:
+    """Make a trainer print one line per log entry instead of its bar, unless standard error is a terminal."""
+    if on_terminal():
+        return
+    for callback in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(callback)
+    trainer.add_callback(_LogLines)
+
+
+class _LogLines(TrainerCallback):
+    """Prints ``step 20/100: loss 0.71, …`` at each log entry."""
+
+    def on_log(
+        self, args: Any, state: TrainerState, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Print the entry on the first rank."""
+        if state.is_world_process_zero and logs:
+            values = (f"{name} {_short(value)}" for name, value in logs.items() if name != "total_flos")
+            print(f"step {state.global_step}/{state.max_steps}: {', '.join(values)}", flush=True)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.data.encode import encode
+from spectrum_trl.data.encoder import Encoder
 from spectrum_trl.prompts.messages import check, normalise
 
 FAMILIES = ("gemma3", "qwen3", "llama3_1")
@@ -36,7 +37,7 @@ def assert_cut_to_whole_turns(
 ) -> None:
     dropped: Counter[str] = Counter()
     rows, count = encode(
-        "t", [messages], tokenizer=tokenizer, max_length=limit, train_on=train_on, dropped=dropped
+        "t", [messages], Encoder(tokenizer, max_length=limit, train_on=train_on), dropped=dropped
     )
     kept = rows["messages"][0] if len(rows) else []
     last = len(kept)
@@ -120,7 +121,7 @@ def test_what_does_not_fit_begins_further_sequences_and_nothing_else_is_lost(
     messages = conversation(turns, described=described)
     dropped: Counter[str] = Counter()
     rows, count = encode(
-        "t", [messages], tokenizer=tiny_tokenizer, max_length=limit, split_long=True, dropped=dropped
+        "t", [messages], Encoder(tiny_tokenizer, max_length=limit), split_long=True, dropped=dropped
     )
     trained = trained_outputs(rows, tiny_tokenizer)
     every = [m["content"] for m in messages if m["role"] == "output"]
@@ -144,9 +145,9 @@ def test_splitting_keeps_all_outputs_and_cutting_tells_what_it_loses(
     tiny_tokenizer: PreTrainedTokenizerBase,
 ) -> None:
     messages = conversation([(None, f"red {n}") for n in range(300)], described=True)
-    cut, few = encode("t", [messages], tokenizer=tiny_tokenizer, max_length=100, dropped=Counter())
+    cut, few = encode("t", [messages], Encoder(tiny_tokenizer, max_length=100), dropped=Counter())
     split, all_of_them = encode(
-        "t", [messages], tokenizer=tiny_tokenizer, max_length=100, split_long=True, dropped=Counter()
+        "t", [messages], Encoder(tiny_tokenizer, max_length=100), split_long=True, dropped=Counter()
     )
     assert len(cut) == 1 and few.cut_sequences == 1 and few.outputs + few.cut_outputs == 300
     assert len(split) > 10 and all_of_them.outputs == 300 and all_of_them.cut_outputs == 0
@@ -163,7 +164,7 @@ def test_without_a_description_only_the_first_answer_of_all_stays_untrained(
     messages = conversation([("a cat", f"red {n}") for n in range(100)], described=False)
     dropped: Counter[str] = Counter()
     rows, count = encode(
-        "t", [messages], tokenizer=tiny_tokenizer, max_length=64, split_long=True, dropped=dropped
+        "t", [messages], Encoder(tiny_tokenizer, max_length=64), split_long=True, dropped=dropped
     )
     assert len(rows) > 10 and not dropped and count.cut_outputs == 0
     assert trained_outputs(rows, tiny_tokenizer) == [f"red {n}" for n in range(1, 100)]
@@ -175,7 +176,7 @@ def test_texts_whose_tokens_are_long_are_still_filled_up(tiny_tokenizer: PreTrai
     ids = tiny_tokenizer(long, add_special_tokens=False)["input_ids"]
     wide = max(tiny_tokenizer.get_vocab(), key=lambda token: len(token) if token.isalpha() else 0)
     messages = conversation([(None, wide)] * 60, described=True)
-    rows, count = encode("t", [messages], tokenizer=tiny_tokenizer, max_length=200, dropped=Counter())
+    rows, count = encode("t", [messages], Encoder(tiny_tokenizer, max_length=200), dropped=Counter())
     one_more = whole(
         rows["messages"][0] + messages[len(rows["messages"][0]) :][:1], tiny_tokenizer, "outputs"
     )

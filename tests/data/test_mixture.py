@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.data.conversations import weighted
 from spectrum_trl.data.encode import encode
+from spectrum_trl.data.encoder import Encoder
 from spectrum_trl.data.mixture import Mixture, build_mixture, messages_of_file, select_tasks
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.recipe.arguments import DataArguments
@@ -119,8 +120,7 @@ def test_sequences_without_a_trained_output_are_dropped_and_counted(
     rows, count = encode(
         "t",
         [outputs("red", described=False), outputs("red", "blue", described=False)],
-        tokenizer=tiny_tokenizer,
-        max_length=99,
+        Encoder(tiny_tokenizer, max_length=99),
         dropped=Counter(),
     )
     assert len(rows) == 1 and count.dropped == {"no trained output": 1}

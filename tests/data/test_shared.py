@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from datasets import Dataset
 
-from spectrum_trl.data import shared
+from spectrum_trl.data import prepare as shared
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
 from tests.processes import run_processes

@@ -12,7 +12,7 @@ from scipy.stats import binom
 from spectrum_trl.metrics.diversity import (
     clean,
     clean_as_published,
-    exact,
+    expected_unique,
     expected_yield,
     sample_intervals,
     summarise,
@@ -108,9 +108,9 @@ def test_the_earliest_stop_cuts() -> None:
 
 
 def test_an_exact_sampler_is_compared_at_the_same_number_of_valid_samples() -> None:
-    assert exact([0.5, 0.5], n_valid=1) == (1.0, 1.0)
-    assert exact([0.5, 0.5], n_valid=2) == (1.5, 0.75)
-    assert exact([1.0], n_valid=0) == (0.0, 0.0)
+    assert (expected_yield([0.5, 0.5], n=1), expected_unique([0.5, 0.5], n=1)) == (1.0, 1.0)
+    assert (expected_yield([0.5, 0.5], n=2), expected_unique([0.5, 0.5], n=2)) == (1.5, 0.75)
+    assert (expected_yield([1.0], n=0), expected_unique([1.0], n=0)) == (0.0, 0.0)
 
 
 SHAPES = {
@@ -133,7 +133,7 @@ def test_about_95_of_100_intervals_hold_the_expected_yield(shape: str, trials: i
     truth = expected_yield(p, n=100)
     for _ in range(trials):
         drawn = rng.choice(p.size + 1, size=100, p=np.append(p, max(0.0, 1 - p.sum())))
-        interval = sample_intervals([str(n) for n in drawn], [n < p.size for n in drawn]).yield_count
+        interval = sample_intervals([str(n) for n in drawn], [n < p.size for n in drawn])["yield_count"]
         held += interval.low <= truth <= interval.high
     assert held >= binom.ppf(0.01, trials, 0.95)
 
@@ -148,7 +148,7 @@ def test_about_95_of_100_intervals_hold_the_chance_that_two_samples_agree(
     truth = float((p**2).sum())
     for _ in range(trials):
         drawn = rng.choice(p.size, size=n, p=p)
-        interval = sample_intervals([str(one) for one in drawn], [True] * n).collision
+        interval = sample_intervals([str(one) for one in drawn], [True] * n)["collision"]
         held += interval.low <= truth <= interval.high
     assert held >= binom.ppf(0.01, trials, 0.95)
 
@@ -156,30 +156,32 @@ def test_about_95_of_100_intervals_hold_the_chance_that_two_samples_agree(
 def test_intervals_of_nothing_valid_and_of_one_text_are_sound() -> None:
     none = sample_intervals(["a", "b"], [False, False])
     assert (
-        none.yield_count[:2] == (0, 0)
-        and none.share_unique == (0, 0, 1)
-        and none.share_valid.low == 0 < none.share_valid.high
+        none["yield_count"][:2] == (0, 0)
+        and none["share_unique"] == (0, 0, 1)
+        and none["share_valid"].low == 0 < none["share_valid"].high
     )
     same = sample_intervals(["a"] * 100, [True] * 100)
-    assert same.yield_count.mean == same.yield_count.low == 1
-    assert none.collision.mean == 0 and np.isnan(none.collision[1:]).all()
+    assert same["yield_count"].mean == same["yield_count"].low == 1
+    assert none["collision"].mean == 0 and np.isnan(none["collision"][1:]).all()
     few = sample_intervals(["a"] * 19, [True] * 19)
-    assert few.collision.mean == 1 and np.isnan(few.collision[1:]).all()
-    assert same.collision.mean == same.collision.high == 1 and 0.9 < same.collision.low < 1
-    assert none.unique_of_all == (1, 0.5, 1) and 0 < same.unique_of_all.low <= 0.01
+    assert few["collision"].mean == 1 and np.isnan(few["collision"][1:]).all()
+    assert same["collision"].mean == same["collision"].high == 1 and 0.9 < same["collision"].low < 1
+    assert none["unique_of_all"] == (1, 0.5, 1) and 0 < same["unique_of_all"].low <= 0.01
 
 
 def test_the_share_of_different_ones_among_few_valid_is_wide_in_both_directions() -> None:
     texts = ["a", "b", "c", "c", *map(str, range(96))]
-    unique = sample_intervals(texts, [n < 4 for n in range(100)]).share_unique
+    unique = sample_intervals(texts, [n < 4 for n in range(100)])["share_unique"]
     # Of four, two came once: 1.96 * sqrt(4 * (1 - 2 / 6)) texts to either side.
     assert unique.mean == 0.75 and unique.low < 0.05 and unique.high == 1
     texts = ["a", *["b"] * 9, *map(str, range(90))]
-    unique = sample_intervals(texts, [n < 10 for n in range(100)]).share_unique
+    unique = sample_intervals(texts, [n < 10 for n in range(100)])["share_unique"]
     assert unique.high == pytest.approx((2 + 1.959964 * (3 * (1 - 1 / 12)) ** 0.5) / 10, rel=1e-6)
 
 
 def test_different_texts_and_few_valid_ones_are_not_certain() -> None:
     texts = [str(n) for n in range(100)]
-    every, few = (sample_intervals(texts, [n < valid for n in range(100)]).yield_count for valid in (100, 4))
+    every, few = (
+        sample_intervals(texts, [n < valid for n in range(100)])["yield_count"] for valid in (100, 4)
+    )
     assert every.low < 98 and few.low < 2 and few.high > 6

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from spectrum_trl.metrics.icl import automatic_k, excess, share_right
+from spectrum_trl.metrics.icl import automatic_k, share_right
 from spectrum_trl.scoring.logits import pick
 from tests.oracles import OutputScores, mean_by_number, number_outputs, per_output
 
@@ -77,14 +77,6 @@ def test_every_unbroken_run_is_one_output(mask: list[bool]) -> None:
     starts = sum(now and not before for before, now in zip([False, *mask], mask, strict=False))
     assert set(numbers.tolist()) - {-1} == set(range(starts))
     assert (np.diff(numbers[numbers >= 0]) >= 0).all()
-
-
-def test_excess_is_the_mean_difference_at_the_chosen_outputs() -> None:
-    losses, optimal = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [[0.5, 1.0, 1.0], [4.0, 4.0, 7.0]]
-    assert excess(losses, optimal).tolist() == pytest.approx([3.5 / 3, 0.0])
-    assert excess(losses, optimal, positions=slice(0, 1)).tolist() == [0.5, 0.0]
-    assert excess(losses, optimal, positions=slice(1, None)).tolist() == [1.5, 0.0]
-    assert (excess(optimal, optimal) == 0).all()
 
 
 def last_whole(instance: dict[str, Any]) -> int:

@@ -78,9 +78,12 @@ SWEPT: dict[Callable[..., Any], tuple[st.SearchStrategy[list[Any]], Call]] = {
     distributional.uniform_guess: (NUMBERS.filter(any), distributional.uniform_guess),
     distributional.summary_as_published: (NUMBERS, distributional.summary_as_published),
     diversity.summarise: (TEXTS, lambda rows: diversity.summarise(*columns(rows))),
-    diversity.sample_intervals: (TEXTS, lambda rows: diversity.sample_intervals(*columns(rows))),
+    diversity.sample_intervals: (
+        TEXTS,
+        lambda rows: list(diversity.sample_intervals(*columns(rows)).values()),
+    ),
     diversity.expected_yield: (PROBABILITIES, lambda rows: diversity.expected_yield(rows, n=10)),
-    diversity.exact: (PROBABILITIES, lambda rows: diversity.exact(rows, n_valid=10)),
+    diversity.expected_unique: (PROBABILITIES, lambda rows: diversity.expected_unique(rows, n=10)),
     intervals.mean_interval: (NUMBERS, lambda rows: intervals.mean_interval(rows, seed=0)),
     intervals.ratio_interval: (CLUSTERS, lambda rows: intervals.ratio_interval(*columns(rows), seed=0)),
     intervals.worth_of: (NUMBERS.map(lambda rows: [n + 1 for n in rows]), intervals.worth_of),
@@ -101,12 +104,12 @@ SWEPT: dict[Callable[..., Any], tuple[st.SearchStrategy[list[Any]], Call]] = {
 # Answer in the order that they were asked in, or name the first of several: what they are for.
 IN_ORDER = {
     distributional.compare_as_published,
-    distributional.uniform_guess_as_published,
     diversity.clean,
     diversity.clean_as_published,
-    icl.excess,
+    intervals.by_cluster,
     intervals.clustered_ends,
     intervals.clopper_pearson,
+    intervals.places,
     intervals.ratio_values,
 }
 

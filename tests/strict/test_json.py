@@ -35,7 +35,7 @@ OWN = {
     "runs/checkpoints.py",
     "runs/record.py",
     "ask/schemas.py",
-    "data/shared.py",
+    "data/prepare.py",
     "evaluation/saving.py",
     "scoring/store.py",
     "suite/synthetic/multinomial.py",

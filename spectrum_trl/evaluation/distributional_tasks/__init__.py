@@ -3,7 +3,7 @@
 import sys
 from functools import cache
 
-from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask
+from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask
 from spectrum_trl.suite.catalogue import tasks_of
 
 

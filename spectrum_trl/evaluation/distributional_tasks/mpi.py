@@ -13,16 +13,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
-
-from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.evaluation.distributional_tasks.distributional_task import (
-    DistributionalTask,
-    Item,
-    numbered,
-    shares,
-)
-from spectrum_trl.suite.reading.tables import csv_rows
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, numbered, shares
+from spectrum_trl.suite.reading.encoding import Reading
+from spectrum_trl.suite.reading.tables import csv_rows, table_rows
 from spectrum_trl.suite.source import Source
 
 ANSWERS = "mpi/mpi_human_resp.csv"
@@ -54,20 +48,11 @@ def statements(path: Path) -> list[tuple[str, str]]:
         MissingData: If the file does not exist.
         UserError: If it is not such a table of 120 statements.
     """
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=str, na_filter=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise MissingData(f"{path} does not exist: put the file there") from None
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} is not a tab-separated table ({error}): fetch it again") from None
-    if lacking := {"text", "label_ocean"} - set(table.columns):
-        raise UserError(
-            f"{path} has no column {', '.join(sorted(lacking))}. It has: {', '.join(table.columns)}. "
-            "Fetch the file again"
-        )
-    if len(table) != len(COLUMNS):
-        raise UserError(f"{path} has {len(table)} statements, expected {len(COLUMNS)}: fetch it again")
-    return list(zip(table["text"].str.strip(), table["label_ocean"].str.strip(), strict=True))
+    reading = Reading(delimiter="\t")
+    rows = list(table_rows(path, ("text", "label_ocean"), dropped=Counter(), reading=reading))
+    if len(rows) != len(COLUMNS):
+        raise UserError(f"{path} has {len(rows)} statements, expected {len(COLUMNS)}: fetch it again")
+    return [(row["text"].strip(), row["label_ocean"].strip()) for row in rows]
 
 
 def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:

@@ -13,12 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.distributional_tasks.distributional_task import (
-    DistributionalTask,
-    Item,
-    numbered,
-    shares,
-)
+from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, numbered, shares
 from spectrum_trl.suite.reading.tables import json_file
 from spectrum_trl.suite.source import Source, github
 
@@ -81,9 +76,7 @@ TASKS = (
             title=f"NYT Book Opinions ({REPO})",
             homepage=f"https://github.com/{REPO}",
             downloads=github(
-                REPO,
-                "36869b56b214b5ddce13dc234d62b4cbce3706cd",
-                {FILE: "nytimes/NYTIMES_proportions.json"},
+                REPO, "36869b56b214b5ddce13dc234d62b4cbce3706cd", {FILE: "nytimes/NYTIMES_proportions.json"}
             ),
         ),
         files=(FILE,),

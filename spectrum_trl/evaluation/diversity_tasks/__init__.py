@@ -3,7 +3,7 @@
 import sys
 from functools import cache
 
-from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
+from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
 from spectrum_trl.suite.catalogue import tasks_of
 
 

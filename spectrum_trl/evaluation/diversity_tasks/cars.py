@@ -11,18 +11,12 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask, Valid
+from spectrum_trl.evaluation.diversity_tasks.task import prompted
 from spectrum_trl.suite.reading.tables import csv_rows
 from spectrum_trl.suite.source import Source, github
 
 FOLDER = "diverse_valid_data/us-car-models-data"
 FILES = f"{FOLDER}/*.csv"
-YEARS = range(1992, 2027)
-DOWNLOADS = github(
-    "abhionlyone/us-car-models-data",
-    "b943b86f8f695cb2167491a82cccd9fa2eb5603f",
-    {f"{FOLDER}/{year}.csv": f"{year}.csv" for year in YEARS},
-)
 SHORT = {"chevy": "chevrolet", "mercedes": "mercedesbenz", "vw": "volkswagen"}
 # Names that have another form in the table.
 SAME = {"mazdamiata": "mazdamx5miata", "mazdamx5": "mazdamx5miata"}
@@ -71,15 +65,13 @@ def names(make: str, model: str) -> Iterator[str]:
 
 
 @cache
-def _is_brand(data_dir: Path) -> Valid:
-    return frozenset(brand(row["make"]) for row in _rows(data_dir)).__contains__
+def _brands(data_dir: Path) -> frozenset[str]:
+    return frozenset(brand(row["make"]) for row in _rows(data_dir))
 
 
 @cache
-def _is_car(data_dir: Path) -> Valid:
-    return frozenset(
-        name for row in _rows(data_dir) for name in names(row["make"], row["model"])
-    ).__contains__
+def _cars(data_dir: Path) -> frozenset[str]:
+    return frozenset(name for row in _rows(data_dir) for name in names(row["make"], row["model"]))
 
 
 def _rows(data_dir: Path) -> Iterator[dict[str, str]]:
@@ -96,30 +88,14 @@ SOURCE = Source(
     title="abhionlyone/us-car-models-data",
     homepage="https://github.com/abhionlyone/us-car-models-data",
     licence="CC BY 4.0",
-    downloads=DOWNLOADS,
+    downloads=github(
+        "abhionlyone/us-car-models-data",
+        "b943b86f8f695cb2167491a82cccd9fa2eb5603f",
+        {f"{FOLDER}/{year}.csv": f"{year}.csv" for year in range(1992, 2027)},
+    ),
 )
 
 TASKS = (
-    DiversityTask(
-        name="car_brand",
-        description="A brand of car that is or was sold in the USA",
-        examples=("Subaru", "Jeep", "Volvo"),
-        validator=_is_brand,
-        canonical=brand,
-        universe=None,
-        max_new_tokens=8,
-        source=SOURCE,
-        files=(FILES,),
-    ),
-    DiversityTask(
-        name="car_make_model",
-        description="The make and model of a car that is or was sold in the USA",
-        examples=("Subaru Outback", "Jeep Wrangler", "Volvo XC90"),
-        validator=_is_car,
-        canonical=car,
-        universe=None,
-        max_new_tokens=16,
-        source=SOURCE,
-        files=(FILES,),
-    ),
+    prompted("car_brand", read=_brands, canonical=brand, source=SOURCE, files=(FILES,)),
+    prompted("car_make_model", read=_cars, canonical=car, source=SOURCE, files=(FILES,)),
 )

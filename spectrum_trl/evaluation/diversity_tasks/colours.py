@@ -8,15 +8,11 @@ import re
 from functools import cache
 from pathlib import Path
 
-from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask, Valid
+from spectrum_trl.evaluation.diversity_tasks.task import prompted
 from spectrum_trl.suite.reading.tables import csv_rows
 from spectrum_trl.suite.source import Source, github
 
 FILE = "diverse_valid_data/colornames.csv"
-DOWNLOADS = github(
-    "meodai/color-names", "bc533465ab1db99a8488aef478fa44e2aa5d7849", {FILE: "src/colornames.csv"}
-)
-DESCRIPTION = "The name of a colour"
 _GRAY = re.compile(r"\bgray", re.IGNORECASE)
 
 
@@ -26,31 +22,20 @@ def colour(text: str) -> str:
 
 
 @cache
-def _is_colour(data_dir: Path) -> Valid:
-    return frozenset(colour(row["name"]) for row in csv_rows(data_dir / FILE, ("name",))).__contains__
+def _colours(data_dir: Path) -> frozenset[str]:
+    return frozenset(colour(row["name"]) for row in csv_rows(data_dir / FILE, ("name",)))
 
 
-def _task(name: str, *examples: str) -> DiversityTask:
-    return DiversityTask(
-        name=name,
-        description=DESCRIPTION,
-        examples=examples,
-        validator=_is_colour,
-        canonical=colour,
-        universe=None,
-        max_new_tokens=10,
-        source=Source(
-            name="color-names",
-            title="meodai/color-names",
-            homepage="https://github.com/meodai/color-names, src/colornames.csv",
-            licence="MIT",
-            downloads=DOWNLOADS,
-        ),
-        files=(FILE,),
-    )
-
-
-TASKS = (
-    _task("color_normal_ex", "Blue", "Orange", "Grey"),
-    _task("color_interesting_ex", "Desert Rose", "Sea Glass", "Rusty Nail"),
+SOURCE = Source(
+    name="color-names",
+    title="meodai/color-names",
+    homepage="https://github.com/meodai/color-names, src/colornames.csv",
+    licence="MIT",
+    downloads=github(
+        "meodai/color-names", "bc533465ab1db99a8488aef478fa44e2aa5d7849", {FILE: "src/colornames.csv"}
+    ),
+)
+TASKS = tuple(
+    prompted(name, read=_colours, canonical=colour, source=SOURCE, files=(FILE,))
+    for name in ("color_normal_ex", "color_interesting_ex")
 )

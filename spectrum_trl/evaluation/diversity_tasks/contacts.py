@@ -10,55 +10,32 @@ of its digits was checked). All common layouts are valid, and different layouts 
 """
 
 import re
+from collections.abc import Callable
+from functools import partial
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
+from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask, prompted
 from spectrum_trl.suite.source import Source
 
 # Names of providers under any top-level domain: yahoo.ca is as free as yahoo.com. Names that companies use
 # under other top-level domains are listed in full below.
 FREE_MAIL = frozenset(
-    (
-        *(
-            "126",
-            "163",
-            "aim",
-            "aol",
-            "fastmail",
-            "freenet",
-            "gmail",
-            "gmx",
-            "googlemail",
-            "hotmail",
-            "hushmail",
-        ),
-        *("icloud", "laposte", "libero", "naver", "outlook", "posteo", "proton", "protonmail", "rambler"),
-        *("rediffmail", "rocketmail", "seznam", "t-online", "tutanota", "wanadoo", "yahoo", "yandex", "yeah"),
-        *("ymail", "zohomail"),
-    )
+    """
+    126 163 aim aol fastmail freenet gmail gmx googlemail hotmail hushmail icloud laposte libero naver
+    outlook posteo proton protonmail rambler rediffmail rocketmail seznam t-online tutanota wanadoo yahoo
+    yandex yeah ymail zohomail
+    """.split()
 )
 FREE_MAIL_DOMAINS = frozenset(
-    (
-        *("att.net", "bellsouth.net", "bigpond.com", "btinternet.com", "bk.ru", "bol.com.br", "charter.net"),
-        *("comcast.net", "cox.net", "daum.net", "duck.com", "earthlink.net", "free.fr", "hanmail.net"),
-        *("hey.com", "inbox.com", "inbox.ru", "list.ru", "live.be", "live.ca", "live.co.uk", "live.com"),
-        *(
-            "live.com.au",
-            "live.de",
-            "live.fr",
-            "live.it",
-            "live.nl",
-            "mac.com",
-            "mail.com",
-            "mail.ru",
-            "me.com",
-        ),
-        *("msn.com", "o2.pl", "optonline.net", "orange.fr", "pm.me", "qq.com", "sbcglobal.net", "sina.com"),
-        *("sky.com", "tuta.com", "tuta.io", "uol.com.br", "ukr.net", "verizon.net", "virgilio.it", "web.de"),
-        *("wp.pl", "zoho.com"),
-    )
+    """
+    att.net bellsouth.net bigpond.com bk.ru bol.com.br btinternet.com charter.net comcast.net cox.net
+    daum.net duck.com earthlink.net free.fr hanmail.net hey.com inbox.com inbox.ru list.ru live.be live.ca
+    live.co.uk live.com live.com.au live.de live.fr live.it live.nl mac.com mail.com mail.ru me.com msn.com
+    o2.pl optonline.net orange.fr pm.me qq.com sbcglobal.net sina.com sky.com tuta.com tuta.io ukr.net
+    uol.com.br verizon.net virgilio.it web.de wp.pl zoho.com
+    """.split()
 )
 # Maximum length of an address by the standard; longer ones are not parsed.
 LONGEST = 254
@@ -94,78 +71,38 @@ def _parsed(text: str, *, region: str | None) -> phonenumbers.PhoneNumber | None
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
-    return number if phonenumbers.is_valid_number(number) else None
+    right = region in (None, phonenumbers.region_code_for_number(number))
+    return number if right and phonenumbers.is_valid_number(number) else None
 
 
-def american(text: str) -> str:
-    """Return a valid number of the USA as ``+1`` and ten digits, any other text stripped of white space."""
-    number = _parsed(text.strip(), region="US")
-    if number is None or phonenumbers.region_code_for_number(number) != "US":
-        return text.strip()
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+def _american(text: str) -> phonenumbers.PhoneNumber | None:
+    return _parsed(text, region="US")
 
 
-def international(text: str) -> str:
+def _international(text: str) -> phonenumbers.PhoneNumber | None:
+    return _parsed(text, region=None) if text.startswith("+") else None
+
+
+def _number_form(parsed: Callable[[str], phonenumbers.PhoneNumber | None], text: str) -> str:
     """Return a valid number as ``+``, country code and digits, any other text stripped of white space."""
-    text = text.strip()
-    number = _parsed(text, region=None) if text.startswith("+") else None
-    if number is None:
-        return text
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    number = parsed(text.strip())
+    form = phonenumbers.PhoneNumberFormat.E164
+    return phonenumbers.format_number(number, form) if number else text.strip()
 
 
-def is_american(text: str) -> bool:
-    """Return whether a text is a telephone number of the USA."""
-    number = _parsed(text, region="US")
-    return number is not None and phonenumbers.region_code_for_number(number) == "US"
-
-
-def is_international(text: str) -> bool:
-    """Return whether a text is a telephone number with its country code."""
-    return text.startswith("+") and _parsed(text, region=None) is not None
+def _number_task(name: str, parsed: Callable[[str], phonenumbers.PhoneNumber | None]) -> DiversityTask:
+    return prompted(
+        name,
+        rule=lambda text: parsed(text) is not None,
+        canonical=partial(_number_form, parsed),
+        source=Source(name="phonenumbers", title="the package phonenumbers", licence="Apache-2.0"),
+    )
 
 
 EMAIL_VALIDATOR = Source(name="email_validator", title="the package email-validator", licence="Unlicense")
-PHONENUMBERS = Source(name="phonenumbers", title="the package phonenumbers", licence="Apache-2.0")
 TASKS = (
-    DiversityTask(
-        name="basic_emails",
-        description="An e-mail address",
-        examples=("h.okafor@physics.example.edu", "tilda-brook@postbox.net", "marek88@gmail.com"),
-        validator=lambda data_dir: is_address,
-        canonical=_address,
-        universe=None,
-        max_new_tokens=40,
-        source=EMAIL_VALIDATOR,
-    ),
-    DiversityTask(
-        name="professional_emails",
-        description="An e-mail address that somebody uses at work, not one of a free mail provider",
-        examples=("anita.rao@northfieldclinic.org", "k.lindqvist@eng.uppland.edu", "press@halvorsen.com"),
-        validator=lambda data_dir: is_professional,
-        canonical=_address,
-        universe=None,
-        max_new_tokens=40,
-        source=EMAIL_VALIDATOR,
-    ),
-    DiversityTask(
-        name="us_phone_numbers",
-        description="A telephone number of the United States",
-        examples=("(206) 555-0142", "312-555-0178", "505 555 0119"),
-        validator=lambda data_dir: is_american,
-        canonical=american,
-        universe=None,
-        max_new_tokens=20,
-        source=PHONENUMBERS,
-    ),
-    DiversityTask(
-        name="international_phone_numbers",
-        description="A telephone number of any country, with its country code",
-        examples=("+44 20 7946 0123", "+1 206 555 0142", "+49 30 901820"),
-        validator=lambda data_dir: is_international,
-        canonical=international,
-        universe=None,
-        max_new_tokens=25,
-        source=PHONENUMBERS,
-    ),
+    prompted("basic_emails", rule=is_address, canonical=_address, source=EMAIL_VALIDATOR),
+    prompted("professional_emails", rule=is_professional, canonical=_address, source=EMAIL_VALIDATOR),
+    _number_task("us_phone_numbers", _american),
+    _number_task("international_phone_numbers", _international),
 )

@@ -5,12 +5,10 @@ long as the largest numbers (four tokens truncated seeds, and the rest counted a
 """
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 from sympy import isprime
 
-from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask, Valid
+from spectrum_trl.evaluation.diversity_tasks.task import prompted
 from spectrum_trl.suite.source import KIT, Source
 
 SEEDS = 2**32
@@ -35,58 +33,12 @@ def _is_seed(text: str) -> bool:
     return number is not None and number < SEEDS
 
 
-def _one_of(texts: tuple[str, ...]) -> Callable[[Path], Valid]:
-    return lambda data_dir: frozenset(texts).__contains__
-
-
 TO_10, TO_100 = (tuple(map(str, range(1, largest + 1))) for largest in (10, 100))
-SMALL_PRIMES = tuple(text for text in TO_100 if is_prime(text))
-
 SYMPY = Source(name="sympy", title="the package sympy", licence="BSD-3-Clause")
 TASKS = (
-    DiversityTask(
-        name="rng_1_10",
-        description="A whole number between 1 and 10, each equally likely",
-        examples=("4", "10", "7"),
-        validator=_one_of(TO_10),
-        universe=TO_10,
-        max_new_tokens=5,
-        source=KIT,
-    ),
-    DiversityTask(
-        name="rng_1_100",
-        description="A whole number between 1 and 100, each equally likely",
-        examples=("73", "8", "41"),
-        validator=_one_of(TO_100),
-        universe=TO_100,
-        max_new_tokens=5,
-        source=KIT,
-    ),
-    DiversityTask(
-        name="random_seed",
-        description=f"A seed for a random number generator: a whole number from 0 to {SEEDS - 1}",
-        examples=("90210", "3141592653", "17"),
-        validator=lambda data_dir: _is_seed,
-        universe=None,
-        max_new_tokens=12,
-        source=KIT,
-    ),
-    DiversityTask(
-        name="prime_numbers",
-        description="A prime number of any size",
-        examples=("61", "1009", "13"),
-        validator=lambda data_dir: is_prime,
-        universe=None,
-        max_new_tokens=16,
-        source=SYMPY,
-    ),
-    DiversityTask(
-        name="small_prime_numbers",
-        description="A prime number below 100",
-        examples=("43", "5", "89"),
-        validator=_one_of(SMALL_PRIMES),
-        universe=SMALL_PRIMES,
-        max_new_tokens=5,
-        source=SYMPY,
-    ),
+    prompted("rng_1_10", universe=TO_10, source=KIT),
+    prompted("rng_1_100", universe=TO_100, source=KIT),
+    prompted("random_seed", rule=_is_seed, source=KIT),
+    prompted("prime_numbers", rule=is_prime, source=SYMPY),
+    prompted("small_prime_numbers", universe=tuple(filter(is_prime, TO_100)), source=SYMPY),
 )

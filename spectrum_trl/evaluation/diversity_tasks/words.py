@@ -12,13 +12,10 @@ from functools import cache
 from pathlib import Path
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask, Valid
+from spectrum_trl.evaluation.diversity_tasks.task import prompted
 from spectrum_trl.suite.source import Source, github
 
 FILE = "diverse_valid_data/en-verbs.txt"
-DOWNLOADS = github(
-    "gutfeeling/word_forms", "1ad4b74a15093c0ab996b99639f7a963c5974f44", {FILE: "word_forms/en-verbs.txt"}
-)
 COLUMNS, GERUND = 24, 5
 _ACCENT_MARKS = re.compile(r"[_^`]")
 _WORD = re.compile(r"[A-Za-z][a-z'-]*ing")
@@ -55,26 +52,17 @@ def plain(text: str) -> str:
 
 
 @cache
-def _is_gerund(data_dir: Path) -> Valid:
-    return gerunds(data_dir / FILE).__contains__
+def _gerunds(data_dir: Path) -> frozenset[str]:
+    return gerunds(data_dir / FILE)
 
 
-TASKS = (
-    DiversityTask(
-        name="claude_gerunds",
-        description="One English gerund, a word that ends in -ing",
-        examples=("Juggling", "Percolating", "Sailing"),
-        validator=_is_gerund,
-        canonical=plain,
-        universe=None,
-        max_new_tokens=12,
-        source=Source(
-            name="word_forms",
-            title="gutfeeling/word_forms, en-verbs.txt",
-            homepage="https://github.com/gutfeeling/word_forms",
-            licence="University of Pennsylvania permissive notice",
-            downloads=DOWNLOADS,
-        ),
-        files=(FILE,),
+SOURCE = Source(
+    name="word_forms",
+    title="gutfeeling/word_forms, en-verbs.txt",
+    homepage="https://github.com/gutfeeling/word_forms",
+    licence="University of Pennsylvania permissive notice",
+    downloads=github(
+        "gutfeeling/word_forms", "1ad4b74a15093c0ab996b99639f7a963c5974f44", {FILE: "word_forms/en-verbs.txt"}
     ),
 )
+TASKS = (prompted("claude_gerunds", read=_gerunds, canonical=plain, source=SOURCE, files=(FILE,)),)

@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
@@ -38,44 +40,66 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_NoRedirect)
 
 
-def ask(
-    endpoint: str,
-    *,
-    model: str,
-    system: str,
-    user: str,
-    attempts: int,
-    first_wait: float,
-    timeout: float,
-) -> str:
-    """Return a model's answer.
+class JudgeSettings(BaseModel):
+    """The judge and its settings.
+
+    Attributes:
+        model: Folder or Hub id, or the name at the endpoint.
+        endpoint: Base URL of an OpenAI-compatible API; None for a local model. Its key, if any, is read from
+            the environment variable OPENAI_API_KEY.
+        criterion: Description of a valid answer; None for the task's description.
+        threshold: An answer is valid if Valid's share of the two verdicts' probability is above this.
+        revision: Revision of a Hub repository.
+        attempts: Maximum number of attempts per text at an endpoint.
+        first_wait: Seconds before the first retry; doubled for each further one.
+        timeout: Seconds to wait for an endpoint's answer.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    model: str = Field(min_length=1)
+    endpoint: str | None = None
+    criterion: str | None = Field(default=None, min_length=1)
+    threshold: float = Field(default=0.5, ge=0, lt=1)
+    revision: str = "main"
+    attempts: int = Field(default=5, ge=1, le=20)
+    first_wait: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    timeout: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^/\s]+", value):
+            raise ValueError(f"expected a URL such as https://api.openai.com/v1, but it is {value!r}")
+        return value
+
+
+def ask(settings: JudgeSettings, *, system: str, user: str) -> str:
+    """Return the answer of a model at an endpoint.
+
+    The endpoint's Retry-After takes precedence over the settings, but more than a minute counts as no answer.
 
     Args:
-        endpoint: Base URL, for example ``https://api.openai.com/v1``.
-        model: The model's name at the endpoint.
+        settings: The model, its endpoint, and how long to wait for it.
         system: Instruction.
         user: Question.
-        attempts: Maximum number of attempts.
-        first_wait: Seconds before the first retry, doubled for each further one; the endpoint's Retry-After
-            takes precedence, but more than a minute counts as no answer.
-        timeout: Seconds to wait for an answer.
 
     Raises:
         NoAnswer: If there is no answer after all attempts.
         UserError: If the endpoint rejects the request, or its answer has an unexpected form.
     """
+    endpoint = str(settings.endpoint)
     turns = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-    body = json.dumps({"model": model, "messages": turns, "temperature": 0})
+    body = json.dumps({"model": settings.model, "messages": turns, "temperature": 0})
     headers = {"Content-Type": "application/json"}
     if key := os.environ.get(KEY):
         headers["Authorization"] = f"Bearer {key}"
     request = urllib.request.Request(
         f"{endpoint.rstrip('/')}/chat/completions", data=body.encode(), headers=headers, method="POST"
     )
-    waits = _waits(attempts, first_wait)
+    waits = iter([settings.first_wait * 2**n for n in range(settings.attempts - 1)])
     while True:
         try:
-            with _OPENER.open(request, timeout=timeout) as response:
+            with _OPENER.open(request, timeout=settings.timeout) as response:
                 return _content(response.read(LARGEST_ANSWER), endpoint=endpoint)
         except urllib.error.HTTPError as error:
             reason, asked_to_wait = _refusal(error, endpoint=endpoint), _retry_after(error)
@@ -87,17 +111,13 @@ def ask(
             )
         wait = next(waits, None)
         if wait is None:
-            raise NoAnswer(f"{endpoint} did not answer in {attempts} attempts: {reason}")
+            raise NoAnswer(f"{endpoint} did not answer in {settings.attempts} attempts: {reason}")
         wait = min(LONGEST_WAIT_SECONDS, wait) if asked_to_wait is None else asked_to_wait
         if wait > SILENT_SECONDS:
             console(stderr=True).print(
                 f"{endpoint}: {reason}; retrying in {wait:,.0f} seconds", markup=False, highlight=False
             )
         time.sleep(wait)
-
-
-def _waits(attempts: int, first: float) -> Iterator[float]:
-    yield from (first * 2**n for n in range(attempts - 1))
 
 
 def _refusal(error: urllib.error.HTTPError, *, endpoint: str) -> str:

@@ -9,71 +9,22 @@ asks only for missing verdicts. Check a judge against labels with ``spectrum-trl
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.diversity_tasks.diversity_task import Valid
-from spectrum_trl.evaluation.judging.endpoint import NoAnswer, ask
+from spectrum_trl.evaluation.diversity_tasks.task import Valid
+from spectrum_trl.evaluation.judging.endpoint import JudgeSettings, NoAnswer, ask
 from spectrum_trl.evaluation.judging.prompt import INSTRUCTION, VERDICTS, question
 from spectrum_trl.files import write_atomic, writing
 from spectrum_trl.strict.json import strict_json
-from spectrum_trl.strict.schema import problems_of
 
 CACHE, PENDING = "judge_verdicts.jsonl", "judge_pending.jsonl"
 
 
 class Unjudged(UserError):
     """Some texts have no verdict because the judge did not answer."""
-
-
-class JudgeSettings(BaseModel):
-    """The judge and its settings.
-
-    Attributes:
-        model: Folder or Hub id, or the name at the endpoint.
-        endpoint: Base URL of an OpenAI-compatible API; None for a local model. Its key, if any, is read from
-            the environment variable OPENAI_API_KEY.
-        criterion: Description of a valid answer; None for the task's description.
-        threshold: An answer is valid if Valid's share of the two verdicts' probability is above this.
-        revision: Revision of a Hub repository.
-        attempts: Maximum number of attempts per text at an endpoint.
-        first_wait: Seconds before the first retry; doubled for each further one.
-        timeout: Seconds to wait for an endpoint's answer.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    model: str = Field(min_length=1)
-    endpoint: str | None = None
-    criterion: str | None = Field(default=None, min_length=1)
-    threshold: float = Field(default=0.5, ge=0, lt=1)
-    revision: str = "main"
-    attempts: int = Field(default=5, ge=1, le=20)
-    first_wait: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    timeout: float = Field(default=60.0, gt=0, allow_inf_nan=False)
-
-    @field_validator("endpoint")
-    @classmethod
-    def _is_http(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"https?://[^/\s]+", value):
-            raise ValueError(f"expected a URL such as https://api.openai.com/v1, but it is {value!r}")
-        return value
-
-
-def read_settings(given: Mapping[str, Any]) -> JudgeSettings:
-    """Read a user's settings.
-
-    Raises:
-        UserError: With every wrong value at once.
-    """
-    try:
-        return JudgeSettings.model_validate(dict(given))
-    except ValidationError as error:
-        found = problems_of(error, dict(given), kind=JudgeSettings)
-        raise UserError(*(problem.at() for problem in found)) from error
 
 
 class Judge:
@@ -157,17 +108,8 @@ class Judge:
 
     def _ask(self, text: str) -> tuple[bool | None, str]:
         """Return a verdict, or None, with the reason for None."""
-        settings = self.settings
-        assert settings.endpoint is not None
-        answer = ask(
-            settings.endpoint,
-            model=settings.model,
-            system=INSTRUCTION,
-            user=question(text, description=self.criterion),
-            attempts=settings.attempts,
-            first_wait=settings.first_wait,
-            timeout=settings.timeout,
-        )
+        user = question(text, description=self.criterion)
+        answer = ask(self.settings, system=INSTRUCTION, user=user)
         words = re.findall(r"\w+", re.sub(r"<think>.*?</think>", "", answer, flags=re.DOTALL))
         said = words[0].casefold() if words else ""
         verdicts = {word.casefold(): word == VERDICTS[0] for word in VERDICTS}
@@ -192,10 +134,10 @@ class Judge:
             path.unlink(missing_ok=True)
 
 
-def verdicts(valid: Valid, texts: Sequence[str]) -> list[bool | None]:
+def verdicts(valid: Valid, texts: Iterable[str]) -> list[bool | None]:
     """Return for each text whether a validator accepts it; None if a judge did not answer."""
     if isinstance(valid, Judge):
-        return valid.judge(texts)
+        return valid.judge(list(texts))
     return [bool(text) and _is_valid(valid, text) for text in texts]
 
 

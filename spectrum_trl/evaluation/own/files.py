@@ -9,7 +9,7 @@ from typing import Any
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.paths import bundled
 from spectrum_trl.strict.yaml import read_yaml
 from spectrum_trl.suite.own.table import name_problems
@@ -34,8 +34,7 @@ def check_folders(folders: Sequence[Path]) -> None:
     for folder in folders:
         for file in sorted(folder.rglob("*.yaml")):
             problems += _problems(file)
-    if problems:
-        raise UserError(*(f"--include-path: {problem}" for problem in problems))
+    refuse(f"--include-path: {problem}" for problem in problems)
 
 
 def load(names: Sequence[str], *, manager: TaskManager) -> list[Task]:
@@ -48,11 +47,8 @@ def load(names: Sequence[str], *, manager: TaskManager) -> list[Task]:
     Raises:
         UserError: If a file of the user's is not a task.
     """
-    problems = [
-        problem for name in names if Path(name).suffix == ".yaml" for problem in _problems(Path(name))
-    ]
-    if problems:
-        raise UserError(*problems)
+    files = [Path(name) for name in names if Path(name).suffix == ".yaml"]
+    refuse(problem for file in files for problem in _problems(file))
     return [task for name in names for task in _load(name, manager)]
 
 

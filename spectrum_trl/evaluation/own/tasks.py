@@ -8,41 +8,35 @@ spectrum:
   validator: {file: cheeses.txt}
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask, Item
-from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
-from spectrum_trl.evaluation.diversity_tasks.validators import Validator, build
+from spectrum_trl.errors import UserError, located, refuse
+from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask
+from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
 from spectrum_trl.evaluation.judging.judge import Judge, verdicts
-from spectrum_trl.evaluation.own.tables import item_of
+from spectrum_trl.evaluation.own.tables import OwnDistributional, items
+from spectrum_trl.evaluation.own.validators import Validator, build
 from spectrum_trl.prompts.messages import check
-from spectrum_trl.strict.schema import problems_of
+from spectrum_trl.strict import schema
 from spectrum_trl.suite.own.addresses import HUB, TITLE, address_problems, on_web
 from spectrum_trl.suite.own.table import OwnTable, name_problems, own_task
-from spectrum_trl.suite.reading.encoding import UTF_8, reading_of, reading_problems
-from spectrum_trl.suite.reading.tables import table_rows
+from spectrum_trl.suite.reading.encoding import reading_problems
 from spectrum_trl.suite.sequences.declared import columns_of
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import OWN, Task
 
-# Most problems of rows in one message, and characters shown of an answer.
-MOST_PROBLEMS, SHOWN = 3, 80
+# Characters shown of an answer.
+SHOWN = 80
 SOURCE = Source(name=OWN, title=TITLE)
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class OwnDiversity(_Strict):
+class OwnDiversity(BaseModel):
     """A user's definition of a diversity task.
 
     Attributes:
@@ -52,33 +46,11 @@ class OwnDiversity(_Strict):
         max_new_tokens: Maximum length of an answer in tokens.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
     description: str = Field(min_length=1)
     examples: list[str] = []
     validator: Validator
     max_new_tokens: int = Field(default=32, ge=1)
-
-
-class OwnDistributional(_Strict):
-    """A user's definition of questions with known shares of answers.
-
-    Attributes:
-        file: CSV, TSV, JSON, JSON Lines or parquet, beside the YAML file. Each row has ``candidates`` and
-            ``shares`` (lists; in CSV as JSON) and the columns that the texts name. Shares may be counts.
-        delimiter: Separator of the cells in CSV or TSV; None for a comma, or a tab in TSV.
-        encoding: Encoding of the file.
-        description: Text in which ``{column}`` stands for the row's value, or None.
-        input: The question, a text like ``description``.
-        group: Column of the group, or None.
-        cluster: Column with a common value for rows that are not independent, or None.
-    """
-
-    file: str = Field(min_length=1)
-    delimiter: str | None = None
-    encoding: str = UTF_8
-    description: str | None = None
-    input: str = Field(min_length=1)
-    group: str | None = None
-    cluster: str | None = None
 
 
 def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityTask:
@@ -93,32 +65,24 @@ def own_diversity(own: Mapping[str, Any], *, file: str, name: str) -> DiversityT
         UserError: With all problems at once.
     """
     parsed, folder = _parse(OwnDiversity, own, file=file), Path(file).parent
-    if found := list(name_problems(name)):
-        raise UserError(*(f"{file}: {problem}" for problem in found))
+    refuse(f"{file}: {problem}" for problem in name_problems(name))
     validator, canonical = parsed.validator, parsed.validator.canonical
-    try:
+    with located(f"{file}: spectrum."):
         valid = build(validator, folder=folder, description=parsed.description)
-        universe = validator.universe(folder=folder)
-    except UserError as error:
-        raise UserError(*(f"{file}: spectrum.{problem}" for problem in error.problems)) from error
-    problems = _text_problems(parsed)
-    # A judge is slow or paid for: ask it only about the model's answers.
-    if not isinstance(valid, Judge):
-        try:
-            judged = verdicts(valid, list(map(canonical, parsed.examples)))
-        except UserError as error:
-            raise UserError(*(f"{file}: spectrum.{problem}" for problem in error.problems)) from error
-        refused = [example for example, verdict in zip(parsed.examples, judged, strict=True) if not verdict]
-        problems += [f"examples: the validator rejects {example[:SHOWN]!r}" for example in refused]
-    if problems:
-        raise UserError(*(f"{file}: spectrum.{problem}" for problem in problems))
+        problems = _text_problems(parsed)
+        # A judge is slow or paid for: ask it only about the model's answers.
+        if not isinstance(valid, Judge):
+            judged = zip(parsed.examples, verdicts(valid, map(canonical, parsed.examples)), strict=True)
+            refused = [example for example, verdict in judged if not verdict]
+            problems += [f"examples: the validator rejects {example[:SHOWN]!r}" for example in refused]
+        refuse(problems)
     return DiversityTask(
         name=name,
         description=parsed.description,
         examples=tuple(parsed.examples),
-        validator=lambda _: valid,
+        rule=valid,
         canonical=canonical,
-        universe=universe,
+        universe=validator.universe(folder=folder),
         max_new_tokens=parsed.max_new_tokens,
         source=SOURCE,
     )
@@ -128,11 +92,13 @@ def own_distributional(own: Mapping[str, Any], *, file: str) -> DistributionalTa
     """Return a user's own questions with known shares; arguments and errors as for `own_diversity`."""
     parsed = _parse(OwnDistributional, own, file=file)
     templates = [template for template in (parsed.description, parsed.input) if template is not None]
-    columns = _columns(templates, (parsed.group, parsed.cluster), file=file)
-    if found := list(reading_problems(parsed.delimiter, parsed.encoding, file=parsed.file)):
-        raise UserError(*(f"{file}: spectrum.{problem}" for problem in found))
-    path = _beside(file, parsed.file)
-    build = partial(_items, parsed, path, ("candidates", "shares", *columns))
+    with located(f"{file}: spectrum: "):
+        slots = columns_of(templates)
+    named = [name for name in (parsed.group, parsed.cluster) if name is not None]
+    with located(f"{file}: spectrum."):
+        refuse(reading_problems(parsed.delimiter, parsed.encoding, file=parsed.file))
+        path = _beside(file, parsed.file)
+    build = partial(items, parsed, path, ("candidates", "shares", *dict.fromkeys((*named, *slots))))
     return DistributionalTask(name=TITLE, source=SOURCE, build=build)
 
 
@@ -146,11 +112,7 @@ def own_icl(own: Mapping[str, Any], *, file: str, name: str) -> Task:
 def _parse(kind: type[Parsed], own: Mapping[str, Any], *, file: str) -> Parsed:
     if not isinstance(own, Mapping):
         raise UserError(f"{file}: spectrum: expected keys such as {', '.join(kind.model_fields)}")
-    try:
-        return kind.model_validate(dict(own))
-    except ValidationError as error:
-        found = problems_of(error, dict(own), kind=kind)
-        raise UserError(*(problem.at(f"{file}: spectrum") for problem in found)) from error
+    return schema.parsed(kind, dict(own), f"{file}: spectrum")
 
 
 def _text_problems(parsed: OwnDiversity) -> list[str]:
@@ -164,47 +126,9 @@ def _text_problems(parsed: OwnDiversity) -> list[str]:
     return found + [f"description and examples: {problem}" for problem in check(messages, trained=False)]
 
 
-def _columns(templates: Sequence[str], named: Sequence[str | None], *, file: str) -> tuple[str, ...]:
-    """Return the columns named by the texts and the keys of a YAML file, each once."""
-    try:
-        found = columns_of(templates)
-    except UserError as error:
-        raise UserError(*(f"{file}: spectrum: {problem}" for problem in error.problems)) from error
-    return tuple(dict.fromkeys((*(name for name in named if name is not None), *found)))
-
-
 def _beside(file: str, name: str) -> Path:
     path = Path(file).parent / name
     if on_web(name) or name.startswith(HUB):
-        raise UserError(f"{file}: spectrum.file: expected a file beside the YAML file, but it is {name!r}")
-    if found := list(address_problems(name, beside=Path(file))):
-        raise UserError(*(f"{file}: spectrum.file: {problem}" for problem in found))
+        raise UserError(f"file: expected a file beside the YAML file, but it is {name!r}")
+    refuse(f"file: {problem}" for problem in address_problems(name, beside=Path(file)))
     return path
-
-
-def _items(
-    own: OwnDistributional,
-    path: Path,
-    columns: tuple[str, ...],
-    data_dir: Path,
-    *,
-    seed: int,
-    dropped: Counter[str],
-) -> Iterator[Item]:
-    problems: list[str] = []
-    reading = reading_of(own.delimiter, own.encoding, web=False)
-    for number, row in enumerate(table_rows(path, columns, dropped=dropped, reading=reading), start=1):
-        try:
-            yield item_of(
-                row,
-                number,
-                description=own.description,
-                input=own.input,
-                group=own.group,
-                cluster=own.cluster,
-            )
-        except UserError as error:
-            problems += [f"{path}, row {number}: {problem}" for problem in error.problems]
-    if problems:
-        left = len(problems) - MOST_PROBLEMS
-        raise UserError(*problems[:MOST_PROBLEMS], *([f"… and {left} more of this kind"] if left > 0 else []))

@@ -18,10 +18,10 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.strict.schema import problems_of
+from spectrum_trl.strict import schema
 from spectrum_trl.strict.yaml import read_yaml
 from spectrum_trl.suite.own.addresses import HUB, address_problems, on_web, source_of
 from spectrum_trl.suite.reading.encoding import UTF_8, reading_of, reading_problems
@@ -140,11 +140,7 @@ def own_task(own: Mapping[str, Any], *, file: Path, name: str, split: Split | No
         UserError: With all problems at once.
     """
     given = {str(key): value for key, value in own.items()}
-    try:
-        parsed = OwnTable.model_validate(given)
-    except ValidationError as error:
-        found = problems_of(error, given, kind=OwnTable)
-        raise UserError(*(problem.at(f"{file}: spectrum") for problem in found)) from error
+    parsed = schema.parsed(OwnTable, given, f"{file}: spectrum")
     problems = [f"{file}: spectrum.{problem}" for problem in _problems(parsed, file=file)]
     problems += [f"{file}: {problem}" for problem in name_problems(name)]
     if problems:

@@ -18,33 +18,25 @@ SEQUENCES = 100_000
 FEW, MANY = (2, 5), (10, 25)
 
 
-def _counts(rng: np.random.Generator) -> worlds.World:
-    return worlds.counts(rng, labels=words.LABELS, sentences=words.COUNT_SENTENCES)
-
-
 def _labels(rng: np.random.Generator) -> worlds.World:
     # Longer lists are harder, so most sequences have them.
     k = 2 if rng.random() < 0.15 else int(rng.integers(3, 6))
     return worlds.unknown_labels(rng, labels=words.LABELS, sentences=words.LABEL_SENTENCES, k=k)
 
 
-def _range(rng: np.random.Generator) -> worlds.World:
-    return worlds.number_range(rng, sentences=words.RANGE_SENTENCES, whole_tens=True)
-
-
-def _near(rng: np.random.Generator) -> worlds.World:
-    return worlds.near_number(rng, sentences=words.NEAR_SENTENCES)
+KINDS: dict[str, tuple[Callable[[np.random.Generator], worlds.World], tuple[int, int]]] = {
+    "counts": (partial(worlds.counts, labels=words.LABELS, sentences=words.COUNT_SENTENCES), FEW),
+    "labels": (_labels, MANY),
+    "range": (partial(worlds.number_range, sentences=words.RANGE_SENTENCES, whole_tens=True), FEW),
+    "near": (partial(worlds.near_number, sentences=words.NEAR_SENTENCES), MANY),
+}
 
 
 def _build(
-    data_dir: Path,
-    *,
-    seed: int,
-    dropped: Counter[str],
-    world: Callable[[np.random.Generator], worlds.World],
-    outputs: tuple[int, int],
+    data_dir: Path, *, seed: int, dropped: Counter[str], kind: str
 ) -> Iterator[tuple[str, list[Message]]]:
-    rng = np.random.default_rng([seed, *world.__name__.encode()])
+    rng = np.random.default_rng([seed, *f"_{kind}".encode()])
+    world, outputs = KINDS[kind]
     for index in range(SEQUENCES):
         drawn = world(rng)
         n = int(rng.integers(*outputs, endpoint=True))
@@ -53,16 +45,11 @@ def _build(
 
 TASKS = tuple(
     Task(
-        name=name,
+        name=f"tiny_{kind}",
         source=worlds.SOURCE,
         kind="numeric",
         split="train",
-        build=partial(_build, world=world, outputs=outputs),
+        build=partial(_build, kind=kind),
     )
-    for name, (world, outputs) in {
-        "tiny_counts": (_counts, FEW),
-        "tiny_labels": (_labels, MANY),
-        "tiny_range": (_range, FEW),
-        "tiny_near": (_near, MANY),
-    }.items()
+    for kind in KINDS
 )

@@ -87,11 +87,7 @@ def contents(rng: np.random.Generator, *, labels: Sequence[str], part: Part = "t
 
 
 def counts(
-    rng: np.random.Generator,
-    *,
-    labels: Sequence[str],
-    sentences: Sequence[str],
-    part: Part = "training",
+    rng: np.random.Generator, *, labels: Sequence[str], sentences: Sequence[str], part: Part = "training"
 ) -> World:
     """Return draws with replacement from a container whose contents are described.
 
@@ -137,11 +133,7 @@ def unknown_labels(
 
 
 def number_range(
-    rng: np.random.Generator,
-    *,
-    sentences: Sequence[str],
-    part: Part = "training",
-    whole_tens: bool,
+    rng: np.random.Generator, *, sentences: Sequence[str], part: Part = "training", whole_tens: bool
 ) -> World:
     """Return whole numbers drawn uniformly from a described range within 10 to 99.
 

@@ -51,7 +51,7 @@ def test_what_does_not_fit_is_named(inventory: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingData, match="mpi_human_resp"):
         TASKS[0].items(inventory, seed=0, most=1000, dropped=Counter())
     path.write_text("text\tlabel\nA\tO\n")
-    with pytest.raises(UserError, match="no column label_ocean. It has: text, label"):
+    with pytest.raises(UserError, match=r"no column .label_ocean.\..* It has: text, label"):
         statements(path)
     path.write_text("text\tlabel_ocean\nA\tO\n")
     with pytest.raises(UserError, match="1 statements, expected 120"):

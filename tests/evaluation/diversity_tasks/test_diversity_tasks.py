@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sympy import isprime
 
 from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
-from spectrum_trl.evaluation.diversity_tasks.diversity_task import DiversityTask
+from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
 from spectrum_trl.prompts.messages import check
 
 TASKS = diversity_tasks()

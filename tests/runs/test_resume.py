@@ -1,6 +1,6 @@
 """What counts as a change between two starts of a run."""
 
-from spectrum_trl.runs.record import setting_changes
+from spectrum_trl.runs.resume import setting_changes
 
 
 def test_an_option_that_did_not_exist_had_its_default() -> None:

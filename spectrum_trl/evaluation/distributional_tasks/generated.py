@@ -1,21 +1,31 @@
-"""Urns with known balls, from which one is drawn: the targets are exact.
+"""Questions with exact targets that need no data: states of the USA, uniformly, and urns with known balls.
 
-Each has 2 to 5 of nine colours; each colour's number of balls is uniform from 1 to n, n uniform from 1 to 10.
+Each urn has 2 to 5 of nine colours; each colour's number of balls is uniform from 1 to n, n uniform from 1
+to 10.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from spectrum_trl.evaluation.distributional_tasks.distributional_task import DistributionalTask, Item
+import us
+
+from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, shares
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import KIT
 
+STATES = tuple(sorted(state.name for state in us.states.STATES))
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "brown", "black", "white")
 URNS = 1000
 
 
-def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
+def states(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
+    """Yield the question; nothing is read or drawn."""
+    question = "Pick one of the 50 states of the USA, each with the same probability, and write its name."
+    yield Item(None, question, STATES, shares([1] * len(STATES)), None, "states")
+
+
+def urns(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
     """Yield the urns; nothing is read."""
     rng = stream(seed, task="urn", purpose="urns")
     for number in range(URNS):
@@ -29,7 +39,7 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
             description=f"A well shaken urn that holds {', '.join(balls[:-1])} and {balls[-1]}.",
             input="One ball is drawn without looking. Write its colour in lower case.",
             candidates=tuple(colours),
-            target=tuple(count / sum(counts) for count in counts),
+            target=shares(counts),
             group=None,
             cluster=str(number),
         )
@@ -37,9 +47,7 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
 
 TASKS = (
     DistributionalTask(
-        name="urn",
-        summary="balls from urns with known contents",
-        source=KIT,
-        build=items,
+        name="states", summary="the 50 states of the USA, uniformly", source=KIT, build=states
     ),
+    DistributionalTask(name="urn", summary="balls from urns with known contents", source=KIT, build=urns),
 )

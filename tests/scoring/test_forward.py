@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.scoring.finite import check_logits
+from spectrum_trl.scoring.forward import check_logits
 
 
 @pytest.mark.parametrize("row", [[0.0, 1.0], [-math.inf, 1.0], [-3e38, 3e38]])

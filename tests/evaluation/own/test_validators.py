@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.diversity_tasks import validators
-from spectrum_trl.evaluation.diversity_tasks.validators import Validator, build
+from spectrum_trl.evaluation.own import validators
+from spectrum_trl.evaluation.own.validators import Validator, build
 
 
 def valid(text: str, *, folder: Path = Path(), **given: Any) -> bool:

@@ -2,7 +2,7 @@
 
 import torch
 
-from spectrum_trl.models.rounding import rounded
+from spectrum_trl.models.folder import rounded
 
 
 def noise(seed: int = 0) -> torch.Generator:
