@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.data.encode import encode
+from spectrum_trl.data.encoder import Encoder
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.prompts.rendering import Outlines
 
@@ -50,7 +51,8 @@ def test_text_tokens_and_loss_are_the_templates_own(
         sound, return_dict=True, return_assistant_tokens_mask=True, train_on=train_on
     )
     trained = [any(mask) for mask in expected["assistant_masks"]]
-    rows, _ = encode("t", sound, tokenizer=tokenizer, max_length=None, train_on=train_on, dropped=Counter())
+    encoder = Encoder(tokenizer, max_length=None, train_on=train_on)
+    rows, _ = encode("t", sound, encoder, dropped=Counter())
     for column in ("input_ids", "assistant_masks"):
         kept = [row for row, any_trained in zip(expected[column], trained, strict=True) if any_trained]
         assert list(rows[column] if len(rows) else []) == kept
