@@ -30,6 +30,14 @@ CONFIG = {
     "initializer_range": 0.2,
 }
 
+# Layers that keep a state instead of keys and values.
+RECURRENT = {
+    **{"model_type": "qwen3_next", "layer_types": ["linear_attention", "full_attention"]},
+    **{"num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 8},
+    **{"linear_num_key_heads": 2, "linear_num_value_heads": 2, "shared_expert_intermediate_size": 8},
+    **{"linear_key_head_dim": 8, "linear_value_head_dim": 8},
+}
+
 
 class Learnt(NamedTuple):
     """A model trained on the worlds that are sampled: after ``prompt``, texts come with ``shares``."""

@@ -276,10 +276,13 @@ def greedy(
             found[n] = ids
             answered(n, ids)
 
+    # What is no cache of keys and values may hold padding, so only prompts of one length are read together.
+    lengths = [0 if shares_cache(model) else len(prompt) for prompt in prompts]
+    budget = Budget(TOKENS_AT_ONCE)
     with evaluating(model):
-        Budget(TOKENS_AT_ONCE).run(
-            range(len(prompts)), run, cost=lambda n: len(prompts[n]) + limits.max_new_tokens
-        )
+        for length in sorted(set(lengths)):
+            group = [n for n, one in enumerate(lengths) if one == length]
+            budget.run(group, run, cost=lambda n: len(prompts[n]) + limits.max_new_tokens)
     return [found[n] for n in range(len(prompts))]
 
 

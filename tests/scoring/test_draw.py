@@ -12,7 +12,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model
 from spectrum_trl.scoring import draw as module
 from spectrum_trl.scoring.draw import Decoding, Limits, Text, draw, draw_each, greedy
-from tests.small_models import CONFIG
+from tests.small_models import CONFIG, RECURRENT
 
 PROMPT = [3, 1, 4, 1, 5, 9, 2, 6]
 LIMITS = Limits(12, ends=(7,))
@@ -85,6 +85,19 @@ def test_the_likeliest_texts_are_the_same_alone_and_together(model: PreTrainedMo
             ids.append(token)
     finally:
         model.float()
+
+
+@pytest.mark.parametrize("changes", [RECURRENT, {"model_type": "mamba"}], ids=["some layers", "all layers"])
+def test_recurrent_layers_never_read_padding(changes: dict[str, Any]) -> None:
+    model = new_model({**CONFIG, **changes, "pad_token_id": 0}, vocab_size=60, seed=0).eval()
+    prompts = [PROMPT, PROMPT[:3], PROMPT * 5, PROMPT[2:5]]
+    alone = [greedy(model, [prompt], limits=LIMITS)[0] for prompt in prompts]
+    assert greedy(model, prompts, limits=LIMITS) == alone
+    texts = [Text(tuple(prompt), n, 12) for n, prompt in enumerate(prompts)]
+    assert draw_each(model, texts) == [draw_each(model, [text])[0] for text in texts]
+    assert draw(model, PROMPT, seeds=[3, 4], limits=LIMITS)[1] == draw(
+        model, PROMPT, seeds=[4], limits=LIMITS
+    )[0]
 
 
 def test_where_a_cache_cannot_be_copied_samples_are_the_same(

@@ -16,7 +16,7 @@ from spectrum_trl.models.initialise import new_model
 from spectrum_trl.scoring import engine, logits
 from spectrum_trl.scoring.engine import score
 from spectrum_trl.scoring.tree import Node, Request, build
-from tests.small_models import CONFIG
+from tests.small_models import CONFIG, RECURRENT
 
 SLIDING = {
     "model_type": "gemma3_text",
@@ -156,11 +156,7 @@ def test_where_a_cache_cannot_be_copied_rows_are_read_whole(
 
 
 def test_recurrent_layers_are_not_copied() -> None:
-    changes = {"model_type": "qwen3_next", "layer_types": ["linear_attention", "full_attention"]}
-    changes |= {"num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 8}
-    changes |= {"linear_num_key_heads": 2, "linear_num_value_heads": 2, "shared_expert_intermediate_size": 8}
-    changes |= {"linear_key_head_dim": 8, "linear_value_head_dim": 8}
-    model = new_model({**CONFIG, **changes}, vocab_size=50, seed=0).eval()
+    model = new_model({**CONFIG, **RECURRENT}, vocab_size=50, seed=0).eval()
     assert not logits.shares_cache(model)
     requests = [Request([*numbers(80, seed=1), n, 2], 80) for n in range(3)]
     for request, found in zip(requests, score(model, requests), strict=True):
