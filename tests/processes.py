@@ -7,6 +7,7 @@ is tested by the literal commands of `accelerate launch`, torchrun and the conso
 import multiprocessing
 import multiprocessing.connection
 import os
+import pkgutil
 import runpy
 import signal
 import socket
@@ -16,10 +17,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
 
+from spectrum_trl.suite import sources, synthetic
+
 ROOT = Path(__file__).parents[1]
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["spectrum_trl.training.train", "spectrum_trl.commands.main", "peft", "matplotlib.figure"]
+    [
+        "spectrum_trl.training.train",
+        "spectrum_trl.commands.main",
+        "spectrum_trl.evaluation.tiny",
+        "lm_eval.evaluator",
+        *(module.name for module in pkgutil.iter_modules(sources.__path__, f"{sources.__name__}.")),
+        *(module.name for module in pkgutil.iter_modules(synthetic.__path__, f"{synthetic.__name__}.")),
+        "spectrum_trl.tiny.world.tuning",
+        "transformers.models.qwen3.modeling_qwen3",
+        "scipy.stats",
+        "peft",
+        "matplotlib.figure",
+    ]
 )
 
 
