@@ -1,19 +1,23 @@
 """What runs import and compute anyway: the server that tests fork their processes from has it already."""
 
 import gc
+import importlib
 
-import lm_eval.evaluator  # noqa: F401
-import matplotlib.figure  # noqa: F401
-import peft  # noqa: F401
-import scipy.stats  # noqa: F401
 from transformers.conversion_mapping import get_checkpoint_conversion_mapping
-from transformers.models.qwen3 import modeling_qwen3  # noqa: F401
 
-import spectrum_trl.commands.main
-import spectrum_trl.evaluation.tiny
-import spectrum_trl.training.train
 from spectrum_trl.known_tasks import tasks
 
+for module in (
+    "spectrum_trl.training.train",
+    "spectrum_trl.commands.main",
+    "spectrum_trl.evaluation.tiny",
+    "lm_eval.evaluator",
+    "transformers.models.qwen3.modeling_qwen3",
+    "scipy.stats",
+    "peft",
+    "matplotlib.figure",
+):
+    importlib.import_module(module)
 tasks()
 # It compiles a thousand patterns, and keeps them.
 get_checkpoint_conversion_mapping("qwen3")
