@@ -232,6 +232,12 @@ def is_genuine(folder: Path, family: str) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest().startswith(TOKENIZERS[family])
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what needs an evaluation of all of the tiny world's items, which takes half a minute."""
+    if {"uniform_result", "learnt_result"} & set(getattr(item, "fixturenames", ())):
+        item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish() -> None:
     """Exempt what thousands of collected tests hold from garbage collection, which some libraries start."""
     gc.collect()

@@ -84,7 +84,7 @@ def shares_storage(model) -> bool:
     ("family", "tied"),
     [
         ("qwen3", True),
-        ("llama3_1", False),
+        pytest.param("llama3_1", False, marks=pytest.mark.slow),
         pytest.param("gemma3", True, marks=pytest.mark.slow),
     ],
 )
