@@ -80,14 +80,8 @@ def shares_storage(model) -> bool:
     return embedding.data_ptr() == head.data_ptr()
 
 
-@pytest.mark.parametrize(
-    ("family", "tied"),
-    [
-        ("qwen3", True),
-        pytest.param("llama3_1", False, marks=pytest.mark.slow),
-        pytest.param("gemma3", True, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "tied"), [("qwen3", True), ("llama3_1", False), ("gemma3", True)])
 def test_an_adapter_and_its_merged_model_stop_at_the_end_of_a_turn(
     tmp_path: Path, tokenizer_folder, family: str, tied: bool
 ) -> None:
