@@ -21,7 +21,6 @@ def test_the_two_shapes_are_nearly_full_and_short(tiny_tokenizer) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_every_way_runs_and_the_table_names_it(tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(bench_train.main)
