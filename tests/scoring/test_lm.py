@@ -122,6 +122,7 @@ def test_any_requests_score_as_with_the_stock_class(
     assert_equal(ours.loglikelihood(requests), stock.loglikelihood(requests))
 
 
+@pytest.mark.slow
 def test_documents_score_as_with_the_stock_class(
     loaded: Callable[[str], tuple[SpectrumLM, HFLM]],
 ) -> None:
@@ -132,7 +133,7 @@ def test_documents_score_as_with_the_stock_class(
     )
 
 
-@pytest.mark.parametrize("name", ["qwen3 tied", "gemma with BOS"])
+@pytest.mark.parametrize("name", ["qwen3 tied", pytest.param("gemma with BOS", marks=pytest.mark.slow)])
 def test_the_likeliest_texts_are_those_of_the_stock_class(
     loaded: Callable[[str], tuple[SpectrumLM, HFLM]], name: str
 ) -> None:
