@@ -18,6 +18,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -39,6 +40,25 @@ FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 @pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Return a folder by its name, filled by whichever test process asks first; do not change it."""
+    base = tmp_path_factory.getbasetemp()
+    # The base of xdist's workers is a folder of their own within that of all.
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, fill: Callable[[Path], None]) -> Path:
+        done = root / f"once-{name}"
+        with FileLock(f"{done}.lock"):
+            if not done.exists():
+                with tempfile.TemporaryDirectory(dir=root) as scratch:
+                    fill(Path(scratch, "filled"))
+                    Path(scratch, "filled").rename(done)
+        return done
+
+    return folder
+
+
+@pytest.fixture(scope="session")
 def golden() -> Path:
     """The folder of the golden values; tests that need it are skipped without it."""
     folder = Path(os.environ.get("SPECTRUM_GOLDEN", Path(__file__).parents[2] / "shared" / "golden"))
@@ -57,12 +77,15 @@ def suite_facts() -> Path:
 
 
 @pytest.fixture(scope="session")
-def invented_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def invented_data(made_once: Callable[..., Path]) -> Path:
     """A data folder with an invented data set of every source; shared, do not change it."""
-    folder = tmp_path_factory.mktemp("invented")
-    for path in sorted((Path(__file__).parent / "suite" / "fixtures").glob("[!_]*.py")):
-        importlib.import_module(f"tests.suite.fixtures.{path.stem}").write(folder)
-    return folder
+
+    def write(folder: Path) -> None:
+        folder.mkdir()
+        for path in sorted((Path(__file__).parent / "suite" / "fixtures").glob("[!_]*.py")):
+            importlib.import_module(f"tests.suite.fixtures.{path.stem}").write(folder)
+
+    return made_once("invented", write)
 
 
 @pytest.fixture(scope="session")
@@ -207,6 +230,12 @@ def is_genuine(folder: Path, family: str) -> bool:
         return False
     with open(folder / "tokenizer.json", "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest().startswith(TOKENIZERS[family])
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what needs an evaluation of all of the tiny world's items, which takes half a minute."""
+    if {"uniform_result", "learnt_result"} & set(getattr(item, "fixturenames", ())):
+        item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_finish() -> None:

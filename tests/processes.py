@@ -4,8 +4,10 @@ Importing torch, transformers and trl takes longer than most runs in the tests. 
 is tested by the literal commands of `accelerate launch`, torchrun and the console script.
 """
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.forkserver
 import os
 import runpy
 import signal
@@ -18,9 +20,7 @@ from subprocess import CompletedProcess
 
 ROOT = Path(__file__).parents[1]
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    ["spectrum_trl.training.train", "spectrum_trl.commands.main", "peft", "matplotlib.figure"]
-)
+_CONTEXT.set_forkserver_preload(["tests.preloaded"])
 
 
 def run_recipe(
@@ -39,12 +39,7 @@ def start_recipe(
     recipe: str | Path, *words: str | Path, cwd: Path = ROOT, output: Path, **environment: str
 ) -> multiprocessing.process.BaseProcess:
     """Start a recipe and return at once; standard output and error both go to the file ``output``."""
-    process = _CONTEXT.Process(
-        target=_script,
-        args=([str(recipe), *map(str, words)], str(cwd), environment, str(output), str(output)),
-    )
-    process.start()
-    return process
+    return _start([str(recipe), *map(str, words)], str(cwd), environment, str(output), str(output))
 
 
 def run_processes(
@@ -71,8 +66,7 @@ def run_processes(
         for rank in range(n):
             own = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
             files = [str(Path(folder, f"{stream}{rank}")) for stream in ("out", "err")]
-            processes.append(_CONTEXT.Process(target=_script, args=(command, str(ROOT), own, *files)))
-            processes[-1].start()
+            processes.append(_start(command, str(ROOT), own, *files))
         # A process that fails leaves the others waiting for it, as under torchrun, which then ends them.
         while any(process.exitcode is None for process in processes):
             multiprocessing.connection.wait([p.sentinel for p in processes if p.exitcode is None])
@@ -89,13 +83,19 @@ def run_processes(
 def _run(words: list[str], *, cwd: Path, environment: Mapping[str, str]) -> CompletedProcess[str]:
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = _CONTEXT.Process(
-            target=_script, args=(words, str(cwd), dict(environment), str(out), str(err))
-        )
-        process.start()
+        process = _start(words, str(cwd), dict(environment), str(out), str(err))
         process.join()
         code = 1 if process.exitcode is None else process.exitcode
         return CompletedProcess(words, code, out.read_text(), err.read_text())
+
+
+def _start(*arguments: object) -> multiprocessing.process.BaseProcess:
+    # The server finds what it preloads in the folder that it is started in.
+    with contextlib.chdir(ROOT):
+        multiprocessing.forkserver.ensure_running()
+    process = _CONTEXT.Process(target=_script, args=arguments)
+    process.start()
+    return process
 
 
 def _script(words: list[str], cwd: str, environment: Mapping[str, str], out: str, err: str) -> None:

@@ -1,5 +1,6 @@
 """Small real models: one with random weights, one that is uniform, one that learnt the prompts to sample."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from spectrum_trl.models.initialise import new_model, new_tokenizer
 from spectrum_trl.prompts import templates
 from spectrum_trl.suite.sequences.builders import description_message, iid
 from spectrum_trl.suite.task import Message
+from spectrum_trl.tiny import scores
 from spectrum_trl.tiny.evaluation_items import evaluation_items, probabilities
 from spectrum_trl.tiny.scores import TinyResult
 from spectrum_trl.tiny.world.worlds import World
@@ -106,11 +108,29 @@ def learnt(world_tokenizer: PreTrainedTokenizerBase) -> Learnt:
     return Learnt(model, [description_message(worlds[0].description)], probabilities(worlds[0]))
 
 
-@pytest.fixture(scope="session")
-def uniform_result(uniform_model: PreTrainedModel, world_tokenizer: PreTrainedTokenizerBase) -> TinyResult:
-    return evaluate(uniform_model, world_tokenizer, seed=0)
+@pytest.fixture
+def few_items(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Evaluate the first few items of each kind instead of hundreds."""
+    evaluation_items.cache_clear()
+    for name, n in {"URNS": 12, "SEQUENCES": 12, "PROMPTS": 4}.items():
+        monkeypatch.setattr(f"spectrum_trl.tiny.evaluation_items.{name}", n)
+    yield
+    evaluation_items.cache_clear()
 
 
 @pytest.fixture(scope="session")
-def learnt_result(learnt: Learnt, world_tokenizer: PreTrainedTokenizerBase) -> TinyResult:
-    return evaluate(learnt.model, world_tokenizer, seed=0)
+def uniform_result(
+    made_once: Callable[..., Path], uniform_model: PreTrainedModel, world_tokenizer: PreTrainedTokenizerBase
+) -> TinyResult:
+    return scores.load(
+        made_once("uniform", lambda file: scores.save(evaluate(uniform_model, world_tokenizer, seed=0), file))
+    )
+
+
+@pytest.fixture(scope="session")
+def learnt_result(
+    made_once: Callable[..., Path], learnt: Learnt, world_tokenizer: PreTrainedTokenizerBase
+) -> TinyResult:
+    return scores.load(
+        made_once("learnt", lambda file: scores.save(evaluate(learnt.model, world_tokenizer, seed=0), file))
+    )

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from tests import bench_train
 
 
+@pytest.mark.slow
 def test_the_two_shapes_are_nearly_full_and_short(tiny_tokenizer) -> None:
     full = tuple(share * 1024 for share in bench_train.NEARLY_FULL)
     for lengths, expected in ((full, (0.88 * 1024, 0.93 * 1024)), (bench_train.SHORT, (55, 66))):
@@ -21,8 +22,8 @@ def test_the_two_shapes_are_nearly_full_and_short(tiny_tokenizer) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
-def test_every_way_runs_and_the_table_names_it(tmp_path: Path) -> None:
+def test_every_way_runs_and_the_table_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_train, "SEQUENCES", 48)
     app = typer.Typer()
     app.command()(bench_train.main)
     output = tmp_path / "result.json"

@@ -1,8 +1,6 @@
 """Every example is short and runs as it stands, on the tiny model and on real ones."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -12,6 +10,7 @@ from nbclient import NotebookClient
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.prompts import templates
+from tests.processes import run_recipe
 
 FOLDER = Path(__file__).parents[1] / "examples"
 EXAMPLES, NOTEBOOKS = sorted(FOLDER.glob("*.py")), sorted(FOLDER.glob("*.ipynb"))
@@ -39,11 +38,11 @@ def test_an_example_is_short(example: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs(example: Path, tuned: Path, request: pytest.FixtureRequest) -> None:
-    words = [sys.executable, str(example), str(tuned)]
+    words = [example, tuned]
     if example.stem == "opinions":
         data: Path = request.getfixturevalue("suite_data")
-        words.append(str(data / "hub/llm_global_opinions/global_opinions.csv"))
-    done = subprocess.run(words, capture_output=True, text=True)
+        words.append(data / "hub/llm_global_opinions/global_opinions.csv")
+    done = run_recipe(*words)
     assert done.returncode == 0 and done.stdout.strip(), done.stderr
 
 

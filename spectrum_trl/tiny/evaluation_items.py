@@ -1,7 +1,8 @@
 """The items of the tiny evaluation: worlds with wordings, counts and ranges that tuning never sees."""
 
 from collections.abc import Callable
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -19,18 +20,31 @@ PROMPTS, SAMPLES = 32, 100
 MANY_KINDS = 5
 
 
-class Sequences(NamedTuple):
+@dataclass(frozen=True)
+class Sequences:
     """Sequences of one kind with hidden parameters.
 
     Attributes:
-        descriptions: Description of the source, one text per sequence.
+        sources: One per sequence.
         outputs: ``OUTPUTS`` samples per sequence.
-        optimal: Loss of the Bayes-optimal predictor in nats, shape (sequences, outputs).
     """
 
-    descriptions: list[str]
+    sources: list[worlds.World]
     outputs: list[list[str]]
-    optimal: NDArray[np.float64]
+
+    @property
+    def descriptions(self) -> list[str]:
+        """Description of the source, one text per sequence."""
+        return [world.description for world in self.sources]
+
+    @cached_property
+    def optimal(self) -> NDArray[np.float64]:
+        """Loss of the Bayes-optimal predictor in nats, shape (sequences, outputs)."""
+        losses = [
+            [-np.log(world.predictive(texts[:index]).pmf(text)) for index, text in enumerate(texts)]
+            for world, texts in zip(self.sources, self.outputs, strict=True)
+        ]
+        return np.array(losses)
 
 
 class EvaluationItems(NamedTuple):
@@ -98,12 +112,7 @@ def probabilities(world: worlds.World) -> dict[str, float]:
 
 
 def _sequences(drawn: list[worlds.World], *, rng: np.random.Generator) -> Sequences:
-    outputs = [world.draw(rng, OUTPUTS) for world in drawn]
-    optimal = [
-        [-np.log(world.predictive(texts[:index]).pmf(text)) for index, text in enumerate(texts)]
-        for world, texts in zip(drawn, outputs, strict=True)
-    ]
-    return Sequences([world.description for world in drawn], outputs, np.array(optimal))
+    return Sequences(drawn, [world.draw(rng, OUTPUTS) for world in drawn])
 
 
 def _different(propose: Callable[[], worlds.World], *, least: int) -> list[worlds.World]:

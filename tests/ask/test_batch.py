@@ -1,10 +1,6 @@
 """Files of questions: every row answered once, in order, whoever is interrupted and however many share it."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +12,7 @@ from spectrum_trl.ask.batch import BLOCK, Share, answer_file, launched_share
 from spectrum_trl.ask.rows import Row, Templates, read_rows
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import TINY_BASE_NAME
+from tests.processes import run_command, start_recipe
 
 N = 5 * BLOCK + 7
 WHOLE = Share(0, 1)
@@ -232,20 +229,20 @@ def test_killed_and_started_again_the_bytes_are_those_of_an_unbroken_run(tmp_pat
             file.write(json.dumps({"n": n % 7, "word": f"w{n}"} if n != 300 else {"n": 1}) + "\n")
 
     def command(out: str) -> list[str]:
-        words = [str(Path(sys.executable).with_name("spectrum-trl")), "ask", TINY_BASE_NAME]
+        words = ["ask", TINY_BASE_NAME]
         words += ["--format", "spectrum", "--description", "{n} {word}", "--answers", "red,blue,12"]
         return [*words, "--questions", str(tmp_path / "q.jsonl"), "--output", str(tmp_path / out)]
 
-    whole = subprocess.run(command("whole.jsonl"), capture_output=True, text=True)
+    whole = run_command(*command("whole.jsonl"))
     assert whole.returncode == 2 and "1 rows could not be answered" in whole.stderr
-    started = subprocess.Popen(command("killed.jsonl"))
+    started = start_recipe("spectrum-trl", *command("killed.jsonl"), output=tmp_path / "log")
     while not any(part.stat().st_size for part in tmp_path.glob(".killed.jsonl.*0of1")):
         time.sleep(0.05)
-        assert started.poll() is None
-    os.kill(started.pid, signal.SIGKILL)
-    started.wait()
+        assert started.is_alive()
+    started.kill()
+    started.join()
     assert left(tmp_path).exists()
-    again = subprocess.run(command("killed.jsonl"), capture_output=True, text=True)
+    again = run_command(*command("killed.jsonl"))
     assert again.returncode == 2, again.stderr
     assert (tmp_path / "killed.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     lines = read(tmp_path / "whole.jsonl")

@@ -1,6 +1,8 @@
 """`spectrum-trl tiny`: each embedded model in the formats that its tokenizer allows."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,14 +10,18 @@ from spectrum_trl.tiny import scores
 from tests.processes import run_command
 
 
-# The README's command has the format spectrum; its test runs that.
+# The README's command has the format spectrum and all items; its test runs that.
 @pytest.mark.parametrize(("model", "format"), [("tiny-base", "colon"), ("tiny-instruct", "chat_simple")])
-def test_an_embedded_model_is_measured(model: str, format: str, tmp_path: Path) -> None:
+def test_an_embedded_model_is_measured(
+    model: str, format: str, tmp_path: Path, run_here: Callable[..., Any], few_items: None
+) -> None:
     words = ["--format", format, "--part", "choice", "--output", tmp_path / "found.json"]
-    done = run_command("tiny", f"spectrum-trl/{model}", *words)
+    done = run_here("tiny", f"spectrum-trl/{model}", *words)
     assert done.returncode == 0, done.stderr
     assert "described urns" in done.stdout and "uniform guess" in done.stdout
-    assert scores.load(tmp_path / "found.json").fmt == format
+    found = scores.load(tmp_path / "found.json")
+    assert (found.fmt, found.part) == (format, "choice")
+    assert len(found.rows[scores.URN]) == len(found.rows[scores.COIN]) == 12
 
 
 def test_a_format_that_a_model_lacks_is_one_message(tmp_path: Path) -> None:

@@ -310,6 +310,7 @@ def test_other_formats_are_listed_also_where_coverage_is_low(tmp_path: Path) -> 
     assert compare(*sides, metrics=["js_divergence"]).formats == {"task": ("colon", "chat")}
 
 
+@pytest.mark.slow
 def test_what_its_own_interval_holds_is_no_difference() -> None:
     # Random signs take skewed differences with a mean of 0 for more: of 200 cases about a tenth.
     tested = 0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from spectrum_trl.paths import TINY_BASE
+from tests.processes import run_command
 
 BIN = Path(sys.executable).parent
 # A row in every process, in one of two, and several.
@@ -49,23 +50,15 @@ def test_missing_data_do_not_end_a_run_of_stock_lm_eval(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_processes_give_the_figures_that_one_gives(tmp_path: Path) -> None:
-    found = []
-    for n in (1, 2):
-        launch = [BIN / "torchrun", "--standalone", f"--nproc_per_node={n}", "--no-python"]
-        words = ["eval", "spectrum-trl/tiny-base", "--device", "cpu", "--output", str(n), "--tasks", SHARED]
-        done = run(
-            *launch,
-            BIN / "spectrum-trl",
-            *words,
-            *SMALL,
-            cwd=tmp_path,
-            ACCELERATE_USE_CPU="true",
-            OMP_NUM_THREADS="1",
-        )
+    words = ["eval", "spectrum-trl/tiny-base", "--device", "cpu", "--tasks", SHARED, *SMALL, "--output"]
+    launch = [BIN / "torchrun", "--standalone", "--nproc_per_node=2", "--no-python", BIN / "spectrum-trl"]
+    environment = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    alone = run_command(*words, "one", cwd=tmp_path, **environment)
+    shared = run(*launch, *words, "two", cwd=tmp_path, **environment)
+    for done in (alone, shared):
         assert done.returncode == 0, done.stderr[-3000:]
-        assert ("2 processes" in done.stdout) == (n == 2)
-        found.append(results(tmp_path / str(n))["results"])
-    one, two = found
+    assert "2 processes" not in alone.stdout and "2 processes" in shared.stdout
+    one, two = (results(tmp_path / name)["results"] for name in ("one", "two"))
     assert one.keys() == two.keys() == set(SHARED.split(",")[:4])
     for task in one:
         assert one[task].keys() == two[task].keys()

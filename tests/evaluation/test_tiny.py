@@ -113,7 +113,7 @@ def test_samples_are_counted_as_drawn(
 
 @pytest.mark.parametrize("fmt", ["colon", "chat_simple"])
 def test_other_formats_score_the_same_outputs_after_their_own_prompts(
-    fmt: Any, learnt: Any, world_tokenizer: PreTrainedTokenizerBase
+    fmt: Any, learnt: Any, world_tokenizer: PreTrainedTokenizerBase, few_items: None
 ) -> None:
     tokenizer = copy.deepcopy(world_tokenizer)
     tokenizer.chat_template = (
@@ -146,11 +146,12 @@ def test_other_formats_score_the_same_outputs_after_their_own_prompts(
 
 
 def test_the_same_seed_measures_the_same(
-    uniform_model: PreTrainedModel,
-    world_tokenizer: PreTrainedTokenizerBase,
-    uniform_result: TinyResult,
+    learnt: Any, world_tokenizer: PreTrainedTokenizerBase, few_items: None
 ) -> None:
-    assert evaluate(uniform_model, world_tokenizer, seed=0) == uniform_result
+    first = evaluate(learnt.model, world_tokenizer, seed=0)
+    evaluation_items.cache_clear()
+    assert evaluate(learnt.model, world_tokenizer, seed=0) == first
+    assert evaluate(learnt.model, world_tokenizer, seed=1) != first
 
 
 def test_a_result_survives_being_written_and_read(learnt_result: TinyResult, tmp_path: Path) -> None:

@@ -264,13 +264,13 @@ def test_a_run_that_is_given_more_steps_goes_on_at_the_rate_of_the_longer_schedu
 @pytest.mark.slow
 def test_killed_at_any_moment_and_resumed_a_packed_lora_run_ends_as_if_never_stopped(tmp_path: Path) -> None:
     """Ten kills, spread over the run, some of them while a checkpoint is written."""
-    recipe, words = "recipes/demo.yaml", [*TINY_RUN, "--max_steps", "60", "--save_steps", "1"]
+    recipe, words = "recipes/demo.yaml", [*TINY_RUN, "--max_steps", "33", "--save_steps", "1"]
     words += ["--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "2", "--packing", "true"]
     words += ["--use_peft", "true", "--lora_r", "4", "--lora_target_modules", "q_proj", "v_proj"]
-    words += ["--tasks", '{"tiny_range": {"max_sequences": 1600}}', "--save_total_limit", "3"]
+    words += ["--tasks", '{"tiny_range": {"max_sequences": 900}}', "--save_total_limit", "3"]
 
     def state(folder: Path) -> list[tuple[float, float]]:
-        found = json.loads((folder / "checkpoint-60" / "trainer_state.json").read_text())["log_history"]
+        found = json.loads((folder / "checkpoint-33" / "trainer_state.json").read_text())["log_history"]
         return [(entry["step"], entry["loss"]) for entry in found if "loss" in entry]
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -280,7 +280,7 @@ def test_killed_at_any_moment_and_resumed_a_packed_lora_run_ends_as_if_never_sto
     for kill in range(11):
         resume = ["--resume_from_checkpoint", "last"] if list(broken.glob("checkpoint-*")) else []
         process = start_recipe(recipe, *words, *resume, "--output_dir", str(broken), output=tmp_path / "log")
-        target = 60 if kill == 10 else 5 * (kill + 1)
+        target = 33 if kill == 10 else 3 * (kill + 1)
         while process.is_alive() and kill < 10 and not (broken / f"checkpoint-{target}").exists():
             process.join(0.003 * kill)
         if kill < 10:

@@ -74,7 +74,7 @@ def test_workers_that_are_spawned_load_data(tmp_path: Path) -> None:
     recipe, text = tmp_path / "demo.yaml", (ROOT / "recipes/demo.yaml").read_text()
     spawning = 'launch: any; import multiprocessing as m; m.set_start_method("spawn", force=True); '
     recipe.write_text(text.replace(LAUNCH_LINE, spawning + LAUNCH_LINE.removeprefix("launch: any; ")))
-    words = [*TASKS, *TINY_RUN, "--max_steps", "2", "--dataloader_num_workers", "2"]
+    words = [*TASKS, *TINY_RUN, "--max_steps", "2", "--dataloader_num_workers", "1"]
     command = [sys.executable, str(recipe), *words, "--output_dir", str(tmp_path / "run")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "in use" not in done.stderr, done.stderr

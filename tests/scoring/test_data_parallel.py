@@ -1,20 +1,21 @@
 """Processes share the work, and the figures stay the same."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.processes import run_processes
+
 SCRIPT = """
 import json, sys
 from lm_eval.evaluator import simple_evaluate
+from lm_eval.tasks import TaskManager
 from spectrum_trl.scoring.lm import SpectrumLM
 
 lm = SpectrumLM("spectrum-trl/tiny-base", device="cpu")
-results = simple_evaluate(model=lm, tasks=[json.loads(sys.argv[1])], bootstrap_iters=0)
+settings = {"task_manager": TaskManager(include_defaults=False), "bootstrap_iters": 0}
+results = simple_evaluate(model=lm, tasks=[json.loads(sys.argv[1])], **settings)
 if results is not None:
     texts = {row["doc_id"]: row["resps"][0] for row in results["samples"]["texts"]}
     print("RESULT", json.dumps([lm.world_size, texts]))
@@ -42,15 +43,7 @@ def test_processes_give_the_samples_that_one_gives(tmp_path: Path) -> None:
     }
     found = []
     for n in (1, 2):
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={n}"),
-                *(str(script), json.dumps(task)),
-            ],
-            env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-        )
+        done = run_processes(n, script, json.dumps(task), ACCELERATE_USE_CPU="true", OMP_NUM_THREADS="1")
         assert done.returncode == 0, done.stderr[-2000:]
         (line,) = (line for line in done.stdout.splitlines() if line.startswith("RESULT "))
         found.append(json.loads(line.removeprefix("RESULT ")))

@@ -16,6 +16,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import CachingLM
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -65,15 +66,13 @@ def instances(pairs: list[Pair], kind: Any = "loglikelihood") -> list[Instance]:
     return [Instance(kind, {}, pair, 0, (("task"), 0, 1)) for pair in pairs]
 
 
-def icl(lm: HFLM, *, outputs: list[str]) -> list[Pair]:
+def icl(prompts: Prompts, *, outputs: list[str]) -> list[Pair]:
     """The requests of the task: each output after all before it."""
-    prompts = Prompts(copy.deepcopy(lm.tokenizer), fmt="spectrum")
     scored = prompts.outputs(iid(outputs, description="In the urn: 3 red and 2 blue balls."))
     return [pair for one in scored for pair in prompts.apart(one.context, one.output)]
 
 
-def candidates(lm: HFLM, texts: list[str]) -> list[Pair]:
-    prompts = Prompts(copy.deepcopy(lm.tokenizer), fmt="spectrum")
+def candidates(prompts: Prompts, texts: list[str]) -> list[Pair]:
     context = prompts.prompt([description_message("In the urn: 3 red and 2 blue balls. " * 3)])
     return [pair for text in texts for pair in prompts.apart(context, prompts.answer(text))]
 
@@ -89,10 +88,11 @@ def test_steerability_and_candidates_score_as_with_the_stock_class(
     loaded: Callable[[str], tuple[SpectrumLM, HFLM]], name: str
 ) -> None:
     ours, stock = loaded(name)
+    prompts = Prompts(copy.deepcopy(stock.tokenizer), fmt="spectrum")
     pairs = [
-        *icl(stock, outputs=["red", "dark blue", "", "red", "17"]),
-        *candidates(stock, ["red", "dark blue", "dark red and blue", "é ☂", "17"]),
-        *icl(stock, outputs=["red", "blue"]),
+        *icl(prompts, outputs=["red", "dark blue", "", "red", "17"]),
+        *candidates(prompts, ["red", "dark blue", "dark red and blue", "é ☂", "17"]),
+        *icl(prompts, outputs=["red", "blue"]),
     ]
     requests = instances(pairs)
     assert_equal(ours.loglikelihood(requests), stock.loglikelihood(requests))
@@ -122,6 +122,7 @@ def test_any_requests_score_as_with_the_stock_class(
     assert_equal(ours.loglikelihood(requests), stock.loglikelihood(requests))
 
 
+@pytest.mark.slow
 def test_documents_score_as_with_the_stock_class(
     loaded: Callable[[str], tuple[SpectrumLM, HFLM]],
 ) -> None:
@@ -132,7 +133,7 @@ def test_documents_score_as_with_the_stock_class(
     )
 
 
-@pytest.mark.parametrize("name", ["qwen3 tied", "gemma with BOS"])
+@pytest.mark.parametrize("name", ["qwen3 tied", pytest.param("gemma with BOS", marks=pytest.mark.slow)])
 def test_the_likeliest_texts_are_those_of_the_stock_class(
     loaded: Callable[[str], tuple[SpectrumLM, HFLM]], name: str
 ) -> None:
@@ -159,7 +160,9 @@ def test_an_adapter_folder_scores_as_the_adapted_model(
     adapted = HFLM(
         AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float64), tokenizer=ours.tokenizer
     )
-    requests = instances(icl(stock, outputs=["red", "dark blue", "red"]))
+    requests = instances(
+        icl(Prompts(copy.deepcopy(stock.tokenizer), fmt="spectrum"), outputs=["red", "dark blue", "red"])
+    )
     found = ours.loglikelihood(requests)
     assert_equal(found, adapted.loglikelihood(requests))
     assert found[0][0] != pytest.approx(stock.loglikelihood(requests)[0][0], abs=1e-3)
@@ -275,8 +278,9 @@ def test_stock_tasks_get_the_same_figures(tiny: SpectrumLM, tmp_path: Path) -> N
         "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
     }
     stock = HFLM(tiny.model, tokenizer=tiny.tokenizer)
+    settings: dict[str, Any] = {"task_manager": TaskManager(include_defaults=False), "bootstrap_iters": 0}
     found = [
-        simple_evaluate(model=lm, tasks=[copy.deepcopy(task)], bootstrap_iters=0)["results"]["colours"]
+        simple_evaluate(model=lm, tasks=[copy.deepcopy(task)], **settings)["results"]["colours"]
         for lm in (tiny, stock)
     ]
     assert found[0] == found[1]

@@ -45,6 +45,7 @@ def literally(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_demo_recipe_trains_by_accelerate_launch_and_saves_what_stock_transformers_loads(
     tmp_path: Path,
 ) -> None:

@@ -163,13 +163,17 @@ def number_range(
 
 
 @cache
-def _number_grid() -> np.ndarray:
-    """Return log-probabilities, shape (means * sds, 100), of 0 to 99 under rounded, truncated normals."""
+def _number_grid() -> tuple[np.ndarray, np.ndarray]:
+    """Return log-probabilities and probabilities of 0 to 99 under rounded, truncated normals.
+
+    Both have the shape (means * sds, 100).
+    """
     means = np.linspace(*MEAN_RANGE, 100)
     sds = np.linspace(*SD_RANGE, 17)
     mean, sd = (grid.reshape(-1, 1) for grid in np.meshgrid(means, sds))
     logs = scipy.stats.norm.logpdf(np.arange(100), mean, sd)
-    return logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)
+    logs -= np.logaddexp.reduce(logs, axis=1, keepdims=True)
+    return logs, np.exp(logs)
 
 
 def near_number(rng: np.random.Generator, *, sentences: Sequence[str]) -> World:
@@ -183,10 +187,10 @@ def near_number(rng: np.random.Generator, *, sentences: Sequence[str]) -> World:
     weights = scipy.stats.norm.pdf(np.arange(100), mean, sd)
 
     def predictive(outputs: Sequence[str]) -> Distribution:
-        grid = _number_grid()
-        posterior = grid[:, [int(text) for text in outputs]].sum(axis=1)
+        logs, shares = _number_grid()
+        posterior = logs[:, [int(text) for text in outputs]].sum(axis=1)
         posterior = np.exp(posterior - np.logaddexp.reduce(posterior))
-        return finite(dict(zip(NUMBERS, (posterior @ np.exp(grid)).tolist(), strict=True)))
+        return finite(dict(zip(NUMBERS, (posterior @ shares).tolist(), strict=True)))
 
     return World(
         _sentence(rng, sentences),
