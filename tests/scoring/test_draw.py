@@ -95,9 +95,10 @@ def test_recurrent_layers_never_read_padding(changes: dict[str, Any]) -> None:
     assert greedy(model, prompts, limits=LIMITS) == alone
     texts = [Text(tuple(prompt), n, 12) for n, prompt in enumerate(prompts)]
     assert draw_each(model, texts) == [draw_each(model, [text])[0] for text in texts]
-    assert draw(model, PROMPT, seeds=[3, 4], limits=LIMITS)[1] == draw(
-        model, PROMPT, seeds=[4], limits=LIMITS
-    )[0]
+    assert (
+        draw(model, PROMPT, seeds=[3, 4], limits=LIMITS)[1]
+        == draw(model, PROMPT, seeds=[4], limits=LIMITS)[0]
+    )
 
 
 def test_where_a_cache_cannot_be_copied_samples_are_the_same(
