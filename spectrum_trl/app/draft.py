@@ -15,6 +15,7 @@ MOST_CHARACTERS, MOST_EXAMPLES, MOST_ANSWERS, MOST_SAMPLES = 20_000, 200, 100, 1
 LONGEST_LINK = 8000
 KEY = "ask"
 Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
+Filled = Annotated[Text, Field(min_length=1)]
 # Answers stand one a line on the page.
 Answer = Annotated[Text, Field(pattern=r"^[^\r\n]*[^\s][^\r\n]*$")]
 
@@ -34,7 +35,7 @@ class Draft(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     description: Text = ""
-    examples: list[Text | Annotated[list[Text], Field(min_length=2, max_length=2)]] = Field(
+    examples: list[Filled | Annotated[list[Filled], Field(min_length=2, max_length=2)]] = Field(
         default=[], max_length=MOST_EXAMPLES
     )
     input: Text = ""
@@ -113,7 +114,7 @@ def examples_of(table: Sequence[Sequence[Any]]) -> list[str | list[str]]:
     found: list[str | list[str]] = []
     for number, row in enumerate(table, start=1):
         if len(row) != 2:
-            raise UserError("examples: the table needs its two columns, input and output; load the page again")
+            raise UserError("examples: the table needs two columns, input and output: load the page again")
         input, output = ("" if cell is None else str(cell) for cell in row)
         if input and not output:
             raise UserError(f"example {number} has an input but no output: enter one, or remove the row")

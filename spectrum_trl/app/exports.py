@@ -61,8 +61,7 @@ def as_python(draft: Draft, models: Sequence[Shown], *, draws: bool) -> str:
         models: The models.
         draws: Whether samples are shown.
     """
-    lines = ["from spectrum_trl import SpectrumModel", ""]
-    lines += [f"question = {draft.question()!r}"]
+    lines = ["from spectrum_trl import SpectrumModel", "", f"question = {draft.question()!r}"]
     if draft.answers:
         lines += ["examples = question.pop('examples', [])", f"answers = {draft.answers!r}"]
     for shown in models:
@@ -71,13 +70,13 @@ def as_python(draft: Draft, models: Sequence[Shown], *, draws: bool) -> str:
         if draft.answers:
             steps = steps_of(draft, shown.model)
             lines += [
-                f"for n in range({steps[0]}, {steps[-1] + 1}):",
-                "    found = model.probabilities(answers, examples=examples[:n], **question)",
-                "    print(n, found.normalised, found.coverage)",
-                "print(found.probabilities)",
+                f"numbers = range({steps[0]}, {steps[-1] + 1})",
+                "questions = [{**question, 'examples': examples[:n]} for n in numbers]",
+                "found = model.probabilities(answers, questions=questions)",
+                "print(found.to_string())",
             ]
         if draws:
             rest = "examples=examples, **question" if draft.answers else "**question"
             asked = f"{draft.samples}, seed={draft.seed}, max_new_tokens={shown.max_new_tokens}"
-            lines.append(f"print(model.sample({asked}, {rest}))")
+            lines += [f"samples = model.sample({asked}, {rest})", "print(samples)"]
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
+from fastapi.routing import Mount
 
 from spectrum_trl.app.answering import Found, Shown, answer
 from spectrum_trl.app.draft import (
@@ -30,15 +31,16 @@ FONTS = ("system-ui", "sans-serif")
 HEADING = "# Ask a model\nWhat is typed is answered at once; each example moves the shares."
 
 
-def build_app(models: Sequence[Shown]) -> FastAPI:
-    """Return an application with the page.
+def build_app(models: Sequence[Shown]) -> tuple[FastAPI, Callable[[], object]]:
+    """Return an application with the page, and what ends the connections of pages that are open.
 
     Args:
         models: One or more models, shown side by side.
     """
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     theme = gr.themes.Default(primary_hue="blue", font=FONTS, font_mono=("ui-monospace", "monospace"))
-    return gr.mount_gradio_app(
-        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+    gr.mount_gradio_app(
+        app,
         build_page(models),
         path="/",
         footer_links=[],
@@ -52,6 +54,8 @@ def build_app(models: Sequence[Shown]) -> FastAPI:
         theme=theme,
         css_paths=STYLE,
     )
+    (mounted,) = (route.app for route in app.routes if isinstance(route, Mount))
+    return app, mounted.stop_event.set  # type: ignore[attr-defined]
 
 
 def build_page(models: Sequence[Shown]) -> gr.Blocks:

@@ -6,8 +6,8 @@ import typer
 
 from spectrum_trl.errors import UserError
 
-# Time for what runs when a signal comes; an open page holds a connection for ever.
-DRAIN_SECONDS = 5
+# Time for what runs when a signal comes.
+DRAIN_SECONDS = 10
 
 
 def app(
@@ -51,7 +51,8 @@ def app(
         chosen = {key: value for key, value in settings.items() if value != defaults[key]}
         shown.append(Shown(name, SpectrumModel.from_pretrained(name, **chosen), chosen, max_new_tokens))
     console().print(f"{model} at {address(listening)}", markup=False, highlight=False, soft_wrap=True)
-    run(build_app(shown), listening, drain_seconds=DRAIN_SECONDS)
+    page, ending = build_app(shown)
+    run(page, listening, drain_seconds=DRAIN_SECONDS, ending=ending)
 
 
 def _check_extra() -> None:
