@@ -65,6 +65,7 @@ def build_page(models: Sequence[Shown]) -> gr.Blocks:
     page.queue(api_open=False, max_size=MOST_WAITING, default_concurrency_limit=1)
     with page:
         gr.Markdown(HEADING)
+        notice = gr.HTML(apply_default_css=False)
         with gr.Row():
             with gr.Column(scale=2):
                 entered = _entries()
@@ -73,7 +74,7 @@ def build_page(models: Sequence[Shown]) -> gr.Blocks:
                 draw = gr.Button("Draw samples", elem_id="draw")
                 samples = gr.HTML(apply_default_css=False)
                 exports = gr.HTML(apply_default_css=False)
-        _listen(models, entered, outputs=[results, samples, exports], draw=draw)
+        _listen(models, entered, outputs=[results, samples, exports], draw=draw, notice=notice)
     return page
 
 
@@ -108,20 +109,17 @@ def _entries() -> dict[str, Any]:
     return entered
 
 
-def _listen(models: Sequence[Shown], entered: dict[str, Any], *, outputs: list[Any], draw: Any) -> None:
+def _listen(
+    models: Sequence[Shown], entered: dict[str, Any], *, outputs: list[Any], draw: Any, notice: Any
+) -> None:
     fields = [entered[name] for name in ("description", "examples", "input", "answers", "samples", "seed")]
     # One model, one question at a time; of what is typed meanwhile the last counts.
     settings: Any = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden"}
     settings |= {"api_visibility": "private", "trigger_mode": "always_last"}
     quick: Any = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
     live, drawn = (_answering(models, draws=draws) for draws in (False, True))
-    gr.on(
-        [one.input for one in fields] + [entered["examples"].change],
-        live,
-        fields,
-        outputs,
-        **settings,
-    )
+    # A text that is pasted with the mouse changes without any key.
+    gr.on([one.change for one in fields], live, fields, outputs, **settings)
     draw.click(drawn, fields, outputs, **settings | {"show_progress": "minimal"})
     gr.on(
         [entered["example"].submit, entered["add"].click],
@@ -130,7 +128,7 @@ def _listen(models: Sequence[Shown], entered: dict[str, Any], *, outputs: list[A
         [entered["example"], entered["examples"]],
         **quick,
     )
-    started = gr.on(None, _opened, None, [*fields, outputs[0]], **quick)
+    started = gr.on(None, _opened, None, [*fields, notice], **quick)
     started.success(live, fields, outputs, **settings)
 
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: its figures are the model's, whatever is typed, and nothing else is asked for."""
+"""The page in a real browser: its figures are the model's, whatever is typed, and nothing else is asked."""
 
 import json
 import socket
@@ -31,8 +31,7 @@ def watch(event: str, given: tuple[Any, ...]) -> None:
         left.append(given[0])
 
 
-@pytest.fixture(scope="module")
-def models() -> list[Shown]:
+def loaded() -> list[Shown]:
     return [
         Shown(name, SpectrumModel.from_pretrained(name, format=format), {"format": format}, 30)  # type: ignore[arg-type]
         for name, format in FORMATS.items()
@@ -40,10 +39,16 @@ def models() -> list[Shown]:
 
 
 @pytest.fixture(scope="module")
-def url(models: list[Shown]) -> Iterator[str]:
+def models() -> list[Shown]:
+    # Of their own, because those of the server are another thread's.
+    return loaded()
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
     sys.addaudithook(watch)
     left.clear()
-    app, ending = build_app(models)
+    app, ending = build_app(loaded())
     with running(app) as url:
         yield url
         ending()
@@ -73,8 +78,9 @@ class Visit:
             cells = "td.number:nth-child(3)"
             self.page.wait_for_function(
                 """([n, cells, shares]) => {
-                    const found = document.querySelectorAll(".models section")[n]?.querySelectorAll(cells) ?? [];
-                    return JSON.stringify([...found].map(one => one.innerText)) === JSON.stringify(shares);
+                    const section = document.querySelectorAll(".models section")[n];
+                    const found = [...section?.querySelectorAll(cells) ?? []].map(one => one.innerText);
+                    return JSON.stringify(found) === JSON.stringify(shares);
                 }""",
                 arg=[n, cells, shares],
                 timeout=60_000,
