@@ -16,8 +16,8 @@ from spectrum_trl.console import visible
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
 
-# Characters of a cell, and answers of a path.
-LONGEST, WIDEST = 200, 8
+# Answers of a path.
+WIDEST = 8
 
 
 def results_html(found: Sequence[Found]) -> str:
@@ -69,9 +69,9 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _shortened(text: str) -> str:
+def _shortened(text: str, longest: int) -> str:
     line = " ⏎ ".join(text.splitlines())
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]} …"
+    return line if len(line) <= longest else f"{line[:longest]} …"
 
 
 def _columns(found: Probabilities) -> list[int]:
