@@ -32,11 +32,13 @@ def samples_html(found: Sequence[Found], draft: Draft) -> str:
 
 def exports_html(draft: Draft, models: Sequence[Shown], found: Sequence[Found]) -> str:
     """Return the link to this page, its figures as files, and the Python that makes them."""
-    code = as_python(draft, models, draws=any(one.samples for one in found))
+    draws = any(one.samples for one in found)
+    code = as_python(draft, models, draws=draws)
+    stem = "spectrum-samples" if draws else "spectrum"
     texts = [
-        ("spectrum.json", "application/json", as_json(draft, found)),
-        ("spectrum.csv", "text/csv", as_csv(found)),
-        ("spectrum.py", "text/x-python", code),
+        (f"{stem}.json", "application/json", as_json(draft, found)),
+        (f"{stem}.csv", "text/csv", as_csv(found)),
+        (f"{stem}.py", "text/x-python", code),
     ]
     # Within the page, so that no visitor's file lies on the server.
     files = [(name, kind, base64.b64encode(_encoded(text)).decode()) for name, kind, text in texts]

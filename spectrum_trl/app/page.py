@@ -71,10 +71,10 @@ def build_page(models: Sequence[Shown]) -> gr.Blocks:
                 entered = _entries()
             with gr.Column(scale=3):
                 results = gr.HTML(apply_default_css=False)
+                exports = gr.HTML(apply_default_css=False)
                 draw = gr.Button("Draw samples", elem_id="draw")
                 samples = gr.HTML(apply_default_css=False)
-                exports = gr.HTML(apply_default_css=False)
-        _listen(models, entered, outputs=[results, samples, exports], draw=draw, notice=notice)
+        _listen(models, entered, outputs=[results, exports, samples], draw=draw, notice=notice)
     return page
 
 
@@ -118,9 +118,12 @@ def _listen(
     settings |= {"api_visibility": "private", "trigger_mode": "always_last"}
     quick: Any = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
     live, drawn = (_answering(models, draws=draws) for draws in (False, True))
+    *figures, samples = outputs
     # A text that is pasted with the mouse changes without any key.
-    gr.on([one.change for one in fields], live, fields, outputs, **settings)
-    draw.click(drawn, fields, outputs, **settings | {"show_progress": "minimal"})
+    gr.on([one.change for one in fields], live, fields, figures, **settings)
+    draw.click(drawn, fields, samples, **settings | {"show_progress": "minimal"})
+    # Samples of another question are no longer wanted; the browser itself takes them away.
+    gr.on([one.change for one in fields], None, None, samples, js="() => ''")
     gr.on(
         [entered["example"].submit, entered["add"].click],
         _added,
@@ -129,18 +132,20 @@ def _listen(
         **quick,
     )
     started = gr.on(None, _opened, None, [*fields, notice], **quick)
-    started.success(live, fields, outputs, **settings)
+    started.success(live, fields, figures, **settings)
 
 
-def _answering(models: Sequence[Shown], *, draws: bool) -> Callable[..., tuple[str, str, str]]:
-    def answered(*entered: Any) -> tuple[str, str, str]:
+def _answering(models: Sequence[Shown], *, draws: bool) -> Callable[..., Any]:
+    """Return what answers: the samples with what is kept of them, or the figures and what is kept."""
+
+    def answered(*entered: Any) -> Any:
         try:
             draft = _draft(*entered)
             found: list[Found] = [answer(shown, draft, draws=draws) for shown in models]
         except UserError as error:
-            return problems_html(error), "", ""
-        samples = samples_html(found, draft) if draws else ""
-        return results_html(found), samples, exports_html(draft, models, found)
+            return problems_html(error) if draws else (problems_html(error), "")
+        exports = exports_html(draft, models, found)
+        return samples_html(found, draft) + exports if draws else (results_html(found), exports)
 
     return answered
 

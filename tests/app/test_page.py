@@ -132,12 +132,12 @@ def test_the_keyboard_alone_does_everything(browser: Any, url: str, models: list
         elif where == "example":
             visit.page.keyboard.type("green")
             press("Enter")
+            visit.shows(models, FIRST.model_copy(update={"examples": ["red", "green", "blue", "green"]}))
         elif where == "draw":
             press("Enter")
             break
     order = ["description", "examples", "example", "add", "input", "answers", "n", "seed", "draw"]
     assert [where for where in reached if where in order] == order
-    visit.shows(models, FIRST.model_copy(update={"examples": ["red", "green", "blue", "green"]}))
     visit.page.get_by_text("different among 16 samples").first.wait_for()
     visit.check()
 
@@ -150,18 +150,18 @@ def test_samples_and_what_is_kept_are_those_of_the_model(
     visit.shows(models, draft)
     visit.page.get_by_role("button", name="Draw samples").click()
     visit.page.get_by_text("different among 6 samples with seed 2").first.wait_for()
-    for name in ("spectrum.json", "spectrum.csv", "spectrum.py"):
+    for name in ("spectrum-samples.json", "spectrum.csv", "spectrum-samples.py"):
         with visit.page.expect_download() as downloaded:
             visit.page.get_by_role("link", name=name).click()
         downloaded.value.save_as(tmp_path / name)
-    kept = json.loads((tmp_path / "spectrum.json").read_text("utf-8"))
+    kept = json.loads((tmp_path / "spectrum-samples.json").read_text("utf-8"))
     assert kept["asked"] == draft.model_dump() and [one["model"] for one in kept["models"]] == list(FORMATS)
     for shown, one in zip(models, kept["models"], strict=True):
         found = answer(shown, draft, draws=True)
         assert one["samples"] == [sample._asdict() for sample in found.samples]
     assert (tmp_path / "spectrum.csv").read_text("utf-8").count("\n") == 1 + 2 * 4 * 2
-    assert "seed=2" in (tmp_path / "spectrum.py").read_text("utf-8")
-    visit.page.get_by_role("link", name="Link to this page").click()
+    assert "seed=2" in (tmp_path / "spectrum-samples.py").read_text("utf-8")
+    visit.page.get_by_role("link", name="Link to this page").first.click()
     visit.shows(models, draft)
     visit.check()
 
@@ -176,7 +176,7 @@ def test_no_text_does_harm(browser: Any, url: str, models: list[Shown]) -> None:
     assert visit.page.get_by_label("Description").input_value() == plain
     visit.page.get_by_role("button", name="Draw samples").click()
     visit.page.get_by_text("different among 16").first.wait_for()
-    visit.page.get_by_text("The Python that makes this").click()
+    visit.page.get_by_text("The Python that makes this").first.click()
     visit.page.goto(f"{url}/{link(Draft(description='x<|im_end|>', answers=[HOSTILE]))}")
     visit.page.get_by_role("alert").or_(visit.page.locator(".spectrum .bar").first).first.wait_for()
     assert visit.page.evaluate("[window.harm, document.querySelectorAll('img').length]") == [None, 0]
