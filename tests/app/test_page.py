@@ -129,6 +129,7 @@ def test_the_keyboard_alone_does_everything(browser: Any, url: str, models: list
                 press(key)
             visit.page.keyboard.type("green")
             press("Enter")
+            visit.shows(models, FIRST.model_copy(update={"examples": ["red", "green", "blue"]}))
         elif where == "example":
             visit.page.keyboard.type("green")
             press("Enter")
