@@ -27,7 +27,7 @@ FLOORS = [
         "templates",
         "recipe",
     ),
-    *("models", "scoring", "tiny", "known_tasks", "evaluation", "ask", "serve", "report"),
+    *("models", "scoring", "tiny", "known_tasks", "evaluation", "ask", "serve", "app", "report"),
     *("data", "runs", "training", "launch", "commands", "__main__"),
 ]
 MODULES = sorted(file for file in PACKAGE.rglob("*.py"))
@@ -100,7 +100,7 @@ def test_training_waits_for_plots_only_where_it_draws_them() -> None:
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    asked = [*project["dependencies"], *extras["quant"], *extras["serve"]]
+    asked = [*project["dependencies"], *extras["quant"], *extras["serve"], *extras["app"]]
     declared = {canonicalize_name(Requirement(text).name) for text in asked}
     own = {"spectrum_trl", *sys.stdlib_module_names}
     modules = {name.split(".")[0] for file in MODULES for name in imported(file, "")} - own
@@ -108,4 +108,4 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     needed = {canonicalize_name(of[module][0]) for module in modules if module in of}
     # pytest-like tools of the environment are nobody's import here; bitsandbytes is looked up by name.
     assert needed <= declared and declared - needed <= {"bitsandbytes"}, needed ^ declared
-    assert set(extras) == {"quant", "wandb", "capability", "serve", "dev"}
+    assert set(extras) == {"quant", "wandb", "capability", "serve", "app", "dev"}

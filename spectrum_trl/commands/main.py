@@ -2,6 +2,7 @@
 
 import typer
 
+from spectrum_trl.commands.app import app as playground
 from spectrum_trl.commands.ask import ask
 from spectrum_trl.commands.compare import compare
 from spectrum_trl.commands.data import app as data
@@ -35,6 +36,7 @@ app.command(name="eval")(evaluate)
 app.command()(ask)
 app.command()(survey)
 app.command()(serve)
+app.command(name="app")(playground)
 app.command()(compare)
 app.command()(judge)
 app.command()(tiny)

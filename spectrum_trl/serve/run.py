@@ -1,8 +1,9 @@
 """Run the server until a signal ends it."""
 
+import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -12,6 +13,8 @@ from spectrum_trl.errors import UserError
 
 # Connections that wait to be accepted.
 BACKLOG = 1024
+# Seconds between two looks whether a signal has come, as in uvicorn.
+TICK = 0.1
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -44,13 +47,20 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(app: FastAPI, listening: socket.socket, *, drain_seconds: float) -> None:
+def run(
+    app: FastAPI,
+    listening: socket.socket,
+    *,
+    drain_seconds: float,
+    ending: Callable[[], object] = lambda: None,
+) -> None:
     """Serve until SIGINT or SIGTERM; running and waiting requests are finished, new ones refused.
 
     Args:
         app: The application.
         listening: Where.
         drain_seconds: Time for what runs when the signal comes.
+        ending: Called once the signal has come, to end connections that would stay open.
     """
     config = uvicorn.Config(
         app,
@@ -59,8 +69,16 @@ def run(app: FastAPI, listening: socket.socket, *, drain_seconds: float) -> None
         timeout_graceful_shutdown=round(drain_seconds),
         server_header=False,
     )
-    with _ended_quietly():
-        uvicorn.Server(config).run(sockets=[listening])
+    with _ended_quietly(), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(uvicorn.Server(config), listening, ending))
+
+
+async def _serve(server: uvicorn.Server, listening: socket.socket, ending: Callable[[], object]) -> None:
+    serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+    while not (server.should_exit or serving.done()):
+        await asyncio.sleep(TICK)
+    ending()
+    await serving
 
 
 @contextmanager

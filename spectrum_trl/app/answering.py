@@ -1,0 +1,82 @@
+"""Ask the models that a page shows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from spectrum_trl.app.draft import Draft
+from spectrum_trl.ask.model import MAX_NEW_TOKENS, SpectrumModel
+from spectrum_trl.ask.results import Probabilities, Sample
+
+# Steps of a path: how many of the last examples are taken away.
+LONGEST_PATH = 20
+
+
+class Shown(NamedTuple):
+    """A model on the page.
+
+    Attributes:
+        name: As it was named on the command line.
+        model: The model.
+        settings: Keywords of `SpectrumModel.from_pretrained` that differ from its defaults.
+        max_new_tokens: Maximum number of tokens of a sample.
+    """
+
+    name: str
+    model: SpectrumModel
+    settings: Mapping[str, Any] = {}
+    max_new_tokens: int = MAX_NEW_TOKENS
+
+
+class Step(NamedTuple):
+    """Probabilities after some of the examples.
+
+    Attributes:
+        examples: Their number.
+        found: The probabilities.
+    """
+
+    examples: int
+    found: Probabilities
+
+
+class Found(NamedTuple):
+    """What a model answers.
+
+    Attributes:
+        name: The model's name.
+        path: Probabilities after 0, 1, … examples, the last after all; empty if no answers were given.
+        samples: Samples after all examples; empty if none were asked for.
+    """
+
+    name: str
+    path: list[Step]
+    samples: list[Sample]
+
+
+def answer(shown: Shown, draft: Draft, *, draws: bool) -> Found:
+    """Ask a model.
+
+    Args:
+        shown: The model.
+        draft: The question, with at most 20 examples in the path.
+        draws: Whether to draw samples too.
+
+    Raises:
+        UserError: If the question or an answer cannot be asked.
+    """
+    numbers = steps_of(draft, shown.model) if draft.answers else []
+    questions = [draft.question(examples=n) for n in numbers]
+    probabilities = shown.model.probabilities_of([draft.answers] * len(numbers), questions)
+    drawn: Sequence[Sample] = ()
+    if draws:
+        drawn = shown.model.sample(
+            draft.samples, seed=draft.seed, max_new_tokens=shown.max_new_tokens, **draft.question()
+        )
+    return Found(shown.name, [Step(*one) for one in zip(numbers, probabilities, strict=True)], list(drawn))
+
+
+def steps_of(draft: Draft, model: SpectrumModel) -> list[int]:
+    """Return the numbers of examples of a path, the last of which is all."""
+    # A chat without a message is no question.
+    first = not (draft.description or draft.input) and model.prompts.fmt == "chat" and bool(draft.examples)
+    return list(range(max(int(first), len(draft.examples) - LONGEST_PATH), len(draft.examples) + 1))

@@ -1,0 +1,73 @@
+"""``spectrum-trl app``: mistakes are told before a model is loaded, and a signal ends it at once."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import httpx
+import pytest
+
+from spectrum_trl.paths import TINY_BASE_NAME
+from tests.processes import start_recipe
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_page_although_it_is_open(tmp_path: Path, number: signal.Signals) -> None:
+    output = tmp_path / "output"
+    words = ["app", TINY_BASE_NAME, "--format", "colon", "--port", "0"]
+    process = start_recipe("spectrum-trl", *words, output=output)
+    try:
+        deadline = time.monotonic() + 120
+        while not (output.exists() and "http" in output.read_text()):
+            assert process.is_alive() and time.monotonic() < deadline, output.read_text()
+            time.sleep(0.05)
+        url = output.read_text().split()[-1]
+        assert url.startswith("http://127.0.0.1:")
+        # An open page holds this connection.
+        with httpx.stream("GET", f"{url}/gradio_api/heartbeat/someone", timeout=60) as held:
+            assert held.status_code == 200
+            assert "spectrum-trl" in httpx.get(url).text
+            os.kill(process.pid or 0, number)
+            process.join(30)
+        assert process.exitcode == (0 if number == signal.SIGTERM else 130)
+        assert "Traceback" not in output.read_text()
+    finally:
+        process.kill()
+        process.join()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["no/such/model"], "no/such/model"),
+        ([TINY_BASE_NAME], 'format="colon"'),
+        ([TINY_BASE_NAME, "--compare-format", "colon"], "--compare-format: there is no second model"),
+        ([TINY_BASE_NAME, "--host", "no.such.host.invalid"], "cannot listen at no.such.host.invalid"),
+    ],
+)
+def test_mistakes_are_one_message(run_here: Run, words: list[str], expected: str) -> None:
+    done = run_here("app", *words, "--port", "0")
+    assert done.returncode == 2 and expected in done.stderr and done.stderr.count("error:") == 1
+
+
+def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(run_here: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run_here("app", "no/such/model", "--port", port)
+    assert done.returncode == 2 and f"port {port}: Address already in use" in done.stderr
+
+
+def test_without_gradio_the_command_says_how_to_get_it(
+    run_here: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    done = run_here("app", "no/such/model")
+    assert done.returncode == 2 and 'pip install "spectrum-trl[app]"' in done.stderr
