@@ -3,6 +3,7 @@
 import json
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from spectrum_trl import SpectrumModel
-from spectrum_trl.app.answering import Shown, answer
+from spectrum_trl.app.answering import Found, Shown, answer
 from spectrum_trl.app.draft import FIRST, Draft, link
 from spectrum_trl.app.page import build_app
 from spectrum_trl.paths import TINY_BASE_NAME, TINY_INSTRUCT_NAME
@@ -166,6 +167,31 @@ def test_samples_and_what_is_kept_are_those_of_the_model(
     assert "seed=2" in (tmp_path / "spectrum-samples.py").read_text("utf-8")
     visit.page.get_by_role("link", name="Link to this page").first.click()
     visit.shows(models, draft)
+    visit.check()
+
+
+def test_samples_of_an_earlier_question_do_not_stay(
+    browser: Any, url: str, models: list[Shown], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(shown: Shown, draft: Draft, *, draws: bool) -> Found:
+        time.sleep(1.5 if draws else 0)
+        return answer(shown, draft, draws=draws)
+
+    monkeypatch.setattr("spectrum_trl.app.page.answer", slow)
+    draft = FIRST.model_copy(update={"samples": 128})
+    visit = Visit(browser, f"{url}/{link(draft)}")
+    visit.shows(models, draft)
+    visit.page.get_by_role("button", name="Draw samples").click()
+    visit.page.wait_for_timeout(500)
+    changed = draft.model_copy(update={"answers": ["blue", "green"]})
+    visit.page.get_by_label("Answers").fill("blue\ngreen")
+    visit.shows(models, changed)
+    visit.page.wait_for_timeout(1000)
+    assert visit.page.get_by_text("different among").count() == 0
+    visit.page.get_by_role("button", name="Draw samples").click()
+    visit.page.get_by_text("different among 128 samples").first.wait_for()
+    visit.page.wait_for_timeout(1000)
+    assert visit.page.get_by_text("different among 128 samples").count() == len(models)
     visit.check()
 
 
