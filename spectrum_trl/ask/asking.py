@@ -77,7 +77,9 @@ def _listed(found: Probabilities) -> dict[str, Any]:
 
 def _likeliest(model: "SpectrumModel", question: Question, wanted: Wanted) -> dict[str, Any]:
     one = model.distribution(max_new_tokens=wanted.max_new_tokens, **question)
-    return {"answers": one.rows(), "mass": one.mass, "exhausted": one.exhausted}
+    answers = zip(one.answers, one.probabilities, strict=True)
+    found = [{"answer": answer, "probability": p} for answer, p in answers]
+    return {"answers": found, "mass": one.mass, "exhausted": one.exhausted}
 
 
 def _of(row: Mapping[str, Any]) -> dict[str, Any]:

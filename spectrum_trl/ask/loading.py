@@ -32,7 +32,7 @@ def load(
         settings["quantization_config"] = _quantization(quantization, name, place, revision)
     if place != "cpu" or quantization:
         settings["device_map"] = place
-    tokenizer = load_tokenizer(adapter or name, revision="main" if adapter else revision)
+    tokenizer = load_tokenizer(adapter or name, base=name, revision="main" if adapter else revision)
     model = load_model(name, adapter=adapter, revision=revision, **settings)
     check_weights(model, name=adapter or name)
     return model.eval(), tokenizer

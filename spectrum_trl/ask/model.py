@@ -1,7 +1,7 @@
 """A tuned model to ask: its probabilities, samples and distributions."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -10,7 +10,7 @@ from spectrum_trl.ask import candidates, samples, search
 from spectrum_trl.ask.checks import check_decoding, check_numbers
 from spectrum_trl.ask.loading import Quantization, load
 from spectrum_trl.ask.questions import Example, Question, beginning, conversation, turns
-from spectrum_trl.ask.results import Probabilities, Score, answered
+from spectrum_trl.ask.results import Probabilities, Sample, Score, Token, answered
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
 from spectrum_trl.prompts.formats import Format
@@ -141,7 +141,7 @@ class SpectrumModel:
         settings["prefix"] = self.prefix
         contexts = [self.prompts.prompt(one) for one in self._asked(questions, question)]
         found = [samples.samples(self.model, self.prompts, one, n=n, **settings) for one in contexts]
-        return answered(found, questions)
+        return answered(found, questions, columns=Sample._fields)
 
     def top_tokens(
         self, k: int = 10, *, questions: Sequence[Question] | None = None, **question: Unpack[Question]
@@ -159,7 +159,7 @@ class SpectrumModel:
         check_numbers(k=k)
         contexts = [self.prompts.prompt(one) for one in self._asked(questions, question)]
         found = samples.top_tokens(self.model, self.prompts, contexts, k=k, prefix=self.prefix)
-        return answered(found, questions)
+        return answered(found, questions, columns=Token._fields)
 
     def probabilities(
         self,
@@ -184,8 +184,8 @@ class SpectrumModel:
         if own and len(answers) != len(several):
             raise UserError(f"answers: {len(answers)} lists for {len(several)} questions; give one for each")
         found = self.probabilities_of(answers if own else [answers] * len(several), several)
-        _warn_of_low_coverage(found)
-        return answered(found, questions)
+        _warn_of_low_coverage([one.coverage for one in found])
+        return answered(found, questions, columns=("answer", "probability", "normalised", "coverage"))
 
     def probabilities_of(
         self, answers: Sequence[Sequence[Any]], questions: Sequence[Question]
@@ -234,7 +234,7 @@ class SpectrumModel:
             )
             for one in self._asked(questions, question)
         ]
-        return answered(found, questions)
+        return answered(found, questions, columns=("answer", "probability", "mass", "exhausted"))
 
     def probabilities_json(self, schema: "Schema", **question: Unpack[Question]) -> "JsonProbabilities":
         """Return the joint probability of every JSON value that a schema allows.
@@ -296,8 +296,7 @@ class SpectrumModel:
             outputs: Outputs, or pairs of an input and its output.
             **question: What comes before them.
         """
-        messages = conversation(question, tokenizer=self.tokenizer, before=self.given)
-        whole = conversation({}, tokenizer=self.tokenizer, before=[*messages, *turns(outputs)])
+        whole = self._followed(question, outputs)
         (found,) = candidates.scores(self.model, self.prompts, [whole], [len(outputs)], prefix=self.prefix)
         return found
 
@@ -322,7 +321,9 @@ class SpectrumModel:
         description = surveys.DESCRIPTION if description is None else description
         surveys.check_description(description)
         asked = surveys.read_table(table, names=names)
-        return surveys.survey(asked, model=self, description=description, seed=seed)
+        found = surveys.survey(asked, model=self, description=description, seed=seed)
+        _warn_of_low_coverage(found.wide.coverage)
+        return found
 
     def update(self, outputs: Sequence[Example], **question: Unpack[Question]) -> "SpectrumModel":
         """Return the model given more outputs: its answers are then those of the posterior predictive.
@@ -333,8 +334,7 @@ class SpectrumModel:
             outputs: Outputs, or pairs of an input and its output.
             **question: What comes before them; a description only if none has been given.
         """
-        before = conversation(question, tokenizer=self.tokenizer, before=self.given)
-        given = conversation({}, tokenizer=self.tokenizer, before=[*before, *turns(outputs)])
+        given = self._followed(question, outputs)
         updated = SpectrumModel(self.model, self.tokenizer, format=self.prompts.fmt, given=given)
         updated.prefix = read(self.model, beginning(given, prompts=updated.prompts), after=self.prefix)
         return updated
@@ -356,8 +356,16 @@ class SpectrumModel:
         self._asked(questions, {})
 
     def _messages(self, question: Question) -> list[Message]:
-        """Return the messages of a question; in plain text no output may hold what ends one."""
+        """Return the messages of a question."""
         found = conversation(question, tokenizer=self.tokenizer, before=self.given)
+        return self._checked(found)
+
+    def _followed(self, question: Question, outputs: Sequence[Example]) -> list[Message]:
+        """Return the messages of a question with outputs after them."""
+        before = conversation(question, tokenizer=self.tokenizer, before=self.given)
+        return self._checked(conversation({}, tokenizer=self.tokenizer, before=[*before, *turns(outputs)]))
+
+    def _checked(self, found: list[Message]) -> list[Message]:
         outputs = [one["content"] for one in found if one["role"] == "output"]
         if early := [text for text in outputs if candidates.ends_early(text, self.prompts)]:
             raise UserError(
@@ -387,8 +395,8 @@ class SpectrumModel:
         return found
 
 
-def _warn_of_low_coverage(found: Sequence[Probabilities]) -> None:
-    if low := [one.coverage for one in found if one.low_coverage]:
+def _warn_of_low_coverage(found: Collection[float]) -> None:
+    if low := [coverage for coverage in found if coverage < LOWEST_COVERAGE]:
         logger.warning(
             "low coverage for %d of %d questions (down to %.2g, under %s): the model rarely gives any of "
             "these answers, so their normalised probabilities say little",

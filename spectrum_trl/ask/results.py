@@ -94,11 +94,10 @@ class Distribution(NamedTuple):
     exhausted: bool
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row an answer, for a table."""
-        return [
-            {"answer": answer, "probability": p}
-            for answer, p in zip(self.answers, self.probabilities, strict=True)
-        ]
+        """Return one row an answer, for a table; without any answer, one row without its text."""
+        found = {"mass": self.mass, "exhausted": self.exhausted}
+        answers = zip(self.answers or (None,), self.probabilities or (math.nan,), strict=True)
+        return [{"answer": answer, "probability": p} | found for answer, p in answers]
 
 
 class Score(NamedTuple):
@@ -113,12 +112,13 @@ class Score(NamedTuple):
     log_probability: float
 
 
-def answered(found: Sequence[Any], questions: Sequence[Any] | None) -> Any:
+def answered(found: Sequence[Any], questions: Sequence[Any] | None, *, columns: Sequence[str]) -> Any:
     """Return the answer to one question as it is, and those to several as a DataFrame.
 
     Args:
         found: The answers.
         questions: The questions, or None for a single one.
+        columns: Of a DataFrame without rows.
     """
     if questions is None:
         return found[0]
@@ -129,4 +129,4 @@ def answered(found: Sequence[Any], questions: Sequence[Any] | None) -> Any:
     ]
     import pandas as pd
 
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=None if rows else ["question", *columns])

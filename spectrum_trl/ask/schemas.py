@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard, cast, get_origin
 
 import jsonschema
 import pandas as pd
@@ -66,16 +66,30 @@ class JsonProbabilities(NamedTuple):
             )
         shares: dict[str, float] = {}
         labels: dict[str, Any] = {}
+        # In Python True equals 1, in JSON it does not.
+        wanted = {name: _compared(value) for name, value in (given or {}).items()}
         for value, share in zip(self.values, self.found.normalised, strict=True):
-            if field in value and all(
-                name in value and value[name] == v for name, v in (given or {}).items()
+            has = value.keys() if isinstance(value, Mapping) else ()
+            if field in has and all(
+                name in has and _compared(value[name]) == text for name, text in wanted.items()
             ):
                 key = json.dumps(value[field])
                 labels[key], shares[key] = value[field], shares.get(key, 0.0) + share
         total = sum(shares.values())
         if not total:
             raise UserError(f"no value of the schema has a {field} and {dict(given or {})!r:.80}")
-        return pd.Series([one / total for one in shares.values()], index=_index(labels), name=field)
+        return pd.Series(
+            [one / total for one in shares.values()], index=pd.Index(_index(labels), dtype=object), name=field
+        )
+
+
+def _is_type(schema: Schema) -> TypeGuard[type[Any]]:
+    # Unions, literals and lists of types are no types themselves.
+    return isinstance(schema, type) or get_origin(schema) is not None
+
+
+def _compared(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def _index(labels: Mapping[str, Any]) -> list[Any]:
@@ -104,7 +118,7 @@ def validator(schema: Schema) -> Callable[[str], Any]:
     Raises:
         UserError: If it is no valid schema.
     """
-    if isinstance(schema, type):
+    if _is_type(schema):
         known = _adapter(schema)
 
         def parse(text: str) -> Any:
@@ -114,7 +128,7 @@ def validator(schema: Schema) -> Callable[[str], Any]:
             return value
 
         return parse
-    checker = _checker(schema)
+    checker = _checker(cast(Mapping[str, Any], schema))
 
     def check(text: str) -> Any:
         value = strict_json(text)
@@ -135,7 +149,7 @@ def allowed_values(schema: Schema) -> list[Any]:
     Raises:
         UserError: If a field's values cannot be listed, or there are more than 10,000 joint values.
     """
-    whole = _adapter(schema).json_schema() if isinstance(schema, type) else schema
+    whole = _adapter(schema).json_schema() if _is_type(schema) else cast(Mapping[str, Any], schema)
     _checker(whole)
     try:
         values = list(itertools.islice(_values(whole, whole, "$"), MOST_VALUES + 1))

@@ -221,6 +221,7 @@ def _long(asked: Sequence[Asked], found: Sequence[Probabilities]) -> pd.DataFram
             "option": option,
             "share": share,
             "coverage": p.coverage,
+            "low_coverage": p.low_coverage,
         }
         | ({"true_share": one.shares[n]} if one.shares else {})
         for one, p in zip(asked, found, strict=True)
@@ -254,6 +255,7 @@ def _scores(asked: Sequence[Asked], found: Sequence[Probabilities], *, seed: int
     clusters = {question: n for n, question in enumerate(dict.fromkeys(question for question, *_ in known))}
     places = [clusters[question] for question, *_ in known]
     counts = np.bincount(places, minlength=len(clusters))
+    low = sum(p.low_coverage for one, p in zip(asked, found, strict=True) if one.shares)
     rows = []
     for name, within in {**SCORES, "coverage": (0.0, 1.0)}.items() if known else ():
 
@@ -264,5 +266,6 @@ def _scores(asked: Sequence[Asked], found: Sequence[Probabilities], *, seed: int
         interval = ratio_interval(np.bincount(places, model), counts, seed=seed, within=within)
         uniform = values([guess for *_, guess in known]).mean() if name in SCORES else None
         row = {"score": name, "model": interval.mean, "low": interval.low, "high": interval.high}
-        rows.append({**row, "uniform_guess": uniform, "rows": len(known), "questions": len(clusters)})
+        row |= {"uniform_guess": uniform, "rows": len(known), "questions": len(clusters)}
+        rows.append(row | {"low_coverage_rows": low})
     return pd.DataFrame(rows)

@@ -1,6 +1,6 @@
 """Compare two evaluations row by row: which tasks improved, fell or did not change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,7 +93,7 @@ class Comparison(NamedTuple):
 
     Attributes:
         tasks: Each task and metric.
-        means: Metric to its mean over tasks, if there are several.
+        means: Metric, with the name of its group if there is one, to its mean over several tasks.
         unpaired: Tasks and metrics that could not be compared.
         formats: Task to the two formats of its prompts, if they differ.
     """
@@ -119,7 +119,13 @@ class _Pairs(NamedTuple):
             return np.asarray(self.sums[:, 1] - self.sums[:, 0])
 
 
-def compare(first: Results, second: Results, *, metrics: Sequence[str] = COMPARED) -> Comparison:
+def compare(
+    first: Results,
+    second: Results,
+    *,
+    metrics: Sequence[str] = COMPARED,
+    group: Callable[[str], str] = lambda task: "",
+) -> Comparison:
     """Compare two evaluations on their common rows.
 
     p-values come from a sign-flip permutation test. It is exact if the models are exchangeable, and otherwise
@@ -131,6 +137,7 @@ def compare(first: Results, second: Results, *, metrics: Sequence[str] = COMPARE
         first: For example of a model before tuning.
         second: For example of the model after it.
         metrics: Metrics to compare; a task without one on either side is skipped for it.
+        group: Names the group of a task, if means are of each group's tasks alone.
 
     Raises:
         UserError: If the evaluations have no row in common.
@@ -162,7 +169,14 @@ def compare(first: Results, second: Results, *, metrics: Sequence[str] = COMPARE
         for one, p, no in zip(pairs, chances, hollow, strict=True)
     ]
     solid = [one for one, no in zip(pairs, hollow, strict=True) if not no]
-    means = {metric: _mean([one for one in solid if one.metric == metric]) for metric in metrics}
+    groups = sorted({group(one.task) for one in solid})
+    means = {
+        f"{metric} ({name})" if name else metric: _mean(
+            [one for one in solid if one.metric == metric and group(one.task) == name]
+        )
+        for metric in metrics
+        for name in groups
+    }
     both = {one.task: (first.formats.get(one.task, "?"), second.formats.get(one.task, "?")) for one in pairs}
     formats = {task: (ours, theirs) for task, (ours, theirs) in both.items() if ours != theirs}
     return Comparison(tasks, {name: mean for name, mean in means.items() if mean}, unpaired, formats)

@@ -235,7 +235,7 @@ def ratio_values(sums: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
 def stratified_interval(strata: Sequence[ArrayLike], *, seed: int) -> Interval:
     """Return the mean of the strata's means with its interval; each stratum is resampled separately.
 
-    Like `ratio_interval`, with Satterthwaite's degrees of freedom; the ends are NaN if these are below 29.
+    Like `ratio_interval`, with Satterthwaite's degrees of freedom; the ends are NaN if these are below 49.
     The order of strata and of their values does not matter.
 
     Args:

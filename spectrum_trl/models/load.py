@@ -16,7 +16,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from transformers.integrations import is_fsdp_enabled
-from transformers.tokenization_utils_base import FULL_TOKENIZER_FILE
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+from transformers.tokenization_utils_base import FULL_TOKENIZER_FILE, TOKENIZER_CONFIG_FILE
 from transformers.utils import GENERATION_CONFIG_NAME, cached_file, logging
 from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME, find_adapter_config_file
 
@@ -76,11 +77,13 @@ def checkpoint_dtype(name: str, *, revision: str = "main") -> torch.dtype | None
     return cast(torch.dtype | None, config.dtype or config.get_text_config().dtype)
 
 
-def load_tokenizer(name: str, *, revision: str = "main") -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str, *, base: str | None = None, revision: str = "main") -> PreTrainedTokenizerBase:
     """Load a tokenizer.
 
     Args:
         name: A folder, a Hub id, or the tiny base's name.
+        base: The model of an adapter, whose tokenizer is used if the adapter has none, as peft saves it; by
+            default the one that the adapter names.
         revision: Revision of the Hub repository.
 
     Returns:
@@ -91,6 +94,11 @@ def load_tokenizer(name: str, *, revision: str = "main") -> PreTrainedTokenizerB
     """
     with _load_errors("tokenizer", name):
         path = model_path(name)
+        has = cached_file(
+            path, TOKENIZER_CONFIG_FILE, revision=revision, _raise_exceptions_for_missing_entries=False
+        )
+        if has is None and is_adapter(name, revision=revision):
+            return load_tokenizer(base or base_of(name, revision=revision))
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, revision=revision)
         file = cached_file(
             path, FULL_TOKENIZER_FILE, revision=revision, _raise_exceptions_for_missing_entries=False
@@ -128,6 +136,7 @@ def load_model(
     if os.path.isfile(os.path.join(model_path(name), ADAPTER_CONFIG_NAME)):
         return _load_adapted(model_path(name), **settings)
     with _load_errors("model", name):
+        _check_causal(name, revision=revision)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             model_path(name),
             revision=revision,
@@ -147,6 +156,17 @@ def load_model(
     model = cast(PreTrainedModel, loaded[0])
     _correct_tying(model, name)
     return model
+
+
+def _check_causal(name: str, *, revision: str) -> None:
+    """Refuse models that see the tokens they predict, or have an encoder."""
+    config = AutoConfig.from_pretrained(model_path(name), revision=revision, trust_remote_code=False)
+    kind = config.model_type
+    masked = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
+    if config.is_encoder_decoder or masked:
+        raise UserError(
+            f"{name!r} is a {kind} model: expected a causal language model, such as a Llama or a Gemma"
+        )
 
 
 def _correct_tying(model: PreTrainedModel, name: str) -> None:

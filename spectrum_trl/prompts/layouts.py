@@ -47,6 +47,7 @@ def published(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> PreTrain
         return tokenizer
     saved = copy.deepcopy(tokenizer)
     saved.chat_template = own_template(tokenizer) if layout == "chat" else None
+    saved.response_template = None
     if layout == "text":
         saved.eos_token = END_OF_TEXT
     return saved

@@ -50,17 +50,19 @@ def install(tokenizer: "PreTrainedTokenizerBase", *, family: str | None = None) 
         template = ADD_BOS + template
     tokenizer.chat_template = template if own is None else {"default": template, "chat": own}
     tokenizer.eos_token, tokenizer.pad_token = chosen.end_of_turn, pad
-    tokenizer.response_template = _reply(chosen)
+    tokenizer.response_template = _reply(chosen, pad=str(pad))
     return chosen.name
 
 
-def _reply(family: Family) -> dict[str, object]:
+def _reply(family: Family, *, pad: str) -> dict[str, object]:
     """Return how transformers finds an output: by default as the architecture's own template writes it."""
-    # White space behind the end would otherwise be an output of its own, and replace the first.
-    close = rf"{re.escape(family.end_of_turn)}\s*"
+    # What follows the end, as in a padded batch, would be an output of its own, and replace the first.
+    behind = "|".join(re.escape(token) for token in (pad, family.end_of_turn))
+    close = rf"{re.escape(family.end_of_turn)}(?:\s|{behind})*"
     return {
         "start_anchor": family.header.replace("ROLE", "output"),
-        "defaults": {"role": "assistant"},
+        # Empty fields without a default are left out.
+        "defaults": {"role": "assistant", "content": ""},
         "fields": {"content": {"close_pattern": close, "content": "text", "content_args": {"strip": False}}},
     }
 

@@ -36,6 +36,8 @@ BESIDE = {
 BASELINES = ("uniform_js_divergence", "uniform_log_loss", "exact_yield")
 # A baseline as close to the best possible value as this leaves nothing to gain.
 CLOSE = 1e-9
+# Share of the samples from which on the skill of a yield is given.
+FEWEST_VALID = 0.5
 
 
 class Group(NamedTuple):
@@ -198,8 +200,10 @@ def _against(metric: str, value: float, figures: Mapping[str, Any]) -> tuple[str
         skill = (guess - value) / (guess - best) if guess - best > CLOSE else math.nan
         return ("uniform guess", guess, skill) if not math.isnan(guess) else ("", math.nan, math.nan)
     if metric == "yield_count" and "exact_yield" in figures:
-        exact = number_of(figures, "exact_yield")
-        return "exact sampler", exact, value / exact if exact > CLOSE else math.nan
+        exact, valid = number_of(figures, "exact_yield"), number_of(figures, "share_valid")
+        # It draws as many as were valid: beside few of them, repeating one is perfect.
+        known = exact > CLOSE and valid >= FEWEST_VALID
+        return "exact sampler", exact, value / exact if known else math.nan
     return "", math.nan, math.nan
 
 

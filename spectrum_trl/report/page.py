@@ -170,7 +170,9 @@ def _differences(evaluations: Sequence[Evaluation], pairs: Sequence[Pair]) -> li
     found = []
     for first, second in chosen:
         try:
-            compared, problem = compare(known[first].paired, known[second].paired), ""
+            file = known[second].file
+            compared = compare(known[first].paired, known[second].paired, group=partial(split_of, file=file))
+            problem = ""
         except UserError as error:
             if pairs:
                 raise

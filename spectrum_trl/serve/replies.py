@@ -1,20 +1,24 @@
 """Answers to requests in OpenAI's form, whole or in pieces."""
 
+import codecs
 import itertools
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from spectrum_trl.files import finite
 from spectrum_trl.serve.fields import ChatRequest, Common
-from spectrum_trl.serve.jobs import Job, Sample, Scores
+from spectrum_trl.serve.jobs import Job, Sample
 
 # What a decoder writes for a character whose bytes are not complete.
 INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
+_BYTES = {letter: byte for byte, letter in bytes_to_unicode().items()}
 
 
 class Head(NamedTuple):
@@ -152,38 +156,50 @@ def _samples(jobs: Sequence[Job]) -> list[tuple[Job, Sample]]:
 def _logprobs(head: Head, job: Job, sample: Sample, first: int, last: int | None = None) -> dict[str, Any]:
     """Return the scores of tokens in the form of the request; the end of a turn is a token, too."""
     ids, scores = sample.ids[first:last], sample.scores[first:last]
-    tokens = _decoded(head, ids)
-    tops = [_decoded(head, [token for token, _ in one.top]) for one in scores]
     if head.is_chat:
         content = [
             {
-                **_token(token, one.log_probability),
-                "top_logprobs": [_token(text, p) for text, (_, p) in zip(names, one.top, strict=True)],
+                **_token(head, token, one.log_probability),
+                "top_logprobs": [_token(head, other, p) for other, p in one.top],
             }
-            for token, one, names in zip(tokens, scores, tops, strict=True)
+            for token, one in zip(ids, scores, strict=True)
         ]
         return {"content": content, "refusal": None}
-    before = sum(map(len, _decoded(head, sample.ids[:first])))
+    decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+    lengths = (len(decoder.decode(_bytes(head, token))) for token in sample.ids[:last])
+    offsets = list(itertools.accumulate(lengths, initial=0))
     return {
-        "tokens": tokens,
+        "tokens": [_name(head, token) for token in ids],
         "token_logprobs": [one.log_probability for one in scores],
-        "top_logprobs": [_by_name(names, one) for names, one in zip(tops, scores, strict=True)],
-        "text_offset": list(itertools.accumulate(map(len, tokens[:-1]), initial=before)),
+        "top_logprobs": [{_name(head, token): p for token, p in one.top} for one in scores],
+        "text_offset": offsets[first:-1],
     }
 
 
-def _decoded(head: Head, ids: Sequence[int]) -> list[str]:
-    return [str(head.tokenizer.decode([one], clean_up_tokenization_spaces=False)) for one in ids]
+def _token(head: Head, token: int, log_probability: float) -> dict[str, Any]:
+    written = _bytes(head, token)
+    return {
+        "token": written.decode("utf-8", "replace"),
+        "logprob": log_probability,
+        "bytes": list(written),
+    }
 
 
-def _token(text: str, log_probability: float) -> dict[str, Any]:
-    known = None if INCOMPLETE in text else list(text.encode())
-    return {"token": text, "logprob": log_probability, "bytes": known}
+def _name(head: Head, token: int) -> str:
+    """Return a token's text; a part of a character is named by its bytes, as OpenAI does."""
+    try:
+        return _bytes(head, token).decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(rf"\x{one:02x}" for one in _bytes(head, token))
 
 
-def _by_name(names: Sequence[str], scores: Scores) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for name, (_, p) in zip(names, scores.top, strict=True):
-        # Tokens of parts of characters share a name: the likeliest keeps it.
-        found.setdefault(name, p)
-    return found
+def _bytes(head: Head, token: int) -> bytes:
+    """Return the bytes that a token stands for, which may be a part of a character."""
+    text = str(head.tokenizer.decode([token], clean_up_tokenization_spaces=False))
+    if INCOMPLETE not in text:
+        return text.encode()
+    # Tokenizers write a byte as <0xF0>, or every byte as a character of its own.
+    name = str(head.tokenizer.convert_ids_to_tokens(token))
+    if re.fullmatch("<0x[0-9A-F]{2}>", name):
+        return bytes([int(name[3:-1], 16)])
+    return bytes(_BYTES.get(letter, 0xFF) for letter in name)

@@ -12,6 +12,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.evaluation.headlines import LOW_COVERAGE, headlines, is_of_shares
+from spectrum_trl.evaluation.options import Options
 from spectrum_trl.evaluation.results import newest
 from spectrum_trl.files import write_json
 from spectrum_trl.known_tasks import tasks
@@ -25,6 +26,8 @@ PUBLISHED = (
     *("config.json", "generation_config.json", "adapter_config.json", "special_tokens_map.json"),
     *("preprocessor_config.json", "processor_config.json", "added_tokens.json", "vocab.json", "merges.txt"),
 )
+# Options of an evaluation of which less than the default measures less.
+SMALLER = ("sequences", "outputs", "samples", "max_tokens")
 TASK_TYPE = "text-generation"
 
 
@@ -160,6 +163,7 @@ def _figures(folder: Path, run: Path, left_out: list[str]) -> Iterator[EvalResul
         results = read_json(file, finite=False)
         config = results["config"]
         evaluated, limit = str(config["model_args"]["pretrained"]), config.get("limit")
+        options = dict(config.get("metadata") or {})
         found = list(headlines(results))
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} is not a results file of `spectrum-trl eval`: {error!r}") from error
@@ -168,6 +172,14 @@ def _figures(folder: Path, run: Path, left_out: list[str]) -> Iterator[EvalResul
     if limit is not None:
         raise UserError(
             f"{file} is of {limit} rows per task, which a card would not say; evaluate without --limit"
+        )
+    if smaller := [
+        f"{key}={options[key]}"
+        for key in SMALLER
+        if isinstance(options.get(key), int) and options[key] < Options.model_fields[key].default
+    ]:
+        raise UserError(
+            f"{file} is of smaller tasks ({', '.join(smaller)}), which a card would not say; evaluate without"
         )
     for name, headline, figures in found:
         value = figures[headline.metric]

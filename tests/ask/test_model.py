@@ -148,6 +148,38 @@ def test_an_update_reads_only_what_is_new(tiny_chat: SpectrumModel, format: Any)
     np.testing.assert_allclose(found.log_probabilities, expected.log_probabilities, atol=1e-4)
 
 
+def test_json_values_are_told_apart_as_json_does(asked: SpectrumModel) -> None:
+    values = [{"a": a, "b": b} for a in (1, True, None) for b in ("x", "y")]
+    schema = {"anyOf": [{"type": "null"}, {"enum": ["no a", *values]}]}
+    found = asked.probabilities_json(schema, description="Things.")
+    shares = {
+        json.dumps(value): share for value, share in zip(found.values, found.found.normalised, strict=True)
+    }
+    x, y = (shares[json.dumps({"a": True, "b": b})] for b in ("x", "y"))
+    assert found.marginal("b", given={"a": True})["x"] == pytest.approx(x / (x + y))
+    assert [type(one) for one in found.marginal("a").index] == [int, bool, type(None)]
+
+
+def test_any_type_that_pydantic_knows_is_a_schema(asked: SpectrumModel) -> None:
+    found = asked.probabilities_json(Literal["a", 1] | None, description="Things.")  # type: ignore[arg-type]
+    assert found.values == ("a", 1, None)
+    assert validator(list[int])("[1, 2]") == [1, 2]
+
+
+def test_in_plain_text_no_output_holds_its_end(tiny_chat: SpectrumModel) -> None:
+    model = SpectrumModel(tiny_chat.model, tiny_chat.tokenizer, format="colon")
+    for ask in (model.score, model.update):
+        with pytest.raises(UserError, match="would end it"):
+            ask(["a\n\nb"], description="Things.")
+
+
+def test_several_distributions_say_their_mass_even_without_answers(asked: SpectrumModel) -> None:
+    questions: Any = [{"description": "A."}, {"description": "B."}]
+    found = asked.distribution(min_probability=0.999, questions=questions)
+    assert list(found.question) == [0, 1] and list(found.mass) == [0, 0] and found.answer.isna().all()
+    assert list(asked.distribution(questions=[]).columns) == ["question", *found.columns[1:]]
+
+
 @pytest.mark.parametrize("max_answers", [1, 4, 1000])
 def test_a_distribution_is_that_of_the_whole_tree(
     asked: SpectrumModel, learnt: Learnt, max_answers: int

@@ -13,6 +13,7 @@ import pytest
 from spectrum_trl import SpectrumModel
 from spectrum_trl.ask.survey import DESCRIPTION, check_description, read_table, survey
 from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
 from spectrum_trl.metrics.distributional import compare
 from spectrum_trl.paths import TINY_BASE_NAME
 from tests.small_models import Learnt
@@ -61,6 +62,17 @@ def test_scores_are_means_over_the_rows_with_true_shares(asked: SpectrumModel) -
     assert scores.uniform_guess["js_divergence"] == pytest.approx(expected)
     assert np.isnan(scores.low["js_divergence"]), "two questions are too few for an interval"
     assert scores.rows["js_divergence"] == 3 and scores.questions["js_divergence"] == 2
+
+
+def test_low_coverage_is_said_beside_every_share_and_score(
+    asked: SpectrumModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = asked.survey(TABLE)
+    low = found.wide.coverage < LOWEST_COVERAGE
+    assert list(found.wide.low_coverage) == list(low) and low.any()
+    assert (found.long.low_coverage == (found.long.coverage < LOWEST_COVERAGE)).all()
+    assert set(found.scores.low_coverage_rows) == {int(low[[0, 1, 3]].sum())}
+    assert f"low coverage for {low.sum()} of 4 questions" in caplog.text
 
 
 def test_without_true_shares_there_are_no_scores(asked: SpectrumModel) -> None:

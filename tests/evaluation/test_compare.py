@@ -122,6 +122,17 @@ def test_tasks_of_one_row_are_tested_together() -> None:
     assert mean.tasks == 22 and mean.p < 0.001 and 0 < mean.difference.low < 3 < mean.difference.high + 1
 
 
+def test_means_may_be_of_groups_of_tasks_alone() -> None:
+    before = {name: [Value(float(n)) for n in range(30)] for name in ("a1", "a2", "b1", "b2")}
+    after = {
+        name: [Value(one.mean + (1 if name[0] == "a" else -2)) for one in rows]
+        for name, rows in before.items()
+    }
+    found = compare(results("loss", before), results("loss", after), group=lambda task: task[0])
+    assert {name: one.difference.mean for name, one in found.means.items()} == {"loss (a)": 1, "loss (b)": -2}
+    assert {one.tasks for one in found.means.values()} == {2}
+
+
 def test_what_only_one_side_has_is_listed() -> None:
     rows = [Value(1.0)] * 3
     found = compare(results("loss", {"a": rows, "b": rows}), results("loss", {"a": rows, "c": rows}))

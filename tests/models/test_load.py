@@ -4,11 +4,13 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
+from transformers import BartConfig, BertConfig, T5Config
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import check_vocabulary, load_model, load_tokenizer, model_path
@@ -103,6 +105,21 @@ def test_a_folder_is_loaded_by_its_full_path(base: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("HOME", str(base.parent))
     assert model_path("base") == model_path("~/base") == str(base)
     assert model_path("Qwen/Qwen3-8B") == "Qwen/Qwen3-8B"
+
+
+def test_an_adapter_without_a_tokenizer_has_that_of_its_base(base: Path, tmp_path: Path) -> None:
+    config = LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj"])
+    get_peft_model(load_model(str(base)), config).save_pretrained(str(tmp_path / "adapter"))
+    expected = load_tokenizer(str(base)).get_vocab()
+    assert load_tokenizer(str(tmp_path / "adapter")).get_vocab() == expected
+    assert load_tokenizer(str(tmp_path / "adapter"), base=str(base)).get_vocab() == expected
+
+
+@pytest.mark.parametrize("config", [BertConfig, BartConfig, T5Config])
+def test_models_that_see_what_they_predict_are_refused(config: Any, tmp_path: Path) -> None:
+    config(vocab_size=20).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="expected a causal language model"):
+        load_model(str(tmp_path))
 
 
 def test_an_adapter_that_peft_saved_loads_with_the_settings_of_its_base(base: Path, tmp_path: Path) -> None:

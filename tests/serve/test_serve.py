@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -12,6 +13,8 @@ import pytest
 
 from spectrum_trl import SpectrumModel
 from spectrum_trl.paths import TINY_BASE_NAME, TINY_INSTRUCT_NAME
+from spectrum_trl.serve import replies
+from spectrum_trl.serve.fields import ChatRequest, CompletionRequest
 from spectrum_trl.serve.limits import Limits
 from spectrum_trl.suite.task import Message
 from tests.processes import ROOT
@@ -108,6 +111,27 @@ def test_a_stream_adds_up_to_the_whole_answer(client: openai.OpenAI, settings: d
     if "stop" in settings:
         assert not any("e" in text for text in texts)
     assert collected(chat(client, stream=True), 1)[2] is None
+
+
+def test_parts_of_characters_have_their_bytes(model: SpectrumModel) -> None:
+    text = "é📄 x"
+    asked: Any = CompletionRequest(model="tiny", prompt="a", logprobs=2)
+    head = replies.head_of(asked, model="tiny", tokenizer=model.tokenizer)
+    ids = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    job: Any = None
+    sample: Any = SimpleNamespace(
+        ids=ids, scores=[SimpleNamespace(log_probability=-1.0, top=[]) for _ in ids]
+    )
+    found = replies._logprobs(head, job, sample, 0)
+    assert len(found["tokens"]) == len(ids) > len(text) and all(
+        token.startswith("bytes:") or token in text for token in found["tokens"]
+    )
+    assert found["text_offset"] == [
+        len(model.tokenizer.decode(ids[:n]).rstrip("\ufffd")) for n in range(len(ids))
+    ]
+    chat_head = head._replace(asked=ChatRequest.model_construct(model="tiny"))
+    content = replies._logprobs(chat_head, job, sample, 0)["content"]
+    assert bytes(byte for one in content for byte in one["bytes"]).decode() == text
 
 
 def test_plain_text_is_continued(client: openai.OpenAI, model: SpectrumModel) -> None:

@@ -74,7 +74,11 @@ def test_results_of_another_model_or_of_some_rows_are_refused(
 ) -> None:
     (file,) = results.glob("**/results_*.json")
     whole = json.loads(file.read_text())
-    for key, value, expected in (("limit", 3, "3 rows"), ("model_args", {"pretrained": "x"}, "results of x")):
+    for key, value, expected in (
+        ("limit", 3, "3 rows"),
+        ("metadata", {"samples": 5, "seed": 3}, "smaller tasks .samples=5.,"),
+        ("model_args", {"pretrained": "x"}, "results of x"),
+    ):
         changed = tmp_path / f"results_{key}.json"
         changed.write_text(json.dumps({**whole, "config": {**whole["config"], key: value}}))
         with pytest.raises(UserError, match=expected):
