@@ -20,7 +20,7 @@ ALONE = {
     "scoring/draw.py": "seeds are named by the caller: run, prompt, row and number",
     "suite/sequences/generators.py": "a checksum of the task's name is part of the seed",
     "tiny/plot.py": "resamples values",
-    "tiny/world/base_corpus.py": "a number of each part is part of the seed",
+    "tiny/world/corpora.py": "a number of each part is part of the seed",
 }
 
 
