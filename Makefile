@@ -5,6 +5,8 @@ MODEL ?= spectrum-trl/tiny-base
 RECIPE ?= recipes/demo.yaml
 RUN ?= runs/demo
 ARGS ?=
+# One more than cores, because tests also wait: for processes, servers and browsers.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)
 # `accelerate launch` uses one thread for CPU runs unless this is set.
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 # Long busy-waiting slows a shared machine badly; a short wait is worth it.
@@ -87,13 +89,13 @@ check: setup ## ruff and mypy
 	$(BIN)/mypy
 
 test: setup ## run all but the slow tests (no network, no GPU; minutes)
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not slow and not nightly" $(ARGS)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not nightly" $(ARGS)
 
 test-all: setup ## run every test but the nightly ones, as CI does
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not nightly" $(ARGS)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not nightly" $(ARGS)
 
 test-nightly: setup ## run the longer versions of tests that CI runs in short
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m nightly $(ARGS)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m nightly $(ARGS)
 
 test-vllm: setup ## serve a saved model by vLLM for CPUs, installed into an environment of its own, and compare
 	# Text needs no images, sound or video, whose packages must fit torch to the digit.

@@ -1,7 +1,6 @@
 """A tuned model to ask: its probabilities, samples and distributions."""
 
-import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -10,9 +9,8 @@ from spectrum_trl.ask import candidates, samples, search
 from spectrum_trl.ask.checks import check_decoding, check_numbers
 from spectrum_trl.ask.loading import Quantization, load
 from spectrum_trl.ask.questions import Example, Question, beginning, conversation, turns
-from spectrum_trl.ask.results import Probabilities, Sample, Score, Token, answered
+from spectrum_trl.ask.results import Probabilities, Sample, Score, Token, answered, warn_of_low_coverage
 from spectrum_trl.errors import UserError, refuse
-from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.prompts.templates import family_of, name_of
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from spectrum_trl.ask.schemas import JsonProbabilities, JsonSamples, Schema
     from spectrum_trl.ask.survey import Survey
 
-logger = logging.getLogger(__name__)
 MAX_NEW_TOKENS = 256
 # Texts drawn for each valid JSON value wanted, at most.
 MOST_PER_VALUE = 10
@@ -184,7 +181,7 @@ class SpectrumModel:
         if own and len(answers) != len(several):
             raise UserError(f"answers: {len(answers)} lists for {len(several)} questions; give one for each")
         found = self.probabilities_of(answers if own else [answers] * len(several), several)
-        _warn_of_low_coverage([one.coverage for one in found])
+        warn_of_low_coverage([one.coverage for one in found])
         return answered(found, questions, columns=("answer", "probability", "normalised", "coverage"))
 
     def probabilities_of(
@@ -322,7 +319,7 @@ class SpectrumModel:
         surveys.check_description(description)
         asked = surveys.read_table(table, names=names)
         found = surveys.survey(asked, model=self, description=description, seed=seed)
-        _warn_of_low_coverage(found.wide.coverage)
+        warn_of_low_coverage(found.wide.coverage)
         return found
 
     def update(self, outputs: Sequence[Example], **question: Unpack[Question]) -> "SpectrumModel":
@@ -393,12 +390,3 @@ class SpectrumModel:
                 problems += [f"questions[{number}]: {problem}" for problem in error.problems]
         refuse(problems)
         return found
-
-
-def _warn_of_low_coverage(found: Collection[float]) -> None:
-    if low := [coverage for coverage in found if coverage < LOWEST_COVERAGE]:
-        logger.warning(
-            "low coverage for %d of %d questions (down to %.2g, under %s): the model rarely gives any of "
-            "these answers, so their normalised probabilities say little",
-            *(len(low), len(found), min(low), LOWEST_COVERAGE),
-        )

@@ -1,10 +1,13 @@
 """What a model answers: samples, tokens, probabilities, distributions, scores."""
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
+
+logger = logging.getLogger(__name__)
 
 
 class Sample(NamedTuple):
@@ -130,3 +133,13 @@ def answered(found: Sequence[Any], questions: Sequence[Any] | None, *, columns: 
     import pandas as pd
 
     return pd.DataFrame(rows, columns=None if rows else ["question", *columns])
+
+
+def warn_of_low_coverage(found: Collection[float]) -> None:
+    """Log how many coverages are low, and the lowest one."""
+    if low := [coverage for coverage in found if coverage < LOWEST_COVERAGE]:
+        logger.warning(
+            "low coverage for %d of %d questions (down to %.2g, under %s): the model rarely gives any of "
+            "these answers, so their normalised probabilities say little",
+            *(len(low), len(found), min(low), LOWEST_COVERAGE),
+        )
