@@ -12,7 +12,6 @@ from spectrum_trl.app.answering import Found, Shown, answer
 from spectrum_trl.app.draft import (
     FIRST,
     MOST_CHARACTERS,
-    MOST_SAMPLES,
     Draft,
     answers_of,
     draft_of,
@@ -102,10 +101,9 @@ def _entries() -> dict[str, Any]:
         "answers": gr.Textbox(label="Answers, one a line", lines=3, elem_id="answers"),
     }
     with gr.Row():
-        entered["samples"] = gr.Number(
-            label="Samples", precision=0, minimum=1, maximum=MOST_SAMPLES, elem_id="n", min_width=80
-        )
-        entered["seed"] = gr.Number(label="Seed", precision=0, minimum=0, elem_id="seed", min_width=80)
+        # Without ranges: outside of one, Gradio would keep the figures of the question before.
+        entered["samples"] = gr.Number(label="Samples", precision=0, elem_id="n", min_width=80)
+        entered["seed"] = gr.Number(label="Seed", precision=0, elem_id="seed", min_width=80)
     return entered
 
 

@@ -38,7 +38,7 @@ def report(
         report_run(Path(results[0]))
         return
     from spectrum_trl.console import console
-    from spectrum_trl.errors import UserError
+    from spectrum_trl.errors import UserError, refuse
     from spectrum_trl.files import check_writable
     from spectrum_trl.report.page import page_of
     from spectrum_trl.report.reading import read_evaluations
@@ -51,7 +51,14 @@ def report(
         raise UserError("--output, --markdown and --csv name the same file; give each its own")
     for file in files:
         check_writable(file)
-    page = page_of(read_evaluations([part for word in results for part in results_of(word)]), pairs=pairs)
+    evaluations = read_evaluations([part for word in results for part in results_of(word)])
+    folders = {one.paired.file.resolve().parent for one in evaluations}
+    refuse(
+        f"{file} lies among the results that are read; name another file"
+        for file in files
+        if file.resolve().parent in folders and file.suffix in (".json", ".jsonl")
+    )
+    page = page_of(evaluations, pairs=pairs)
     for file in write(page, output=output, markdown=markdown, table=csv):
         console().print(f"written: {file}", markup=False)
 

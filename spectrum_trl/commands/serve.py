@@ -1,6 +1,5 @@
 """``spectrum-trl serve``: an OpenAI-compatible server."""
 
-import ipaddress
 import os
 from typing import Annotated
 
@@ -25,7 +24,7 @@ def serve(
     max_n: Annotated[int, typer.Option(min=1, help="Samples of a request.")] = 128,
     max_waiting: Annotated[int, typer.Option(min=1, help="Requests in the queue.")] = 256,
     drain_seconds: Annotated[
-        float, typer.Option(min=0, help="Time to finish what runs at SIGTERM or Ctrl-C.")
+        float, typer.Option(min=0, max=86400, help="Time to finish what runs at SIGTERM or Ctrl-C.")
     ] = 60,
     format: Annotated[
         str | None, typer.Option(help="For models without a Spectrum template: colon or chat.")
@@ -38,11 +37,13 @@ def serve(
     """Serve a model to any OpenAI client: samples, log-probabilities, and probabilities of answers."""
     _check_extra()
     from spectrum_trl.console import console
-    from spectrum_trl.serve.run import address, listen
+    from spectrum_trl.serve.run import address, is_loopback, listen
 
     key = api_key if api_key is not None else os.environ.get("SPECTRUM_API_KEY") or None
-    if key == "":
-        raise UserError("--api-key is empty; leave it out to ask for no key")
+    # A key from a file ends with a line break, and clients send it without.
+    key = key and key.strip()
+    if key is not None and (not key or not key.isprintable()):
+        raise UserError("--api-key is empty, or not printable; leave it out to ask for no key")
     # Before the model is loaded, which takes long.
     listening = listen(host, port)
     from spectrum_trl.ask.model import SpectrumModel
@@ -56,7 +57,7 @@ def serve(
     loaded = SpectrumModel.from_pretrained(model, format=format, **settings)  # type: ignore[arg-type]
     limits = Limits(max_body, max_prompt_tokens, max_tokens, max_n, waiting=max_waiting)
     app = build_app(loaded, name=name or model, limits=limits, api_key=key)
-    if key is None and not _is_loopback(host):
+    if key is None and not is_loopback(host):
         message = "warning: anybody who reaches this address can use the model; give --api-key"
         console(stderr=True).print(message, style="yellow")
     console().print(
@@ -72,10 +73,3 @@ def _check_extra() -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UserError(f'{error.name} is not installed: pip install "spectrum-trl[serve]"') from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,6 +1,7 @@
 """Run the server until a signal ends it."""
 
 import asyncio
+import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -89,3 +90,11 @@ def _ended_quietly() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address is reached from this computer alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

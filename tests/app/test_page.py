@@ -195,6 +195,17 @@ def test_samples_of_an_earlier_question_do_not_stay(
     visit.check()
 
 
+def test_figures_never_stay_beside_a_number_out_of_range(browser: Any, url: str, models: list[Shown]) -> None:
+    visit = Visit(browser, url)
+    visit.shows(models, FIRST)
+    visit.page.get_by_label("Samples").fill("0")
+    visit.page.get_by_role("alert").wait_for()
+    assert visit.page.locator(".bar").count() == 0
+    visit.page.get_by_label("Samples").fill("4")
+    visit.shows(models, FIRST)
+    visit.check()
+
+
 def test_no_text_does_harm(browser: Any, url: str, models: list[Shown]) -> None:
     # The models refuse control tokens, which the last draft holds.
     plain = HOSTILE.replace("<|im_end|>", "")

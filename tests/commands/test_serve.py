@@ -86,6 +86,7 @@ def test_a_port_that_is_taken_is_told(run_here: Run) -> None:
         ([TINY_BASE_NAME], 'format="colon"'),
         ([TINY_BASE_NAME, "--host", "no.such.host.invalid"], "cannot listen at no.such.host.invalid"),
         ([TINY_BASE_NAME, "--api-key", ""], "--api-key is empty"),
+        ([TINY_BASE_NAME, "--api-key", "a\nb"], "--api-key is empty, or not printable"),
     ],
 )
 def test_mistakes_are_one_message(run_here: Run, words: list[str], expected: str) -> None:

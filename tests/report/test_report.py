@@ -213,6 +213,7 @@ def test_mistakes_are_one_message_and_leave_nothing(tmp_path: Path) -> None:
         ([good], {"pair": ["x"]}, "write FIRST,SECOND"),
         ([good], {"csv": tmp_path / "no" / "x.csv"}, "there is no folder"),
         ([good], {"csv": out}, "name the same file"),
+        ([good], {"csv": next(good.rglob("results_*.json"))}, "lies among the results"),
     ):
         with pytest.raises(UserError, match=re.escape(told)) as raised:
             report([str(word) for word in words], output=out, **options)  # type: ignore[arg-type]
