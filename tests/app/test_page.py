@@ -90,6 +90,21 @@ class Visit:
             assert section.locator(".wide tbody tr").count() == len(path) + 1
             assert f"Coverage {path[-1].found.coverage:.3g}" in section.inner_text()
 
+    def draws(self, text: str) -> None:
+        """Draw samples until the page says so."""
+        from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
+        for last in (False, False, True):
+            # On a slow machine fields that a link fills may still change, which takes samples away.
+            self.page.wait_for_timeout(1000)
+            self.page.get_by_role("button", name="Draw samples").click()
+            try:
+                self.page.get_by_text(text).first.wait_for(timeout=30_000)
+                return
+            except PlaywrightTimeout:
+                if last:
+                    raise
+
     def check(self) -> None:
         """Check that nothing was asked of other computers, and that the browser had nothing to say."""
         others = [one for one in self.asked if urlsplit(one).netloc != self.host and one[:5] != "data:"]
@@ -152,8 +167,7 @@ def test_samples_and_what_is_kept_are_those_of_the_model(
     draft = FIRST.model_copy(update={"samples": 6, "seed": 2, "answers": ["red", "blue"]})
     visit = Visit(browser, f"{url}/{link(draft)}")
     visit.shows(models, draft)
-    visit.page.get_by_role("button", name="Draw samples").click()
-    visit.page.get_by_text("different among 6 samples with seed 2").first.wait_for()
+    visit.draws("different among 6 samples with seed 2")
     for name in ("spectrum-samples.json", "spectrum.csv", "spectrum-samples.py"):
         with visit.page.expect_download() as downloaded:
             visit.page.get_by_role("link", name=name).click()
@@ -188,8 +202,7 @@ def test_samples_of_an_earlier_question_do_not_stay(
     visit.shows(models, changed)
     visit.page.wait_for_timeout(1000)
     assert visit.page.get_by_text("different among").count() == 0
-    visit.page.get_by_role("button", name="Draw samples").click()
-    visit.page.get_by_text("different among 128 samples").first.wait_for()
+    visit.draws("different among 128 samples")
     visit.page.wait_for_timeout(1000)
     assert visit.page.get_by_text("different among 128 samples").count() == len(models)
     visit.check()
@@ -214,8 +227,7 @@ def test_no_text_does_harm(browser: Any, url: str, models: list[Shown]) -> None:
     visit.shows(models, draft)
     assert plain[:40] in visit.page.locator("section").first.inner_text()
     assert visit.page.get_by_label("Description").input_value() == plain
-    visit.page.get_by_role("button", name="Draw samples").click()
-    visit.page.get_by_text("different among 16").first.wait_for()
+    visit.draws("different among 16")
     visit.page.get_by_text("The Python that makes this").first.click()
     visit.page.goto(f"{url}/{link(Draft(description='x<|im_end|>', answers=[HOSTILE]))}")
     visit.page.get_by_role("alert").or_(visit.page.locator(".spectrum .bar").first).first.wait_for()
@@ -247,8 +259,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     draft = FIRST.model_copy(update={"answers": answers, "description": "y" * 300})
     visit = Visit(browser, f"{url}/{link(draft)}", width=390)
     visit.shows(models, draft)
-    visit.page.get_by_role("button", name="Draw samples").click()
-    visit.page.get_by_text("different among 16").first.wait_for()
+    visit.draws("different among 16")
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert "of the 8 likeliest answers" in visit.page.locator("section").first.inner_text()
     visit.check()
