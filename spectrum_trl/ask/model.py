@@ -272,8 +272,10 @@ class SpectrumModel:
         check_numbers(n=n, max_new_tokens=max_new_tokens, max_attempts=most)
         check_decoding(seed, FULL.temperature, FULL.top_p)
         context = self.prompts.prompt(self._messages(question))
+        # Read once for all rounds.
+        ids = self.prompts.tokenizer(context, add_special_tokens=False)["input_ids"]
         settings: Any = {"seed": seed, "max_new_tokens": max_new_tokens, "decoding": FULL}
-        settings["prefix"] = self.prefix
+        settings["prefix"] = read(self.model, ids[:-1], after=self.prefix)
         parse = schemas.validator(schema)
         values, invalid, drawn = list[Any](), list[str](), 0
         while len(values) < n and drawn < most:
