@@ -1,6 +1,7 @@
 """Small real models: one with random weights, one that is uniform, one that learnt the prompts to sample."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +40,10 @@ RECURRENT = {
     **{"linear_num_key_heads": 2, "linear_num_value_heads": 2, "shared_expert_intermediate_size": 8},
     **{"linear_key_head_dim": 8, "linear_value_head_dim": 8},
 }
+
+
+# Items of each kind that tests evaluate.
+FEW = {"URNS": 30, "SEQUENCES": 20, "PROMPTS": 24}
 
 
 class Learnt(NamedTuple):
@@ -90,7 +95,13 @@ def sampled() -> list[World]:
 
 
 @pytest.fixture(scope="session")
-def learnt(world_tokenizer: PreTrainedTokenizerBase) -> Learnt:
+def learnt(made_once: Callable[..., Path], world_tokenizer: PreTrainedTokenizerBase) -> Learnt:
+    folder = made_once("learnt-model", lambda folder: trained(world_tokenizer).save_pretrained(folder))
+    model, world = built(world_tokenizer).from_pretrained(folder).eval(), sampled()[0]
+    return Learnt(model, [description_message(world.description)], probabilities(world))
+
+
+def trained(world_tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     model, worlds, rng = built(world_tokenizer), sampled(), np.random.default_rng(0)
     encoded = world_tokenizer.apply_chat_template(
         [iid(world.draw(rng, 12), description=world.description) for world in worlds for _ in range(3)],
@@ -105,25 +116,38 @@ def learnt(world_tokenizer: PreTrainedTokenizerBase) -> Learnt:
         optimizer.zero_grad()
         model(**encoded, labels=labels).loss.backward()
         optimizer.step()
-    return Learnt(model, [description_message(worlds[0].description)], probabilities(worlds[0]))
+    return model
+
+
+@contextmanager
+def fewer() -> Iterator[None]:
+    evaluation_items.cache_clear()
+    with pytest.MonkeyPatch.context() as patched:
+        for name, n in FEW.items():
+            patched.setattr(f"spectrum_trl.tiny.evaluation_items.{name}", n)
+        yield
+    evaluation_items.cache_clear()
 
 
 @pytest.fixture
-def few_items(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Evaluate the first few items of each kind instead of hundreds."""
-    evaluation_items.cache_clear()
-    for name, n in {"URNS": 12, "SEQUENCES": 12, "PROMPTS": 4}.items():
-        monkeypatch.setattr(f"spectrum_trl.tiny.evaluation_items.{name}", n)
-    yield
-    evaluation_items.cache_clear()
+def few_items() -> Iterator[None]:
+    """Evaluate a few items of each kind instead of hundreds."""
+    with fewer():
+        yield
+
+
+def measured(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> TinyResult:
+    with fewer():
+        return evaluate(model, tokenizer, seed=0)
 
 
 @pytest.fixture(scope="session")
 def uniform_result(
     made_once: Callable[..., Path], uniform_model: PreTrainedModel, world_tokenizer: PreTrainedTokenizerBase
 ) -> TinyResult:
+    """The result of `uniform_model` on `few_items`."""
     return scores.load(
-        made_once("uniform", lambda file: scores.save(evaluate(uniform_model, world_tokenizer, seed=0), file))
+        made_once("uniform", lambda file: scores.save(measured(uniform_model, world_tokenizer), file))
     )
 
 
@@ -131,6 +155,7 @@ def uniform_result(
 def learnt_result(
     made_once: Callable[..., Path], learnt: Learnt, world_tokenizer: PreTrainedTokenizerBase
 ) -> TinyResult:
+    """The result of `learnt` on `few_items`."""
     return scores.load(
-        made_once("learnt", lambda file: scores.save(evaluate(learnt.model, world_tokenizer, seed=0), file))
+        made_once("learnt", lambda file: scores.save(measured(learnt.model, world_tokenizer), file))
     )

@@ -11,9 +11,12 @@ from rich.console import Console
 from spectrum_trl.metrics.distributional import uniform_guess
 from spectrum_trl.metrics.intervals import Interval, mean_interval, ratio_interval
 from spectrum_trl.tiny import table as tables
-from spectrum_trl.tiny.evaluation_items import PROMPTS, SAMPLES, evaluation_items, probabilities
+from spectrum_trl.tiny.evaluation_items import SAMPLES, evaluation_items, probabilities
 from spectrum_trl.tiny.scores import CATEGORICAL, COIN, NUMBERS, RANGES, URN, URNS, TinyResult
+from tests.small_models import FEW
 from tests.tiny.leaks import reduced
+
+pytestmark = pytest.mark.usefixtures("few_items")
 
 
 def text_of(**results: TinyResult) -> list[str]:
@@ -59,7 +62,7 @@ def test_every_figure_is_in_the_table_with_its_interval(
     }
     for task, kind in ((URNS, "urns"), (RANGES, "ranges")):
         section = next(
-            text for text in lines if f"samples of each of {PROMPTS} prompts" in text and kind in text
+            text for text in lines if f"samples of each of {FEW['PROMPTS']} prompts" in text and kind in text
         )
         for metric, name in (
             ("share valid", "share_valid"),
@@ -96,7 +99,7 @@ def test_the_exact_and_the_uniform_column_hold_their_means(learnt_result: TinyRe
     )
     (yields,) = (row for (name, metric), row in figures.items() if "ranges" in name and "yield" in metric)
     assert yields.exact == pytest.approx(np.mean([(1 - (1 - p) ** SAMPLES).sum() for p in ranges]))
-    assert len(yields.values) == len(by_range(learnt_result, RANGES, "yield_count")) < PROMPTS
+    assert len(yields.values) == len(by_range(learnt_result, RANGES, "yield_count")) < FEW["PROMPTS"]
     agree = next(row for (name, metric), row in figures.items() if "urns" in name and "agree" in metric)
     assert agree.exact == pytest.approx(np.mean([(p**2).sum() for p in urns]))
     assert agree.uniform == pytest.approx(np.mean([1 / p.size for p in urns]))

@@ -12,11 +12,12 @@ from spectrum_trl.tiny import scores
 from tests.processes import run_recipe
 
 # The demo on fewer held-out items: most of its time is their evaluation by each of its models.
-N_ITEMS = 80
+N_ITEMS, N_PROMPTS = 50, 24
 SCRIPT = f"""
 from spectrum_trl.launch import launch
 from spectrum_trl.tiny import evaluation_items
 evaluation_items.URNS = evaluation_items.SEQUENCES = {N_ITEMS}
+evaluation_items.PROMPTS = {N_PROMPTS}
 launch("recipes/demo.yaml")
 """
 
@@ -26,7 +27,9 @@ def test_a_short_demo_moves_every_axis_the_right_way(tmp_path: Path) -> None:
     out, script, record = tmp_path / "x", tmp_path / "demo.py", tmp_path / "all_tokens.json"
     script.write_text(SCRIPT)
     recorded = scores.load(bundled("recipes") / "demo_all_tokens.json")
-    rows = {task: rows[:N_ITEMS] for task, rows in recorded.rows.items()}
+    rows = {
+        task: rows[: N_PROMPTS if task in scores.SAMPLES else N_ITEMS] for task, rows in recorded.rows.items()
+    }
     scores.save(recorded.model_copy(update={"rows": rows}), record)
     done = run_recipe(script, "--max_steps", "250", "--recorded", record, "--output_dir", out)
     assert done.returncode == 0, done.stderr
@@ -43,7 +46,7 @@ def test_a_short_demo_moves_every_axis_the_right_way(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_real_sources_train_and_the_loss_falls(suite_data: Path, tmp_path: Path) -> None:
-    words = ["--max_steps", "60", "--max_length", "512", "--logging_steps", "5"]
+    words = ["--max_steps", "40", "--max_length", "256", "--logging_steps", "3"]
     words += ["--output_dir", str(tmp_path / "x")]
     done = run_recipe("recipes/real_cpu.yaml", *words, SPECTRUM_DATA=str(suite_data))
     assert done.returncode == 0, done.stderr
