@@ -19,7 +19,7 @@ from spectrum_trl.evaluation.icl_sequences import choose
 from spectrum_trl.evaluation.own.tasks import own_icl
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.metrics.calibration import calibration_error, calibration_error_by_chance
-from spectrum_trl.metrics.icl import share_right
+from spectrum_trl.metrics.icl import Guesses, guesses, share_right
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.building.cache import missing
 from spectrum_trl.suite.fetching.ensure import ensure
@@ -31,6 +31,8 @@ from spectrum_trl.suite.task import Message, Task
 
 # Most labels of a task that outputs can be scored among.
 MOST_LABELS = 30
+# Labels come so often on average; the outputs of a task without labels seldom come twice.
+OFTEN = 5
 CURVE = tuple(2**n for n in range(10))
 METRICS = {
     "loss": Metric(False, (0.0, np.inf)),
@@ -48,6 +50,8 @@ METRICS = {
         Metric(False, (0.0, np.inf)),
     ),
 }
+# What needs no model, for tasks with few labels.
+BASELINES = {name: Metric(None, (0.0, np.inf)) for name in Guesses._fields}
 
 
 class Scored(NamedTuple):
@@ -140,7 +144,7 @@ class Icl(HarnessTask):
             outputs[f"loss_at_{k}"] = [k] if k <= scored.last else []
         for name, numbers in outputs.items():
             found |= aggregates.with_interval(name, _sum(loss, numbers))
-        found |= self._regret(row, loss, scored)
+        found |= self._regret(row, loss, scored) | self._baselines(row, scored.chosen)
         if self._labels:
             others = {n: answers[i * step + 1 : i * step + 1 + n_others] for i, n in enumerate(scored.every)}
             found |= _restricted(whole, others, scored.chosen, loss=loss)
@@ -159,19 +163,37 @@ class Icl(HarnessTask):
         """The task's labels as the format writes them, if outputs are also scored among them."""
         if not self.options.restricted:
             return []
-        rows = self.dataset["test"]["messages"]
-        found = {m["content"] for messages in rows for m in messages if m["role"] == "output"}
-        build = self._task.build
-        # Labels that do not occur in these rows are still candidates.
-        found |= set(build.labels.values()) if isinstance(build, Declared) else set()
-        # Like outputs, without leading white space.
-        found = {self.prompts.answer(label.lstrip()) for label in found}
+        found = {self.prompts.answer(text) for text in self._texts}
         if len(found) > MOST_LABELS:
             raise UserError(
                 f"{self.config.task}: restricted takes at most {MOST_LABELS} different outputs, but there "
                 f"are {len(found)}; leave restricted out for this task"
             )
         return sorted(found)
+
+    @cached_property
+    def _texts(self) -> set[str]:
+        """The different outputs of the task, and its labels that do not occur in these rows."""
+        rows, build = self.dataset["test"]["messages"], self._task.build
+        labels = set(build.labels.values()) if isinstance(build, Declared) else set()
+        # Like outputs, without leading white space.
+        return {label.lstrip() for label in labels} | {text for row in rows for text in _outputs(row)}
+
+    @cached_property
+    def _is_closed(self) -> bool:
+        """Whether the task's outputs are few labels, which come again and again."""
+        n = sum(len(_outputs(messages)) for messages in self.dataset["test"]["messages"])
+        return len(self._texts) <= min(MOST_LABELS, n / OFTEN)
+
+    def _baselines(self, row: dict[str, Any], chosen: list[int]) -> dict[str, Any]:
+        known = self._is_closed
+        found = guesses(_outputs(row["messages"]), n_labels=len(self._texts))._asdict() if known else {}
+        values = {name: _sum(found[name], chosen) if known else None for name in BASELINES}
+        return {
+            key: v
+            for name, value in values.items()
+            for key, v in aggregates.with_interval(name, value).items()
+        }
 
     def _regret(self, row: dict[str, Any], loss: dict[int, float], scored: Scored) -> dict[str, Any]:
         name = self.own.get("task", "")
@@ -189,7 +211,7 @@ class Icl(HarnessTask):
     def aggregation(self) -> aggregates.Aggregation:
         """Return means over outputs, with intervals clustered by sequence."""
         counts = ("sequences", "outputs", *(f"sequences_at_{k}" for k in CURVE))
-        found = aggregates.aggregations(METRICS) | dict.fromkeys(counts, aggregates.total)
+        found = aggregates.aggregations(METRICS | BASELINES) | dict.fromkeys(counts, aggregates.total)
         return found | {
             "calibration_error": _calibration_error,
             "calibration_error_by_chance": _calibration_error_by_chance,
@@ -201,7 +223,11 @@ class Icl(HarnessTask):
         return aggregates.directions(METRICS)
 
 
-def _sum(values: dict[int, float], chosen: list[int]) -> list[float] | None:
+def _outputs(messages: Sequence[Message]) -> list[str]:
+    return [message["content"] for message in messages if message["role"] == "output"]
+
+
+def _sum(values: Any, chosen: list[int]) -> list[float] | None:
     """Return the sum of the chosen outputs' values and their number; None if none is chosen."""
     return [float(sum(values[n] for n in chosen)), len(chosen)] if chosen else None
 

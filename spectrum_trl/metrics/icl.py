@@ -3,6 +3,8 @@
 Source: Spectrum Tuning (arXiv 2510.06084), in-context steerability.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -61,3 +63,39 @@ def share_right(log_probabilities: ArrayLike, *, right: int) -> float:
     logs = np.asarray(log_probabilities, dtype=np.float64)
     likeliest = logs >= logs.max() - ROUNDING
     return float(likeliest[right] / likeliest.sum())
+
+
+class Guesses(NamedTuple):
+    """What needs no model: the baselines of outputs among known labels, each of shape (outputs,).
+
+    Attributes:
+        uniform_loss: Loss of the uniform guess in nats, ``ln n_labels``.
+        counting_loss: Loss of counting the outputs before, with one added to each label, in nats.
+        majority_accuracy: Accuracy in [0, 1] of one of the most frequent labels so far, drawn evenly.
+    """
+
+    uniform_loss: NDArray[np.float64]
+    counting_loss: NDArray[np.float64]
+    majority_accuracy: NDArray[np.float64]
+
+
+def guesses(outputs: Sequence[str], *, n_labels: int) -> Guesses:
+    """Return the baselines of each output given those before it, which any useful model must beat.
+
+    Args:
+        outputs: The labels of a sequence, in order.
+        n_labels: Number of labels that may come, at least the number of different outputs.
+
+    Raises:
+        ValueError: If more labels came than there are.
+    """
+    if n_labels < max(1, len(set(outputs))):
+        raise ValueError(f"{len(set(outputs))} different outputs came, but there are {n_labels} labels")
+    seen, loss, accuracy = Counter[str](), [], []
+    for n, output in enumerate(outputs):
+        loss.append(-np.log((seen[output] + 1) / (n + n_labels)))
+        most = max(seen.values(), default=0)
+        often = sum(count == most for count in seen.values()) if n else n_labels
+        accuracy.append((seen[output] == most) / often)
+        seen[output] += 1
+    return Guesses(np.full(len(outputs), np.log(n_labels)), np.array(loss), np.array(accuracy, float))

@@ -149,6 +149,18 @@ def test_which_outputs_are_chosen_does_not_depend_on_whether_a_description_is_ke
     assert abs(np.corrcoef(described, chosen)[0, 1]) < 0.3
 
 
+def test_few_labels_are_scored_beside_uniform_guess_counting_and_majority(
+    coinflip, random_model, world_tokenizer
+) -> None:
+    for row in coinflip[1]["samples"]:
+        total, n = row["uniform_loss"]
+        assert n == row["loss"][1] and total == pytest.approx(n * np.log(2))
+        assert 0 < row["counting_loss"][0] < row["loss"][0] and 0 <= row["majority_accuracy"][0] <= n
+    cards = load("spectrum_icl_cards", world_tokenizer, sequences=3, max_tokens=100)
+    many = evaluate(cards, random_model, world_tokenizer)
+    assert many["loss"] > 0 and many["counting_loss"] is many["uniform_loss"] is None
+
+
 def test_restricted_to_the_labels_probabilities_sum_to_one(world_tokenizer, random_model) -> None:
     task = load("spectrum_icl_coinflip", world_tokenizer, sequences=5, max_tokens=100, restricted="true")
     figures = evaluate(task, random_model, world_tokenizer)

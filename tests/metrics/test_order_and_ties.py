@@ -106,6 +106,7 @@ IN_ORDER = {
     distributional.compare_as_published,
     diversity.clean,
     diversity.clean_as_published,
+    icl.guesses,
     intervals.by_cluster,
     intervals.clustered_ends,
     intervals.clopper_pearson,
