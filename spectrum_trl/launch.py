@@ -7,8 +7,7 @@ from pathlib import Path
 from spectrum_trl.console import quiet_libraries
 from spectrum_trl.errors import refuse, user_errors
 from spectrum_trl.known_tasks import unknown_tasks
-from spectrum_trl.recipe.names import find_recipe, task_names, unknown_names
-from spectrum_trl.recipe.recipe_file import read_recipe_file
+from spectrum_trl.recipe.recipe_file import find_recipe, read_recipe_file, task_names, unknown_names
 
 
 def launch(recipe_file: str) -> None:

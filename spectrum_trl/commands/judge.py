@@ -26,8 +26,7 @@ def judge(
     """
     from spectrum_trl.console import console
     from spectrum_trl.errors import UserError
-    from spectrum_trl.evaluation.judging.agreement import agreement, read_labelled
-    from spectrum_trl.evaluation.judging.judge import JudgeSettings
+    from spectrum_trl.evaluation.judging.judge import JudgeSettings, agreement, read_labelled
     from spectrum_trl.files import folder_problems, writing
     from spectrum_trl.progress import quiet_when_piped
     from spectrum_trl.strict.schema import parsed

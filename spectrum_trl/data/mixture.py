@@ -15,16 +15,14 @@ from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.console import on_terminal
 from spectrum_trl.data.conversations import check_files, read_conversations, weighted
-from spectrum_trl.data.encode import TaskCounts, encode, usable
-from spectrum_trl.data.encoder import Encoder
+from spectrum_trl.data.encode import Encoder, TaskCounts, encode, usable
 from spectrum_trl.errors import MissingData, UserError, refuse
 from spectrum_trl.known_tasks import matching, unknown_tasks
 from spectrum_trl.known_tasks import tasks as all_tasks
 from spectrum_trl.paths import data_dir
-from spectrum_trl.prompts.layouts import layout_template
 from spectrum_trl.prompts.messages import normalise
-from spectrum_trl.recipe.arguments import DataArguments
-from spectrum_trl.recipe.task_choice import FileOptions, TaskOptions
+from spectrum_trl.prompts.templates import layout_template
+from spectrum_trl.recipe.arguments import DataArguments, FileOptions, TaskOptions
 from spectrum_trl.suite.building.cache import built_sequences
 from spectrum_trl.suite.building.cache import missing as lacking
 from spectrum_trl.suite.fetching.ensure import ensure

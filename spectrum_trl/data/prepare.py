@@ -22,14 +22,13 @@ from spectrum_trl.data.encode import TaskCounts
 from spectrum_trl.data.mixture import Mixture, build_mixture, texts_of
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.files import folder_problems, write_json, writing
-from spectrum_trl.models.initialise import new_tokenizer
+from spectrum_trl.models.initialise import check_sibling, new_tokenizer
 from spectrum_trl.models.load import load_tokenizer
-from spectrum_trl.models.role_tokens import check_sibling
 from spectrum_trl.paths import cache_folder
 from spectrum_trl.prompts import templates
-from spectrum_trl.prompts.layouts import check_layout, layout_template
+from spectrum_trl.prompts.templates import check_layout, layout_template
+from spectrum_trl.recipe.arguments import TaskOptions
 from spectrum_trl.recipe.read import Recipe
-from spectrum_trl.recipe.task_choice import TaskOptions
 from spectrum_trl.suite.task import Split
 
 COUNTS = "counts.json"

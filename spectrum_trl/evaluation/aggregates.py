@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
+from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 from spectrum_trl.metrics.intervals import Interval, by_cluster, ratio_interval
 
 # The sum over a row's outputs, their number, and the name of the row's cluster if rows are not independent;

@@ -96,14 +96,14 @@ class Options(BaseModel):
         """Return the model's context in tokens, or None if unknown."""
         if self.max_length is not None or not isinstance(self.pretrained, str):
             return self.max_length
-        from spectrum_trl.models.fingerprint import contents
+        from spectrum_trl.models.folder import contents
 
         # Called for each prompt; cached, since an adapter's base has to be found and read.
         return _context(self.pretrained, self.revision, contents(self.pretrained, "*config.json"))
 
 
 def _small_files(name: str) -> tuple[str, ...]:
-    from spectrum_trl.models.fingerprint import SMALL_FILES, contents
+    from spectrum_trl.models.folder import SMALL_FILES, contents
 
     return contents(name, *SMALL_FILES)
 

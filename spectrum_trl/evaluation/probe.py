@@ -8,9 +8,9 @@ from accelerate.utils.memory import clear_device_cache
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.evaluation.options import Options, logger
-from spectrum_trl.models.device import evaluation_device, evaluation_dtype
-from spectrum_trl.models.fingerprint import SMALL_FILES, contents, fingerprints
+from spectrum_trl.models.folder import SMALL_FILES, contents, fingerprints
 from spectrum_trl.models.load import base_of, load_model
+from spectrum_trl.models.weights import evaluation_device, evaluation_dtype
 from spectrum_trl.progress import quiet_when_piped
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts, default_format

@@ -8,7 +8,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from spectrum_trl.console import plain
-from spectrum_trl.evaluation.headlines import (
+from spectrum_trl.evaluation.results import (
     LOW_COVERAGE,
     LOWEST_COVERAGE,
     STDERR,

@@ -1,4 +1,4 @@
-"""Find the Spectrum chat template that fits a tokenizer, and install it."""
+"""Find the Spectrum chat template that fits a tokenizer and install it, or the template of another layout."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,12 +11,20 @@ from spectrum_trl.suite.task import Role
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
+import copy
+
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_trl.prompts.families import Layout
+
 # Tokens made for padding first, then end-of-document tokens, which no template trains.
 PAD_TOKENS = ("<|finetune_right_pad_id|>", "<pad>", "<|pad|>", "<|endoftext|>", "<|end_of_text|>", "<unk>")
 
 # Every Spectrum template sets this variable to its name, which identifies it in a saved tokenizer.
 MARK = "set spectrum_template = "
 ADD_BOS = "{%- set add_bos_token = true %}\n"
+# The token that ends a document in `layouts/text.jinja`.
+END_OF_TEXT = "<|endoftext|>"
 
 
 def install(tokenizer: "PreTrainedTokenizerBase", *, family: str | None = None) -> str:
@@ -174,3 +182,43 @@ def _pad_token(tokenizer: "PreTrainedTokenizerBase", family: Family) -> str | No
     own = [tokenizer.pad_token] if tokenizer.pad_token else []
     others = [token for token in PAD_TOKENS if _is_token(token, tokenizer=tokenizer)]
     return next((token for token in own + others if token not in family.control_tokens), None)
+
+
+def layout_template(layout: Layout) -> str | None:
+    """Return the template of a layout, or None for the template of the model's family."""
+    return None if layout == "spectrum" else template_source(f"layouts/{layout}")
+
+
+def check_layout(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> None:
+    """Check that the control tokens of a layout are in the vocabulary.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        layout: The recipe's layout.
+
+    Raises:
+        UserError: If one is missing: it would be split into ordinary tokens.
+    """
+    tokens = set(re.findall(r"<\|\w+\|>", layout_template(layout) or ""))
+    if missing := sorted(tokens - set(tokenizer.get_vocab())):
+        raise UserError(
+            f"layout: {layout} writes {', '.join(missing)}, which tokenizer {name_of(tokenizer)} lacks; "
+            "remove layout, or train a model with ChatML's tokens, such as Qwen"
+        )
+
+
+def published(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> PreTrainedTokenizerBase:
+    """Return the tokenizer to save with a model, with the template and end-of-sequence token of its layout.
+
+    Args:
+        tokenizer: With the Spectrum template.
+        layout: The recipe's layout. Chat turns restore the model's own template; plain text has none.
+    """
+    if layout == "spectrum":
+        return tokenizer
+    saved = copy.deepcopy(tokenizer)
+    saved.chat_template = own_template(tokenizer) if layout == "chat" else None
+    saved.response_template = None
+    if layout == "text":
+        saved.eos_token = END_OF_TEXT
+    return saved

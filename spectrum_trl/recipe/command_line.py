@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.fields import SECTIONS, Field, known_fields
-from spectrum_trl.recipe.names import unknown_option
+from spectrum_trl.recipe.recipe_file import unknown_option
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.strict.schema import shown
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.recipe.read import Recipe
-from spectrum_trl.runs.record import RECORD
+from spectrum_trl.runs.checkpoints import RECORD
 from spectrum_trl.runs.run_folder import CONFIGS, FILES, HISTORY, RECIPE, listed
 
 LOCK = ".spectrum-trl.lock"

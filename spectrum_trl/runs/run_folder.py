@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,12 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from spectrum_trl.console import console
 from spectrum_trl.data.mixture import Mixture
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import Interrupted, UserError
 from spectrum_trl.files import write_json
 from spectrum_trl.recipe.read import Recipe, write_recipe
 from spectrum_trl.recipe.recipe_file import SECRETS
-from spectrum_trl.runs.checkpoints import SET_ASIDE, Checkpoint, step_of
-from spectrum_trl.runs.record import RECORD, data_of, model_of, settings_of, versions
+from spectrum_trl.runs.checkpoints import RECORD, SET_ASIDE, Checkpoint, step_of
+from spectrum_trl.runs.resume import data_of, model_of, settings_of, versions
 from spectrum_trl.strict.json import read_json
 
 RECIPE, HISTORY, FILES = "recipe.yaml", "history.jsonl", "run_files.json"
@@ -236,6 +238,29 @@ class KeepRunFolder(TrainerCallback):
     ) -> None:
         """Add the record."""
         self._folder.add_record(self._folder.path / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
+
+
+@contextmanager
+def explain_interrupt(folder: RunFolder) -> Iterator[None]:
+    """Turn Ctrl-C into one line that says how to resume the run.
+
+    Raises:
+        Interrupted: In the main process; the others exit silently.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        # The signal arrives twice if a launcher forwards what the terminal has already sent to both.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if not folder.is_main:
+            raise
+        if not folder.begun:
+            way_on = "nothing was written yet"
+        elif any(folder.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*")):
+            way_on = "continue from the newest checkpoint with `--resume_from_checkpoint last`"
+        else:
+            way_on = "it has no checkpoint to resume from; start over with `--overwrite true`"
+        raise Interrupted(f"the run in {folder.path}: {way_on}") from error
 
 
 def _append_line(line: str, file: Path) -> None:

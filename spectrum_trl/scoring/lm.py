@@ -16,8 +16,8 @@ from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME
 
 from spectrum_trl.console import on_terminal
 from spectrum_trl.errors import UserError, refuse
-from spectrum_trl.models.device import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.models.load import base_of, load_config, load_model, model_path, stay_apart
+from spectrum_trl.models.weights import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.scoring.draw import FULL, Limits, draw, greedy
 from spectrum_trl.scoring.engine import TokenScores, score
 from spectrum_trl.scoring.generation import Ending, Settings, Wanted, read_requests

@@ -28,7 +28,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import way_back
 from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
-from spectrum_trl.training.adapter import adapter_config, train_in_single_precision
+from spectrum_trl.training.model import adapter_config, train_in_single_precision
 from spectrum_trl.training.strategy import check_sharding
 
 # Options that transformers sets in an optimizer's groups from the recipe; the rest is optimizer state.

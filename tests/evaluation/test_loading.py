@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.loading import load
+from spectrum_trl.evaluation.evaluate import load
 
 
 def test_a_model_class_that_lm_eval_does_not_have_is_a_message(tmp_path: Path) -> None:

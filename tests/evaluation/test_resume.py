@@ -13,7 +13,7 @@ import torch
 from lm_eval.tasks import TaskManager
 from safetensors.torch import load_file, save_file
 
-from spectrum_trl.evaluation import resume
+from spectrum_trl.evaluation import saving as resume
 from spectrum_trl.paths import TINY_BASE
 
 

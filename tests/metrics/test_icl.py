@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spectrum_trl.metrics.icl import automatic_k, share_right
-from spectrum_trl.scoring.logits import pick
+from spectrum_trl.scoring.forward import pick
 from tests.oracles import OutputScores, mean_by_number, number_outputs, per_output
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.device import check_weights
+from spectrum_trl.models.weights import check_weights
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])

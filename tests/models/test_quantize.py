@@ -5,8 +5,7 @@ from bitsandbytes import functional
 from bitsandbytes.nn import Linear4bit
 from transformers import BitsAndBytesConfig
 
-from spectrum_trl.models.load import load_model
-from spectrum_trl.models.quantize import for_cpu
+from spectrum_trl.models.load import for_cpu, load_model
 from spectrum_trl.paths import TINY_BASE_NAME
 
 

@@ -7,8 +7,13 @@ import pytest
 import torch
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.initialise import new_model, new_tokenizer
-from spectrum_trl.models.role_tokens import check_sibling, copy_role_tokens, role_token_ids
+from spectrum_trl.models.initialise import (
+    check_sibling,
+    copy_role_tokens,
+    new_model,
+    new_tokenizer,
+    role_token_ids,
+)
 from spectrum_trl.prompts import templates
 from spectrum_trl.prompts.families import Family, families
 

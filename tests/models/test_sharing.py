@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import load_model, model_without_memory
-from spectrum_trl.models.sharing import has_tied_head, named_by, shared_layers
+from spectrum_trl.models.weights import has_tied_head, named_by, shared_layers
 from tests.small_models import built, untied_by_weights
 
 

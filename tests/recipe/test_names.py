@@ -8,8 +8,7 @@ import pytest
 
 from spectrum_trl.launch import check_names
 from spectrum_trl.recipe.fields import known_fields
-from spectrum_trl.recipe.names import field_names, task_names
-from spectrum_trl.recipe.recipe_file import RecipeFile
+from spectrum_trl.recipe.recipe_file import RecipeFile, field_names, task_names
 
 ROOT = Path(__file__).parents[2]
 # Runs a command, and says which of the heavy libraries it has imported.

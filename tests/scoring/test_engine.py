@@ -13,7 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model
-from spectrum_trl.scoring import engine, logits
+from spectrum_trl.scoring import engine
+from spectrum_trl.scoring import forward as logits
 from spectrum_trl.scoring.engine import score
 from spectrum_trl.scoring.tree import Node, Request, build
 from tests.small_models import CONFIG, RECURRENT

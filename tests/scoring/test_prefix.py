@@ -8,7 +8,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model
 from spectrum_trl.scoring.draw import Limits, draw
 from spectrum_trl.scoring.engine import score
-from spectrum_trl.scoring.prefix import Prefix, read
+from spectrum_trl.scoring.forward import Prefix, read
 from spectrum_trl.scoring.tree import Request
 from tests.small_models import CONFIG
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spectrum_trl.tiny import plot
+from spectrum_trl.tiny import report
 from spectrum_trl.tiny.scores import TinyResult
 
 
@@ -13,7 +13,7 @@ def test_the_picture_is_a_png_of_readable_size(
     learnt_result: TinyResult, uniform_result: TinyResult, tmp_path: Path
 ) -> None:
     path = tmp_path / "curves.png"
-    plot.save({"before": learnt_result, "after": uniform_result}, path)
+    report.plot({"before": learnt_result, "after": uniform_result}, path)
     content = path.read_bytes()
     assert content.startswith(b"\x89PNG\r\n\x1a\n") and content.endswith(b"IEND\xaeB`\x82")
     width, height = struct.unpack(">II", content[16:24])
@@ -30,7 +30,7 @@ def test_the_same_results_give_the_same_picture_and_others_another(
         ("b", {"x": learnt_result}),
         ("c", {"x": uniform_result}),
     ):
-        plot.save(results, tmp_path / name)
+        report.plot(results, tmp_path / name)
     a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
     assert a == b != c
 
@@ -40,5 +40,5 @@ def test_more_results_than_colours_are_refused(n: int, learnt_result: TinyResult
     path = tmp_path / "curves.png"
     path.write_text("old")
     with pytest.raises(ValueError, match="expected 1 to 5"):
-        plot.save({str(i): learnt_result for i in range(n)}, path)
+        report.plot({str(i): learnt_result for i in range(n)}, path)
     assert path.read_text() == "old"

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.training.model_checks import check_lora_targets, check_optimizer
+from spectrum_trl.training.checks import check_lora_targets, check_optimizer
 from tests.processes import run_recipe
 
 
