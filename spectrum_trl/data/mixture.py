@@ -62,13 +62,7 @@ class Choice(NamedTuple):
 
 
 def select_tasks(data: DataArguments) -> dict[str, Choice]:
-    """Resolve names, globs, and the user's YAML files to tasks.
-
-    Args:
-        data: The recipe's data arguments.
-
-    Returns:
-        Each task with its options, by task name, in the order of the recipe.
+    """Resolve names, globs, and the user's YAML files to tasks, by name in the order of the recipe.
 
     Raises:
         UserError: With every unknown name and unmatched glob at once.
@@ -138,11 +132,7 @@ def messages_of_file(
 ) -> Iterator[list[Message]]:
     """Yield the conversations of one of the user's files: capped, weighted, descriptions dropped at random.
 
-    Args:
-        file: Its path.
-        options: Its cap, weight, and description probability.
-        tokenizer: Its control tokens must not occur in contents.
-        seed: The only source of randomness.
+    The tokenizer's control tokens must not occur in contents; the seed is the only source of randomness.
     """
     conversations = read_conversations(Path(file), tokenizer=tokenizer)
     # Keep the file's order, so the chosen lines keep their relative positions.
@@ -247,11 +237,7 @@ def _conversations(
 
 
 def texts_of(data: DataArguments) -> Iterator[str]:
-    """Yield the contents of the first sequences of each task, for a new tokenizer to learn from.
-
-    Args:
-        data: The recipe's data arguments.
-    """
+    """Yield the contents of the first sequences of each task, for a new tokenizer to learn from."""
     chosen = select_tasks(data)
     missing, folder = _missing(chosen, data)
     for name, choice in chosen.items():

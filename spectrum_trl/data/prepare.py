@@ -37,15 +37,7 @@ LEFT_SECONDS = 7 * 24 * 3600
 
 
 def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedTokenizerBase, str, Mixture]:
-    """Load or train the tokenizer, install the template, and build the training data.
-
-    Args:
-        recipe: The parsed recipe.
-        show_progress: Whether to show a progress bar for each task.
-
-    Returns:
-        Tokenizer, template family, and mixture.
-    """
+    """Load or train the tokenizer, install the template, whose family is returned too, and build the data."""
     if sibling := recipe.run.copy_role_tokens_from:
         check_sibling(
             sibling, model=str(recipe.model.model_name_or_path), revision=recipe.model.model_revision
@@ -79,12 +71,8 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
 def check_end_of_turn(eos_token: str | None, *, tokenizer: PreTrainedTokenizerBase) -> None:
     """Check that a recipe's ``eos_token`` ends a turn, because outputs are trained to end with that token.
 
-    Args:
-        eos_token: The recipe's value, or None.
-        tokenizer: With the Spectrum template, whose end-of-sequence token is the end of a turn.
-
     Raises:
-        UserError: If it is another token.
+        UserError: If it is not the tokenizer's end-of-sequence token, which with the template ends a turn.
     """
     if eos_token is not None and eos_token != tokenizer.eos_token:
         raise UserError(

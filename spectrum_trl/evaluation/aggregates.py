@@ -38,12 +38,7 @@ def with_interval(name: str, row: Row) -> dict[str, Row]:
 
 
 def aggregations(metrics: Mapping[str, Metric], *, plain: Sequence[str] = ()) -> Aggregation:
-    """Return the aggregation function of each metric.
-
-    Args:
-        metrics: Metrics with an interval.
-        plain: Names of metrics without one.
-    """
+    """Return the aggregation function of each metric with an interval, and of the plain ones without."""
     found: Aggregation = dict.fromkeys(plain, ratio)
     for name, metric in metrics.items():
         found[name] = ratio

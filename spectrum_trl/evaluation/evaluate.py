@@ -248,13 +248,9 @@ def _add(together: dict[str, Any], results: dict[str, Any]) -> None:
 
 
 def load(backend: str, arguments: Mapping[str, Any], *, store: Path, fresh: bool) -> LM:
-    """Load a model, in single precision on a CPU unless the arguments name a number type.
+    """Load a model of one of lm-eval's classes; its number type on a CPU is float32 unless an argument.
 
-    Args:
-        backend: Model class of lm-eval.
-        arguments: Arguments of that class.
-        store: Path of the cache of answers; each process uses a separate file.
-        fresh: Whether to ignore cached answers.
+    ``store`` is the path of the cache of answers, of which each process uses a separate file.
 
     Raises:
         UserError: If it cannot be loaded, or its weights hold NaN or infinity.

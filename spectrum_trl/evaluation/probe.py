@@ -93,11 +93,7 @@ def probe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Probe:
 
 
 def probe_by_name(options: Options) -> Probe:
-    """Probe a model that lm-eval loads itself; it is loaded just for the probe, once per process.
-
-    Args:
-        options: The options that name it.
-    """
+    """Probe a model that lm-eval loads itself; it is loaded just for the probe, once per process."""
     name = str(options.peft or options.pretrained)
     base = base_of(name, revision=options.revision)
     found = [fingerprints(part, revision=options.revision) for part in dict.fromkeys((name, base))]

@@ -32,13 +32,7 @@ class ResultsFolder:
     """The files of one evaluation; each write replaces the previous files."""
 
     def __init__(self, output: Path, *, backend: str, model: Mapping[str, Any]) -> None:
-        """Determine the folder and the names of the files.
-
-        Args:
-            output: The user's folder; results are in a subfolder named after the model, as in lm-eval.
-            backend: Model class of lm-eval.
-            model: Its arguments.
-        """
+        """Name the files; they lie in a subfolder of the user's, named after the model as in lm-eval."""
         self._tracker = EvaluationTracker(output_path=str(output)).general_config_tracker
         self._tracker.log_experiment_args(
             model_source=backend,
@@ -52,10 +46,7 @@ class ResultsFolder:
         self._hashes: dict[str, str] = {}
 
     def write(self, results: Mapping[str, Any]) -> None:
-        """Write the finished tasks; earlier results of the same evaluation are replaced.
-
-        Args:
-            results: Results of all tasks so far, with ``samples``.
+        """Write the results of all tasks so far, with ``samples``; they replace those of earlier calls.
 
         Raises:
             UserError: If they cannot be written; earlier results stay.
@@ -107,12 +98,7 @@ def _environment() -> dict[str, Any]:
 
 
 def identity(backend: str, model: Mapping[str, Any]) -> str:
-    """Return a short hash that identifies a model and the libraries that run it.
-
-    Args:
-        backend: Model class of lm-eval.
-        model: Its arguments.
-    """
+    """Return a short hash that identifies a model, its arguments, and the libraries that run it."""
     revision = str(model.get("revision", "main"))
     names = [str(model[key]) for key in ("pretrained", "peft", "tokenizer") if model.get(key)]
     # Other arguments may also name files: a merged delta, a subfolder, a draft model.

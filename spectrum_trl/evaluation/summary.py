@@ -27,12 +27,7 @@ SMALL = 1e-3
 
 
 def show(results: dict[str, Any], *, out: Console) -> None:
-    """Print the headline of each task with its interval, and tasks with missing data.
-
-    Args:
-        results: The results of `spectrum_trl.evaluation.evaluate.evaluate`.
-        out: Console to print to.
-    """
+    """Print the headline of each task of an evaluation with its interval, and tasks with missing data."""
     table = Table(title="Means with 95% intervals; all metrics are in the results file")
     # Unwrapped names can be searched for.
     table.add_column("task", no_wrap=True)

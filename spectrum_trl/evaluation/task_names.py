@@ -11,12 +11,7 @@ from spectrum_trl.paths import bundled
 
 
 def task_manager(include: Sequence[Path], *, metadata: Mapping[str, Any]) -> TaskManager:
-    """Return lm-eval's manager for our tasks and the user's own.
-
-    Args:
-        include: Folders of further tasks.
-        metadata: The model's arguments and our options, for the tasks.
-    """
+    """Return lm-eval's manager for our tasks and further folders, given model arguments and our options."""
     folders = [str(bundled("tasks")), *map(str, include)]
     return TaskManager(include_path=folders, include_defaults=False, metadata=dict(metadata))
 

@@ -51,14 +51,7 @@ def set_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
 
 
 def copy_processor(name: str, folder: Path, *, revision: str, config: PreTrainedConfig) -> None:
-    """Copy a multimodal base model's processor files to a folder; do nothing for a text-only model.
-
-    Args:
-        name: Folder or Hub id of the base model.
-        folder: Where the tokenizer was saved.
-        revision: Revision of the Hub repository.
-        config: The base model's configuration.
-    """
+    """Copy a multimodal base model's processor files to a folder; do nothing for a text-only model."""
     if config.get_text_config() is config:
         return
     for file in PROCESSOR_FILES:
@@ -203,11 +196,9 @@ def weights(folder: Path) -> Iterator[Path]:
 
 
 def contents(name: str, *patterns: str) -> tuple[str, ...]:
-    """Return names and hashes of files in a model folder; empty for a Hub id, which its revision identifies.
+    """Return names and hashes of files in a model folder that match globs relative to it.
 
-    Args:
-        name: Folder or Hub id.
-        *patterns: Globs of the files, relative to the folder.
+    They are empty for a Hub id, which its revision identifies.
     """
     folder = Path(model_path(name))
     files = [file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()]

@@ -78,12 +78,7 @@ def new_model(config: dict[str, Any], *, vocab_size: int, seed: int) -> PreTrain
 
 
 def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[int]:
-    """Return the ids of a family's turn tokens, for example ``<|im_start|>`` and ``<|im_end|>``.
-
-    Args:
-        tokenizer: A tokenizer whose vocabulary contains them.
-        family: A template family, as returned by ``templates.install``.
-    """
+    """Return the ids of a family's turn tokens, for example ``<|im_start|>`` and ``<|im_end|>``."""
     header = tokenizer.apply_chat_template(
         [{"role": "output", "content": ""}], tokenize=True, return_dict=False
     )
@@ -92,12 +87,7 @@ def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[i
 
 
 def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
-    """Check a sibling's configuration before the data are built and weights are loaded.
-
-    Args:
-        sibling: Folder or Hub id of the instruct model.
-        model: Folder or Hub id of the base model.
-        revision: Revision of the base model.
+    """Check an instruct sibling's configuration before the data are built and weights are loaded.
 
     Raises:
         UserError: If the sibling cannot be loaded or has another hidden size.
@@ -116,16 +106,9 @@ def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
 def copy_role_tokens(
     model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, family: str, sibling: str
 ) -> list[str]:
-    """Copy the turn tokens' rows of the embedding and output layer from an instruct sibling.
+    """Copy the turn tokens' rows of the embedding and output layer from an instruct sibling, and name them.
 
-    Args:
-        model: The base model, changed in place.
-        tokenizer: The base model's tokenizer.
-        family: Its template family.
-        sibling: Folder or Hub id of an instruct model of the same architecture and size.
-
-    Returns:
-        The copied tokens.
+    It has the architecture and size of the model, which is changed in place.
 
     Raises:
         UserError: If the sibling lacks a token, or its layers are untied where the model's are tied.

@@ -70,14 +70,7 @@ def base_of(name: str, *, revision: str = "main") -> str:
 
 
 def load_config(name: str, *, revision: str = "main") -> PreTrainedConfig:
-    """Load a model's configuration without running any code from its repository.
-
-    Args:
-        name: A folder, a Hub id, or the tiny base's name.
-        revision: Revision of the Hub repository.
-
-    Returns:
-        The configuration.
+    """Load the configuration of a folder, Hub id or embedded model without running any code from it.
 
     Raises:
         UserError: If it cannot be loaded.
@@ -262,13 +255,8 @@ def model_without_memory(name: str, *, revision: str = "main") -> PreTrainedMode
 def load_without_weights(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:
     """Build a model whose weights are allocated but not read from disk: they come from another rank.
 
-    ``from_pretrained`` reads the weights on every rank, although accelerate replaces all but those of the
-    first (https://github.com/huggingface/transformers/issues/43749).
-
-    Args:
-        name: A folder, a Hub id, or the tiny base's name.
-        revision: Revision of the Hub repository.
-        **settings: Further arguments of ``from_pretrained``, for example ``dtype``.
+    ``from_pretrained``, whose further arguments are ``settings``, reads the weights on every rank, although
+    accelerate replaces all but those of the first (https://github.com/huggingface/transformers/issues/43749).
     """
     empty = model_without_memory(name, revision=revision)
     config, model_class = empty.config, type(empty)
@@ -290,18 +278,11 @@ def load_without_weights(name: str, *, revision: str = "main", **settings: Any) 
 
 
 def for_cpu(quantization: BitsAndBytesConfig, *, name: str, revision: str = "main") -> list[str]:
-    """Exclude from 4-bit quantization the matrices that a CPU would dequantize wrongly.
+    """Exclude from 4-bit quantization what a CPU would dequantize wrongly, and return the matrices' names.
 
     The CPU kernel of bitsandbytes 0.50.2 starts a new block with each row. If the row width is not a multiple
-    of the block size, weights are dequantized with the scale of another block.
-
-    Args:
-        quantization: Changed in place.
-        name: Folder or Hub id of the model.
-        revision: Revision of the Hub repository.
-
-    Returns:
-        The names of the matrices that are not quantized.
+    of the block size, weights are dequantized with the scale of another block. ``quantization`` is changed in
+    place.
     """
     model = model_without_memory(name, revision=revision)
     head = model.get_output_embeddings()
@@ -360,15 +341,10 @@ def _load_errors(what: str, name: str) -> Iterator[None]:
 
 
 def check_splitting(tokenizer: PreTrainedTokenizerBase, file: str, *, name: str) -> None:
-    """Check that a loaded tokenizer returns the same ids as its file.
+    """Check that a loaded tokenizer of a model returns the same ids as its ``tokenizer.json``.
 
     For some classes, transformers rebuilds the pre-tokenizer regardless of the file
     (https://github.com/huggingface/transformers/issues/44254). Only differences in the ids count.
-
-    Args:
-        tokenizer: The loaded tokenizer.
-        file: Its ``tokenizer.json``.
-        name: Name of the model, for the message.
 
     Raises:
         UserError: With the first text that the two split differently.

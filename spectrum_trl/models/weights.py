@@ -20,11 +20,7 @@ def evaluation_dtype(device: str) -> str:
 
 
 def check_weights(model: torch.nn.Module, *, name: str) -> None:
-    """Check that every weight is finite.
-
-    Args:
-        model: The loaded model.
-        name: Its folder or Hub id.
+    """Check that every weight of a loaded model is finite; ``name`` is its folder or Hub id.
 
     Raises:
         UserError: If a weight is NaN or infinite.
@@ -58,11 +54,7 @@ def shared_layers(model: PreTrainedModel) -> dict[str, list[str]]:
 
 
 def has_tied_head(model: PreTrainedModel) -> bool:
-    """Return whether a model's output layer is tied to its input embedding.
-
-    Args:
-        model: Without an adapter; its weights may be on the meta device.
-    """
+    """Return whether a model's output layer is tied to its input embedding; as for `shared_layers`."""
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     return head is not None and getattr(head, "weight", None) is getattr(embedding, "weight", None)
 
@@ -70,8 +62,6 @@ def has_tied_head(model: PreTrainedModel) -> bool:
 def named_by(names: list[str], layer: str) -> bool:
     """Return whether a layer or parameter is listed, by full name or suffix, as peft matches names.
 
-    Args:
-        names: For example, ``lora_modules_to_save``.
-        layer: Full name of the layer or parameter.
+    The names are, for example, ``lora_modules_to_save``.
     """
     return any(layer == name or layer.endswith(f".{name}") for name in names)

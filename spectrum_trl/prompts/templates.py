@@ -112,11 +112,7 @@ def family_of(tokenizer: "PreTrainedTokenizerBase") -> Family | None:
 
 
 def shortest_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
-    """Return the number of tokens of the shortest possible turn, an empty one, by rendering it.
-
-    Args:
-        tokenizer: A tokenizer that ``install`` was called on.
-    """
+    """Return the number of tokens of the shortest possible turn, an empty one, by rendering our template."""
 
     def length(role: str, turns: int) -> int:
         messages = [{"role": role, "content": ""}] * turns
@@ -190,11 +186,7 @@ def layout_template(layout: Layout) -> str | None:
 
 
 def check_layout(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> None:
-    """Check that the control tokens of a layout are in the vocabulary.
-
-    Args:
-        tokenizer: The model's tokenizer.
-        layout: The recipe's layout.
+    """Check that the control tokens of a recipe's layout are in the vocabulary.
 
     Raises:
         UserError: If one is missing: it would be split into ordinary tokens.
@@ -210,9 +202,7 @@ def check_layout(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> None:
 def published(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> PreTrainedTokenizerBase:
     """Return the tokenizer to save with a model, with the template and end-of-sequence token of its layout.
 
-    Args:
-        tokenizer: With the Spectrum template.
-        layout: The recipe's layout. Chat turns restore the model's own template; plain text has none.
+    Chat turns restore the model's own template; plain text has none.
     """
     if layout == "spectrum":
         return tokenizer

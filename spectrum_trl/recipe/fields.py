@@ -332,10 +332,7 @@ KEYS: dict[int, dict[str, Any]] = {
 
 
 def check_fsdp(config: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Validate an ``fsdp_config`` and return it unchanged.
-
-    Args:
-        config: The recipe's ``fsdp_config``; keys may begin with ``fsdp_``.
+    """Validate an ``fsdp_config``, whose keys may begin with ``fsdp_``, and return it unchanged.
 
     Raises:
         ValueError: With all invalid keys and values.

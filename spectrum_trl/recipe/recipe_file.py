@@ -86,13 +86,7 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+0123456
 
 
 def read_recipe_file(file: Path) -> RecipeFile:
-    """Read a recipe file.
-
-    Args:
-        file: The file.
-
-    Returns:
-        Settings, lines, and problems that leave the rest of the file readable.
+    """Read a recipe file; problems that leave the rest of it readable are part of the result.
 
     Raises:
         UserError: If the file is not a YAML mapping or uses aliases.
@@ -108,12 +102,7 @@ def read_recipe_file(file: Path) -> RecipeFile:
 
 
 def write_recipe(settings: dict[str, Any], path: Path) -> None:
-    """Write settings as a recipe that ``accelerate launch`` can run again.
-
-    Args:
-        settings: Keys and values.
-        path: The file, written atomically.
-    """
+    """Write settings atomically as a recipe that ``accelerate launch`` can run again."""
     public = {key: value for key, value in settings.items() if key not in SECRETS}
     plain = json.loads(json.dumps(public, default=str))
     body = yaml.dump(plain, Dumper=_Dumper, sort_keys=False)

@@ -23,9 +23,7 @@ FULL_DISK: tuple[int, ...] = (errno.ENOSPC, errno.EDQUOT)
 def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
     """Lock the output folder while the block runs, and remove it afterwards if nothing was written.
 
-    Args:
-        recipe: Its ``output_dir``, ``overwrite`` and ``resume_from_checkpoint`` are used.
-        is_main: Whether this is the main process, which writes; in others nothing happens.
+    Nothing happens in processes other than the main one, which writes.
 
     Raises:
         UserError: If the folder cannot be used, or another run is using it.

@@ -40,12 +40,7 @@ class RunFolder:
     """
 
     def __init__(self, recipe: Recipe, *, is_main: bool) -> None:
-        """Store the recipe.
-
-        Args:
-            recipe: The folder is its ``output_dir``.
-            is_main: Whether this is the main process; in others all methods do nothing.
-        """
+        """Take the recipe's ``output_dir``; in processes other than the main one, all methods do nothing."""
         self.path = Path(str(recipe.training.output_dir))
         self.begun = False
         self._recipe, self.is_main = recipe, is_main
@@ -55,12 +50,9 @@ class RunFolder:
         self._newer: list[Path] = []
 
     def prepare(self, mixture: Mixture, *, checkpoint: Checkpoint, changes: Mapping[str, list[Any]]) -> None:
-        """Collect what `begin` will write.
+        """Collect what `begin` will write: the record of the data, and for the history what changed.
 
-        Args:
-            mixture: The training data, for the record.
-            checkpoint: Where the run resumes; newer checkpoints are set aside.
-            changes: Differences from the run that wrote it, for the history.
+        Checkpoints newer than the one that the run resumes from are set aside.
         """
         self._record = {
             "settings": settings_of(self._recipe),

@@ -32,12 +32,9 @@ def evaluating(model: PreTrainedModel) -> Iterator[None]:
 
 
 def check_lengths(model: PreTrainedModel, lengths: Sequence[int], *, limit: int | None = None) -> None:
-    """Check that texts fit into the model's context: nothing is truncated.
+    """Check that texts of these lengths in tokens fit into the model's context: nothing is truncated.
 
-    Args:
-        model: Its configuration gives the context, unless ``limit`` does.
-        lengths: Number of tokens that the model has to read for each text.
-        limit: The context in tokens.
+    ``limit`` is the context in tokens if it differs from its configuration's.
 
     Raises:
         UserError: If a text is too long.

@@ -29,14 +29,7 @@ MARKERS = ("o", "v", "^", "D", "s")
 
 
 def report_run(run: Path, *, out: Console | None = None) -> list[Path]:
-    """Print the tables of a run and plot its curves.
-
-    Args:
-        run: Output folder of a run with ``evaluate: tiny``.
-        out: Where to print, or None for standard output.
-
-    Returns:
-        The written files.
+    """Print the tables of a run with ``evaluate: tiny``, plot its curves, and return the written files.
 
     Raises:
         UserError: If the folder contains no evaluation, or results that cannot be compared.
@@ -70,13 +63,9 @@ def report_run(run: Path, *, out: Console | None = None) -> list[Path]:
 
 
 def plot(results: Mapping[str, TinyResult], path: str | Path) -> None:
-    """Plot loss above optimal by number of examples, and divergences of the urns, to a PNG file.
+    """Plot loss above optimal by number of examples, and divergences of the urns, atomically to a PNG file.
 
-    The file is written atomically.
-
-    Args:
-        results: Results by name, for example column titles; one to five, all measured with the same seed.
-        path: Path of the picture.
+    The results are by name, for example column titles: one to five, all measured with the same seed.
 
     Raises:
         ValueError: If there are no results, or more than there are colours.

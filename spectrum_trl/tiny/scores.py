@@ -138,12 +138,7 @@ def as_json(result: TinyResult) -> dict[str, Any]:
 def write_samples(result: TinyResult, folder: Path) -> list[Path]:
     """Write a result in lm-eval's format, so ``spectrum-trl compare`` can pair it with others.
 
-    Args:
-        result: The result of one model.
-        folder: The folder to write to; created if it does not exist.
-
-    Returns:
-        The written files.
+    The folder is created if it does not exist; the written files are returned.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"results_{DATE}.json"]

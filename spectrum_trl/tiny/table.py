@@ -60,8 +60,7 @@ def rows(result: TinyResult) -> list[Row]:
 def table(results: Mapping[str, TinyResult]) -> Table:
     """Return a table of results side by side: figures with 95% intervals, uniform guess, and exact values.
 
-    Args:
-        results: Results by title; at least one, all measured with the same seed.
+    The results are by title; at least one, all measured with the same seed.
     """
     made = Table(title="Held-out distributions: mean [95% interval], divergence and loss in nats")
     made.add_column("metric")
@@ -92,12 +91,7 @@ def _cells(results: Mapping[str, TinyResult]) -> Iterator[tuple[Row, list[str]]]
 
 
 def differences(results: Mapping[str, TinyResult], *, last: str) -> Table:
-    """Return a table of the paired differences between one model and each of the others.
-
-    Args:
-        results: Results by title.
-        last: Title of the model to compare with the others.
-    """
+    """Return a table of the paired differences between one model, by its title, and each of the others."""
     made = Table(title=f"{last} minus the others, paired by item: mean [95% interval]")
     made.add_column("metric")
     others = [name for name in results if name != last]

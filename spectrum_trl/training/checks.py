@@ -145,10 +145,6 @@ def _check_packages(recipe: Recipe) -> None:
 def check_lora_targets(arguments: ModelConfig, *, model: PreTrainedModel) -> None:
     """Check that the model has the modules named for LoRA.
 
-    Args:
-        arguments: TRL's model arguments.
-        model: The loaded model.
-
     Raises:
         UserError: With every name that matches no module.
     """
@@ -158,10 +154,6 @@ def check_lora_targets(arguments: ModelConfig, *, model: PreTrainedModel) -> Non
 
 def check_optimizer(training: SFTConfig, *, model: PreTrainedModel) -> None:
     """Try to create the optimizer, since transformers creates it only when training begins.
-
-    Args:
-        training: TRL's arguments.
-        model: The loaded model.
 
     Raises:
         UserError: If the optimizer needs a package that is not installed, or other arguments.
@@ -179,11 +171,7 @@ def check_optimizer(training: SFTConfig, *, model: PreTrainedModel) -> None:
 
 
 def check_checkpoint(checkpoint: Path | None, *, model: object) -> None:
-    """Check that a checkpoint contains the weights that the model trains: Trainer would only warn.
-
-    Args:
-        checkpoint: The checkpoint to resume from, or None.
-        model: The model to train, with its adapter.
+    """Check that a checkpoint contains the weights that the adapted model trains: Trainer would only warn.
 
     Raises:
         UserError: If weights are missing, with the first missing name.

@@ -31,18 +31,10 @@ def evaluate_run(
     out: Console,
     trained: bool,
 ) -> None:
-    """Measure models on the tiny world's held-out distributions.
+    """Measure models on the tiny world's held-out distributions if the recipe sets ``evaluate``.
 
     Before training, the pretrained model and its instruct sibling are measured, each in the format that suits
-    it; after training, the trained model is.
-
-    Args:
-        recipe: Its ``evaluate`` decides whether anything is measured.
-        model: The model in its current state.
-        tokenizer: With the Spectrum template.
-        folder: The run's folder, where the results are saved.
-        out: Where to print.
-        trained: Whether training has finished.
+    it; after training, the trained model is. The results are saved in the run's folder.
     """
     if recipe.run.evaluate == "none" or not PartialState().is_main_process:
         return
@@ -57,13 +49,7 @@ def evaluate_run(
 
 
 def show_results(recipe: Recipe, *, folder: RunFolder, out: Console) -> None:
-    """Print the tables of a run's evaluation, and write its picture and a page of all figures.
-
-    Args:
-        recipe: Its ``evaluate`` decides whether there is anything to show.
-        folder: The run's folder, where the results are.
-        out: Where to print.
-    """
+    """Print the tables of a run's evaluation, if it has one, and write its picture and a page of figures."""
     if recipe.run.evaluate == "none" or not PartialState().is_main_process:
         return
     # Imported here, because plotting takes a second to import and few recipes need it.

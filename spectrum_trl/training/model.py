@@ -31,14 +31,8 @@ def starting_model(
 ) -> PreTrainedModel:
     """Load or initialise the model, copying role tokens if the recipe names a sibling.
 
-    Args:
-        recipe: The parsed recipe.
-        tokenizer: With the Spectrum template.
-        family: Its template family.
-        out: Where to print.
-
-    Returns:
-        The model, checked against the tokenizer and the recipe's adapter, optimizer and packing.
+    The tokenizer has the Spectrum template of the family. The model is checked against it, and against the
+    recipe's adapter, optimizer and packing.
 
     Raises:
         UserError: If the model cannot be loaded or does not fit the recipe.
@@ -95,10 +89,6 @@ def _quantization(recipe: Recipe, *, out: Console) -> BitsAndBytesConfig | None:
 
 def adapter_config(recipe: Recipe, *, model: PreTrainedModel) -> LoraConfig | None:
     """Return a recipe's adapter configuration, adjusted to its model, or None for full fine-tuning.
-
-    Args:
-        recipe: The parsed recipe.
-        model: The model to adapt.
 
     Raises:
         UserError: If the adapter would be on a layer that shares its matrix.

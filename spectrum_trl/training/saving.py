@@ -36,12 +36,7 @@ def save_run(
 ) -> None:
     """Save the model to a staging folder, and move it into place once it is complete.
 
-    Args:
-        trainer: The trainer after training; every rank must call this function.
-        folder: The run's folder.
-        recipe: The parsed recipe.
-        mixture: The training data.
-        tokenizer: With the Spectrum template.
+    Every rank must call this.
 
     Raises:
         UserError: If a trained weight is NaN or infinite.

@@ -163,9 +163,7 @@ class ResumableTrainer(SFTTrainer):
 def diverged(trainer: Trainer, found: str) -> UserError:
     """Return the error for a run whose numbers are no longer finite, raised before it saves or deletes any.
 
-    Args:
-        trainer: The trainer; its step is the last one with finite loss and gradient.
-        found: What is no longer finite.
+    ``found`` says which; the trainer's step is the last one with finite loss and gradient.
     """
     step = trainer.state.global_step
     return UserError(
@@ -194,14 +192,7 @@ def make_trainer(
     mixture: Mixture,
     folder: RunFolder,
 ) -> SFTTrainer:
-    """Return a trainer that is ready for its first step.
-
-    Args:
-        recipe: The parsed recipe.
-        model: The model to train.
-        tokenizer: With the Spectrum template.
-        mixture: The training data.
-        folder: The run's folder; the run begins at the first step.
+    """Return a trainer that is ready for its first step, with which the run begins in its folder.
 
     Raises:
         UserError: If TRL rejects the settings, or FSDP is requested but not in force.

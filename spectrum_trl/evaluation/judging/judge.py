@@ -37,12 +37,9 @@ class Judge:
     """Judge texts, each once."""
 
     def __init__(self, settings: JudgeSettings, *, folder: Path, description: str = "") -> None:
-        """Set the judge and the criterion.
+        """Set the judge and the criterion, by default the description.
 
-        Args:
-            settings: The judge.
-            folder: Folder where an endpoint's verdicts are cached.
-            description: What the texts should be; used if the settings have no criterion.
+        An endpoint's verdicts are cached in the folder.
 
         Raises:
             UserError: If neither defines a valid text.
@@ -246,12 +243,7 @@ def read_labelled(file: Path | None = None) -> list[Labelled]:
 
 
 def agreement(settings: JudgeSettings, texts: Sequence[Labelled], *, folder: Path) -> Agreement:
-    """Compare a judge with labels.
-
-    Args:
-        settings: The judge; its criterion is ignored.
-        texts: The labelled texts.
-        folder: Folder where an endpoint's verdicts are cached.
+    """Compare a judge, whatever its criterion, with labels; the folder caches an endpoint's verdicts.
 
     Raises:
         UserError: If the judge cannot be used.

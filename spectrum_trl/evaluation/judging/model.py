@@ -109,11 +109,7 @@ class ModelJudge:
 
 @cache
 def load_judge(name: str, revision: str) -> ModelJudge:
-    """Load a judge, once per process.
-
-    Args:
-        name: Folder or Hub id.
-        revision: Revision of a Hub repository.
+    """Load a judge, once per process, from a folder or the Hub.
 
     Raises:
         UserError: If it cannot be loaded, or its weights hold NaN or infinity.

@@ -24,13 +24,7 @@ USUAL = re.compile(r"<\|[^<>|\s]{1,40}\|>|</?[a-z_]{1,40}>|\[/?INST\]|<<?/?SYS>>
 
 
 def question(text: str, *, description: str, control_tokens: Iterable[str] = ()) -> str:
-    """Return the question about one text.
-
-    Args:
-        text: The text to judge.
-        description: What it should be.
-        control_tokens: Control tokens of the judge's tokenizer.
-    """
+    """Return the question whether a text is what the description says, without a judge's control tokens."""
     # No str.format on the user's texts: their braces are text.
     text = text.encode("utf-8", "replace").decode("utf-8")
     parts = {"{description}": description, "{text}": json.dumps(text, ensure_ascii=False)}
@@ -41,9 +35,7 @@ def question(text: str, *, description: str, control_tokens: Iterable[str] = ())
 def without_control(text: str, tokens: Iterable[str]) -> str:
     """Insert a space after the first character of each control token, which makes it plain text.
 
-    Args:
-        text: Any text.
-        tokens: Control tokens, besides the common ones.
+    The usual control tokens are broken up besides the given ones.
     """
     own = "|".join(
         re.escape(token) for token in sorted(tokens, key=len, reverse=True) if len(token.strip()) > 1
