@@ -70,6 +70,11 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of a library's error, or what it is if it says nothing."""
+    return next(iter(str(error).strip().splitlines()), repr(error))
+
+
 # Signals that have arrived: libraries can swallow the exceptions that they raise.
 _came: list[int] = []
 

@@ -3,7 +3,7 @@
 import math
 import string
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -137,15 +137,13 @@ def shares(counts: Sequence[float]) -> tuple[float, ...]:
 def lettered(labels: Sequence[str]) -> str:
     """Return the heading and the lines of options named A, B, C, …; at most 26."""
     letters = string.ascii_uppercase[: len(labels)]
-    return _listed((f"{letter}. {label}" for letter, label in zip(letters, labels, strict=True)))
+    lines = (f"{letter}. {label}" for letter, label in zip(letters, labels, strict=True))
+    return "\n".join(("Answers:", *lines))
 
 
 def numbered(labels: Sequence[str], *, first: int) -> str:
     """Return the heading and the lines of options numbered from ``first``."""
-    return _listed(f"{number}: {label}" for number, label in enumerate(labels, start=first))
-
-
-def _listed(lines: Iterable[str]) -> str:
+    lines = (f"{number}: {label}" for number, label in enumerate(labels, start=first))
     return "\n".join(("Answers:", *lines))
 
 

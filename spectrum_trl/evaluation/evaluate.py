@@ -16,7 +16,7 @@ from rich.console import Console
 from transformers import PreTrainedModel
 
 from spectrum_trl.console import is_first_process
-from spectrum_trl.errors import Interrupted, UserError
+from spectrum_trl.errors import Interrupted, UserError, first_line
 from spectrum_trl.evaluation import probe, saving, summary
 from spectrum_trl.evaluation.harness import FILLER, HarnessTask
 from spectrum_trl.evaluation.options import read_options
@@ -234,9 +234,7 @@ def run_task(task: Task, setup: Setup, *, lm: LM) -> dict[str, Any] | None:
 def _check_names(loaded: Sequence[Task]) -> None:
     names = [str(task.config.task) for task in loaded]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(
-            f"tasks: several are named {', '.join(twice)}; give each a different name in its file"
-        )
+        raise UserError(f"tasks: several are named {', '.join(twice)}; give each its own name in its file")
 
 
 def _add(together: dict[str, Any], results: dict[str, Any]) -> None:
@@ -286,10 +284,9 @@ def _mergeable(name: str) -> Iterator[None]:
     except (KeyError, RuntimeError) as error:
         if not is_adapter(name):
             raise
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"lm-eval cannot load the adapter {name} ({reason}): merge it first (spectrum-trl merge {name} "
-            "FOLDER), or leave out --backend"
+            f"lm-eval cannot load the adapter {name} ({first_line(error)}): merge it first (spectrum-trl "
+            f"merge {name} FOLDER), or leave out --backend"
         ) from error
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     # It takes a second to import.
     from spectrum_trl.evaluation.compare import Comparison
 
+DIFFERENCE_COLUMNS = (
+    *("metric", "rows", "clusters", "not paired", "first", "second", "difference", "p", "verdict"),
+)
 # A smaller figure would be printed as 0.0000, or with a single digit.
 SMALL = 1e-3
 
@@ -96,17 +99,7 @@ def show_comparison(found: "Comparison", *, title: str, out: Console) -> None:
     """Print the differences of two evaluations, and the tasks that could not be compared."""
     table = Table(title=f"{plain(title)}, differences with 95% intervals")
     table.add_column("task", no_wrap=True)
-    for column in (
-        "metric",
-        "rows",
-        "clusters",
-        "not paired",
-        "first",
-        "second",
-        "difference",
-        "p",
-        "verdict",
-    ):
+    for column in DIFFERENCE_COLUMNS:
         justify: JustifyMethod = "left" if column in ("metric", "verdict") else "right"
         table.add_column(column, justify=justify, overflow="fold")
     for one in found.tasks:

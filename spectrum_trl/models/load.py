@@ -23,7 +23,7 @@ from transformers.tokenization_utils_base import FULL_TOKENIZER_FILE, TOKENIZER_
 from transformers.utils import GENERATION_CONFIG_NAME, cached_file, logging
 from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME, find_adapter_config_file
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, first_line
 from spectrum_trl.models.weights import has_tied_head
 from spectrum_trl.paths import EMBEDDED, TINY_BASE_NAME
 from spectrum_trl.prompts.templates import family_of
@@ -330,14 +330,13 @@ def _load_errors(what: str, name: str) -> Iterator[None]:
     except ImportError as error:
         raise UserError(f"cannot load the {what} of {name!r}: {' '.join(str(error).split())}") from error
     except Exception as error:
-        first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         is_path = name.startswith((".", "/", "~")) or os.path.exists(name)
         hint = (
             "Check the folder."
             if is_path
             else f"Check the Hub id, log in if it is gated, or use {TINY_BASE_NAME} without a network."
         )
-        raise UserError(f"cannot load the {what} of {name!r}: {first_line} {hint}") from error
+        raise UserError(f"cannot load the {what} of {name!r}: {first_line(error)} {hint}") from error
 
 
 def check_splitting(tokenizer: PreTrainedTokenizerBase, file: str, *, name: str) -> None:

@@ -36,7 +36,8 @@ def install(tokenizer: "PreTrainedTokenizerBase", *, family: str | None = None) 
     Args:
         tokenizer: A fast tokenizer of any model; changed in place.
         family: Name of a template family, or None to detect it from the vocabulary: a family whose tokens are
-            all present, preferring one whose turns end with the tokenizer's end-of-sequence token.
+            all present, preferring one whose turns end with the tokenizer's end-of-sequence token, then one
+            with more tokens of its own over the general one.
 
     Returns:
         The name of the family.
@@ -148,8 +149,10 @@ def _detect(tokenizer: "PreTrainedTokenizerBase") -> Family:
             f"no Spectrum template fits tokenizer {name_of(tokenizer)}; its vocabulary lacks, for {lacks}. "
             "Use another model, or add these as special tokens and resize the model's embeddings"
         )
-    same_end = [family for family in fitting if family.end_of_turn == tokenizer.eos_token]
-    return (same_end or fitting)[0]
+    fitting = [family for family in fitting if family.end_of_turn == tokenizer.eos_token] or fitting
+    # A family whose tokens another one has too is the more general one, wherever its row is.
+    tokens = [set(family.control_tokens) for family in fitting]
+    return next(one for one, own in zip(fitting, tokens, strict=True) if not any(own < t for t in tokens))
 
 
 def _misfits(tokenizer: "PreTrainedTokenizerBase", family: Family, *, pad: str | None) -> Iterator[str]:

@@ -14,7 +14,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, get_s
 from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.console import is_first_process
-from spectrum_trl.errors import nearest, refuse
+from spectrum_trl.errors import first_line, nearest, refuse
 from spectrum_trl.files import folder_problems
 from spectrum_trl.recipe.arguments import DataArguments, RunArguments
 from spectrum_trl.recipe.command_line import help_text, read_words
@@ -257,8 +257,7 @@ def _summary(error: Exception, names: list[str], source: _Source) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    text = lines[0] if lines and not isinstance(error, KeyError) else repr(error)
+    text = repr(error) if isinstance(error, KeyError) else first_line(error)
     return textwrap.shorten(text, LONGEST_MESSAGE, placeholder=" …")
 
 

@@ -47,7 +47,7 @@ def report_run(run: Path, *, out: Console | None = None) -> list[Path]:
     check_writable(run / PICTURE)
     out = out or console()
     titled = {COLUMNS[name].title: one for name, one in found.items()}
-    table.show(titled, console=out)
+    out.print(table.table(titled))
     if TUNED in found and len(found) > 1:
         out.print(table.differences(titled, last=COLUMNS[TUNED].title))
     with writing(run):

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -117,11 +116,6 @@ def samples(results: Mapping[str, TinyResult]) -> Table:
     for name, result in results.items():
         made.add_row(escape(name), *(escape(", ".join(result.rows[task][0].first)) for task in SAMPLES))
     return made
-
-
-def show(results: Mapping[str, TinyResult], *, console: Console | None = None) -> None:
-    """Print the table of figures; ``results`` as for `table`."""
-    (console or Console()).print(table(results))
 
 
 def _urns(result: TinyResult) -> Iterator[Row]:

@@ -18,7 +18,7 @@ from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.data.conversations import check_files
 from spectrum_trl.data.mixture import select_tasks
-from spectrum_trl.errors import UserError, nearest, refuse
+from spectrum_trl.errors import UserError, first_line, nearest, refuse
 from spectrum_trl.models.load import is_adapter, load_config, model_without_memory
 from spectrum_trl.models.weights import named_by, shared_layers
 from spectrum_trl.recipe.read import Recipe
@@ -148,8 +148,7 @@ def check_lora_targets(arguments: ModelConfig, *, model: PreTrainedModel) -> Non
     Raises:
         UserError: With every name that matches no module.
     """
-    if arguments.use_peft and (problems := list(_absent(arguments, model))):
-        raise UserError(*problems)
+    refuse(_absent(arguments, model) if arguments.use_peft else ())
 
 
 def check_optimizer(training: SFTConfig, *, model: PreTrainedModel) -> None:
@@ -165,9 +164,10 @@ def check_optimizer(training: SFTConfig, *, model: PreTrainedModel) -> None:
             optimizer([torch.nn.Parameter(torch.zeros(1))], **settings)
     # Each optimizer's package has its own errors.
     except Exception as error:
-        reason = str(error).strip().splitlines()[:1] or [repr(error)]
         name = OptimizerNames(training.optim).value
-        raise UserError(f"optim: {name} cannot be created with its optim_args: {reason[0]}") from error
+        raise UserError(
+            f"optim: {name} cannot be created with its optim_args: {first_line(error)}"
+        ) from error
 
 
 def check_checkpoint(checkpoint: Path | None, *, model: object) -> None:

@@ -24,7 +24,7 @@ from trl import SFTTrainer
 
 from spectrum_trl.console import console, on_terminal
 from spectrum_trl.data.mixture import Mixture
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, first_line
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import way_back
 from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
@@ -177,10 +177,9 @@ def _loading(checkpoint: str | None) -> Iterator[None]:
     try:
         yield
     except (EOFError, LookupError, RuntimeError, TypeError, UnpicklingError, ValueError) as error:
-        reason = str(error).strip().splitlines()[:1] or [repr(error)]
         raise UserError(
-            f"resume_from_checkpoint: {checkpoint} does not fit this run or is broken: {reason[0]}; name "
-            "another checkpoint, or start a new run"
+            f"resume_from_checkpoint: {checkpoint} does not fit this run or is broken: {first_line(error)}; "
+            "name another checkpoint, or start a new run"
         ) from error
 
 
