@@ -39,6 +39,8 @@ from spectrum_trl.strict.schema import Problem, problems_of, shown
 from spectrum_trl.suite.task import Split
 
 SECTIONS: tuple[Any, ...] = (DataArguments, RunArguments, SFTConfig, ModelConfig)
+# Characters that cannot be written to a file, or not in UTF-8.
+_NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 # Counts and seeds fit in 64 bits.
 LARGEST_NUMBER = 2**63 - 1
 # The limit of numpy's legacy generator, which transformers seeds.
@@ -181,18 +183,10 @@ def _not_plain(value: Any, path: tuple[Any, ...]) -> Iterator[Problem]:
     elif isinstance(value, float) and not math.isfinite(value):
         yield Problem(path, f"expected a finite number, but it is {value}")
     elif isinstance(value, str):
-        if "\0" in value or not _encodable(value):
+        if _NOT_TEXT.search(value):
             yield Problem(path, f"expected text, but {shown(value)} holds a character that cannot be encoded")
     elif not isinstance(value, int | float):
         yield Problem(path, f"expected text, a number, a list or a mapping, but it is {shown(value)}")
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _wanted(field: Field) -> str:
@@ -332,7 +326,9 @@ KEYS: dict[int, dict[str, Any]] = {
 
 
 def check_fsdp(config: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Validate an ``fsdp_config``, whose keys may begin with ``fsdp_``, and return it unchanged.
+    """Validate an ``fsdp_config``, which transformers and accelerate do not check, and return it unchanged.
+
+    Keys may begin with ``fsdp_``.
 
     Raises:
         ValueError: With all invalid keys and values.

@@ -1,4 +1,8 @@
-"""Read and write recipe files, which are both YAML and, for ``accelerate launch``, Python."""
+"""Read and write recipe files, which are both YAML and, for ``accelerate launch``, Python.
+
+The names of fields are read without importing the libraries that define most of them: importing torch,
+transformers and trl takes many seconds, which would delay the message for a misspelt name.
+"""
 
 import itertools
 import json

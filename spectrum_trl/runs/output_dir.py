@@ -80,13 +80,11 @@ def _check_output_dir(recipe: Recipe) -> None:
         )
     # A user may have put a folder in place of a file, which can be neither replaced nor deleted as a file.
     names = {FILES, RECORD, RECIPE, HISTORY, "README.md", *CONFIGS, *listed(folder)}
-    if folders := sorted(name for name in names if (folder / name).is_dir()):
-        raise UserError(
-            *(
-                f"output_dir {folder}: {name} is a folder, but a run writes a file there; move it elsewhere"
-                for name in folders
-            )
-        )
+    refuse(
+        f"output_dir {folder}: {name} is a folder, but a run writes a file there; move it elsewhere"
+        for name in sorted(names)
+        if (folder / name).is_dir()
+    )
     if recipe.run.overwrite:
         _check_replaceable(folder, recipe)
     elif not (folder / RECORD).is_file():

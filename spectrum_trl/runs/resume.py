@@ -123,7 +123,8 @@ def check_settings(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, list[Any
         raise UserError(f"max_steps: {checkpoint.path} is already past step {wanted}; set {step} or more")
     now = {"settings": settings_of(recipe), "versions": versions(), "model": model_of(recipe)}
     changes = setting_changes(checkpoint.record, now)
-    _refuse(recipe, checkpoint, {k: v for k, v in changes.items() if not _may_change(k)})
+    fixed = [name for name in changes if name not in MAY_CHANGE and not name.startswith(MAY_CHANGE_PREFIXES)]
+    _refuse(recipe, checkpoint, {name: changes[name] for name in fixed})
     return changes
 
 
@@ -153,12 +154,17 @@ def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[
     changes: dict[str, list[Any]] = {}
     for group in ("settings", "versions", "model"):
         before, after = old.get(group, {}), new.get(group, {})
-        for name in sorted(before.keys() | after.keys()):
+        if group == "settings":
             # A run older than one of our options had its default.
-            was = before.get(name, OWN_DEFAULTS.get(name) if group == "settings" else None)
-            if was != after.get(name):
-                changes[name] = [was, after.get(name)]
+            before = {name: OWN_DEFAULTS[name] for name in after if name in OWN_DEFAULTS} | before
+        changes |= _differing(before, after)
     return changes
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
+    names = sorted(before.keys() | after.keys())
+    pairs = {name: [before.get(name), after.get(name)] for name in names}
+    return {name: [old, new] for name, (old, new) in pairs.items() if old != new}
 
 
 def _data_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any]]:
@@ -166,22 +172,12 @@ def _data_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[An
 
     def hashes(record: dict[str, Any]) -> dict[str, str]:
         return {
-            count["task"]: f"{count['sequences']:,} sequences, {count['tokens']:,} tokens, "
+            f"data of {count['task']}": f"{count['sequences']:,} sequences, {count['tokens']:,} tokens, "
             f"sha256 {count['sha256'][:12]}"
             for count in record.get("data", ())
         }
 
-    before, after = hashes(old), hashes(new)
-    return {
-        f"data of {task}": [before.get(task), after.get(task)]
-        for task in sorted(before.keys() | after.keys())
-        if before.get(task) != after.get(task)
-    }
-
-
-def _may_change(name: str) -> bool:
-    """Return whether a setting may change when a run is resumed."""
-    return name in MAY_CHANGE or name.startswith(MAY_CHANGE_PREFIXES)
+    return _differing(hashes(old), hashes(new))
 
 
 def print_passed_over(checkpoint: Checkpoint, *, out: Console) -> None:

@@ -80,7 +80,9 @@ class RunFolder:
         # The list comes first: it marks the folder as that of a run.
         self.list_files(finish_move(self.path))
         if self._recipe.run.overwrite:
-            self._clear()
+            remove_listed(self.path)
+            # Checkpoints that an interrupted run had not yet listed could be mistaken for this run's.
+            set_aside(self.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), self.path)
         self._keep_record()
         set_aside(self._newer, self.path)
         self.list_files([])
@@ -106,11 +108,6 @@ class RunFolder:
             write_json(self._record, checkpoint / RECORD)
             # TRL writes a model card beside the checkpoint.
             self.list_files([*checkpoint.rglob("*"), self.path / "README.md"])
-
-    def _clear(self) -> None:
-        remove_listed(self.path)
-        # Checkpoints that an interrupted run had not yet listed could be mistaken for this run's.
-        set_aside(self.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), self.path)
 
     def add_json(self, name: str, value: Any) -> None:
         """Write a JSON file into the folder, now or once the run has begun."""

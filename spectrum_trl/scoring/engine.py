@@ -274,6 +274,8 @@ def text_logprobs(
 ) -> NDArray[np.float64]:
     """Return the log-probability of each text given its context, in nats, shape (pairs,).
 
+    Outputs, as `Prompts` writes them, include their end-of-turn token.
+
     Args:
         model: Any causal language model, on any device.
         prompts: The writer of the prompts, of any format.

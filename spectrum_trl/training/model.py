@@ -1,4 +1,4 @@
-"""The model that a recipe starts from, and the adapter of a LoRA or QLoRA run."""
+"""The model that a recipe starts from, and its adapter: tied like the model, float32, on text layers only."""
 
 import re
 from collections.abc import Iterator

@@ -16,8 +16,14 @@ from typing import Any, NamedTuple
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.axis_tasks import Valid
-from spectrum_trl.evaluation.judging.endpoint import JudgeSettings, NoAnswer, ask
-from spectrum_trl.evaluation.judging.prompt import INSTRUCTION, VERDICTS, question
+from spectrum_trl.evaluation.judging.endpoint import (
+    INSTRUCTION,
+    VERDICTS,
+    JudgeSettings,
+    NoAnswer,
+    ask,
+    question,
+)
 from spectrum_trl.files import write_atomic, writing
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.reading.encoding import UTF_8, reading_of

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.judging.prompt import INSTRUCTION, VERDICTS, question
+from spectrum_trl.evaluation.judging.endpoint import INSTRUCTION, VERDICTS, question
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.models.weights import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.prompts.messages import special_tokens
