@@ -50,12 +50,7 @@ class Mixture(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """A task to train on.
-
-    Attributes:
-        task: The task.
-        options: Its cap and weight.
-    """
+    """A task to train on, with its cap and weight."""
 
     task: Task
     options: TaskOptions

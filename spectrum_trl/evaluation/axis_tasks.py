@@ -18,7 +18,7 @@ from spectrum_trl.suite.catalogue import tasks_of
 from spectrum_trl.suite.fetching.ensure import ensure_sources
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.task import Message, missing_files
+from spectrum_trl.suite.task import missing_files
 
 # A template would read it as the end or the beginning of a turn.
 CONTROL = "text holds a control token"
@@ -27,12 +27,7 @@ PROMPTS = yaml.safe_load(Path(diversity.__file__).with_name("prompts.yaml").read
 
 
 class Missing(NamedTuple):
-    """Missing data.
-
-    Attributes:
-        files: Their paths or patterns.
-        how: How to get them.
-    """
+    """Paths or patterns of missing files, and how to get them."""
 
     files: str
     how: str
@@ -113,10 +108,11 @@ class DistributionalTask(NeedsData):
         """
         every = []
         for item in self.build(data_dir, seed=seed, dropped=dropped):
-            if _is_text(item):
-                every.append(item)
-            else:
+            texts = (item.description or "", item.input, *item.candidates)
+            if any(check([{"role": "input", "content": text}], trained=False) for text in texts):
                 dropped[CONTROL] += 1
+            else:
+                every.append(item)
         if len(every) <= most:
             return every
         rng = stream(seed, task=self.name, purpose="items")
@@ -145,13 +141,6 @@ def numbered(labels: Sequence[str], *, first: int) -> str:
     """Return the heading and the lines of options numbered from ``first``."""
     lines = (f"{number}: {label}" for number, label in enumerate(labels, start=first))
     return "\n".join(("Answers:", *lines))
-
-
-def _is_text(item: Item) -> bool:
-    messages: list[Message] = [
-        {"role": "input", "content": text} for text in (item.description or "", item.input, *item.candidates)
-    ]
-    return not any(check([message], trained=False) for message in messages)
 
 
 @dataclass(frozen=True, kw_only=True)

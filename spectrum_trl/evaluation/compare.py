@@ -74,13 +74,7 @@ class Mean(NamedTuple):
 
 
 class Unpaired(NamedTuple):
-    """A task and metric that could not be compared.
-
-    Attributes:
-        task: Its name.
-        metric: Its name.
-        reason: Why.
-    """
+    """A task and metric that could not be compared, and why."""
 
     task: str
     metric: str

@@ -19,10 +19,9 @@ from spectrum_trl.console import is_first_process
 from spectrum_trl.errors import Interrupted, UserError, first_line
 from spectrum_trl.evaluation import probe, saving, summary
 from spectrum_trl.evaluation.harness import FILLER, HarnessTask
-from spectrum_trl.evaluation.options import read_options
+from spectrum_trl.evaluation.options import read_options, task_manager
 from spectrum_trl.evaluation.own import files
 from spectrum_trl.evaluation.saving import ResultsFolder, strict
-from spectrum_trl.evaluation.task_names import task_manager
 from spectrum_trl.models.load import is_adapter
 from spectrum_trl.models.weights import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.scoring.store import AnswerStore, CannotCache, keep_answers
@@ -64,7 +63,7 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, out: Console) -> dict[str, A
 
     Args:
         setup: The model and the settings.
-        tasks: Names or files, from `task_names.select`.
+        tasks: Names or files, from `options.select`.
         out: Console for progress and the table.
 
     Returns:
@@ -103,7 +102,11 @@ class _Evaluation:
         probed = self._probe()
         metadata = {**self.setup.model, **self.setup.options}
         loaded = files.load(tasks, manager=task_manager(self.setup.include, metadata=metadata))
-        _check_names(loaded)
+        names = [str(task.config.task) for task in loaded]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise UserError(
+                f"tasks: several are named {', '.join(twice)}; give each its own name in its file"
+            )
         self.together["missing"] = {
             str(task.config.task): task.missing._asdict()
             for task in loaded
@@ -229,12 +232,6 @@ def run_task(task: Task, setup: Setup, *, lm: LM) -> dict[str, Any] | None:
     for task_name, rows in results["samples"].items():
         results["samples"][task_name] = [row for row in rows if FILLER not in row["doc"]]
     return cast(dict[str, Any], strict(results))
-
-
-def _check_names(loaded: Sequence[Task]) -> None:
-    names = [str(task.config.task) for task in loaded]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"tasks: several are named {', '.join(twice)}; give each its own name in its file")
 
 
 def _add(together: dict[str, Any], results: dict[str, Any]) -> None:

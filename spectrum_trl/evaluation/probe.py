@@ -36,12 +36,7 @@ _KNOWN: dict[str, "Probe"] = {}
 
 
 class Probe(NamedTuple):
-    """The result of a probe.
-
-    Attributes:
-        ended: Number of answers that end their turn.
-        asked: Number of all answers.
-    """
+    """The number of answers that end their turn, and of all that were asked for."""
 
     ended: int
     asked: int

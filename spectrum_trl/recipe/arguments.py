@@ -39,11 +39,7 @@ class TaskOptions(BaseModel):
 
 
 class FileOptions(TaskOptions):
-    """Options of one of the user's own files.
-
-    Attributes:
-        description_probability: Probability that a conversation keeps its description, in [0, 1].
-    """
+    """Options of one of the user's files; also the probability in [0, 1] that descriptions are kept."""
 
     description_probability: Annotated[float, _NoSwitch] = Field(default=1.0, ge=0, le=1)
 

@@ -249,12 +249,7 @@ def pick(logits: torch.Tensor, places: Sequence[int], targets: Sequence[int]) ->
 
 
 class Prefix(NamedTuple):
-    """Tokens that have been read.
-
-    Attributes:
-        ids: Shape (tokens,).
-        past: Their cache, of one row.
-    """
+    """Tokens that have been read, and their cache of one row."""
 
     ids: tuple[int, ...]
     past: DynamicCache

@@ -15,9 +15,8 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.files import check_writable, write_atomic, writing
 from spectrum_trl.metrics.intervals import mean_interval
 from spectrum_trl.tiny import scores, table
-from spectrum_trl.tiny.columns import COLUMNS, COMPARE, TUNED
 from spectrum_trl.tiny.evaluation_items import OUTPUTS
-from spectrum_trl.tiny.scores import CATEGORICAL, COIN, NUMBERS, URN, TinyResult
+from spectrum_trl.tiny.scores import CATEGORICAL, COIN, COLUMNS, COMPARE, NUMBERS, TUNED, URN, TinyResult
 from spectrum_trl.tiny.table import SEED, rows
 
 PICTURE, MARKDOWN = "curves.png", "table.md"

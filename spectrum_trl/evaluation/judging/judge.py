@@ -192,13 +192,7 @@ def _rows(path: Path, kinds: Mapping[str, type]) -> list[dict[str, Any]]:
 
 
 class Labelled(NamedTuple):
-    """A text and its label.
-
-    Attributes:
-        description: What the text should be.
-        text: The text.
-        valid: Whether it matches.
-    """
+    """A text, the description of what it should be, and whether it matches."""
 
     description: str
     text: str
