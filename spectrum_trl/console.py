@@ -24,12 +24,7 @@ Item = TypeVar("Item")
 
 
 def console(*, quiet: bool = False, stderr: bool = False) -> Console:
-    """Return a console for standard output.
-
-    Args:
-        stderr: Whether to print to standard error.
-        quiet: Whether to print nothing, as on all ranks but the first.
-    """
+    """Return a console for standard output or error; if ``quiet``, as on later ranks, it prints nothing."""
     # Emoji codes such as :key: may be part of a name or a text.
     return Console(quiet=quiet, stderr=stderr, emoji=False, width=None if sys.stdout.isatty() else WIDTH)
 
@@ -71,12 +66,7 @@ def on_terminal() -> bool:
 
 
 def spoken(items: Sequence[Item], *, what: str) -> Iterator[Item]:
-    """Yield items, printing progress to standard error every ten seconds.
-
-    Args:
-        items: The items to iterate over.
-        what: A short description of the work.
-    """
+    """Yield items, printing progress of ``what`` to standard error every ten seconds."""
     last = time.monotonic()
     for n, item in enumerate(items):
         if time.monotonic() - last > SECONDS_OF_SILENCE:

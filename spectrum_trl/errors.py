@@ -30,11 +30,7 @@ class UserError(Exception):
     exit_code, label = EXIT_CODE, "error"
 
     def __init__(self, *problems: str) -> None:
-        """Store the problems.
-
-        Args:
-            *problems: One sentence each: where it is, what was expected, and how to fix it.
-        """
+        """Store the problems, one sentence each: where it is, what was expected, and how to fix it."""
         super().__init__("\n".join(problems))
         self.problems = problems
 
@@ -69,17 +65,14 @@ def located(place: str) -> Iterator[None]:
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
-    """Return a hint naming the candidate closest in spelling, or an empty string.
-
-    Args:
-        name: What the user wrote.
-        candidates: The valid names.
-
-    Returns:
-        ``" Did you mean 'x'?"`` with a leading space, or ``""`` if nothing is close.
-    """
+    """Return ``" Did you mean 'x'?"`` with the candidate closest in spelling, or ``""`` if none is close."""
     close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a library's error, or what it is if it says nothing."""
+    return next(iter(str(error).strip().splitlines()), repr(error))
 
 
 # Signals that have arrived: libraries can swallow the exceptions that they raise.

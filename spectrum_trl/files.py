@@ -92,10 +92,7 @@ def writing(path: Path, *, way_out: str = "name another") -> Iterator[None]:
 
 
 def check_writable(file: Path) -> None:
-    """Check that a result can be written, before the long work that produces it.
-
-    Args:
-        file: The file to write; its folder must exist.
+    """Check that a file in an existing folder can be written, before the long work that produces it.
 
     Raises:
         UserError: If it cannot.
@@ -108,11 +105,7 @@ def check_writable(file: Path) -> None:
 
 
 def folder_problems(folder: Path) -> Iterator[str]:
-    """Yield the reasons why a folder cannot be created or written.
-
-    Args:
-        folder: The folder; it and its parents may be missing.
-    """
+    """Yield the reasons why a folder, which may be missing with its parents, cannot be created or written."""
     try:
         present = next(
             path for path in (folder, *folder.absolute().parents) if path.is_symlink() or path.exists()

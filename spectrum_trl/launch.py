@@ -7,15 +7,13 @@ from pathlib import Path
 from spectrum_trl.console import quiet_libraries
 from spectrum_trl.errors import refuse, user_errors
 from spectrum_trl.known_tasks import unknown_tasks
-from spectrum_trl.recipe.names import find_recipe, task_names, unknown_names
-from spectrum_trl.recipe.recipe_file import read_recipe_file
+from spectrum_trl.recipe.recipe_file import find_recipe, read_recipe_file, task_names, unknown_names
 
 
 def launch(recipe_file: str) -> None:
-    """Run the recipe file that Python was started with, under ``accelerate launch``, torchrun or directly.
+    """Run the recipe that Python was started with, under ``accelerate launch``, torchrun or directly.
 
-    Args:
-        recipe_file: The recipe's ``__file__``; command-line options override its fields.
+    ``recipe_file`` is the recipe's ``__file__``; command-line options override its fields.
     """
     # A worker spawned by multiprocessing imports its main program, here the recipe, under this name; a recipe
     # has no room for ``if __name__ == "__main__"`` in its one line.

@@ -13,14 +13,7 @@ EMBEDDED = {TINY_BASE_NAME: TINY_BASE, TINY_INSTRUCT_NAME: TINY_INSTRUCT}
 
 
 def bundled(folder: str) -> Path:
-    """Return the path of ``chat_templates``, ``recipes`` or ``tasks``: in an installed wheel, else the clone.
-
-    Args:
-        folder: One of the three names.
-
-    Returns:
-        The folder's path.
-    """
+    """Return the path of ``chat_templates``, ``recipes`` or ``tasks``, of an installed wheel or the clone."""
     installed = PACKAGE / "_bundled" / folder
     return installed if installed.is_dir() else PACKAGE.parent / folder
 

@@ -24,13 +24,7 @@ def quiet_when_piped() -> None:
 
 @contextmanager
 def line_each_minute(doing: str, *, out: Console, seconds: float = 60) -> Iterator[None]:
-    """Print a line each minute while the block runs, unless standard error is a terminal, which shows bars.
-
-    Args:
-        doing: A short description of the work.
-        out: Where to print.
-        seconds: Time between two lines.
-    """
+    """Print a line each minute while the block runs, unless a terminal shows bars on standard error."""
     if on_terminal():
         yield
         return

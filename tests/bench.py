@@ -10,8 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from spectrum_trl.data.encode import encode
-from spectrum_trl.data.encoder import Encoder
+from spectrum_trl.data.encode import Encoder, encode
 from spectrum_trl.data.mixture import build_mixture
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.models.load import load_model, load_tokenizer

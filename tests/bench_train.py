@@ -27,8 +27,7 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallba
 from transformers.utils import is_flash_attn_2_available
 from trl import SFTConfig, SFTTrainer
 
-from spectrum_trl.data.encode import encode
-from spectrum_trl.data.encoder import Encoder
+from spectrum_trl.data.encode import Encoder, encode
 from spectrum_trl.files import write_json
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import TINY_BASE_NAME

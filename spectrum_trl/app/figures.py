@@ -14,7 +14,7 @@ from spectrum_trl.app.exports import as_csv, as_json, as_python
 from spectrum_trl.ask.results import Probabilities, Sample
 from spectrum_trl.console import visible
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
+from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 
 # Answers of a path.
 WIDEST = 8

@@ -11,8 +11,8 @@ from spectrum_trl.ask.results import Probabilities, Score
 from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.prompts.scored import Prompts, Scored
-from spectrum_trl.scoring.prefix import Prefix
-from spectrum_trl.scoring.score import text_logprobs
+from spectrum_trl.scoring.engine import text_logprobs
+from spectrum_trl.scoring.forward import Prefix
 from spectrum_trl.suite.task import Message
 
 

@@ -5,9 +5,8 @@ from typing import Any, Literal, get_args
 from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.device import check_weights, evaluation_device, evaluation_dtype
-from spectrum_trl.models.load import load_model, load_tokenizer
-from spectrum_trl.models.quantize import for_cpu
+from spectrum_trl.models.load import for_cpu, load_model, load_tokenizer
+from spectrum_trl.models.weights import check_weights, evaluation_device, evaluation_dtype
 
 Quantization = Literal["4bit", "8bit"]
 

@@ -15,7 +15,7 @@ from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.prompts.templates import family_of, name_of
 from spectrum_trl.scoring.draw import FULL, Decoding
-from spectrum_trl.scoring.prefix import Prefix, read
+from spectrum_trl.scoring.forward import Prefix, read
 from spectrum_trl.suite.task import Message
 
 # What takes long to import, and most questions do not need, is imported where it is used.

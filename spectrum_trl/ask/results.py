@@ -5,7 +5,7 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
+from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 
 logger = logging.getLogger(__name__)
 

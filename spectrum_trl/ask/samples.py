@@ -9,9 +9,8 @@ from spectrum_trl.ask.results import Sample, Token
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.scoring.draw import Decoding, Limits, draw
 from spectrum_trl.scoring.engine import score
+from spectrum_trl.scoring.forward import Prefix, log_softmax, read, read_on
 from spectrum_trl.scoring.generation import Ending
-from spectrum_trl.scoring.logits import log_softmax
-from spectrum_trl.scoring.prefix import Prefix, read, read_on
 from spectrum_trl.scoring.tree import Request
 
 

@@ -11,10 +11,17 @@ from transformers import PreTrainedModel
 from spectrum_trl.ask.results import Distribution
 from spectrum_trl.ask.samples import ending_of, stripped
 from spectrum_trl.prompts.scored import Prompts
-from spectrum_trl.scoring.forward import check_lengths, check_logits, evaluating
+from spectrum_trl.scoring.forward import (
+    Prefix,
+    check_lengths,
+    check_logits,
+    evaluating,
+    forward,
+    log_softmax,
+    read,
+    rows_of,
+)
 from spectrum_trl.scoring.generation import Ending
-from spectrum_trl.scoring.logits import forward, log_softmax, rows_of
-from spectrum_trl.scoring.prefix import Prefix, read
 
 # Beginnings of answers read in one forward pass.
 AT_ONCE = 64

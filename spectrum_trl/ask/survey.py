@@ -12,7 +12,7 @@ import pandas as pd
 from spectrum_trl.ask.questions import Question
 from spectrum_trl.ask.results import Probabilities
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.evaluation.distributional_tasks.task import lettered, shares
+from spectrum_trl.evaluation.axis_tasks import lettered, shares
 from spectrum_trl.metrics.distributional import Comparison, compare_logs, uniform_guess
 from spectrum_trl.metrics.intervals import ratio_interval
 from spectrum_trl.strict.json import strict_json

@@ -202,7 +202,7 @@ def _ask_file(
     from spectrum_trl.ask.rows import Row, read_rows
     from spectrum_trl.console import console, is_first_process, on_terminal
     from spectrum_trl.files import sha256_of
-    from spectrum_trl.models.fingerprint import fingerprints
+    from spectrum_trl.models.folder import fingerprints
     from spectrum_trl.progress import line_each_minute
 
     check_wanted(model, wanted)

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spectrum_trl.errors import ended_by_sigterm
+from spectrum_trl.console import console, on_terminal, plain
+from spectrum_trl.errors import MissingData, UserError, ended_by_sigterm
+from spectrum_trl.paths import data_dir as data_folder
 
 if TYPE_CHECKING:
     from spectrum_trl.suite.task import Task
@@ -39,7 +41,6 @@ def list_tasks() -> None:
     """List all tasks with their split, kind, source, and what is sampled."""
     from rich.table import Table
 
-    from spectrum_trl.console import console
     from spectrum_trl.suite.catalogue import suite_tasks
 
     table = Table("task", "split", "kind", "source", "what is sampled")
@@ -52,8 +53,6 @@ def list_tasks() -> None:
 def status(data_dir: Folder = None) -> None:
     """Show which tasks have their data, and how to get the rest."""
     from spectrum_trl.commands.data_tables import status_table
-    from spectrum_trl.console import console, plain
-    from spectrum_trl.paths import data_dir as data_folder
     from spectrum_trl.suite.fetching.status import changed_files
 
     found = data_folder(data_dir)
@@ -78,8 +77,6 @@ def fetch(
 ) -> None:
     """Fetch the files of sources in parallel, verify their checksums, and resume interrupted downloads."""
     from spectrum_trl.commands.data_tables import fetch_with_progress
-    from spectrum_trl.errors import UserError
-    from spectrum_trl.paths import data_dir as data_folder
     from spectrum_trl.suite.catalogue import chosen_sources
     from spectrum_trl.suite.own.table import is_own, read_own
 
@@ -108,7 +105,6 @@ def build(
 ) -> None:
     """Build tasks into parquet files, byte for byte the same for a seed; up-to-date files are kept."""
     from spectrum_trl.commands.data_tables import build_with_progress
-    from spectrum_trl.paths import data_dir as data_folder
 
     found = data_folder(data_dir)
     chosen = _present(names, data_dir=found)
@@ -143,8 +139,6 @@ def show(
     from datasets import disable_progress_bars
 
     from spectrum_trl.commands.data_tables import print_sequence
-    from spectrum_trl.console import on_terminal
-    from spectrum_trl.errors import UserError
     from spectrum_trl.suite import load
 
     if not on_terminal():
@@ -171,7 +165,6 @@ def stats(
 ) -> None:
     """Write the Suite's card: statistics of each task under both samplings, and a figure."""
     from spectrum_trl.commands.data_tables import write_card
-    from spectrum_trl.paths import data_dir as data_folder
 
     found = data_folder(data_dir)
     chosen = _present(names, data_dir=found)
@@ -185,7 +178,6 @@ def push(
     public: Annotated[bool, typer.Option("--public", help="Make it public.")] = False,
 ) -> None:
     """Publish a build on the Hugging Face Hub, with a card."""
-    from spectrum_trl.console import console
     from spectrum_trl.suite.building.push import push as publish
 
     console().print(publish(folder, repo, public=public), markup=False)
@@ -193,8 +185,6 @@ def push(
 
 def _present(names: list[str] | None, *, data_dir: Path) -> list["Task"]:
     """Return the tasks with data, fetched now if possible; print the others, or raise if they were named."""
-    from spectrum_trl.console import console
-    from spectrum_trl.errors import MissingData, UserError
     from spectrum_trl.suite.building.manifest import read_manifest
     from spectrum_trl.suite.catalogue import chosen_tasks
     from spectrum_trl.suite.fetching.ensure import ensure

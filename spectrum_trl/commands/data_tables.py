@@ -1,5 +1,6 @@
 """Output of ``spectrum-trl data``: tables, progress bars, a sequence, the card."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -11,13 +12,14 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TransferSpeedColumn,
 )
 from rich.table import Table
 
 from spectrum_trl.console import WIDTH, console, on_terminal, plain, visible
-from spectrum_trl.errors import UserError, check_ended
+from spectrum_trl.errors import check_ended, refuse
 from spectrum_trl.files import folder_problems, remove_left, write_atomic, writing
 from spectrum_trl.suite.building.build import Built, build_suite
 from spectrum_trl.suite.building.cache import built_sequences
@@ -66,16 +68,7 @@ def fetch_with_progress(
     sources: Sequence[Source], *, data_dir: Path, accept: bool, again: bool = False
 ) -> None:
     """Fetch sources, with a progress bar for each on a terminal, and print how many files each fetched."""
-    out = console()
-    bars = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        console=Console(stderr=True),
-        disable=not on_terminal(),
-    )
-    with bars:
+    with _bars(DownloadColumn(), TransferSpeedColumn()) as bars:
         bar = {source.name: bars.add_task(source.name, total=source.size or None) for source in sources}
         done = fetch(
             sources,
@@ -85,22 +78,15 @@ def fetch_with_progress(
             progress=lambda name, n: bars.advance(bar[name], n),
         )
     for found in done:
-        out.print(f"{found.source}: {found.files} files fetched, {found.kept} already present", markup=False)
+        console().print(
+            f"{found.source}: {found.files} files fetched, {found.kept} already present", markup=False
+        )
 
 
-def build_with_progress(
-    names: Sequence[str], *, output: Path, data_dir: Path, seed: int, num_proc: int, paper: bool
-) -> None:
-    """Build tasks, with a progress bar on a terminal, and print the counts of each."""
+def build_with_progress(names: Sequence[str], *, output: Path, **settings: Any) -> None:
+    """Build tasks as `build_suite` does, with a bar on a terminal, and print the counts of each."""
     out = console()
-    bar = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=Console(stderr=True),
-        disable=not on_terminal(),
-    )
-    with bar:
+    with _bars(MofNCompleteColumn()) as bar:
         whole = bar.add_task("tasks", total=len(names))
 
         def report(built: Built) -> None:
@@ -115,16 +101,13 @@ def build_with_progress(
                 highlight=False,
             )
 
-        build_suite(
-            names,
-            output=output,
-            data_dir=data_dir,
-            seed=seed,
-            paper=paper,
-            num_proc=num_proc,
-            progress=report,
-        )
+        build_suite(names, output=output, progress=report, **settings)
     out.print(f"{len(names)} tasks in {output}", markup=False)
+
+
+def _bars(*columns: ProgressColumn) -> Progress:
+    described = TextColumn("{task.description}", markup=False), BarColumn()
+    return Progress(*described, *columns, console=Console(stderr=True), disable=not on_terminal())
 
 
 def print_sequence(row: dict[str, Any], *, of: int) -> None:
@@ -149,10 +132,7 @@ def write_card(
     tasks: Sequence[Task], *, output: Path, data_dir: Path, seed: int, tokenizer: str | None
 ) -> None:
     """Write the Suite's card and its figure."""
-    from collections import Counter
-
-    if problems := [*folder_problems(output), *_foreign(output)]:
-        raise UserError(*problems)
+    refuse([*folder_problems(output), *_foreign(output)])
     count = _counter(tokenizer)
     rows = []
     for task in tasks:

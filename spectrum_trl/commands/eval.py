@@ -48,15 +48,14 @@ def evaluate(
     from lm_eval.utils import simple_parse_args_string
 
     from spectrum_trl.console import console
-    from spectrum_trl.errors import UserError
+    from spectrum_trl.errors import refuse
     from spectrum_trl.evaluation import evaluate
     from spectrum_trl.files import folder_problems
     from spectrum_trl.models.load import model_path
     from spectrum_trl.progress import quiet_when_piped
 
     quiet_when_piped()
-    if problems := [f"--output: {problem}" for problem in folder_problems(output)]:
-        raise UserError(*problems)
+    refuse(f"--output: {problem}" for problem in folder_problems(output))
     arguments = {"pretrained": model_path(model), **simple_parse_args_string(model_args)}
     setup = evaluate.Setup(
         backend=backend,
@@ -67,9 +66,7 @@ def evaluate(
         include=tuple(include_path),
         fresh=fresh,
     )
-    failed = evaluate.evaluate(setup, chosen, out=console())["failed"]
-    if failed:
-        raise UserError(*failed)
+    refuse(evaluate.evaluate(setup, chosen, out=console())["failed"])
 
 
 def _options(metadata: str, *, format: str | None, data_dir: Path | None) -> dict[str, Any]:
@@ -87,8 +84,8 @@ def _options(metadata: str, *, format: str | None, data_dir: Path | None) -> dic
 
 def _tasks(tasks: str, include_path: Sequence[Path]) -> list[str]:
     # These import datasets.
+    from spectrum_trl.evaluation.options import select, task_manager
     from spectrum_trl.evaluation.own import files
-    from spectrum_trl.evaluation.task_names import select, task_manager
 
     files.check_folders(include_path)
     patterns = [part.strip() for part in tasks.split(",") if part.strip()]

@@ -25,9 +25,8 @@ def judge(
     A judge that calls every text valid agrees with about half of the bundled labels.
     """
     from spectrum_trl.console import console
-    from spectrum_trl.errors import UserError
-    from spectrum_trl.evaluation.judging.agreement import agreement, read_labelled
-    from spectrum_trl.evaluation.judging.judge import JudgeSettings
+    from spectrum_trl.errors import UserError, refuse
+    from spectrum_trl.evaluation.judging.judge import JudgeSettings, agreement, read_labelled
     from spectrum_trl.files import folder_problems, writing
     from spectrum_trl.progress import quiet_when_piped
     from spectrum_trl.strict.schema import parsed
@@ -36,8 +35,7 @@ def judge(
     settings = parsed(JudgeSettings, {"model": model, "endpoint": endpoint, "threshold": threshold})
     texts = read_labelled(labelled)
     if endpoint:
-        if problems := [f"--output: {problem}" for problem in folder_problems(output)]:
-            raise UserError(*problems)
+        refuse(f"--output: {problem}" for problem in folder_problems(output))
         with writing(output):
             output.mkdir(parents=True, exist_ok=True)
     found = agreement(settings, texts, folder=output)

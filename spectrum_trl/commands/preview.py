@@ -7,8 +7,7 @@ import typer
 from spectrum_trl.commands.train import RecipeName
 
 if TYPE_CHECKING:
-    from spectrum_trl.recipe.arguments import DataArguments
-    from spectrum_trl.recipe.task_choice import TaskOptions
+    from spectrum_trl.recipe.arguments import DataArguments, TaskOptions
 
 # Nothing is trained or evaluated, so a recipe for GPUs can be previewed without one.
 ON_ANY_MACHINE = ("--use_cpu", "true", "--evaluate", "none")

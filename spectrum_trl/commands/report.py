@@ -30,7 +30,7 @@ def report(
 
     For the folder of a run with `evaluate: tiny`, and without options, print its table and plot its curves.
     """
-    from spectrum_trl.tiny.columns import is_run, results_of
+    from spectrum_trl.tiny.scores import is_run, results_of
 
     if len(results) == 1 and not (output or pair or markdown or csv) and is_run(Path(results[0])):
         from spectrum_trl.tiny.report import report_run

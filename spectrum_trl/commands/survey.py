@@ -87,7 +87,7 @@ def _write(found: Any, output: Path) -> None:
     from rich.table import Table
 
     from spectrum_trl.console import console
-    from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
+    from spectrum_trl.evaluation.results import LOWEST_COVERAGE
     from spectrum_trl.files import write_atomic, writing
 
     with writing(output):

@@ -31,7 +31,7 @@ def tiny(
     loaded = load_model(model).eval()
     check_vocabulary(loaded, tokenizer)
     found = evaluate(loaded, tokenizer, seed=seed, part=part, fmt=format)
-    table.show({model: found}, console=console())
+    console().print(table.table({model: found}))
     if output:
         with writing(output):
             scores.save(found, output)

@@ -21,7 +21,7 @@ SIGNALLED = 128
 def train(context: typer.Context, recipe: RecipeName) -> None:
     """Train a recipe. Override its fields with --field value; options of `accelerate launch` work too."""
     from spectrum_trl.launch import check_names
-    from spectrum_trl.recipe.names import HELP, find_recipe
+    from spectrum_trl.recipe.recipe_file import HELP, find_recipe
 
     asks_for_help = bool({recipe, *context.args} & set(HELP))
     if not asks_for_help:
@@ -66,7 +66,7 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
     """
     from accelerate.commands.launch import launch_command_parser
 
-    from spectrum_trl.recipe.names import field_names
+    from spectrum_trl.recipe.recipe_file import field_names
 
     known = {option for action in launch_command_parser()._actions for option in action.option_strings}
     parts: tuple[list[str], list[str]] = ([], [])

@@ -50,9 +50,6 @@ def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> lis
 def check_files(files: Iterable[str]) -> None:
     """Check that the user's files exist, before anything slow.
 
-    Args:
-        files: Their paths.
-
     Raises:
         UserError: With every file that does not exist.
     """

@@ -15,16 +15,14 @@ from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.console import on_terminal
 from spectrum_trl.data.conversations import check_files, read_conversations, weighted
-from spectrum_trl.data.encode import TaskCounts, encode, usable
-from spectrum_trl.data.encoder import Encoder
+from spectrum_trl.data.encode import Encoder, TaskCounts, encode, usable
 from spectrum_trl.errors import MissingData, UserError, refuse
 from spectrum_trl.known_tasks import matching, unknown_tasks
 from spectrum_trl.known_tasks import tasks as all_tasks
 from spectrum_trl.paths import data_dir
-from spectrum_trl.prompts.layouts import layout_template
 from spectrum_trl.prompts.messages import normalise
-from spectrum_trl.recipe.arguments import DataArguments
-from spectrum_trl.recipe.task_choice import FileOptions, TaskOptions
+from spectrum_trl.prompts.templates import layout_template
+from spectrum_trl.recipe.arguments import DataArguments, FileOptions, TaskOptions
 from spectrum_trl.suite.building.cache import built_sequences
 from spectrum_trl.suite.building.cache import missing as lacking
 from spectrum_trl.suite.fetching.ensure import ensure
@@ -52,25 +50,14 @@ class Mixture(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """A task to train on.
-
-    Attributes:
-        task: The task.
-        options: Its cap and weight.
-    """
+    """A task to train on, with its cap and weight."""
 
     task: Task
     options: TaskOptions
 
 
 def select_tasks(data: DataArguments) -> dict[str, Choice]:
-    """Resolve names, globs, and the user's YAML files to tasks.
-
-    Args:
-        data: The recipe's data arguments.
-
-    Returns:
-        Each task with its options, by task name, in the order of the recipe.
+    """Resolve names, globs, and the user's YAML files to tasks, by name in the order of the recipe.
 
     Raises:
         UserError: With every unknown name and unmatched glob at once.
@@ -140,11 +127,7 @@ def messages_of_file(
 ) -> Iterator[list[Message]]:
     """Yield the conversations of one of the user's files: capped, weighted, descriptions dropped at random.
 
-    Args:
-        file: Its path.
-        options: Its cap, weight, and description probability.
-        tokenizer: Its control tokens must not occur in contents.
-        seed: The only source of randomness.
+    The tokenizer's control tokens must not occur in contents; the seed is the only source of randomness.
     """
     conversations = read_conversations(Path(file), tokenizer=tokenizer)
     # Keep the file's order, so the chosen lines keep their relative positions.
@@ -249,11 +232,7 @@ def _conversations(
 
 
 def texts_of(data: DataArguments) -> Iterator[str]:
-    """Yield the contents of the first sequences of each task, for a new tokenizer to learn from.
-
-    Args:
-        data: The recipe's data arguments.
-    """
+    """Yield the contents of the first sequences of each task, for a new tokenizer to learn from."""
     chosen = select_tasks(data)
     missing, folder = _missing(chosen, data)
     for name, choice in chosen.items():

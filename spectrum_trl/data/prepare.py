@@ -22,14 +22,13 @@ from spectrum_trl.data.encode import TaskCounts
 from spectrum_trl.data.mixture import Mixture, build_mixture, texts_of
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.files import folder_problems, write_json, writing
-from spectrum_trl.models.initialise import new_tokenizer
+from spectrum_trl.models.initialise import check_sibling, new_tokenizer
 from spectrum_trl.models.load import load_tokenizer
-from spectrum_trl.models.role_tokens import check_sibling
 from spectrum_trl.paths import cache_folder
 from spectrum_trl.prompts import templates
-from spectrum_trl.prompts.layouts import check_layout, layout_template
+from spectrum_trl.prompts.templates import check_layout, layout_template
+from spectrum_trl.recipe.arguments import TaskOptions
 from spectrum_trl.recipe.read import Recipe
-from spectrum_trl.recipe.task_choice import TaskOptions
 from spectrum_trl.suite.task import Split
 
 COUNTS = "counts.json"
@@ -38,15 +37,7 @@ LEFT_SECONDS = 7 * 24 * 3600
 
 
 def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedTokenizerBase, str, Mixture]:
-    """Load or train the tokenizer, install the template, and build the training data.
-
-    Args:
-        recipe: The parsed recipe.
-        show_progress: Whether to show a progress bar for each task.
-
-    Returns:
-        Tokenizer, template family, and mixture.
-    """
+    """Load or train the tokenizer, install the template, whose family is returned too, and build the data."""
     if sibling := recipe.run.copy_role_tokens_from:
         check_sibling(
             sibling, model=str(recipe.model.model_name_or_path), revision=recipe.model.model_revision
@@ -80,12 +71,8 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
 def check_end_of_turn(eos_token: str | None, *, tokenizer: PreTrainedTokenizerBase) -> None:
     """Check that a recipe's ``eos_token`` ends a turn, because outputs are trained to end with that token.
 
-    Args:
-        eos_token: The recipe's value, or None.
-        tokenizer: With the Spectrum template, whose end-of-sequence token is the end of a turn.
-
     Raises:
-        UserError: If it is another token.
+        UserError: If it is not the tokenizer's end-of-sequence token, which with the template ends a turn.
     """
     if eos_token is not None and eos_token != tokenizer.eos_token:
         raise UserError(

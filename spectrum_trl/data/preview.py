@@ -64,10 +64,7 @@ def missing_table(mixture: Mixture) -> Table:
 def coloured(ids: list[int], mask: Iterable[int], *, tokenizer: PreTrainedTokenizerBase) -> Text:
     """Return the text of a sequence, with a green background for tokens that carry loss.
 
-    Args:
-        ids: Token ids.
-        mask: 1 where a token carries loss, else 0.
-        tokenizer: Decodes the ids.
+    ``mask`` is 1 for these, else 0.
     """
     text = Text()
     for trained, pairs in groupby(zip(ids, mask, strict=True), key=lambda pair: pair[1]):
@@ -79,14 +76,9 @@ def coloured(ids: list[int], mask: Iterable[int], *, tokenizer: PreTrainedTokeni
 def show(
     mixture: Mixture, *, tokenizer: PreTrainedTokenizerBase, console: Console, samples: int = 3, seed: int
 ) -> None:
-    """Print counts, reasons for dropped rows, tasks without data, and sample sequences.
+    """Print counts, reasons for dropped rows, tasks without data, and sequences of a few tasks.
 
-    Args:
-        mixture: The training data.
-        tokenizer: The tokenizer that encoded it.
-        console: Where to print.
-        samples: Number of tasks to show a sequence from.
-        seed: Chooses the tasks and sequences.
+    The seed chooses as many tasks as ``samples``, and their sequences.
     """
     console.print(count_table(mixture))
     for count in mixture.counts:

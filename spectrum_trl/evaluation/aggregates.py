@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
+from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 from spectrum_trl.metrics.intervals import Interval, by_cluster, ratio_interval
 
 # The sum over a row's outputs, their number, and the name of the row's cluster if rows are not independent;
@@ -38,12 +38,7 @@ def with_interval(name: str, row: Row) -> dict[str, Row]:
 
 
 def aggregations(metrics: Mapping[str, Metric], *, plain: Sequence[str] = ()) -> Aggregation:
-    """Return the aggregation function of each metric.
-
-    Args:
-        metrics: Metrics with an interval.
-        plain: Names of metrics without one.
-    """
+    """Return the aggregation function of each metric with an interval, and of the plain ones without."""
     found: Aggregation = dict.fromkeys(plain, ratio)
     for name, metric in metrics.items():
         found[name] = ratio

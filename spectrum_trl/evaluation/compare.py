@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from statsmodels.stats.multitest import multipletests
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.headlines import COMPARED, LOWEST_COVERAGE, is_of_shares
-from spectrum_trl.evaluation.results import Results, Value
+from spectrum_trl.evaluation.results import COMPARED, LOWEST_COVERAGE, Results, Value, is_of_shares
 from spectrum_trl.metrics.intervals import (
     Interval,
     mean_interval,
@@ -75,13 +74,7 @@ class Mean(NamedTuple):
 
 
 class Unpaired(NamedTuple):
-    """A task and metric that could not be compared.
-
-    Attributes:
-        task: Its name.
-        metric: Its name.
-        reason: Why.
-    """
+    """A task and metric that could not be compared, and why."""
 
     task: str
     metric: str

@@ -13,11 +13,10 @@ import numpy as np
 
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.aggregates import Metric
-from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item
+from spectrum_trl.evaluation.axis_tasks import DistributionalTask, Item, distributional_tasks
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
-from spectrum_trl.evaluation.headlines import LOW_COVERAGE
 from spectrum_trl.evaluation.own.tasks import own_distributional
+from spectrum_trl.evaluation.results import LOW_COVERAGE
 from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
 from spectrum_trl.metrics.distributional import compare, compare_as_published, compare_logs
 from spectrum_trl.paths import data_dir

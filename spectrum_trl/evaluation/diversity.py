@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.evaluation import aggregates
-from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
-from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
+from spectrum_trl.evaluation.axis_tasks import DiversityTask, diversity_tasks
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.judging.judge import verdicts
 from spectrum_trl.evaluation.own.tasks import own_diversity

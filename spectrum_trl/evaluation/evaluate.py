@@ -1,34 +1,39 @@
 """Evaluate a model task by task with lm-eval; results are cached, so an interrupted run can be resumed."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import lm_eval
+import torch
 from accelerate.utils import set_seed
 from lm_eval.api.model import LM
+from lm_eval.api.registry import get_model
 from lm_eval.api.task import Task
 from rich.console import Console
 from transformers import PreTrainedModel
 
 from spectrum_trl.console import is_first_process
-from spectrum_trl.errors import Interrupted, UserError
-from spectrum_trl.evaluation import probe, resume, summary
+from spectrum_trl.errors import Interrupted, UserError, first_line
+from spectrum_trl.evaluation import probe, saving, summary
 from spectrum_trl.evaluation.harness import FILLER, HarnessTask
-from spectrum_trl.evaluation.loading import load, precision
-from spectrum_trl.evaluation.options import read_options
+from spectrum_trl.evaluation.options import read_options, task_manager
 from spectrum_trl.evaluation.own import files
 from spectrum_trl.evaluation.saving import ResultsFolder, strict
-from spectrum_trl.evaluation.task_names import task_manager
-from spectrum_trl.scoring.store import CannotCache
+from spectrum_trl.models.load import is_adapter
+from spectrum_trl.models.weights import check_weights, evaluation_device, evaluation_dtype
+from spectrum_trl.scoring.store import AnswerStore, CannotCache, keep_answers
 
 CACHE = ".finished"
 # The default of lm-eval's command, for the standard errors of its own tasks.
 BOOTSTRAP_ITERS = 100_000
 # Keys of lm-eval's results that hold one entry per task.
 BY_TASK = ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples", "samples")
+FAST = "spectrum"
+# lm-eval's own classes of transformers models, which select a GPU even if there is none.
+HF = ("hf", "hf-auto", "huggingface")
 
 
 class Setup(NamedTuple):
@@ -58,7 +63,7 @@ def evaluate(setup: Setup, tasks: Sequence[str], *, out: Console) -> dict[str, A
 
     Args:
         setup: The model and the settings.
-        tasks: Names or files, from `task_names.select`.
+        tasks: Names or files, from `options.select`.
         out: Console for progress and the table.
 
     Returns:
@@ -85,7 +90,7 @@ class _Evaluation:
 
     def __init__(self, setup: Setup, *, out: Console) -> None:
         self.setup, self.out = setup, out
-        self.identity = resume.identity(setup.backend, setup.model)
+        self.identity = saving.identity(setup.backend, setup.model)
         # Requests are identified by their text, which includes template, format and data.
         self.store = setup.output / CACHE / f"answers_{self.identity}"
         self.together: dict[str, Any] = {"failed": [], "missing": {}}
@@ -97,7 +102,11 @@ class _Evaluation:
         probed = self._probe()
         metadata = {**self.setup.model, **self.setup.options}
         loaded = files.load(tasks, manager=task_manager(self.setup.include, metadata=metadata))
-        _check_names(loaded)
+        names = [str(task.config.task) for task in loaded]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise UserError(
+                f"tasks: several are named {', '.join(twice)}; give each its own name in its file"
+            )
         self.together["missing"] = {
             str(task.config.task): task.missing._asdict()
             for task in loaded
@@ -115,9 +124,9 @@ class _Evaluation:
     def _finished(self, task: Task, *, place: str) -> bool:
         """Add one task's results, cached or new, to those of all; return whether this process has them."""
         setup, name = self.setup, str(task.config.task)
-        key = resume.key(task, options=setup.options, limit=setup.limit, model=self.identity)
+        key = saving.key(task, options=setup.options, limit=setup.limit, model=self.identity)
         file = setup.output / CACHE / f"{re.sub('[^A-Za-z0-9_-]', '_', name)[:80]}_{key}.json"
-        if not setup.fresh and (finished := resume.read(file)):
+        if not setup.fresh and (finished := saving.read(file)):
             self.out.print(f"{place} {name}: cached by an earlier run", markup=False)
             _add(self.together, finished)
             return True
@@ -140,7 +149,7 @@ class _Evaluation:
         _add(self.together, results)
         # A task whose judge did not answer has no result yet.
         if any("," in key for key in results["results"][name]):
-            resume.write(results, file)
+            saving.write(results, file)
             for line in summary.lines(results):
                 self.out.print(f"{place} {name}: {line}", markup=False)
         return True
@@ -160,7 +169,7 @@ class _Evaluation:
         if options.format or not probe.is_needed(options):
             return {}
         file = self.setup.output / CACHE / f"probe_{self.identity}.json"
-        known = None if self.setup.fresh else resume.read(file)
+        known = None if self.setup.fresh else saving.read(file)
         if known is None:
             model = getattr(self._loaded(), "model", None)
             # A model that lm-eval runs outside transformers is loaded just for the probe.
@@ -171,7 +180,7 @@ class _Evaluation:
             )
             known = found._asdict()
             if is_first_process():
-                resume.write(known, file)
+                saving.write(known, file)
         answer = probe.Probe(**known)
         self.out.print(str(answer), markup=False)
         self.setup = self.setup._replace(options=self.setup.options | {"format": answer.format})
@@ -225,17 +234,60 @@ def run_task(task: Task, setup: Setup, *, lm: LM) -> dict[str, Any] | None:
     return cast(dict[str, Any], strict(results))
 
 
-def _check_names(loaded: Sequence[Task]) -> None:
-    names = [str(task.config.task) for task in loaded]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(
-            f"tasks: several are named {', '.join(twice)}; give each a different name in its file"
-        )
-
-
 def _add(together: dict[str, Any], results: dict[str, Any]) -> None:
     for key, value in results.items():
         if key in BY_TASK:
             together.setdefault(key, {}).update(value)
         else:
             together.setdefault(key, value)
+
+
+def load(backend: str, arguments: Mapping[str, Any], *, store: Path, fresh: bool) -> LM:
+    """Load a model of one of lm-eval's classes; its number type on a CPU is float32 unless an argument.
+
+    ``store`` is the path of the cache of answers, of which each process uses a separate file.
+
+    Raises:
+        UserError: If it cannot be loaded, or its weights hold NaN or infinity.
+    """
+    if backend == FAST:
+        from spectrum_trl.scoring.lm import SpectrumLM
+
+        lm: LM = SpectrumLM(**arguments)
+    else:
+        try:
+            model_class = get_model(backend)
+        except ValueError as error:
+            raise UserError(f"--backend: lm-eval has no model class {backend!r}: {error}") from error
+        device = evaluation_device(arguments.get("device"))
+        defaults = {"device": device, "dtype": evaluation_dtype(device)} if backend in HF else {}
+        with _mergeable(str(arguments.get("peft") or arguments.get("pretrained"))):
+            lm = model_class.create_from_arg_obj({**defaults, **arguments})
+        if isinstance(model := getattr(lm, "model", None), torch.nn.Module):
+            check_weights(model, name=str(arguments.get("pretrained")))
+    answers = AnswerStore(store.with_name(f"{store.name}_rank{lm.rank}.db"), fresh=fresh)
+    if backend == FAST:
+        lm.set_cache_hook(answers)
+    else:
+        keep_answers(lm, answers)
+    return lm
+
+
+@contextmanager
+def _mergeable(name: str) -> Iterator[None]:
+    """Explain what to do if lm-eval cannot load an adapter with whole layers."""
+    try:
+        yield
+    except (KeyError, RuntimeError) as error:
+        if not is_adapter(name):
+            raise
+        raise UserError(
+            f"lm-eval cannot load the adapter {name} ({first_line(error)}): merge it first (spectrum-trl "
+            f"merge {name} FOLDER), or leave out --backend"
+        ) from error
+
+
+def precision(lm: LM) -> str | None:
+    """Return the number type that a model computes in, or None if unknown."""
+    found = getattr(getattr(lm, "model", None), "dtype", None)
+    return str(found).removeprefix("torch.") if found is not None else None

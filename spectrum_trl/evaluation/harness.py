@@ -12,10 +12,10 @@ from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.console import spoken
 from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.evaluation.axis_tasks import Missing
 from spectrum_trl.evaluation.options import AnyFormat, Options, at_the_edge, read_options
 from spectrum_trl.evaluation.own.files import own_file
 from spectrum_trl.evaluation.probe import format_of
-from spectrum_trl.evaluation.required_data import Missing
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import PlainTemplate, Prompts
 
@@ -45,11 +45,7 @@ class HarnessTask(ConfigurableTask):
     VERBALIZES = False
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        """Read a task's configuration and build its data.
-
-        Args:
-            config: The YAML file as read by lm-eval.
-        """
+        """Read a task's YAML file, as read by lm-eval, and build its data."""
         own = dict(config)
         own.pop("class", None)
         self.own: Any = own.pop("spectrum", None) or {}
@@ -129,11 +125,7 @@ class HarnessTask(ConfigurableTask):
         self.dataset = {"test": Dataset.from_list(found)}
 
     def defined(self, known: Mapping[str, Any], own: Callable[..., Any]) -> Any:
-        """Return our task that the YAML file names, or the user's own that it defines.
-
-        Args:
-            known: Our tasks by name.
-            own: Returns the user's task.
+        """Return one of our tasks, which the YAML file names, or the user's own that it defines.
 
         Raises:
             UserError: If there is none.

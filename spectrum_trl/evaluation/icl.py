@@ -14,9 +14,9 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
-from spectrum_trl.evaluation.headlines import LOW_COVERAGE
 from spectrum_trl.evaluation.icl_sequences import choose
 from spectrum_trl.evaluation.own.tasks import own_icl
+from spectrum_trl.evaluation.results import LOW_COVERAGE
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.metrics.calibration import calibration_error, calibration_error_by_chance
 from spectrum_trl.metrics.icl import Guesses, guesses, share_right

@@ -1,11 +1,12 @@
 """Options of an evaluation: keys of lm-eval's ``--metadata``, which also holds the model's arguments.
 
-They are read before torch is imported, which takes many seconds, so mistakes are reported at once.
+They are read, and tasks are selected by names, tags, globs and files, before torch is imported, which takes
+many seconds, so mistakes are reported at once.
 """
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from spectrum_trl.errors import UserError, nearest, refuse, user_errors
+from spectrum_trl.paths import bundled
 from spectrum_trl.strict.schema import parsed
 
 if TYPE_CHECKING:
+    from lm_eval.tasks import TaskManager
     from transformers import PreTrainedTokenizerBase
 
 # lm-eval prints only the messages of its own loggers.
@@ -96,14 +99,14 @@ class Options(BaseModel):
         """Return the model's context in tokens, or None if unknown."""
         if self.max_length is not None or not isinstance(self.pretrained, str):
             return self.max_length
-        from spectrum_trl.models.fingerprint import contents
+        from spectrum_trl.models.folder import contents
 
         # Called for each prompt; cached, since an adapter's base has to be found and read.
         return _context(self.pretrained, self.revision, contents(self.pretrained, "*config.json"))
 
 
 def _small_files(name: str) -> tuple[str, ...]:
-    from spectrum_trl.models.fingerprint import SMALL_FILES, contents
+    from spectrum_trl.models.folder import SMALL_FILES, contents
 
     return contents(name, *SMALL_FILES)
 
@@ -152,3 +155,38 @@ def check_names(metadata: Mapping[str, Any]) -> None:
 def at_the_edge() -> AbstractContextManager[None]:
     """Turn a user's mistake into a message and exit code 2 if lm-eval's own command runs the tasks."""
     return user_errors() if Path(sys.argv[0]).name in LM_EVAL else nullcontext()
+
+
+def task_manager(include: Sequence[Path], *, metadata: Mapping[str, Any]) -> "TaskManager":
+    """Return lm-eval's manager for our tasks and further folders, given model arguments and our options."""
+    # Imports datasets, which takes seconds.
+    from lm_eval.tasks import TaskManager
+
+    folders = [str(bundled("tasks")), *map(str, include)]
+    return TaskManager(include_path=folders, include_defaults=False, metadata=dict(metadata))
+
+
+def select(patterns: Sequence[str], *, manager: "TaskManager") -> list[str]:
+    """Return the names or files of the tasks that match names, tags, globs and YAML files.
+
+    Raises:
+        UserError: With every pattern that matches none.
+    """
+    chosen: list[str] = []
+    problems = []
+    for pattern in patterns:
+        file = Path(pattern)
+        if file.suffix == ".yaml":
+            found = [str(file)] if file.is_file() else []
+        else:
+            found = [name for name in manager.match_tasks([pattern]) if name in manager.all_subtasks]
+            tags = [name for name in manager.match_tasks([pattern]) if name in manager.all_tags]
+            found += [task for tag in tags for task in sorted(manager.task_index[tag].tags)]
+        if not found:
+            known = [*manager.all_subtasks, *manager.all_tags]
+            problems.append(f"tasks: no task, tag or file is named {pattern!r}.{nearest(pattern, known)}")
+        chosen += found
+    if not patterns:
+        problems.append("tasks: none is given; give names, tags, globs or YAML files")
+    refuse(problems)
+    return list(dict.fromkeys(chosen))

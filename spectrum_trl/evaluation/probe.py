@@ -8,9 +8,9 @@ from accelerate.utils.memory import clear_device_cache
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.evaluation.options import Options, logger
-from spectrum_trl.models.device import evaluation_device, evaluation_dtype
-from spectrum_trl.models.fingerprint import SMALL_FILES, contents, fingerprints
+from spectrum_trl.models.folder import SMALL_FILES, contents, fingerprints
 from spectrum_trl.models.load import base_of, load_model
+from spectrum_trl.models.weights import evaluation_device, evaluation_dtype
 from spectrum_trl.progress import quiet_when_piped
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts, default_format
@@ -36,12 +36,7 @@ _KNOWN: dict[str, "Probe"] = {}
 
 
 class Probe(NamedTuple):
-    """The result of a probe.
-
-    Attributes:
-        ended: Number of answers that end their turn.
-        asked: Number of all answers.
-    """
+    """The number of answers that end their turn, and of all that were asked for."""
 
     ended: int
     asked: int
@@ -93,11 +88,7 @@ def probe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Probe:
 
 
 def probe_by_name(options: Options) -> Probe:
-    """Probe a model that lm-eval loads itself; it is loaded just for the probe, once per process.
-
-    Args:
-        options: The options that name it.
-    """
+    """Probe a model that lm-eval loads itself; it is loaded just for the probe, once per process."""
     name = str(options.peft or options.pretrained)
     base = base_of(name, revision=options.revision)
     found = [fingerprints(part, revision=options.revision) for part in dict.fromkeys((name, base))]

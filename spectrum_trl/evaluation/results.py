@@ -1,4 +1,4 @@
-"""Read lm-eval's results: the metrics of tasks, and the values of single rows behind them."""
+"""Read lm-eval's results: the headline metrics of tasks, and the values of single rows behind them."""
 
 import math
 import operator
@@ -14,6 +14,16 @@ COVERAGE = "coverage"
 MOST_OUTPUTS = 1e12
 # A file's name holds a date, too.
 LONGEST_NAME = 200
+# Below it the candidates have almost no probability, and their shares are meaningless.
+LOWEST_COVERAGE = 0.05
+LOW_COVERAGE = "low_coverage"
+# For lm-eval's own tasks: the standard error of a metric, and the number of rows.
+STDERR, ROWS = "_stderr", "rows"
+# Metrics of shares among the candidates, or among a task's labels.
+OF_SHARES = (
+    *("js_divergence", "kl_divergence", "reverse_kl", "cross_entropy", "total_variation", "mode_match"),
+    *("loss_restricted", "accuracy_restricted"),
+)
 
 
 class Value(NamedTuple):
@@ -183,3 +193,47 @@ def _is_name(task: str) -> bool:
 
 def _said(error: Exception) -> str:
     return str(error) if type(error) is ValueError else repr(error)
+
+
+class Headline(NamedTuple):
+    """A headline metric of one axis.
+
+    Attributes:
+        metric: Its name.
+        counted_by: The figure that counts its sequences, items or samples.
+        beside: Metrics shown with it.
+    """
+
+    metric: str
+    counted_by: str
+    beside: tuple[str, ...]
+
+
+HEADLINES = (
+    Headline("loss", "sequences", ("regret", "accuracy", "calibration_error", "calibration_error_by_chance")),
+    Headline("loss_restricted", "sequences", ("accuracy_restricted", "coverage")),
+    Headline("js_divergence", "items", ("uniform_js_divergence", "coverage", "mode_match", "parsed")),
+    Headline("log_loss", "items", ("uniform_log_loss", "coverage")),
+    Headline("yield_count", "samples", ("exact_yield", "share_valid", "share_unique", "parsed")),
+)
+# Validity with diversity, and coverage with shares: one alone does not show which of the two changed.
+COMPARED = (*(one.metric for one in HEADLINES), "coverage", "share_valid")
+
+
+def is_of_shares(metric: str) -> bool:
+    """Return whether a metric is meaningless if coverage is low."""
+    return metric.partition("[")[0] in OF_SHARES
+
+
+def headlines(results: dict[str, Any]) -> Iterator[tuple[str, Headline, dict[str, Any]]]:
+    """Yield task, headline and all figures of each task that has them."""
+    for name, figures in results.get("results", {}).items():
+        # lm-eval appends the filter to a metric's name after a comma; `none` is dropped.
+        plain = {key.removesuffix(",none"): value for key, value in figures.items() if "," in key}
+        found = [headline for headline in HEADLINES if headline.metric in plain]
+        if not found and (others := [key for key in plain if not key.partition(",")[0].endswith(STDERR)]):
+            # One of lm-eval's own tasks: its first metric is the headline.
+            plain[ROWS] = results.get("n-samples", {}).get(name, {}).get("effective")
+            found = [Headline(others[0], ROWS, tuple(others[1:]))]
+        for headline in found:
+            yield name, headline, plain

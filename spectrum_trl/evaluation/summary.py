@@ -8,7 +8,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from spectrum_trl.console import plain
-from spectrum_trl.evaluation.headlines import (
+from spectrum_trl.evaluation.results import (
     LOW_COVERAGE,
     LOWEST_COVERAGE,
     STDERR,
@@ -22,17 +22,15 @@ if TYPE_CHECKING:
     # It takes a second to import.
     from spectrum_trl.evaluation.compare import Comparison
 
+DIFFERENCE_COLUMNS = (
+    *("metric", "rows", "clusters", "not paired", "first", "second", "difference", "p", "verdict"),
+)
 # A smaller figure would be printed as 0.0000, or with a single digit.
 SMALL = 1e-3
 
 
 def show(results: dict[str, Any], *, out: Console) -> None:
-    """Print the headline of each task with its interval, and tasks with missing data.
-
-    Args:
-        results: The results of `spectrum_trl.evaluation.evaluate.evaluate`.
-        out: Console to print to.
-    """
+    """Print the headline of each task of an evaluation with its interval, and tasks with missing data."""
     table = Table(title="Means with 95% intervals; all metrics are in the results file")
     # Unwrapped names can be searched for.
     table.add_column("task", no_wrap=True)
@@ -101,17 +99,7 @@ def show_comparison(found: "Comparison", *, title: str, out: Console) -> None:
     """Print the differences of two evaluations, and the tasks that could not be compared."""
     table = Table(title=f"{plain(title)}, differences with 95% intervals")
     table.add_column("task", no_wrap=True)
-    for column in (
-        "metric",
-        "rows",
-        "clusters",
-        "not paired",
-        "first",
-        "second",
-        "difference",
-        "p",
-        "verdict",
-    ):
+    for column in DIFFERENCE_COLUMNS:
         justify: JustifyMethod = "left" if column in ("metric", "verdict") else "right"
         table.add_column(column, justify=justify, overflow="fold")
     for one in found.tasks:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.evaluation.aggregates import Aggregation, ratio
+from spectrum_trl.evaluation.axis_tasks import Item
 from spectrum_trl.evaluation.distributional import Distributional
-from spectrum_trl.evaluation.distributional_tasks.task import Item
 from spectrum_trl.evaluation.diversity import STOP, Diversity
 from spectrum_trl.evaluation.evaluate import Setup, run_task
 from spectrum_trl.evaluation.harness import HarnessTask

@@ -29,12 +29,9 @@ Request = tuple[str, tuple[Any, ...]]
 
 
 def ask_for_shares(row: dict[str, Any], *, prompts: Prompts, context: int | None) -> Request:
-    """Return the request for the probabilities of all candidates, answered greedily.
+    """Return the request for the probabilities of all candidates of a row, answered greedily.
 
-    Args:
-        row: A row of a distributional task.
-        prompts: Writer of chat prompts.
-        context: The model's context in tokens, or None.
+    ``context`` is the model's context in tokens, or None.
     """
     question = row["input"] + SHARES.format(", ".join(row["candidates"]))
     messages: list[Message] = [{"role": "input", "content": question}]
@@ -82,13 +79,9 @@ def _named(key: str, candidates: Sequence[str]) -> int | None:
 def ask_for_answers(
     messages: Sequence[Message], *, prompts: Prompts, settings: dict[str, Any], context: int | None
 ) -> Request:
-    """Return the request for several outputs with their probabilities.
+    """Return the request for several outputs with their probabilities, after a description and examples.
 
-    Args:
-        messages: Description and examples.
-        prompts: Writer of chat prompts.
-        settings: Generation settings.
-        context: The model's context in tokens, or None.
+    ``context`` is the model's context in tokens, or None.
     """
     asked: Message = {"role": "input", "content": ANSWERS.format(n=N_ANSWERS)}
     settings = {**settings, "until": [prompts.end], "max_gen_toks": _most_tokens(context)}

@@ -5,8 +5,7 @@ python -m spectrum_trl.evaluation.write_tasks     # after adding a task; a test 
 
 from typing import Any
 
-from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
-from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
+from spectrum_trl.evaluation.axis_tasks import distributional_tasks, diversity_tasks
 from spectrum_trl.known_tasks import TINY_PREFIX, tasks
 from spectrum_trl.paths import PACKAGE, bundled
 

@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
+from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    BitsAndBytesConfig,
     GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -21,11 +23,24 @@ from transformers.tokenization_utils_base import FULL_TOKENIZER_FILE, TOKENIZER_
 from transformers.utils import GENERATION_CONFIG_NAME, cached_file, logging
 from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME, find_adapter_config_file
 
-from spectrum_trl.errors import UserError
-from spectrum_trl.models.sharing import has_tied_head
-from spectrum_trl.models.splitting import check_splitting
+from spectrum_trl.errors import UserError, first_line
+from spectrum_trl.models.weights import has_tied_head
 from spectrum_trl.paths import EMBEDDED, TINY_BASE_NAME
 from spectrum_trl.prompts.templates import family_of
+
+# Width of a block that bitsandbytes quantizes together.
+BLOCK = 64
+# Texts that the pre-tokenizers and normalizers of published models treat differently.
+PROBES = (
+    "The quick brown fox, it's 42 years old; isn't it?",
+    " one  two   three    four ",
+    "1234567890 3.14159 1,000,000 v2.0",
+    "a\nb\n\nc\r\nd\t\te \n \n f",
+    "Crème brûlée, naïve, cafe\u0301, Straße, ŒUVRE",
+    "日本語の文章。中文句子,한국어 문장",
+    "def f(x_1: int) -> None:\n    return [x**2 for x in range(10)]  # done",
+    "😀👩\u200d👩\u200d👧 🇩🇪 ➜ ½ №",
+)
 
 
 def model_path(name: str) -> str:
@@ -55,14 +70,7 @@ def base_of(name: str, *, revision: str = "main") -> str:
 
 
 def load_config(name: str, *, revision: str = "main") -> PreTrainedConfig:
-    """Load a model's configuration without running any code from its repository.
-
-    Args:
-        name: A folder, a Hub id, or the tiny base's name.
-        revision: Revision of the Hub repository.
-
-    Returns:
-        The configuration.
+    """Load the configuration of a folder, Hub id or embedded model without running any code from it.
 
     Raises:
         UserError: If it cannot be loaded.
@@ -247,13 +255,8 @@ def model_without_memory(name: str, *, revision: str = "main") -> PreTrainedMode
 def load_without_weights(name: str, *, revision: str = "main", **settings: Any) -> PreTrainedModel:
     """Build a model whose weights are allocated but not read from disk: they come from another rank.
 
-    ``from_pretrained`` reads the weights on every rank, although accelerate replaces all but those of the
-    first (https://github.com/huggingface/transformers/issues/43749).
-
-    Args:
-        name: A folder, a Hub id, or the tiny base's name.
-        revision: Revision of the Hub repository.
-        **settings: Further arguments of ``from_pretrained``, for example ``dtype``.
+    ``from_pretrained``, whose further arguments are ``settings``, reads the weights on every rank, although
+    accelerate replaces all but those of the first (https://github.com/huggingface/transformers/issues/43749).
     """
     empty = model_without_memory(name, revision=revision)
     config, model_class = empty.config, type(empty)
@@ -272,6 +275,23 @@ def load_without_weights(name: str, *, revision: str = "main", **settings: Any) 
             setattr(module, part, torch.nn.Parameter(unread, requires_grad=weight.requires_grad))
     model.tie_weights()
     return model
+
+
+def for_cpu(quantization: BitsAndBytesConfig, *, name: str, revision: str = "main") -> list[str]:
+    """Exclude from 4-bit quantization what a CPU would dequantize wrongly, and return the matrices' names.
+
+    The CPU kernel of bitsandbytes 0.50.2 starts a new block with each row. If the row width is not a multiple
+    of the block size, weights are dequantized with the scale of another block. ``quantization`` is changed in
+    place.
+    """
+    model = model_without_memory(name, revision=revision)
+    head = model.get_output_embeddings()
+    linear = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)]
+    kept = [path for path, layer in linear if layer is not head and layer.in_features % BLOCK]
+    if kept:
+        # A custom list replaces the default, which is the output layer.
+        quantization.llm_int8_skip_modules = [*kept, *(path for path, layer in linear if layer is head)]
+    return kept
 
 
 def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -310,11 +330,36 @@ def _load_errors(what: str, name: str) -> Iterator[None]:
     except ImportError as error:
         raise UserError(f"cannot load the {what} of {name!r}: {' '.join(str(error).split())}") from error
     except Exception as error:
-        first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         is_path = name.startswith((".", "/", "~")) or os.path.exists(name)
         hint = (
             "Check the folder."
             if is_path
             else f"Check the Hub id, log in if it is gated, or use {TINY_BASE_NAME} without a network."
         )
-        raise UserError(f"cannot load the {what} of {name!r}: {first_line} {hint}") from error
+        raise UserError(f"cannot load the {what} of {name!r}: {first_line(error)} {hint}") from error
+
+
+def check_splitting(tokenizer: PreTrainedTokenizerBase, file: str, *, name: str) -> None:
+    """Check that a loaded tokenizer of a model returns the same ids as its ``tokenizer.json``.
+
+    For some classes, transformers rebuilds the pre-tokenizer regardless of the file
+    (https://github.com/huggingface/transformers/issues/44254). Only differences in the ids count.
+
+    Raises:
+        UserError: With the first text that the two split differently.
+    """
+    published = Tokenizer.from_file(file)
+    published.no_truncation()
+    published.no_padding()
+    for text in PROBES:
+        expected = published.encode(text, add_special_tokens=False).ids
+        found = tokenizer.encode(text, add_special_tokens=False)
+        if found != expected:
+            raise UserError(
+                f"the tokenizer of {name!r} does not split text as its tokenizer.json does: {text!r} becomes "
+                f"{len(found)} tokens, {found[:6]} …, instead of {len(expected)}, {expected[:6]} …: "
+                f"transformers loaded it as {type(tokenizer).__name__}, and settings in "
+                "tokenizer_config.json override parts of the file; if the model was trained with that file, "
+                'set "tokenizer_class": "PreTrainedTokenizerFast" in tokenizer_config.json and '
+                "remove settings of the other class, such as add_prefix_space"
+            )

@@ -19,17 +19,16 @@ from transformers import PreTrainedModel
 from spectrum_trl.console import console
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.files import folder_problems, writing
-from spectrum_trl.models.device import check_weights
 from spectrum_trl.models.folder import (
     copy_processor,
     generation_config,
+    model_card,
     rounded,
     set_dtype,
     set_special_tokens,
 )
 from spectrum_trl.models.load import checkpoint_dtype, load_model, load_tokenizer
-from spectrum_trl.models.model_card import model_card
-from spectrum_trl.models.sharing import shared_layers
+from spectrum_trl.models.weights import check_weights, shared_layers
 from spectrum_trl.recipe.recipe_file import read_recipe_file
 from spectrum_trl.strict.json import read_json
 

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import yaml
 
+from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
 
 Layout = Literal["spectrum", "text", "chat"]
@@ -44,16 +46,28 @@ class Family:
 @cache
 def families() -> dict[str, Family]:
     """Return the families by name, in the order of the file."""
-    rows = yaml.safe_load((bundled("chat_templates") / "families.yaml").read_text(encoding="utf-8"))
-    return {
-        name: Family(
-            name=name,
-            turn_tokens=tuple(row.pop("turn_tokens")),
-            vocabulary=tuple(row.pop("vocabulary", ())),
-            **row,
-        )
-        for name, row in rows.items()
-    }
+    return read_families(bundled("chat_templates") / "families.yaml")
+
+
+def read_families(file: Path) -> dict[str, Family]:
+    """Read a table of families.
+
+    Raises:
+        UserError: If vocabularies cannot distinguish two families, of which the second would never be chosen.
+    """
+    found: dict[str, Family] = {}
+    for name, row in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+        tokens: dict[str, Any] = {key: tuple(row.pop(key, ())) for key in ("turn_tokens", "vocabulary")}
+        family = Family(name=name, **tokens, **row)
+        for other in found.values():
+            same = set(family.control_tokens) == set(other.control_tokens)
+            if same and family.end_of_turn == other.end_of_turn:
+                raise UserError(
+                    f"{file}: {name} has the tokens of {other.name}, so it would never be chosen; add to "
+                    "`vocabulary` a control token that only its models have"
+                )
+        found[name] = family
+    return found
 
 
 @cache

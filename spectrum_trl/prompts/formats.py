@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from jinja2 import TemplateError
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import UserError, nearest, refuse
 from spectrum_trl.prompts.families import template_source
 from spectrum_trl.prompts.templates import installed, name_of, own_template, starts_with_bos
 from spectrum_trl.suite.task import Role
@@ -57,6 +57,8 @@ def render(
         raise UserError(f"unknown format {fmt!r}, expected {known}.{nearest(fmt, get_args(Format))}")
     if chat_prompt is not None and fmt != "chat":
         raise UserError(f"chat_prompt applies to format 'chat', not to {fmt!r}: leave it out")
+    if not messages:
+        raise UserError("the conversation is empty: give at least one message")
     if fmt in ("chat", "chat_simple"):
         instruction = None if fmt == "chat_simple" else CHAT_PROMPT if chat_prompt is None else chat_prompt
         turns = _chat_turns(messages, instruction=instruction, open_end=add_generation_prompt)
@@ -106,13 +108,11 @@ def _chat_turns(messages: Messages, *, instruction: str | None, open_end: bool) 
 
 def _roles(messages: Messages) -> list[str]:
     """Check messages for conversion to chat turns, and return their roles."""
-    problems = [
+    refuse(
         f"message {n} is {dict(message)!r:.200}, expected text and one of the roles {', '.join(ROLES)}"
         for n, message in enumerate(messages, start=1)
         if message.get("role") not in ROLES or not isinstance(message.get("content"), str)
-    ]
-    if problems or not messages:
-        raise UserError(*(problems or ["the conversation is empty: give at least one message"]))
+    )
     return [message["role"] for message in messages]
 
 
@@ -149,8 +149,6 @@ def _apply(
     template: str, messages: Messages, *, tokenizer: "PreTrainedTokenizerBase", **variables: Any
 ) -> str:
     """Render messages with a template; raise ``UserError`` if the template rejects them."""
-    if not messages:
-        raise UserError("the conversation is empty: give at least one message")
     turns = [dict(message) for message in messages]
     try:
         text = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, **variables)

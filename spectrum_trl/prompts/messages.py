@@ -171,7 +171,11 @@ def _message_problems(
     if isinstance(content, str):
         yield from _content_problems(role, content, forbidden=forbidden)
         if role == "output" and tokenizer is not None and not _LEADING_BREAKS.match(content):
-            yield from _header_problems(content, tokenizer)
+            if content and _joins_header(content, tokenizer):
+                yield (
+                    f"(output) starts with {content[:1]!r}, which the tokenizer merges with its header: call "
+                    "messages.normalise with the tokenizer"
+                )
     elif "content" in message:
         yield f"({role}) has content of type {type(content).__name__}, expected text"
 
@@ -191,14 +195,6 @@ def _content_problems(role: Any, content: str, *, forbidden: re.Pattern[str]) ->
         )
     if role == "description" and not content.strip():
         yield "(description) is blank: leave it out"
-
-
-def _header_problems(output: str, tokenizer: "PreTrainedTokenizerBase") -> Iterator[str]:
-    if output and _joins_header(output, tokenizer):
-        yield (
-            f"(output) starts with {output[:1]!r}, which the tokenizer merges with its header: call "
-            "messages.normalise with the tokenizer"
-        )
 
 
 def _order_problems(roles: Sequence[Any]) -> list[str]:

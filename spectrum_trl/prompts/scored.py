@@ -28,12 +28,7 @@ _OUTPUT = "\ue000"
 
 
 class Scored(NamedTuple):
-    """An output and everything before it.
-
-    Attributes:
-        context: Text before the output, including the header of its turn.
-        output: The output as the format writes it, including the end of its turn.
-    """
+    """The text before an output, with the header of its turn, and the output with its turn's end."""
 
     context: str
     output: str

@@ -1,4 +1,4 @@
-"""Find the Spectrum chat template that fits a tokenizer, and install it."""
+"""Find the Spectrum chat template that fits a tokenizer and install it, or the template of another layout."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,12 +11,20 @@ from spectrum_trl.suite.task import Role
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
+import copy
+
+from transformers import PreTrainedTokenizerBase
+
+from spectrum_trl.prompts.families import Layout
+
 # Tokens made for padding first, then end-of-document tokens, which no template trains.
 PAD_TOKENS = ("<|finetune_right_pad_id|>", "<pad>", "<|pad|>", "<|endoftext|>", "<|end_of_text|>", "<unk>")
 
 # Every Spectrum template sets this variable to its name, which identifies it in a saved tokenizer.
 MARK = "set spectrum_template = "
 ADD_BOS = "{%- set add_bos_token = true %}\n"
+# The token that ends a document in `layouts/text.jinja`.
+END_OF_TEXT = "<|endoftext|>"
 
 
 def install(tokenizer: "PreTrainedTokenizerBase", *, family: str | None = None) -> str:
@@ -28,7 +36,8 @@ def install(tokenizer: "PreTrainedTokenizerBase", *, family: str | None = None) 
     Args:
         tokenizer: A fast tokenizer of any model; changed in place.
         family: Name of a template family, or None to detect it from the vocabulary: a family whose tokens are
-            all present, preferring one whose turns end with the tokenizer's end-of-sequence token.
+            all present, preferring one whose turns end with the tokenizer's end-of-sequence token, then one
+            with more tokens of its own over the general one.
 
     Returns:
         The name of the family.
@@ -104,11 +113,7 @@ def family_of(tokenizer: "PreTrainedTokenizerBase") -> Family | None:
 
 
 def shortest_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
-    """Return the number of tokens of the shortest possible turn, an empty one, by rendering it.
-
-    Args:
-        tokenizer: A tokenizer that ``install`` was called on.
-    """
+    """Return the number of tokens of the shortest possible turn, an empty one, by rendering our template."""
 
     def length(role: str, turns: int) -> int:
         messages = [{"role": role, "content": ""}] * turns
@@ -144,8 +149,10 @@ def _detect(tokenizer: "PreTrainedTokenizerBase") -> Family:
             f"no Spectrum template fits tokenizer {name_of(tokenizer)}; its vocabulary lacks, for {lacks}. "
             "Use another model, or add these as special tokens and resize the model's embeddings"
         )
-    same_end = [family for family in fitting if family.end_of_turn == tokenizer.eos_token]
-    return (same_end or fitting)[0]
+    fitting = [family for family in fitting if family.end_of_turn == tokenizer.eos_token] or fitting
+    # A family whose tokens another one has too is the more general one, wherever its row is.
+    tokens = [set(family.control_tokens) for family in fitting]
+    return next(one for one, own in zip(fitting, tokens, strict=True) if not any(own < t for t in tokens))
 
 
 def _misfits(tokenizer: "PreTrainedTokenizerBase", family: Family, *, pad: str | None) -> Iterator[str]:
@@ -174,3 +181,37 @@ def _pad_token(tokenizer: "PreTrainedTokenizerBase", family: Family) -> str | No
     own = [tokenizer.pad_token] if tokenizer.pad_token else []
     others = [token for token in PAD_TOKENS if _is_token(token, tokenizer=tokenizer)]
     return next((token for token in own + others if token not in family.control_tokens), None)
+
+
+def layout_template(layout: Layout) -> str | None:
+    """Return the template of a layout, or None for the template of the model's family."""
+    return None if layout == "spectrum" else template_source(f"layouts/{layout}")
+
+
+def check_layout(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> None:
+    """Check that the control tokens of a recipe's layout are in the vocabulary.
+
+    Raises:
+        UserError: If one is missing: it would be split into ordinary tokens.
+    """
+    tokens = set(re.findall(r"<\|\w+\|>", layout_template(layout) or ""))
+    if missing := sorted(tokens - set(tokenizer.get_vocab())):
+        raise UserError(
+            f"layout: {layout} writes {', '.join(missing)}, which tokenizer {name_of(tokenizer)} lacks; "
+            "remove layout, or train a model with ChatML's tokens, such as Qwen"
+        )
+
+
+def published(tokenizer: PreTrainedTokenizerBase, *, layout: Layout) -> PreTrainedTokenizerBase:
+    """Return the tokenizer to save with a model, with the template and end-of-sequence token of its layout.
+
+    Chat turns restore the model's own template; plain text has none.
+    """
+    if layout == "spectrum":
+        return tokenizer
+    saved = copy.deepcopy(tokenizer)
+    saved.chat_template = own_template(tokenizer) if layout == "chat" else None
+    saved.response_template = None
+    if layout == "text":
+        saved.eos_token = END_OF_TEXT
+    return saved

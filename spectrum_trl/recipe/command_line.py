@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.fields import SECTIONS, Field, known_fields
-from spectrum_trl.recipe.names import unknown_option
+from spectrum_trl.recipe.recipe_file import unknown_option
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.strict.schema import shown
 
@@ -26,14 +26,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def read_words(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """Read ``--field value`` options.
-
-    Args:
-        words: Command-line arguments, without the recipe.
-
-    Returns:
-        Values by field, not yet checked against their types, and a list of problems.
-    """
+    """Return the values of ``--field value`` options, not yet checked against their types, and problems."""
     known = known_fields()
     parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     for name in known:

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spectrum_trl.evaluation.headlines import Headline, headlines
-from spectrum_trl.evaluation.results import Value
+from spectrum_trl.evaluation.results import Headline, Value, headlines
 from spectrum_trl.evaluation.summary import interval_text, is_hollow
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.metrics.intervals import Interval, mean_interval, ratio_values, stratified_interval

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.compare import Comparison, compare
-from spectrum_trl.evaluation.headlines import LOW_COVERAGE, headlines, is_of_shares
+from spectrum_trl.evaluation.results import LOW_COVERAGE, headlines, is_of_shares
 from spectrum_trl.evaluation.summary import number
 from spectrum_trl.report.figures import (
     SPLITS,

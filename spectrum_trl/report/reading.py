@@ -68,7 +68,7 @@ class Evaluation(NamedTuple):
     samples: dict[str, Samples]
 
     def headlines_of(self) -> dict[str, Any]:
-        """Return the figures as `spectrum_trl.evaluation.headlines.headlines` takes them."""
+        """Return the figures as `spectrum_trl.evaluation.results.headlines` takes them."""
         return {"results": self.file.results, "n-samples": self.file.rows}
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
+from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 from spectrum_trl.evaluation.summary import number
 from spectrum_trl.report.reading import Evaluation
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spectrum_trl.console import visible
-from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
+from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 from spectrum_trl.evaluation.summary import number, signed
 from spectrum_trl.files import write_atomic, writing
 from spectrum_trl.report.page import Page

@@ -10,10 +10,9 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.read import Recipe
-from spectrum_trl.runs.record import RECORD
 from spectrum_trl.strict.json import read_json
 
-STATE = "trainer_state.json"
+STATE, RECORD = "trainer_state.json", "provenance.json"
 SET_ASIDE = "set_aside"
 # Number of missing files listed in a message.
 SHOWN = 5

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.recipe.read import Recipe
-from spectrum_trl.runs.record import RECORD
+from spectrum_trl.runs.checkpoints import RECORD
 from spectrum_trl.runs.run_folder import CONFIGS, FILES, HISTORY, RECIPE, listed
 
 LOCK = ".spectrum-trl.lock"
@@ -23,9 +23,7 @@ FULL_DISK: tuple[int, ...] = (errno.ENOSPC, errno.EDQUOT)
 def reserve_output_dir(recipe: Recipe, *, is_main: bool) -> Iterator[None]:
     """Lock the output folder while the block runs, and remove it afterwards if nothing was written.
 
-    Args:
-        recipe: Its ``output_dir``, ``overwrite`` and ``resume_from_checkpoint`` are used.
-        is_main: Whether this is the main process, which writes; in others nothing happens.
+    Nothing happens in processes other than the main one, which writes.
 
     Raises:
         UserError: If the folder cannot be used, or another run is using it.
@@ -82,13 +80,11 @@ def _check_output_dir(recipe: Recipe) -> None:
         )
     # A user may have put a folder in place of a file, which can be neither replaced nor deleted as a file.
     names = {FILES, RECORD, RECIPE, HISTORY, "README.md", *CONFIGS, *listed(folder)}
-    if folders := sorted(name for name in names if (folder / name).is_dir()):
-        raise UserError(
-            *(
-                f"output_dir {folder}: {name} is a folder, but a run writes a file there; move it elsewhere"
-                for name in folders
-            )
-        )
+    refuse(
+        f"output_dir {folder}: {name} is a folder, but a run writes a file there; move it elsewhere"
+        for name in sorted(names)
+        if (folder / name).is_dir()
+    )
     if recipe.run.overwrite:
         _check_replaceable(folder, recipe)
     elif not (folder / RECORD).is_file():

@@ -1,22 +1,30 @@
-"""Resume a run only if nothing relevant changed: settings, versions, model and data."""
+"""Record what determines a run, and resume only if no setting, version, model or data that counts changed."""
 
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import MISSING, fields
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields
 from typing import Any
 
+from accelerate import PartialState
 from rich.console import Console
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from spectrum_trl.data.mixture import Mixture
-from spectrum_trl.errors import Interrupted, UserError
+from spectrum_trl.errors import UserError
+from spectrum_trl.models.folder import fingerprints
 from spectrum_trl.recipe.arguments import DataArguments, RunArguments
 from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.recipe.recipe_file import SECRETS
 from spectrum_trl.runs.checkpoints import Checkpoint, step_of
-from spectrum_trl.runs.record import data_of, model_of, settings_of, versions
-from spectrum_trl.runs.run_folder import RunFolder
 
+PACKAGES = (
+    *("spectrum-trl", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers"),
+    "bitsandbytes",
+)
+# Only their product matters: 4 processes with 2 rows make the same step as 2 with 4, except at the end of an
+# epoch whose rows cannot be divided evenly, where accelerate repeats some.
+BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
 # These change how long a run lasts, and what is written or logged, but never what a training step does.
 MAY_CHANGE = frozenset(
     "output_dir overwrite resume_from_checkpoint resume_despite_changes max_steps num_train_epochs evaluate "
@@ -33,6 +41,61 @@ OWN_DEFAULTS = {
     for item in fields(section)
     if item.default is not MISSING
 }
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """Return every effective setting as JSON values, with ``rows_per_step`` in place of its factors."""
+    settings = {
+        item.name: getattr(section, item.name)
+        for section in (recipe.data, recipe.run, recipe.model, recipe.training)
+        for item in fields(section)
+        if item.name not in (*BATCH, *SECRETS)
+    }
+    per_device, accumulation = (getattr(recipe.training, name) for name in BATCH)
+    if recipe.training.train_sampling_strategy == "group_by_length":
+        # Group sizes depend on the rows of one process per step.
+        settings["rows_per_step_and_process"] = per_device * accumulation
+    if recipe.training.dataloader_drop_last:
+        # This decides how many of an epoch's last rows are dropped.
+        settings["per_device_train_batch_size"] = per_device
+    settings["rows_per_step"] = per_device * accumulation * PartialState().num_processes
+    plain = json.loads(json.dumps(settings, default=_plain, sort_keys=True))
+    # Trainer adds the accumulation steps here, which rows_per_step already covers.
+    own = (plain.get("accelerator_config") or {}).get("gradient_accumulation_kwargs") or {}
+    own.pop("num_steps", None)
+    return plain
+
+
+def model_of(recipe: Recipe) -> dict[str, str]:
+    """Return the fingerprints of the starting model; empty for a new one."""
+    name = recipe.model.model_name_or_path
+    return fingerprints(name, revision=recipe.model.model_revision) if name else {}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that affect a run."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def data_of(mixture: Mixture) -> dict[str, Any]:
+    """Return counts and hashes of the training data."""
+    return {"data": [asdict(count) for count in mixture.counts], "missing": mixture.missing}
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    if hasattr(value, "value"):
+        return value.value
+    return vars(value) if hasattr(value, "__dict__") else str(value)
 
 
 def check_settings(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, list[Any]]:
@@ -60,7 +123,8 @@ def check_settings(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, list[Any
         raise UserError(f"max_steps: {checkpoint.path} is already past step {wanted}; set {step} or more")
     now = {"settings": settings_of(recipe), "versions": versions(), "model": model_of(recipe)}
     changes = setting_changes(checkpoint.record, now)
-    _refuse(recipe, checkpoint, {k: v for k, v in changes.items() if not _may_change(k)})
+    fixed = [name for name in changes if name not in MAY_CHANGE and not name.startswith(MAY_CHANGE_PREFIXES)]
+    _refuse(recipe, checkpoint, {name: changes[name] for name in fixed})
     return changes
 
 
@@ -90,12 +154,17 @@ def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[
     changes: dict[str, list[Any]] = {}
     for group in ("settings", "versions", "model"):
         before, after = old.get(group, {}), new.get(group, {})
-        for name in sorted(before.keys() | after.keys()):
+        if group == "settings":
             # A run older than one of our options had its default.
-            was = before.get(name, OWN_DEFAULTS.get(name) if group == "settings" else None)
-            if was != after.get(name):
-                changes[name] = [was, after.get(name)]
+            before = {name: OWN_DEFAULTS[name] for name in after if name in OWN_DEFAULTS} | before
+        changes |= _differing(before, after)
     return changes
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
+    names = sorted(before.keys() | after.keys())
+    pairs = {name: [before.get(name), after.get(name)] for name in names}
+    return {name: [old, new] for name, (old, new) in pairs.items() if old != new}
 
 
 def _data_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any]]:
@@ -103,22 +172,12 @@ def _data_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[An
 
     def hashes(record: dict[str, Any]) -> dict[str, str]:
         return {
-            count["task"]: f"{count['sequences']:,} sequences, {count['tokens']:,} tokens, "
+            f"data of {count['task']}": f"{count['sequences']:,} sequences, {count['tokens']:,} tokens, "
             f"sha256 {count['sha256'][:12]}"
             for count in record.get("data", ())
         }
 
-    before, after = hashes(old), hashes(new)
-    return {
-        f"data of {task}": [before.get(task), after.get(task)]
-        for task in sorted(before.keys() | after.keys())
-        if before.get(task) != after.get(task)
-    }
-
-
-def _may_change(name: str) -> bool:
-    """Return whether a setting may change when a run is resumed."""
-    return name in MAY_CHANGE or name.startswith(MAY_CHANGE_PREFIXES)
+    return _differing(hashes(old), hashes(new))
 
 
 def print_passed_over(checkpoint: Checkpoint, *, out: Console) -> None:
@@ -127,26 +186,3 @@ def print_passed_over(checkpoint: Checkpoint, *, out: Console) -> None:
         out.print(f"skipped {path}: {problem}", markup=False, style="yellow")
     if checkpoint.path:
         out.print(f"continuing from {checkpoint.path}", markup=False)
-
-
-@contextmanager
-def explain_interrupt(folder: RunFolder) -> Iterator[None]:
-    """Turn Ctrl-C into one line that says how to resume the run.
-
-    Raises:
-        Interrupted: In the main process; the others exit silently.
-    """
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        # The signal arrives twice if a launcher forwards what the terminal has already sent to both.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if not folder.is_main:
-            raise
-        if not folder.begun:
-            way_on = "nothing was written yet"
-        elif any(folder.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*")):
-            way_on = "continue from the newest checkpoint with `--resume_from_checkpoint last`"
-        else:
-            way_on = "it has no checkpoint to resume from; start over with `--overwrite true`"
-        raise Interrupted(f"the run in {folder.path}: {way_on}") from error

@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,12 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from spectrum_trl.console import console
 from spectrum_trl.data.mixture import Mixture
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import Interrupted, UserError
 from spectrum_trl.files import write_json
 from spectrum_trl.recipe.read import Recipe, write_recipe
 from spectrum_trl.recipe.recipe_file import SECRETS
-from spectrum_trl.runs.checkpoints import SET_ASIDE, Checkpoint, step_of
-from spectrum_trl.runs.record import RECORD, data_of, model_of, settings_of, versions
+from spectrum_trl.runs.checkpoints import RECORD, SET_ASIDE, Checkpoint, step_of
+from spectrum_trl.runs.resume import data_of, model_of, settings_of, versions
 from spectrum_trl.strict.json import read_json
 
 RECIPE, HISTORY, FILES = "recipe.yaml", "history.jsonl", "run_files.json"
@@ -38,12 +40,7 @@ class RunFolder:
     """
 
     def __init__(self, recipe: Recipe, *, is_main: bool) -> None:
-        """Store the recipe.
-
-        Args:
-            recipe: The folder is its ``output_dir``.
-            is_main: Whether this is the main process; in others all methods do nothing.
-        """
+        """Take the recipe's ``output_dir``; in processes other than the main one, all methods do nothing."""
         self.path = Path(str(recipe.training.output_dir))
         self.begun = False
         self._recipe, self.is_main = recipe, is_main
@@ -53,12 +50,9 @@ class RunFolder:
         self._newer: list[Path] = []
 
     def prepare(self, mixture: Mixture, *, checkpoint: Checkpoint, changes: Mapping[str, list[Any]]) -> None:
-        """Collect what `begin` will write.
+        """Collect what `begin` will write: the record of the data, and for the history what changed.
 
-        Args:
-            mixture: The training data, for the record.
-            checkpoint: Where the run resumes; newer checkpoints are set aside.
-            changes: Differences from the run that wrote it, for the history.
+        Checkpoints newer than the one that the run resumes from are set aside.
         """
         self._record = {
             "settings": settings_of(self._recipe),
@@ -86,7 +80,9 @@ class RunFolder:
         # The list comes first: it marks the folder as that of a run.
         self.list_files(finish_move(self.path))
         if self._recipe.run.overwrite:
-            self._clear()
+            remove_listed(self.path)
+            # Checkpoints that an interrupted run had not yet listed could be mistaken for this run's.
+            set_aside(self.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), self.path)
         self._keep_record()
         set_aside(self._newer, self.path)
         self.list_files([])
@@ -112,11 +108,6 @@ class RunFolder:
             write_json(self._record, checkpoint / RECORD)
             # TRL writes a model card beside the checkpoint.
             self.list_files([*checkpoint.rglob("*"), self.path / "README.md"])
-
-    def _clear(self) -> None:
-        remove_listed(self.path)
-        # Checkpoints that an interrupted run had not yet listed could be mistaken for this run's.
-        set_aside(self.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), self.path)
 
     def add_json(self, name: str, value: Any) -> None:
         """Write a JSON file into the folder, now or once the run has begun."""
@@ -236,6 +227,29 @@ class KeepRunFolder(TrainerCallback):
     ) -> None:
         """Add the record."""
         self._folder.add_record(self._folder.path / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
+
+
+@contextmanager
+def explain_interrupt(folder: RunFolder) -> Iterator[None]:
+    """Turn Ctrl-C into one line that says how to resume the run.
+
+    Raises:
+        Interrupted: In the main process; the others exit silently.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        # The signal arrives twice if a launcher forwards what the terminal has already sent to both.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if not folder.is_main:
+            raise
+        if not folder.begun:
+            way_on = "nothing was written yet"
+        elif any(folder.path.glob(f"{PREFIX_CHECKPOINT_DIR}-*")):
+            way_on = "continue from the newest checkpoint with `--resume_from_checkpoint last`"
+        else:
+            way_on = "it has no checkpoint to resume from; start over with `--overwrite true`"
+        raise Interrupted(f"the run in {folder.path}: {way_on}") from error
 
 
 def _append_line(line: str, file: Path) -> None:

@@ -14,22 +14,20 @@ class Budget:
     """An upper limit on the cost of a batch, lowered when memory runs out."""
 
     def __init__(self, limit: float) -> None:
-        """Set the initial limit.
+        """Set the limit of a batch's cost: its size times its largest item's cost.
 
-        Args:
-            limit: Upper limit of a batch's cost: its size times its largest item's cost. A single item may
-                exceed it.
+        A single item may exceed it.
         """
         self.limit = limit
 
     def run(
         self, items: Sequence[Item], run: Callable[[Sequence[Item]], object], *, cost: Callable[[Item], float]
     ) -> None:
-        """Run all items in batches of similar cost.
+        """Run all items in batches of similar cost; a batch that failed is run again in smaller parts.
 
         Args:
             items: In any order.
-            run: Runs a batch; a batch that failed is run again in smaller parts.
+            run: Runs a batch.
             cost: Cost of one item; every item of a batch is padded to the largest.
 
         Raises:
@@ -42,16 +40,7 @@ class Budget:
     def first(
         self, items: Sequence[Item], run: Callable[[Sequence[Item]], object], *, cost: Callable[[Item], float]
     ) -> list[Item]:
-        """Run a first batch, and return the other items.
-
-        Args:
-            items: Sorted by cost.
-            run: As in `run`.
-            cost: As in `run`.
-
-        Raises:
-            RuntimeError: If a single item does not fit into memory.
-        """
+        """Run a first batch of items sorted by cost, as `run` does, and return the other items."""
         while True:
             size = self._size([cost(item) for item in items])
             if self._fits(items[:size], run, cost=cost):

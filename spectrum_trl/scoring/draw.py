@@ -9,9 +9,19 @@ from transformers import DynamicCache, PreTrainedModel
 
 from spectrum_trl.scoring.budget import Budget
 from spectrum_trl.scoring.engine import cache_limit
-from spectrum_trl.scoring.forward import check_lengths, check_logits, evaluating
-from spectrum_trl.scoring.logits import bytes_per_token, forward, joined, new_cache, rows_of, shares_cache
-from spectrum_trl.scoring.prefix import Prefix, read_on
+from spectrum_trl.scoring.forward import (
+    Prefix,
+    bytes_per_token,
+    check_lengths,
+    check_logits,
+    evaluating,
+    forward,
+    joined,
+    new_cache,
+    read_on,
+    rows_of,
+    shares_cache,
+)
 
 # Tokens of prompts and texts in one batch, where prompts differ.
 TOKENS_AT_ONCE = 2**15
@@ -26,7 +36,7 @@ class Decoding(NamedTuple):
     """How a token is sampled; by default from the model's full distribution.
 
     Attributes:
-        temperature: Divisor of the logits, above 0.
+        temperature: Divisor of the logits; 0 for the likeliest token.
         top_k: Sample from this many of the likeliest tokens; 0 for all.
         top_p: Sample from the likeliest tokens that reach this total probability, in (0, 1].
     """
@@ -36,7 +46,7 @@ class Decoding(NamedTuple):
     top_p: float = 1.0
 
 
-FULL = Decoding()
+FULL, GREEDY = Decoding(), Decoding(temperature=0)
 
 
 class Limits(NamedTuple):
@@ -55,12 +65,9 @@ class Limits(NamedTuple):
     context: int | None = None
 
     def reached(self, numbers: Sequence[int], texts: list[list[int]], logits: torch.Tensor) -> list[bool]:
-        """Return for each text, given its tokens, whether it has ended."""
+        """Return for each text, given its tokens, whether it has ended before it is longest."""
         stopped = self.stopped(texts)
-        return [
-            stop or ids[-1] in self.ends or len(ids) >= self.max_new_tokens
-            for ids, stop in zip(texts, stopped, strict=True)
-        ]
+        return [stop or ids[-1] in self.ends for ids, stop in zip(texts, stopped, strict=True)]
 
 
 class Text(NamedTuple):
@@ -116,33 +123,17 @@ def draw(
     Raises:
         UserError: If the context is too short.
     """
-    check_lengths(model, [len(prompt) + limits.max_new_tokens], limit=limits.context)
-    draws = np.array([np.random.default_rng(seed).random(limits.max_new_tokens) for seed in seeds])
-    found: dict[int, list[int]] = {}
+    texts = [Text(tuple(prompt), seed, limits.max_new_tokens, decoding) for seed in seeds]
+    drawing = _Drawing(model, texts, grown=limits.reached, context=limits.context)
     with evaluating(model):
         # If the cache cannot be copied, the prompt is read once per text.
-        started = None
-        if shares_cache(model):
+        if drawing.shares:
             past, logits = read_on(model, prompt, after=prefix)
-            started = _Prompts(logits, past, [0])
-        per_row = 1.0
-        if started is not None and rows_per_batch is None:
-            per_row = bytes_per_token(started.past) * (len(prompt) + limits.max_new_tokens)
-            rows_per_batch = int(cache_limit(model) // per_row) or 1
-
-        def run(rows: Sequence[int]) -> None:
-            def choose(logits: torch.Tensor, alive: Sequence[int], steps: Sequence[int]) -> torch.Tensor:
-                return _drawn(logits, draws[[rows[n] for n in alive], steps], decoding=decoding)
-
-            first = (
-                _copies(model, started, [0] * len(rows)) if started else _read(model, [prompt] * len(rows))
-            )
-            texts = _continue(model, first, choose=choose, grown=limits.reached)
-            found.update(zip(rows, texts, strict=True))
-
-        budget = Budget(rows_per_batch or len(seeds))
-        budget.run(range(len(seeds)), run, cost=lambda _: 1)
-    return [found[n] for n in range(len(seeds))]
+            drawing.started = _Prompts(logits, past, [0])
+            per_row = bytes_per_token(past) * (len(prompt) + limits.max_new_tokens)
+            rows_per_batch = rows_per_batch or int(cache_limit(model) // per_row) or 1
+        Budget(rows_per_batch or len(seeds)).run(range(len(seeds)), drawing.run, cost=lambda _: 1)
+    return drawing.results()
 
 
 def draw_each(
@@ -151,6 +142,8 @@ def draw_each(
     *,
     grown: Grown = lambda numbers, texts, logits: [False] * len(numbers),
     more: Callable[[], Sequence[Text]] = lambda: (),
+    answered: Callable[[int, list[int]], None] = lambda number, ids: None,
+    context: int | None = None,
     tokens_at_once: int = TOKENS_AT_ONCE,
 ) -> list[list[int]]:
     """Sample continuations of several prompts together; each depends on its own prompt and seed only.
@@ -162,6 +155,8 @@ def draw_each(
             out in between.
         more: Called after each token: returns texts that join the others. Not called if the model's cache
             cannot be copied.
+        answered: Called with the number of a text and its tokens as soon as its batch has ended.
+        context: The model's context in tokens, if it differs from its configuration's.
         tokens_at_once: Upper limit of the tokens of prompts and texts in one batch of more than one text;
             what joins is not counted.
 
@@ -171,31 +166,58 @@ def draw_each(
     Raises:
         UserError: If the context is too short.
     """
-    drawing = _Drawing(model, grown=grown, more=more)
-    drawing.add(texts)
+    drawing = _Drawing(model, texts, grown=grown, more=more, answered=answered, context=context)
     budget = Budget(tokens_at_once)
     with evaluating(model):
         # Texts that joined a batch for which memory did not suffice are left over.
         while left := [n for n in range(len(drawing.texts)) if n not in drawing.found]:
-            # What is no cache of keys and values may hold padding, so only equal prompts are read together.
-            for group in [left] if drawing.shares else drawing.by_prompt(left):
+            # What is no cache of keys and values may hold padding, so only prompts of one length are read
+            # together.
+            lengths = [0 if drawing.shares else len(drawing.texts[n].prompt) for n in left]
+            for length in sorted(set(lengths)):
+                group = [n for n, one in zip(left, lengths, strict=True) if one == length]
                 budget.run(group, drawing.run, cost=drawing.cost)
-    return [drawing.found[n] for n in range(len(drawing.texts))]
+    return drawing.results()
+
+
+def greedy(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    *,
+    limits: Limits,
+    answered: Callable[[int, list[int]], None] = lambda number, ids: None,
+) -> list[list[int]]:
+    """Return the token ids of the likeliest continuation of each prompt, token by token; see `draw_each`."""
+    texts = [Text(tuple(prompt), 0, limits.max_new_tokens, GREEDY) for prompt in prompts]
+    return draw_each(model, texts, grown=limits.reached, answered=answered, context=limits.context)
 
 
 class _Drawing:
-    """The state of one call of `draw_each`."""
+    """Texts that are drawn, with their random numbers and, once they have ended, their tokens."""
 
-    def __init__(self, model: PreTrainedModel, *, grown: Grown, more: Callable[[], Sequence[Text]]) -> None:
-        self.model, self.grown, self.more = model, grown, more
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        texts: Sequence[Text],
+        *,
+        grown: Grown,
+        more: Callable[[], Sequence[Text]] = lambda: (),
+        answered: Callable[[int, list[int]], None] = lambda number, ids: None,
+        context: int | None = None,
+    ) -> None:
+        self.model, self.grown, self.more, self.answered, self.context = model, grown, more, answered, context
         self.shares = shares_cache(model)
+        # The only prompt, if it has been read.
+        self.started: _Prompts | None = None
         self.texts: list[Text] = []
         self.draws: list[np.ndarray] = []
         self.found: dict[int, list[int]] = {}
+        self.add(texts)
 
     def add(self, texts: Sequence[Text]) -> list[int]:
         """Add texts, and return their numbers."""
-        check_lengths(self.model, [len(one.prompt) + one.max_new_tokens for one in texts])
+        lengths = [len(one.prompt) + one.max_new_tokens for one in texts]
+        check_lengths(self.model, lengths, limit=self.context)
         self.texts += texts
         self.draws += [np.random.default_rng(one.seed).random(one.max_new_tokens) for one in texts]
         return list(range(len(self.texts) - len(texts), len(self.texts)))
@@ -203,11 +225,8 @@ class _Drawing:
     def cost(self, number: int) -> int:
         return len(self.texts[number].prompt) + self.texts[number].max_new_tokens
 
-    def by_prompt(self, numbers: Sequence[int]) -> list[list[int]]:
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for n in numbers:
-            groups.setdefault(self.texts[n].prompt, []).append(n)
-        return list(groups.values())
+    def results(self) -> list[list[int]]:
+        return [self.found[n] for n in range(len(self.texts))]
 
     def run(self, numbers: Sequence[int]) -> None:
         """Draw texts, and those that join them."""
@@ -232,58 +251,18 @@ class _Drawing:
             return self._read(added) if added else None
 
         texts = _continue(self.model, self._read(drawn), choose=choose, grown=ended, joining=joining)
-        self.found.update(zip(drawn, texts, strict=True))
+        for n, ids in zip(drawn, texts, strict=True):
+            self.found[n] = ids
+            self.answered(n, ids)
 
     def _read(self, numbers: Sequence[int]) -> _Prompts:
+        if self.started:
+            return _copies(self.model, self.started, [0] * len(numbers))
         prompts = [self.texts[n].prompt for n in numbers]
-        if not self.shares:
-            return _read(self.model, prompts)
         rows = {prompt: row for row, prompt in enumerate(dict.fromkeys(prompts))}
+        if not self.shares or len(rows) == len(prompts):
+            return _read(self.model, prompts)
         return _copies(self.model, _read(self.model, list(rows)), [rows[prompt] for prompt in prompts])
-
-
-def greedy(
-    model: PreTrainedModel,
-    prompts: Sequence[Sequence[int]],
-    *,
-    limits: Limits,
-    answered: Callable[[int, list[int]], None] = lambda number, ids: None,
-) -> list[list[int]]:
-    """Continue prompts greedily.
-
-    Args:
-        model: Any causal language model, on any device.
-        prompts: Token ids, at least one each.
-        limits: When a text ends.
-        answered: Called with the index of a prompt and its text as soon as the text has ended.
-
-    Returns:
-        The token ids of each text.
-
-    Raises:
-        UserError: If the context is too short.
-    """
-    check_lengths(model, [len(one) + limits.max_new_tokens for one in prompts], limit=limits.context)
-    found: dict[int, list[int]] = {}
-
-    def choose(logits: torch.Tensor, alive: Sequence[int], steps: Sequence[int]) -> torch.Tensor:
-        return logits.argmax(dim=-1)
-
-    def run(numbers: Sequence[int]) -> None:
-        first = _read(model, [prompts[n] for n in numbers])
-        texts = _continue(model, first, choose=choose, grown=limits.reached)
-        for n, ids in zip(numbers, texts, strict=True):
-            found[n] = ids
-            answered(n, ids)
-
-    # What is no cache of keys and values may hold padding, so only prompts of one length are read together.
-    lengths = [0 if shares_cache(model) else len(prompt) for prompt in prompts]
-    budget = Budget(TOKENS_AT_ONCE)
-    with evaluating(model):
-        for length in sorted(set(lengths)):
-            group = [n for n, one in enumerate(lengths) if one == length]
-            budget.run(group, run, cost=lambda n: len(prompts[n]) + limits.max_new_tokens)
-    return [found[n] for n in range(len(prompts))]
 
 
 def _read(model: PreTrainedModel, prompts: Sequence[Sequence[int]]) -> _Prompts:
@@ -359,6 +338,8 @@ def _drawn(logits: torch.Tensor, draws: np.ndarray, *, decoding: Decoding) -> to
         draws: Shape (rows,), uniform in [0, 1).
         decoding: How a token is sampled.
     """
+    if decoding.temperature == 0:
+        return logits.argmax(dim=-1)
     probabilities = _restricted(logits, decoding=decoding).softmax(dim=-1)
     if probabilities.device.type == "mps":  # MPS has no double precision.
         probabilities = probabilities.cpu()

@@ -112,13 +112,7 @@ class Ending:
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, stops: Sequence[str], *, ends: Sequence[int]
     ) -> None:
-        """Collect the tokens and the texts that end an answer.
-
-        Args:
-            tokenizer: The model's tokenizer.
-            stops: Texts that end an answer.
-            ends: Tokens that end an answer; stops that are added tokens join them.
-        """
+        """Collect the tokens and texts that end an answer; stops that are added tokens join the tokens."""
         self.tokenizer = tokenizer
         added = tokenizer.get_added_vocab()
         self.ends = frozenset([*ends, *(added[stop] for stop in stops if stop in added)])

@@ -16,8 +16,8 @@ from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME
 
 from spectrum_trl.console import on_terminal
 from spectrum_trl.errors import UserError, refuse
-from spectrum_trl.models.device import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.models.load import base_of, load_config, load_model, model_path, stay_apart
+from spectrum_trl.models.weights import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.scoring.draw import FULL, Limits, draw, greedy
 from spectrum_trl.scoring.engine import TokenScores, score
 from spectrum_trl.scoring.generation import Ending, Settings, Wanted, read_requests
@@ -212,7 +212,8 @@ class SpectrumLM(HFLM):
         drawn = draw(
             self.model,
             self.tok_encode(context),
-            seeds=[(self._seed(), *seed) for seed in seeds.values()],
+            # The seed that lm-eval gave to torch.
+            seeds=[(torch.initial_seed(), *seed) for seed in seeds.values()],
             limits=limits,
             decoding=settings.decoding or FULL,
         )
@@ -230,14 +231,10 @@ class SpectrumLM(HFLM):
         more = settings.eos_token_id if settings is not None else None
         return [self.eot_token_id, *([more] if isinstance(more, int) else more or [])]
 
-    def _seed(self) -> int:
-        """Return the seed that lm-eval gave to torch."""
-        return torch.initial_seed()
-
     def _key(self, request: Instance, wanted: Wanted) -> tuple[Any, ...]:
         if wanted.settings.decoding is None:
             return request.args
-        return (*request.args, {"seed": [self._seed(), *wanted.seed]})
+        return (*request.args, {"seed": [torch.initial_seed(), *wanted.seed]})
 
     def _cached(self, request: Instance, wanted: Wanted) -> str | None:
         """Return a cached sample of an earlier run; lm-eval caches greedy answers itself."""

@@ -156,13 +156,9 @@ class AnswerStore(CacheHook):
 
 
 def keep_answers(lm: LM, store: AnswerStore) -> None:
-    """Let one of lm-eval's own model classes reuse cached answers and cache new ones.
+    """Let one of lm-eval's own model classes, changed in place, reuse cached answers and cache new ones.
 
     Samples are not cached: lm-eval does not number equal requests, so all would get the same sample.
-
-    Args:
-        lm: The model, changed in place.
-        store: The cache.
     """
     lm.set_cache_hook(store)
     for attr in ("loglikelihood", "generate_until"):

@@ -12,7 +12,7 @@ import torch
 from spectrum_trl.ask.asking import Wanted, ask
 from spectrum_trl.ask.model import SpectrumModel
 from spectrum_trl.scoring.draw import TOKENS_AT_ONCE, Text, draw_each
-from spectrum_trl.scoring.logits import log_softmax
+from spectrum_trl.scoring.forward import log_softmax
 from spectrum_trl.serve.errors import RequestError
 from spectrum_trl.serve.jobs import Job, Sample, Scores
 

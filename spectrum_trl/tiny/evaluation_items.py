@@ -69,11 +69,9 @@ class EvaluationItems(NamedTuple):
 
 @cache
 def evaluation_items(seed: int, *, part: HeldPart = "evaluation") -> EvaluationItems:
-    """Draw the evaluation's worlds and samples; each kind has its own random stream.
+    """Draw the worlds and samples of a held-out part; each kind has its own random stream.
 
-    Args:
-        seed: A non-negative seed.
-        part: The held-out part: ``evaluation``, or ``choice`` for choosing settings.
+    The part is ``evaluation``, or ``choice`` for choosing settings; the seed is not negative.
     """
     # Otherwise settings would be chosen on the evaluation samples, only worded differently.
     own = [] if part == "evaluation" else [1]

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -60,8 +59,7 @@ def rows(result: TinyResult) -> list[Row]:
 def table(results: Mapping[str, TinyResult]) -> Table:
     """Return a table of results side by side: figures with 95% intervals, uniform guess, and exact values.
 
-    Args:
-        results: Results by title; at least one, all measured with the same seed.
+    The results are by title; at least one, all measured with the same seed.
     """
     made = Table(title="Held-out distributions: mean [95% interval], divergence and loss in nats")
     made.add_column("metric")
@@ -92,12 +90,7 @@ def _cells(results: Mapping[str, TinyResult]) -> Iterator[tuple[Row, list[str]]]
 
 
 def differences(results: Mapping[str, TinyResult], *, last: str) -> Table:
-    """Return a table of the paired differences between one model and each of the others.
-
-    Args:
-        results: Results by title.
-        last: Title of the model to compare with the others.
-    """
+    """Return a table of the paired differences between one model, by its title, and each of the others."""
     made = Table(title=f"{last} minus the others, paired by item: mean [95% interval]")
     made.add_column("metric")
     others = [name for name in results if name != last]
@@ -123,11 +116,6 @@ def samples(results: Mapping[str, TinyResult]) -> Table:
     for name, result in results.items():
         made.add_row(escape(name), *(escape(", ".join(result.rows[task][0].first)) for task in SAMPLES))
     return made
-
-
-def show(results: Mapping[str, TinyResult], *, console: Console | None = None) -> None:
-    """Print the table of figures; ``results`` as for `table`."""
-    (console or Console()).print(table(results))
 
 
 def _urns(result: TinyResult) -> Iterator[Row]:

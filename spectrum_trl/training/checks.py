@@ -1,18 +1,38 @@
-"""Checks of a recipe that run before anything is loaded and report all problems at once."""
+"""Checks of a recipe: before anything is loaded, and then with its model or configuration."""
 
+import re
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
+import torch
+from peft import PeftModel, get_peft_model_state_dict
+from peft.utils import SAFETENSORS_WEIGHTS_NAME as ADAPTER_WEIGHTS
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+from safetensors import safe_open
+from transformers import PreTrainedModel, Trainer
 from transformers.integrations import get_available_reporting_integrations
+from transformers.training_args import OptimizerNames
+from transformers.utils import SAFE_WEIGHTS_NAME
+from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.data.conversations import check_files
 from spectrum_trl.data.mixture import select_tasks
-from spectrum_trl.errors import UserError, refuse
-from spectrum_trl.models.load import is_adapter, load_config
+from spectrum_trl.errors import UserError, first_line, nearest, refuse
+from spectrum_trl.models.load import is_adapter, load_config, model_without_memory
+from spectrum_trl.models.weights import named_by, shared_layers
 from spectrum_trl.recipe.read import Recipe
-from spectrum_trl.training.adapter import check_sharded_adapter
 from spectrum_trl.training.demo_evaluation import check_recorded
-from spectrum_trl.training.model_checks import check_packing
+
+ALL_LINEAR = "all-linear"
+# These read sequence boundaries from position ids (flash) or from the mask that transformers makes of them;
+# tests/training/test_packing.py compares packed and separate logits for those that run on a CPU.
+SEPARATING = ("sdpa", "eager", "flex_attention", *(f"flash_attention_{n}" for n in (2, 3, 4)))
+# A batch of packed rows becomes one long row, for which these build a mask quadratic in its length. At batch
+# size 8 that is several times slower than no packing (docs/benchmarks.md).
+DENSE_MASK = ("sdpa", "eager")
+# Layers with a state that is carried across sequence boundaries.
+RECURRENT = ("mamba", "linear_attention", "recurrent", "conv")
 
 
 def check_all(recipe: Recipe, *, environment: bool = True) -> None:
@@ -120,3 +140,188 @@ def _check_packages(recipe: Recipe) -> None:
             "or set `attn_implementation: sdpa`"
         )
     refuse(problems)
+
+
+def check_lora_targets(arguments: ModelConfig, *, model: PreTrainedModel) -> None:
+    """Check that the model has the modules named for LoRA.
+
+    Raises:
+        UserError: With every name that matches no module.
+    """
+    refuse(_absent(arguments, model) if arguments.use_peft else ())
+
+
+def check_optimizer(training: SFTConfig, *, model: PreTrainedModel) -> None:
+    """Try to create the optimizer, since transformers creates it only when training begins.
+
+    Raises:
+        UserError: If the optimizer needs a package that is not installed, or other arguments.
+    """
+    try:
+        optimizer, settings = Trainer.get_optimizer_cls_and_kwargs(training, model)
+        # Optimizers that select their own parameters cannot be tried on a single one.
+        if not {"params", "model", "optimizer_dict"} & settings.keys():
+            optimizer([torch.nn.Parameter(torch.zeros(1))], **settings)
+    # Each optimizer's package has its own errors.
+    except Exception as error:
+        name = OptimizerNames(training.optim).value
+        raise UserError(
+            f"optim: {name} cannot be created with its optim_args: {first_line(error)}"
+        ) from error
+
+
+def check_checkpoint(checkpoint: Path | None, *, model: object) -> None:
+    """Check that a checkpoint contains the weights that the adapted model trains: Trainer would only warn.
+
+    Raises:
+        UserError: If weights are missing, with the first missing name.
+    """
+    assert isinstance(model, torch.nn.Module)
+    adapted = isinstance(model, PeftModel)
+    file = (checkpoint or Path()) / (ADAPTER_WEIGHTS if adapted else SAFE_WEIGHTS_NAME)
+    # Sharded weights have an index file instead, and FSDP has its own format.
+    if checkpoint is None or not file.is_file():
+        return
+    trained = (name for name, parameter in model.named_parameters() if parameter.requires_grad)
+    needed = get_peft_model_state_dict(model) if adapted else trained
+    with safe_open(str(file), framework="numpy") as tensors:
+        missing = sorted(set(needed) - set(tensors.keys()))
+    if missing:
+        raise UserError(
+            f"resume_from_checkpoint: {file} does not belong to this model: it lacks {len(missing)} of its "
+            f"weights, for example {missing[0]}; name another checkpoint, or start a new run"
+        )
+
+
+def check_packing(training: SFTConfig, *, config: object, attention: str) -> None:
+    """Check that packed sequences do not attend to each other, and that packing saves time.
+
+    Args:
+        training: TRL's arguments.
+        config: The model's text configuration.
+        attention: Name of the attention implementation that the model uses.
+
+    Raises:
+        UserError: If packing would leak between sequences, cut through an output, or slow training down.
+    """
+    if attention == "flex_attention" and training.use_cpu:
+        raise UserError(
+            "attn_implementation: PyTorch has no backward pass of flex_attention for the CPU; set "
+            "`attn_implementation: sdpa` (with packing, also `per_device_train_batch_size: 1`)."
+        )
+    if not training.packing:
+        return
+    problems = []
+    rows, steps = training.per_device_train_batch_size, training.gradient_accumulation_steps
+    if attention in DENSE_MASK and rows > 1:
+        problems.append(
+            f"packing: attention {attention!r} joins a batch of {rows} packed rows into one with a mask "
+            "quadratic in its length, which is slower than no packing; set `per_device_train_batch_size: 1` "
+            f"and `gradient_accumulation_steps: {rows * steps}`, or an attn_implementation that reads "
+            "sequence boundaries (flash_attention_2, or flex_attention on a GPU), or `packing: false`."
+        )
+    if training.packing_strategy != "bfd":
+        problems.append(
+            f"packing_strategy: {training.packing_strategy!r} cuts through outputs and lets sequences attend "
+            "to each other; use 'bfd'."
+        )
+    if not any(name in attention for name in SEPARATING) and not attention.startswith("kernels-community/"):
+        problems.append(
+            f"packing: attention {attention!r} is not known to keep packed sequences apart; set "
+            "`attn_implementation: sdpa` or flash_attention_2, or `packing: false`."
+        )
+    layers = {
+        kind for kind in getattr(config, "layer_types", None) or () for name in RECURRENT if name in kind
+    }
+    if layers:
+        problems.append(
+            f"packing: the model has layers ({', '.join(sorted(layers))}) whose state carries over into the "
+            "next sequence; set `packing: false`."
+        )
+    refuse(problems)
+
+
+def _absent(arguments: ModelConfig, model: PreTrainedModel) -> Iterator[str]:
+    modules = [
+        name for name, module in model.named_modules() if name and any(True for _ in module.parameters())
+    ]
+    # Layers that peft can adapt: projections and embeddings, not norms or blocks.
+    layers = [
+        name
+        for name, module in model.named_modules()
+        if getattr(getattr(module, "weight", None), "ndim", 0) > 1
+    ]
+    parameters = [name for name, _ in model.named_parameters()]
+    targets = arguments.lora_target_modules
+    if targets is None and arguments.lora_target_parameters is None:
+        if model.config.model_type not in TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING:
+            yield (
+                f"lora_target_modules: peft has no default for {model.config.model_type}; name the modules, "
+                "for example [q_proj, v_proj], or use all-linear"
+            )
+    elif isinstance(targets, str):
+        if targets != ALL_LINEAR and (problem := _pattern_problem(targets, layers)):
+            yield f"lora_target_modules: {problem}"
+    for field, names, present in (
+        ("lora_target_modules", targets if isinstance(targets, list) else None, layers),
+        ("lora_modules_to_save", arguments.lora_modules_to_save, modules),
+        ("lora_target_parameters", arguments.lora_target_parameters, parameters),
+    ):
+        endings = {name.rpartition(".")[2] for name in present}
+        for name in names or ():
+            if not any(full == name or full.endswith(f".{name}") for full in present):
+                known = ", ".join(sorted(ending for ending in endings if not ending.isdigit()))
+                yield f"{field}: the model has no {name!r}.{nearest(name, endings)} It has {known}."
+
+
+def _pattern_problem(pattern: str, modules: list[str]) -> str | None:
+    """Return what is wrong with a regular expression that peft will match against full module names."""
+    try:
+        found = any(re.fullmatch(pattern, name) for name in modules)
+    except re.error as error:
+        return f"{pattern!r} is not a regular expression: {error}"
+    return None if found else f"the regular expression {pattern!r} matches no module of the model"
+
+
+def check_sharded_adapter(recipe: Recipe) -> None:
+    """Reject settings under which a sharded adapter is not saved, or a library fails.
+
+    Raises:
+        UserError: With every such setting.
+    """
+    fsdp, problems = recipe.training.fsdp_config, []
+    assert isinstance(fsdp, dict)
+    if fsdp.get("activation_checkpointing"):
+        # peft 0.21.2 looks for the adapter under the names of the wrapped layers, and saves nothing.
+        problems.append(
+            f"{recipe.path}: with fsdp_config.activation_checkpointing no LoRA matrix would be saved; set it "
+            "to false, and `activation_checkpointing: true` at the top level"
+        )
+    whole = list(recipe.model.lora_modules_to_save or [])
+    name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
+    # accelerate 1.15 ties the weights again after emptying them, which fails on peft's wrapped layers.
+    if whole and fsdp.get("cpu_ram_efficient_loading") and name and not recipe.model.load_in_4bit:
+        # The configuration decides: one rank reads the weights, and the others tie them.
+        if any(
+            named_by(whole, layer) for layer in shared_layers(model_without_memory(name, revision=revision))
+        ):
+            problems.append(
+                f"{recipe.path}: fsdp_config.cpu_ram_efficient_loading cannot load {name} with a LoRA "
+                "adapter that trains its tied embedding; set cpu_ram_efficient_loading to false"
+            )
+    refuse(problems)
+
+
+def check_precision(recipe: Recipe, model: PreTrainedModel) -> None:
+    """Reject 16-bit frozen weights without mixed precision: trained weights are 32-bit."""
+    if not (recipe.model.use_peft and recipe.model.lora_modules_to_save):
+        return
+    if recipe.training.bf16 or recipe.training.fp16:
+        return
+    # Quantized layers have other classes and cast their inputs.
+    linear = [layer for layer in model.get_decoder().modules() if type(layer) is torch.nn.Linear]
+    if any(layer.weight.dtype != torch.float32 for layer in linear):
+        raise UserError(
+            f"{recipe.path}: dtype {recipe.model.dtype} needs mixed precision, because embeddings are "
+            "trained in float32; add `bf16: true`, or set `dtype: float32`"
+        )

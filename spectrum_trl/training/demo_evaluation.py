@@ -13,10 +13,18 @@ from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import bundled
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.run_folder import RunFolder
-from spectrum_trl.tiny import columns, scores
-from spectrum_trl.tiny.columns import ALL_TOKENS, BEST, COLUMNS, INSTRUCT, PRETRAINED, TUNED, WORDINGS
+from spectrum_trl.tiny import scores
 from spectrum_trl.tiny.evaluation_items import evaluation_items
-from spectrum_trl.tiny.scores import TinyResult
+from spectrum_trl.tiny.scores import (
+    ALL_TOKENS,
+    BEST,
+    COLUMNS,
+    INSTRUCT,
+    PRETRAINED,
+    TUNED,
+    WORDINGS,
+    TinyResult,
+)
 
 PAGE = "report.html"
 Measured = Iterator[tuple[str, TinyResult]]
@@ -31,18 +39,10 @@ def evaluate_run(
     out: Console,
     trained: bool,
 ) -> None:
-    """Measure models on the tiny world's held-out distributions.
+    """Measure models on the tiny world's held-out distributions if the recipe sets ``evaluate``.
 
     Before training, the pretrained model and its instruct sibling are measured, each in the format that suits
-    it; after training, the trained model is.
-
-    Args:
-        recipe: Its ``evaluate`` decides whether anything is measured.
-        model: The model in its current state.
-        tokenizer: With the Spectrum template.
-        folder: The run's folder, where the results are saved.
-        out: Where to print.
-        trained: Whether training has finished.
+    it; after training, the trained model is. The results are saved in the run's folder.
     """
     if recipe.run.evaluate == "none" or not PartialState().is_main_process:
         return
@@ -57,13 +57,7 @@ def evaluate_run(
 
 
 def show_results(recipe: Recipe, *, folder: RunFolder, out: Console) -> None:
-    """Print the tables of a run's evaluation, and write its picture and a page of all figures.
-
-    Args:
-        recipe: Its ``evaluate`` decides whether there is anything to show.
-        folder: The run's folder, where the results are.
-        out: Where to print.
-    """
+    """Print the tables of a run's evaluation, if it has one, and write its picture and a page of figures."""
     if recipe.run.evaluate == "none" or not PartialState().is_main_process:
         return
     # Imported here, because plotting takes a second to import and few recipes need it.
@@ -73,7 +67,7 @@ def show_results(recipe: Recipe, *, folder: RunFolder, out: Console) -> None:
     from spectrum_trl.tiny.report import report_run
 
     files = report_run(folder.path, out=out)
-    page = page_of(read_evaluations(columns.results_of(str(folder.path))), pairs=[])
+    page = page_of(read_evaluations(scores.results_of(str(folder.path))), pairs=[])
     files += write(page, output=folder.path / PAGE)
     folder.list_files(files)
     out.print(f"all figures on a page: {folder.path / PAGE}", markup=False)
@@ -114,7 +108,7 @@ def _others(recipe: Recipe, model: PreTrainedModel) -> Measured:
     fmt = COLUMNS[PRETRAINED].fmt
     found = [evaluate(model, own, fmt=fmt, wording=wording, plain=plain) for wording, plain in WORDINGS]
     yield PRETRAINED, found[0]
-    yield BEST, columns.best_of(found)
+    yield BEST, scores.best_of(found)
     if sibling := recipe.run.copy_role_tokens_from:
         instruct = load_model(sibling).eval()
         yield INSTRUCT, evaluate(instruct, load_tokenizer(sibling), fmt=COLUMNS[INSTRUCT].fmt)

@@ -1,17 +1,28 @@
-"""The model that a recipe starts from."""
+"""The model that a recipe starts from, and its adapter: tied like the model, float32, on text layers only."""
 
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from peft import LoraConfig
+from peft.tuners.tuners_utils import check_target_module_exists
 from rich.console import Console
 from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
-from trl import get_quantization_config
+from trl import get_peft_config, get_quantization_config
 
+from spectrum_trl.errors import refuse
 from spectrum_trl.models.folder import generation_config
-from spectrum_trl.models.initialise import new_model
-from spectrum_trl.models.load import check_vocabulary, load_model, load_without_weights
-from spectrum_trl.models.quantize import for_cpu
-from spectrum_trl.models.role_tokens import copy_role_tokens
+from spectrum_trl.models.initialise import copy_role_tokens, new_model
+from spectrum_trl.models.load import (
+    check_vocabulary,
+    for_cpu,
+    load_model,
+    load_without_weights,
+)
+from spectrum_trl.models.weights import named_by, shared_layers
 from spectrum_trl.recipe.read import Recipe
-from spectrum_trl.training.adapter import check_precision, other_modalities
-from spectrum_trl.training.model_checks import check_lora_targets, check_optimizer, check_packing
+from spectrum_trl.training.checks import check_lora_targets, check_optimizer, check_packing, check_precision
 from spectrum_trl.training.strategy import receives_weights
 
 
@@ -20,14 +31,8 @@ def starting_model(
 ) -> PreTrainedModel:
     """Load or initialise the model, copying role tokens if the recipe names a sibling.
 
-    Args:
-        recipe: The parsed recipe.
-        tokenizer: With the Spectrum template.
-        family: Its template family.
-        out: Where to print.
-
-    Returns:
-        The model, checked against the tokenizer and the recipe's adapter, optimizer and packing.
+    The tokenizer has the Spectrum template of the family. The model is checked against it, and against the
+    recipe's adapter, optimizer and packing.
 
     Raises:
         UserError: If the model cannot be loaded or does not fit the recipe.
@@ -80,3 +85,66 @@ def _quantization(recipe: Recipe, *, out: Console) -> BitsAndBytesConfig | None:
                 "read rows whose width is not a multiple of 64"
             )
     return quantization
+
+
+def adapter_config(recipe: Recipe, *, model: PreTrainedModel) -> LoraConfig | None:
+    """Return a recipe's adapter configuration, adjusted to its model, or None for full fine-tuning.
+
+    Raises:
+        UserError: If the adapter would be on a layer that shares its matrix.
+    """
+    config = get_peft_config(recipe.model)
+    if config is None:
+        return None
+    assert isinstance(config, LoraConfig)
+    config.revision = recipe.model.model_revision
+    if others := other_modalities(model):
+        config.exclude_modules = rf"(.*\.)?({'|'.join(map(re.escape, others))})\..*"
+    shared = shared_layers(model)
+    refuse(f"{recipe.path}: {problem}" for problem in _adapted_apart(config, shared))
+    # A copy, because peft edits the list, which is also the recipe's.
+    whole = list(config.modules_to_save or [])
+    config.ensure_weight_tying = any(named_by(whole, layer) for layer in shared)
+    config.modules_to_save = whole or None
+    return config
+
+
+def _adapted_apart(config: LoraConfig, shared: dict[str, list[str]]) -> Iterator[str]:
+    """Yield a message for each field that puts an adapter on a layer that shares its matrix.
+
+    Each layer gets a separate adapter in training, but peft 0.21.2 merges all of them into the shared matrix.
+    """
+    # peft trains some tied layers whole under another name, and a layer listed as both is a separate error;
+    # its default targets include no such layer.
+    targets = replace(config, modules_to_save=None, target_modules=config.target_modules or [])
+    parameters = list(config.target_parameters or [])
+    adapted = {
+        "lora_target_modules": [layer for layer in shared if check_target_module_exists(targets, layer)],
+        "lora_target_parameters": [layer for layer in shared if named_by(parameters, f"{layer}.weight")],
+    }
+    for field, layers in adapted.items():
+        if layers:
+            users = ", ".join(layer.rpartition(".")[2] for layer in shared[layers[0]])
+            yield (
+                f"{field}: {', '.join(layers)} shares its weights with another layer, so its adapter cannot "
+                f"be merged; leave it out, or train both whole with `lora_modules_to_save: [{users}]`"
+            )
+
+
+def train_in_single_precision(model: torch.nn.Module) -> None:
+    """Keep trained weights, and thus the optimizer states, in float32.
+
+    TRL casts an adapter on quantized weights to bfloat16, where updates with a small learning rate are lost
+    to rounding (https://github.com/huggingface/trl/issues/7268 is about one such weight).
+    """
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+
+
+def other_modalities(model: PreTrainedModel) -> list[str]:
+    """Return the parts of a model that process no text, for example Gemma 3's vision tower."""
+    decoder = model.get_decoder()
+    if decoder is model.base_model:
+        return []
+    return [name for name, module in model.base_model.named_children() if module is not decoder]

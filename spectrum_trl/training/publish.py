@@ -11,13 +11,12 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from spectrum_trl.errors import UserError, refuse
-from spectrum_trl.evaluation.headlines import LOW_COVERAGE, headlines, is_of_shares
 from spectrum_trl.evaluation.options import Options
-from spectrum_trl.evaluation.results import newest
+from spectrum_trl.evaluation.results import LOW_COVERAGE, headlines, is_of_shares, newest
 from spectrum_trl.files import write_json
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.models.load import model_path
-from spectrum_trl.runs.record import RECORD
+from spectrum_trl.runs.checkpoints import RECORD
 from spectrum_trl.strict.json import read_json
 
 # What a model needs to be loaded; a run's history, checkpoints and recipe, which names paths, stay here.

@@ -14,13 +14,13 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.models.folder import (
     copy_processor,
     generation_config,
+    model_card,
     rounded,
     set_dtype,
     set_special_tokens,
 )
 from spectrum_trl.models.load import checkpoint_dtype
-from spectrum_trl.models.model_card import model_card
-from spectrum_trl.prompts.layouts import published
+from spectrum_trl.prompts.templates import published
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import way_back
 from spectrum_trl.runs.run_folder import STAGING, RunFolder
@@ -36,12 +36,7 @@ def save_run(
 ) -> None:
     """Save the model to a staging folder, and move it into place once it is complete.
 
-    Args:
-        trainer: The trainer after training; every rank must call this function.
-        folder: The run's folder.
-        recipe: The parsed recipe.
-        mixture: The training data.
-        tokenizer: With the Spectrum template.
+    Every rank must call this.
 
     Raises:
         UserError: If a trained weight is NaN or infinite.

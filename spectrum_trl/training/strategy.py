@@ -63,13 +63,7 @@ def check_sharding(recipe: Recipe, trainer: SFTTrainer) -> None:
 
 
 def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
-    """Print processes, strategy, precision, and the size of a step.
-
-    Args:
-        trainer: A trainer ready to train.
-        mixture: The training data, with its counts.
-        out: Where to print.
-    """
+    """Print processes, strategy, precision, and the size of a step of a trainer that is ready to train."""
     accelerator, args = trainer.accelerator, cast(SFTConfig, trainer.args)
     found = accelerator.distributed_type
     strategy = NAMES.get(found, found.value)

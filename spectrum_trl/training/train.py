@@ -16,13 +16,12 @@ from spectrum_trl.progress import line_each_minute
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import find_checkpoint
 from spectrum_trl.runs.output_dir import reserve_output_dir
-from spectrum_trl.runs.resume import check_data, check_settings, explain_interrupt, print_passed_over
-from spectrum_trl.runs.run_folder import RunFolder
+from spectrum_trl.runs.resume import check_data, check_settings, print_passed_over
+from spectrum_trl.runs.run_folder import RunFolder, explain_interrupt
 from spectrum_trl.training import strategy
-from spectrum_trl.training.checks import check_all
+from spectrum_trl.training.checks import check_all, check_checkpoint
 from spectrum_trl.training.demo_evaluation import evaluate_run, show_results
 from spectrum_trl.training.model import starting_model
-from spectrum_trl.training.model_checks import check_checkpoint
 from spectrum_trl.training.saving import save_run, saved_dtype
 from spectrum_trl.training.trainer import make_trainer
 

@@ -24,11 +24,11 @@ from trl import SFTTrainer
 
 from spectrum_trl.console import console, on_terminal
 from spectrum_trl.data.mixture import Mixture
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, first_line
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import way_back
 from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
-from spectrum_trl.training.adapter import adapter_config, train_in_single_precision
+from spectrum_trl.training.model import adapter_config, train_in_single_precision
 from spectrum_trl.training.strategy import check_sharding
 
 # Options that transformers sets in an optimizer's groups from the recipe; the rest is optimizer state.
@@ -163,9 +163,7 @@ class ResumableTrainer(SFTTrainer):
 def diverged(trainer: Trainer, found: str) -> UserError:
     """Return the error for a run whose numbers are no longer finite, raised before it saves or deletes any.
 
-    Args:
-        trainer: The trainer; its step is the last one with finite loss and gradient.
-        found: What is no longer finite.
+    ``found`` says which; the trainer's step is the last one with finite loss and gradient.
     """
     step = trainer.state.global_step
     return UserError(
@@ -179,10 +177,9 @@ def _loading(checkpoint: str | None) -> Iterator[None]:
     try:
         yield
     except (EOFError, LookupError, RuntimeError, TypeError, UnpicklingError, ValueError) as error:
-        reason = str(error).strip().splitlines()[:1] or [repr(error)]
         raise UserError(
-            f"resume_from_checkpoint: {checkpoint} does not fit this run or is broken: {reason[0]}; name "
-            "another checkpoint, or start a new run"
+            f"resume_from_checkpoint: {checkpoint} does not fit this run or is broken: {first_line(error)}; "
+            "name another checkpoint, or start a new run"
         ) from error
 
 
@@ -194,14 +191,7 @@ def make_trainer(
     mixture: Mixture,
     folder: RunFolder,
 ) -> SFTTrainer:
-    """Return a trainer that is ready for its first step.
-
-    Args:
-        recipe: The parsed recipe.
-        model: The model to train.
-        tokenizer: With the Spectrum template.
-        mixture: The training data.
-        folder: The run's folder; the run begins at the first step.
+    """Return a trainer that is ready for its first step, with which the run begins in its folder.
 
     Raises:
         UserError: If TRL rejects the settings, or FSDP is requested but not in force.

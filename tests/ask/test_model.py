@@ -19,7 +19,7 @@ from spectrum_trl.ask.schemas import allowed_values, validator
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model
 from spectrum_trl.paths import TINY_BASE_NAME, TINY_INSTRUCT_NAME
-from spectrum_trl.scoring.logits import log_softmax
+from spectrum_trl.scoring.forward import log_softmax
 from spectrum_trl.suite.task import Message
 from tests.small_models import CONFIG, Learnt
 

@@ -13,7 +13,7 @@ import pytest
 from spectrum_trl import SpectrumModel
 from spectrum_trl.ask.survey import DESCRIPTION, check_description, read_table, survey
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.headlines import LOWEST_COVERAGE
+from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 from spectrum_trl.metrics.distributional import compare
 from spectrum_trl.paths import TINY_BASE_NAME
 from tests.small_models import Learnt

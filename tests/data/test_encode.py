@@ -9,8 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl.data.encode import encode
-from spectrum_trl.data.encoder import Encoder
+from spectrum_trl.data.encode import Encoder, encode
 from spectrum_trl.prompts.messages import check, normalise
 
 FAMILIES = ("gemma3", "qwen3", "llama3_1")

@@ -9,12 +9,10 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.data.conversations import weighted
-from spectrum_trl.data.encode import encode
-from spectrum_trl.data.encoder import Encoder
+from spectrum_trl.data.encode import Encoder, encode
 from spectrum_trl.data.mixture import Mixture, build_mixture, messages_of_file, select_tasks
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.recipe.arguments import DataArguments
-from spectrum_trl.recipe.task_choice import FileOptions
+from spectrum_trl.recipe.arguments import DataArguments, FileOptions
 
 TINY = DataArguments(
     tasks={f"tiny_{kind}": {"max_sequences": 20} for kind in ("counts", "labels", "near", "range")},

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
+from spectrum_trl.evaluation.axis_tasks import distributional_tasks
 from spectrum_trl.evaluation.verbalized import draw_answer, read_shares
 from spectrum_trl.metrics.distributional import compare, compare_as_published, uniform_guess
 from tests.evaluation.harness import evaluate, load

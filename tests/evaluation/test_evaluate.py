@@ -10,6 +10,8 @@ from subprocess import CompletedProcess
 import pytest
 from safetensors.torch import load_file, save_file
 
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.evaluate import load
 from spectrum_trl.evaluation.results import read_results
 from spectrum_trl.paths import TINY_BASE
 from tests.processes import run_command
@@ -305,3 +307,8 @@ def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     words = ["eval", model, "--output", tmp_path / "out", *SMALL, "--tasks", "spectrum_icl_cards"]
     done = run_command(*words)
     assert done.returncode == 2 and "are missing" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_model_class_that_lm_eval_does_not_have_is_a_message(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--backend: lm-eval has no model class 'spectrumm'"):
+        load("spectrumm", {"pretrained": "x"}, store=tmp_path / "a", fresh=False)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from spectrum_trl.metrics.icl import automatic_k, guesses, share_right
-from spectrum_trl.scoring.logits import pick
+from spectrum_trl.scoring.forward import pick
 from tests.oracles import OutputScores, mean_by_number, number_outputs, per_output
 
 

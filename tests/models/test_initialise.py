@@ -1,10 +1,24 @@
-"""A new tokenizer reads any text back, digits one by one; a new model is made by its seed."""
+"""A new tokenizer reads any text back; a new model is made by its seed; role tokens come from a sibling."""
 
+import re
+from pathlib import Path
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectrum_trl.models.initialise import QWEN_TOKENS, new_model, new_tokenizer
+from spectrum_trl.errors import UserError
+from spectrum_trl.models.initialise import (
+    QWEN_TOKENS,
+    check_sibling,
+    copy_role_tokens,
+    new_model,
+    new_tokenizer,
+    role_token_ids,
+)
+from spectrum_trl.prompts import templates
+from spectrum_trl.prompts.families import Family, families
 
 TOKENIZER = new_tokenizer(["output\nred 12 blue", "description\nA jar holds 3 red marbles."], vocab_size=300)
 CONFIG = {
@@ -36,3 +50,75 @@ def test_the_seed_decides_the_weights() -> None:
     weights = [model.get_input_embeddings().weight for model in (first, same, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
     assert weights[0].shape == (300, 16)
+
+
+def config(*, tied: bool, hidden: int = 16) -> dict[str, object]:
+    return {
+        "model_type": "qwen3",
+        "hidden_size": hidden,
+        "num_hidden_layers": 1,
+        "intermediate_size": 16,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "tie_word_embeddings": tied,
+    }
+
+
+@pytest.fixture
+def tokenizer():
+    tokenizer = new_tokenizer(["description input output words"], vocab_size=300)
+    templates.install(tokenizer)
+    return tokenizer
+
+
+@pytest.mark.parametrize("use", ["bos_token", "eos_token", "pad_token", "unk_token"])
+@pytest.mark.parametrize("family", families().values(), ids=lambda family: family.name)
+def test_turn_tokens_with_another_use_are_copied_too(family: Family, use: str, byte_tokenizer) -> None:
+    """SmolLM2's begin of a turn is its BOS; a template's end of a turn is always its EOS."""
+    for token in family.turn_tokens:
+        settings = {"bos_token": "<s>", "pad_token": "<pad>", use: token}
+        tokenizer = byte_tokenizer([*family.control_tokens, "<s>", "<pad>"], **settings)
+        assert templates.install(tokenizer) == family.name
+        ids = role_token_ids(tokenizer, family=family.name)
+        assert set(tokenizer.convert_ids_to_tokens(ids)) == set(family.turn_tokens)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_exactly_the_turn_tokens_rows_are_copied(tmp_path: Path, tokenizer, tied: bool) -> None:
+    donor = new_model(config(tied=tied), vocab_size=300, seed=1)
+    donor.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = new_model(config(tied=tied), vocab_size=300, seed=0)
+    before = model.get_input_embeddings().weight.detach().clone()
+    copied = copy_role_tokens(model, tokenizer=tokenizer, family="chatml", sibling=str(tmp_path))
+    assert copied == ["<|im_start|>", "<|im_end|>"]
+    ids = role_token_ids(tokenizer, family="chatml")
+    for layer in ("get_input_embeddings", "get_output_embeddings"):
+        assert torch.equal(getattr(model, layer)().weight[ids], getattr(donor, layer)().weight[ids])
+    others = [index for index in range(300) if index not in ids]
+    assert torch.equal(model.get_input_embeddings().weight[others], before[others])
+
+
+def test_a_tied_model_takes_no_rows_of_two_matrices(tmp_path: Path, tokenizer) -> None:
+    new_model(config(tied=False), vocab_size=300, seed=1).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = new_model(config(tied=True), vocab_size=300, seed=0)
+    before = model.get_input_embeddings().weight.detach().clone()
+    with pytest.raises(UserError, match="output layer and the embedding of .* differ"):
+        copy_role_tokens(model, tokenizer=tokenizer, family="chatml", sibling=str(tmp_path))
+    assert torch.equal(model.get_input_embeddings().weight, before)
+
+
+def test_a_sibling_of_another_size_is_refused(tmp_path: Path) -> None:
+    for name, hidden in (("base", 16), ("sibling", 32)):
+        new_model(config(tied=True, hidden=hidden), vocab_size=300, seed=1).save_pretrained(tmp_path / name)
+    with pytest.raises(UserError, match="sibling has hidden size 32, .*base has 16"):
+        check_sibling(str(tmp_path / "sibling"), model=str(tmp_path / "base"))
+
+
+def test_a_sibling_without_the_turn_tokens_is_refused(tmp_path: Path, tokenizer, byte_tokenizer) -> None:
+    byte_tokenizer(["<pad>", "<eos>"], eos_token="<eos>", pad_token="<pad>").save_pretrained(tmp_path)
+    model = new_model(config(tied=True), vocab_size=300, seed=0)
+    with pytest.raises(UserError, match=re.escape("has no token <|im_start|>, <|im_end|>")):
+        copy_role_tokens(model, tokenizer=tokenizer, family="chatml", sibling=str(tmp_path))

@@ -1,4 +1,4 @@
-"""Folders whose weights are damaged, or those of another model, are refused with one message."""
+"""What loads is what was published: damaged or other weights and other splitting are refused."""
 
 import json
 import shutil
@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 import torch
+from bitsandbytes import functional
+from bitsandbytes.nn import Linear4bit
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import BartConfig, BertConfig, T5Config
+from tokenizers import Tokenizer
+from transformers import BartConfig, BertConfig, BitsAndBytesConfig, T5Config
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.load import check_vocabulary, load_model, load_tokenizer, model_path
-from spectrum_trl.paths import TINY_BASE
+from spectrum_trl.models.load import check_vocabulary, for_cpu, load_model, load_tokenizer, model_path
+from spectrum_trl.paths import TINY_BASE, TINY_BASE_NAME, TINY_INSTRUCT
 from tests.processes import run_command, run_recipe
+from tests.real_models import real_model
 from tests.small_models import built
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -130,3 +134,77 @@ def test_an_adapter_that_peft_saved_loads_with_the_settings_of_its_base(base: Pa
     assert loaded.generation_config.eos_token_id == load_model(str(base)).generation_config.eos_token_id
     text = torch.arange(20)[None]
     assert torch.equal(loaded.eval()(text).logits, adapted.eval()(text).logits)
+
+
+def test_every_matrix_in_4_bits_reads_back_as_it_was_but_for_rounding() -> None:
+    quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+    kept = for_cpu(quantization, name=TINY_BASE_NAME)
+    whole = load_model(TINY_BASE_NAME)
+    model = load_model(TINY_BASE_NAME, quantization_config=quantization, device_map={"": "cpu"})
+    quantized = {name: layer for name, layer in model.named_modules() if isinstance(layer, Linear4bit)}
+    assert len(kept) == 18 and quantized.keys() == {f"model.layers.{i}.mlp.down_proj" for i in range(3)}
+    for name, layer in quantized.items():
+        read = functional.dequantize_4bit(layer.weight.data, layer.weight.quant_state)
+        original = whole.get_submodule(name).weight
+        assert (read - original).norm() < 0.12 * original.norm()
+    with torch.no_grad():
+        model.eval()(torch.arange(20)[None])
+
+
+def _with_settings(folder: Path, source: Path, **changes: object) -> str:
+    folder.mkdir()
+    shutil.copy(source / "tokenizer.json", folder)
+    settings = json.loads((source / "tokenizer_config.json").read_text()) | changes
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return str(folder)
+
+
+# The fix that the message names.
+FIX = {"tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": False}
+
+
+def test_settings_that_replace_the_pre_tokenizer_are_refused(tmp_path: Path) -> None:
+    changes = {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True}
+    name = _with_settings(tmp_path / "model", TINY_BASE, **changes)
+    with pytest.raises(UserError, match=r"does not split text as its tokenizer\.json .*tokenizer_class"):
+        load_tokenizer(name)
+    load_tokenizer(_with_settings(tmp_path / "fixed", Path(name), **FIX))
+
+
+@pytest.mark.parametrize("setting", ["enable_truncation", "enable_padding"])
+def test_lengths_that_a_file_sets_are_no_other_splitting(setting: str, tmp_path: Path) -> None:
+    name = _with_settings(tmp_path / "model", TINY_BASE)
+    file = str(Path(name) / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(file)
+    getattr(tokenizer, setting)(**({"max_length": 4} if setting == "enable_truncation" else {"length": 99}))
+    tokenizer.save(file)
+    load_tokenizer(name)
+
+
+@pytest.mark.slow
+def test_a_class_that_replaces_the_pre_tokenizer_of_a_real_model_is_refused(tmp_path: Path) -> None:
+    source = real_model("smollm2-135m-instruct")
+    with pytest.raises(UserError, match="loaded it as GemmaTokenizer"):
+        load_tokenizer(_with_settings(tmp_path / "model", source, tokenizer_class="GemmaTokenizer"))
+    # transformers knows better than this one, and loads the file as it is.
+    load_tokenizer(_with_settings(tmp_path / "alike", source, tokenizer_class="LlamaTokenizerFast"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gemma-3-270m", "smollm2-135m-instruct"])
+def test_tokenizers_of_real_models_load(name: str) -> None:
+    load_tokenizer(str(real_model(name)))
+
+
+@pytest.mark.parametrize("folder", [TINY_BASE, TINY_INSTRUCT])
+def test_tiny_tokenizers_load(folder: Path) -> None:
+    load_tokenizer(str(folder))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["gemma3", "qwen3", "llama3_1"])
+def test_published_tokenizers_load_and_what_is_saved_of_them(
+    tmp_path: Path, tokenizer_folder, family: str
+) -> None:
+    load_tokenizer(str(tokenizer_folder(family))).save_pretrained(tmp_path)
+    load_tokenizer(str(tmp_path))

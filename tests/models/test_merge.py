@@ -17,10 +17,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from spectrum_trl.commands.main import main
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.initialise import new_model
+from spectrum_trl.models.initialise import new_model, role_token_ids
 from spectrum_trl.models.load import load_model
 from spectrum_trl.models.merge import merge
-from spectrum_trl.models.role_tokens import role_token_ids
 from spectrum_trl.paths import TINY_BASE
 from spectrum_trl.recipe.read import read_recipe
 from tests.models.published import publish

@@ -1,12 +1,15 @@
 """The table of families says what the templates render."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from transformers import PreTrainedTokenizerBase
 
+from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
-from spectrum_trl.prompts.families import Family, families, template_source
+from spectrum_trl.prompts import templates
+from spectrum_trl.prompts.families import Family, families, read_families, template_source
 from spectrum_trl.prompts.messages import special_tokens
 from spectrum_trl.prompts.templates import family_of, install, is_spectrum, shortest_turn
 from spectrum_trl.prompts.write_templates import template_of
@@ -93,3 +96,36 @@ def test_the_shortest_turn_of_real_tokenizers(
 ) -> None:
     # Start, role, line break, end of turn, line break; Llama ends its header with a token instead.
     assert shortest_turn(spectrum_tokenizer(name)) == 5
+
+
+NEW = """
+mine:
+  about: Spectrum template for models with <|mine|>.
+  header: "<|im_start|>ROLE\\n"
+  turn_tokens: ["<|im_start|>", "<|im_end|>"]
+  end_of_turn: "<|im_end|>"
+  behind: "\\n"
+  bos: never
+"""
+TABLE = (bundled("chat_templates") / "families.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_family_with_a_token_of_its_own_comes_before_the_general_one_wherever_its_row_is(
+    first: bool, byte_tokenizer: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = f'{NEW}  vocabulary: ["<|mine|>"]\n'
+    file = tmp_path / "families.yaml"
+    file.write_text(row + TABLE if first else TABLE + row)
+    table = read_families(file)
+    monkeypatch.setattr(templates, "families", lambda: table)
+    monkeypatch.setattr(templates, "template_source", lambda name: template_of(table[name]))
+    for tokens, expected in (((), "chatml"), (("<|mine|>",), "mine")):
+        tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>", *tokens, "<pad>"], pad_token="<pad>")
+        assert templates.install(tokenizer) == expected
+
+
+def test_a_family_that_would_never_be_chosen_is_refused_with_the_one_that_shadows_it(tmp_path: Path) -> None:
+    (tmp_path / "families.yaml").write_text(TABLE + NEW)
+    with pytest.raises(UserError, match="mine has the tokens of chatml.*vocabulary"):
+        read_families(tmp_path / "families.yaml")

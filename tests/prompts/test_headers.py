@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from spectrum_trl.data.encoder import Encoder
+from spectrum_trl.data.encode import Encoder
 from spectrum_trl.prompts import templates
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.suite.task import Message

@@ -11,8 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
 from spectrum_trl.prompts.families import template_source
-from spectrum_trl.prompts.layouts import check_layout, published
-from spectrum_trl.prompts.templates import install
+from spectrum_trl.prompts.templates import check_layout, install, published
 
 LAYOUTS = sorted(file.stem for file in (bundled("chat_templates") / "layouts").glob("*.jinja"))
 MESSAGES = [

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from spectrum_trl.data.encoder import Encoder
+from spectrum_trl.data.encode import Encoder
 from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.families import template_source
 from spectrum_trl.prompts.formats import render

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.recipe.arguments import TaskOptions
 from spectrum_trl.recipe.fields import known_fields
 from spectrum_trl.recipe.read import read_recipe
-from spectrum_trl.recipe.task_choice import TaskOptions
 from tests.processes import run_command, run_recipe
 
 

@@ -8,8 +8,8 @@ import yaml
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
+from spectrum_trl.recipe.arguments import TaskOptions
 from spectrum_trl.recipe.read import LAUNCH_LINE, read_recipe, write_recipe
-from spectrum_trl.recipe.task_choice import TaskOptions
 
 RECIPES = sorted(bundled("recipes").glob("*.yaml"))
 MINIMAL = "model_name_or_path: spectrum-trl/tiny-base\noutput_dir: x\ntasks: [tiny_counts]\nuse_cpu: true\n"

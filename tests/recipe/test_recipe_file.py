@@ -1,6 +1,8 @@
 """A recipe's file is strict YAML, and the same recipe to Python."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.recipe.recipe_file import LAUNCH_LINE, read_recipe_file, write_recipe
+from spectrum_trl.launch import check_names
+from spectrum_trl.recipe.fields import known_fields
+from spectrum_trl.recipe.recipe_file import (
+    LAUNCH_LINE,
+    RecipeFile,
+    field_names,
+    read_recipe_file,
+    task_names,
+    write_recipe,
+)
 
 JSON = st.recursive(
     st.none()
@@ -22,6 +33,17 @@ JSON = st.recursive(
     ),
     max_leaves=8,
 )
+ROOT = Path(__file__).parents[2]
+# Runs a command, and says which of the heavy libraries it has imported.
+PROBE = """
+import sys
+from spectrum_trl.commands.main import main
+sys.argv = ["spectrum-trl", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print("imported:", *{"torch", "transformers", "trl", "datasets", "scipy.stats"} & sys.modules.keys())
+"""
 
 
 def problems_of(folder: Path, text: str) -> list[str]:
@@ -107,3 +129,71 @@ def test_a_next_line_character_is_text_to_yaml_and_to_python(tmp_path: Path) -> 
 def test_a_token_for_the_hub_is_never_written(tmp_path: Path) -> None:
     write_recipe({"hub_token": "secret", "seed": 1}, tmp_path / "r.yaml")
     assert "secret" not in (tmp_path / "r.yaml").read_text()
+
+
+def test_the_names_read_from_the_libraries_sources_are_those_of_their_fields() -> None:
+    assert field_names() == known_fields().keys()
+
+
+@pytest.mark.parametrize(
+    "words, named",
+    [
+        (["train", "dmo"], ["'demo'"]),
+        (["train", "demo", "--lerning_rate", "1", "--tasks", "coinflp"], ["'learning_rate'", "'coinflip'"]),
+        (["preview", "demo", "--tasks=coinflip,urm"], ["'urm'"]),
+        (["data", "show", "coinflp"], ["'coinflip'"]),
+        (["eval", "spectrum-trl/tiny-base", "--format", "chatt"], ["chatt"]),
+        (["eval", "spectrum-trl/tiny-base", "--metadata", "sed=1"], ["'seed'"]),
+    ],
+)
+def test_misspelt_names_are_refused_before_the_libraries_are_imported(
+    words: list[str], named: list[str]
+) -> None:
+    done = subprocess.run([sys.executable, "-c", PROBE, *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "imported:\n" in done.stdout
+    assert all(name in done.stderr for name in named) and "Traceback" not in done.stderr
+
+
+def test_a_misspelt_key_is_named_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("model_name_or_path: x\nlerning_rate: 1\ntasks: [coinflip, coinflp]\n")
+    with pytest.raises(Exception) as caught:
+        check_names(file, [])
+    assert caught.value.problems[0].startswith(f"{file}, line 2: unknown key 'lerning_rate'")
+    assert len(caught.value.problems) == 2 and "'coinflp'" in caught.value.problems[1]
+
+
+@pytest.mark.parametrize(
+    "words, names",
+    [
+        ([], ["a", "b"]),
+        (["--tasks", "c", "d", "--seed", "1"], ["c", "d"]),
+        (["--tasks", "c,d"], ["c", "d"]),
+        (["--tasks=c"], ["c"]),
+        (["--tasks", '["c"]'], []),
+    ],
+)
+def test_tasks_of_the_command_line_stand_in_place_of_the_recipes(words: list[str], names: list[str]) -> None:
+    assert task_names(RecipeFile({"tasks": {"a": None, "b": {"weight": 2}}}, {}, []), words) == names
+
+
+@pytest.mark.parametrize("word", ["--multi_gpu", "--main-process-port=0"])
+def test_options_of_the_launcher_pass_where_it_is_started(word: str) -> None:
+    check_names("demo", [word], launcher=True)
+    with pytest.raises(Exception, match="unknown option"):
+        check_names("demo", [word])
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("batch_size", "per_device_train_batch_size"),
+        ("epochs", "num_train_epochs"),
+        ("lr", "learning_rate"),
+        ("scheduler", ""),
+        ("tokenizer", ""),
+    ],
+)
+def test_names_of_other_tools_are_refused_by_name(name: str, meant: str) -> None:
+    with pytest.raises(Exception, match=f"unknown option --{name}.*{meant}"):
+        check_names("demo", [f"--{name}", "1"])

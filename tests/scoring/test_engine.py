@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model
-from spectrum_trl.scoring import engine, logits
+from spectrum_trl.scoring import engine, forward
 from spectrum_trl.scoring.engine import score
 from spectrum_trl.scoring.tree import Node, Request, build
 from tests.small_models import CONFIG, RECURRENT
@@ -157,7 +157,7 @@ def test_where_a_cache_cannot_be_copied_rows_are_read_whole(
 
 def test_recurrent_layers_are_not_copied() -> None:
     model = new_model({**CONFIG, **RECURRENT}, vocab_size=50, seed=0).eval()
-    assert not logits.shares_cache(model)
+    assert not forward.shares_cache(model)
     requests = [Request([*numbers(80, seed=1), n, 2], 80) for n in range(3)]
     for request, found in zip(requests, score(model, requests), strict=True):
         np.testing.assert_allclose(found.log_probabilities, by_hand(model, request), atol=1e-4)

@@ -11,8 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model, new_tokenizer
-from spectrum_trl.scoring.forward import evaluating
-from spectrum_trl.scoring.logits import pick
+from spectrum_trl.scoring.forward import evaluating, pick
 from spectrum_trl.suite.sequences.builders import description_message, iid, pair
 from spectrum_trl.suite.task import Message
 from tests.oracles import candidate_logprobs, output_losses, output_scores, prompt_ids

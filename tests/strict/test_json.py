@@ -29,11 +29,10 @@ REFUSED = {
 # Files that only this package or its trainer writes, texts that it has just made or has read strictly before,
 # and numbers by a pattern.
 OWN = {
-    "evaluation/resume.py",
     "recipe/recipe_file.py",
-    "models/model_card.py",
+    "models/folder.py",
     "runs/checkpoints.py",
-    "runs/record.py",
+    "runs/resume.py",
     "ask/schemas.py",
     "data/prepare.py",
     "evaluation/saving.py",

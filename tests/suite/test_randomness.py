@@ -19,7 +19,7 @@ ALONE = {
     "suite/randomness.py": "makes the named ones",
     "scoring/draw.py": "seeds are named by the caller: run, prompt, row and number",
     "suite/sequences/generators.py": "a checksum of the task's name is part of the seed",
-    "tiny/plot.py": "resamples values",
+    "tiny/report.py": "resamples values",
     "tiny/world/corpora.py": "a number of each part is part of the seed",
 }
 

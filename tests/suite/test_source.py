@@ -5,8 +5,7 @@ import re
 
 import pytest
 
-from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
-from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
+from spectrum_trl.evaluation.axis_tasks import distributional_tasks, diversity_tasks
 from spectrum_trl.suite.catalogue import suite_sources, suite_tasks
 from spectrum_trl.suite.source import Download, HubFiles, checksums
 

@@ -1,6 +1,7 @@
 """A report compares what is comparable, or says in one message why not."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.tiny import KINDS
 from spectrum_trl.paths import bundled
+from spectrum_trl.tiny import report
 from spectrum_trl.tiny import scores as results
 from spectrum_trl.tiny.evaluation_items import SAMPLES
 from spectrum_trl.tiny.report import COMPARE, PICTURE, report_run
@@ -71,3 +73,38 @@ def test_the_recorded_result_is_of_the_items_that_are_measured(world_tokenizer: 
             assert names
             for metric in names:
                 assert row.values[metric][0] == pytest.approx(known[metric][0], abs=1e-5)
+
+
+def test_the_picture_is_a_png_of_readable_size(
+    learnt_result: TinyResult, uniform_result: TinyResult, tmp_path: Path
+) -> None:
+    path = tmp_path / "curves.png"
+    report.plot({"before": learnt_result, "after": uniform_result}, path)
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n") and content.endswith(b"IEND\xaeB`\x82")
+    width, height = struct.unpack(">II", content[16:24])
+    assert 1000 <= width <= 2000 and 700 <= height <= 1500
+    assert 20_000 < len(content) < 1_000_000
+    assert [file.name for file in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_the_same_results_give_the_same_picture_and_others_another(
+    learnt_result: TinyResult, uniform_result: TinyResult, tmp_path: Path
+) -> None:
+    for name, shown in (
+        ("a", {"x": learnt_result}),
+        ("b", {"x": learnt_result}),
+        ("c", {"x": uniform_result}),
+    ):
+        report.plot(shown, tmp_path / name)
+    a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+    assert a == b != c
+
+
+@pytest.mark.parametrize("n", [0, 6])
+def test_more_results_than_colours_are_refused(n: int, learnt_result: TinyResult, tmp_path: Path) -> None:
+    path = tmp_path / "curves.png"
+    path.write_text("old")
+    with pytest.raises(ValueError, match="expected 1 to 5"):
+        report.plot({str(i): learnt_result for i in range(n)}, path)
+    assert path.read_text() == "old"

@@ -9,6 +9,7 @@ import pytest
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
 from spectrum_trl.tiny import scores
+from spectrum_trl.tiny.scores import COIN, RANGES, SAMPLES, SEQUENCES, URN, TinyResult, best_of
 
 RECORD = json.loads((bundled("recipes") / "demo_all_tokens.json").read_text("utf-8"))
 
@@ -52,3 +53,18 @@ def test_a_mean_over_nothing_is_refused(tmp_path: Path) -> None:
     first, *others = RECORD["rows"][scores.RANGES]
     values = first["values"] | {"share_valid": [0, 0]}
     refused(scores.RANGES, [first | {"values": values}, *others], tmp_path / "x.json")
+
+
+def test_each_kind_is_that_of_the_prompt_which_does_best(
+    learnt_result: TinyResult, uniform_result: TinyResult
+) -> None:
+    swapped = {task: uniform_result.rows[task] for task in (COIN, RANGES)}
+    mixed = learnt_result.model_copy(update={"rows": learnt_result.rows | swapped})
+    swapped = {task: learnt_result.rows[task] for task in (COIN, RANGES)}
+    other = uniform_result.model_copy(update={"rows": uniform_result.rows | swapped})
+    best = best_of([mixed, other])
+    assert best.mean(URN, "js_divergence") == min(one.mean(URN, "js_divergence") for one in (mixed, other))
+    for task in SEQUENCES:
+        assert best.regret(task).mean() == min(one.regret(task).mean() for one in (mixed, other))
+    for task in SAMPLES:
+        assert best.mean(task, "share_valid") == max(one.mean(task, "share_valid") for one in (mixed, other))

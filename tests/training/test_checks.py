@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from transformers import PreTrainedModel
+from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.read import read_recipe
-from spectrum_trl.training.checks import check_recipe
+from spectrum_trl.training.checks import check_lora_targets, check_optimizer, check_recipe
 from tests.processes import run_recipe
 
 ON_A_CPU = ["--use_cpu", "true", "--bf16", "false"]
@@ -50,3 +52,86 @@ def test_mistakes_of_all_kinds_are_told_in_one_start(tmp_path: Path) -> None:
     # Before the data are shown and the model is loaded.
     assert "packing: attention 'sdpa' joins a batch" in done.stderr and "role tokens" not in done.stdout
     assert "clearml is not installed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "targets", [["q_proj", "v_proj"], ["self_attn.q_proj"], "all-linear", r".*\.(q|v)_proj", None], ids=str
+)
+def test_targets_that_the_model_has_pass(random_model: PreTrainedModel, targets: object) -> None:
+    arguments = ModelConfig(use_peft=True, lora_modules_to_save=["embed_tokens", "lm_head"])
+    arguments.lora_target_modules = targets
+    check_lora_targets(arguments, model=random_model)
+
+
+def test_all_targets_that_the_model_lacks_are_told_with_the_nearest(random_model: PreTrainedModel) -> None:
+    arguments = ModelConfig(
+        use_peft=True,
+        lora_target_modules=["q_prj", "v_proj", "qkv"],
+        lora_modules_to_save=["embed_token"],
+        lora_target_parameters=["nothing.weight"],
+    )
+    with pytest.raises(UserError) as caught:
+        check_lora_targets(arguments, model=random_model)
+    problems = caught.value.problems
+    assert len(problems) == 4
+    assert problems[0].startswith("lora_target_modules: the model has no 'q_prj'. Did you mean 'q_proj'?")
+    assert "lora_modules_to_save: the model has no 'embed_token'. Did you mean 'embed_tokens'?" in problems[2]
+
+
+@pytest.mark.parametrize("pattern", ["q_proj", ".*nothing", "("])
+def test_a_pattern_that_matches_no_module_is_refused(random_model: PreTrainedModel, pattern: str) -> None:
+    arguments = ModelConfig(use_peft=True)
+    arguments.lora_target_modules = pattern
+    with pytest.raises(UserError, match="regular expression"):
+        check_lora_targets(arguments, model=random_model)
+
+
+def test_without_lora_nothing_is_checked(random_model: PreTrainedModel) -> None:
+    check_lora_targets(ModelConfig(lora_target_modules=["nothing", "at_all"]), model=random_model)
+
+
+@pytest.mark.parametrize("name", ["mlp", "norm", "layers"])
+def test_what_peft_puts_no_adapter_on_is_no_target(random_model: PreTrainedModel, name: str) -> None:
+    with pytest.raises(UserError, match=f"the model has no '{name}'.* It has .*q_proj"):
+        check_lora_targets(
+            ModelConfig(use_peft=True, lora_target_modules=[name, "q_proj"]), model=random_model
+        )
+
+
+@pytest.mark.parametrize(
+    ("optim", "arguments", "told"),
+    [
+        ("adamw_torch", None, None),
+        ("adafactor", None, None),
+        ("galore_adamw", None, "optim: .*galore"),
+        ("ademamix", "beta1", "optim: ademamix"),
+        ("schedule_free_adamw", None, "optim: schedule_free_adamw"),
+    ],
+)
+def test_an_optimizer_that_cannot_be_made_is_refused_before_training(
+    random_model: PreTrainedModel, optim: str, arguments: str | None, told: str | None
+) -> None:
+    training = SFTConfig(use_cpu=True, bf16=False, optim=optim, optim_args=arguments)
+    if told is None:
+        check_optimizer(training, model=random_model)
+        return
+    with pytest.raises(UserError, match=told):
+        check_optimizer(training, model=random_model)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--use_peft", "true", "--lora_target_modules", "q_prj"], "Did you mean 'q_proj'?"),
+        (["--optim", "schedule_free_adamw"], "optim: schedule_free_adamw"),
+        (["--eos_token", "<|endoftext|>"], "remove eos_token"),
+    ],
+)
+def test_a_run_ends_with_one_message_before_anything_is_written(
+    tmp_path: Path, words: list[str], told: str
+) -> None:
+    small = ["--tasks", "tiny_range", "--max_sequences", "5", "--evaluate", "none"]
+    small += ["--copy_role_tokens_from", ""]
+    done = run_recipe("recipes/demo.yaml", *small, *words, "--output_dir", tmp_path / "x")
+    assert (done.returncode, (tmp_path / "x").exists()) == (2, False), done.stderr
+    assert told in done.stderr and "Traceback" not in done.stderr

@@ -13,7 +13,7 @@ from trl import SFTConfig
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
 from spectrum_trl.recipe.read import read_recipe
-from spectrum_trl.training.model_checks import check_packing
+from spectrum_trl.training.checks import check_packing
 
 SIZES = {
     "vocab_size": 50,

@@ -20,8 +20,7 @@ from spectrum_trl.models.load import load_model
 from spectrum_trl.models.merge import merge
 from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.recipe.read import read_recipe
-from spectrum_trl.training.adapter import adapter_config, train_in_single_precision
-from spectrum_trl.training.model import starting_model
+from spectrum_trl.training.model import adapter_config, starting_model, train_in_single_precision
 from tests.models.published import publish_with_vision
 from tests.processes import run_recipe
 from tests.small_models import CONFIG

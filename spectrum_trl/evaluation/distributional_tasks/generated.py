@@ -10,7 +10,7 @@ from pathlib import Path
 
 import us
 
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, shares
+from spectrum_trl.evaluation.axis_tasks import DistributionalTask, Item, shares
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import KIT
 

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, lettered, shares
+from spectrum_trl.evaluation.axis_tasks import DistributionalTask, Item, lettered, shares
 from spectrum_trl.suite.sources.globaloqa import FILE, SOURCE, questions, unusable
 
 DESCRIPTION = (

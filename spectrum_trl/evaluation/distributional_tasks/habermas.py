@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, numbered, shares
+from spectrum_trl.evaluation.axis_tasks import DistributionalTask, Item, numbered, shares
 from spectrum_trl.suite.reading.parquet import parquet_rows
 from spectrum_trl.suite.sequences.builders import text
 from spectrum_trl.suite.sources.habermas import RATINGS, RATINGS_FILE, SOURCE, unwrapped

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, shares
+from spectrum_trl.evaluation.axis_tasks import DistributionalTask, Item, shares
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.sources.numbergame import ANSWERS, FILE, ratings
 

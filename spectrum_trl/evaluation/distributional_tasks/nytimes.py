@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask, Item, numbered, shares
+from spectrum_trl.evaluation.axis_tasks import DistributionalTask, Item, numbered, shares
 from spectrum_trl.suite.reading.tables import json_file
 from spectrum_trl.suite.source import Source, github
 

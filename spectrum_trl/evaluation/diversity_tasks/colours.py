@@ -8,7 +8,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from spectrum_trl.evaluation.diversity_tasks.task import prompted
+from spectrum_trl.evaluation.axis_tasks import prompted
 from spectrum_trl.suite.reading.tables import csv_rows
 from spectrum_trl.suite.source import Source, github
 

@@ -16,7 +16,7 @@ from functools import partial
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask, prompted
+from spectrum_trl.evaluation.axis_tasks import DiversityTask, prompted
 from spectrum_trl.suite.source import Source
 
 # Names of providers under any top-level domain: yahoo.ca is as free as yahoo.com. Names that companies use

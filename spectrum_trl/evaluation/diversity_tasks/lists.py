@@ -16,7 +16,7 @@ are words. If both are allowed, name and code of a state are one answer (publish
 import periodictable
 import us
 
-from spectrum_trl.evaluation.diversity_tasks.task import prompted
+from spectrum_trl.evaluation.axis_tasks import prompted
 from spectrum_trl.suite.source import GENERATED, Source
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -8,7 +8,7 @@ import re
 
 from sympy import isprime
 
-from spectrum_trl.evaluation.diversity_tasks.task import prompted
+from spectrum_trl.evaluation.axis_tasks import prompted
 from spectrum_trl.suite.source import KIT, Source
 
 SEEDS = 2**32

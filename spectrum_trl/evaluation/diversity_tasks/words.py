@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.diversity_tasks.task import prompted
+from spectrum_trl.evaluation.axis_tasks import prompted
 from spectrum_trl.suite.source import Source, github
 
 FILE = "diverse_valid_data/en-verbs.txt"

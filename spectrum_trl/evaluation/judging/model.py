@@ -9,9 +9,9 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.judging.prompt import INSTRUCTION, VERDICTS, question
-from spectrum_trl.models.device import check_weights, evaluation_device, evaluation_dtype
+from spectrum_trl.evaluation.judging.endpoint import INSTRUCTION, VERDICTS, question
 from spectrum_trl.models.load import load_model, load_tokenizer
+from spectrum_trl.models.weights import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.prompts.messages import special_tokens
 from spectrum_trl.prompts.scored import Prompts, default_format
 from spectrum_trl.scoring.forward import check_lengths, evaluating
@@ -109,11 +109,7 @@ class ModelJudge:
 
 @cache
 def load_judge(name: str, revision: str) -> ModelJudge:
-    """Load a judge, once per process.
-
-    Args:
-        name: Folder or Hub id.
-        revision: Revision of a Hub repository.
+    """Load a judge, once per process, from a folder or the Hub.
 
     Raises:
         UserError: If it cannot be loaded, or its weights hold NaN or infinity.

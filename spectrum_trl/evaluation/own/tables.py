@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from spectrum_trl.errors import UserError, refuse
-from spectrum_trl.evaluation.distributional_tasks.task import Item, shares
+from spectrum_trl.evaluation.axis_tasks import Item, shares
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.reading.encoding import UTF_8, reading_of
 from spectrum_trl.suite.reading.tables import table_rows

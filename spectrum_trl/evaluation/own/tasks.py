@@ -16,8 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from spectrum_trl.errors import UserError, located, refuse
-from spectrum_trl.evaluation.distributional_tasks.task import DistributionalTask
-from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
+from spectrum_trl.evaluation.axis_tasks import DistributionalTask, DiversityTask
 from spectrum_trl.evaluation.judging.judge import Judge, verdicts
 from spectrum_trl.evaluation.own.tables import OwnDistributional, items
 from spectrum_trl.evaluation.own.validators import Validator, build

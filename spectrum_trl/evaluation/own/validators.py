@@ -20,7 +20,7 @@ import regex
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.evaluation.diversity_tasks.task import Valid
+from spectrum_trl.evaluation.axis_tasks import Valid
 from spectrum_trl.evaluation.judging.judge import Judge, JudgeSettings
 
 # Longer than any number in a realistic range; int() rejects thousands of digits.

@@ -167,10 +167,5 @@ BASE_LABEL_SENTENCES = label_sentences(
 
 
 def listed(items: Sequence[str], *, last: str) -> str:
-    """Join texts as English does: ``a, b and c``.
-
-    Args:
-        items: The texts, at least one.
-        last: The conjunction before the last text, ``and`` or ``or``.
-    """
+    """Join texts, at least one, as English does: ``a, b and c``; ``last`` is ``and`` or ``or``."""
     return f" {last} ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else items[0]

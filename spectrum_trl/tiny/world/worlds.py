@@ -69,13 +69,7 @@ def _sentence(rng: np.random.Generator, sentences: Sequence[str]) -> str:
 
 
 def contents(rng: np.random.Generator, *, labels: Sequence[str], part: Part = "training") -> dict[str, int]:
-    """Draw the contents of a container: 2 to 5 labels with 1 to 9 pieces each.
-
-    Args:
-        rng: Source of randomness.
-        labels: Words to choose the labels from.
-        part: The part that the proportions belong to.
-    """
+    """Draw the contents of a container, in proportions of a part: 2 to 5 labels with 1 to 9 pieces each."""
     k = int(rng.integers(2, 6))
     chosen = _chosen(rng, labels, k)
     pieces = _parameters(
@@ -89,14 +83,7 @@ def contents(rng: np.random.Generator, *, labels: Sequence[str], part: Part = "t
 def counts(
     rng: np.random.Generator, *, labels: Sequence[str], sentences: Sequence[str], part: Part = "training"
 ) -> World:
-    """Return draws with replacement from a container whose contents are described.
-
-    Args:
-        rng: Source of randomness.
-        labels: Words to choose 2 to 5 labels from, each with 1 to 9 pieces.
-        sentences: Wordings to choose from.
-        part: The part that the proportions belong to.
-    """
+    """Return draws with replacement from a container whose `contents` a sentence describes."""
     held = contents(rng, labels=labels, part=part)
     chosen, p = list(held), np.array(list(held.values())) / sum(held.values())
     distribution = finite(dict(zip(chosen, p.tolist(), strict=True)))
@@ -112,11 +99,7 @@ def unknown_labels(
 ) -> World:
     """Return draws of k described labels with hidden probabilities, uniform on the simplex (Dirichlet(1)).
 
-    Args:
-        rng: Source of randomness; the hidden probabilities are drawn here.
-        labels: Words to choose from.
-        sentences: Wordings to choose from.
-        k: Number of labels.
+    ``rng`` draws the hidden probabilities too.
     """
     chosen = _chosen(rng, labels, k)
     p = rng.dirichlet(np.ones(k))
@@ -135,13 +118,9 @@ def unknown_labels(
 def number_range(
     rng: np.random.Generator, *, sentences: Sequence[str], part: Part = "training", whole_tens: bool
 ) -> World:
-    """Return whole numbers drawn uniformly from a described range within 10 to 99.
+    """Return whole numbers drawn uniformly from a described range within 10 to 99 that belongs to a part.
 
-    Args:
-        rng: Source of randomness.
-        sentences: Wordings to choose from.
-        part: The part that the range belongs to.
-        whole_tens: True for ranges like 20 to 59, False for any range of 5 to 90 numbers.
+    The range is like 20 to 59 for ``whole_tens``, else any of 5 to 90 numbers.
     """
 
     def propose() -> tuple[int, ...]:
@@ -179,9 +158,7 @@ def _number_grid() -> tuple[np.ndarray, np.ndarray]:
 def near_number(rng: np.random.Generator, *, sentences: Sequence[str]) -> World:
     """Return whole numbers from 0 to 99 around a hidden mean with a hidden spread (both uniform a priori).
 
-    Args:
-        rng: Source of randomness; mean and spread are drawn here.
-        sentences: Wordings to choose from.
+    ``rng`` draws mean and spread too.
     """
     mean, sd = rng.uniform(*MEAN_RANGE), rng.uniform(*SD_RANGE)
     weights = scipy.stats.norm.pdf(np.arange(100), mean, sd)

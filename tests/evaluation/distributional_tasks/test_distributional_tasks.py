@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.distributional_tasks import distributional_tasks
-from spectrum_trl.evaluation.distributional_tasks.task import CONTROL, DistributionalTask, Item
+from spectrum_trl.evaluation.axis_tasks import CONTROL, DistributionalTask, Item, distributional_tasks
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.suite.source import GENERATED, KIT
 

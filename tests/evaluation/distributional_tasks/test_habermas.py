@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.axis_tasks import Item
 from spectrum_trl.evaluation.distributional_tasks.habermas import COLUMNS, FILE, TASKS
-from spectrum_trl.evaluation.distributional_tasks.task import Item
 
 
 def rating(participant: Any, agreement: Any, **changes: Any) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sympy import isprime
 
-from spectrum_trl.evaluation.diversity_tasks import diversity_tasks
-from spectrum_trl.evaluation.diversity_tasks.task import DiversityTask
+from spectrum_trl.evaluation.axis_tasks import DiversityTask, diversity_tasks
 from spectrum_trl.prompts.messages import check
 
 TASKS = diversity_tasks()

@@ -10,9 +10,18 @@ from typing import Any
 import pytest
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.judging.agreement import Labelled, agreement, read_labelled
 from spectrum_trl.evaluation.judging.endpoint import KEY
-from spectrum_trl.evaluation.judging.judge import CACHE, PENDING, Judge, JudgeSettings, Unjudged, verdicts
+from spectrum_trl.evaluation.judging.judge import (
+    CACHE,
+    PENDING,
+    Judge,
+    JudgeSettings,
+    Labelled,
+    Unjudged,
+    agreement,
+    read_labelled,
+    verdicts,
+)
 from tests.processes import run_command
 
 # A reply: status, headers, body.

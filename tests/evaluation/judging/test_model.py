@@ -8,9 +8,9 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.judging.endpoint import INSTRUCTION, VERDICTS, question, without_control
 from spectrum_trl.evaluation.judging.judge import Judge, JudgeSettings
 from spectrum_trl.evaluation.judging.model import ModelJudge, load_judge
-from spectrum_trl.evaluation.judging.prompt import INSTRUCTION, VERDICTS, question, without_control
 from spectrum_trl.models.initialise import new_model, new_tokenizer
 from spectrum_trl.prompts import templates
 from tests.small_models import CONFIG

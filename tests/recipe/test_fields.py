@@ -8,8 +8,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.arguments import DataArguments, RunArguments
-from spectrum_trl.recipe.fields import known_fields
-from spectrum_trl.recipe.ranges import RANGES, TYPES
+from spectrum_trl.recipe.fields import RANGES, TYPES, known_fields
 from spectrum_trl.recipe.read import read_recipe
 
 MINIMAL = "model_name_or_path: spectrum-trl/tiny-base\ntasks: [tiny_counts]\nuse_cpu: true\nbf16: false\n"

@@ -9,8 +9,8 @@ from transformers import PreTrainedModel
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.recipe.read import Recipe, read_recipe
-from spectrum_trl.training.adapter import adapter_config, other_modalities
 from spectrum_trl.training.checks import check_recipe
+from spectrum_trl.training.model import adapter_config, other_modalities
 from tests.small_models import built
 
 ON_A_CPU = ["--use_cpu", "true", "--bf16", "false"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spectrum_trl.evaluation.required_data import NeedsData
+from spectrum_trl.evaluation.axis_tasks import NeedsData
 from spectrum_trl.suite.source import Source
 
 FILMS = NeedsData(
@@ -29,7 +29,7 @@ def test_what_cannot_be_fetched_is_reported_with_where_to_get_it(tmp_path: Path)
 
 def test_why_a_fetch_failed_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "spectrum_trl.evaluation.required_data.ensure_sources", lambda sources, *, data_dir: ["no network"]
+        "spectrum_trl.evaluation.axis_tasks.ensure_sources", lambda sources, *, data_dir: ["no network"]
     )
     found = FILMS.absent(tmp_path)
     assert found is not None and found.how == "no network"

@@ -13,7 +13,7 @@ import torch
 from lm_eval.tasks import TaskManager
 from safetensors.torch import load_file, save_file
 
-from spectrum_trl.evaluation import resume
+from spectrum_trl.evaluation import saving
 from spectrum_trl.paths import TINY_BASE
 
 
@@ -23,7 +23,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def identity(model: Path, **arguments: Any) -> str:
-    return resume.identity("spectrum", {"pretrained": str(model), **arguments})
+    return saving.identity("spectrum", {"pretrained": str(model), **arguments})
 
 
 def change_weights(folder: Path) -> None:
@@ -70,19 +70,19 @@ def test_all_that_a_model_is_loaded_from_counts(model: Path, name: str) -> None:
 
 def test_what_is_kept_is_read_back_and_not_once_it_was_changed(tmp_path: Path) -> None:
     file, value = tmp_path / "deep" / "task.json", {"results": {"task": {"loss,none": 1.25}}}
-    resume.write(value, file)
-    assert resume.read(file) == value
+    saving.write(value, file)
+    assert saving.read(file) == value
     text = file.read_text()
     for broken in (text.replace("1.25", "1.24"), text[:-20], "", "null", "[" * 100_000, '{"value": {}}'):
         file.write_text(broken)
-        assert resume.read(file) is None
+        assert saving.read(file) is None
 
 
 def test_what_was_kept_under_another_name_is_of_something_else(tmp_path: Path) -> None:
-    resume.write({"results": {}}, tmp_path / "a_1.json")
+    saving.write({"results": {}}, tmp_path / "a_1.json")
     shutil.copy(tmp_path / "a_1.json", tmp_path / "b_2.json")
     assert (
-        resume.read(tmp_path / "a_1.json") == {"results": {}} and resume.read(tmp_path / "b_2.json") is None
+        saving.read(tmp_path / "a_1.json") == {"results": {}} and saving.read(tmp_path / "b_2.json") is None
     )
 
 
@@ -115,7 +115,7 @@ def test_the_model_that_judges_a_task_counts_and_one_at_an_endpoint_is_told_by_i
     def keys() -> list[str]:
         judges = ({"model": str(model)}, {"model": str(model), "endpoint": "http://localhost/v1"})
         tasks = (task(tmp_path, docs=[], own={"validator": {"judge": judge}}) for judge in judges)
-        return [resume.key(one, options={}, limit=None, model="m") for one in tasks]
+        return [saving.key(one, options={}, limit=None, model="m") for one in tasks]
 
     before = keys()
     change_weights(model)
@@ -148,12 +148,12 @@ def test_another_revision_is_another_model(model: Path, monkeypatch: pytest.Monk
         asked.append((name, revision))
         return {}
 
-    monkeypatch.setattr(resume, "fingerprints", fingerprints)
+    monkeypatch.setattr(saving, "fingerprints", fingerprints)
     assert identity(model, revision="v2") != identity(model)
     assert asked == [(str(model), "v2"), (str(model), "main")]
 
 
-@pytest.mark.parametrize("package", resume.PACKAGES)
+@pytest.mark.parametrize("package", saving.PACKAGES)
 def test_another_version_of_a_library_is_another_evaluation(
     model: Path, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +177,7 @@ def test_rows_options_limit_model_and_the_users_files_count(tmp_path: Path) -> N
     def key(**changes: Any) -> str:
         given = {"options": {}, "limit": None, "model": "m", "docs": [{"x": 1}], "own": own} | changes
         one = task(tmp_path, docs=given.pop("docs"), own=given.pop("own"))
-        return resume.key(one, **given)
+        return saving.key(one, **given)
 
     keys = [key(), key(docs=[{"x": 2}]), key(options={"seed": 1}), key(limit=3), key(model="n")]
     keys.append(key(own=own | {"more": 1}))
@@ -223,6 +223,6 @@ def test_all_that_a_task_file_says_counts(
             include_path=str(tmp_path), include_defaults=False, metadata={"pretrained": str(TINY_BASE)}
         )
         (one,) = manager.load(["mine"])["tasks"].values()
-        return resume.key(one, options={}, limit=3, model="m")
+        return saving.key(one, options={}, limit=3, model="m")
 
     assert len({key(option) for option in options}) == len(options) and key(options[0]) == key(options[0])

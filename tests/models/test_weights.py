@@ -1,4 +1,4 @@
-"""Which layers share a matrix is read from the weights; a configuration that says otherwise is corrected."""
+"""A model's weights: shared layers, finite values, and the default place to evaluate them."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import load_model, model_without_memory
-from spectrum_trl.models.sharing import has_tied_head, named_by, shared_layers
+from spectrum_trl.models.weights import check_weights, has_tied_head, named_by, shared_layers
 from tests.small_models import built, untied_by_weights
 
 
@@ -73,3 +73,22 @@ def test_processes_that_read_no_weights_cannot_correct_it(
     monkeypatch.setattr("spectrum_trl.models.load.is_fsdp_enabled", lambda: True)
     with pytest.raises(UserError, match="two different matrices; set fsdp_config.cpu_ram_efficient_loading"):
         load_model(str(tmp_path / "base"))
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
+def test_the_weight_that_is_no_number_is_named(broken: float) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    check_weights(model, name="mine")
+    with torch.no_grad():
+        model[1].bias[0] = broken
+    with pytest.raises(UserError, match="1 of 4 weight tensors of 'mine'.*1.bias"):
+        check_weights(model, name="mine")
+
+
+def test_what_a_smaller_number_type_cannot_hold_is_found_after_rounding() -> None:
+    model = torch.nn.Linear(1, 1)
+    with torch.no_grad():
+        model.weight.fill_(1e6)
+    check_weights(model, name="mine")
+    with pytest.raises(UserError, match="hold NaN or infinity"):
+        check_weights(model.half(), name="mine")
