@@ -210,7 +210,12 @@ class Headline(NamedTuple):
 
 
 HEADLINES = (
-    Headline("loss", "sequences", ("regret", "accuracy", "calibration_error", "calibration_error_by_chance")),
+    Headline(
+        "loss",
+        "sequences",
+        ("counting_loss", "regret", "accuracy", "majority_accuracy")
+        + ("calibration_error", "calibration_error_by_chance"),
+    ),
     Headline("loss_restricted", "sequences", ("accuracy_restricted", "coverage")),
     Headline("js_divergence", "items", ("uniform_js_divergence", "coverage", "mode_match", "parsed")),
     Headline("log_loss", "items", ("uniform_log_loss", "coverage")),

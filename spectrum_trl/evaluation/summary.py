@@ -91,7 +91,8 @@ def interval_text(headline: Headline, figures: dict[str, Any]) -> str:
 
 def _beside(headline: Headline, figures: dict[str, Any]) -> Iterator[str]:
     for name in headline.beside:
-        if name in figures:
+        # Tasks without few labels have no counting.
+        if figures.get(name) is not None:
             yield f"{name} {number(figures[name])}"
 
 
