@@ -13,11 +13,10 @@ spectrum:
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from spectrum_trl.errors import UserError, nearest
@@ -26,9 +25,7 @@ from spectrum_trl.strict.yaml import read_yaml
 from spectrum_trl.suite.own.addresses import HUB, address_problems, on_web, source_of
 from spectrum_trl.suite.reading.encoding import UTF_8, reading_of, reading_problems
 from spectrum_trl.suite.reading.values import canonical, text
-from spectrum_trl.suite.sequences.builders import Length
 from spectrum_trl.suite.sequences.declared import Declared, columns_of
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.task import Kind, Split, Task
 
 # Task names become file names.
@@ -37,21 +34,6 @@ MOST_NAME_BYTES = 100
 LONGEST_MEAN = 1e6
 Columns = str | dict[str, str]
 Candidates = Annotated[list[str] | dict[str, str], Field(min_length=1)]
-
-
-@dataclass(frozen=True)
-class DrawnLength:
-    """A random length; unlike a function's, its repr is the same in every process.
-
-    Attributes:
-        mean: See `sequence_length`.
-    """
-
-    mean: float
-
-    def __call__(self, rng: np.random.Generator) -> int:
-        """Draw a length."""
-        return sequence_length(rng, mean=self.mean)
 
 
 class OwnTable(BaseModel):
@@ -212,9 +194,6 @@ def _problems(parsed: OwnTable, *, file: Path) -> list[str]:
 def _declared(parsed: OwnTable, *, place: str, name: str) -> Declared:
     candidates = parsed.candidates or {}
     shown = candidates if isinstance(candidates, dict) else {each: each for each in candidates}
-    length: Length | None = parsed.length
-    if parsed.mean_length is not None:
-        length = DrawnLength(parsed.mean_length)
     groups = [parsed.group_by] if isinstance(parsed.group_by, str) else parsed.group_by or []
     return Declared(
         file=place,
@@ -227,7 +206,8 @@ def _declared(parsed: OwnTable, *, place: str, name: str) -> Declared:
         reading=reading_of(
             parsed.delimiter, parsed.encoding, web=on_web(parsed.file) or parsed.file.startswith(HUB)
         ),
-        length=length,
+        length=parsed.length,
+        mean_length=parsed.mean_length,
         at_least=parsed.at_least,
         name=name,
     )

@@ -19,12 +19,10 @@ from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.reading.values import canonical, group_problem
 from spectrum_trl.suite.sequences.builders import (
     Field,
-    Length,
     Row,
     Sequences,
     group_name,
     grouped,
-    pooled,
     text,
 )
 from spectrum_trl.suite.source import Source
@@ -32,6 +30,11 @@ from spectrum_trl.suite.task import Kind, Split, Task, matches
 
 # Maximum characters of a label in a reason.
 SHOWN = 30
+# Arguments of `grouped` that are passed on unchanged.
+PASSED_ON = (
+    *("input", "descriptions", "group_by", "name"),
+    *("length", "mean_length", "permutations", "draws", "at_least"),
+)
 
 
 # Compared by identity: mappings have no hash, and caches need one.
@@ -54,12 +57,13 @@ class Declared:
         keep: Allowed texts by column; other rows are counted and left out.
         labels: Output text to show, by the text in the file; others are counted and left out.
         unique: Whether to leave out rows with the same group, input and output as an earlier one.
-        length: Samples per sequence, see `grouped`.
-        permutations: See `grouped`.
-        draws: See `grouped`.
-        at_least: See `grouped`.
+        length: See `grouped`, as for the next five.
+        mean_length: Mean of a random length.
+        permutations: Number of shuffles.
+        draws: Number of sequences drawn instead.
+        at_least: Minimum samples of a group.
+        name: Name of the group of all rows.
         most: Number of sequences to keep, from the first; None for all.
-        name: Enters the seed of pooled rows, so tasks on the same rows shuffle them differently.
         part: Groups to take: those for training, those for evaluation, or None for all.
         test_share: Share of the groups for evaluation, in [0, 1), chosen by their names alone.
         reading: How the file is read. Cells of a user's file become the texts they would be in CSV, and
@@ -77,12 +81,13 @@ class Declared:
     keep: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     unique: bool = False
-    length: Length | None = None
+    length: int | None = None
+    mean_length: float | None = None
     permutations: int = 1
     draws: int | None = None
     at_least: int = 1
-    most: int | None = None
     name: str = ""
+    most: int | None = None
     part: Split | None = None
     test_share: float = 0.0
     reading: Reading = PUBLISHED
@@ -100,21 +105,10 @@ class Declared:
             rows = self.rows(data_dir, dropped=dropped, **({"seed": seed} if self.seeded else {}))
         else:
             rows = self._one_value_each(self._rows(data_dir, dropped=dropped))
-        settings: dict[str, Any] = {
-            "input": self.input,
-            "output": self._shown,
-            "descriptions": self.descriptions,
-            "length": self.length,
-            "permutations": self.permutations,
-            "draws": self.draws,
-            # Users' tables may have groups of the same names.
-            "seed": task_seed(seed, task=self.name) if self.reading.own else seed,
-            "dropped": dropped,
-        }
-        if self.group_by:
-            found = grouped(rows, group_by=self.group_by, at_least=self.at_least, **settings)
-        else:
-            found = pooled(rows, name=self.name, **settings)
+        options = {name: getattr(self, name) for name in PASSED_ON}
+        # Users' tables may have groups of the same names.
+        seed = task_seed(seed, task=self.name) if self.reading.own else seed
+        found = grouped(rows, output=self._shown, seed=seed, dropped=dropped, **options)
         yield from islice(found, self.most)
 
     @property

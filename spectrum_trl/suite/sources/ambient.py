@@ -14,7 +14,6 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, as_json
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
 
 FULL = "ambient/AmbiEnt/ambient_full.jsonl"
@@ -147,7 +146,7 @@ def _same_length(path: Path, row: Row, first: str, second: str) -> None:
         )
 
 
-task = partial(declared_task, source=SOURCE, length=partial(sequence_length, mean=64), paper={"draws": 50})
+task = partial(declared_task, source=SOURCE, mean_length=64, paper={"draws": 50})
 TASKS = [
     task(
         "ambient_premise_hypothesis",

@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, text
-from spectrum_trl.suite.sequences.subtasks import Part, pooled_parts
+from spectrum_trl.suite.sequences.builders import Part, Row, Sequences, pooled_parts, text
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.task import Task
 
@@ -53,7 +52,7 @@ def _build(
 ) -> Sequences:
     assert isinstance(parts[0].output, tuple)
     rows = list(_rows(data_dir / "BARE" / FILES[task], parts[0].output, dropped=dropped))
-    yield from pooled_parts(rows, task=task, parts=parts, mean=32, seed=seed, dropped=dropped)
+    yield from pooled_parts(rows, task=task, parts=parts, mean_length=32, seed=seed, dropped=dropped)
 
 
 def _questions(about: tuple[str, str], *, question: str, answer: str) -> tuple[Part, ...]:

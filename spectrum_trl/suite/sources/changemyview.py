@@ -16,9 +16,7 @@ from typing import Any
 import numpy as np
 
 from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, different, pooled, text
-from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.sequences.subtasks import Part, pooled_parts
+from spectrum_trl.suite.sequences.builders import Part, Row, Sequences, different, grouped, pooled_parts, text
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.task import Task
 
@@ -143,12 +141,12 @@ def categories(data_dir: Path, *, seed: int, dropped: Counter[str], threads: int
     """Build sequences of different posts, and of different titles, about 16 each."""
     rows = list(_threads(data_dir, most=threads, seed=seed, dropped=dropped))
     for column, descriptions in (("post", POST_DESCRIPTIONS), ("title", TITLE_DESCRIPTIONS)):
-        yield from pooled(
+        yield from grouped(
             different(rows, column, dropped=dropped),
             name=f"changemyview_categories/{column}",
             output=column,
             descriptions=descriptions,
-            length=partial(sequence_length, mean=16),
+            mean_length=16,
             seed=seed,
             dropped=dropped,
         )
@@ -172,7 +170,7 @@ def posts(
     """Build sequences of titles given texts, texts given titles, and scores; at most ``most`` of each."""
     rows = list(_threads(data_dir, most=threads, seed=seed, dropped=dropped))
     yield from pooled_parts(
-        rows, task="changemyview_posts", parts=PARTS, mean=16, seed=seed, dropped=dropped, most=most
+        rows, task="changemyview_posts", parts=PARTS, mean_length=16, seed=seed, dropped=dropped, most=most
     )
 
 

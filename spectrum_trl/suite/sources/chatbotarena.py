@@ -15,7 +15,6 @@ from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.reading.parquet import parquet_rows
 from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
 
 FOLDER = "chatbot_arena_conversations"
@@ -152,7 +151,7 @@ TASKS = [
         input=("opening_prompt", "model_a_response", "model_b_response"),
         output="vote",
         descriptions=PREFERENCE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=16),
+        mean_length=16,
     ),
     task(
         "chatbotarena_assistant",
@@ -163,6 +162,6 @@ TASKS = [
         input="prompt",
         output="answer",
         descriptions=ASSISTANT_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
+        mean_length=32,
     ),
 ]

@@ -17,7 +17,6 @@ import numpy as np
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, as_json, different, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
 
 FOLDER = "community_alignment"
@@ -161,7 +160,7 @@ of_annotators = partial(
     task,
     kind="individual",
     group_by=("annotator_id",),
-    length=partial(sequence_length, mean=25),
+    mean_length=25,
     at_least=AT_LEAST,
 )
 TASKS = [
@@ -174,7 +173,7 @@ TASKS = [
         group_by=("language",),
         output="prompt",
         descriptions=PROMPT_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
+        mean_length=32,
     ),
     of_annotators(
         "community_alignment_individual_reply",

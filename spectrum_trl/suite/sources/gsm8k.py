@@ -7,7 +7,6 @@ as the descriptions say. Identical rows are kept.
 from functools import partial
 
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
 
 FILE = "hub/gsm8k/main/train.jsonl"
@@ -61,7 +60,7 @@ task = partial(
     source=SOURCE,
     file=FILE,
     columns=("question", "answer"),
-    length=partial(sequence_length, mean=64),
+    mean_length=64,
     paper={"draws": 50},
 )
 TASKS = [

@@ -17,7 +17,6 @@ from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.reading.parquet import parquet_rows
 from spectrum_trl.suite.sequences.builders import Row, different, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
 
 RATINGS_FILE = "habermas_data/hm_all_position_statement_ratings.parquet"
@@ -167,7 +166,7 @@ task = partial(
     source=SOURCE,
     split="test",
     files=(RATINGS_FILE,),
-    length=partial(sequence_length, mean=32),
+    mean_length=32,
 )
 TASKS = [
     task(

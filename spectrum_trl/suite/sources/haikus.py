@@ -16,7 +16,7 @@ from typing import Any
 
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.reading.tables import csv_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, keep_rows, pooled, text
+from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, keep_rows, text
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
 
@@ -98,7 +98,7 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None 
         input=("include_word", "syllables"),
         descriptions=WORD_DESCRIPTION,
     )
-    alone = pooled(_different(poems, dropped=dropped), name="poem", descriptions=POEM_DESCRIPTION, **shared)
+    alone = grouped(_different(poems, dropped=dropped), name="poem", descriptions=POEM_DESCRIPTION, **shared)
     for part in (by_syllables, by_word, alone):
         yield from islice(part, most)
 

@@ -9,13 +9,11 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from spectrum_trl.suite.reading.tables import jsonl_rows
 from spectrum_trl.suite.sequences.builders import Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
 
 FILE = "hatespeech/classified_data_final_w_worker_hash.json"
@@ -98,6 +96,6 @@ TASKS = [
         input="comment",
         output="score",
         descriptions=DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
+        mean_length=128,
     ),
 ]

@@ -3,10 +3,7 @@
 HTML line breaks are kept. A label other than 0 and 1 (the unlabelled split has -1) is counted and left out.
 """
 
-from functools import partial
-
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
 
 TRAIN = "plain_text/train-00000-of-00001.parquet"
@@ -40,7 +37,7 @@ TASKS = [
         output="label",
         labels={"0": "negative", "1": "positive"},
         descriptions=DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
+        mean_length=128,
         name="imdb",
     ),
 ]

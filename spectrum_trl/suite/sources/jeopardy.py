@@ -12,7 +12,6 @@ from pathlib import Path
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
 
 FILE = "misc/JEOPARDY_CSV.csv"
@@ -71,7 +70,7 @@ task = partial(
     source=SOURCE,
     files=(FILE,),
     rows=_clues,
-    length=partial(sequence_length, mean=64),
+    mean_length=64,
     paper={"most": MOST},
 )
 TASKS = [

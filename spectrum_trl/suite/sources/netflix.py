@@ -18,7 +18,6 @@ import numpy as np
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.problems import unreadable
 from spectrum_trl.suite.sequences.builders import Sequences, grouped, text
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task
 
@@ -245,7 +244,7 @@ def build(
             input=None if views else "title",
             output="title" if views else "stars",
             descriptions=VIEW_DESCRIPTIONS if views else RATING_DESCRIPTIONS,
-            length=partial(sequence_length, mean=64),
+            mean_length=64,
             draws=draws,
             seed=seed,
             dropped=dropped,

@@ -14,7 +14,6 @@ from spectrum_trl.errors import MissingData
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, different, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
 
 # The file names are unknown; these are the formats that can be read.
@@ -93,7 +92,7 @@ TASKS = [
         name="novacomet_premise",
         output="premise",
         descriptions=PREMISE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=64),
+        mean_length=64,
     ),
     task(
         "novacomet_hypothesis",
@@ -103,6 +102,6 @@ TASKS = [
         input="premise",
         output="inferences",
         descriptions=HYPOTHESIS_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
+        mean_length=32,
     ),
 ]

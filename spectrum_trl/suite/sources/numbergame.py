@@ -14,7 +14,6 @@ from typing import NamedTuple
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
 
 FILE = "numbergame/numbergame_data.csv"
@@ -125,6 +124,6 @@ TASKS = [
         input=INPUT,
         output="share",
         descriptions=SHARE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
+        mean_length=128,
     ),
 ]

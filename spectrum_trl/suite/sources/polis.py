@@ -17,7 +17,6 @@ from typing import Any
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import csv_rows, whole_numbers
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
 
@@ -187,7 +186,7 @@ def comments(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
             group_by="conversation",
             output="comment-body",
             descriptions=_with_introduction(COMMENT_DESCRIPTIONS, facts),
-            length=partial(sequence_length, mean=64),
+            mean_length=64,
             seed=seed,
             dropped=dropped,
         )

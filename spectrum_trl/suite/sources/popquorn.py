@@ -26,7 +26,6 @@ from spectrum_trl.suite.sequences.builders import (
     text,
 )
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
 
@@ -237,6 +236,6 @@ TASKS = [
         group_by=("part",),
         output="text",
         descriptions=TEXT_DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
+        mean_length=128,
     ),
 ]

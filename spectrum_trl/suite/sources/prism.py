@@ -14,7 +14,6 @@ from typing import Any
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
 
 CONVERSATIONS = "prism/conversations.jsonl"
@@ -183,7 +182,7 @@ TASKS = [
         input="instruction",
         output="opening_prompt",
         descriptions=PROMPT_DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
+        mean_length=128,
     ),
     task(
         "prism_prompts_individual",
@@ -194,7 +193,7 @@ TASKS = [
         input="instruction",
         output="opening_prompt",
         descriptions=INDIVIDUAL_DESCRIPTIONS,
-        length=partial(sequence_length, mean=96),
+        mean_length=96,
     ),
     task(
         "prism_individual_preferences",
@@ -205,7 +204,7 @@ TASKS = [
         input=SHOWN,
         output="judged",
         descriptions=PREFERENCE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=20),
+        mean_length=20,
         at_least=2,
     ),
 ]

@@ -4,10 +4,7 @@ Only original questions are used, not their rephrasings. The same question in an
 row.
 """
 
-from functools import partial
-
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
 
 FILE = "hub/valueconsistency/valueconsistency.jsonl"
@@ -48,7 +45,7 @@ TASKS = [
         input=("controversial", "language", "country"),
         output="question",
         descriptions=DESCRIPTIONS,
-        length=partial(sequence_length, mean=64),
+        mean_length=64,
         name="valueconsistency",
     ),
 ]

@@ -17,7 +17,6 @@ import numpy as np
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
 
 FILE = "hub/valueprism/full/full.csv"
@@ -135,7 +134,7 @@ TASKS = [
         rows=_situations,
         output="situation",
         descriptions=SITUATION_DESCRIPTIONS,
-        length=partial(sequence_length, mean=256),
+        mean_length=256,
     ),
     task(
         "valueprism_vrd",
@@ -146,7 +145,7 @@ TASKS = [
         input="situation",
         output="considerations",
         descriptions=VRD_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
+        mean_length=32,
     ),
     task(
         "valueprism_vrds_noncontextual",
@@ -157,7 +156,7 @@ TASKS = [
         keep={"vrd": CLASSES},
         unique=True,
         descriptions=CLASS_DESCRIPTIONS,
-        length=partial(sequence_length, mean=256),
+        mean_length=256,
     ),
     task(
         "valueprism_misc",
@@ -168,6 +167,6 @@ TASKS = [
         group_by=("text",),
         output="situation",
         descriptions=VALUE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
+        mean_length=32,
     ),
 ]

@@ -6,8 +6,8 @@ from functools import partial
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
+from spectrum_trl.suite.randomness import length_pmf, sequence_length
 from spectrum_trl.suite.sequences.generators import Draw, count_labels, drawn, finite, read_whole_numbers
-from spectrum_trl.suite.sequences.lengths import length_pmf, sequence_length
 from spectrum_trl.suite.task import Distribution
 
 MEAN_LABELS = 12

@@ -12,6 +12,7 @@ import scipy
 from scipy.special import betaln, gammaln, logsumexp, poch, xlog1py, zeta
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.suite.randomness import sequence_length
 from spectrum_trl.suite.sequences.generators import (
     Draw,
     drawn,
@@ -20,7 +21,6 @@ from spectrum_trl.suite.sequences.generators import (
     stated,
     whole_numbers,
 )
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.task import Distribution
 
 RATE_SHAPE, RATE_SCALE = 0.5, 2000.0

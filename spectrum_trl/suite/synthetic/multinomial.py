@@ -10,8 +10,8 @@ import scipy
 from scipy.special import gammaln, xlogy
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.suite.randomness import sequence_length
 from spectrum_trl.suite.sequences.generators import Draw, drawn
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.synthetic.categorical import draw_probabilities, listed
 from spectrum_trl.suite.task import Distribution
 

@@ -8,8 +8,8 @@ import numpy as np
 import scipy
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.suite.randomness import sequence_length
 from spectrum_trl.suite.sequences.generators import Draw, drawn
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.task import Distribution
 
 # Digits that a double represents reliably; more would print artefacts of the binary representation.

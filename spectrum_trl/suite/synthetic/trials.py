@@ -11,8 +11,8 @@ import scipy
 from scipy.special import betaln, gammaln, logsumexp, xlog1py, xlogy
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.suite.randomness import length_pmf, sequence_length
 from spectrum_trl.suite.sequences.generators import Draw, drawn, read_whole_numbers, stated, whole_numbers
-from spectrum_trl.suite.sequences.lengths import length_pmf, sequence_length
 from spectrum_trl.suite.task import Distribution
 
 MEAN_TRIALS = 1024

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectrum_trl.suite.sequences.builders import (
+    Part,
     as_json,
     description_message,
     grouped,
     iid,
     keep_rows,
     pair,
-    pooled,
+    pooled_parts,
     text,
 )
 
@@ -98,7 +99,7 @@ def test_ids_are_unique_and_sequences_as_long_as_asked(rows, seed, permutations,
 def test_pooled_rows_are_each_used_once_per_permutation(rows, seed):
     dropped = Counter()
     found = list(
-        pooled(
+        grouped(
             rows,
             output="answer",
             descriptions="Answers.",
@@ -181,7 +182,7 @@ def test_a_json_field_with_an_empty_part_drops_the_row():
     dropped = Counter()
     rows = [{"a": "x", "b": ""}, {"a": "x", "b": 0}]
     found = list(
-        pooled(rows, output={"A": "a", "B": "b"}, descriptions="w", length=5, seed=0, dropped=dropped),
+        grouped(rows, output={"A": "a", "B": "b"}, descriptions="w", length=5, seed=0, dropped=dropped),
     )
     assert [output for _, output in samples(found[0][1])] == ['{"A": "x", "B": 0}']
     assert dropped == {"empty output": 1}
@@ -190,32 +191,35 @@ def test_a_json_field_with_an_empty_part_drops_the_row():
 def test_drawn_lengths_come_from_the_given_draw():
     rows = [{"answer": str(number)} for number in range(1000)]
     found = list(
-        pooled(
+        grouped(
             rows,
             output="answer",
             descriptions="w",
-            length=lambda rng: int(rng.integers(2, 5)),
+            mean_length=4,
             seed=3,
             dropped=Counter(),
         )
     )
-    lengths = Counter(len(samples(messages)) for _, messages in found[:-1])
-    assert set(lengths) == {2, 3, 4}
+    lengths = [len(samples(messages)) for _, messages in found]
+    assert sum(lengths) == 1000 and len(set(lengths)) > 4
+    assert np.mean(lengths[:-1]) == pytest.approx(4, abs=0.6)  # standard error 0.12
 
 
 def test_a_length_without_samples_is_refused():
     with pytest.raises(ValueError, match="length 0"):
         list(
-            pooled([{"answer": "a"}], output="answer", descriptions="w", length=0, seed=0, dropped=Counter())
+            grouped([{"answer": "a"}], output="answer", descriptions="w", length=0, seed=0, dropped=Counter())
         )
 
 
 def test_an_unknown_column_is_an_error_and_not_a_dropped_row():
     with pytest.raises(KeyError, match="anser"):
-        list(pooled([{"answer": "a"}], output="anser", descriptions="w", length=1, seed=0, dropped=Counter()))
+        list(
+            grouped([{"answer": "a"}], output="anser", descriptions="w", length=1, seed=0, dropped=Counter())
+        )
     with pytest.raises(KeyError, match="topic"):
         list(
-            pooled(
+            grouped(
                 [{"answer": "a"}],
                 output="answer",
                 descriptions="{topic}",
@@ -283,10 +287,44 @@ def test_a_name_mixes_the_same_rows_in_another_way():
     def built(name):
         dropped = Counter()
         return list(
-            pooled(rows, name=name, output="answer", descriptions="w", length=20, seed=0, dropped=dropped)
+            grouped(rows, name=name, output="answer", descriptions="w", length=20, seed=0, dropped=dropped)
         )
 
     ((first, one),), ((second, other),), ((third, unnamed),) = built("one"), built("other"), built("")
     assert (first, second, third) == ("one/0", "other/0", "0")
     assert len({str(one), str(other), str(unnamed)}) == 3
     assert built("one") == [(first, one)]
+
+
+POSTS = [{"title": f"title {n}", "body": f"body {n}" if n else ""} for n in range(200)]
+PARTS = (
+    Part("titles", "title", ("Titles.",)),
+    Part("titles_again", "title", ("Titles.",)),
+    Part("bodies", "body", ("Bodies.",), input="title"),
+)
+
+
+@pytest.mark.parametrize("most", [None, 2])
+def test_each_part_has_its_own_sequences_of_all_rows_or_the_first_ones(most: int | None) -> None:
+    dropped: Counter[str] = Counter()
+    found = list(
+        pooled_parts(POSTS, task="posts", parts=PARTS, mean_length=16, seed=0, dropped=dropped, most=most)
+    )
+    for part in PARTS:
+        mine = [messages for name, messages in found if name.startswith(f"posts/{part.name}/")]
+        outputs = [m["content"] for messages in mine for m in messages if m["role"] == "output"]
+        assert len(mine) == most if most else len(outputs) == 200 - (part.name == "bodies")
+        assert len(set(outputs)) == len(outputs)
+        assert any(m["role"] == "input" for m in mine[0]) == (part.input is not None)
+    assert sum(dropped.values()) == 1
+
+
+def test_parts_of_the_same_rows_mix_them_differently() -> None:
+    found = list(
+        pooled_parts(POSTS, task="posts", parts=PARTS[:2], mean_length=16, seed=0, dropped=Counter())
+    )
+    orders = [
+        [m["content"] for name, messages in found if f"/{part.name}/" in name for m in messages]
+        for part in PARTS[:2]
+    ]
+    assert orders[0] != orders[1] and sorted(set(orders[0])) == sorted(set(orders[1]))
