@@ -21,15 +21,13 @@ class Download:
         url: Its URL, pinned to a version where possible.
         sha256: SHA-256 of the bytes sent, or None if it is not known in advance; the first fetch then records
             it in the lock file.
-        unpack: Format to unpack: an archive, one compressed file, or empty for neither.
-        members: Members of an archive to unpack; empty for all.
+        is_zip: Whether it is a ZIP archive to unpack.
     """
 
     path: str
     url: str
     sha256: str | None = None
-    unpack: Literal["", "zip", "tar", "gz", "bz2"] = ""
-    members: tuple[str, ...] = ()
+    is_zip: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -226,9 +226,8 @@ def check_published(files: Mapping[str, Entry], *, data_dir: Path) -> None:
 def _web(
     wanted: Download, *, source: Source, data_dir: Path, progress: Progress, lock: dict[str, dict[str, Any]]
 ) -> dict[str, Entry]:
-    place = data_dir / wanted.path
-    if wanted.unpack:
-        place = data_dir / ARCHIVES / wanted.path.replace("/", "_")
+    archive = data_dir / ARCHIVES / wanted.path.replace("/", "_")
+    place = archive if wanted.is_zip else data_dir / wanted.path
     known = next((e for e in _locked(wanted, lock).values() if e.url == wanted.url), None)
     name = "YOUR.yaml" if source.name == OWN else source.name
     digest = download(
@@ -239,9 +238,9 @@ def _web(
         advance=lambda n: progress(source.name, n),
     )
     try:
-        paths = unpack(place, wanted, data_dir=data_dir) if wanted.unpack else [place]
+        paths = unpack(place, wanted, data_dir=data_dir) if wanted.is_zip else [place]
     finally:
-        if wanted.unpack:
+        if wanted.is_zip:
             place.unlink()
     files = {_below(path, data_dir): _entry(path, fetched=digest, url=wanted.url) for path in paths}
     check_published(files, data_dir=data_dir)
@@ -259,7 +258,7 @@ def _locked(wanted: Download | HubFiles, lock: dict[str, dict[str, Any]]) -> dic
             if known.url.startswith(address)
             and any(fnmatch.fnmatch(path, f"{wanted.path}/{pattern}") for pattern in wanted.files)
         }
-    if wanted.unpack in ("zip", "tar"):
+    if wanted.is_zip:
         folder = f"{wanted.path}/"
         return {p: known for p, known in every.items() if p.startswith(folder) and known.url == wanted.url}
     return {path: known for path, known in every.items() if path == wanted.path}
@@ -272,13 +271,13 @@ def _present(wanted: Download | HubFiles, *, data_dir: Path, lock: dict[str, dic
     if known := _locked(wanted, lock):
         places = {data_dir / path: each.bytes for path, each in known.items()}
         return all(place.is_file() and place.stat().st_size == size for place, size in places.items())
-    if isinstance(wanted, Download) and wanted.unpack not in ("zip", "tar"):
+    if isinstance(wanted, Download) and not wanted.is_zip:
         return (data_dir / wanted.path).is_file()
     folder = data_dir / wanted.path
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     # Not our own files, or those of the Hub's client.
     seen = [name for name in names if not name.startswith((".cache/", PREFIX))]
-    patterns = wanted.files if isinstance(wanted, HubFiles) else wanted.members or ("*",)
+    patterns = wanted.files if isinstance(wanted, HubFiles) else ("*",)
     return all(fnmatch.filter(seen, pattern) for pattern in patterns)
 
 

@@ -11,7 +11,7 @@ PREFIX = ".unfinished-"
 def mark_of(wanted: Download | HubFiles, *, data_dir: Path) -> Path:
     """Return the path of a download's mark, which exists from its first file until the last is locked."""
     origin = wanted.repo if isinstance(wanted, HubFiles) else wanted.url
-    files = wanted.files if isinstance(wanted, HubFiles) else wanted.members
+    files = wanted.files if isinstance(wanted, HubFiles) else ()
     digest = hashlib.sha256(repr((origin, files)).encode()).hexdigest()[:8]
     return data_dir / wanted.path / f"{PREFIX}{digest}"
 

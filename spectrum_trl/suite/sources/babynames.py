@@ -23,9 +23,7 @@ SOURCE = Source(
     homepage="https://www.ssa.gov/oact/babynames/limits.html",
     licence="unstated (public data of the Social Security Administration)",
     citation="Social Security Administration, Popular Baby Names: national data by year of birth",
-    downloads=(
-        Download(path="baby_names", url="https://www.ssa.gov/oact/babynames/names.zip", unpack="zip"),
-    ),
+    downloads=(Download(path="baby_names", url="https://www.ssa.gov/oact/babynames/names.zip", is_zip=True),),
     # Its server is known to reject programs.
     steps=(
         "Open https://www.ssa.gov/oact/babynames/limits.html and download the national data, names.zip.",
