@@ -2,15 +2,9 @@
 
 A source reads rows (dictionaries) and assigns their columns to roles:
 
-    rows = csv_rows(data_dir / "ratings.csv", ("user", "film", "stars"))
+    rows = data.table("ratings.csv", ("user", "film", "stars"))
     yield from grouped(
-        rows,
-        group_by="user",
-        input="film",
-        output="stars",
-        descriptions=DESCRIPTIONS,
-        seed=seed,
-        dropped=dropped,
+        rows, data, group_by="user", input="film", output="stars", descriptions=DESCRIPTIONS
     )
 
 - one individual: `grouped` by the person, ``input`` what they saw, ``output`` what they said;
@@ -19,21 +13,20 @@ A source reads rows (dictionaries) and assigns their columns to roles:
 - several subtasks on the same rows: `pooled_parts`;
 - draws from a known distribution: `iid`.
 
-Every row becomes exactly one sample, or is counted in ``dropped`` with its reason.
+Every row becomes exactly one sample, or is counted in ``data.dropped`` with its reason.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from spectrum_trl.suite.randomness import sequence_length, stream
 from spectrum_trl.suite.reading.values import as_json, clean, text
-from spectrum_trl.suite.task import Message
+from spectrum_trl.suite.task import Data, Message, Row
 
-Row = Mapping[str, Any]
 Field = str | tuple[str, ...] | Mapping[str, str] | Callable[[Row], str]
 Sequences = Iterator[tuple[str, list[Message]]]
 
@@ -64,11 +57,10 @@ def iid(outputs: Iterable[str], *, description: str) -> list[Message]:
 
 def grouped(
     rows: Iterable[Row],
+    data: Data,
     *,
     output: Field,
     descriptions: str | Sequence[str],
-    seed: int,
-    dropped: Counter[str],
     group_by: str | Sequence[str] = (),
     name: str = "",
     input: Field | None = None,
@@ -83,15 +75,15 @@ def grouped(
 
     A `Field` is a column's name, several columns or a mapping from JSON keys to columns (written as a JSON
     object; none may be empty), or a function of the row. Rows with an empty group, input or output are
-    counted in ``dropped``.
+    counted.
 
     Args:
         rows: The table, in any order; read once.
+        data: Its seed, not negative: a group's sequences depend only on it, the group's name and the group's
+            rows. Its counter receives the number of rows left out, by reason.
         output: The sample.
         descriptions: Templates of the description, one chosen for each sequence; ``{column}`` stands for the
             column's value in the group's first usable row, doubled braces for a brace.
-        seed: Not negative. A group's sequences depend only on it, the group's name and the group's rows.
-        dropped: Receives the number of rows left out, by reason.
         group_by: Column or columns naming the group; the sequence id is made from them. Without any, all rows
             are one group.
         name: Name of the group of all rows: enters the seed, so tasks on the same rows shuffle them
@@ -103,7 +95,7 @@ def grouped(
         permutations: How often the group's rows are shuffled, each time to be cut into sequences.
         draws: Instead of cutting, the number of sequences, each the first ``length`` rows of a new shuffle:
             rows can repeat across sequences, but not within one.
-        at_least: Minimum samples of a group; those of smaller groups are counted in ``dropped``.
+        at_least: Minimum samples of a group; those of smaller groups are counted and left out.
 
     Yields:
         Sequence id and messages, groups in order of their first rows.
@@ -113,12 +105,12 @@ def grouped(
     for row in ({**constants, **row} for row in rows) if constants else rows:
         key = tuple(text(row[column]) for column in columns)
         if not all(key):
-            dropped["empty group"] += 1
-        elif turns := _sample(row, input=input, output=output, dropped=dropped):
+            data.dropped["empty group"] += 1
+        elif turns := _sample(row, input=input, output=output, dropped=data.dropped):
             groups.setdefault(key, (row, []))[1].append(turns)
     for key, (first, samples) in groups.items():
         if columns and len(samples) < at_least:
-            dropped[f"of a group with fewer than {at_least} samples"] += len(samples)
+            data.dropped[f"of a group with fewer than {at_least} samples"] += len(samples)
             continue
         yield from _sequences(
             group_name(key) if columns else name,
@@ -128,7 +120,7 @@ def grouped(
             mean_length=mean_length,
             permutations=permutations,
             draws=draws,
-            seed=seed,
+            seed=data.seed,
         )
 
 
@@ -149,53 +141,33 @@ class Part(NamedTuple):
 
 
 def pooled_parts(
-    rows: Sequence[Row], *, task: str, parts: Iterable[Part], most: int | None = None, **options: Any
+    rows: Sequence[Row],
+    data: Data,
+    *,
+    task: str,
+    parts: Iterable[Part],
+    mean_length: float,
+    most: int | None = None,
 ) -> Sequences:
     """Shuffle all rows separately for each subtask and cut them into sequences.
 
     Args:
         rows: Rows of the source.
+        data: See `grouped`; rows left out are counted for each subtask.
         task: Name of the task.
         parts: The subtasks.
+        mean_length: Mean number of outputs per sequence, at least 2.
         most: Number of sequences to keep per subtask, from the first; None for all.
-        options: See `grouped`; rows left out are counted for each subtask.
     """
     for part in parts:
         roles = part._asdict() | {"name": f"{task}/{part.name}"}
-        yield from islice(grouped(rows, **roles, **options), most)
+        yield from islice(grouped(rows, data, mean_length=mean_length, **roles), most)
 
 
 def group_name(parts: Sequence[str]) -> str:
     """Join the values of a group's columns into one name, distinct for distinct values."""
     escaped = (part.replace("%", "%25").replace("/", "%2F") for part in parts)
     return "/".join(escaped) if len(parts) > 1 else parts[0]
-
-
-def keep_rows(
-    rows: Iterable[Row], condition: Callable[[Row], bool], *, reason: str, dropped: Counter[str]
-) -> Iterator[Row]:
-    """Yield the rows that meet the condition; count the others in ``dropped`` under ``reason``."""
-    for row in rows:
-        if condition(row):
-            yield row
-        else:
-            dropped[reason] += 1
-
-
-def different(rows: Iterable[Row], *columns: str, dropped: Counter[str]) -> Iterator[Row]:
-    """Yield the first row of each value of the columns, the last of which names the others in ``dropped``.
-
-    Rows in which that one is empty are left to the builder, which counts them.
-    """
-    seen: set[tuple[str, ...]] = set()
-    for row in rows:
-        key = tuple(text(row[column]) for column in columns)
-        if key in seen:
-            dropped[f"{columns[-1]} seen before"] += 1
-        else:
-            if key[-1]:
-                seen.add(key)
-            yield row
 
 
 def _filled(descriptions: str | Sequence[str], values: Row) -> list[str]:

@@ -4,11 +4,9 @@ Most sources use it, and so does a user's YAML file.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 from string import Formatter
 from typing import Any
 
@@ -18,6 +16,7 @@ from spectrum_trl.suite.reading.encoding import PUBLISHED, Reading
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.reading.values import canonical, group_problem
 from spectrum_trl.suite.sequences.builders import (
+    Data,
     Field,
     Row,
     Sequences,
@@ -45,9 +44,7 @@ class Declared:
     Attributes:
         file: Path or glob below the data folder (or an absolute path): CSV, TSV, JSON, JSON Lines or parquet,
             by extension.
-        rows: Instead of a file whose rows need no processing: yields the rows, given the data folder and the
-            counter of rows left out.
-        seeded: Whether `rows` takes the seed too.
+        rows: Instead of a file whose rows need no processing: yields the rows.
         output: The sample: a column, columns or a mapping from JSON keys to columns, or a function of the
             row.
         columns: Columns that a function needs; those named elsewhere need not be repeated.
@@ -71,8 +68,7 @@ class Declared:
     """
 
     file: str = ""
-    rows: Callable[..., Iterable[Row]] | None = None
-    seeded: bool = False
+    rows: Callable[[Data], Iterable[Row]] | None = None
     output: Field
     descriptions: tuple[str, ...]
     columns: tuple[str, ...] = ()
@@ -99,16 +95,13 @@ class Declared:
         if self.labels and not isinstance(self.output, str):
             raise TypeError("labels: the output must be one column")
 
-    def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-        """Yield the sequences, as `Build`."""
-        if self.rows:
-            rows = self.rows(data_dir, dropped=dropped, **({"seed": seed} if self.seeded else {}))
-        else:
-            rows = self._one_value_each(self._rows(data_dir, dropped=dropped))
+    def __call__(self, data: Data) -> Sequences:
+        """Yield the sequences."""
+        rows = self.rows(data) if self.rows else self._one_value_each(self._rows(data))
         options = {name: getattr(self, name) for name in PASSED_ON}
         # Users' tables may have groups of the same names.
-        seed = task_seed(seed, task=self.name) if self.reading.own else seed
-        found = grouped(rows, output=self._shown, seed=seed, dropped=dropped, **options)
+        seed = task_seed(data.seed, task=self.name) if self.reading.own else data.seed
+        found = grouped(rows, replace(data, seed=seed), output=self._shown, **options)
         yield from islice(found, self.most)
 
     @property
@@ -140,24 +133,24 @@ class Declared:
                     raise UserError(f"{self.file}: column {name!r} {problem}")
             yield cells
 
-    def _rows(self, data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    def _rows(self, data: Data) -> Iterator[Row]:
         """Yield the rows to keep."""
         seen: set[tuple[str, ...]] = set()
         used = self._used()
         elsewhere: set[str] = set()
         some = False
-        for path in matches(self.file, data_dir=data_dir) or [data_dir / self.file]:
-            for row in self._cells(table_rows(path, used, dropped=dropped, reading=self.reading)):
+        for path in matches(self.file, data_dir=data.folder) or [data.folder / self.file]:
+            for row in self._cells(table_rows(path, used, dropped=data.dropped, reading=self.reading)):
                 if self._elsewhere(row):
                     elsewhere.add(self._group(row))
                     continue
                 some = True
                 if wrong := next((c for c, kept in self.keep.items() if text(row[c]) not in kept), None):
-                    dropped[f"another {wrong} than {' or '.join(self.keep[wrong])}"] += 1
+                    data.dropped[f"another {wrong} than {' or '.join(self.keep[wrong])}"] += 1
                 elif self.labels and (label := self._label(row)) not in self.labels:
-                    dropped[f"unknown label {label[:SHOWN]!r}" if label else "empty output"] += 1
+                    data.dropped[f"unknown label {label[:SHOWN]!r}" if label else "empty output"] += 1
                 elif self.unique and (key := tuple(text(row[column]) for column in used)) in seen:
-                    dropped["same as an earlier row"] += 1
+                    data.dropped["same as an earlier row"] += 1
                 else:
                     if self.unique:
                         seen.add(key)

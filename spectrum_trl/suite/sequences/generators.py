@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.sequences.builders import Sequences, iid
 from spectrum_trl.suite.source import SUITE
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import Data, Distribution, Task
 
 # Numbers with more digits do not fit into 64-bit integers.
 MOST_DIGITS = 18
@@ -59,9 +58,9 @@ class Draws:
         for index in range(self.distributions):
             yield str(index), self.sample(rng)
 
-    def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-        """Yield sequence ids and messages, as `Build`; nothing is read or dropped."""
-        for sequence_id, draw in self.draws(seed=seed):
+    def __call__(self, data: Data) -> Sequences:
+        """Yield sequence ids and messages; nothing is read or dropped."""
+        for sequence_id, draw in self.draws(seed=data.seed):
             yield sequence_id, iid(draw.outputs, description=draw.description)
 
 

@@ -4,14 +4,11 @@ A question is shown with one line per choice; the output is the label of the cor
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task, matches
@@ -56,9 +53,9 @@ def choice_task(
         roles: See `declared_task`.
     """
 
-    def rows(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-        for path in matches(file, data_dir=data_dir) or [data_dir / file]:
-            yield from asked(map(item, table_rows(path, columns, dropped=dropped)), dropped=dropped)
+    def rows(data: Data) -> Iterator[Row]:
+        for path in matches(file, data_dir=data.folder) or [data.folder / file]:
+            yield from asked(map(item, data.table(str(path), columns)), data)
 
     return declared_task(
         task,
@@ -74,20 +71,20 @@ def choice_task(
     )
 
 
-def asked(items: Iterable[Item], *, dropped: Counter[str]) -> Iterator[Row]:
-    """Yield question and answer as shown; incomplete questions are counted in ``dropped``."""
+def asked(items: Iterable[Item], data: Data) -> Iterator[Row]:
+    """Yield question and answer as shown; incomplete questions are counted in ``data.dropped``."""
     for item in items:
         question, answer = text(item.question), text(item.answer)
         choices = [_one_line(choice) for choice in item.choices]
         labels = [text(label) for label in item.labels or ascii_uppercase[: len(choices)]]
         if not question:
-            dropped["question without text"] += 1
+            data.dropped["question without text"] += 1
         elif len(choices) < 2 or not all(choices):
-            dropped["choice without text, or fewer than two"] += 1
+            data.dropped["choice without text, or fewer than two"] += 1
         elif len(labels) != len(choices) or len(set(labels)) < len(labels) or not all(labels):
-            dropped["not one label for each choice"] += 1
+            data.dropped["not one label for each choice"] += 1
         elif answer not in labels:
-            dropped["answer that is none of the choices"] += 1
+            data.dropped["answer that is none of the choices"] += 1
         else:
             lines = (f"{label}. {choice}" for label, choice in zip(labels, choices, strict=True))
             yield {"question": "\n".join((question, *lines)), "answer": answer}

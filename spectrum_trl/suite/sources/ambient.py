@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, as_json
+from spectrum_trl.suite.reading.problems import lacking_columns
+from spectrum_trl.suite.sequences.builders import Data, Row, as_json
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, github
 
@@ -85,12 +85,13 @@ SHARES_DESCRIPTIONS = (
 )
 
 
-def _rewrites(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _rewrites(data: Data) -> Iterator[Row]:
     """Yield one row per reading that a linguist wrote down."""
-    path = data_dir / FULL
-    for row in table_rows(path, (*PAIR, "disambiguations"), dropped=dropped):
+    for row in data.table(FULL, (*PAIR, "disambiguations")):
         for reading in row["disambiguations"] or ():
-            _require(path, reading, *PAIR, "label")
+            place = f"{data.folder / FULL}: a disambiguation"
+            if problems := lacking_columns(place, (*PAIR, "label"), list(reading)):
+                raise UserError(*problems)
             yield {
                 "original_premise": row["premise"],
                 "original_hypothesis": row["hypothesis"],
@@ -100,23 +101,21 @@ def _rewrites(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             }
 
 
-def _labels(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _labels(data: Data) -> Iterator[Row]:
     """Yield one row per linguist and pair."""
-    path = data_dir / LINGUISTS
-    for row in table_rows(path, (*PAIR, "worker_ids", "annotations"), dropped=dropped):
-        _same_length(path, row, "worker_ids", "annotations")
+    for row in data.table(LINGUISTS, (*PAIR, "worker_ids", "annotations")):
+        _same_length(data.folder / LINGUISTS, row, "worker_ids", "annotations")
         for linguist, label in zip(row["worker_ids"], row["annotations"], strict=True):
             yield {**row, "linguist": linguist, "label": label}
 
 
-def _readings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _readings(data: Data) -> Iterator[Row]:
     """Yield one row per reading shown to crowd workers."""
-    path = data_dir / CROWD
-    for row in table_rows(path, (*PAIR, "ambiguous_sent", "interpretations", "labels"), dropped=dropped):
-        _same_length(path, row, "interpretations", "labels")
+    for row in data.table(CROWD, (*PAIR, "ambiguous_sent", "interpretations", "labels")):
+        _same_length(data.folder / CROWD, row, "interpretations", "labels")
         for reading, label in zip(row["interpretations"], row["labels"], strict=True):
             if label is None:
-                dropped["a distractor, without a label"] += 1
+                data.dropped["a distractor, without a label"] += 1
             else:
                 yield {**row, "interpretation": reading, "label": label}
 
@@ -129,14 +128,6 @@ def _spread(row: Row) -> str:
         shares[f"{label}_fraction"] = f"{counts[label]}/{total}"
         shares[f"{label}_percentage"] = round(100 * counts[label] / total, 4)
     return as_json(shares)
-
-
-def _require(path: Path, reading: Row, *fields: str) -> None:
-    if lacking := [field for field in fields if field not in reading]:
-        raise UserError(
-            f"{path}: a disambiguation has no {', '.join(map(repr, lacking))}. It has: {', '.join(reading)}. "
-            "Fetch the file again"
-        )
 
 
 def _same_length(path: Path, row: Row, first: str, second: str) -> None:

@@ -4,13 +4,10 @@ Of several rankings in one block, the first is used, as in the paper. The JSON o
 and the description omits unknown traits.
 """
 
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, as_json, text
+from spectrum_trl.suite.sequences.builders import Data, Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, hub
 
@@ -80,12 +77,12 @@ def _responses(found: Any) -> dict[str, str]:
     return answers
 
 
-def _comparisons(data_dir: Path, *, dropped: Counter[str]) -> dict[str, dict[str, str]]:
+def _comparisons(data: Data) -> dict[str, dict[str, str]]:
     """Return the conversation and answers of each prompt."""
     found: dict[str, dict[str, str]] = {}
-    for row in table_rows(data_dir / COMPARISONS, ("prompt_id", "prompt", "responses"), dropped=dropped):
+    for row in data.table(COMPARISONS, ("prompt_id", "prompt", "responses")):
         if (name := text(row["prompt_id"])) in found:
-            dropped["further comparison of the same prompt"] += 1
+            data.dropped["further comparison of the same prompt"] += 1
             continue
         answers = _responses(row["responses"])
         shown = {"conversation": _conversation(row["prompt"]), **answers}
@@ -123,12 +120,12 @@ def _known(demographics: Any) -> str:
     return f" What is known of the person: {traits}" if traits else ""
 
 
-def _assessments(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    comparisons = _comparisons(data_dir, dropped=dropped)
+def _assessments(data: Data) -> Iterator[Row]:
+    comparisons = _comparisons(data)
     columns = ("prompt_id", "annotator_id", "ranking_blocks", "demographics", *SCALES)
-    for row in table_rows(data_dir / ASSESSMENTS, columns, dropped=dropped):
+    for row in data.table(ASSESSMENTS, columns):
         if (shown := comparisons.get(text(row["prompt_id"]))) is None:
-            dropped["of a prompt that is not among the comparisons"] += 1
+            data.dropped["of a prompt that is not among the comparisons"] += 1
         else:
             yield {
                 **shown,

@@ -6,16 +6,13 @@ person are left out of the description.
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, as_json, different, text
+from spectrum_trl.suite.sequences.builders import Data, Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, hub
 
@@ -82,9 +79,9 @@ RESPONSE_DESCRIPTIONS = (
 )
 
 
-def _file(data_dir: Path) -> Path:
-    found = [path for name in NAMES if (path := data_dir / FOLDER / name).exists()]
-    return (found or [data_dir / FOLDER / NAMES[-1]])[0]
+def _file(data: Data) -> str:
+    names = [f"{FOLDER}/{name}" for name in NAMES]
+    return next((name for name in names if (data.folder / name).exists()), names[-1])
 
 
 def _known(row: Row) -> str:
@@ -95,17 +92,15 @@ def _known(row: Row) -> str:
     return f" What is known of the person: {as_json(traits)}" if traits else ""
 
 
-def _rows(
-    data_dir: Path, *columns: str, most: int | None, people: bool = False, dropped: Counter[str]
-) -> Iterator[dict[str, str]]:
+def _rows(data: Data, *columns: str, most: int | None, people: bool = False) -> Iterator[dict[str, str]]:
     """Yield the rows with a first prompt and a preferred answer, columns without ``first_turn_``."""
     first = tuple(f"first_turn_{name}" for name in ("prompt", "preferred_response", *RESPONSES))
     who = ("annotator_id", *TRAITS.values()) if people else ()
-    found = table_rows(_file(data_dir), ("assigned_lang", *first, *who, *columns), dropped=dropped)
+    found = data.table(_file(data), ("assigned_lang", *first, *who, *columns))
     for row in islice(found, most):
         clean = {name.removeprefix("first_turn_"): text(cell) for name, cell in row.items()}
         if not clean["prompt"] or not clean["preferred_response"]:
-            dropped["without a first prompt or a preferred response"] += 1
+            data.dropped["without a first prompt or a preferred response"] += 1
             continue
         for name in RESPONSES:
             clean[name] = text(clean[name].replace(END, ""))
@@ -115,9 +110,9 @@ def _rows(
         yield clean
 
 
-def _prompts(data_dir: Path, *, most: int | None = None, dropped: Counter[str]) -> Iterator[Row]:
+def _prompts(data: Data, *, most: int | None = None) -> Iterator[Row]:
     """Yield the first row of each prompt of a language."""
-    return different(_rows(data_dir, most=most, dropped=dropped), "language", "prompt", dropped=dropped)
+    return data.different(_rows(data, most=most), "language", "prompt")
 
 
 def _liked(row: Row) -> str:
@@ -125,8 +120,8 @@ def _liked(row: Row) -> str:
     return row[row["preferred_response"]] if row["preferred_response"] in RESPONSES else ""
 
 
-def _replies(data_dir: Path, *, most: int | None = None, dropped: Counter[str]) -> Iterator[Row]:
-    for row in _rows(data_dir, "second_turn_prompt", most=most, people=True, dropped=dropped):
+def _replies(data: Data, *, most: int | None = None) -> Iterator[Row]:
+    for row in _rows(data, "second_turn_prompt", most=most, people=True):
         yield {**row, "liked": _liked(row)}
 
 
@@ -139,18 +134,18 @@ def _preference(row: Row) -> str:
     )
 
 
-def _judged(data_dir: Path, *, most: int | None = None, dropped: Counter[str]) -> Iterator[Row]:
-    return _rows(data_dir, "first_turn_feedback", most=most, people=True, dropped=dropped)
+def _judged(data: Data, *, most: int | None = None) -> Iterator[Row]:
+    return _rows(data, "first_turn_feedback", most=most, people=True)
 
 
-def _complete(data_dir: Path, *, most: int | None = None, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+def _complete(data: Data, *, most: int | None = None) -> Iterator[Row]:
     """Yield language, prompt and the four answers, in an order determined by seed and prompt."""
-    for row in _prompts(data_dir, most=most, dropped=dropped):
+    for row in _prompts(data, most=most):
         answers = [row[name] for name in RESPONSES]
         if not all(answers):
-            dropped["without four responses"] += 1
+            data.dropped["without four responses"] += 1
             continue
-        rng = np.random.default_rng([seed, *row["prompt"].encode()])
+        rng = np.random.default_rng([data.seed, *row["prompt"].encode()])
         mixed = [answers[place] for place in rng.permutation(len(answers))]
         yield {**row, "answers": json.dumps(mixed, ensure_ascii=False)}
 
@@ -199,7 +194,6 @@ TASKS = [
         summary="four different answers to a prompt",
         rows=_complete,
         paper={"rows": partial(_complete, most=ROWS)},
-        seeded=True,
         group_by=("language",),
         input="prompt",
         output="answers",

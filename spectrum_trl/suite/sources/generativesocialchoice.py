@@ -5,16 +5,14 @@ One free answer of 1,300 is empty and left out.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache, partial
 from html import unescape
-from pathlib import Path
 
 import yaml
 
 from spectrum_trl.suite.reading.tables import csv_rows
-from spectrum_trl.suite.sequences.builders import Row, as_json, keep_rows, text
+from spectrum_trl.suite.sequences.builders import Data, Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, github
 
@@ -63,12 +61,12 @@ def _plain(html: str) -> str:
     return unescape(re.sub(r"<[^>]+>", "", html)).strip()
 
 
-def _asked(data_dir: Path, *, kind: str, dropped: Counter[str]) -> Iterator[Row]:
+def _asked(data: Data, *, kind: str) -> Iterator[Row]:
     """Yield the answers to the surveys' questions of a kind, with the question in plain text."""
     for survey, topic in SURVEYS.items():
-        for row in csv_rows(data_dir / FILES[survey], COLUMNS):
+        for row in csv_rows(data.folder / FILES[survey], COLUMNS):
             if row["question_type"] != kind:
-                dropped[f"not a question of type {kind}"] += 1
+                data.dropped[f"not a question of type {kind}"] += 1
                 continue
             scale = _scale(row["json_choices"])
             yield {
@@ -81,12 +79,11 @@ def _asked(data_dir: Path, *, kind: str, dropped: Counter[str]) -> Iterator[Row]
             }
 
 
-def _ratings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    return keep_rows(
-        _asked(data_dir, kind=RATING, dropped=dropped),
+def _ratings(data: Data) -> Iterator[Row]:
+    return data.keep(
+        _asked(data, kind=RATING),
         lambda row: text(row["choice"]) in row["choices"],
         reason="not on the scale",
-        dropped=dropped,
     )
 
 

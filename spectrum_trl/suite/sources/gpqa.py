@@ -10,7 +10,6 @@ import io
 import os
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import numpy as np
 
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.suite.reading.problems import lacking_columns, unreadable
-from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.multiple_choice import Item, asked, letter
 from spectrum_trl.suite.source import Source, github
@@ -77,20 +76,20 @@ def _protected(path: Path) -> bytes:
         raise unreadable(path, "ZIP", error) from None
 
 
-def _table(data_dir: Path) -> tuple[Path, str]:
+def _table(data: Data) -> tuple[Path, str]:
     """Return the table's text, and the file it is from."""
-    plain = next((data_dir / each for each in PLAIN if (data_dir / each).is_file()), None)
-    path = plain or data_dir / ARCHIVE
+    plain = next((data.folder / each for each in PLAIN if (data.folder / each).is_file()), None)
+    path = plain or data.folder / ARCHIVE
     if not path.is_file():
-        raise MissingData(f"{path} does not exist: fetch gpqa, or put the table at {data_dir / PLAIN[0]}")
+        raise MissingData(f"{path} does not exist: fetch gpqa, or put the table at {data.folder / PLAIN[0]}")
     try:
         return path, (path.read_bytes() if plain else _protected(path)).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise unreadable(path, "UTF-8 text", error) from None
 
 
-def _rows(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    path, content = _table(data_dir)
+def _rows(data: Data) -> Iterator[Row]:
+    path, content = _table(data)
     try:
         header, *rows = csv.reader(io.StringIO(content, newline=""))
     except (csv.Error, ValueError) as error:
@@ -102,23 +101,23 @@ def _rows(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
         if len(row) == len(header):
             yield dict(zip(header, row, strict=True))
         else:
-            dropped["row with another number of fields than the header"] += 1
+            data.dropped["row with another number of fields than the header"] += 1
 
 
-def _items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
+def _items(data: Data) -> Iterator[Item]:
     """Yield the questions, each with its choices shuffled."""
-    for row in _rows(data_dir, dropped=dropped):
+    for row in _rows(data):
         question, right = text(row["question"]), text(row["correct answer"])
         if not right:
-            dropped["question without its correct answer"] += 1
+            data.dropped["question without its correct answer"] += 1
             continue
         choices = [right, *filter(None, (text(row[each]) for each in WRONG))]
-        order = np.random.default_rng([seed, *question.encode()]).permutation(len(choices))
+        order = np.random.default_rng([data.seed, *question.encode()]).permutation(len(choices))
         yield Item(question, [choices[place] for place in order], letter(int(np.argmin(order))))
 
 
-def _questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Row]:
-    return asked(_items(data_dir, seed=seed, dropped=dropped), dropped=dropped)
+def _questions(data: Data) -> Iterator[Row]:
+    return asked(_items(data), data)
 
 
 TASKS = [
@@ -131,7 +130,6 @@ TASKS = [
         files=(FILES,),
         paper={"draws": 1000},
         rows=_questions,
-        seeded=True,
         input="question",
         output="answer",
         descriptions=DESCRIPTIONS,

@@ -16,7 +16,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import jsonl_rows
 from spectrum_trl.suite.sequences.builders import Sequences, as_json, description_message, pair, text
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Data, Task
 
 FILE = "hub/helpsteer2/train.jsonl.gz"
 SOURCE = Source(
@@ -86,13 +86,13 @@ def _is_score(score: Any) -> bool:
     return isinstance(score, int | float) and 0 <= score <= HIGHEST
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
+def build(data: Data) -> Sequences:
     """Build one sequence of each simulated user."""
-    pairs = comparisons(data_dir / FILE, dropped=dropped)
+    pairs = comparisons(data.folder / FILE, dropped=data.dropped)
     if not pairs:
-        raise UserError(f"{data_dir / FILE} holds no prompt with two scored responses: fetch it again")
+        raise UserError(f"{data.folder / FILE} holds no prompt with two scored responses: fetch it again")
     for user in range(USERS):
-        rng = np.random.default_rng([seed, *f"helpsteer/{user}".encode()])
+        rng = np.random.default_rng([data.seed, *f"helpsteer/{user}".encode()])
         # Whole hundredths, so choices follow exactly from the weights as printed.
         weights = np.rint(rng.uniform(0, 100, size=len(QUALITIES))).astype(int) - SHIFTS
         printed = " + ".join(

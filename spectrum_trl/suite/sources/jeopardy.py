@@ -4,13 +4,10 @@ Clues that need their picture, sound or film are left out. Cells and column name
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
+from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source
 
@@ -48,16 +45,14 @@ QUESTION_DESCRIPTIONS = (
 )
 
 
-def _clues(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    rows: Iterator[Row] = table_rows(
-        data_dir / FILE, ("Round", "Category", "Question", "Answer"), dropped=dropped
-    )
+def _clues(data: Data) -> Iterator[Row]:
+    rows: Iterator[Row] = data.table(FILE, ("Round", "Category", "Question", "Answer"))
     for reason, condition in (
         ("of another round", lambda row: text(row["Round"]) in ROUNDS),
         ("without clue, answer or category", _whole),
         ("needs a picture, sound or film", lambda row: not NEEDS_MEDIA.search(row["Question"])),
     ):
-        rows = keep_rows(rows, condition, reason=reason, dropped=dropped)
+        rows = data.keep(rows, condition, reason=reason)
     return rows
 
 

@@ -3,7 +3,6 @@
 A missing train or dev file is counted, and the other one read. Some annotators of CSC have no traits at all.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.suite.reading.tables import json_file, json_rows
-from spectrum_trl.suite.sequences.builders import Field, Row, as_json, text
+from spectrum_trl.suite.sequences.builders import Data, Field, Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
@@ -79,9 +78,9 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else text(value)
 
 
-def _traits(data_dir: Path, name: str) -> dict[str, str]:
+def _traits(data: Data, name: str) -> dict[str, str]:
     """Return each annotator's known traits, in words."""
-    people = json_file(data_dir / f"{name}_annotators_meta.json", relaxed=True)
+    people = json_file(data.folder / f"{name}_annotators_meta.json", relaxed=True)
     traits = {}
     for person, known in people.items():
         facts = {key.lower(): _plain(value) for key, value in known.items()}
@@ -107,30 +106,24 @@ def _items(
         yield facts, labels, list(zip(listed, item["other_info"].get("explanations", ()), strict=False))
 
 
-def _read(data_dir: Path, name: str, *, paper: bool, dropped: Counter[str]) -> list[Path]:
+def _read(data: Data, name: str, *, paper: bool) -> list[Path]:
     """Return the files to read."""
-    files = [data_dir / f"{name}_{part}.json" for part in ("train", "dev")]
+    files = [data.folder / f"{name}_{part}.json" for part in ("train", "dev")]
     present = [path for path in files if path.exists()]
-    dropped.update(f"no file {path.name}" for path in files if path not in present)
+    data.dropped.update(f"no file {path.name}" for path in files if path not in present)
     return present[:1] if paper else present
 
 
 def _annotations(
-    data_dir: Path,
-    *,
-    name: str,
-    fields: tuple[str, ...],
-    scale: tuple[str, ...],
-    paper: bool = False,
-    dropped: Counter[str],
+    data: Data, *, name: str, fields: tuple[str, ...], scale: tuple[str, ...], paper: bool = False
 ) -> Iterator[Row]:
     """Yield one row per annotator and item, with the item's facts and the annotator's traits in words."""
-    traits = _traits(data_dir, name)
-    for path in _read(data_dir, name, paper=paper, dropped=dropped):
+    traits = _traits(data, name)
+    for path in _read(data, name, paper=paper):
         for facts, labels, explanations in _items(path, fields=fields):
             for person, label in labels.items():
                 if scale and text(label) not in scale:
-                    dropped["not on the scale"] += 1
+                    data.dropped["not on the scale"] += 1
                     continue
                 reasons = [text(reason) for who, reason in explanations if who == person]
                 yield {

@@ -5,14 +5,11 @@ once with all its inferences; empty inferences are counted.
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from spectrum_trl.errors import MissingData
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, different, text
+from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import HubFiles, Source
 
@@ -54,31 +51,31 @@ HYPOTHESIS_DESCRIPTIONS = (
 )
 
 
-def _rows(data_dir: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Iterator[Row]:
-    folder = data_dir / "novacomet"
-    found = sorted(path for path in data_dir.glob(FILES) if path.suffix in ENDINGS)
+def _rows(data: Data, columns: tuple[str, ...]) -> Iterator[Row]:
+    folder = data.folder / "novacomet"
+    found = sorted(path for path in data.folder.glob(FILES) if path.suffix in ENDINGS)
     if not found:
         raise MissingData(f"{folder} holds no {', '.join(ENDINGS)} file: fetch the dataset, or put one there")
     for path in [each for each in found if "train" in str(each.relative_to(folder))] or found:
-        yield from table_rows(path, columns, dropped=dropped)
+        yield from data.table(str(path), columns)
 
 
-def _premises(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    return different(_rows(data_dir, ("premise",), dropped=dropped), "premise", dropped=dropped)
+def _premises(data: Data) -> Iterator[Row]:
+    return data.different(_rows(data, ("premise",)), "premise")
 
 
-def _inferences(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _inferences(data: Data) -> Iterator[Row]:
     """Yield every premise once, with all its inferences."""
     found: dict[str, list[str]] = {}
-    for row in _rows(data_dir, ("premise", "hypothesis"), dropped=dropped):
+    for row in _rows(data, ("premise", "hypothesis")):
         said = row["hypothesis"]
         for inference in (text(each) for each in (said if isinstance(said, list) else [said])):
             if not inference:
-                dropped["empty hypothesis"] += 1
+                data.dropped["empty hypothesis"] += 1
             elif premise := text(row["premise"]):
                 found.setdefault(premise, []).append(inference)
             else:
-                dropped["hypothesis without a premise"] += 1
+                data.dropped["hypothesis without a premise"] += 1
     for premise, inferences in found.items():
         yield {"premise": premise, "inferences": json.dumps(inferences, ensure_ascii=False)}
 

@@ -4,15 +4,12 @@ Conversations of people who are not in the survey are counted and left out of th
 Traits that people did not state, or preferred not to, are left out of the description.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, as_json, text
+from spectrum_trl.suite.sequences.builders import Data, Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, hub
 
@@ -88,45 +85,43 @@ def _said(survey: Row) -> str:
     return f" ({'; '.join(parts)})" if parts else ""
 
 
-def _people(data_dir: Path, *, dropped: Counter[str]) -> dict[str, str]:
+def _people(data: Data) -> dict[str, str]:
     """Return the known traits of each survey participant."""
     columns = ("user_id", "age", "gender", "education", "employment_status", "location", "religion")
     people: dict[str, str] = {}
-    for row in table_rows(data_dir / SURVEY, columns, dropped=dropped):
+    for row in data.table(SURVEY, columns):
         if (person := text(row["user_id"])) in people:
-            dropped["further survey of the same participant"] += 1
+            data.dropped["further survey of the same participant"] += 1
         else:
             people[person] = _said(row)
     return people
 
 
-def _of_people(data_dir: Path, columns: Sequence[str], *, dropped: Counter[str]) -> Iterator[dict[str, Any]]:
+def _of_people(data: Data, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the conversations of survey participants, with their known traits."""
-    people = _people(data_dir, dropped=dropped)
-    for row in table_rows(data_dir / CONVERSATIONS, ("user_id", *columns), dropped=dropped):
+    people = _people(data)
+    for row in data.table(CONVERSATIONS, ("user_id", *columns)):
         if (person := text(row["user_id"])) in people:
             yield {**row, "who": people[person]}
         else:
-            dropped["of somebody who is not in the survey"] += 1
+            data.dropped["of somebody who is not in the survey"] += 1
 
 
-def _instructed(rows: Iterator[dict[str, Any]], *, dropped: Counter[str]) -> Iterator[Row]:
+def _instructed(rows: Iterator[dict[str, Any]], data: Data) -> Iterator[Row]:
     for row in rows:
         kind = text(row["conversation_type"]).lower()
         if kind in TYPES:
             yield {**row, "instruction": TYPES[kind]}
         else:
-            dropped[f"unknown type of conversation {kind[:40]!r}"] += 1
+            data.dropped[f"unknown type of conversation {kind[:40]!r}"] += 1
 
 
-def _prompts(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    rows = table_rows(data_dir / CONVERSATIONS, ("conversation_type", "opening_prompt"), dropped=dropped)
-    return _instructed(rows, dropped=dropped)
+def _prompts(data: Data) -> Iterator[Row]:
+    return _instructed(data.table(CONVERSATIONS, ("conversation_type", "opening_prompt")), data)
 
 
-def _prompts_of_people(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    rows = _of_people(data_dir, ("conversation_type", "opening_prompt"), dropped=dropped)
-    return _instructed(rows, dropped=dropped)
+def _prompts_of_people(data: Data) -> Iterator[Row]:
+    return _instructed(_of_people(data, ("conversation_type", "opening_prompt")), data)
 
 
 def _score(value: Any) -> int | None:
@@ -162,10 +157,10 @@ def _judged(row: Row) -> Row | str:
     return {**row, **dict(zip(SHOWN[1:], texts, strict=True)), "judged": judged}
 
 
-def _judgements(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    for row in _of_people(data_dir, ("opening_prompt", "conversation_history"), dropped=dropped):
+def _judgements(data: Data) -> Iterator[Row]:
+    for row in _of_people(data, ("opening_prompt", "conversation_history")):
         if isinstance(found := _judged(row), str):
-            dropped[found] += 1
+            data.dropped[found] += 1
         else:
             yield {key: found[key] for key in ("user_id", "who", "judged", *SHOWN)}
 

@@ -2,6 +2,7 @@ import json
 import time
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,13 +16,14 @@ from spectrum_trl.suite.sequences.builders import (
     description_message,
     grouped,
     iid,
-    keep_rows,
     pair,
     pooled_parts,
     text,
 )
+from spectrum_trl.suite.task import Data
 
 NAMES = st.sampled_from(["ann", "ben", "中文", "{person}", "7"])
+NOWHERE = Path("nowhere")
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
@@ -51,12 +53,11 @@ def build_people(rows, *, seed=0, dropped=None, **options):
     return list(
         grouped(
             rows,
+            Data(NOWHERE, seed, Counter() if dropped is None else dropped),
             group_by="person",
             input="question",
             output="answer",
             descriptions=("Answers of {person}.", "What {person} says."),
-            seed=seed,
-            dropped=Counter() if dropped is None else dropped,
             **options,
         )
     )
@@ -101,12 +102,11 @@ def test_pooled_rows_are_each_used_once_per_permutation(rows, seed):
     found = list(
         grouped(
             rows,
+            Data(NOWHERE, seed, dropped),
             output="answer",
             descriptions="Answers.",
             length=3,
             permutations=2,
-            seed=seed,
-            dropped=dropped,
         )
     )
     usable = Counter(text(row["answer"]) for row in rows if text(row["answer"]))
@@ -163,12 +163,11 @@ def test_facts_are_columns_of_every_row():
     rows = [{"person": "p", "answer": "a"}, {"person": "q", "answer": "b"}]
     found = grouped(
         rows,
+        Data(NOWHERE, 0, Counter()),
         constants={"survey": "s", "topic": "tea"},
         group_by=("survey", "person"),
         output={"topic": "topic", "said": "answer"},
         descriptions="On {topic}.",
-        seed=0,
-        dropped=Counter(),
     )
     assert [
         (name, messages[0]["content"], json.loads(messages[1]["content"])) for name, messages in found
@@ -182,7 +181,7 @@ def test_a_json_field_with_an_empty_part_drops_the_row():
     dropped = Counter()
     rows = [{"a": "x", "b": ""}, {"a": "x", "b": 0}]
     found = list(
-        grouped(rows, output={"A": "a", "B": "b"}, descriptions="w", length=5, seed=0, dropped=dropped),
+        grouped(rows, Data(NOWHERE, 0, dropped), output={"A": "a", "B": "b"}, descriptions="w", length=5),
     )
     assert [output for _, output in samples(found[0][1])] == ['{"A": "x", "B": 0}']
     assert dropped == {"empty output": 1}
@@ -193,11 +192,10 @@ def test_drawn_lengths_come_from_the_given_draw():
     found = list(
         grouped(
             rows,
+            Data(NOWHERE, 3, Counter()),
             output="answer",
             descriptions="w",
             mean_length=4,
-            seed=3,
-            dropped=Counter(),
         )
     )
     lengths = [len(samples(messages)) for _, messages in found]
@@ -206,26 +204,31 @@ def test_drawn_lengths_come_from_the_given_draw():
 
 
 def test_a_length_without_samples_is_refused():
+    data = Data(NOWHERE, 0, Counter())
     with pytest.raises(ValueError, match="length 0"):
         list(
-            grouped([{"answer": "a"}], output="answer", descriptions="w", length=0, seed=0, dropped=Counter())
+            grouped(
+                [{"answer": "a"}], Data(NOWHERE, 0, Counter()), output="answer", descriptions="w", length=0
+            )
         )
 
 
 def test_an_unknown_column_is_an_error_and_not_a_dropped_row():
+    data = Data(NOWHERE, 0, Counter())
     with pytest.raises(KeyError, match="anser"):
         list(
-            grouped([{"answer": "a"}], output="anser", descriptions="w", length=1, seed=0, dropped=Counter())
+            grouped(
+                [{"answer": "a"}], Data(NOWHERE, 0, Counter()), output="anser", descriptions="w", length=1
+            )
         )
     with pytest.raises(KeyError, match="topic"):
         list(
             grouped(
                 [{"answer": "a"}],
+                Data(NOWHERE, 0, Counter()),
                 output="answer",
                 descriptions="{topic}",
                 length=1,
-                seed=0,
-                dropped=Counter(),
             )
         )
 
@@ -233,7 +236,8 @@ def test_an_unknown_column_is_an_error_and_not_a_dropped_row():
 def test_kept_counts_what_it_leaves_out():
     dropped = Counter()
     rows = [{"n": number} for number in range(5)]
-    assert list(keep_rows(rows, lambda row: row["n"] > 2, reason="small", dropped=dropped)) == rows[3:]
+    data = Data(NOWHERE, 0, dropped)
+    assert list(data.keep(rows, lambda row: row["n"] > 2, reason="small")) == rows[3:]
     assert dropped == {"small": 3}
 
 
@@ -287,7 +291,7 @@ def test_a_name_mixes_the_same_rows_in_another_way():
     def built(name):
         dropped = Counter()
         return list(
-            grouped(rows, name=name, output="answer", descriptions="w", length=20, seed=0, dropped=dropped)
+            grouped(rows, Data(NOWHERE, 0, dropped), name=name, output="answer", descriptions="w", length=20)
         )
 
     ((first, one),), ((second, other),), ((third, unnamed),) = built("one"), built("other"), built("")
@@ -308,7 +312,7 @@ PARTS = (
 def test_each_part_has_its_own_sequences_of_all_rows_or_the_first_ones(most: int | None) -> None:
     dropped: Counter[str] = Counter()
     found = list(
-        pooled_parts(POSTS, task="posts", parts=PARTS, mean_length=16, seed=0, dropped=dropped, most=most)
+        pooled_parts(POSTS, Data(NOWHERE, 0, dropped), task="posts", parts=PARTS, mean_length=16, most=most)
     )
     for part in PARTS:
         mine = [messages for name, messages in found if name.startswith(f"posts/{part.name}/")]
@@ -321,7 +325,7 @@ def test_each_part_has_its_own_sequences_of_all_rows_or_the_first_ones(most: int
 
 def test_parts_of_the_same_rows_mix_them_differently() -> None:
     found = list(
-        pooled_parts(POSTS, task="posts", parts=PARTS[:2], mean_length=16, seed=0, dropped=Counter())
+        pooled_parts(POSTS, Data(NOWHERE, 0, Counter()), task="posts", parts=PARTS[:2], mean_length=16)
     )
     orders = [
         [m["content"] for name, messages in found if f"/{part.name}/" in name for m in messages]
