@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from spectrum_trl.suite.fetching.ensure import ensure_sources
+from spectrum_trl.suite.fetching.status import ensure_sources
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import missing_files
 

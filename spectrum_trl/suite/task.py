@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.fetching.unfinished import is_begun
+from spectrum_trl.suite.fetching.lock import is_begun
 from spectrum_trl.suite.reading.values import text
 from spectrum_trl.suite.source import Source
 

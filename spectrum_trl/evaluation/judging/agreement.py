@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.judging.judge import Judge, JudgeSettings
-from spectrum_trl.suite.reading.encoding import UTF_8, reading_of
+from spectrum_trl.suite.reading.files import UTF_8, reading_of
 from spectrum_trl.suite.reading.tables import jsonl_rows
 
 # Most problems of rows in one message.

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.suite.building.card import cell
 from spectrum_trl.suite.building.manifest import MANIFEST, read_manifest
 from spectrum_trl.suite.building.record import is_whole
+from spectrum_trl.suite.building.stats import cell
 from spectrum_trl.suite.catalogue import suite_tasks
 
 

@@ -1,4 +1,4 @@
-"""Download one file with retries, resumption and a checksum, and move it into place atomically.
+"""Download one file with retries, resumption and a checksum, and move or unpack it into place atomically.
 
 pooch retries, verifies and moves the file, but always downloads it from the start and has no option to
 resume; its ``downloader`` argument adds that.
@@ -7,13 +7,18 @@ resume; its ``downloader`` argument adds that.
 import codecs
 import re
 import shutil
+import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from spectrum_trl.errors import Unreachable, UserError
 from spectrum_trl.files import sha256_of, target_of
 from spectrum_trl.strict.json import strict_json
+from spectrum_trl.suite.fetching.lock import begin
+from spectrum_trl.suite.source import Download
 
 RETRIES = 4
 # The most that a broken connection loses.
@@ -26,6 +31,8 @@ PAGE = re.compile(r"\s*(?=<).*?(<!doctype html|<html|<head|<title|<script|<error
 LOOKED_AT = 2048
 PAGES, JSONS = (".html", ".htm", ".xhtml", ".xml"), (".json", ".jsonl", ".ndjson")
 Advance = Callable[[int], None]
+# Up to this size anything is unpacked; beyond it, at most this many times the size of the archive.
+ALWAYS_BYTES, MOST_SHRUNK = 2**30, 200
 
 
 def download(
@@ -192,3 +199,67 @@ def _refused(status: int) -> str:
 
 def _reason(error: Exception) -> str:
     return type(error).__name__ if len(str(error)) > 120 else " ".join(str(error).split())
+
+
+def unpack(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
+    """Unpack an archive.
+
+    Args:
+        archive: The downloaded file; temporary files are written beside it.
+        wanted: Its declaration: where its members go.
+        data_dir: The data folder.
+
+    Returns:
+        The paths of the unpacked files.
+
+    Raises:
+        UserError: If it is damaged, empty, suspiciously large, or would write outside its folder.
+    """
+    scratch = archive.with_name(f"{archive.name}.unpacked")
+    # May be left by a killed process.
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            names = [name for name in packed.namelist() if not name.endswith("/")]
+            size = sum(packed.getinfo(name).file_size for name in names)
+            if problem := _problem(names, size=size, packed_size=archive.stat().st_size):
+                raise UserError(f"{wanted.url}: its archive {problem}")
+            packed.extractall(scratch, members=names)
+        begin(wanted, data_dir=data_dir)
+        places = [data_dir / wanted.path / name for name in names]
+        for name, place in zip(names, places, strict=True):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Path(scratch, name).replace(place)
+    except RuntimeError as error:
+        # A password, or a compression method that Python does not support.
+        raise UserError(
+            f"{wanted.url} sent a zip archive that cannot be unpacked ({error}): get the files by hand, and "
+            f"put them into {data_dir / wanted.path}"
+        ) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        # Errors of the operating system have a number, those of decompressors have none.
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise UserError(f"{wanted.url} sent a damaged zip archive ({error}): fetch it again") from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return places
+
+
+def _problem(names: list[str], *, size: int, packed_size: int) -> str:
+    """Return why an archive of such members is not unpacked, or an empty string."""
+    if not names:
+        return "has no files"
+    if outside := [name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts]:
+        return f"would write outside its folder ({outside[0]})"
+    paths = Counter(PurePosixPath(name) for name in names)
+    folders = {folder for path in paths for folder in path.parents}
+    if both := next((path for path, n in paths.items() if n > 1 or path in folders), None):
+        return f"has {both} twice, or as a file and a folder: download it by hand"
+    # Tables compress by less than a factor of 100.
+    if size > max(ALWAYS_BYTES, MOST_SHRUNK * packed_size):
+        return (
+            f"unpacks to more than {MOST_SHRUNK} times its size ({size:,} bytes): if that is right, "
+            "download and unpack it by hand"
+        )
+    return ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from spectrum_trl.console import visible
 from spectrum_trl.errors import Unreachable, UserError
-from spectrum_trl.suite.fetching.unfinished import begin
+from spectrum_trl.suite.fetching.lock import begin
 from spectrum_trl.suite.source import HubFiles
 
 

@@ -19,15 +19,19 @@ import yaml
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.strict.json import strict_json
-from spectrum_trl.suite.reading.encoding import DAMAGED, PACKERS, PUBLISHED, Reading, opened
-from spectrum_trl.suite.reading.parquet import parquet_rows
-from spectrum_trl.suite.reading.problems import (
+from spectrum_trl.suite.reading.files import (
+    DAMAGED,
+    PACKERS,
+    PUBLISHED,
+    Reading,
     column_problems,
     delimiter_hint,
     lacking_columns,
     names_of,
+    opened,
     unreadable,
 )
+from spectrum_trl.suite.reading.parquet import parquet_rows
 
 SHOWN = 3
 MARK = "\ufeff"

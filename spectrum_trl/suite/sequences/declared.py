@@ -12,7 +12,7 @@ from typing import Any
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.randomness import task_seed
-from spectrum_trl.suite.reading.encoding import PUBLISHED, Reading
+from spectrum_trl.suite.reading.files import PUBLISHED, Reading
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.reading.values import canonical, group_problem
 from spectrum_trl.suite.sequences.builders import (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.problems import lacking_columns
+from spectrum_trl.suite.reading.files import lacking_columns
 from spectrum_trl.suite.sequences.builders import Data, Row, as_json
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, github

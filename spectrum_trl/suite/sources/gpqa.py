@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.suite.reading.problems import lacking_columns, unreadable
+from spectrum_trl.suite.reading.files import lacking_columns, unreadable
 from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.sequences.multiple_choice import Item, asked, letter

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.problems import unreadable
+from spectrum_trl.suite.reading.files import unreadable
 from spectrum_trl.suite.sequences.builders import Sequences, grouped, text
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Data, Task

@@ -15,7 +15,7 @@ import numpy as np
 import pyreadstat
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.problems import lacking_columns, unreadable
+from spectrum_trl.suite.reading.files import lacking_columns, unreadable
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Data, Task

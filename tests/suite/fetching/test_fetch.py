@@ -481,7 +481,7 @@ def test_an_unpacked_file_must_have_its_published_sum(site, tmp_path, monkeypatc
 
 
 def test_an_archive_that_would_fill_the_disk_is_refused(site, tmp_path, monkeypatch):
-    monkeypatch.setattr("spectrum_trl.suite.fetching.unpack.ALWAYS_BYTES", 2**20)
+    monkeypatch.setattr("spectrum_trl.suite.fetching.download.ALWAYS_BYTES", 2**20)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.csv", bytes(2**24))

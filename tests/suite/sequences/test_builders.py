@@ -206,26 +206,18 @@ def test_drawn_lengths_come_from_the_given_draw():
 def test_a_length_without_samples_is_refused():
     data = Data(NOWHERE, 0, Counter())
     with pytest.raises(ValueError, match="length 0"):
-        list(
-            grouped(
-                [{"answer": "a"}], Data(NOWHERE, 0, Counter()), output="answer", descriptions="w", length=0
-            )
-        )
+        list(grouped([{"answer": "a"}], data, output="answer", descriptions="w", length=0))
 
 
 def test_an_unknown_column_is_an_error_and_not_a_dropped_row():
     data = Data(NOWHERE, 0, Counter())
     with pytest.raises(KeyError, match="anser"):
-        list(
-            grouped(
-                [{"answer": "a"}], Data(NOWHERE, 0, Counter()), output="anser", descriptions="w", length=1
-            )
-        )
+        list(grouped([{"answer": "a"}], data, output="anser", descriptions="w", length=1))
     with pytest.raises(KeyError, match="topic"):
         list(
             grouped(
                 [{"answer": "a"}],
-                Data(NOWHERE, 0, Counter()),
+                data,
                 output="answer",
                 descriptions="{topic}",
                 length=1,
