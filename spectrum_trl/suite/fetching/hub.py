@@ -39,13 +39,12 @@ def fetch_from_hub(
     )
     from huggingface_hub.utils import httpx
 
-    address = f"https://huggingface.co/datasets/{wanted.repo}"
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
     try:
         return _fetch(api, wanted, data_dir=data_dir, commit=commit or wanted.revision, advance=advance)
     except GatedRepoError:
         raise UserError(
-            f"{wanted.repo} is gated: accept its terms at {address}, then log in with `hf auth login`"
+            f"{wanted.repo} is gated: accept its terms at {wanted.origin}, then log in with `hf auth login`"
         ) from None
     except RevisionNotFoundError:
         raise UserError(
@@ -54,7 +53,7 @@ def fetch_from_hub(
         ) from None
     except RepositoryNotFoundError:
         raise UserError(
-            f"{wanted.repo} does not exist or is private: see {address}, or run `hf auth login`"
+            f"{wanted.repo} does not exist or is private: see {wanted.origin}, or run `hf auth login`"
         ) from None
     except (OfflineModeIsEnabled, LocalEntryNotFoundError, httpx.HTTPError):
         raise Unreachable(

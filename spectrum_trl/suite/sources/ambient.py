@@ -22,7 +22,6 @@ CROWD = "ambient/AmbiEnt/analysis/crowdworker_annotations.jsonl"
 SOURCE = Source(
     name="ambient",
     title="AmbiEnt (alisawuffles/ambient)",
-    homepage="https://github.com/alisawuffles/ambient",
     licence="CC BY 4.0",
     citation="Liu et al., We're Afraid Language Models Aren't Modeling Ambiguity, EMNLP 2023, 2304.14399",
     downloads=github(

@@ -4,15 +4,14 @@ from spectrum_trl.suite.sequences.builders import Row
 from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task
 from spectrum_trl.suite.source import Source, hub
 
-PATH, INSIDE = "hub/ai2_arc", "ARC-Challenge/test-00000-of-00001.parquet"
-FILE = f"{PATH}/{INSIDE}"
+FILE = "hub/ai2_arc/ARC-Challenge/test-00000-of-00001.parquet"
 SOURCE = Source(
     name="arc",
     title="ARC (allenai/ai2_arc)",
     homepage="https://allenai.org/data/arc",
     licence="CC BY-SA 4.0",
     citation="Clark et al., Think you have Solved Question Answering? Try ARC, 2018, arXiv 1803.05457",
-    downloads=hub("allenai/ai2_arc", "210d026faf9955653af8916fad021475a3f00453", PATH, INSIDE),
+    downloads=hub("allenai/ai2_arc", "210d026faf9955653af8916fad021475a3f00453", "hub/ai2_arc", FILE),
     unchecked="The columns question, choices (of text and label) and answerKey, taken from descriptions "
     "and code by others.",
 )

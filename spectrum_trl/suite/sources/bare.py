@@ -22,7 +22,6 @@ FILES = {
 SOURCE = Source(
     name="bare",
     title="BARE sample data (pgasawa/BARE)",
-    homepage="https://github.com/pgasawa/BARE",
     licence="MIT (LICENSE; an early README said Apache 2.0); written by Llama 3.1 70B and GPT-4o",
     citation="Zhu, Asawa, Davis, Chen, Hanin, Stoica, Gonzalez, Zaharia, BARE: Leveraging Base Language "
     "Models for Few-Shot Synthetic Data Generation, 2025, arXiv 2502.01697",

@@ -15,16 +15,14 @@ from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, hub
 
 FOLDER = "chatbot_arena_conversations"
-INSIDE = "data/train-00000-of-00001-cced8514c7ed782a.parquet"
-FILE = f"{FOLDER}/{INSIDE}"
+FILE = f"{FOLDER}/data/train-00000-of-00001-cced8514c7ed782a.parquet"
 SOURCE = Source(
     name="chatbotarena",
     title="Chatbot Arena Conversations (lmsys/chatbot_arena_conversations)",
-    homepage="https://huggingface.co/datasets/lmsys/chatbot_arena_conversations",
     licence="CC BY 4.0 (prompts), CC BY-NC 4.0 (answers of models)",
     citation="Zheng et al., Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena, 2023, NeurIPS",
     downloads=hub(
-        "lmsys/chatbot_arena_conversations", "1b6335d42a1d2c7e34870c905d03ab964f7f2bd8", FOLDER, INSIDE
+        "lmsys/chatbot_arena_conversations", "1b6335d42a1d2c7e34870c905d03ab964f7f2bd8", FOLDER, FILE
     ),
     terms="The Hub asks you to log in, to share your contact data, and to agree that the conversations may "
     "be offensive, that the models' own terms hold for their answers, and that you identify nobody.",

@@ -16,15 +16,14 @@ ASSESSMENTS = "collective_alignment/merged_comparisons_annotators.jsonl"
 SOURCE = Source(
     name="collective_alignment",
     title="Collective Alignment 1, now CoVal (openai/coval)",
-    homepage="https://huggingface.co/datasets/openai/coval",
     licence="CC BY 4.0",
     citation="OpenAI, Collective alignment: public input on our Model Spec, 2025, openai.com",
     downloads=hub(
         "openai/coval",
         "f0f45eacea13be9c71b4b85c489ca01e174c86c1",
         "collective_alignment",
-        "comparisons.jsonl",
-        "merged_comparisons_annotators.jsonl",
+        COMPARISONS,
+        ASSESSMENTS,
     ),
     size=44_412_629,
     unchecked="No file was at hand. Names and sizes of the files, prompt_id, annotator_id, ranking, "

@@ -23,7 +23,6 @@ NAMES = ("data/filtered_community_alignment.csv", "community_alignment.csv")
 SOURCE = Source(
     name="community_alignment",
     title="Community Alignment Dataset (facebook/community-alignment-dataset)",
-    homepage="https://huggingface.co/datasets/facebook/community-alignment-dataset",
     licence="CC BY 4.0",
     citation="Zhang et al., Cultivating Pluralism In Algorithmic Monoculture: The Community Alignment "
     "Dataset, 2025, arXiv 2507.09650",

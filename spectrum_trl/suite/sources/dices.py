@@ -33,7 +33,6 @@ FILES = {part: f"dices-dataset/{part}/diverse_safety_adversarial_dialog_{part}.c
 SOURCE = Source(
     name="dices",
     title="DICES (google-research-datasets/dices-dataset)",
-    homepage="https://github.com/google-research-datasets/dices-dataset",
     licence="CC BY 4.0",
     citation="Aroyo et al., DICES Dataset: Diversity in Conversational AI Evaluation for Safety, 2023, "
     "NeurIPS Datasets and Benchmarks, arXiv 2306.11247",

@@ -20,7 +20,6 @@ FILES = f"{FOLDER}/**/*.json"
 SOURCE = Source(
     name="diffuse_distributions",
     title="y0mingzhang/diffuse-distributions",
-    homepage="https://github.com/y0mingzhang/diffuse-distributions",
     licence="MIT",
     citation="Zhang et al., Forcing Diffuse Distributions out of Language Models, COLM 2024, 2404.10859",
     downloads=github(

@@ -22,7 +22,6 @@ FILES = {survey: f"{FOLDER}/{survey}_survey.csv" for survey in SURVEYS}
 SOURCE = Source(
     name="generativesocialchoice",
     title="generative-social-choice/survey_data",
-    homepage="https://github.com/generative-social-choice/survey_data",
     licence="unstated",
     citation="Fish et al., Generative Social Choice, 2023, arXiv 2309.01291",
     downloads=github(

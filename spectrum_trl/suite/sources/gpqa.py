@@ -31,7 +31,6 @@ STEP = f"Set the environment variable {PASSWORD} to the password in the README o
 SOURCE = Source(
     name="gpqa",
     title="GPQA (idavidrein/gpqa)",
-    homepage="https://github.com/idavidrein/gpqa",
     licence="CC BY 4.0",
     citation="Rein et al., GPQA: A Graduate-Level Google-Proof Q&A Benchmark, COLM 2024, 2311.12022",
     downloads=github("idavidrein/gpqa", "56686c06f5e19865c153de0fdb11be3890014df7", {ARCHIVE: "dataset.zip"}),

@@ -13,7 +13,6 @@ FILE = "hub/gsm8k/main/train.jsonl"
 SOURCE = Source(
     name="gsm8k",
     title="GSM8K (openai/grade-school-math)",
-    homepage="https://github.com/openai/grade-school-math",
     licence="MIT",
     citation="Cobbe et al., Training Verifiers to Solve Math Word Problems, 2021, arXiv 2110.14168",
     downloads=github(

@@ -21,7 +21,6 @@ FILE = "haikurnn/input/poems/haikus.csv"
 SOURCE = Source(
     name="haikus",
     title="docmarionum1/haikurnn",
-    homepage="https://github.com/docmarionum1/haikurnn",
     licence="unstated (poems of several third parties)",
     citation="Neiman, Generating Haiku with Deep Learning, 2018, github.com/docmarionum1/haikurnn",
     downloads=github(

@@ -4,15 +4,14 @@ from spectrum_trl.suite.sequences.builders import Row, text
 from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task, letter
 from spectrum_trl.suite.source import Source, hub
 
-PATH, INSIDE = "hub/hellaswag", "data/validation-00000-of-00001.parquet"
-FILE = f"{PATH}/{INSIDE}"
+FILE = "hub/hellaswag/data/validation-00000-of-00001.parquet"
 SOURCE = Source(
     name="hellaswag",
     title="HellaSwag (Rowan/hellaswag)",
     homepage="https://rowanzellers.com/hellaswag/",
     licence="MIT (GitHub rowanz/hellaswag; none stated on the Hub)",
     citation="Zellers et al., HellaSwag: Can a Machine Really Finish Your Sentence?, ACL 2019, 1905.07830",
-    downloads=hub("Rowan/hellaswag", "218ec52e09a7e7462a5400043bb9a69a41d06b76", PATH, INSIDE),
+    downloads=hub("Rowan/hellaswag", "218ec52e09a7e7462a5400043bb9a69a41d06b76", "hub/hellaswag", FILE),
     unchecked="The columns activity_label, ctx, ctx_a, ctx_b, endings (a list) and label (a number from 0, "
     "as text), taken from the authors' description and code by others.",
 )

@@ -22,13 +22,10 @@ FILE = "hub/helpsteer2/train.jsonl.gz"
 SOURCE = Source(
     name="helpsteer",
     title="HelpSteer2",
-    homepage="https://huggingface.co/datasets/nvidia/HelpSteer2",
     licence="CC BY 4.0",
     citation="Wang et al., HelpSteer2: Open-source dataset for training top-performing reward models, arXiv "
     "2406.08673 (2024)",
-    downloads=hub(
-        "nvidia/HelpSteer2", "3995c6a6787852eabe34ce68229286516aa54313", "hub/helpsteer2", "train.jsonl.gz"
-    ),
+    downloads=hub("nvidia/HelpSteer2", "3995c6a6787852eabe34ce68229286516aa54313", "hub/helpsteer2", FILE),
     size=11_300_000,
     unchecked="No real file was at hand. Name, columns and scores follow the dataset card; a prompt's "
     "responses need not be on adjacent lines.",

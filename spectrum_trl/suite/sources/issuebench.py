@@ -14,7 +14,6 @@ FILES = "hub/issuebench/prompts/prompts_full-*.parquet"
 SOURCE = Source(
     name="issuebench",
     title="IssueBench",
-    homepage="https://huggingface.co/datasets/Paul/IssueBench",
     licence="CC BY 4.0",
     citation="Röttger et al., IssueBench: Millions of Realistic Prompts for Measuring Issue Bias in LLM "
     "Writing Assistance, arXiv 2502.08395 (2025)",

@@ -4,15 +4,13 @@ from spectrum_trl.suite.sequences.builders import Row
 from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task, letter
 from spectrum_trl.suite.source import Source, hub
 
-PATH, INSIDE = "hub/mmlu", "all/test-00000-of-00001.parquet"
-FILE = f"{PATH}/{INSIDE}"
+FILE = "hub/mmlu/all/test-00000-of-00001.parquet"
 SOURCE = Source(
     name="mmlu",
     title="MMLU (cais/mmlu)",
-    homepage="https://huggingface.co/datasets/cais/mmlu",
     licence="MIT",
     citation="Hendrycks et al., Measuring Massive Multitask Language Understanding, ICLR 2021, 2009.03300",
-    downloads=hub("cais/mmlu", "c30699e8356da336a370243923dbaf21066bb9fe", PATH, INSIDE),
+    downloads=hub("cais/mmlu", "c30699e8356da336a370243923dbaf21066bb9fe", "hub/mmlu", FILE),
     unchecked="The columns question, choices (a list) and answer (a number from 0), taken from code by "
     "others and the dataset card.",
 )

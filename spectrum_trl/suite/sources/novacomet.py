@@ -19,7 +19,6 @@ ENDINGS = (".csv", ".json", ".jsonl", ".parquet")
 SOURCE = Source(
     name="novacomet",
     title="NovaCOMET knowledge (tsor13/novacomet)",
-    homepage="https://huggingface.co/datasets/tsor13/novacomet",
     licence="unstated",
     citation="West, Le Bras, Sorensen, Lin, Jiang, Lu, Chandu, Hessel, Baheti, Bhagavatula, Choi, NovaCOMET: "
     "Open Commonsense Foundation Models with Symbolic Knowledge Distillation, 2023, Findings of EMNLP",

@@ -23,7 +23,6 @@ CONVERSATIONS = sorted({path.split("/")[1] for path in checksums() if path.start
 SOURCE = Source(
     name="polis",
     title="Polis (compdemocracy/openData)",
-    homepage="https://github.com/compdemocracy/openData",
     licence="CC BY 4.0",
     citation="Small et al., Polis: Scaling deliberation by mapping high dimensional opinion spaces, 2021, "
     "RECERCA",

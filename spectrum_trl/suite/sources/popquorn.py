@@ -30,7 +30,6 @@ FILES = f"{FOLDER}/*/raw_data.csv"
 SOURCE = Source(
     name="popquorn",
     title="POPQUORN (Jiaxin-Pei/Potato-Prolific-Dataset)",
-    homepage="https://github.com/Jiaxin-Pei/Potato-Prolific-Dataset",
     licence="unstated",
     citation="Pei and Jurgens, When Do Annotator Demographics Matter? Measuring the Influence of Annotator "
     "Demographics with the POPQUORN Dataset, 2023, LAW, arXiv 2306.06826",

@@ -18,7 +18,6 @@ SURVEY = "prism/survey.jsonl"
 SOURCE = Source(
     name="prism",
     title="PRISM Alignment Dataset (HannahRoseKirk/prism-alignment)",
-    homepage="https://huggingface.co/datasets/HannahRoseKirk/prism-alignment",
     licence="CC BY 4.0 (what people wrote), CC BY-NC 4.0 (answers of models)",
     citation="Kirk et al., The PRISM Alignment Dataset: What Participatory, Representative and "
     "Individualised Human Feedback Reveals About the Subjective and Multicultural Alignment of Large "
@@ -27,8 +26,8 @@ SOURCE = Source(
         "HannahRoseKirk/prism-alignment",
         "18ab5cfb37456f4ec8cbc00212ce54cf7b1239f6",
         "prism",
-        "conversations.jsonl",
-        "survey.jsonl",
+        CONVERSATIONS,
+        SURVEY,
     ),
     size=65_200_000,
     unchecked="No file was at hand: fields, the three types of conversation, and the nested location and "

@@ -18,7 +18,6 @@ FILE, SURVIVED = "hub/titanic/titanic.csv", "Survived"
 SOURCE = Source(
     name="titanic",
     title="Titanic (datasciencedojo/datasets, titanic.csv)",
-    homepage="https://github.com/datasciencedojo/datasets",
     licence="unstated (Kaggle's training file)",
     citation="Kaggle, Titanic: Machine Learning from Disaster, 2012, training file",
     downloads=github(

@@ -9,7 +9,6 @@ FILES = f"{PATH}/**/*.parquet"
 SOURCE = Source(
     name="truthful_qa",
     title="TruthfulQA, multiple choice (EleutherAI/truthful_qa_mc)",
-    homepage="https://huggingface.co/datasets/EleutherAI/truthful_qa_mc",
     licence="Apache-2.0",
     citation="Lin et al., TruthfulQA: Measuring How Models Mimic Human Falsehoods, ACL 2022, 2109.07958",
     downloads=hub("EleutherAI/truthful_qa_mc", "refs/convert/parquet", PATH, "*/validation/*.parquet"),

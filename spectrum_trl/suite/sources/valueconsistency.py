@@ -11,7 +11,6 @@ FILE = "hub/valueconsistency/valueconsistency.jsonl"
 SOURCE = Source(
     name="valueconsistency",
     title="ValueConsistency",
-    homepage="https://huggingface.co/datasets/jlcmoore/ValueConsistency",
     licence="MIT",
     citation="Moore, Deshpande and Yang, Are Large Language Models Consistent over Value-laden Questions?, "
     "Findings of EMNLP 2024, arXiv 2407.02996",

@@ -22,7 +22,6 @@ FILE = "hub/valueprism/full/full.csv"
 SOURCE = Source(
     name="valueprism",
     title="ValuePrism",
-    homepage="https://huggingface.co/datasets/allenai/ValuePrism",
     licence="AI2 ImpACT License, medium risk (see the dataset page)",
     citation="Sorensen et al., Value Kaleidoscope: Engaging AI with Pluralistic Human Values, Rights, and "
     "Duties, AAAI 2024",

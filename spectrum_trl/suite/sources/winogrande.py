@@ -6,8 +6,7 @@ from spectrum_trl.suite.sequences.builders import Row, text
 from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task
 from spectrum_trl.suite.source import Source, hub
 
-PATH, INSIDE = "hub/winogrande", "winogrande_xl/validation-00000-of-00001.parquet"
-FILE = f"{PATH}/{INSIDE}"
+FILE = "hub/winogrande/winogrande_xl/validation-00000-of-00001.parquet"
 SOURCE = Source(
     name="winogrande",
     title="WinoGrande (allenai/winogrande)",
@@ -15,7 +14,7 @@ SOURCE = Source(
     licence="CC BY",
     citation="Sakaguchi et al., WinoGrande: An Adversarial Winograd Schema Challenge at Scale, AAAI 2020, "
     "1907.10641",
-    downloads=hub("allenai/winogrande", "01e74176c63542e6b0bcb004dcdea22d94fb67b5", PATH, INSIDE),
+    downloads=hub("allenai/winogrande", "01e74176c63542e6b0bcb004dcdea22d94fb67b5", "hub/winogrande", FILE),
     unchecked="The columns sentence, option1, option2 and answer (1 or 2, as text), taken from the "
     "dataset card and code by others.",
 )
