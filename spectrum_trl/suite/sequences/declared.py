@@ -216,17 +216,10 @@ def declared_task(
     paper: Mapping[str, Any] | None = None,
     **roles: Any,
 ) -> Task:
-    """Return a declared task.
+    """Return a declared task; arguments as for `Task`, with the roles of `Declared`.
 
-    Args:
-        task: Its name.
-        source: See `Task`.
-        kind: See `Task`.
-        summary: See `Task`.
-        split: See `Task`.
-        files: See `Task`; by default the declared one.
-        paper: What the paper's sampling changes of the roles, such as ``draws``.
-        roles: See `Declared`.
+    By default, ``files`` is the declared one. ``paper`` holds what the paper's sampling changes of the roles,
+    such as ``draws``.
     """
     build = Declared(**roles)
     return Task(

@@ -43,14 +43,8 @@ def choice_task(
 ) -> Task:
     """Return a task of the questions in a table, pooled and held out from training.
 
-    Args:
-        task: Its name.
-        source: See `Task`.
-        summary: See `Task`.
-        file: Path or glob below the data folder.
-        columns: Columns to read.
-        item: Converts a row.
-        roles: See `declared_task`.
+    ``file`` is a path or glob below the data folder, ``columns`` are those to read, ``item`` converts a row;
+    other arguments as for `declared_task`.
     """
 
     def rows(data: Data) -> Iterator[Row]:

@@ -112,11 +112,11 @@ def _assessment(row: Row) -> str:
     )
 
 
-def _known(demographics: Any) -> str:
-    """Return the person's known traits, as a sentence."""
-    told = demographics if isinstance(demographics, dict) else {}
-    traits = as_json({key: value for key, value in told.items() if text(value).lower() not in UNKNOWN})
-    return f" What is known of the person: {traits}" if traits else ""
+def known(traits: Any) -> str:
+    """Return a person's known traits, as a sentence; an empty string without any."""
+    told = traits.items() if isinstance(traits, dict) else ()
+    found = as_json({name: value for name, value in told if text(value).lower() not in UNKNOWN})
+    return f" What is known of the person: {found}" if found else ""
 
 
 def _assessments(data: Data) -> Iterator[Row]:
@@ -130,7 +130,7 @@ def _assessments(data: Data) -> Iterator[Row]:
                 **shown,
                 "annotator_id": row["annotator_id"],
                 "assessment": _assessment(row),
-                "known": _known(row["demographics"]),
+                "known": known(row["demographics"]),
             }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from spectrum_trl.suite.sequences.builders import Data, Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, hub
+from spectrum_trl.suite.sources.collective_alignment import known
 
 FOLDER = "community_alignment"
 PATTERN = f"{FOLDER}/**/*community_alignment.csv"
@@ -50,7 +51,6 @@ TRAITS = {
     "ethnicity": "annotator_ethnicity",
     "country": "annotator_country",
 }
-UNKNOWN = ("", "nan", "none", "unknown", "prefer not to say")
 
 PROMPT_DESCRIPTIONS = (
     "Messages that open conversations with a language model. Language: {language}.",
@@ -83,14 +83,6 @@ def _file(data: Data) -> str:
     return next((name for name in names if (data.folder / name).exists()), names[-1])
 
 
-def _known(row: Row) -> str:
-    """Return the person's known traits, as a sentence."""
-    traits = {
-        name: value for name, column in TRAITS.items() if (value := text(row[column])).lower() not in UNKNOWN
-    }
-    return f" What is known of the person: {as_json(traits)}" if traits else ""
-
-
 def _rows(data: Data, *columns: str, most: int | None, people: bool = False) -> Iterator[dict[str, str]]:
     """Yield the rows with a first prompt and a preferred answer, columns without ``first_turn_``."""
     first = tuple(f"first_turn_{name}" for name in ("prompt", "preferred_response", *RESPONSES))
@@ -105,7 +97,7 @@ def _rows(data: Data, *columns: str, most: int | None, people: bool = False) -> 
             clean[name] = text(clean[name].replace(END, ""))
         clean["language"] = LANGUAGES.get(clean["assigned_lang"].lower(), clean["assigned_lang"])
         if people:
-            clean["known"] = _known(row)
+            clean["known"] = known({name: row[column] for name, column in TRAITS.items()})
         yield clean
 
 
@@ -114,14 +106,10 @@ def _prompts(data: Data, *, most: int | None = None) -> Iterator[Row]:
     return data.different(_rows(data, most=most), "language", "prompt")
 
 
-def _liked(row: Row) -> str:
-    """Return the preferred answer, or an empty string if none of the four is named."""
-    return row[row["preferred_response"]] if row["preferred_response"] in RESPONSES else ""
-
-
 def _replies(data: Data, *, most: int | None = None) -> Iterator[Row]:
     for row in _rows(data, "second_turn_prompt", most=most, people=True):
-        yield {**row, "liked": _liked(row)}
+        liked = row["preferred_response"]
+        yield {**row, "liked": row[liked] if liked in RESPONSES else ""}
 
 
 def _preference(row: Row) -> str:

@@ -115,10 +115,6 @@ def _items(data: Data) -> Iterator[Item]:
         yield Item(question, [choices[place] for place in order], letter(int(np.argmin(order))))
 
 
-def _questions(data: Data) -> Iterator[Row]:
-    return asked(_items(data), data)
-
-
 TASKS = [
     declared_task(
         "gpqa",
@@ -128,7 +124,7 @@ TASKS = [
         summary="correct answers to hard science questions",
         files=(FILES,),
         paper={"draws": 1000},
-        rows=_questions,
+        rows=lambda data: asked(_items(data), data),
         input="question",
         output="answer",
         descriptions=DESCRIPTIONS,

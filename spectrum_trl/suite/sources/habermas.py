@@ -138,10 +138,6 @@ def _rated_opinions(data: Data) -> Iterator[Row]:
     data.dropped["opinion without a rating"] += len(opinions)
 
 
-def _questions(data: Data) -> Iterator[Row]:
-    return data.different(_ratings(data), "question")
-
-
 def _shuffled(data: Data, *, rows: Callable[..., Iterator[Row]]) -> Iterator[Row]:
     """Yield the rows in random order, and so the people."""
     listed = list(rows(data))
@@ -166,7 +162,7 @@ TASKS = [
         "habermas_question",
         kind="generation",
         summary="policy questions put to UK residents",
-        rows=_questions,
+        rows=lambda data: data.different(_ratings(data), "question"),
         output="question",
         descriptions=QUESTION_DESCRIPTIONS,
     ),

@@ -8,7 +8,7 @@ and left out. There are 500 users with 40 prompts each, as in the paper, so a pr
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,7 +62,7 @@ def comparisons(path: Path, *, dropped: Counter[str]) -> list[Comparison]:
         scores = [row[quality] for quality in QUALITIES]
         if not (prompt and response):
             dropped["row without prompt or response"] += 1
-        elif not all(_is_score(score) for score in scores):
+        elif not all(isinstance(score, int | float) and 0 <= score <= HIGHEST for score in scores):
             dropped[f"row with a score that is not a number from 0 to {HIGHEST}"] += 1
         elif len(responses := found.setdefault(prompt, [])) == 2:
             dropped["third or later response to a prompt"] += 1
@@ -77,10 +77,6 @@ def comparisons(path: Path, *, dropped: Counter[str]) -> list[Comparison]:
         for prompt, responses in found.items()
         if len(responses) == 2
     ]
-
-
-def _is_score(score: Any) -> bool:
-    return isinstance(score, int | float) and 0 <= score <= HIGHEST
 
 
 def build(data: Data) -> Sequences:

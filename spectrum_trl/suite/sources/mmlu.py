@@ -1,6 +1,5 @@
 """MMLU: multiple-choice exam questions in 57 subjects, the test split; subjects are pooled and not named."""
 
-from spectrum_trl.suite.sequences.builders import Row
 from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task, letter
 from spectrum_trl.suite.source import Source, hub
 
@@ -24,10 +23,6 @@ DESCRIPTIONS = (
 )
 
 
-def _item(row: Row) -> Item:
-    return Item(row["question"], row["choices"] or (), letter(row["answer"]))
-
-
 TASKS = [
     choice_task(
         "mmlu",
@@ -35,7 +30,7 @@ TASKS = [
         summary="correct answers to exam questions in 57 subjects",
         file=FILE,
         columns=("question", "choices", "answer"),
-        item=_item,
+        item=lambda row: Item(row["question"], row["choices"] or (), letter(row["answer"])),
         descriptions=DESCRIPTIONS,
         length=20,
         paper={"draws": 1000},

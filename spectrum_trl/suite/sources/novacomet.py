@@ -59,10 +59,6 @@ def _rows(data: Data, columns: tuple[str, ...]) -> Iterator[Row]:
         yield from data.table(str(path), columns)
 
 
-def _premises(data: Data) -> Iterator[Row]:
-    return data.different(_rows(data, ("premise",)), "premise")
-
-
 def _inferences(data: Data) -> Iterator[Row]:
     """Yield every premise once, with all its inferences."""
     found: dict[str, list[str]] = {}
@@ -84,7 +80,7 @@ TASKS = [
     task(
         "novacomet_premise",
         summary="everyday situations",
-        rows=_premises,
+        rows=lambda data: data.different(_rows(data, ("premise",)), "premise"),
         name="novacomet_premise",
         output="premise",
         descriptions=PREMISE_DESCRIPTIONS,

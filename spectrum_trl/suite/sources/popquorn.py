@@ -54,10 +54,6 @@ TEXT_DESCRIPTIONS = (
 )
 
 
-def _rating(column: str) -> Field:
-    return lambda row: _whole(row[column])
-
-
 def _whole(value: str) -> str:
     """Return a rating as a whole number, or an empty string if it is not on the scale."""
     rating = text(value).removesuffix(".0")
@@ -111,7 +107,7 @@ PARTS = {
         topic="comments from online discussions, some of them offensive",
         columns=("text", "offensiveness"),
         input="text",
-        output=_rating("offensiveness"),
+        output=lambda row: _whole(row["offensiveness"]),
         descriptions=(
             "One person rates how offensive comments are, from 1 to 5.",
             "How offensive does this reader{who} find each comment? 1 means not offensive at all, 5 very "
@@ -122,7 +118,7 @@ PARTS = {
         topic="messages of different politeness",
         columns=("text", "politeness"),
         input="text",
-        output=_rating("politeness"),
+        output=lambda row: _whole(row["politeness"]),
         descriptions=(
             "One person rates how polite messages are, from 1 (not polite at all) to 5 (very polite).",
             "Politeness of messages as seen by a single reader{who}, on a scale from 1 (not at all polite) "

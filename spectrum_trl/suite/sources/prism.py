@@ -41,7 +41,8 @@ TYPES = {
 }
 RESPONSES = 4
 SHOWN = ("opening_prompt", *(f"response_{letter}" for letter in ascii_lowercase[:RESPONSES]))
-ABOUT = ("Age", "Gender", "Education", "Employment", "Country", "Religion")
+PROMPT = ("conversation_type", "opening_prompt")
+UNKNOWN = ("", "nan", "prefer not to say")
 
 PROMPT_DESCRIPTIONS = (
     "What people write first to a language model. Input: what the conversation was to be about (anything, "
@@ -64,24 +65,19 @@ PREFERENCE_DESCRIPTIONS = (
 
 def _said(survey: Row) -> str:
     """Return a participant's known traits, in words."""
-
-    def nested(column: str, key: str) -> Any:
-        return survey[column].get(key) if isinstance(survey[column], dict) else None
-
-    told = (
-        survey["age"],
-        survey["gender"],
-        survey["education"],
-        survey["employment_status"],
-        nested("location", "reside_country"),
-        nested("religion", "simplified"),
+    location, religion = (
+        survey[column] if isinstance(survey[column], dict) else {} for column in ("location", "religion")
     )
-    parts = [
-        f"{name}: {value}"
-        for name, value in zip(ABOUT, map(text, told), strict=True)
-        if value and value.lower() not in ("prefer not to say", "nan")
-    ]
-    return f" ({'; '.join(parts)})" if parts else ""
+    told = {
+        "Age": survey["age"],
+        "Gender": survey["gender"],
+        "Education": survey["education"],
+        "Employment": survey["employment_status"],
+        "Country": location.get("reside_country"),
+        "Religion": religion.get("simplified"),
+    }
+    known = {name: said for name, value in told.items() if (said := text(value)).lower() not in UNKNOWN}
+    return f" ({'; '.join(f'{name}: {said}' for name, said in known.items())})" if known else ""
 
 
 def _people(data: Data) -> dict[str, str]:
@@ -113,14 +109,6 @@ def _instructed(rows: Iterator[dict[str, Any]], data: Data) -> Iterator[Row]:
             yield {**row, "instruction": TYPES[kind]}
         else:
             data.dropped[f"unknown type of conversation {kind[:40]!r}"] += 1
-
-
-def _prompts(data: Data) -> Iterator[Row]:
-    return _instructed(data.table(CONVERSATIONS, ("conversation_type", "opening_prompt")), data)
-
-
-def _prompts_of_people(data: Data) -> Iterator[Row]:
-    return _instructed(_of_people(data, ("conversation_type", "opening_prompt")), data)
 
 
 def _score(value: Any) -> int | None:
@@ -171,7 +159,7 @@ TASKS = [
         kind="generation",
         summary="people's first messages to chatbots",
         files=(CONVERSATIONS,),
-        rows=_prompts,
+        rows=lambda data: _instructed(data.table(CONVERSATIONS, PROMPT), data),
         name="prism_prompts",
         input="instruction",
         output="opening_prompt",
@@ -182,7 +170,7 @@ TASKS = [
         "prism_prompts_individual",
         kind="individual",
         summary="one person's first messages to chatbots",
-        rows=_prompts_of_people,
+        rows=lambda data: _instructed(_of_people(data, PROMPT), data),
         group_by=("user_id",),
         input="instruction",
         output="opening_prompt",

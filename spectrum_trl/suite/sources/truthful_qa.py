@@ -1,6 +1,5 @@
 """TruthfulQA as multiple choice: questions that many answer wrongly, with four answers, one of them true."""
 
-from spectrum_trl.suite.sequences.builders import Row
 from spectrum_trl.suite.sequences.multiple_choice import Item, choice_task, letter
 from spectrum_trl.suite.source import Source, hub
 
@@ -26,10 +25,6 @@ DESCRIPTIONS = (
 )
 
 
-def _item(row: Row) -> Item:
-    return Item(row["question"], row["choices"] or (), letter(row["label"]))
-
-
 TASKS = [
     choice_task(
         "truthful_qa",
@@ -37,7 +32,7 @@ TASKS = [
         summary="true answers to questions that are often answered wrongly",
         file=FILES,
         columns=("question", "choices", "label"),
-        item=_item,
+        item=lambda row: Item(row["question"], row["choices"] or (), letter(row["label"])),
         descriptions=DESCRIPTIONS,
         length=10,
     )

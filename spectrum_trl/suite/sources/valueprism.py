@@ -98,10 +98,6 @@ def _considerations(data: Data) -> Iterator[Row]:
         yield {"situation": situation, "considerations": json.dumps(mixed, ensure_ascii=False)}
 
 
-def _situations(data: Data) -> Iterator[Row]:
-    return _unique(data, ("situation",), key=("situation",))
-
-
 def _values(data: Data) -> list[str]:
     """Return the texts of class Value with enough rows, in the order of the file."""
     counts: Counter[str] = Counter()
@@ -126,7 +122,7 @@ TASKS = [
     task(
         "valueprism_situation",
         summary="situations to reason about morally",
-        rows=_situations,
+        rows=partial(_unique, columns=("situation",), key=("situation",)),
         output="situation",
         descriptions=SITUATION_DESCRIPTIONS,
         mean_length=256,
