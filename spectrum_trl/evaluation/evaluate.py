@@ -19,7 +19,7 @@ from spectrum_trl.evaluation import probe, resume, summary
 from spectrum_trl.evaluation.harness import FILLER, HarnessTask
 from spectrum_trl.evaluation.loading import load, precision
 from spectrum_trl.evaluation.options import read_options
-from spectrum_trl.evaluation.own import files
+from spectrum_trl.evaluation.own import tasks as own
 from spectrum_trl.evaluation.saving import ResultsFolder, strict
 from spectrum_trl.evaluation.task_names import task_manager
 from spectrum_trl.scoring.store import CannotCache
@@ -96,7 +96,7 @@ class _Evaluation:
     def run(self, tasks: Sequence[str]) -> None:
         probed = self._probe()
         metadata = {**self.setup.model, **self.setup.options}
-        loaded = files.load(tasks, manager=task_manager(self.setup.include, metadata=metadata))
+        loaded = own.load(tasks, manager=task_manager(self.setup.include, metadata=metadata))
         _check_names(loaded)
         self.together["missing"] = {
             str(task.config.task): task.missing._asdict()

@@ -10,7 +10,7 @@ from typing import Any
 
 from lm_eval.api.task import Task
 
-from spectrum_trl.evaluation.own.files import own_file
+from spectrum_trl.evaluation.own.tasks import own_file
 from spectrum_trl.files import sha256_of, write_json
 from spectrum_trl.models.device import evaluation_device
 from spectrum_trl.models.fingerprint import SMALL_FILES, contents, fingerprints

@@ -8,7 +8,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import nearest, refuse
 from spectrum_trl.suite import sources, synthetic
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task
@@ -67,6 +67,6 @@ def chosen_sources(names: Sequence[str] | None) -> list[Source]:
 def _matched(names: Sequence[str], known: Mapping[str, object], *, kind: str) -> dict[str, None]:
     """Return the known names that names and globs match, without duplicates."""
     found = {name: fnmatch.filter(known, name) for name in names}
-    if unknown := [name for name in names if not found[name]]:
-        raise UserError(*(f"no {kind} is named {name[:60]!r}.{nearest(name, known)}" for name in unknown))
+    unknown = [name for name in names if not found[name]]
+    refuse(f"no {kind} is named {name[:60]!r}.{nearest(name, known)}" for name in unknown)
     return dict.fromkeys(name for each in found.values() for name in each)

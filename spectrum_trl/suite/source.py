@@ -133,14 +133,7 @@ def github(repo: str, commit: str, files: Mapping[str, str]) -> tuple[Download, 
 
 
 def hub(repo: str, revision: str, path: str, *files: str) -> tuple[HubFiles, ...]:
-    """Return the downloads for files of a dataset on the Hugging Face Hub.
-
-    Args:
-        repo: See `HubFiles`, as for ``revision`` and ``path``.
-        revision: A commit or branch.
-        path: Folder below the data folder.
-        files: Names in the dataset, or paths in this folder.
-    """
+    """Return the downloads for files of a dataset on the Hub, see `HubFiles`; they may be paths in it."""
     names = tuple(file.removeprefix(f"{path}/") for file in files)
     return (HubFiles(path=path, repo=repo, files=names, revision=revision),)
 

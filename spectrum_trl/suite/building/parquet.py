@@ -12,11 +12,7 @@ from spectrum_trl.suite.task import SampleSequence
 
 SCHEMA = pyarrow.schema(
     [
-        ("sequence_id", pyarrow.string()),
-        ("task", pyarrow.string()),
-        ("source", pyarrow.string()),
-        ("kind", pyarrow.string()),
-        ("split", pyarrow.string()),
+        *((name, pyarrow.string()) for name in ("sequence_id", "task", "source", "kind", "split")),
         ("n_outputs", pyarrow.int32()),
         (
             "messages",

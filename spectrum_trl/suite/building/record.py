@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.files import sha256_of, write_json
 from spectrum_trl.strict.json import read_json
 from spectrum_trl.suite.building.manifest import is_record
@@ -128,12 +128,11 @@ def check_unchanged(files: dict[str, dict[str, Any]], *, data_dir: Path) -> None
         UserError: With every file that changed.
     """
     locked = read_lock(data_dir)["files"]
-    if problems := [
+    refuse(
         f"{data_dir / path} changed since it was fetched: delete it and fetch it again"
         for path, found in files.items()
         if path in locked and locked[path]["sha256"] != found["sha256"]
-    ]:
-        raise UserError(*problems)
+    )
 
 
 def check_given(task: Task, files: dict[str, dict[str, Any]]) -> None:

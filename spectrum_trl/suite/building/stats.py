@@ -163,15 +163,8 @@ def draw(rows: Iterable[Row], path: Path) -> None:
         if any(widths):
             axes.barh(order, widths, left=left, color=colour, label=kind)
             left = [a + b for a, b in zip(left, widths, strict=True)]
-    for place, total in enumerate(left):
-        axes.annotate(
-            f" {int(total):,}",
-            (total, place),
-            va="center",
-            fontsize=7,
-            color="#444444",
-            annotation_clip=False,
-        )
+    totals = axes.barh(order, left, alpha=0)
+    axes.bar_label(totals, fmt=" {:,.0f}", fontsize=7, color="#444444", annotation_clip=False)
     axes.set_xlabel("outputs")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_title("Spectrum Suite: outputs by source and kind", loc="left")

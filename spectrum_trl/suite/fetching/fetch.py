@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from spectrum_trl.errors import Interrupted, Unreachable, UserError
+from spectrum_trl.errors import Interrupted, Unreachable, UserError, refuse
 from spectrum_trl.files import folder_problems, sha256_of
 from spectrum_trl.suite.fetching.download import download, unpack
 from spectrum_trl.suite.fetching.hub import fetch_from_hub
@@ -69,8 +69,7 @@ def fetch(
             a server could not be reached.
     """
     chosen = list(sources)
-    if problems := list(folder_problems(data_dir)):
-        raise UserError(*problems)
+    refuse(folder_problems(data_dir))
     check_access(chosen, data_dir=data_dir, accept=accept)
     if offline():
         raise UserError("HF_HUB_OFFLINE is set, so nothing is fetched: unset it")
@@ -79,22 +78,29 @@ def fetch(
         with changing_lock(data_dir) as lock:
             lock["accepted"] |= {name: today() for name in accepted if name not in lock["accepted"]}
     done: list[Fetched] = []
-    failed: list[str] = []
-    unreachable = False
+    failed: list[UserError] = []
     with _workers(progress) as (pool, report):
         for source in chosen:
             try:
                 done.append(_fetch(source, data_dir=data_dir, pool=pool, progress=report, again=again))
             except UserError as error:
-                failed += [f"{source.name}: {problem}" for problem in error.problems]
-                failed += [f"{source.name}, by hand: {'; '.join(source.steps)}"] if source.steps else []
-                unreachable |= isinstance(error, Unreachable)
+                problems = [f"{source.name}: {problem}" for problem in error.problems]
+                steps = [f"{source.name}, by hand: {'; '.join(source.steps)}"] if source.steps else []
+                failed.append(type(error)(*problems, *steps))
             except OSError as error:
                 place = error.filename2 or error.filename or data_dir
-                failed.append(f"{source.name}: {place} cannot be written: {error.strerror or error}")
-    if failed:
-        raise (Unreachable if unreachable else UserError)(*failed)
+                reason = f"{place} cannot be written: {error.strerror or error}"
+                failed.append(UserError(f"{source.name}: {reason}"))
+    _raise(failed)
     return done
+
+
+def _raise(failed: list[UserError]) -> None:
+    """Raise all errors as one, if there are any."""
+    if failed:
+        unreachable = any(isinstance(error, Unreachable) for error in failed)
+        problems = [problem for error in failed for problem in error.problems]
+        raise (Unreachable if unreachable else UserError)(*problems)
 
 
 @contextmanager
@@ -134,8 +140,7 @@ def check_access(sources: Iterable[Source], *, data_dir: Path, accept: bool) -> 
             problems.append(f"{source.name} is generated, so nothing is fetched")
         elif source.terms and not accept and source.name not in accepted:
             problems.append(f"{source.name}: {source.terms} Add --accept if you agree")
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
 
 
 def _fetch(source: Source, *, data_dir: Path, pool: ThreadPool, progress: Progress, again: bool) -> Fetched:
@@ -149,11 +154,7 @@ def _fetch(source: Source, *, data_dir: Path, pool: ThreadPool, progress: Progre
             lambda each: _attempt(each, source=source, data_dir=data_dir, progress=progress, again=again),
             wanted,
         )
-        failed = [result for result in results if isinstance(result, UserError)]
-        if failed:
-            unreachable = any(isinstance(error, Unreachable) for error in failed)
-            problems = [problem for error in failed for problem in error.problems]
-            raise (Unreachable if unreachable else UserError)(*problems)
+        _raise([result for result in results if isinstance(result, UserError)])
     return Fetched(
         source.name, sum(n for n in results if isinstance(n, int)), len(source.downloads) - len(wanted)
     )
@@ -215,10 +216,7 @@ def check_published(files: Mapping[str, Entry], *, data_dir: Path) -> None:
     wrong = [path for path, found in files.items() if published.get(path, found.sha256) != found.sha256]
     for path in wrong:
         (data_dir / path).unlink()
-    if wrong:
-        raise UserError(
-            *(f"{path}: the server sent a different file from the one published" for path in wrong)
-        )
+    refuse(f"{path}: the server sent a different file from the one published" for path in wrong)
 
 
 def _web(

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import UserError, nearest, refuse
 from spectrum_trl.strict import schema
 from spectrum_trl.strict.yaml import read_yaml
 from spectrum_trl.suite.reading.files import PACKERS, UTF_8, reading_of, reading_problems
@@ -88,7 +88,8 @@ def source_of(file: str, *, sha256: str | None, beside: Path, name: str) -> tupl
     folder = f"{OWN}/{name}-{hashlib.sha256(f'{file} {sha256}'.encode()).hexdigest()[:8]}"
     if on_web(file):
         place = f"{folder}/{PurePosixPath(urlsplit(file).path).name}"
-        return place, _source(title, Download(path=place, url=file, sha256=sha256))
+        download = Download(path=place, url=file, sha256=sha256)
+        return place, Source(name=OWN, title=title, downloads=(download,))
     if file.startswith(HUB):
         owner, repo, *inside = file.removeprefix(HUB).split("/")
         repo, _, revision = repo.partition("@")
@@ -98,12 +99,8 @@ def source_of(file: str, *, sha256: str | None, beside: Path, name: str) -> tupl
         pattern = "/".join(inside)
         repo, revision = f"{owner}/{repo}", revision or "main"
         files = HubFiles(path=folder, repo=repo, files=(pattern,), revision=revision)
-        return f"{folder}/{pattern}", _source(title, files)
+        return f"{folder}/{pattern}", Source(name=OWN, title=title, downloads=(files,))
     return str((beside.parent / file).resolve()), Source(name=OWN, title=TITLE)
-
-
-def _source(title: str, *downloads: Download | HubFiles) -> Source:
-    return Source(name=OWN, title=title, downloads=downloads)
 
 
 def _web_problems(file: str) -> Iterator[str]:
@@ -195,8 +192,7 @@ def read_own(file: Path, *, split: Split | None = None) -> Task:
         near = nearest(file.name, [other.name for other in file.parent.glob("*.y*ml")])
         raise UserError(f"{file} does not exist.{near}")
     document = read_yaml(file)
-    if document.problems:
-        raise UserError(*document.problems)
+    refuse(document.problems)
     found = document.values
     if not isinstance(found.get("spectrum"), dict):
         raise UserError(f"{file}: expected the keys task and spectrum, see docs/suite.md")
@@ -217,10 +213,8 @@ def own_task(own: Mapping[str, Any], *, file: Path, name: str, split: Split | No
     """
     given = {str(key): value for key, value in own.items()}
     parsed = schema.parsed(OwnTable, given, f"{file}: spectrum")
-    problems = [f"{file}: spectrum.{problem}" for problem in _problems(parsed, file=file)]
-    problems += [f"{file}: {problem}" for problem in name_problems(name)]
-    if problems:
-        raise UserError(*problems)
+    problems = (f"spectrum.{problem}" for problem in _problems(parsed, file=file))
+    refuse(f"{file}: {problem}" for problem in (*problems, *name_problems(name)))
     place, source = source_of(parsed.file, sha256=parsed.sha256, beside=file, name=name)
     declared = _declared(parsed, place=place, name=name)
     if split is not None and parsed.test_share:

@@ -10,7 +10,7 @@ from itertools import islice
 from string import Formatter
 from typing import Any
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.suite.randomness import task_seed
 from spectrum_trl.suite.reading.files import PUBLISHED, Reading
 from spectrum_trl.suite.reading.tables import table_rows
@@ -254,6 +254,5 @@ def columns_of(templates: Sequence[str]) -> list[str]:
                 )
             else:
                 found[name] = None
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     return list(found)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import nearest, refuse
 from spectrum_trl.suite.sequences.builders import Sequences, iid
 from spectrum_trl.suite.source import SUITE
 from spectrum_trl.suite.task import Data, Distribution, Task
@@ -156,13 +156,11 @@ def read_whole_numbers(outputs: Sequence[str], *, low: int = 0, high: int | None
     """
     numbers = [_whole(text) for text in outputs]
     limits = f"from {low}" + ("" if high is None else f" to {high}")
-    problems = [
+    refuse(
         f"output {place} is {text!r}: expected a whole number {limits} in plain digits; correct or remove it"
         for place, (text, number) in enumerate(zip(outputs, numbers, strict=True), start=1)
         if number is None or number < low or (high is not None and number > high)
-    ]
-    if problems:
-        raise UserError(*problems)
+    )
     return np.array(numbers, dtype=np.int64)
 
 
@@ -180,12 +178,10 @@ def count_labels(outputs: Sequence[str], *, labels: Sequence[str]) -> np.ndarray
         UserError: With every output that is not a label.
     """
     counts = Counter(outputs)
-    problems = [
+    refuse(
         f"output {text!r} cannot be drawn here: expected one of {', '.join(labels)}.{nearest(text, labels)}"
         for text in sorted(set(counts) - set(labels))
-    ]
-    if problems:
-        raise UserError(*problems)
+    )
     return np.array([counts[label] for label in labels], dtype=np.int64)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.suite.reading.files import lacking_columns
 from spectrum_trl.suite.sequences.builders import Data, Row, as_json
 from spectrum_trl.suite.sequences.declared import declared_task
@@ -89,8 +89,7 @@ def _rewrites(data: Data) -> Iterator[Row]:
     for row in data.table(FULL, (*PAIR, "disambiguations")):
         for reading in row["disambiguations"] or ():
             place = f"{data.folder / FULL}: a disambiguation"
-            if problems := lacking_columns(place, (*PAIR, "label"), list(reading)):
-                raise UserError(*problems)
+            refuse(lacking_columns(place, (*PAIR, "label"), list(reading)))
             yield {
                 "original_premise": row["premise"],
                 "original_hypothesis": row["hypothesis"],

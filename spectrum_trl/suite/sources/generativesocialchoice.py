@@ -78,20 +78,16 @@ def _asked(data: Data, *, kind: str) -> Iterator[Row]:
             }
 
 
-def _ratings(data: Data) -> Iterator[Row]:
-    return data.keep(
-        _asked(data, kind=RATING),
-        lambda row: text(row["choice"]) in row["choices"],
-        reason="not on the scale",
-    )
-
-
 task = partial(declared_task, source=SOURCE, kind="individual", files=tuple(FILES.values()))
 TASKS = [
     task(
         "generativesocialchoice_validation",
         summary="one person's ratings, with reasons, of how well statements express their view",
-        rows=_ratings,
+        rows=lambda data: data.keep(
+            _asked(data, kind=RATING),
+            lambda row: text(row["choice"]) in row["choices"],
+            reason="not on the scale",
+        ),
         group_by=("survey", "user_id"),
         input=("question", "choices"),
         output=lambda row: as_json({"choice": row["choice"], "reason": row["text"]}),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.errors import MissingData, UserError
+from spectrum_trl.errors import MissingData, UserError, refuse
 from spectrum_trl.suite.reading.files import lacking_columns, unreadable
 from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
@@ -94,8 +94,7 @@ def _rows(data: Data) -> Iterator[Row]:
     except (csv.Error, ValueError) as error:
         raise unreadable(path, "CSV", error) from None
     header = [name.strip().lower() for name in header]
-    if lacking := lacking_columns(str(path), COLUMNS, header):
-        raise UserError(*lacking)
+    refuse(lacking_columns(str(path), COLUMNS, header))
     for row in filter(None, rows):
         if len(row) == len(header):
             yield dict(zip(header, row, strict=True))

@@ -3,12 +3,12 @@
 A missing train or dev file is counted, and the other one read. Some annotators of CSC have no traits at all.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import refuse
+from spectrum_trl.suite.reading.files import lacking_columns
 from spectrum_trl.suite.reading.tables import json_file, json_rows
 from spectrum_trl.suite.sequences.builders import Data, Field, Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
@@ -73,37 +73,16 @@ RATING_EXPLAINED = " Each rating comes with the annotator's reason in a few word
 LABEL_EXPLAINED = " The annotator also explains the choice, with one reason for each label given."
 
 
-def _plain(value: Any) -> str:
-    """Return a cell as text, whole numbers without decimals."""
-    return f"{value:g}" if isinstance(value, float) else text(value)
-
-
 def _traits(data: Data, name: str) -> dict[str, str]:
     """Return each annotator's known traits, in words."""
     people = json_file(data.folder / f"{name}_annotators_meta.json", relaxed=True)
     traits = {}
     for person, known in people.items():
-        facts = {key.lower(): _plain(value) for key, value in known.items()}
+        facts = {key.lower(): text(value) for key, value in known.items()}
         parts = [f"{key}: {value}" for key, value in facts.items() if value.lower() not in UNKNOWN]
         # Only MP names its annotators by bare numbers here.
         traits[f"Ann{str(person).removeprefix('Ann')}"] = f" ({', '.join(parts)})" if parts else ""
     return traits
-
-
-def _items(
-    path: Path, *, fields: Sequence[str]
-) -> Iterator[tuple[Row, dict[str, str], list[tuple[str, str]]]]:
-    """Yield each item's facts, its labels by annotator, and its explanations with their annotators."""
-    for item in json_rows(path, ("text", "lang", "annotators", "annotations", "other_info")):
-        facts = {"lang": item["lang"], **item["other_info"], **item["text"]}
-        if lacking := [field for field in fields if field not in facts]:
-            raise UserError(
-                f"{path}: an item has no {', '.join(map(repr, lacking))}.{nearest(lacking[0], list(facts))} "
-                f"It has: {', '.join(facts)}. Fetch the file again"
-            )
-        listed = [person.strip() for person in item["annotators"].split(",")]
-        labels = {person.strip(): label for person, label in item["annotations"].items()}
-        yield facts, labels, list(zip(listed, item["other_info"].get("explanations", ()), strict=False))
 
 
 def _read(data: Data, name: str, *, paper: bool) -> list[Path]:
@@ -119,22 +98,27 @@ def _annotations(
 ) -> Iterator[Row]:
     """Yield one row per annotator and item, with the item's facts and the annotator's traits in words."""
     traits = _traits(data, name)
-    for path in _read(data, name, paper=paper):
-        for facts, labels, explanations in _items(path, fields=fields):
-            for person, label in labels.items():
-                if scale and text(label) not in scale:
-                    data.dropped["not on the scale"] += 1
-                    continue
-                reasons = [text(reason) for who, reason in explanations if who == person]
-                yield {
-                    **facts,
-                    # A number of MP's, without decimals.
-                    **({"level": _plain(facts["level"])} if "level" in fields else {}),
-                    "person": person,
-                    "label": label,
-                    "explanation": " / ".join(filter(None, reasons)),
-                    "who": traits.get(person, ""),
-                }
+    columns = ("text", "lang", "annotators", "annotations", "other_info")
+    files = _read(data, name, paper=paper)
+    for file, item in ((file, item) for file in files for item in json_rows(file, columns)):
+        facts = {"lang": item["lang"], **item["other_info"], **item["text"]}
+        refuse(lacking_columns(f"{file}: an item", fields, list(facts)))
+        if "level" in fields:
+            # A number of MP's, without decimals.
+            facts["level"] = text(facts["level"])
+        listed = [person.strip() for person in item["annotators"].split(",")]
+        reasons = list(zip(listed, map(text, item["other_info"].get("explanations", ())), strict=False))
+        for person, label in {who.strip(): label for who, label in item["annotations"].items()}.items():
+            if scale and text(label) not in scale:
+                data.dropped["not on the scale"] += 1
+                continue
+            yield {
+                **facts,
+                "person": person,
+                "label": label,
+                "explanation": " / ".join(reason for who, reason in reasons if who == person and reason),
+                "who": traits.get(person, ""),
+            }
 
 
 def _label(row: Row) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyreadstat
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.suite.reading.files import lacking_columns, unreadable
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.source import Source
@@ -74,11 +74,6 @@ class Survey(NamedTuple):
     traits: dict[str, dict[float, str]]
 
 
-def _is_missing(code: float, ranges: list[Mapping[str, Any]]) -> bool:
-    """Return whether a code stands for a missing answer."""
-    return code < 0 or any(each["lo"] <= code <= each["hi"] for each in ranges)
-
-
 def _labels(meta: Any, column: str) -> dict[float, str]:
     """Return the labels of a column's codes that are not missing, the highest code first."""
     ranges = meta.missing_ranges.get(column, [])
@@ -86,15 +81,14 @@ def _labels(meta: Any, column: str) -> dict[float, str]:
     return {
         code: text(found[code])
         for code in sorted((code for code in found if isinstance(code, int | float)), reverse=True)
-        if text(found[code]) and not _is_missing(code, ranges)
+        if text(found[code]) and code >= 0 and not any(each["lo"] <= code <= each["hi"] for each in ranges)
     }
 
 
 def survey(path: Path) -> Survey:
     """Return the questions of the file that have options, and the labels of the traits."""
     meta = _read(path, metadataonly=True, user_missing=True)[1]
-    if lacking := lacking_columns(str(path), tuple(TRAITS), meta.column_names):
-        raise UserError(*lacking)
+    refuse(lacking_columns(str(path), tuple(TRAITS), meta.column_names))
     questions = []
     for column in meta.column_names:
         labels, asked = _labels(meta, column), text(meta.column_names_to_labels.get(column))

@@ -9,7 +9,7 @@ import numpy as np
 import scipy
 from scipy.special import gammaln, xlogy
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.suite.randomness import sequence_length
 from spectrum_trl.suite.sequences.generators import Draw, drawn
 from spectrum_trl.suite.synthetic.categorical import draw_probabilities, listed
@@ -97,12 +97,11 @@ def predictive(
             return False
         return len(counts.numbers) == k and sum(counts.numbers) == total
 
-    if problems := [
+    refuse(
         f"output {place} is {text!r}: expected {k} counts that sum to {total}, as a JSON {layout}"
         for place, (text, counts) in enumerate(zip(outputs, seen, strict=True), start=1)
         if not fits(counts)
-    ]:
-        raise UserError(*problems)
+    )
     concentration = np.ones(k) + sum(np.array(counts.numbers) for counts in seen if counts)
 
     def pmf(text: str) -> float:
