@@ -19,8 +19,8 @@ from spectrum_trl.errors import MissingData, UserError, refuse
 from spectrum_trl.suite.reading.files import lacking_columns, unreadable
 from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.multiple_choice import Item, asked, letter
 from spectrum_trl.suite.source import Source, github
+from spectrum_trl.suite.sources.multiple_choice import Item, asked, letter
 
 ARCHIVE, TABLE = "gpqa/dataset.zip", "gpqa_main.csv"
 PLAIN = (f"gpqa/{TABLE}", f"gpqa/dataset/{TABLE}")

@@ -100,9 +100,10 @@ def _annotations(
     traits = _traits(data, name)
     columns = ("text", "lang", "annotators", "annotations", "other_info")
     files = _read(data, name, paper=paper)
-    for file, item in ((file, item) for file in files for item in json_rows(file, columns)):
+    items = ((file, item) for file in files for item in json_rows(file, columns))
+    for path, item in items:
         facts = {"lang": item["lang"], **item["other_info"], **item["text"]}
-        refuse(lacking_columns(f"{file}: an item", fields, list(facts)))
+        refuse(lacking_columns(f"{path}: an item", fields, list(facts)))
         if "level" in fields:
             # A number of MP's, without decimals.
             facts["level"] = text(facts["level"])

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.suite.sequences.multiple_choice import Item, asked, choice_task, letter
 from spectrum_trl.suite.source import SUITE
+from spectrum_trl.suite.sources.multiple_choice import Item, asked, choice_task, letter
 from spectrum_trl.suite.task import Data
 
 
