@@ -17,10 +17,10 @@ from filelock import FileLock
 from spectrum_trl.errors import UserError, check_ended, refuse
 from spectrum_trl.files import folder_problems, write_json, writing
 from spectrum_trl.suite.building.manifest import FORMAT, MANIFEST, read_manifest
-from spectrum_trl.suite.building.parquet import is_sequences
 from spectrum_trl.suite.building.record import (
     build,
     is_current,
+    is_sequences,
     made_from,
     read_record,
     record_file,

@@ -13,8 +13,7 @@ from filelock import FileLock
 
 from spectrum_trl.errors import Interrupted, Unreachable, UserError, refuse
 from spectrum_trl.files import folder_problems, sha256_of
-from spectrum_trl.suite.fetching.download import download, unpack
-from spectrum_trl.suite.fetching.hub import fetch_from_hub
+from spectrum_trl.suite.fetching.download import download, fetch_from_hub, unpack
 from spectrum_trl.suite.fetching.lock import EMPTY, PREFIX, Entry, changing_lock, mark_of, read_lock, today
 from spectrum_trl.suite.source import Download, HubFiles, Source, checksums
 from spectrum_trl.suite.task import OWN

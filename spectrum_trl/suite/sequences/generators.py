@@ -186,20 +186,16 @@ def count_labels(outputs: Sequence[str], *, labels: Sequence[str]) -> np.ndarray
 
 
 @cache
-def _legendre(points: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.polynomial.legendre.leggauss(points)
+def _legendre() -> tuple[np.ndarray, np.ndarray]:
+    # 500 nodes resolve posteriors as narrow as a hundredth of the interval.
+    return np.polynomial.legendre.leggauss(500)
 
 
-def quadrature(low: float, high: float, *, points: int = 500) -> tuple[np.ndarray, np.ndarray]:
+def quadrature(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
     """Return Gauss-Legendre nodes in (low, high) and the logs of their weights, which sum to 1.
 
-    Args:
-        low: Lower end.
-        high: Upper end.
-        points: Number of nodes; 500 resolve posteriors as narrow as a hundredth of the interval.
-
     Returns:
-        Two arrays of shape (points,): a discretized uniform prior on the interval.
+        Two arrays of shape (500,): a discretized uniform prior on the interval.
     """
-    nodes, weights = _legendre(points)
+    nodes, weights = _legendre()
     return low + (nodes + 1) / 2 * (high - low), np.log(weights / 2)

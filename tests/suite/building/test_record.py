@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectrum_trl.suite.building import parquet
-from spectrum_trl.suite.building.parquet import SCHEMA, Written, read_sequences, write_sequences
+from spectrum_trl.suite.building.record import SCHEMA, Written, read_sequences, write_sequences
 from spectrum_trl.suite.task import SampleSequence
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=9)
