@@ -76,10 +76,13 @@ def read_lock(data_dir: Path) -> dict[str, dict[str, Any]]:
     path = data_dir / NAME
     try:
         found = read_json(path)
-        places = map(PurePosixPath, found["files"])
+        places, kinds = map(PurePosixPath, found["files"]), Entry.__annotations__
         sound = (
             has_types(found, dict.fromkeys(EMPTY, dict))
-            and all(_is_entry(known) for known in found["files"].values())
+            and all(
+                isinstance(known, dict) and known.keys() == kinds.keys() and has_types(known, kinds)
+                for known in found["files"].values()
+            )
             # These paths are deleted when other files replace them.
             and not any(place.is_absolute() or ".." in place.parts for place in places)
             and all(isinstance(commit, str) for commit in found["revisions"].values())
@@ -104,11 +107,6 @@ def changing_lock(data_dir: Path) -> Iterator[dict[str, dict[str, Any]]]:
         lock = read_lock(data_dir)
         yield lock
         write_json(lock, data_dir / NAME)
-
-
-def _is_entry(known: Any) -> bool:
-    kinds = Entry.__annotations__
-    return isinstance(known, dict) and known.keys() == kinds.keys() and has_types(known, kinds)
 
 
 def today() -> str:

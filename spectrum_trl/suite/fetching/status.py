@@ -47,12 +47,9 @@ def status(task: Task, *, data_dir: Path | None) -> Status:
     before = "an earlier fetch did not finish: " if begun else ""
     fetch = f"spectrum-trl data fetch {source.name}"
     match source.access:
-        case "fetch" if task.own:
-            return Status(
-                "can be fetched", f"{before}it is fetched on first use, unless HF_HUB_OFFLINE is set"
-            )
         case "fetch":
-            return Status("can be fetched", before + fetch)
+            own = "it is fetched on first use, unless HF_HUB_OFFLINE is set"
+            return Status("can be fetched", before + (own if task.own else fetch))
         case "consent":
             return Status("needs consent", f"{source.terms} {fetch} --accept")
         case "request":

@@ -6,6 +6,7 @@ import gzip
 import lzma
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -74,11 +75,10 @@ def reading_problems(delimiter: str | None, encoding: str, *, file: str) -> Iter
 
 
 def _is_encoding(name: str) -> bool:
-    try:
+    with suppress(LookupError, ValueError):
         "a".encode(name)
-    except (LookupError, UnicodeError, ValueError):
-        return False
-    return True
+        return True
+    return False
 
 
 def unreadable(path: Path, expected: str, error: Exception, reading: Reading = PUBLISHED) -> UserError:
@@ -108,12 +108,11 @@ def _encoding_hint(path: Path, reading: Reading) -> str:
 
 
 def _is_utf_8(head: bytes) -> bool:
-    try:
+    with suppress(UnicodeDecodeError):
         # The last character may be incomplete.
         codecs.getincrementaldecoder(UTF_8)().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return True
+        return True
+    return False
 
 
 def delimiter_hint(columns: list[str], header: list[str], *, used: str) -> str:

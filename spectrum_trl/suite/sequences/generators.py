@@ -65,22 +65,11 @@ class Draws:
 
 
 def drawn(
-    name: str,
-    *,
-    distributions: int,
-    sample: Callable[[np.random.Generator], Draw],
-    summary: str,
-    description_probability: float = 0.6,
+    name: str, *, sample: Callable[[np.random.Generator], Draw], distributions: int = 500, **facts: Any
 ) -> Task:
     """Return a task of i.i.d. draws that the paper defines; arguments as for `Draws` and `Task`."""
-    return Task(
-        name=name,
-        source=SUITE,
-        kind="numeric",
-        build=Draws(name=name, distributions=distributions, sample=sample),
-        summary=summary,
-        description_probability=description_probability,
-    )
+    build = Draws(name=name, distributions=distributions, sample=sample)
+    return Task(name=name, source=SUITE, kind="numeric", build=build, **facts)
 
 
 def stated(

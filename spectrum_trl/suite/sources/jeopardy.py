@@ -27,6 +27,7 @@ SOURCE = Source(
     unchecked="All but the first 100 shows, which were checked in a copy with the same columns.",
 )
 MOST = 1000
+SHOWN = ("Category", "Question", "Answer")
 ROUNDS = ("Jeopardy!", "Double Jeopardy!")
 NEEDS_MEDIA = re.compile(r"<a\b|href|\[(?:audio|video) clue\]|\b(?:seen|heard|shown) here\b", re.IGNORECASE)
 
@@ -46,18 +47,14 @@ QUESTION_DESCRIPTIONS = (
 
 
 def _clues(data: Data) -> Iterator[Row]:
-    rows: Iterator[Row] = data.table(FILE, ("Round", "Category", "Question", "Answer"))
+    rows: Iterator[Row] = data.table(FILE, ("Round", *SHOWN))
     for reason, condition in (
         ("of another round", lambda row: text(row["Round"]) in ROUNDS),
-        ("without clue, answer or category", _whole),
+        ("without clue, answer or category", lambda row: all(text(row[column]) for column in SHOWN)),
         ("needs a picture, sound or film", lambda row: not NEEDS_MEDIA.search(row["Question"])),
     ):
         rows = data.keep(rows, condition, reason=reason)
     return rows
-
-
-def _whole(row: Row) -> bool:
-    return all(text(row[column]) for column in ("Category", "Question", "Answer"))
 
 
 task = partial(

@@ -11,7 +11,7 @@ from functools import partial
 from spectrum_trl.errors import MissingData
 from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 
 # The file names are unknown; these are the formats that can be read.
 FILES = "novacomet/**/*.[cjp]*"
@@ -22,12 +22,11 @@ SOURCE = Source(
     licence="unstated",
     citation="West, Le Bras, Sorensen, Lin, Jiang, Lu, Chandu, Hessel, Baheti, Bhagavatula, Choi, NovaCOMET: "
     "Open Commonsense Foundation Models with Symbolic Knowledge Distillation, 2023, Findings of EMNLP",
-    downloads=(
-        HubFiles(
-            path="novacomet",
-            repo="tsor13/novacomet",
-            files=tuple(f"{folder}*{ending}" for ending in ENDINGS for folder in ("", "**/")),
-        ),
+    downloads=hub(
+        "tsor13/novacomet",
+        "main",
+        "novacomet",
+        *(f"{folder}*{ending}" for ending in ENDINGS for folder in ("", "**/")),
     ),
     unchecked="No file was at hand, and no card or other loader found: the columns premise and hypothesis "
     "are those of the research code. Names and format of the files are unknown; if a path contains train, "

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 
 import numpy as np
 
@@ -67,9 +66,10 @@ def _unique(
     columns: Sequence[str],
     *,
     key: Sequence[str],
-    labels: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    labels: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[dict[str, str]]:
     """Yield rows without empty cells and with these labels, only the first with each key."""
+    labels = labels or {}
     seen: set[tuple[str, ...]] = set()
     for row in data.table(FILE, columns):
         cells = {column: text(cell) for column, cell in row.items()}

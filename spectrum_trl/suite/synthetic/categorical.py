@@ -91,4 +91,4 @@ def sample(rng: np.random.Generator) -> Draw:
     return Draw(description, [str(label) for label in labels.tolist()], partial(predictive, **known))
 
 
-TASKS = (drawn("categorical", distributions=500, sample=sample, summary="labels with random probabilities"),)
+TASKS = (drawn("categorical", sample=sample, summary="labels with random probabilities"),)

@@ -229,19 +229,15 @@ def zipfian(rng: np.random.Generator) -> Draw:
 
 
 TASKS = (
-    drawn("poisson", distributions=500, sample=poisson, summary="Poisson counts"),
-    drawn("geometric", distributions=500, sample=geometric, summary="numbers of trials up to a success"),
+    drawn("poisson", sample=poisson, summary="Poisson counts"),
+    drawn("geometric", sample=geometric, summary="numbers of trials up to a success"),
     drawn(
         "geometric_beta",
-        distributions=500,
         sample=partial(geometric, decimals=(3,)),
         summary="numbers of trials up to a success",
     ),
     drawn(
-        "negative_binomial",
-        distributions=500,
-        sample=negative_binomial,
-        summary="numbers of failures before several successes",
+        "negative_binomial", sample=negative_binomial, summary="numbers of failures before several successes"
     ),
-    drawn("zipfian", distributions=500, sample=zipfian, summary="whole numbers by Zipf's law"),
+    drawn("zipfian", sample=zipfian, summary="whole numbers by Zipf's law"),
 )

@@ -136,10 +136,9 @@ def hypergeometric(rng: np.random.Generator) -> Draw:
 
 
 TASKS = (
-    drawn("binomial", distributions=500, sample=binomial, summary="numbers of successes"),
+    drawn("binomial", sample=binomial, summary="numbers of successes"),
     drawn(
         "hypergeometric",
-        distributions=500,
         sample=hypergeometric,
         summary="numbers of marked items in draws without replacement",
     ),
