@@ -68,10 +68,9 @@ def stage(folder: Path, target: Path, *, repo: str, public: bool = False) -> Pat
             f"{folder} holds no build: create one with `spectrum-trl data build --output {folder}`"
         )
     refuse(_problems(manifest["tasks"], folder, public=public))
+    (target / "data").mkdir()
     for name in manifest["tasks"]:
-        place = target / "data" / f"{name}.parquet"
-        place.parent.mkdir(exist_ok=True)
-        shutil.copyfile(folder / f"{name}.parquet", place)
+        shutil.copyfile(folder / f"{name}.parquet", target / "data" / f"{name}.parquet")
     shutil.copyfile(folder / MANIFEST, target / MANIFEST)
     (target / "README.md").write_text(_card(manifest, repo=repo), encoding="utf-8")
     return target

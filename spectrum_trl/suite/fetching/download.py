@@ -79,8 +79,9 @@ def download(
         status = error.response.status_code if error.response is not None else 0
         raise UserError(f"{url}: {_refused(status)}") from None
     except requests.RequestException as error:
+        reason = type(error).__name__ if len(str(error)) > 120 else " ".join(str(error).split())
         raise Unreachable(
-            f"{url} cannot be reached ({_reason(error)}). Check the connection and run the same command "
+            f"{url} cannot be reached ({reason}). Check the connection and run the same command "
             "again: it resumes the download"
         ) from None
     except ValueError:
@@ -198,10 +199,6 @@ def _refused(status: int) -> str:
     if status in (404, 410):
         return f"the file is no longer there ({status}). Look for a new URL, and download it by hand"
     return f"the server answered {status}. Run the same command again later"
-
-
-def _reason(error: Exception) -> str:
-    return type(error).__name__ if len(str(error)) > 120 else " ".join(str(error).split())
 
 
 def unpack(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:

@@ -173,7 +173,7 @@ def _attempt(
         commit, paths = fetch_from_hub(
             wanted,
             data_dir=data_dir,
-            commit=known["revisions"].get(_revision(wanted)),
+            commit=known["revisions"].get(f"{wanted.repo}@{wanted.revision}"),
             advance=lambda n: progress(source.name, n),
         )
         address = f"hf://datasets/{wanted.repo}@{commit}"
@@ -196,13 +196,9 @@ def _keep(
             (data_dir / path).unlink(missing_ok=True)
         lock["files"] |= {path: known._asdict() for path, known in files.items()}
         if isinstance(wanted, HubFiles):
-            lock["revisions"][_revision(wanted)] = commit
+            lock["revisions"][f"{wanted.repo}@{wanted.revision}"] = commit
     if (mark := mark_of(wanted, data_dir=data_dir)).exists():
         mark.unlink()
-
-
-def _revision(wanted: HubFiles) -> str:
-    return f"{wanted.repo}@{wanted.revision}"
 
 
 def check_published(files: Mapping[str, Entry], *, data_dir: Path) -> None:

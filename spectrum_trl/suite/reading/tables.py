@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def table_rows(
     elif kind in (".jsonl", ".ndjson"):
         rows = jsonl_rows(path, columns, dropped=dropped, reading=reading)
     elif kind in (".csv", ".tsv"):
-        rows = _csv_stream(path, columns, dropped=dropped, reading=reading)
+        rows = _csv_records(path, columns, reading=reading, dropped=dropped)
     elif kind == ".json":
         rows = iter(json_rows(path, columns, reading=reading))
     else:
@@ -135,26 +135,22 @@ def whole_numbers(
     return [row | {column: int(row[column]) for column in columns} for row in rows]
 
 
-def _csv_stream(
-    path: Path, columns: Sequence[str], *, dropped: Counter[str], reading: Reading
-) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a CSV file; malformed ones are counted."""
-    with _counting(path, "row with another number of fields than the header", dropped) as skip:
-        yield from _csv_records(path, columns, reading=reading, skip=skip)
-
-
 def _csv_records(
     path: Path,
     columns: Sequence[str],
     *,
     reading: Reading,
     header: bool = True,
-    skip: Skip | None = None,
+    dropped: Counter[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a CSV file; without ``skip``, malformed ones are completed or an error."""
+    """Yield the rows of a CSV file; malformed ones are counted, or completed or refused without ``dropped``."""
     delimiter = reading.delimiter or ("\t" if _kind(path) == ".tsv" else ",")
+    reason = "row with another number of fields than the header"
     try:
-        with opened(path, encoding=reading.encoding, newline="") as lines:
+        with (
+            nullcontext() if dropped is None else _counting(path, reason, dropped) as skip,
+            opened(path, encoding=reading.encoding, newline="") as lines,
+        ):
             records = _cells(lines, path, delimiter=delimiter)
             present = _header(next(records, None), path, columns, reading, delimiter) if header else columns
             places = {column: present.index(column) for column in columns}

@@ -114,11 +114,8 @@ def _replies(data: Data, *, most: int | None = None) -> Iterator[Row]:
 
 def _preference(row: Row) -> str:
     chosen = row["preferred_response"]
-    return (
-        as_json({"preferred_response": chosen, "justification": row["feedback"]})
-        if chosen in RESPONSES
-        else ""
-    )
+    judged = as_json({"preferred_response": chosen, "justification": row["feedback"]})
+    return judged if chosen in RESPONSES else ""
 
 
 def _judged(data: Data, *, most: int | None = None) -> Iterator[Row]:

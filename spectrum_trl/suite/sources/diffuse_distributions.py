@@ -43,11 +43,9 @@ DESCRIPTIONS = (
 
 def _list(path: Path) -> tuple[str, list[str]]:
     """Return a request's first sentence and its answers."""
-    found = json_file(path)
-    request, targets = (
-        (found.get("request"), found.get("targets")) if isinstance(found, dict) else (None, None)
-    )
-    sentence = FIRST_SENTENCE.match(text(request))
+    value = json_file(path)
+    found = value if isinstance(value, dict) else {}
+    sentence, targets = FIRST_SENTENCE.match(text(found.get("request"))), found.get("targets")
     if sentence is None or not isinstance(targets, list):
         raise UserError(f"{path}: expected an object with a request and a list of targets; fetch it again")
     return sentence[0], [_answer(text(target)) for target in targets]

@@ -56,10 +56,6 @@ def _scale(choices: str) -> tuple[str, ...]:
     return tuple(yaml.safe_load(choices) or ())
 
 
-def _plain(html: str) -> str:
-    return unescape(re.sub(r"<[^>]+>", "", html)).strip()
-
-
 def _asked(data: Data, *, kind: str) -> Iterator[Row]:
     """Yield the answers to the surveys' questions of a kind, with the question in plain text."""
     for survey, topic in SURVEYS.items():
@@ -72,7 +68,7 @@ def _asked(data: Data, *, kind: str) -> Iterator[Row]:
                 **row,
                 "survey": survey,
                 "topic": topic,
-                "question": _plain(row["question_text"]),
+                "question": unescape(re.sub(r"<[^>]+>", "", row["question_text"])).strip(),
                 "choices": list(scale),
                 "scale": ", ".join(scale),
             }

@@ -71,8 +71,7 @@ def _ratings(data: Data) -> Iterator[Row]:
             data.dropped["line without ratings"] += 1
             continue
         for rating in row["ratings"]:
-            score = text(rating.get("toxic_score")) if isinstance(rating, dict) else ""
-            score = score.removesuffix(".0")
+            score = text(rating.get("toxic_score") if isinstance(rating, dict) else "").removesuffix(".0")
             if score not in SCORES:
                 data.dropped["score that is not a whole number from 0 to 4"] += 1
             elif not (name := rater(rating)):

@@ -148,12 +148,8 @@ def _task(
     length: int | None = None,
     needed: tuple[str, ...] = ("train", "dev"),
 ) -> Task:
-    rows = partial(
-        _annotations,
-        name=data,
-        fields=tuple(input.values() if isinstance(input, dict) else input),
-        scale=scale,
-    )
+    fields = tuple(input.values() if isinstance(input, dict) else input)
+    rows = partial(_annotations, name=data, fields=fields, scale=scale)
     return declared_task(
         f"lewidi_{name}",
         source=SOURCE,

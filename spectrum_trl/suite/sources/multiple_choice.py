@@ -175,7 +175,7 @@ def asked(items: Iterable[Item], data: Data) -> Iterator[Row]:
     """Yield question and answer as shown; incomplete questions are counted in ``data.dropped``."""
     for item in items:
         question, answer = text(item.question), text(item.answer)
-        choices = [_one_line(choice) for choice in item.choices]
+        choices = [re.sub(r"\s*\n\s*", " ", text(choice)) for choice in item.choices]
         labels = [text(label) for label in item.labels or ascii_uppercase[: len(choices)]]
         if not question:
             data.dropped["question without text"] += 1
@@ -195,10 +195,6 @@ def letter(place: Any) -> str:
     digits = text(place)
     known = digits.isascii() and digits.isdigit() and int(digits) < len(ascii_uppercase)
     return ascii_uppercase[int(digits)] if known else ""
-
-
-def _one_line(choice: Any) -> str:
-    return re.sub(r"\s*\n\s*", " ", text(choice))
 
 
 def _arc(row: Row) -> Item:

@@ -90,8 +90,7 @@ def _target(target: str) -> int | str:
 
 def _answers(data: Data) -> Iterator[Row]:
     for each in ratings(data.folder / FILE, dropped=data.dropped):
-        answer = ANSWERS[each.rating]
-        yield {**each._asdict(), "target": _target(each.target), "answer": answer}
+        yield each._asdict() | {"target": _target(each.target), "answer": ANSWERS[each.rating]}
 
 
 def _shares(data: Data) -> Iterator[Row]:
