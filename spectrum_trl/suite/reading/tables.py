@@ -143,7 +143,7 @@ def _csv_records(
     header: bool = True,
     dropped: Counter[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a CSV file; malformed ones are counted, or completed or refused without ``dropped``."""
+    """Yield the rows of a CSV file; without ``dropped``, malformed ones are completed or refused."""
     delimiter = reading.delimiter or ("\t" if _kind(path) == ".tsv" else ",")
     reason = "row with another number of fields than the header"
     try:
