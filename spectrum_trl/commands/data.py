@@ -187,7 +187,7 @@ def _present(names: list[str] | None, *, data_dir: Path) -> list["Task"]:
     """Return the tasks with data, fetched now if possible; print the others, or raise if they were named."""
     from spectrum_trl.suite.building.manifest import read_manifest
     from spectrum_trl.suite.catalogue import chosen_tasks
-    from spectrum_trl.suite.fetching.ensure import ensure
+    from spectrum_trl.suite.fetching.status import ensure
     from spectrum_trl.suite.fetching.status import status as status_of
 
     if read_manifest(data_dir):

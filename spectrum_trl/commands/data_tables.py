@@ -23,8 +23,7 @@ from spectrum_trl.errors import check_ended, refuse
 from spectrum_trl.files import folder_problems, remove_left, write_atomic, writing
 from spectrum_trl.suite.building.build import Built, build_suite
 from spectrum_trl.suite.building.cache import built_sequences
-from spectrum_trl.suite.building.card import TITLE, Row, card, draw
-from spectrum_trl.suite.building.stats import about_tokens, task_stats
+from spectrum_trl.suite.building.stats import TITLE, Row, about_tokens, card, draw, task_stats
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.fetching.fetch import fetch
 from spectrum_trl.suite.fetching.status import status

@@ -85,8 +85,8 @@ def _options(metadata: str, *, format: str | None, data_dir: Path | None) -> dic
 def _tasks(tasks: str, include_path: Sequence[Path]) -> list[str]:
     # These import datasets.
     from spectrum_trl.evaluation.options import select, task_manager
-    from spectrum_trl.evaluation.own import files
+    from spectrum_trl.evaluation.own.tasks import check_folders
 
-    files.check_folders(include_path)
+    check_folders(include_path)
     patterns = [part.strip() for part in tasks.split(",") if part.strip()]
     return select(patterns, manager=task_manager(include_path, metadata={}))

@@ -11,7 +11,7 @@ from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.reading.problems import MARKS
+from spectrum_trl.suite.reading.files import MARKS
 from spectrum_trl.suite.task import Message
 
 PROBLEMS_SHOWN = 20

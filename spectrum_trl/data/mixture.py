@@ -25,8 +25,7 @@ from spectrum_trl.prompts.templates import layout_template
 from spectrum_trl.recipe.arguments import DataArguments, FileOptions, TaskOptions
 from spectrum_trl.suite.building.cache import built_sequences
 from spectrum_trl.suite.building.cache import missing as lacking
-from spectrum_trl.suite.fetching.ensure import ensure
-from spectrum_trl.suite.fetching.status import status
+from spectrum_trl.suite.fetching.status import ensure, status
 from spectrum_trl.suite.own.table import is_own, read_own
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Message, Task

@@ -15,7 +15,7 @@ from spectrum_trl.evaluation import distributional_tasks as distributional
 from spectrum_trl.evaluation import diversity_tasks as diversity
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.suite.catalogue import tasks_of
-from spectrum_trl.suite.fetching.ensure import ensure_sources
+from spectrum_trl.suite.fetching.status import ensure_sources
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import missing_files

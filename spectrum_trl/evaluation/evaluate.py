@@ -20,7 +20,7 @@ from spectrum_trl.errors import Interrupted, UserError, first_line
 from spectrum_trl.evaluation import probe, saving, summary
 from spectrum_trl.evaluation.harness import FILLER, HarnessTask
 from spectrum_trl.evaluation.options import read_options, task_manager
-from spectrum_trl.evaluation.own import files
+from spectrum_trl.evaluation.own import tasks as own
 from spectrum_trl.evaluation.saving import ResultsFolder, strict
 from spectrum_trl.models.load import is_adapter
 from spectrum_trl.models.weights import check_weights, evaluation_device, evaluation_dtype
@@ -101,7 +101,7 @@ class _Evaluation:
     def run(self, tasks: Sequence[str]) -> None:
         probed = self._probe()
         metadata = {**self.setup.model, **self.setup.options}
-        loaded = files.load(tasks, manager=task_manager(self.setup.include, metadata=metadata))
+        loaded = own.load(tasks, manager=task_manager(self.setup.include, metadata=metadata))
         names = [str(task.config.task) for task in loaded]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise UserError(

@@ -14,7 +14,7 @@ from spectrum_trl.console import spoken
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.axis_tasks import Missing
 from spectrum_trl.evaluation.options import AnyFormat, Options, at_the_edge, read_options
-from spectrum_trl.evaluation.own.files import own_file
+from spectrum_trl.evaluation.own.tasks import own_file
 from spectrum_trl.evaluation.probe import format_of
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import PlainTemplate, Prompts

@@ -22,8 +22,7 @@ from spectrum_trl.metrics.calibration import calibration_error, calibration_erro
 from spectrum_trl.metrics.icl import Guesses, guesses, share_right
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.building.cache import missing
-from spectrum_trl.suite.fetching.ensure import ensure
-from spectrum_trl.suite.fetching.status import status
+from spectrum_trl.suite.fetching.status import ensure, status
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.sequences.declared import Declared
 from spectrum_trl.suite.sequences.generators import Draw, Draws

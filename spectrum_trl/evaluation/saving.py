@@ -18,7 +18,7 @@ from lm_eval.loggers import EvaluationTracker
 from lm_eval.loggers.utils import get_commit_from_path
 from lm_eval.utils import handle_non_serializable, hash_string, sanitize_list
 
-from spectrum_trl.evaluation.own.files import own_file
+from spectrum_trl.evaluation.own.tasks import own_file
 from spectrum_trl.files import finite, sha256_of, write_atomic, write_json, writing
 from spectrum_trl.models.folder import SMALL_FILES, contents, fingerprints
 from spectrum_trl.models.load import base_of

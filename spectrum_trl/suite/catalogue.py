@@ -3,12 +3,12 @@
 import fnmatch
 import importlib
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from types import ModuleType
 from typing import Any
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import nearest, refuse
 from spectrum_trl.suite import sources, synthetic
 from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Task
@@ -45,10 +45,7 @@ def chosen_tasks(names: Sequence[str] | None) -> list[Task]:
         UserError: With every name that matches none.
     """
     every = suite_tasks()
-    reached = {name: fnmatch.filter(every, name) for name in names or ("*",)}
-    if unknown := [name for name, found in reached.items() if not found]:
-        raise UserError(*(f"no task is named {name[:60]!r}.{nearest(name, every)}" for name in unknown))
-    return [every[name] for name in dict.fromkeys(name for found in reached.values() for name in found)]
+    return [every[name] for name in _matched(names or ("*",), every, kind="task")]
 
 
 def chosen_sources(names: Sequence[str] | None) -> list[Source]:
@@ -64,8 +61,12 @@ def chosen_sources(names: Sequence[str] | None) -> list[Source]:
         return [source for source in every.values() if source.access == "fetch"]
     of_task = {name: task.source for name, task in suite_tasks().items()}
     known = {**of_task, **every}
-    reached = {name: fnmatch.filter(known, name) for name in names}
-    if unknown := [name for name, found in reached.items() if not found]:
-        raise UserError(*(f"no source is named {name[:60]!r}.{nearest(name, known)}" for name in unknown))
-    found = (known[name] for names_found in reached.values() for name in names_found)
-    return list({source.name: source for source in found}.values())
+    return list(dict.fromkeys(known[name] for name in _matched(names, known, kind="source")))
+
+
+def _matched(names: Sequence[str], known: Mapping[str, object], *, kind: str) -> dict[str, None]:
+    """Return the known names that names and globs match, without duplicates."""
+    found = {name: fnmatch.filter(known, name) for name in names}
+    unknown = [name for name in names if not found[name]]
+    refuse(f"no {kind} is named {name[:60]!r}.{nearest(name, known)}" for name in unknown)
+    return dict.fromkeys(name for each in found.values() for name in each)

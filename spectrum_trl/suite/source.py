@@ -1,5 +1,6 @@
 """Where data come from, how to get them, and on which terms, as declared by each source module."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,15 +22,19 @@ class Download:
         url: Its URL, pinned to a version where possible.
         sha256: SHA-256 of the bytes sent, or None if it is not known in advance; the first fetch then records
             it in the lock file.
-        unpack: Format to unpack: an archive, one compressed file, or empty for neither.
-        members: Members of an archive to unpack; empty for all.
+        is_zip: Whether it is a ZIP archive to unpack.
     """
 
     path: str
     url: str
     sha256: str | None = None
-    unpack: Literal["", "zip", "tar", "gz", "bz2"] = ""
-    members: tuple[str, ...] = ()
+    is_zip: bool = False
+
+    @property
+    def origin(self) -> str:
+        """URL of the GitHub repository that it is in; empty for other files."""
+        found = re.match(r"https://raw\.githubusercontent\.com/([^/]+/[^/]+)/", self.url)
+        return f"https://github.com/{found[1]}" if found else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +54,11 @@ class HubFiles:
     files: tuple[str, ...]
     revision: str = "main"
 
+    @property
+    def origin(self) -> str:
+        """URL of the dataset."""
+        return f"https://huggingface.co/datasets/{self.repo}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -57,7 +67,7 @@ class Source:
     Attributes:
         name: The name users type, for example ``polis``.
         title: Its full name, or the repository that publishes it.
-        homepage: URL of its documentation.
+        homepage: URL of its documentation; by default, the origin of its downloads.
         licence: Licence of the data, or ``unstated``.
         citation: Authors, title, year, and where it was published.
         downloads: Files that can be fetched; empty if they must be obtained by hand.
@@ -82,6 +92,11 @@ class Source:
     size: int = 0
     private: bool = False
     unchecked: str = ""
+
+    def __post_init__(self) -> None:
+        """Set the homepage if it is not given."""
+        if self.downloads and not self.homepage:
+            object.__setattr__(self, "homepage", self.downloads[0].origin)
 
     @property
     def forbids(self) -> str:
@@ -118,8 +133,9 @@ def github(repo: str, commit: str, files: Mapping[str, str]) -> tuple[Download, 
 
 
 def hub(repo: str, revision: str, path: str, *files: str) -> tuple[HubFiles, ...]:
-    """Return the downloads for files of a dataset on the Hugging Face Hub; see `HubFiles`."""
-    return (HubFiles(path=path, repo=repo, files=files, revision=revision),)
+    """Return the downloads for files of a dataset on the Hub, see `HubFiles`; they may be paths in it."""
+    names = tuple(file.removeprefix(f"{path}/") for file in files)
+    return (HubFiles(path=path, repo=repo, files=names, revision=revision),)
 
 
 @cache

@@ -1,14 +1,15 @@
 """The data model of Spectrum Suite: tasks, and the sequences of exchangeable samples they yield."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.fetching.unfinished import is_begun
+from spectrum_trl.suite.fetching.lock import is_begun
+from spectrum_trl.suite.reading.values import text
 from spectrum_trl.suite.source import Source
 
 Role = Literal["description", "input", "output"]
@@ -16,6 +17,7 @@ Kind = Literal["individual", "population", "numeric", "generation", "annotation"
 Split = Literal["train", "test"]
 # Source name of tasks that a user declares.
 OWN = "own"
+Row = Mapping[str, Any]
 
 
 class Message(TypedDict):
@@ -25,18 +27,53 @@ class Message(TypedDict):
     content: str
 
 
-class Build(Protocol):
-    """A function that yields the ``(sequence id, messages)`` of a task.
+@dataclass(frozen=True)
+class Data:
+    """What a task is built from.
 
-    ``data_dir`` is the folder of the real data (synthetic tasks ignore it), ``seed`` the only source of
-    randomness, and ``dropped`` counts every row left out, by reason.
+    Attributes:
+        folder: Folder of the real data; synthetic tasks ignore it.
+        seed: The only source of randomness.
+        dropped: Counts every row left out, by reason.
     """
 
-    def __call__(
-        self, data_dir: Path, *, seed: int, dropped: Counter[str]
-    ) -> Iterable[tuple[str, list[Message]]]:
-        """Yield the sequences."""
-        ...
+    folder: Path
+    seed: int
+    dropped: Counter[str]
+
+    def table(self, file: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a file below the folder, see `table_rows`."""
+        # Imported here because many modules import this one for its `Message` alone.
+        from spectrum_trl.suite.reading.tables import table_rows
+
+        return table_rows(self.folder / file, columns, dropped=self.dropped)
+
+    def keep(self, rows: Iterable[Row], condition: Callable[[Row], bool], *, reason: str) -> Iterator[Row]:
+        """Yield the rows that meet the condition; count the others under ``reason``."""
+        for row in rows:
+            if condition(row):
+                yield row
+            else:
+                self.dropped[reason] += 1
+
+    def different(self, rows: Iterable[Row], *columns: str) -> Iterator[Row]:
+        """Yield the first row of each value of the columns; the last one names the others when counted.
+
+        Rows in which that one is empty are left to the builder, which counts them.
+        """
+        seen: set[tuple[str, ...]] = set()
+        for row in rows:
+            key = tuple(text(row[column]) for column in columns)
+            if key in seen:
+                self.dropped[f"{columns[-1]} seen before"] += 1
+            else:
+                if key[-1]:
+                    seen.add(key)
+                yield row
+
+
+# Yields the ``(sequence id, messages)`` of a task.
+Build = Callable[[Data], Iterable[tuple[str, list[Message]]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,9 +171,9 @@ class Task:
             dropped: Receives the number of rows left out, by reason.
             paper: Whether to use the paper's sampling numbers where they differ.
         """
-        counts: Counter[str] = Counter() if dropped is None else dropped
         build = (self.paper or self.build) if paper else self.build
-        for sequence_id, messages in build(data_dir, seed=seed, dropped=counts):
+        data = Data(data_dir, seed, Counter() if dropped is None else dropped)
+        for sequence_id, messages in build(data):
             yield SampleSequence(
                 messages=messages,
                 task=self.name,

@@ -4,13 +4,17 @@ python -m spectrum_trl.suite.write_docs     # after changing a source; a test ch
 """
 
 from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
 
 from spectrum_trl.files import write_atomic
 from spectrum_trl.paths import PACKAGE
 from spectrum_trl.suite.catalogue import suite_sources, suite_tasks
-from spectrum_trl.suite.deviations import deviations
 from spectrum_trl.suite.task import Task
 
+DEVIATIONS = Path(__file__).with_name("deviations.yaml")
 ROOT = PACKAGE.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "suite.md")
 BEGIN, END = "<!-- {}: written by spectrum_trl/suite/write_docs.py -->", "<!-- end -->"
@@ -21,6 +25,28 @@ ACCESS = {
     "manual": "by hand",
     "request": "on request",
 }
+
+
+class Deviation(NamedTuple):
+    """One deviation.
+
+    Attributes:
+        tasks: The tasks it affects.
+        research: What the research code does.
+        here: What is done here.
+        effect: Effect on the counts.
+    """
+
+    tasks: tuple[str, ...]
+    research: str
+    here: str
+    effect: str
+
+
+def deviations() -> list[Deviation]:
+    """Return all deviations, in the order of the file."""
+    rows = yaml.safe_load(DEVIATIONS.read_text(encoding="utf-8"))
+    return [Deviation(**(row | {"tasks": tuple(row["tasks"])})) for row in rows]
 
 
 def counts() -> str:

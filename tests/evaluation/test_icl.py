@@ -16,6 +16,7 @@ from spectrum_trl.evaluation.icl_sequences import drawn
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.scoring.engine import TokenScores
 from spectrum_trl.suite.sequences.builders import description_message
+from spectrum_trl.suite.task import Data
 from tests.evaluation.harness import evaluate, load
 from tests.oracles import output_losses
 
@@ -189,7 +190,7 @@ def test_coverage_is_what_the_labels_have_together_whatever_leads_to_them(lead: 
 
 
 def test_outputs_lose_their_first_spaces_whichever_tokenizer_reads_them(tmp_path: Path) -> None:
-    def indented(_: Path, *, seed: int, dropped: Any) -> Any:
+    def indented(_: Data) -> Any:
         for n in range(20):
             texts = ("  a", "b ", "\u00a0c d", "", "\t e")
             yield (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.task import Task
 
 FOLDER = Path(__file__).parent / "fixtures"
@@ -15,7 +16,7 @@ SAMPLINGS = pytest.mark.parametrize("paper", [False, True], ids=["default", "pap
 
 
 def tasks(name: str) -> list[Task]:
-    return importlib.import_module(f"spectrum_trl.suite.sources.{name}").TASKS
+    return [task for task in suite_tasks().values() if task.source.name == name]
 
 
 @pytest.fixture(scope="module")

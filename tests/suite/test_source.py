@@ -22,7 +22,7 @@ def gives(download: Download | HubFiles, pattern: str) -> bool:
     if isinstance(download, HubFiles):
         names = [f"{download.path}/{name}" for name in download.files]
         return any(fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(pattern, name) for name in names)
-    if download.unpack in ("zip", "tar"):
+    if download.is_zip:
         return pattern.startswith(f"{download.path}/")
     return fnmatch.fnmatch(download.path, pattern)
 

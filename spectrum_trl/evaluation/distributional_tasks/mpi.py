@@ -15,7 +15,7 @@ from pathlib import Path
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.axis_tasks import DistributionalTask, Item, numbered, shares
-from spectrum_trl.suite.reading.encoding import Reading
+from spectrum_trl.suite.reading.files import Reading
 from spectrum_trl.suite.reading.tables import csv_rows, table_rows
 from spectrum_trl.suite.source import Source
 

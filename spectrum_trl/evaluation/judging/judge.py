@@ -26,7 +26,7 @@ from spectrum_trl.evaluation.judging.endpoint import (
 )
 from spectrum_trl.files import write_atomic, writing
 from spectrum_trl.strict.json import strict_json
-from spectrum_trl.suite.reading.encoding import UTF_8, reading_of
+from spectrum_trl.suite.reading.files import UTF_8, reading_of
 from spectrum_trl.suite.reading.tables import jsonl_rows
 
 CACHE, PENDING = "judge_verdicts.jsonl", "judge_pending.jsonl"

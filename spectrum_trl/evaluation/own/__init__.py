@@ -1,1 +1,1 @@
-"""A user's own tasks in the evaluations."""
+"""A user's own tasks in the evaluations; tables of answers are declared in `suite.own`, below this room."""

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from spectrum_trl.errors import UserError, check_ended
+from spectrum_trl.errors import UserError, check_ended, refuse
 from spectrum_trl.files import folder_problems, write_json, writing
 from spectrum_trl.suite.building.manifest import FORMAT, MANIFEST, read_manifest
-from spectrum_trl.suite.building.parquet import is_sequences
 from spectrum_trl.suite.building.record import (
     build,
     is_current,
+    is_sequences,
     made_from,
     read_record,
     record_file,
@@ -80,10 +80,8 @@ def build_suite(
     ]
     if read_manifest(data_dir):
         problems.append(f"{data_dir} holds a build: name the data folder that it was built from")
-    if problems := problems + list(folder_problems(output)):
-        raise UserError(*problems)
-    if problems := foreign_files(output, names):
-        raise UserError(*problems)
+    refuse(problems + list(folder_problems(output)))
+    refuse(foreign_files(output, names))
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     with FileLock(output / ".building.lock"):
@@ -105,8 +103,7 @@ def build_suite(
             remove_left(output)
         with writing(output / MANIFEST):
             write_manifest(output, seed=seed, paper=paper)
-    if failed:
-        raise UserError(*failed)
+    refuse(failed)
     return [done[name] for name in names]
 
 

@@ -14,13 +14,13 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.files import writing
 from spectrum_trl.paths import cache_folder
 from spectrum_trl.suite.building.manifest import read_manifest
-from spectrum_trl.suite.building.parquet import read_sequences
 from spectrum_trl.suite.building.record import (
     build,
     code_digest,
     is_whole,
     libraries,
     read_record,
+    read_sequences,
     record_file,
 )
 from spectrum_trl.suite.task import SampleSequence, Task
@@ -34,12 +34,7 @@ def built_sequences(
 ) -> Iterator[SampleSequence]:
     """Yield a task's sequences as `Task.sequences` does, from a file built on first use.
 
-    Args:
-        task: The task, whose files must exist.
-        data_dir: The data folder, or a folder that ``spectrum-trl data build`` wrote.
-        seed: The only source of randomness.
-        dropped: Receives the reasons of rows left out.
-        paper: Whether to sample as many as the paper does.
+    Its files must exist; ``data_dir`` may also be a folder that ``spectrum-trl data build`` wrote.
 
     Raises:
         UserError: If the folder was built with other settings, or the files cannot be read.

@@ -13,10 +13,9 @@ from datasets.exceptions import DatasetGenerationError
 from spectrum_trl.errors import MissingData, UserError, nearest
 from spectrum_trl.paths import data_dir as data_folder
 from spectrum_trl.suite.building.cache import built, missing
-from spectrum_trl.suite.building.parquet import SCHEMA
+from spectrum_trl.suite.building.record import SCHEMA
 from spectrum_trl.suite.catalogue import suite_tasks
-from spectrum_trl.suite.fetching.ensure import ensure
-from spectrum_trl.suite.fetching.status import status
+from spectrum_trl.suite.fetching.status import ensure, status
 from spectrum_trl.suite.own.table import has_parts, is_own, read_own
 from spectrum_trl.suite.task import Split, Task
 

@@ -2,13 +2,14 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.errors import UserError, nearest
-from spectrum_trl.suite.building.card import cell
+from spectrum_trl.errors import UserError, nearest, refuse
 from spectrum_trl.suite.building.manifest import MANIFEST, read_manifest
 from spectrum_trl.suite.building.record import is_whole
+from spectrum_trl.suite.building.stats import cell
 from spectrum_trl.suite.catalogue import suite_tasks
 
 
@@ -66,38 +67,33 @@ def stage(folder: Path, target: Path, *, repo: str, public: bool = False) -> Pat
         raise UserError(
             f"{folder} holds no build: create one with `spectrum-trl data build --output {folder}`"
         )
-    known = suite_tasks()
-    problems = [
-        f"{name}: no such task, so its licence is unknown.{nearest(name, known)} Build the others again"
-        for name in manifest["tasks"]
-        if name not in known
-    ]
-    problems += [
-        f"{folder / name}.parquet is missing or damaged: build it again into that folder"
-        for name, record in manifest["tasks"].items()
-        if not is_whole(folder / f"{name}.parquet", record)
-    ]
-    problems += [
-        f"{name}: its terms do not allow redistribution ({known[name].source.forbids}). "
-        "Build the other tasks into another folder"
-        for name in manifest["tasks"]
-        if name in known and known[name].source.forbids
-    ]
-    problems += [
-        f"{name}: no licence allows publishing it ({known[name].source.licence}). Leave --public out, or "
-        "build the other tasks into another folder"
-        for name in manifest["tasks"]
-        if public and name in known and known[name].source.is_unlicensed
-    ]
-    if problems:
-        raise UserError(*problems)
+    refuse(_problems(manifest["tasks"], folder, public=public))
+    (target / "data").mkdir()
     for name in manifest["tasks"]:
-        place = target / "data" / f"{name}.parquet"
-        place.parent.mkdir(exist_ok=True)
-        shutil.copyfile(folder / f"{name}.parquet", place)
+        shutil.copyfile(folder / f"{name}.parquet", target / "data" / f"{name}.parquet")
     shutil.copyfile(folder / MANIFEST, target / MANIFEST)
     (target / "README.md").write_text(_card(manifest, repo=repo), encoding="utf-8")
     return target
+
+
+def _problems(tasks: dict[str, Any], folder: Path, *, public: bool) -> Iterator[str]:
+    known = suite_tasks()
+    for name, record in tasks.items():
+        if not is_whole(folder / f"{name}.parquet", record):
+            yield f"{folder / name}.parquet is missing or damaged: build it again into that folder"
+        if name not in known:
+            near = nearest(name, known)
+            yield f"{name}: no such task, so its licence is unknown.{near} Build the others again"
+        elif known[name].source.forbids:
+            yield (
+                f"{name}: its terms do not allow redistribution ({known[name].source.forbids}). Build the "
+                "other tasks into another folder"
+            )
+        elif public and known[name].source.is_unlicensed:
+            yield (
+                f"{name}: no licence allows publishing it ({known[name].source.licence}). Leave "
+                "--public out, or build the other tasks into another folder"
+            )
 
 
 def _card(manifest: dict[str, Any], *, repo: str) -> str:

@@ -1,19 +1,27 @@
-"""Download one file with retries, resumption and a checksum, and move it into place atomically.
+"""Fetch a file from the web, unpacked if it is an archive, or files from the Hugging Face Hub.
 
-pooch retries, verifies and moves the file, but always downloads it from the start and has no option to
-resume; its ``downloader`` argument adds that.
+A file from the web is fetched with retries, resumption and a checksum, and moved into place atomically. pooch
+retries, verifies and moves it, but always downloads it from the start and has no option to resume; its
+``downloader`` argument adds that.
 """
 
 import codecs
+import os
 import re
 import shutil
+import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from spectrum_trl.console import visible
 from spectrum_trl.errors import Unreachable, UserError
 from spectrum_trl.files import sha256_of, target_of
 from spectrum_trl.strict.json import strict_json
+from spectrum_trl.suite.fetching.lock import begin
+from spectrum_trl.suite.source import Download, HubFiles
 
 RETRIES = 4
 # The most that a broken connection loses.
@@ -26,6 +34,8 @@ PAGE = re.compile(r"\s*(?=<).*?(<!doctype html|<html|<head|<title|<script|<error
 LOOKED_AT = 2048
 PAGES, JSONS = (".html", ".htm", ".xhtml", ".xml"), (".json", ".jsonl", ".ndjson")
 Advance = Callable[[int], None]
+# Up to this size anything is unpacked; beyond it, at most this many times the size of the archive.
+ALWAYS_BYTES, MOST_SHRUNK = 2**30, 200
 
 
 def download(
@@ -69,8 +79,9 @@ def download(
         status = error.response.status_code if error.response is not None else 0
         raise UserError(f"{url}: {_refused(status)}") from None
     except requests.RequestException as error:
+        reason = type(error).__name__ if len(str(error)) > 120 else " ".join(str(error).split())
         raise Unreachable(
-            f"{url} cannot be reached ({_reason(error)}). Check the connection and run the same command "
+            f"{url} cannot be reached ({reason}). Check the connection and run the same command "
             "again: it resumes the download"
         ) from None
     except ValueError:
@@ -190,5 +201,159 @@ def _refused(status: int) -> str:
     return f"the server answered {status}. Run the same command again later"
 
 
-def _reason(error: Exception) -> str:
-    return type(error).__name__ if len(str(error)) > 120 else " ".join(str(error).split())
+def unpack(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
+    """Unpack an archive.
+
+    Args:
+        archive: The downloaded file; temporary files are written beside it.
+        wanted: Its declaration: where its members go.
+        data_dir: The data folder.
+
+    Returns:
+        The paths of the unpacked files.
+
+    Raises:
+        UserError: If it is damaged, empty, suspiciously large, or would write outside its folder.
+    """
+    scratch = archive.with_name(f"{archive.name}.unpacked")
+    # May be left by a killed process.
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            names = [name for name in packed.namelist() if not name.endswith("/")]
+            size = sum(packed.getinfo(name).file_size for name in names)
+            if problem := _problem(names, size=size, packed_size=archive.stat().st_size):
+                raise UserError(f"{wanted.url}: its archive {problem}")
+            packed.extractall(scratch, members=names)
+        begin(wanted, data_dir=data_dir)
+        places = [data_dir / wanted.path / name for name in names]
+        for name, place in zip(names, places, strict=True):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Path(scratch, name).replace(place)
+    except RuntimeError as error:
+        # A password, or a compression method that Python does not support.
+        raise UserError(
+            f"{wanted.url} sent a zip archive that cannot be unpacked ({error}): get the files by hand, and "
+            f"put them into {data_dir / wanted.path}"
+        ) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        # Errors of the operating system have a number, those of decompressors have none.
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise UserError(f"{wanted.url} sent a damaged zip archive ({error}): fetch it again") from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return places
+
+
+def _problem(names: list[str], *, size: int, packed_size: int) -> str:
+    """Return why an archive of such members is not unpacked, or an empty string."""
+    if not names:
+        return "has no files"
+    if outside := [name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts]:
+        return f"would write outside its folder ({outside[0]})"
+    paths = Counter(PurePosixPath(name) for name in names)
+    folders = {folder for path in paths for folder in path.parents}
+    if both := next((path for path, n in paths.items() if n > 1 or path in folders), None):
+        return f"has {both} twice, or as a file and a folder: download it by hand"
+    # Tables compress by less than a factor of 100.
+    if size > max(ALWAYS_BYTES, MOST_SHRUNK * packed_size):
+        return (
+            f"unpacks to more than {MOST_SHRUNK} times its size ({size:,} bytes): if that is right, "
+            "download and unpack it by hand"
+        )
+    return ""
+
+
+def fetch_from_hub(
+    wanted: HubFiles, *, data_dir: Path, commit: str | None, advance: Callable[[int], None] = lambda n: None
+) -> tuple[str, list[Path]]:
+    """Fetch the files that match the patterns.
+
+    Args:
+        wanted: The dataset and its files.
+        data_dir: The data folder.
+        commit: Commit of an earlier fetch, or None for the newest one of the declared revision.
+        advance: Called with the number of bytes received.
+
+    Returns:
+        The commit, and the paths of the files.
+
+    Raises:
+        UserError: If they cannot be fetched; says what to do.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+    from huggingface_hub.utils import httpx
+
+    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+    try:
+        return _fetch(api, wanted, data_dir=data_dir, commit=commit or wanted.revision, advance=advance)
+    except GatedRepoError:
+        raise UserError(
+            f"{wanted.repo} is gated: accept its terms at {wanted.origin}, then log in with `hf auth login`"
+        ) from None
+    except RevisionNotFoundError:
+        raise UserError(
+            f"{wanted.repo} has no revision {commit or wanted.revision}: correct it, or if its history was "
+            "rewritten, add --again to `spectrum-trl data fetch` to fetch the newest one"
+        ) from None
+    except RepositoryNotFoundError:
+        raise UserError(
+            f"{wanted.repo} does not exist or is private: see {wanted.origin}, or run `hf auth login`"
+        ) from None
+    except (OfflineModeIsEnabled, LocalEntryNotFoundError, httpx.HTTPError):
+        raise Unreachable(
+            f"{wanted.repo} cannot be reached: check the connection, and HF_HUB_OFFLINE"
+        ) from None
+    except (HfHubHTTPError, OSError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(f"{wanted.repo} could not be fetched ({reason}). Run the command again") from None
+
+
+def _fetch(
+    api: Any, wanted: HubFiles, *, data_dir: Path, commit: str, advance: Callable[[int], None]
+) -> tuple[str, list[Path]]:
+    from huggingface_hub.utils import filter_repo_objects
+
+    info = api.dataset_info(wanted.repo, revision=commit)
+    names = [sibling.rfilename for sibling in info.siblings or []]
+    chosen = list(filter_repo_objects(names, allow_patterns=list(wanted.files)))
+    if not chosen:
+        raise UserError(
+            f"{wanted.repo} at {str(info.sha)[:7]} has no {' or '.join(wanted.files)}. It has: "
+            f"{', '.join(visible(name[:100]) for name in names[:10])}. If its files were renamed, put them "
+            f"into {data_dir / wanted.path} by hand"
+        )
+    if outside := [each for each in chosen if each.startswith("/") or ".." in PurePosixPath(each).parts]:
+        raise UserError(f"{wanted.repo} would write outside its folder ({visible(outside[0][:100])})")
+    folder = data_dir / wanted.path
+    begin(wanted, data_dir=data_dir)
+    api.snapshot_download(
+        wanted.repo,
+        repo_type="dataset",
+        revision=info.sha,
+        allow_patterns=chosen,
+        local_dir=folder,
+        tqdm_class=_reporting(advance),
+    )
+    return str(info.sha), [folder / name for name in chosen]
+
+
+def _reporting(advance: Callable[[int], None]) -> Any:
+    """Return a progress bar that calls ``advance`` at each update, so a download can be interrupted."""
+    from huggingface_hub.utils import tqdm
+
+    class Reporting(tqdm):
+        def update(self, n: float | None = 1) -> bool | None:
+            advance(0)
+            return super().update(n)
+
+    return Reporting

@@ -11,13 +11,10 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from spectrum_trl.errors import Interrupted, Unreachable, UserError
+from spectrum_trl.errors import Interrupted, Unreachable, UserError, refuse
 from spectrum_trl.files import folder_problems, sha256_of
-from spectrum_trl.suite.fetching.download import download
-from spectrum_trl.suite.fetching.hub import fetch_from_hub
-from spectrum_trl.suite.fetching.lock import EMPTY, Entry, changing_lock, read_lock, today
-from spectrum_trl.suite.fetching.unfinished import PREFIX, mark_of
-from spectrum_trl.suite.fetching.unpack import unpack
+from spectrum_trl.suite.fetching.download import download, fetch_from_hub, unpack
+from spectrum_trl.suite.fetching.lock import EMPTY, PREFIX, Entry, changing_lock, mark_of, read_lock, today
 from spectrum_trl.suite.source import Download, HubFiles, Source, checksums
 from spectrum_trl.suite.task import OWN
 
@@ -71,8 +68,7 @@ def fetch(
             a server could not be reached.
     """
     chosen = list(sources)
-    if problems := list(folder_problems(data_dir)):
-        raise UserError(*problems)
+    refuse(folder_problems(data_dir))
     check_access(chosen, data_dir=data_dir, accept=accept)
     if offline():
         raise UserError("HF_HUB_OFFLINE is set, so nothing is fetched: unset it")
@@ -81,22 +77,29 @@ def fetch(
         with changing_lock(data_dir) as lock:
             lock["accepted"] |= {name: today() for name in accepted if name not in lock["accepted"]}
     done: list[Fetched] = []
-    failed: list[str] = []
-    unreachable = False
+    failed: list[UserError] = []
     with _workers(progress) as (pool, report):
         for source in chosen:
             try:
                 done.append(_fetch(source, data_dir=data_dir, pool=pool, progress=report, again=again))
             except UserError as error:
-                failed += [f"{source.name}: {problem}" for problem in error.problems]
-                failed += [f"{source.name}, by hand: {'; '.join(source.steps)}"] if source.steps else []
-                unreachable |= isinstance(error, Unreachable)
+                problems = [f"{source.name}: {problem}" for problem in error.problems]
+                steps = [f"{source.name}, by hand: {'; '.join(source.steps)}"] if source.steps else []
+                failed.append(type(error)(*problems, *steps))
             except OSError as error:
                 place = error.filename2 or error.filename or data_dir
-                failed.append(f"{source.name}: {place} cannot be written: {error.strerror or error}")
-    if failed:
-        raise (Unreachable if unreachable else UserError)(*failed)
+                reason = f"{place} cannot be written: {error.strerror or error}"
+                failed.append(UserError(f"{source.name}: {reason}"))
+    _raise(failed)
     return done
+
+
+def _raise(failed: list[UserError]) -> None:
+    """Raise all errors as one, if there are any."""
+    if failed:
+        unreachable = any(isinstance(error, Unreachable) for error in failed)
+        problems = [problem for error in failed for problem in error.problems]
+        raise (Unreachable if unreachable else UserError)(*problems)
 
 
 @contextmanager
@@ -136,8 +139,7 @@ def check_access(sources: Iterable[Source], *, data_dir: Path, accept: bool) -> 
             problems.append(f"{source.name} is generated, so nothing is fetched")
         elif source.terms and not accept and source.name not in accepted:
             problems.append(f"{source.name}: {source.terms} Add --accept if you agree")
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
 
 
 def _fetch(source: Source, *, data_dir: Path, pool: ThreadPool, progress: Progress, again: bool) -> Fetched:
@@ -151,11 +153,7 @@ def _fetch(source: Source, *, data_dir: Path, pool: ThreadPool, progress: Progre
             lambda each: _attempt(each, source=source, data_dir=data_dir, progress=progress, again=again),
             wanted,
         )
-        failed = [result for result in results if isinstance(result, UserError)]
-        if failed:
-            unreachable = any(isinstance(error, Unreachable) for error in failed)
-            problems = [problem for error in failed for problem in error.problems]
-            raise (Unreachable if unreachable else UserError)(*problems)
+        _raise([result for result in results if isinstance(result, UserError)])
     return Fetched(
         source.name, sum(n for n in results if isinstance(n, int)), len(source.downloads) - len(wanted)
     )
@@ -175,7 +173,7 @@ def _attempt(
         commit, paths = fetch_from_hub(
             wanted,
             data_dir=data_dir,
-            commit=known["revisions"].get(_revision(wanted)),
+            commit=known["revisions"].get(f"{wanted.repo}@{wanted.revision}"),
             advance=lambda n: progress(source.name, n),
         )
         address = f"hf://datasets/{wanted.repo}@{commit}"
@@ -198,13 +196,9 @@ def _keep(
             (data_dir / path).unlink(missing_ok=True)
         lock["files"] |= {path: known._asdict() for path, known in files.items()}
         if isinstance(wanted, HubFiles):
-            lock["revisions"][_revision(wanted)] = commit
+            lock["revisions"][f"{wanted.repo}@{wanted.revision}"] = commit
     if (mark := mark_of(wanted, data_dir=data_dir)).exists():
         mark.unlink()
-
-
-def _revision(wanted: HubFiles) -> str:
-    return f"{wanted.repo}@{wanted.revision}"
 
 
 def check_published(files: Mapping[str, Entry], *, data_dir: Path) -> None:
@@ -217,18 +211,14 @@ def check_published(files: Mapping[str, Entry], *, data_dir: Path) -> None:
     wrong = [path for path, found in files.items() if published.get(path, found.sha256) != found.sha256]
     for path in wrong:
         (data_dir / path).unlink()
-    if wrong:
-        raise UserError(
-            *(f"{path}: the server sent a different file from the one published" for path in wrong)
-        )
+    refuse(f"{path}: the server sent a different file from the one published" for path in wrong)
 
 
 def _web(
     wanted: Download, *, source: Source, data_dir: Path, progress: Progress, lock: dict[str, dict[str, Any]]
 ) -> dict[str, Entry]:
-    place = data_dir / wanted.path
-    if wanted.unpack:
-        place = data_dir / ARCHIVES / wanted.path.replace("/", "_")
+    archive = data_dir / ARCHIVES / wanted.path.replace("/", "_")
+    place = archive if wanted.is_zip else data_dir / wanted.path
     known = next((e for e in _locked(wanted, lock).values() if e.url == wanted.url), None)
     name = "YOUR.yaml" if source.name == OWN else source.name
     digest = download(
@@ -239,9 +229,9 @@ def _web(
         advance=lambda n: progress(source.name, n),
     )
     try:
-        paths = unpack(place, wanted, data_dir=data_dir) if wanted.unpack else [place]
+        paths = unpack(place, wanted, data_dir=data_dir) if wanted.is_zip else [place]
     finally:
-        if wanted.unpack:
+        if wanted.is_zip:
             place.unlink()
     files = {_below(path, data_dir): _entry(path, fetched=digest, url=wanted.url) for path in paths}
     check_published(files, data_dir=data_dir)
@@ -259,7 +249,7 @@ def _locked(wanted: Download | HubFiles, lock: dict[str, dict[str, Any]]) -> dic
             if known.url.startswith(address)
             and any(fnmatch.fnmatch(path, f"{wanted.path}/{pattern}") for pattern in wanted.files)
         }
-    if wanted.unpack in ("zip", "tar"):
+    if wanted.is_zip:
         folder = f"{wanted.path}/"
         return {p: known for p, known in every.items() if p.startswith(folder) and known.url == wanted.url}
     return {path: known for path, known in every.items() if path == wanted.path}
@@ -272,13 +262,13 @@ def _present(wanted: Download | HubFiles, *, data_dir: Path, lock: dict[str, dic
     if known := _locked(wanted, lock):
         places = {data_dir / path: each.bytes for path, each in known.items()}
         return all(place.is_file() and place.stat().st_size == size for place, size in places.items())
-    if isinstance(wanted, Download) and wanted.unpack not in ("zip", "tar"):
+    if isinstance(wanted, Download) and not wanted.is_zip:
         return (data_dir / wanted.path).is_file()
     folder = data_dir / wanted.path
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     # Not our own files, or those of the Hub's client.
     seen = [name for name in names if not name.startswith((".cache/", PREFIX))]
-    patterns = wanted.files if isinstance(wanted, HubFiles) else wanted.members or ("*",)
+    patterns = wanted.files if isinstance(wanted, HubFiles) else ("*",)
     return all(fnmatch.filter(seen, pattern) for pattern in patterns)
 
 

@@ -10,27 +10,32 @@ spectrum:
   descriptions: ["One person rates films."]
 """
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import UserError, nearest, refuse
 from spectrum_trl.strict import schema
 from spectrum_trl.strict.yaml import read_yaml
-from spectrum_trl.suite.own.addresses import HUB, address_problems, on_web, source_of
-from spectrum_trl.suite.reading.encoding import UTF_8, reading_of, reading_problems
+from spectrum_trl.suite.reading.files import PACKERS, UTF_8, reading_of, reading_problems
 from spectrum_trl.suite.reading.values import canonical, text
-from spectrum_trl.suite.sequences.builders import Length
 from spectrum_trl.suite.sequences.declared import Declared, columns_of
-from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.task import Kind, Split, Task
+from spectrum_trl.suite.source import Download, HubFiles, Source
+from spectrum_trl.suite.task import OWN, Kind, Split, Task
 
+TITLE = "the user's own"
+ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
+WEB, HUB = ("https://", "http://"), "hf://datasets/"
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+# Leaves room for what is added to a file name during a fetch.
+MOST_FILE_BYTES = 200
 # Task names become file names.
 NAME = re.compile(r"[\w-][\w.+ -]*")
 MOST_NAME_BYTES = 100
@@ -39,19 +44,87 @@ Columns = str | dict[str, str]
 Candidates = Annotated[list[str] | dict[str, str], Field(min_length=1)]
 
 
-@dataclass(frozen=True)
-class DrawnLength:
-    """A random length; unlike a function's, its repr is the same in every process.
+def on_web(file: str) -> bool:
+    """Return whether a file is on the web."""
+    return file.lower().startswith(WEB)
 
-    Attributes:
-        mean: See `sequence_length`.
+
+def address_problems(file: str, *, beside: Path) -> Iterator[str]:
+    """Yield the problems with a file's location.
+
+    Args:
+        file: A path, a web URL, or a Hub URL (``hf://datasets/…``).
+        beside: The YAML file that names it.
     """
+    if on_web(file):
+        yield from _web_problems(file)
+    elif SCHEME.match(file) and not file.startswith(HUB):
+        yield f"expected a path, a URL with https:// or http://, or {HUB}…, found {file!r}"
+    elif not _ends_well(file):
+        yield f"expected one of {', '.join(ENDINGS)}, found {file!r}"
+    elif file.startswith(HUB):
+        if file.removeprefix(HUB).count("/") < 2:
+            yield f"expected {HUB}OWNER/NAME[@REVISION]/FILE, found {file!r}"
+    else:
+        path = beside.parent / file
+        if path.is_dir():
+            yield f"{path} is a folder; expected a file"
+        elif not path.is_file():
+            near = nearest(path.name, [other.name for other in path.parent.glob("*")])
+            yield f"{path} does not exist.{near} Paths are relative to the YAML file"
 
-    mean: float
 
-    def __call__(self, rng: np.random.Generator) -> int:
-        """Draw a length."""
-        return sequence_length(rng, mean=self.mean)
+def source_of(file: str, *, sha256: str | None, beside: Path, name: str) -> tuple[str, Source]:
+    """Return the path of the rows, below the data folder or absolute, and the source to fetch them from.
+
+    Args:
+        file: A location without problems.
+        sha256: SHA-256 of a file on the web, if known.
+        beside: The YAML file that names it.
+        name: Name of the task.
+    """
+    title = f"{TITLE} ({file})"
+    # One folder per URL, so files of different URLs are never confused.
+    folder = f"{OWN}/{name}-{hashlib.sha256(f'{file} {sha256}'.encode()).hexdigest()[:8]}"
+    if on_web(file):
+        place = f"{folder}/{PurePosixPath(urlsplit(file).path).name}"
+        download = Download(path=place, url=file, sha256=sha256)
+        return place, Source(name=OWN, title=title, downloads=(download,))
+    if file.startswith(HUB):
+        owner, repo, *inside = file.removeprefix(HUB).split("/")
+        repo, _, revision = repo.partition("@")
+        if revision == "refs":
+            # As in hf://datasets/OWNER/NAME@refs/convert/parquet/FILE.
+            revision, inside = "/".join((revision, *inside[:2])), inside[2:]
+        pattern = "/".join(inside)
+        repo, revision = f"{owner}/{repo}", revision or "main"
+        files = HubFiles(path=folder, repo=repo, files=(pattern,), revision=revision)
+        return f"{folder}/{pattern}", Source(name=OWN, title=title, downloads=(files,))
+    return str((beside.parent / file).resolve()), Source(name=OWN, title=TITLE)
+
+
+def _web_problems(file: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(file)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        yield f"{file!r} is not a valid URL: {error}"
+        return
+    name = PurePosixPath(parts.path).name
+    if not host or host.startswith(".") or not name:
+        yield f"{file!r} is not the URL of a file: expected https://HOST/FILE"
+    elif set(name) & set("*?["):
+        yield f"expected the URL of one file, without any of *?[, found {file!r}"
+    elif len(name.encode()) > MOST_FILE_BYTES:
+        yield f"the file name has more than {MOST_FILE_BYTES} bytes; download it by hand under a shorter name"
+    elif not _ends_well(name):
+        yield f"expected one of {', '.join(ENDINGS)}, found {file!r}"
+
+
+def _ends_well(name: str) -> bool:
+    stem = next((name.removesuffix(end) for end in PACKERS if name.endswith(end)), name)
+    # Parquet has its own compression.
+    return stem.lower().endswith(ENDINGS if stem == name else ENDINGS[:-1])
 
 
 class OwnTable(BaseModel):
@@ -119,8 +192,7 @@ def read_own(file: Path, *, split: Split | None = None) -> Task:
         near = nearest(file.name, [other.name for other in file.parent.glob("*.y*ml")])
         raise UserError(f"{file} does not exist.{near}")
     document = read_yaml(file)
-    if document.problems:
-        raise UserError(*document.problems)
+    refuse(document.problems)
     found = document.values
     if not isinstance(found.get("spectrum"), dict):
         raise UserError(f"{file}: expected the keys task and spectrum, see docs/suite.md")
@@ -141,10 +213,8 @@ def own_task(own: Mapping[str, Any], *, file: Path, name: str, split: Split | No
     """
     given = {str(key): value for key, value in own.items()}
     parsed = schema.parsed(OwnTable, given, f"{file}: spectrum")
-    problems = [f"{file}: spectrum.{problem}" for problem in _problems(parsed, file=file)]
-    problems += [f"{file}: {problem}" for problem in name_problems(name)]
-    if problems:
-        raise UserError(*problems)
+    problems = (f"spectrum.{problem}" for problem in _problems(parsed, file=file))
+    refuse(f"{file}: {problem}" for problem in (*problems, *name_problems(name)))
     place, source = source_of(parsed.file, sha256=parsed.sha256, beside=file, name=name)
     declared = _declared(parsed, place=place, name=name)
     if split is not None and parsed.test_share:
@@ -212,9 +282,6 @@ def _problems(parsed: OwnTable, *, file: Path) -> list[str]:
 def _declared(parsed: OwnTable, *, place: str, name: str) -> Declared:
     candidates = parsed.candidates or {}
     shown = candidates if isinstance(candidates, dict) else {each: each for each in candidates}
-    length: Length | None = parsed.length
-    if parsed.mean_length is not None:
-        length = DrawnLength(parsed.mean_length)
     groups = [parsed.group_by] if isinstance(parsed.group_by, str) else parsed.group_by or []
     return Declared(
         file=place,
@@ -227,7 +294,8 @@ def _declared(parsed: OwnTable, *, place: str, name: str) -> Declared:
         reading=reading_of(
             parsed.delimiter, parsed.encoding, web=on_web(parsed.file) or parsed.file.startswith(HUB)
         ),
-        length=length,
+        length=parsed.length,
+        mean_length=parsed.mean_length,
         at_least=parsed.at_least,
         name=name,
     )

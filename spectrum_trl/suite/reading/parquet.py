@@ -10,8 +10,7 @@ import pyarrow.parquet
 
 from spectrum_trl.console import visible
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.encoding import PUBLISHED, Reading
-from spectrum_trl.suite.reading.problems import column_problems, unreadable
+from spectrum_trl.suite.reading.files import PUBLISHED, Reading, column_problems, unreadable
 
 
 def parquet_rows(

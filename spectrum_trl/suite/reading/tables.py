@@ -10,24 +10,28 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.strict.json import strict_json
-from spectrum_trl.suite.reading.encoding import DAMAGED, PACKERS, PUBLISHED, Reading, opened
-from spectrum_trl.suite.reading.parquet import parquet_rows
-from spectrum_trl.suite.reading.problems import (
+from spectrum_trl.suite.reading.files import (
+    DAMAGED,
+    PACKERS,
+    PUBLISHED,
+    Reading,
     column_problems,
     delimiter_hint,
     lacking_columns,
     names_of,
+    opened,
     unreadable,
 )
+from spectrum_trl.suite.reading.parquet import parquet_rows
 
 SHOWN = 3
 MARK = "\ufeff"
@@ -40,7 +44,7 @@ csv.field_size_limit(LONGEST_CELL)
 WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
 
 # Counts a malformed row, given its first line and its number of lines.
-Refuse = Callable[[int, int], None]
+Skip = Callable[[int, int], None]
 
 
 def table_rows(
@@ -68,7 +72,7 @@ def table_rows(
     elif kind in (".jsonl", ".ndjson"):
         rows = jsonl_rows(path, columns, dropped=dropped, reading=reading)
     elif kind in (".csv", ".tsv"):
-        rows = _csv_stream(path, columns, dropped=dropped, reading=reading)
+        rows = _csv_records(path, columns, reading=reading, dropped=dropped)
     elif kind == ".json":
         rows = iter(json_rows(path, columns, reading=reading))
     else:
@@ -127,17 +131,8 @@ def whole_numbers(
         for number, row in enumerate(rows, start=1)
         if not WHOLE.fullmatch(row[column])
     ]
-    if problems:
-        raise UserError(*problems[:SHOWN], *_more(problems))
+    refuse(first_of(problems))
     return [row | {column: int(row[column]) for column in columns} for row in rows]
-
-
-def _csv_stream(
-    path: Path, columns: Sequence[str], *, dropped: Counter[str], reading: Reading
-) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a CSV file; malformed ones are counted."""
-    with _counting(path, "row with another number of fields than the header", dropped) as refuse:
-        yield from _csv_records(path, columns, reading=reading, refuse=refuse)
 
 
 def _csv_records(
@@ -146,19 +141,23 @@ def _csv_records(
     *,
     reading: Reading,
     header: bool = True,
-    refuse: Refuse | None = None,
+    dropped: Counter[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a CSV file; without ``refuse``, malformed ones are completed or an error."""
+    """Yield the rows of a CSV file; without ``dropped``, malformed ones are completed or refused."""
     delimiter = reading.delimiter or ("\t" if _kind(path) == ".tsv" else ",")
+    reason = "row with another number of fields than the header"
     try:
-        with opened(path, encoding=reading.encoding, newline="") as lines:
+        with (
+            nullcontext() if dropped is None else _counting(path, reason, dropped) as skip,
+            opened(path, encoding=reading.encoding, newline="") as lines,
+        ):
             records = _cells(lines, path, delimiter=delimiter)
             present = _header(next(records, None), path, columns, reading, delimiter) if header else columns
             places = {column: present.index(column) for column in columns}
             for line, n_lines, cells in records:
                 if len(cells) != len(present):
-                    if refuse:
-                        refuse(line, n_lines)
+                    if skip:
+                        skip(line, n_lines)
                         continue
                     if len(cells) > len(present) or not header:
                         raise UserError(
@@ -233,7 +232,7 @@ def jsonl_rows(
     errors = "strict" if reading.own else "surrogateescape"
     try:
         with (
-            _counting(path, "line that is no JSON object", dropped) as refuse,
+            _counting(path, "line that is no JSON object", dropped) as skip,
             # Lines end at line feeds alone: JSON strings may hold other breaks, such as U+2028.
             opened(path, encoding=reading.encoding, errors=errors, newline="\n") as lines,
         ):
@@ -242,10 +241,9 @@ def jsonl_rows(
                     continue
                 found = _line_value(line, f"{path}, line {number}", reading)
                 if not isinstance(found, dict):
-                    refuse(number, 1)
+                    skip(number, 1)
                     continue
-                if problems := lacking_columns(f"{path}, line {number}", fields, list(found), reading):
-                    raise UserError(*problems)
+                refuse(lacking_columns(f"{path}, line {number}", fields, list(found), reading))
                 yield {field: found[field] for field in fields}
     except (UnicodeError, *DAMAGED) as error:
         raise unreadable(path, "JSON Lines", error, reading) from None
@@ -268,18 +266,18 @@ def _line_value(line: str, place: str, reading: Reading) -> Any:
 
 
 @contextmanager
-def _counting(path: Path, reason: str, dropped: Counter[str]) -> Iterator[Refuse]:
+def _counting(path: Path, reason: str, dropped: Counter[str]) -> Iterator[Skip]:
     """Count malformed rows, told in ``dropped`` at the end, however it comes."""
     first, n_rows, count = list[int](), 0, 0
 
-    def refuse(line: int, n_lines: int) -> None:
+    def skip(line: int, n_lines: int) -> None:
         nonlocal n_rows, count
         n_rows, count = n_rows + 1, count + n_lines
         if n_rows <= SHOWN:
             first.append(line)
 
     try:
-        yield refuse
+        yield skip
     finally:
         if count:
             places = ", ".join(map(str, first)) + (", …" if n_rows > SHOWN else "")
@@ -343,13 +341,13 @@ def json_rows(path: Path, fields: Sequence[str], *, reading: Reading = PUBLISHED
             problems.append(
                 f"{path}, item {key}: expected a JSON object, found something else ({item!r:.40})"
             )
-    if problems:
-        raise UserError(*problems[:SHOWN], *_more(problems))
+    refuse(first_of(problems))
     if not rows:
         raise UserError(f"{path} holds no JSON objects: {reading.way_out}")
     return rows
 
 
-def _more(problems: Sequence[object]) -> list[str]:
+def first_of(problems: Sequence[str]) -> list[str]:
+    """Return the first problems of many of one kind, and the number of the others."""
     left = len(problems) - SHOWN
-    return [f"… and {left} more of this kind"] if left > 0 else []
+    return [*problems[:SHOWN], *([f"… and {left} more of this kind"] if left > 0 else [])]

@@ -2,39 +2,32 @@
 
 A source reads rows (dictionaries) and assigns their columns to roles:
 
-    rows = csv_rows(data_dir / "ratings.csv", ("user", "film", "stars"))
+    rows = data.table("ratings.csv", ("user", "film", "stars"))
     yield from grouped(
-        rows,
-        group_by="user",
-        input="film",
-        output="stars",
-        descriptions=DESCRIPTIONS,
-        seed=seed,
-        dropped=dropped,
+        rows, data, group_by="user", input="film", output="stars", descriptions=DESCRIPTIONS
     )
 
 - one individual: `grouped` by the person, ``input`` what they saw, ``output`` what they said;
 - one question with many answers: `grouped` by the question, stated in the description, without ``input``;
-- pooled rows: `pooled`, all rows shuffled and cut into sequences of a fixed or random length;
+- pooled rows: `grouped` by nothing, all rows shuffled and cut into sequences of a fixed or random length;
+- several subtasks on the same rows: `pooled_parts`;
 - draws from a known distribution: `iid`.
 
-Every row becomes exactly one sample, or is counted in ``dropped`` with its reason.
+Every row becomes exactly one sample, or is counted in ``data.dropped`` with its reason.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from spectrum_trl.suite.randomness import stream
+from spectrum_trl.suite.randomness import sequence_length, stream
 from spectrum_trl.suite.reading.values import as_json, clean, text
-from spectrum_trl.suite.task import Message
+from spectrum_trl.suite.task import Data, Message, Row
 
-Row = Mapping[str, Any]
 Field = str | tuple[str, ...] | Mapping[str, str] | Callable[[Row], str]
-Length = int | Callable[[np.random.Generator], int]
 Sequences = Iterator[tuple[str, list[Message]]]
 
 
@@ -64,41 +57,45 @@ def iid(outputs: Iterable[str], *, description: str) -> list[Message]:
 
 def grouped(
     rows: Iterable[Row],
+    data: Data,
     *,
-    group_by: str | Sequence[str],
     output: Field,
     descriptions: str | Sequence[str],
-    seed: int,
-    dropped: Counter[str],
+    group_by: str | Sequence[str] = (),
+    name: str = "",
     input: Field | None = None,
     constants: Row | None = None,
-    length: Length | None = None,
+    length: int | None = None,
+    mean_length: float | None = None,
     permutations: int = 1,
     draws: int | None = None,
     at_least: int = 1,
 ) -> Sequences:
-    """Build the sequences of each group: of one individual, or of one question.
+    """Build the sequences of each group: of one individual, of one question, or of all rows.
 
     A `Field` is a column's name, several columns or a mapping from JSON keys to columns (written as a JSON
     object; none may be empty), or a function of the row. Rows with an empty group, input or output are
-    counted in ``dropped``.
+    counted.
 
     Args:
         rows: The table, in any order; read once.
-        group_by: Column or columns naming the group; the sequence id is made from them.
+        data: Its seed, not negative: a group's sequences depend only on it, the group's name and the group's
+            rows. Its counter receives the number of rows left out, by reason.
         output: The sample.
         descriptions: Templates of the description, one chosen for each sequence; ``{column}`` stands for the
             column's value in the group's first usable row, doubled braces for a brace.
-        seed: Not negative. A group's sequences depend only on it, the group's name and the group's rows.
-        dropped: Receives the number of rows left out, by reason.
+        group_by: Column or columns naming the group; the sequence id is made from them. Without any, all rows
+            are one group.
+        name: Name of the group of all rows: enters the seed, so tasks on the same rows shuffle them
+            differently, and precedes the sequence's number.
         input: What the sample is conditioned on, or None for outputs alone.
         constants: Columns to add to every row.
-        length: Samples per sequence, at least 1: a number or a function that draws it; None keeps the group
-            whole.
+        length: Samples per sequence, at least 1; None keeps the group whole.
+        mean_length: Instead of ``length``: mean of a random length, see `sequence_length`.
         permutations: How often the group's rows are shuffled, each time to be cut into sequences.
         draws: Instead of cutting, the number of sequences, each the first ``length`` rows of a new shuffle:
             rows can repeat across sequences, but not within one.
-        at_least: Minimum samples of a group; those of smaller groups are counted in ``dropped``.
+        at_least: Minimum samples of a group; those of smaller groups are counted and left out.
 
     Yields:
         Sequence id and messages, groups in order of their first rows.
@@ -106,87 +103,71 @@ def grouped(
     columns = (group_by,) if isinstance(group_by, str) else tuple(group_by)
     groups: dict[tuple[str, ...], tuple[Row, list[list[Message]]]] = {}
     for row in ({**constants, **row} for row in rows) if constants else rows:
-        name = tuple(text(row[column]) for column in columns)
-        if not all(name):
-            dropped["empty group"] += 1
-        elif turns := _sample(row, input=input, output=output, dropped=dropped):
-            groups.setdefault(name, (row, []))[1].append(turns)
-    for name, (first, samples) in groups.items():
-        if len(samples) < at_least:
-            dropped[f"of a group with fewer than {at_least} samples"] += len(samples)
+        key = tuple(text(row[column]) for column in columns)
+        if not all(key):
+            data.dropped["empty group"] += 1
+        elif turns := _sample(row, input=input, output=output, dropped=data.dropped):
+            groups.setdefault(key, (row, []))[1].append(turns)
+    for key, (first, samples) in groups.items():
+        if columns and len(samples) < at_least:
+            data.dropped[f"of a group with fewer than {at_least} samples"] += len(samples)
             continue
         yield from _sequences(
-            group_name(name),
+            group_name(key) if columns else name,
             samples,
-            descriptions=_filled(descriptions, first),
+            descriptions=_filled(descriptions, first if columns else {}),
             length=length,
+            mean_length=mean_length,
             permutations=permutations,
             draws=draws,
-            seed=seed,
+            seed=data.seed,
         )
 
 
-def pooled(
-    rows: Iterable[Row],
-    *,
-    output: Field,
-    descriptions: str | Sequence[str],
-    length: Length | None,
-    seed: int,
-    dropped: Counter[str],
-    input: Field | None = None,
-    permutations: int = 1,
-    draws: int | None = None,
-    name: str = "",
-) -> Sequences:
-    """Shuffle all rows and cut them into sequences; arguments as for `grouped`, sequence ids are numbers.
+class Part(NamedTuple):
+    """One of several subtasks on the same rows, for example a text, its title or its score.
 
-    A ``name`` precedes the number and enters the seed, so tasks on the same rows shuffle them differently.
+    Attributes:
+        name: Precedes the numbers in its sequence ids.
+        output: The sample.
+        descriptions: Wordings, one chosen for each sequence.
+        input: What it is conditioned on, or None.
     """
-    samples = [turns for row in rows if (turns := _sample(row, input=input, output=output, dropped=dropped))]
-    filled = _filled(descriptions, {})
-    yield from _sequences(
-        name,
-        samples,
-        descriptions=filled,
-        length=length,
-        permutations=permutations,
-        draws=draws,
-        seed=seed,
-    )
+
+    name: str
+    output: Field
+    descriptions: tuple[str, ...]
+    input: Field | None = None
+
+
+def pooled_parts(
+    rows: Sequence[Row],
+    data: Data,
+    *,
+    task: str,
+    parts: Iterable[Part],
+    mean_length: float,
+    most: int | None = None,
+) -> Sequences:
+    """Shuffle all rows separately for each subtask and cut them into sequences.
+
+    Args:
+        rows: Rows of the source.
+        data: See `grouped`; rows left out are counted for each subtask.
+        task: Name of the task.
+        parts: The subtasks.
+        mean_length: Mean number of outputs per sequence, at least 2.
+        most: Number of sequences to keep per subtask, from the first; None for all.
+    """
+    for part in parts:
+        roles = part._asdict() | {"name": f"{task}/{part.name}"}
+        yield from islice(grouped(rows, data, mean_length=mean_length, **roles), most)
 
 
 def group_name(parts: Sequence[str]) -> str:
     """Join the values of a group's columns into one name, distinct for distinct values."""
     escaped = (part.replace("%", "%25").replace("/", "%2F") for part in parts)
     return "/".join(escaped) if len(parts) > 1 else parts[0]
-
-
-def keep_rows(
-    rows: Iterable[Row], condition: Callable[[Row], bool], *, reason: str, dropped: Counter[str]
-) -> Iterator[Row]:
-    """Yield the rows that meet the condition; count the others in ``dropped`` under ``reason``."""
-    for row in rows:
-        if condition(row):
-            yield row
-        else:
-            dropped[reason] += 1
-
-
-def different(rows: Iterable[Row], *columns: str, dropped: Counter[str]) -> Iterator[Row]:
-    """Yield the first row of each value of the columns, the last of which names the others in ``dropped``.
-
-    Rows in which that one is empty are left to the builder, which counts them.
-    """
-    seen: set[tuple[str, ...]] = set()
-    for row in rows:
-        key = tuple(text(row[column]) for column in columns)
-        if key in seen:
-            dropped[f"{columns[-1]} seen before"] += 1
-        else:
-            if key[-1]:
-                seen.add(key)
-            yield row
 
 
 def _filled(descriptions: str | Sequence[str], values: Row) -> list[str]:
@@ -230,7 +211,8 @@ def _sequences(
     samples: Sequence[list[Message]],
     *,
     descriptions: Sequence[str],
-    length: Length | None,
+    length: int | None,
+    mean_length: float | None,
     permutations: int,
     draws: int | None,
     seed: int,
@@ -242,20 +224,22 @@ def _sequences(
     number = 0
     for _ in range(permutations if draws is None else draws):
         order = orders.permutation(len(samples))
-        parts = _parts(len(samples), length=length, rng=lengths)
+        parts = _parts(len(samples), length=length, mean=mean_length, rng=lengths)
         for part in parts if draws is None else islice(parts, 1):
             messages = [description_message(descriptions[int(choices.integers(len(descriptions)))])]
             for index in order[part]:
                 messages.extend(samples[index])
-            whole = name and length is None and permutations == 1 and draws is None
+            whole = name and (length, mean_length, permutations, draws) == (None, None, 1, None)
             yield name if whole else f"{name}/{number}" if name else str(number), messages
             number += 1
 
 
-def _parts(n_samples: int, *, length: Length | None, rng: np.random.Generator) -> Iterator[slice]:
+def _parts(
+    n_samples: int, *, length: int | None, mean: float | None, rng: np.random.Generator
+) -> Iterator[slice]:
     start = 0
     while start < n_samples:
-        size = n_samples if length is None else length if isinstance(length, int) else length(rng)
+        size = sequence_length(rng, mean=mean) if mean else n_samples if length is None else length
         if size < 1:
             raise ValueError(f"a sequence of length {size} holds no sample")
         yield slice(start, start + size)

@@ -4,27 +4,24 @@ Most sources use it, and so does a user's YAML file.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.suite.randomness import task_seed
-from spectrum_trl.suite.reading.encoding import PUBLISHED, Reading
+from spectrum_trl.suite.reading.files import PUBLISHED, Reading
 from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.reading.values import canonical, group_problem
 from spectrum_trl.suite.sequences.builders import (
+    Data,
     Field,
-    Length,
     Row,
     Sequences,
     group_name,
     grouped,
-    pooled,
     text,
 )
 from spectrum_trl.suite.source import Source
@@ -32,6 +29,11 @@ from spectrum_trl.suite.task import Kind, Split, Task, matches
 
 # Maximum characters of a label in a reason.
 SHOWN = 30
+# Arguments of `grouped` that are passed on unchanged.
+PASSED_ON = (
+    *("input", "descriptions", "group_by", "name"),
+    *("length", "mean_length", "permutations", "draws", "at_least"),
+)
 
 
 # Compared by identity: mappings have no hash, and caches need one.
@@ -42,9 +44,7 @@ class Declared:
     Attributes:
         file: Path or glob below the data folder (or an absolute path): CSV, TSV, JSON, JSON Lines or parquet,
             by extension.
-        rows: Instead of a file whose rows need no processing: yields the rows, given the data folder and the
-            counter of rows left out.
-        seeded: Whether `rows` takes the seed too.
+        rows: Instead of a file whose rows need no processing: yields the rows.
         output: The sample: a column, columns or a mapping from JSON keys to columns, or a function of the
             row.
         columns: Columns that a function needs; those named elsewhere need not be repeated.
@@ -54,12 +54,13 @@ class Declared:
         keep: Allowed texts by column; other rows are counted and left out.
         labels: Output text to show, by the text in the file; others are counted and left out.
         unique: Whether to leave out rows with the same group, input and output as an earlier one.
-        length: Samples per sequence, see `grouped`.
-        permutations: See `grouped`.
-        draws: See `grouped`.
-        at_least: See `grouped`.
+        length: See `grouped`, as for the next five.
+        mean_length: Mean of a random length.
+        permutations: Number of shuffles.
+        draws: Number of sequences drawn instead.
+        at_least: Minimum samples of a group.
+        name: Name of the group of all rows.
         most: Number of sequences to keep, from the first; None for all.
-        name: Enters the seed of pooled rows, so tasks on the same rows shuffle them differently.
         part: Groups to take: those for training, those for evaluation, or None for all.
         test_share: Share of the groups for evaluation, in [0, 1), chosen by their names alone.
         reading: How the file is read. Cells of a user's file become the texts they would be in CSV, and
@@ -67,8 +68,7 @@ class Declared:
     """
 
     file: str = ""
-    rows: Callable[..., Iterable[Row]] | None = None
-    seeded: bool = False
+    rows: Callable[[Data], Iterable[Row]] | None = None
     output: Field
     descriptions: tuple[str, ...]
     columns: tuple[str, ...] = ()
@@ -77,12 +77,13 @@ class Declared:
     keep: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     unique: bool = False
-    length: Length | None = None
+    length: int | None = None
+    mean_length: float | None = None
     permutations: int = 1
     draws: int | None = None
     at_least: int = 1
-    most: int | None = None
     name: str = ""
+    most: int | None = None
     part: Split | None = None
     test_share: float = 0.0
     reading: Reading = PUBLISHED
@@ -94,27 +95,13 @@ class Declared:
         if self.labels and not isinstance(self.output, str):
             raise TypeError("labels: the output must be one column")
 
-    def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-        """Yield the sequences, as `Build`."""
-        if self.rows:
-            rows = self.rows(data_dir, dropped=dropped, **({"seed": seed} if self.seeded else {}))
-        else:
-            rows = self._one_value_each(self._rows(data_dir, dropped=dropped))
-        settings: dict[str, Any] = {
-            "input": self.input,
-            "output": self._shown,
-            "descriptions": self.descriptions,
-            "length": self.length,
-            "permutations": self.permutations,
-            "draws": self.draws,
-            # Users' tables may have groups of the same names.
-            "seed": task_seed(seed, task=self.name) if self.reading.own else seed,
-            "dropped": dropped,
-        }
-        if self.group_by:
-            found = grouped(rows, group_by=self.group_by, at_least=self.at_least, **settings)
-        else:
-            found = pooled(rows, name=self.name, **settings)
+    def __call__(self, data: Data) -> Sequences:
+        """Yield the sequences."""
+        rows = self.rows(data) if self.rows else self._one_value_each(self._rows(data))
+        options = {name: getattr(self, name) for name in PASSED_ON}
+        # Users' tables may have groups of the same names.
+        seed = task_seed(data.seed, task=self.name) if self.reading.own else data.seed
+        found = grouped(rows, replace(data, seed=seed), output=self._shown, **options)
         yield from islice(found, self.most)
 
     @property
@@ -146,24 +133,24 @@ class Declared:
                     raise UserError(f"{self.file}: column {name!r} {problem}")
             yield cells
 
-    def _rows(self, data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+    def _rows(self, data: Data) -> Iterator[Row]:
         """Yield the rows to keep."""
         seen: set[tuple[str, ...]] = set()
         used = self._used()
         elsewhere: set[str] = set()
         some = False
-        for path in matches(self.file, data_dir=data_dir) or [data_dir / self.file]:
-            for row in self._cells(table_rows(path, used, dropped=dropped, reading=self.reading)):
+        for path in matches(self.file, data_dir=data.folder) or [data.folder / self.file]:
+            for row in self._cells(table_rows(path, used, dropped=data.dropped, reading=self.reading)):
                 if self._elsewhere(row):
                     elsewhere.add(self._group(row))
                     continue
                 some = True
                 if wrong := next((c for c, kept in self.keep.items() if text(row[c]) not in kept), None):
-                    dropped[f"another {wrong} than {' or '.join(self.keep[wrong])}"] += 1
+                    data.dropped[f"another {wrong} than {' or '.join(self.keep[wrong])}"] += 1
                 elif self.labels and (label := self._label(row)) not in self.labels:
-                    dropped[f"unknown label {label[:SHOWN]!r}" if label else "empty output"] += 1
+                    data.dropped[f"unknown label {label[:SHOWN]!r}" if label else "empty output"] += 1
                 elif self.unique and (key := tuple(text(row[column]) for column in used)) in seen:
-                    dropped["same as an earlier row"] += 1
+                    data.dropped["same as an earlier row"] += 1
                 else:
                     if self.unique:
                         seen.add(key)
@@ -229,17 +216,10 @@ def declared_task(
     paper: Mapping[str, Any] | None = None,
     **roles: Any,
 ) -> Task:
-    """Return a declared task.
+    """Return a declared task; arguments as for `Task`, with the roles of `Declared`.
 
-    Args:
-        task: Its name.
-        source: See `Task`.
-        kind: See `Task`.
-        summary: See `Task`.
-        split: See `Task`.
-        files: See `Task`; by default the declared one.
-        paper: What the paper's sampling changes of the roles, such as ``draws``.
-        roles: See `Declared`.
+    By default, ``files`` is the declared one. ``paper`` holds what the paper's sampling changes of the roles,
+    such as ``draws``.
     """
     build = Declared(**roles)
     return Task(
@@ -274,6 +254,5 @@ def columns_of(templates: Sequence[str]) -> list[str]:
                 )
             else:
                 found[name] = None
-    if problems:
-        raise UserError(*problems)
+    refuse(problems)
     return list(found)

@@ -5,15 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import nearest, refuse
 from spectrum_trl.suite.sequences.builders import Sequences, iid
 from spectrum_trl.suite.source import SUITE
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import Data, Distribution, Task
 
 # Numbers with more digits do not fit into 64-bit integers.
 MOST_DIGITS = 18
@@ -59,29 +58,18 @@ class Draws:
         for index in range(self.distributions):
             yield str(index), self.sample(rng)
 
-    def __call__(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
-        """Yield sequence ids and messages, as `Build`; nothing is read or dropped."""
-        for sequence_id, draw in self.draws(seed=seed):
+    def __call__(self, data: Data) -> Sequences:
+        """Yield sequence ids and messages; nothing is read or dropped."""
+        for sequence_id, draw in self.draws(seed=data.seed):
             yield sequence_id, iid(draw.outputs, description=draw.description)
 
 
 def drawn(
-    name: str,
-    *,
-    distributions: int,
-    sample: Callable[[np.random.Generator], Draw],
-    summary: str,
-    description_probability: float = 0.6,
+    name: str, *, sample: Callable[[np.random.Generator], Draw], distributions: int = 500, **facts: Any
 ) -> Task:
     """Return a task of i.i.d. draws that the paper defines; arguments as for `Draws` and `Task`."""
-    return Task(
-        name=name,
-        source=SUITE,
-        kind="numeric",
-        build=Draws(name=name, distributions=distributions, sample=sample),
-        summary=summary,
-        description_probability=description_probability,
-    )
+    build = Draws(name=name, distributions=distributions, sample=sample)
+    return Task(name=name, source=SUITE, kind="numeric", build=build, **facts)
 
 
 def stated(
@@ -157,13 +145,11 @@ def read_whole_numbers(outputs: Sequence[str], *, low: int = 0, high: int | None
     """
     numbers = [_whole(text) for text in outputs]
     limits = f"from {low}" + ("" if high is None else f" to {high}")
-    problems = [
+    refuse(
         f"output {place} is {text!r}: expected a whole number {limits} in plain digits; correct or remove it"
         for place, (text, number) in enumerate(zip(outputs, numbers, strict=True), start=1)
         if number is None or number < low or (high is not None and number > high)
-    ]
-    if problems:
-        raise UserError(*problems)
+    )
     return np.array(numbers, dtype=np.int64)
 
 
@@ -181,30 +167,24 @@ def count_labels(outputs: Sequence[str], *, labels: Sequence[str]) -> np.ndarray
         UserError: With every output that is not a label.
     """
     counts = Counter(outputs)
-    problems = [
+    refuse(
         f"output {text!r} cannot be drawn here: expected one of {', '.join(labels)}.{nearest(text, labels)}"
         for text in sorted(set(counts) - set(labels))
-    ]
-    if problems:
-        raise UserError(*problems)
+    )
     return np.array([counts[label] for label in labels], dtype=np.int64)
 
 
 @cache
-def _legendre(points: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.polynomial.legendre.leggauss(points)
+def _legendre() -> tuple[np.ndarray, np.ndarray]:
+    # 500 nodes resolve posteriors as narrow as a hundredth of the interval.
+    return np.polynomial.legendre.leggauss(500)
 
 
-def quadrature(low: float, high: float, *, points: int = 500) -> tuple[np.ndarray, np.ndarray]:
+def quadrature(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
     """Return Gauss-Legendre nodes in (low, high) and the logs of their weights, which sum to 1.
 
-    Args:
-        low: Lower end.
-        high: Upper end.
-        points: Number of nodes; 500 resolve posteriors as narrow as a hundredth of the interval.
-
     Returns:
-        Two arrays of shape (points,): a discretized uniform prior on the interval.
+        Two arrays of shape (500,): a discretized uniform prior on the interval.
     """
-    nodes, weights = _legendre(points)
+    nodes, weights = _legendre()
     return low + (nodes + 1) / 2 * (high - low), np.log(weights / 2)

@@ -1,1 +1,1 @@
-"""Tasks from real datasets: one short module per source."""
+"""Tasks from real datasets: one short module per source, and one for all multiple-choice benchmarks."""

@@ -10,11 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, as_json
+from spectrum_trl.errors import UserError, refuse
+from spectrum_trl.suite.reading.files import lacking_columns
+from spectrum_trl.suite.sequences.builders import Data, Row, as_json
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
 
 FULL = "ambient/AmbiEnt/ambient_full.jsonl"
@@ -23,7 +22,6 @@ CROWD = "ambient/AmbiEnt/analysis/crowdworker_annotations.jsonl"
 SOURCE = Source(
     name="ambient",
     title="AmbiEnt (alisawuffles/ambient)",
-    homepage="https://github.com/alisawuffles/ambient",
     licence="CC BY 4.0",
     citation="Liu et al., We're Afraid Language Models Aren't Modeling Ambiguity, EMNLP 2023, 2304.14399",
     downloads=github(
@@ -86,12 +84,12 @@ SHARES_DESCRIPTIONS = (
 )
 
 
-def _rewrites(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _rewrites(data: Data) -> Iterator[Row]:
     """Yield one row per reading that a linguist wrote down."""
-    path = data_dir / FULL
-    for row in table_rows(path, (*PAIR, "disambiguations"), dropped=dropped):
+    for row in data.table(FULL, (*PAIR, "disambiguations")):
         for reading in row["disambiguations"] or ():
-            _require(path, reading, *PAIR, "label")
+            place = f"{data.folder / FULL}: a disambiguation"
+            refuse(lacking_columns(place, (*PAIR, "label"), list(reading)))
             yield {
                 "original_premise": row["premise"],
                 "original_hypothesis": row["hypothesis"],
@@ -101,23 +99,21 @@ def _rewrites(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             }
 
 
-def _labels(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _labels(data: Data) -> Iterator[Row]:
     """Yield one row per linguist and pair."""
-    path = data_dir / LINGUISTS
-    for row in table_rows(path, (*PAIR, "worker_ids", "annotations"), dropped=dropped):
-        _same_length(path, row, "worker_ids", "annotations")
+    for row in data.table(LINGUISTS, (*PAIR, "worker_ids", "annotations")):
+        _same_length(data.folder / LINGUISTS, row, "worker_ids", "annotations")
         for linguist, label in zip(row["worker_ids"], row["annotations"], strict=True):
             yield {**row, "linguist": linguist, "label": label}
 
 
-def _readings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _readings(data: Data) -> Iterator[Row]:
     """Yield one row per reading shown to crowd workers."""
-    path = data_dir / CROWD
-    for row in table_rows(path, (*PAIR, "ambiguous_sent", "interpretations", "labels"), dropped=dropped):
-        _same_length(path, row, "interpretations", "labels")
+    for row in data.table(CROWD, (*PAIR, "ambiguous_sent", "interpretations", "labels")):
+        _same_length(data.folder / CROWD, row, "interpretations", "labels")
         for reading, label in zip(row["interpretations"], row["labels"], strict=True):
             if label is None:
-                dropped["a distractor, without a label"] += 1
+                data.dropped["a distractor, without a label"] += 1
             else:
                 yield {**row, "interpretation": reading, "label": label}
 
@@ -132,14 +128,6 @@ def _spread(row: Row) -> str:
     return as_json(shares)
 
 
-def _require(path: Path, reading: Row, *fields: str) -> None:
-    if lacking := [field for field in fields if field not in reading]:
-        raise UserError(
-            f"{path}: a disambiguation has no {', '.join(map(repr, lacking))}. It has: {', '.join(reading)}. "
-            "Fetch the file again"
-        )
-
-
 def _same_length(path: Path, row: Row, first: str, second: str) -> None:
     if len(row[first]) != len(row[second]):
         raise UserError(
@@ -147,7 +135,7 @@ def _same_length(path: Path, row: Row, first: str, second: str) -> None:
         )
 
 
-task = partial(declared_task, source=SOURCE, length=partial(sequence_length, mean=64), paper={"draws": 50})
+task = partial(declared_task, source=SOURCE, mean_length=64, paper={"draws": 50})
 TASKS = [
     task(
         "ambient_premise_hypothesis",

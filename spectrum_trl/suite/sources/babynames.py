@@ -5,9 +5,6 @@ year (recent years likelier, linear in rank) or of all, with equal probabilities
 number of children. If the files hold fewer names than a draw needs, the description gives their number.
 """
 
-from collections import Counter
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -15,7 +12,7 @@ from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.reading.tables import csv_rows, whole_numbers
 from spectrum_trl.suite.sequences.builders import Sequences, iid
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Data, Task
 
 SOURCE = Source(
     name="babynames",
@@ -23,9 +20,7 @@ SOURCE = Source(
     homepage="https://www.ssa.gov/oact/babynames/limits.html",
     licence="unstated (public data of the Social Security Administration)",
     citation="Social Security Administration, Popular Baby Names: national data by year of birth",
-    downloads=(
-        Download(path="baby_names", url="https://www.ssa.gov/oact/babynames/names.zip", unpack="zip"),
-    ),
+    downloads=(Download(path="baby_names", url="https://www.ssa.gov/oact/babynames/names.zip", is_zip=True),),
     # Its server is known to reject programs.
     steps=(
         "Open https://www.ssa.gov/oact/babynames/limits.html and download the national data, names.zip.",
@@ -48,17 +43,17 @@ DESCRIPTIONS = (
 )
 
 
-def _read(data_dir: Path, *, dropped: Counter[str]) -> pd.DataFrame:
+def _read(data: Data) -> pd.DataFrame:
     """Return name, sex, count and year of every usable row of every file."""
     tables = []
-    for path in sorted(data_dir.glob(FILES)):
+    for path in sorted(data.folder.glob(FILES)):
         rows = csv_rows(path, ("name", "sex", "count"), header=False)
         tables.append(
             pd.DataFrame(whole_numbers(rows, ("count",), path=path)).assign(year=int(path.stem[3:]))
         )
     names = pd.concat(tables, ignore_index=True)
     usable = names["sex"].isin(SEXES) & names["name"].str.strip().ne("") & names["count"].gt(0)
-    dropped["row without a name, a known sex or a count"] += int((~usable).sum())
+    data.dropped["row without a name, a known sex or a count"] += int((~usable).sum())
     return names[usable]
 
 
@@ -78,15 +73,15 @@ def _most_common(ranked: dict[str, pd.Series], *, sexes: list[str], top: int) ->
     return pd.concat(parts.values()).groupby(level=0, sort=False).sum(), which
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
+def build(data: Data) -> Sequences:
     """Build 500 draws of names."""
-    names = _read(data_dir, dropped=dropped)
+    names = _read(data)
     years = np.sort(names["year"].unique())
     by_year = {year: _ranked(table) for year, table in names.groupby("year")}
     always = _ranked(names)
     recent = np.arange(1, len(years) + 1)
     for draw in range(DRAWS):
-        rng = stream(seed, task="babynames", purpose="draw", id=draw)
+        rng = stream(data.seed, task="babynames", purpose="draw", id=draw)
         sexes = [["F"], ["M"], ["F", "M"]][rng.integers(3)]
         how = (EQUAL, PROPORTIONAL)[rng.integers(2)]
         top = TOP[rng.integers(len(TOP))]

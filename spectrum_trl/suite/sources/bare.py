@@ -4,16 +4,11 @@ Each task combines four sub-tasks. A row that lacks a field is used by the sub-t
 counted for each of the others; a spam label other than true or false counts as missing.
 """
 
-from collections import Counter
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, text
-from spectrum_trl.suite.sequences.subtasks import Part, pooled_parts
+from spectrum_trl.suite.sequences.builders import Part, Sequences, pooled_parts, text
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Data, Task
 
 FOLDER = "bare/sample_generated_data"
 FILES = {
@@ -27,7 +22,6 @@ FILES = {
 SOURCE = Source(
     name="bare",
     title="BARE sample data (pgasawa/BARE)",
-    homepage="https://github.com/pgasawa/BARE",
     licence="MIT (LICENSE; an early README said Apache 2.0); written by Llama 3.1 70B and GPT-4o",
     citation="Zhu, Asawa, Davis, Chen, Hanin, Stoica, Gonzalez, Zaharia, BARE: Leveraging Base Language "
     "Models for Few-Shot Synthetic Data Generation, 2025, arXiv 2502.01697",
@@ -43,17 +37,13 @@ SOURCE = Source(
 SPAM = {"true": True, "1": True, "false": False, "0": False}
 
 
-def _rows(path: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Iterator[Row]:
-    for row in table_rows(path, columns, dropped=dropped):
-        yield {**row, "spam": SPAM.get(text(row["spam"]).lower())} if "spam" in columns else row
-
-
-def _build(
-    data_dir: Path, *, task: str, parts: tuple[Part, ...], seed: int, dropped: Counter[str]
-) -> Sequences:
-    assert isinstance(parts[0].output, tuple)
-    rows = list(_rows(data_dir / "BARE" / FILES[task], parts[0].output, dropped=dropped))
-    yield from pooled_parts(rows, task=task, parts=parts, mean=32, seed=seed, dropped=dropped)
+def _build(data: Data, *, task: str, parts: tuple[Part, ...]) -> Sequences:
+    columns = parts[0].output
+    assert isinstance(columns, tuple)
+    rows = list(data.table(f"BARE/{FILES[task]}", columns))
+    if "spam" in columns:
+        rows = [row | {"spam": SPAM.get(text(row["spam"]).lower())} for row in rows]
+    yield from pooled_parts(rows, data, task=task, parts=parts, mean_length=32)
 
 
 def _questions(about: tuple[str, str], *, question: str, answer: str) -> tuple[Part, ...]:

@@ -7,20 +7,15 @@ counted and left out, as in the paper. A post is its title, a blank line and its
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, different, pooled, text
-from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.sequences.subtasks import Part, pooled_parts
+from spectrum_trl.suite.sequences.builders import Part, Row, Sequences, grouped, pooled_parts, text
 from spectrum_trl.suite.source import Download, Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Data, Task
 
 PACKED, PLAIN = "changemyview/threads.jsonl.bz2", "changemyview/threads.jsonl"
 SOURCE = Source(
@@ -110,47 +105,40 @@ def _thread(row: Row) -> Row | str:
     return {"title": title, "selftext": selftext, "post": post, "score": _number(row["score"])}
 
 
-def _drawn(
-    threads: Iterable[Row | str], most: int, *, seed: int, dropped: Counter[str]
-) -> Iterator[Row | str]:
+def _drawn(threads: Iterable[Row | str], most: int, data: Data) -> Iterator[Row | str]:
     """Yield ``most`` threads, each as likely as any other, in file order."""
-    rng = np.random.default_rng([seed, *b"changemyview"])
-    held: list[tuple[int, Row | str]] = []
+    rng = np.random.default_rng([data.seed, *b"changemyview"])
+    held: dict[int, tuple[int, Row | str]] = {}
     for number, thread in enumerate(threads):
         place = number if number < most else int(rng.integers(number + 1))
-        if place < len(held):
+        data.dropped["not drawn"] += place in held or place >= most
+        if place < most:
             held[place] = number, thread
-            dropped["not drawn"] += 1
-        elif place < most:
-            held.append((number, thread))
-        else:
-            dropped["not drawn"] += 1
-    yield from (thread for _, thread in sorted(held, key=lambda each: each[0]))
+    yield from (thread for _, thread in sorted(held.values(), key=lambda each: each[0]))
 
 
-def _threads(data_dir: Path, *, most: int | None, seed: int, dropped: Counter[str]) -> Iterator[Row]:
-    path = data_dir / PLAIN if (data_dir / PLAIN).exists() else data_dir / PACKED
-    rows = table_rows(path, ("title", "selftext", "score", "num_comments", "comments"), dropped=dropped)
+def _threads(data: Data, *, most: int | None) -> Iterator[Row]:
+    file = PLAIN if (data.folder / PLAIN).exists() else PACKED
+    rows = data.table(file, ("title", "selftext", "score", "num_comments", "comments"))
     threads: Iterator[Row | str] = map(_thread, rows)
-    for thread in threads if most is None else _drawn(threads, most, seed=seed, dropped=dropped):
+    for thread in threads if most is None else _drawn(threads, most, data):
         if isinstance(thread, str):
-            dropped[thread] += 1
+            data.dropped[thread] += 1
         else:
             yield thread
 
 
-def categories(data_dir: Path, *, seed: int, dropped: Counter[str], threads: int | None = None) -> Sequences:
+def categories(data: Data, *, threads: int | None = None) -> Sequences:
     """Build sequences of different posts, and of different titles, about 16 each."""
-    rows = list(_threads(data_dir, most=threads, seed=seed, dropped=dropped))
+    rows = list(_threads(data, most=threads))
     for column, descriptions in (("post", POST_DESCRIPTIONS), ("title", TITLE_DESCRIPTIONS)):
-        yield from pooled(
-            different(rows, column, dropped=dropped),
+        yield from grouped(
+            data.different(rows, column),
+            data,
             name=f"changemyview_categories/{column}",
             output=column,
             descriptions=descriptions,
-            length=partial(sequence_length, mean=16),
-            seed=seed,
-            dropped=dropped,
+            mean_length=16,
         )
 
 
@@ -161,19 +149,10 @@ PARTS = (
 )
 
 
-def posts(
-    data_dir: Path,
-    *,
-    seed: int,
-    dropped: Counter[str],
-    threads: int | None = None,
-    most: int | None = None,
-) -> Sequences:
+def posts(data: Data, *, threads: int | None = None, most: int | None = None) -> Sequences:
     """Build sequences of titles given texts, texts given titles, and scores; at most ``most`` of each."""
-    rows = list(_threads(data_dir, most=threads, seed=seed, dropped=dropped))
-    yield from pooled_parts(
-        rows, task="changemyview_posts", parts=PARTS, mean=16, seed=seed, dropped=dropped, most=most
-    )
+    rows = list(_threads(data, most=threads))
+    yield from pooled_parts(rows, data, task="changemyview_posts", parts=PARTS, mean_length=16, most=most)
 
 
 task = partial(Task, source=SOURCE, kind="generation", files=(f"{PLAIN}*",))

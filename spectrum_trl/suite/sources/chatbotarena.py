@@ -7,28 +7,22 @@ prompts are kept. Empty texts and unknown votes are counted for each task that l
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.reading.parquet import parquet_rows
-from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
+from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
 
 FOLDER = "chatbot_arena_conversations"
-INSIDE = "data/train-00000-of-00001-cced8514c7ed782a.parquet"
-FILE = f"{FOLDER}/{INSIDE}"
+FILE = f"{FOLDER}/data/train-00000-of-00001-cced8514c7ed782a.parquet"
 SOURCE = Source(
     name="chatbotarena",
     title="Chatbot Arena Conversations (lmsys/chatbot_arena_conversations)",
-    homepage="https://huggingface.co/datasets/lmsys/chatbot_arena_conversations",
     licence="CC BY 4.0 (prompts), CC BY-NC 4.0 (answers of models)",
     citation="Zheng et al., Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena, 2023, NeurIPS",
     downloads=hub(
-        "lmsys/chatbot_arena_conversations", "1b6335d42a1d2c7e34870c905d03ab964f7f2bd8", FOLDER, INSIDE
+        "lmsys/chatbot_arena_conversations", "1b6335d42a1d2c7e34870c905d03ab964f7f2bd8", FOLDER, FILE
     ),
     terms="The Hub asks you to log in, to share your contact data, and to agree that the conversations may "
     "be offensive, that the models' own terms hold for their answers, and that you identify nobody.",
@@ -69,40 +63,35 @@ def _message(conversation: Any, place: int) -> str:
     return text(found.get("content")) if isinstance(found, dict) else ""
 
 
-def _rows(data_dir: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Iterator[Row]:
+def _rows(data: Data, columns: tuple[str, ...]) -> Iterator[Row]:
     """Yield the conversations of judges who have enough of them."""
-    counts = Counter(text(row["judge"]) for row in parquet_rows(data_dir / FILE, ("judge",)))
-    yield from keep_rows(
-        parquet_rows(data_dir / FILE, ("judge", *columns)),
+    counts = Counter(text(row["judge"]) for row in data.table(FILE, ("judge",)))
+    yield from data.keep(
+        data.table(FILE, ("judge", *columns)),
         lambda row: bool(judge := text(row["judge"])) and counts[judge] >= AT_LEAST,
         reason=f"of a judge with fewer than {AT_LEAST} conversations",
-        dropped=dropped,
     )
 
 
 def _first_judges(
-    rows: Iterator[Row], most: int | None, *, seed: int | None, dropped: Counter[str]
+    rows: Iterator[Row], most: int | None, data: Data, *, shuffled: bool = False
 ) -> Iterator[Row]:
-    """Yield the rows of the first judges, in file order or (with a seed) in a random one."""
+    """Yield the rows of the first judges, in file order or a random one."""
     if most is None:
         yield from rows
         return
     held = list(rows)
     judges = list(dict.fromkeys(text(row["judge"]) for row in held))
-    order = (
-        range(len(judges))
-        if seed is None
-        else stream(seed, task="chatbotarena", purpose="judges").permutation(len(judges))
-    )
-    kept = {judges[place] for place in islice(order, most)}
-    yield from keep_rows(
-        held, lambda row: text(row["judge"]) in kept, reason=f"of other than {most} judges", dropped=dropped
-    )
+    if shuffled:
+        order = stream(data.seed, task="chatbotarena", purpose="judges").permutation(len(judges))
+        judges = [judges[place] for place in order]
+    kept = set(judges[:most])
+    yield from data.keep(held, lambda row: text(row["judge"]) in kept, reason=f"of other than {most} judges")
 
 
-def _votes(data_dir: Path, *, most: int | None = None, dropped: Counter[str]) -> Iterator[Row]:
-    rows = _rows(data_dir, ("winner", "conversation_a", "conversation_b"), dropped=dropped)
-    for row in _first_judges(rows, most, seed=None, dropped=dropped):
+def _votes(data: Data, *, most: int | None = None) -> Iterator[Row]:
+    rows = _rows(data, ("winner", "conversation_a", "conversation_b"))
+    for row in _first_judges(rows, most, data):
         yield {
             "judge": row["judge"],
             "opening_prompt": _message(row["conversation_a"], 0),
@@ -112,9 +101,9 @@ def _votes(data_dir: Path, *, most: int | None = None, dropped: Counter[str]) ->
         }
 
 
-def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _answers(data: Data) -> Iterator[Row]:
     columns = ("model_a", "model_b", "conversation_a", "conversation_b")
-    for row in _rows(data_dir, columns, dropped=dropped):
+    for row in _rows(data, columns):
         for side in "ab":
             yield {
                 "model": row[f"model_{side}"],
@@ -123,9 +112,8 @@ def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             }
 
 
-def _prompts(data_dir: Path, *, most: int | None = None, seed: int, dropped: Counter[str]) -> Iterator[Row]:
-    rows = _rows(data_dir, ("conversation_a",), dropped=dropped)
-    return _first_judges(rows, most, seed=seed, dropped=dropped)
+def _prompts(data: Data, *, most: int | None = None) -> Iterator[Row]:
+    return _first_judges(_rows(data, ("conversation_a",)), most, data, shuffled=True)
 
 
 task = partial(declared_task, source=SOURCE, split="test", files=(FILE,))
@@ -136,7 +124,6 @@ TASKS = [
         summary="one person's prompts to chatbots",
         paper={"rows": partial(_prompts, most=JUDGES), "draws": 1},
         rows=_prompts,
-        seeded=True,
         group_by=("judge",),
         output=lambda row: _message(row["conversation_a"], 0),
         descriptions=PROMPT_DESCRIPTIONS,
@@ -152,7 +139,7 @@ TASKS = [
         input=("opening_prompt", "model_a_response", "model_b_response"),
         output="vote",
         descriptions=PREFERENCE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=16),
+        mean_length=16,
     ),
     task(
         "chatbotarena_assistant",
@@ -163,6 +150,6 @@ TASKS = [
         input="prompt",
         output="answer",
         descriptions=ASSISTANT_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
+        mean_length=32,
     ),
 ]

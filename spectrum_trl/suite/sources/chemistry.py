@@ -15,7 +15,6 @@ OXIDATIVE = "chemistry/train_data_num_feats.csv"
 SOURCE = Source(
     name="chemistry",
     title="ur-whitelab/BO-ICL",
-    homepage="https://github.com/ur-whitelab/BO-ICL",
     licence="MIT (README badge)",
     citation="Ramos et al., Bayesian Optimization of Catalysts With In-context Learning, arXiv 2304.05341",
     downloads=github(

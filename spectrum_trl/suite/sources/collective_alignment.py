@@ -4,13 +4,10 @@ Of several rankings in one block, the first is used, as in the paper. The JSON o
 and the description omits unknown traits.
 """
 
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, as_json, text
+from spectrum_trl.suite.sequences.builders import Data, Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, hub
 
@@ -19,15 +16,14 @@ ASSESSMENTS = "collective_alignment/merged_comparisons_annotators.jsonl"
 SOURCE = Source(
     name="collective_alignment",
     title="Collective Alignment 1, now CoVal (openai/coval)",
-    homepage="https://huggingface.co/datasets/openai/coval",
     licence="CC BY 4.0",
     citation="OpenAI, Collective alignment: public input on our Model Spec, 2025, openai.com",
     downloads=hub(
         "openai/coval",
         "f0f45eacea13be9c71b4b85c489ca01e174c86c1",
         "collective_alignment",
-        "comparisons.jsonl",
-        "merged_comparisons_annotators.jsonl",
+        COMPARISONS,
+        ASSESSMENTS,
     ),
     size=44_412_629,
     unchecked="No file was at hand. Names and sizes of the files, prompt_id, annotator_id, ranking, "
@@ -80,12 +76,12 @@ def _responses(found: Any) -> dict[str, str]:
     return answers
 
 
-def _comparisons(data_dir: Path, *, dropped: Counter[str]) -> dict[str, dict[str, str]]:
+def _comparisons(data: Data) -> dict[str, dict[str, str]]:
     """Return the conversation and answers of each prompt."""
     found: dict[str, dict[str, str]] = {}
-    for row in table_rows(data_dir / COMPARISONS, ("prompt_id", "prompt", "responses"), dropped=dropped):
+    for row in data.table(COMPARISONS, ("prompt_id", "prompt", "responses")):
         if (name := text(row["prompt_id"])) in found:
-            dropped["further comparison of the same prompt"] += 1
+            data.dropped["further comparison of the same prompt"] += 1
             continue
         answers = _responses(row["responses"])
         shown = {"conversation": _conversation(row["prompt"]), **answers}
@@ -116,25 +112,25 @@ def _assessment(row: Row) -> str:
     )
 
 
-def _known(demographics: Any) -> str:
-    """Return the person's known traits, as a sentence."""
-    told = demographics if isinstance(demographics, dict) else {}
-    traits = as_json({key: value for key, value in told.items() if text(value).lower() not in UNKNOWN})
-    return f" What is known of the person: {traits}" if traits else ""
+def known(traits: Any) -> str:
+    """Return a person's known traits, as a sentence; an empty string without any."""
+    told = traits.items() if isinstance(traits, dict) else ()
+    found = as_json({name: value for name, value in told if text(value).lower() not in UNKNOWN})
+    return f" What is known of the person: {found}" if found else ""
 
 
-def _assessments(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    comparisons = _comparisons(data_dir, dropped=dropped)
+def _assessments(data: Data) -> Iterator[Row]:
+    comparisons = _comparisons(data)
     columns = ("prompt_id", "annotator_id", "ranking_blocks", "demographics", *SCALES)
-    for row in table_rows(data_dir / ASSESSMENTS, columns, dropped=dropped):
+    for row in data.table(ASSESSMENTS, columns):
         if (shown := comparisons.get(text(row["prompt_id"]))) is None:
-            dropped["of a prompt that is not among the comparisons"] += 1
+            data.dropped["of a prompt that is not among the comparisons"] += 1
         else:
             yield {
                 **shown,
                 "annotator_id": row["annotator_id"],
                 "assessment": _assessment(row),
-                "known": _known(row["demographics"]),
+                "known": known(row["demographics"]),
             }
 
 

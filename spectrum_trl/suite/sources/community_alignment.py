@@ -6,19 +6,16 @@ person are left out of the description.
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, as_json, different, text
+from spectrum_trl.suite.sequences.builders import Data, Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
+from spectrum_trl.suite.sources.collective_alignment import known
 
 FOLDER = "community_alignment"
 PATTERN = f"{FOLDER}/**/*community_alignment.csv"
@@ -27,7 +24,6 @@ NAMES = ("data/filtered_community_alignment.csv", "community_alignment.csv")
 SOURCE = Source(
     name="community_alignment",
     title="Community Alignment Dataset (facebook/community-alignment-dataset)",
-    homepage="https://huggingface.co/datasets/facebook/community-alignment-dataset",
     licence="CC BY 4.0",
     citation="Zhang et al., Cultivating Pluralism In Algorithmic Monoculture: The Community Alignment "
     "Dataset, 2025, arXiv 2507.09650",
@@ -55,7 +51,6 @@ TRAITS = {
     "ethnicity": "annotator_ethnicity",
     "country": "annotator_country",
 }
-UNKNOWN = ("", "nan", "none", "unknown", "prefer not to say")
 
 PROMPT_DESCRIPTIONS = (
     "Messages that open conversations with a language model. Language: {language}.",
@@ -83,75 +78,58 @@ RESPONSE_DESCRIPTIONS = (
 )
 
 
-def _file(data_dir: Path) -> Path:
-    found = [path for name in NAMES if (path := data_dir / FOLDER / name).exists()]
-    return (found or [data_dir / FOLDER / NAMES[-1]])[0]
+def _file(data: Data) -> str:
+    names = [f"{FOLDER}/{name}" for name in NAMES]
+    return next((name for name in names if (data.folder / name).exists()), names[-1])
 
 
-def _known(row: Row) -> str:
-    """Return the person's known traits, as a sentence."""
-    traits = {
-        name: value for name, column in TRAITS.items() if (value := text(row[column])).lower() not in UNKNOWN
-    }
-    return f" What is known of the person: {as_json(traits)}" if traits else ""
-
-
-def _rows(
-    data_dir: Path, *columns: str, most: int | None, people: bool = False, dropped: Counter[str]
-) -> Iterator[dict[str, str]]:
+def _rows(data: Data, *columns: str, most: int | None, people: bool = False) -> Iterator[dict[str, str]]:
     """Yield the rows with a first prompt and a preferred answer, columns without ``first_turn_``."""
     first = tuple(f"first_turn_{name}" for name in ("prompt", "preferred_response", *RESPONSES))
     who = ("annotator_id", *TRAITS.values()) if people else ()
-    found = table_rows(_file(data_dir), ("assigned_lang", *first, *who, *columns), dropped=dropped)
+    found = data.table(_file(data), ("assigned_lang", *first, *who, *columns))
     for row in islice(found, most):
         clean = {name.removeprefix("first_turn_"): text(cell) for name, cell in row.items()}
         if not clean["prompt"] or not clean["preferred_response"]:
-            dropped["without a first prompt or a preferred response"] += 1
+            data.dropped["without a first prompt or a preferred response"] += 1
             continue
         for name in RESPONSES:
             clean[name] = text(clean[name].replace(END, ""))
         clean["language"] = LANGUAGES.get(clean["assigned_lang"].lower(), clean["assigned_lang"])
         if people:
-            clean["known"] = _known(row)
+            clean["known"] = known({name: row[column] for name, column in TRAITS.items()})
         yield clean
 
 
-def _prompts(data_dir: Path, *, most: int | None = None, dropped: Counter[str]) -> Iterator[Row]:
+def _prompts(data: Data, *, most: int | None = None) -> Iterator[Row]:
     """Yield the first row of each prompt of a language."""
-    return different(_rows(data_dir, most=most, dropped=dropped), "language", "prompt", dropped=dropped)
+    return data.different(_rows(data, most=most), "language", "prompt")
 
 
-def _liked(row: Row) -> str:
-    """Return the preferred answer, or an empty string if none of the four is named."""
-    return row[row["preferred_response"]] if row["preferred_response"] in RESPONSES else ""
-
-
-def _replies(data_dir: Path, *, most: int | None = None, dropped: Counter[str]) -> Iterator[Row]:
-    for row in _rows(data_dir, "second_turn_prompt", most=most, people=True, dropped=dropped):
-        yield {**row, "liked": _liked(row)}
+def _replies(data: Data, *, most: int | None = None) -> Iterator[Row]:
+    for row in _rows(data, "second_turn_prompt", most=most, people=True):
+        liked = row["preferred_response"]
+        yield {**row, "liked": row[liked] if liked in RESPONSES else ""}
 
 
 def _preference(row: Row) -> str:
     chosen = row["preferred_response"]
-    return (
-        as_json({"preferred_response": chosen, "justification": row["feedback"]})
-        if chosen in RESPONSES
-        else ""
-    )
+    judged = as_json({"preferred_response": chosen, "justification": row["feedback"]})
+    return judged if chosen in RESPONSES else ""
 
 
-def _judged(data_dir: Path, *, most: int | None = None, dropped: Counter[str]) -> Iterator[Row]:
-    return _rows(data_dir, "first_turn_feedback", most=most, people=True, dropped=dropped)
+def _judged(data: Data, *, most: int | None = None) -> Iterator[Row]:
+    return _rows(data, "first_turn_feedback", most=most, people=True)
 
 
-def _complete(data_dir: Path, *, most: int | None = None, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+def _complete(data: Data, *, most: int | None = None) -> Iterator[Row]:
     """Yield language, prompt and the four answers, in an order determined by seed and prompt."""
-    for row in _prompts(data_dir, most=most, dropped=dropped):
+    for row in _prompts(data, most=most):
         answers = [row[name] for name in RESPONSES]
         if not all(answers):
-            dropped["without four responses"] += 1
+            data.dropped["without four responses"] += 1
             continue
-        rng = np.random.default_rng([seed, *row["prompt"].encode()])
+        rng = np.random.default_rng([data.seed, *row["prompt"].encode()])
         mixed = [answers[place] for place in rng.permutation(len(answers))]
         yield {**row, "answers": json.dumps(mixed, ensure_ascii=False)}
 
@@ -161,7 +139,7 @@ of_annotators = partial(
     task,
     kind="individual",
     group_by=("annotator_id",),
-    length=partial(sequence_length, mean=25),
+    mean_length=25,
     at_least=AT_LEAST,
 )
 TASKS = [
@@ -174,7 +152,7 @@ TASKS = [
         group_by=("language",),
         output="prompt",
         descriptions=PROMPT_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
+        mean_length=32,
     ),
     of_annotators(
         "community_alignment_individual_reply",
@@ -200,7 +178,6 @@ TASKS = [
         summary="four different answers to a prompt",
         rows=_complete,
         paper={"rows": partial(_complete, most=ROWS)},
-        seeded=True,
         group_by=("language",),
         input="prompt",
         output="answers",

@@ -4,16 +4,13 @@ Raters whom the authors left out of their analyses for quality are in the files,
 with 990 conversations writes a line break as a backslash and an n; it is restored here.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from pathlib import Path
 
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, keep_rows, text
+from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Data, Task
 
 TRAITS = {
     "990": {
@@ -36,7 +33,6 @@ FILES = {part: f"dices-dataset/{part}/diverse_safety_adversarial_dialog_{part}.c
 SOURCE = Source(
     name="dices",
     title="DICES (google-research-datasets/dices-dataset)",
-    homepage="https://github.com/google-research-datasets/dices-dataset",
     licence="CC BY 4.0",
     citation="Aroyo et al., DICES Dataset: Diversity in Conversational AI Evaluation for Safety, 2023, "
     "NeurIPS Datasets and Benchmarks, arXiv 2306.11247",
@@ -63,11 +59,11 @@ DESCRIPTIONS = (
 )
 
 
-def _ratings(data_dir: Path, part: str, *, dropped: Counter[str]) -> Iterator[Row]:
+def _ratings(data: Data, part: str) -> Iterator[Row]:
     """Yield the ratings of a part, with the rater's traits in words."""
     traits = TRAITS[part]
     columns = ("rater_id", "context", "response", "Q_overall", *traits.values())
-    for row in table_rows(data_dir / FILES[part], columns, dropped=dropped):
+    for row in data.table(FILES[part], columns):
         known = {name: text(row[column]) for name, column in traits.items()}
         who = ", ".join(f"{name}: {value}" for name, value in known.items() if value)
         yield {
@@ -80,24 +76,19 @@ def _ratings(data_dir: Path, part: str, *, dropped: Counter[str]) -> Iterator[Ro
         }
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str], paper: bool = False) -> Sequences:
+def build(data: Data, *, paper: bool = False) -> Sequences:
     """Build sequences of one rater's answers."""
     for part in TRAITS:
+        rows = _ratings(data, part)
         found = grouped(
-            keep_rows(
-                _ratings(data_dir, part, dropped=dropped),
-                lambda row: row["answer"] in ANSWERS,
-                reason="not Yes, No or Unsure",
-                dropped=dropped,
-            ),
+            data.keep(rows, lambda row: row["answer"] in ANSWERS, reason="not Yes, No or Unsure"),
+            data,
             group_by=("part", "rater"),
             input=("context", "response"),
             output="answer",
             descriptions=DESCRIPTIONS,
             length=RATINGS,
             draws=1 if paper else None,
-            seed=seed,
-            dropped=dropped,
         )
         yield from islice(found, MOST_RATERS if paper else None)
 

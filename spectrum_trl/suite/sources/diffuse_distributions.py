@@ -6,58 +6,26 @@ gives nothing.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import json_file
-from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.source import Source, github
+from spectrum_trl.suite.source import Source, checksums, github
 
 FOLDER = "diffuse-distributions/prompts"
 FILES = f"{FOLDER}/**/*.json"
-LISTS = (
-    "baby-names/train",
-    "continent-countries/africa",
-    "continent-countries/asia",
-    "continent-countries/europe",
-    "continent-countries/north-america",
-    "continent-countries/oceania",
-    "continent-countries/south-america",
-    "day-date/day-0",
-    "day-date/day-1",
-    "day-date/december-0",
-    "day-date/december-1",
-    "day-date/june-0",
-    "day-date/june-1",
-    "ficticious-people/ficticious-people",
-    "ficticious-people/ficticious-people-train",
-    "fruits/fruit-0",
-    "fruits/fruit-1",
-    "numbers/even-0",
-    "numbers/even-1",
-    "numbers/odd-0",
-    "numbers/odd-1",
-    "numbers/prime-0",
-    "numbers/prime-1",
-    "numbers/rng-0",
-    "numbers/rng-1",
-    "occupations/occupations-0",
-    "occupations/occupations-1",
-    "occupations/occupations-2",
-)
 SOURCE = Source(
     name="diffuse_distributions",
     title="y0mingzhang/diffuse-distributions",
-    homepage="https://github.com/y0mingzhang/diffuse-distributions",
     licence="MIT",
     citation="Zhang et al., Forcing Diffuse Distributions out of Language Models, COLM 2024, 2404.10859",
     downloads=github(
         "y0mingzhang/diffuse-distributions",
         "7170ab056d790fb3f209a3f5cca2dffe59266996",
-        {f"{FOLDER}/{name}.json": f"prompts/{name}.json" for name in LISTS},
+        {path: path.split("/", 1)[1] for path in checksums() if path.startswith(FOLDER)},
     ),
     size=43_606,
 )
@@ -75,11 +43,9 @@ DESCRIPTIONS = (
 
 def _list(path: Path) -> tuple[str, list[str]]:
     """Return a request's first sentence and its answers."""
-    found = json_file(path)
-    request, targets = (
-        (found.get("request"), found.get("targets")) if isinstance(found, dict) else (None, None)
-    )
-    sentence = FIRST_SENTENCE.match(text(request))
+    value = json_file(path)
+    found = value if isinstance(value, dict) else {}
+    sentence, targets = FIRST_SENTENCE.match(text(found.get("request"))), found.get("targets")
     if sentence is None or not isinstance(targets, list):
         raise UserError(f"{path}: expected an object with a request and a list of targets; fetch it again")
     return sentence[0], [_answer(text(target)) for target in targets]
@@ -89,14 +55,14 @@ def _answer(target: str) -> str:
     return "; ".join(filter(None, (UNWANTED.sub("", line).strip() for line in target.splitlines())))
 
 
-def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    for path in sorted(data_dir.glob(FILES)):
+def _answers(data: Data) -> Iterator[Row]:
+    for path in sorted(data.folder.glob(FILES)):
         request, answers = _list(path)
         if not answers:
-            dropped["list without answers"] += 1
+            data.dropped["list without answers"] += 1
         different = dict.fromkeys(answers)
-        dropped["answer repeated in its list"] += len(answers) - len(different)
-        name = path.relative_to(data_dir / FOLDER).with_suffix("").as_posix()
+        data.dropped["answer repeated in its list"] += len(answers) - len(different)
+        name = path.relative_to(data.folder / FOLDER).with_suffix("").as_posix()
         yield from ({"name": name, "request": request, "answer": answer} for answer in different)
 
 

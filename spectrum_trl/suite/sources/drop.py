@@ -7,16 +7,14 @@ from spectrum_trl.suite.sequences.builders import Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, hub
 
-PATH, INSIDE = "hub/drop", "data/validation-00000-of-00001.parquet"
-FILE = f"{PATH}/{INSIDE}"
+FILE = "hub/drop/data/validation-00000-of-00001.parquet"
 SOURCE = Source(
     name="drop",
     title="DROP (ucinlp/drop)",
-    homepage="https://huggingface.co/datasets/ucinlp/drop",
     licence="CC BY-SA 4.0",
     citation="Dua et al., DROP: A Reading Comprehension Benchmark Requiring Discrete Reasoning Over "
     "Paragraphs, NAACL 2019, 1903.00161",
-    downloads=hub("ucinlp/drop", "95cda593fae71b60b5b19f82de3fcf3298c1239c", PATH, INSIDE),
+    downloads=hub("ucinlp/drop", "95cda593fae71b60b5b19f82de3fcf3298c1239c", "hub/drop", FILE),
     unchecked="The columns passage, question and answers_spans (of spans and types), taken from the "
     "dataset card and code by others.",
 )

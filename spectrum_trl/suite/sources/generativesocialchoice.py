@@ -5,16 +5,14 @@ One free answer of 1,300 is empty and left out.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache, partial
 from html import unescape
-from pathlib import Path
 
 import yaml
 
 from spectrum_trl.suite.reading.tables import csv_rows
-from spectrum_trl.suite.sequences.builders import Row, as_json, keep_rows, text
+from spectrum_trl.suite.sequences.builders import Data, Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, github
 
@@ -24,7 +22,6 @@ FILES = {survey: f"{FOLDER}/{survey}_survey.csv" for survey in SURVEYS}
 SOURCE = Source(
     name="generativesocialchoice",
     title="generative-social-choice/survey_data",
-    homepage="https://github.com/generative-social-choice/survey_data",
     licence="unstated",
     citation="Fish et al., Generative Social Choice, 2023, arXiv 2309.01291",
     downloads=github(
@@ -59,35 +56,22 @@ def _scale(choices: str) -> tuple[str, ...]:
     return tuple(yaml.safe_load(choices) or ())
 
 
-def _plain(html: str) -> str:
-    return unescape(re.sub(r"<[^>]+>", "", html)).strip()
-
-
-def _asked(data_dir: Path, *, kind: str, dropped: Counter[str]) -> Iterator[Row]:
+def _asked(data: Data, *, kind: str) -> Iterator[Row]:
     """Yield the answers to the surveys' questions of a kind, with the question in plain text."""
     for survey, topic in SURVEYS.items():
-        for row in csv_rows(data_dir / FILES[survey], COLUMNS):
+        for row in csv_rows(data.folder / FILES[survey], COLUMNS):
             if row["question_type"] != kind:
-                dropped[f"not a question of type {kind}"] += 1
+                data.dropped[f"not a question of type {kind}"] += 1
                 continue
             scale = _scale(row["json_choices"])
             yield {
                 **row,
                 "survey": survey,
                 "topic": topic,
-                "question": _plain(row["question_text"]),
+                "question": unescape(re.sub(r"<[^>]+>", "", row["question_text"])).strip(),
                 "choices": list(scale),
                 "scale": ", ".join(scale),
             }
-
-
-def _ratings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    return keep_rows(
-        _asked(data_dir, kind=RATING, dropped=dropped),
-        lambda row: text(row["choice"]) in row["choices"],
-        reason="not on the scale",
-        dropped=dropped,
-    )
 
 
 task = partial(declared_task, source=SOURCE, kind="individual", files=tuple(FILES.values()))
@@ -95,7 +79,11 @@ TASKS = [
     task(
         "generativesocialchoice_validation",
         summary="one person's ratings, with reasons, of how well statements express their view",
-        rows=_ratings,
+        rows=lambda data: data.keep(
+            _asked(data, kind=RATING),
+            lambda row: text(row["choice"]) in row["choices"],
+            reason="not on the scale",
+        ),
         group_by=("survey", "user_id"),
         input=("question", "choices"),
         output=lambda row: as_json({"choice": row["choice"], "reason": row["text"]}),

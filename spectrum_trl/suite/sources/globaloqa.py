@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import csv_rows
-from spectrum_trl.suite.sequences.builders import Row, as_json, text
+from spectrum_trl.suite.sequences.builders import Data, Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Download, Source
 
@@ -107,12 +107,12 @@ def _literal(cell: str, kind: type, *, path: Path, number: int, column: str) -> 
     return value
 
 
-def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    for question in questions(data_dir / FILE, dropped=dropped):
+def _answers(data: Data) -> Iterator[Row]:
+    for question in questions(data.folder / FILE, dropped=data.dropped):
         options = [text(option) for option in question.options]
         for country, shares in question.by_country.items():
             if reason := unusable(shares, len(options)):
-                dropped[reason] += 1
+                data.dropped[reason] += 1
                 continue
             whole = math.fsum(shares)
             yield {

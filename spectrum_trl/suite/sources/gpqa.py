@@ -10,18 +10,17 @@ import io
 import os
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.suite.reading.problems import lacking_columns, unreadable
-from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.errors import MissingData, UserError, refuse
+from spectrum_trl.suite.reading.files import lacking_columns, unreadable
+from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.multiple_choice import Item, asked, letter
 from spectrum_trl.suite.source import Source, github
+from spectrum_trl.suite.sources.multiple_choice import Item, asked, letter
 
 ARCHIVE, TABLE = "gpqa/dataset.zip", "gpqa_main.csv"
 PLAIN = (f"gpqa/{TABLE}", f"gpqa/dataset/{TABLE}")
@@ -32,7 +31,6 @@ STEP = f"Set the environment variable {PASSWORD} to the password in the README o
 SOURCE = Source(
     name="gpqa",
     title="GPQA (idavidrein/gpqa)",
-    homepage="https://github.com/idavidrein/gpqa",
     licence="CC BY 4.0",
     citation="Rein et al., GPQA: A Graduate-Level Google-Proof Q&A Benchmark, COLM 2024, 2311.12022",
     downloads=github("idavidrein/gpqa", "56686c06f5e19865c153de0fdb11be3890014df7", {ARCHIVE: "dataset.zip"}),
@@ -77,48 +75,43 @@ def _protected(path: Path) -> bytes:
         raise unreadable(path, "ZIP", error) from None
 
 
-def _table(data_dir: Path) -> tuple[Path, str]:
+def _table(data: Data) -> tuple[Path, str]:
     """Return the table's text, and the file it is from."""
-    plain = next((data_dir / each for each in PLAIN if (data_dir / each).is_file()), None)
-    path = plain or data_dir / ARCHIVE
+    plain = next((data.folder / each for each in PLAIN if (data.folder / each).is_file()), None)
+    path = plain or data.folder / ARCHIVE
     if not path.is_file():
-        raise MissingData(f"{path} does not exist: fetch gpqa, or put the table at {data_dir / PLAIN[0]}")
+        raise MissingData(f"{path} does not exist: fetch gpqa, or put the table at {data.folder / PLAIN[0]}")
     try:
         return path, (path.read_bytes() if plain else _protected(path)).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise unreadable(path, "UTF-8 text", error) from None
 
 
-def _rows(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    path, content = _table(data_dir)
+def _rows(data: Data) -> Iterator[Row]:
+    path, content = _table(data)
     try:
         header, *rows = csv.reader(io.StringIO(content, newline=""))
     except (csv.Error, ValueError) as error:
         raise unreadable(path, "CSV", error) from None
     header = [name.strip().lower() for name in header]
-    if lacking := lacking_columns(str(path), COLUMNS, header):
-        raise UserError(*lacking)
+    refuse(lacking_columns(str(path), COLUMNS, header))
     for row in filter(None, rows):
         if len(row) == len(header):
             yield dict(zip(header, row, strict=True))
         else:
-            dropped["row with another number of fields than the header"] += 1
+            data.dropped["row with another number of fields than the header"] += 1
 
 
-def _items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]:
+def _items(data: Data) -> Iterator[Item]:
     """Yield the questions, each with its choices shuffled."""
-    for row in _rows(data_dir, dropped=dropped):
+    for row in _rows(data):
         question, right = text(row["question"]), text(row["correct answer"])
         if not right:
-            dropped["question without its correct answer"] += 1
+            data.dropped["question without its correct answer"] += 1
             continue
         choices = [right, *filter(None, (text(row[each]) for each in WRONG))]
-        order = np.random.default_rng([seed, *question.encode()]).permutation(len(choices))
+        order = np.random.default_rng([data.seed, *question.encode()]).permutation(len(choices))
         yield Item(question, [choices[place] for place in order], letter(int(np.argmin(order))))
-
-
-def _questions(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Row]:
-    return asked(_items(data_dir, seed=seed, dropped=dropped), dropped=dropped)
 
 
 TASKS = [
@@ -130,8 +123,7 @@ TASKS = [
         summary="correct answers to hard science questions",
         files=(FILES,),
         paper={"draws": 1000},
-        rows=_questions,
-        seeded=True,
+        rows=lambda data: asked(_items(data), data),
         input="question",
         output="answer",
         descriptions=DESCRIPTIONS,

@@ -7,14 +7,12 @@ as the descriptions say. Identical rows are kept.
 from functools import partial
 
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
 
 FILE = "hub/gsm8k/main/train.jsonl"
 SOURCE = Source(
     name="gsm8k",
     title="GSM8K (openai/grade-school-math)",
-    homepage="https://github.com/openai/grade-school-math",
     licence="MIT",
     citation="Cobbe et al., Training Verifiers to Solve Math Word Problems, 2021, arXiv 2110.14168",
     downloads=github(
@@ -61,7 +59,7 @@ task = partial(
     source=SOURCE,
     file=FILE,
     columns=("question", "answer"),
-    length=partial(sequence_length, mean=64),
+    mean_length=64,
     paper={"draws": 50},
 )
 TASKS = [

@@ -7,17 +7,13 @@ the paper but missing from its registry: here, they are different people's opini
 ratings of its statement.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.reading.parquet import parquet_rows
-from spectrum_trl.suite.sequences.builders import Row, different, text
+from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
 
 RATINGS_FILE = "habermas_data/hm_all_position_statement_ratings.parquet"
@@ -90,23 +86,21 @@ def unwrapped(rating: Any) -> str:
     return text(rating)
 
 
-def _ratings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _ratings(data: Data) -> Iterator[Row]:
     """Yield the rating used for each participant and question."""
     seen: set[tuple[str, str]] = set()
-    for row in parquet_rows(
-        data_dir / RATINGS_FILE, ("worker_id", "question.id", *ASKED, "ratings.agreement")
-    ):
+    for row in data.table(RATINGS_FILE, ("worker_id", "question.id", *ASKED, "ratings.agreement")):
         person, question_id = key = text(row["worker_id"]), text(row["question.id"])
         question, statement = (text(row[column]) for column in ASKED)
         rating = unwrapped(row["ratings.agreement"])
         if not person:
-            dropped["rating by nobody known"] += 1
+            data.dropped["rating by nobody known"] += 1
         elif rating not in RATINGS:
-            dropped[f"rating {rating[:40] or 'missing'}"] += 1
+            data.dropped[f"rating {rating[:40] or 'missing'}"] += 1
         elif not (question_id and question and statement):
-            dropped["question without id, text or statement"] += 1
+            data.dropped["question without id, text or statement"] += 1
         elif key in seen:
-            dropped["further rating by the same participant"] += 1
+            data.dropped["further rating by the same participant"] += 1
         else:
             seen.add(key)
             yield {
@@ -118,48 +112,42 @@ def _ratings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
             }
 
 
-def _opinions(data_dir: Path, *, dropped: Counter[str]) -> dict[tuple[str, str], str]:
+def _opinions(data: Data) -> dict[tuple[str, str], str]:
     """Return the opinion that counts of each participant and question."""
     found: dict[tuple[str, str], str] = {}
-    for row in parquet_rows(data_dir / OPINIONS_FILE, ("worker_id", "question.id", "opinion.text")):
+    for row in data.table(OPINIONS_FILE, ("worker_id", "question.id", "opinion.text")):
         key = text(row["worker_id"]), text(row["question.id"])
         if not (opinion := text(row["opinion.text"])):
-            dropped["response without an opinion"] += 1
+            data.dropped["response without an opinion"] += 1
         elif key in found:
-            dropped["further opinion by the same participant"] += 1
+            data.dropped["further opinion by the same participant"] += 1
         else:
             found[key] = opinion
     return found
 
 
-def _rated_opinions(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _rated_opinions(data: Data) -> Iterator[Row]:
     """Yield the ratings that come with an opinion."""
-    opinions = _opinions(data_dir, dropped=dropped)
-    for row in _ratings(data_dir, dropped=dropped):
+    opinions = _opinions(data)
+    for row in _ratings(data):
         opinion = opinions.pop((row["person"], row["question_id"]), None)
         if opinion is None:
-            dropped["rating without an opinion"] += 1
+            data.dropped["rating without an opinion"] += 1
         else:
             yield {**row, "opinion": opinion}
-    dropped["opinion without a rating"] += len(opinions)
+    data.dropped["opinion without a rating"] += len(opinions)
 
 
-def _questions(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    return different(_ratings(data_dir, dropped=dropped), "question", dropped=dropped)
-
-
-def _shuffled(
-    data_dir: Path, *, rows: Callable[..., Iterator[Row]], seed: int, dropped: Counter[str]
-) -> Iterator[Row]:
+def _shuffled(data: Data, *, rows: Callable[..., Iterator[Row]]) -> Iterator[Row]:
     """Yield the rows in random order, and so the people."""
-    listed = list(rows(data_dir, dropped=dropped))
-    rng = stream(seed, task="habermas", purpose="groups", id="person")
+    listed = list(rows(data))
+    rng = stream(data.seed, task="habermas", purpose="groups", id="person")
     return (listed[place] for place in rng.permutation(len(listed)))
 
 
 def _paper(rows: Callable[..., Iterator[Row]]) -> dict[str, Any]:
     """Return what makes it one sequence of each of the people drawn at random."""
-    return {"rows": partial(_shuffled, rows=rows), "seeded": True, "draws": 1, "most": MOST_PEOPLE}
+    return {"rows": partial(_shuffled, rows=rows), "draws": 1, "most": MOST_PEOPLE}
 
 
 task = partial(
@@ -167,14 +155,14 @@ task = partial(
     source=SOURCE,
     split="test",
     files=(RATINGS_FILE,),
-    length=partial(sequence_length, mean=32),
+    mean_length=32,
 )
 TASKS = [
     task(
         "habermas_question",
         kind="generation",
         summary="policy questions put to UK residents",
-        rows=_questions,
+        rows=lambda data: data.different(_ratings(data), "question"),
         output="question",
         descriptions=QUESTION_DESCRIPTIONS,
     ),

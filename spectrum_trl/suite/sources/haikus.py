@@ -7,24 +7,20 @@ characters (in 173 poems) are restored.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from pathlib import Path
-from typing import Any
 
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.reading.tables import csv_rows
-from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, keep_rows, pooled, text
+from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Data, Task
 
 FILE = "haikurnn/input/poems/haikus.csv"
 SOURCE = Source(
     name="haikus",
     title="docmarionum1/haikurnn",
-    homepage="https://github.com/docmarionum1/haikurnn",
     licence="unstated (poems of several third parties)",
     citation="Neiman, Generating Haiku with Deep Learning, 2018, github.com/docmarionum1/haikurnn",
     downloads=github(
@@ -47,12 +43,11 @@ WORD_DESCRIPTION = "Haiku, given a word to include and the number of syllables i
 POEM_DESCRIPTION = "Haiku: short poems of three lines, by many authors."
 
 
-def _poems(path: Path, *, dropped: Counter[str]) -> list[Row]:
-    rows = keep_rows(
-        csv_rows(path, (*LINES, "source", *COUNTS)),
+def _poems(data: Data) -> list[Row]:
+    rows = data.keep(
+        csv_rows(data.folder / FILE, (*LINES, "source", *COUNTS)),
         lambda row: all(text(row[line]) for line in LINES),
         reason="poem without three lines",
-        dropped=dropped,
     )
     return [
         {
@@ -78,27 +73,23 @@ def _with_word(poems: Sequence[Row], *, seed: int) -> Iterator[Row]:
         yield {**row, "include_word": chosen}
 
 
-def _different(poems: Sequence[Row], *, dropped: Counter[str]) -> list[Row]:
-    found = {row["poem"]: row for row in poems}
-    dropped["poem occurs again"] += len(poems) - len(found)
-    return list(found.values())
-
-
-def build(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
+def build(data: Data, *, most: int | None = None) -> Sequences:
     """Build sequences of 64 poems given syllables, a word and syllables, or neither; ``most`` of each."""
-    poems = _poems(data_dir / FILE, dropped=dropped)
-    shared: dict[str, Any] = {"output": "poem", "length": LENGTH, "seed": seed, "dropped": dropped}
-    by_source: Callable[..., Sequences] = partial(grouped, group_by=("part", "source"), **shared)
+    poems = _poems(data)
+    build: Callable[..., Sequences] = partial(grouped, data=data, output="poem", length=LENGTH)
+    by_source = partial(build, group_by=("part", "source"))
     by_syllables = by_source(
         poems, constants={"part": "syllables"}, input="syllables", descriptions=SYLLABLES_DESCRIPTION
     )
     by_word = by_source(
-        _with_word(poems, seed=seed),
+        _with_word(poems, seed=data.seed),
         constants={"part": "word"},
         input=("include_word", "syllables"),
         descriptions=WORD_DESCRIPTION,
     )
-    alone = pooled(_different(poems, dropped=dropped), name="poem", descriptions=POEM_DESCRIPTION, **shared)
+    different = {row["poem"]: row for row in poems}
+    data.dropped["poem occurs again"] += len(poems) - len(different)
+    alone = build(different.values(), name="poem", descriptions=POEM_DESCRIPTION)
     for part in (by_syllables, by_word, alone):
         yield from islice(part, most)
 

@@ -7,15 +7,11 @@ raters). Ratings without any such field, and scores other than 0 to 4, are left 
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 
 from spectrum_trl.suite.reading.tables import jsonl_rows
-from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
 
 FILE = "hatespeech/classified_data_final_w_worker_hash.json"
@@ -68,19 +64,18 @@ def rater(rating: Row) -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _ratings(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    for row in jsonl_rows(data_dir / FILE, ("comment", "ratings"), dropped=dropped):
+def _ratings(data: Data) -> Iterator[Row]:
+    for row in jsonl_rows(data.folder / FILE, ("comment", "ratings"), dropped=data.dropped):
         comment = text(row["comment"])
         if not isinstance(row["ratings"], list):
-            dropped["line without ratings"] += 1
+            data.dropped["line without ratings"] += 1
             continue
         for rating in row["ratings"]:
-            score = text(rating.get("toxic_score")) if isinstance(rating, dict) else ""
-            score = score.removesuffix(".0")
+            score = text(rating.get("toxic_score") if isinstance(rating, dict) else "").removesuffix(".0")
             if score not in SCORES:
-                dropped["score that is not a whole number from 0 to 4"] += 1
+                data.dropped["score that is not a whole number from 0 to 4"] += 1
             elif not (name := rater(rating)):
-                dropped["rating without anything about its rater"] += 1
+                data.dropped["rating without anything about its rater"] += 1
             else:
                 yield {"rater": name, "comment": comment, "score": score}
 
@@ -98,6 +93,6 @@ TASKS = [
         input="comment",
         output="score",
         descriptions=DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
+        mean_length=128,
     ),
 ]

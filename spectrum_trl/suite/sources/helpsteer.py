@@ -8,7 +8,7 @@ and left out. There are 500 users with 40 prompts each, as in the paper, so a pr
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,19 +16,16 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import jsonl_rows
 from spectrum_trl.suite.sequences.builders import Sequences, as_json, description_message, pair, text
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Data, Task
 
 FILE = "hub/helpsteer2/train.jsonl.gz"
 SOURCE = Source(
     name="helpsteer",
     title="HelpSteer2",
-    homepage="https://huggingface.co/datasets/nvidia/HelpSteer2",
     licence="CC BY 4.0",
     citation="Wang et al., HelpSteer2: Open-source dataset for training top-performing reward models, arXiv "
     "2406.08673 (2024)",
-    downloads=hub(
-        "nvidia/HelpSteer2", "3995c6a6787852eabe34ce68229286516aa54313", "hub/helpsteer2", "train.jsonl.gz"
-    ),
+    downloads=hub("nvidia/HelpSteer2", "3995c6a6787852eabe34ce68229286516aa54313", "hub/helpsteer2", FILE),
     size=11_300_000,
     unchecked="No real file was at hand. Name, columns and scores follow the dataset card; a prompt's "
     "responses need not be on adjacent lines.",
@@ -65,7 +62,7 @@ def comparisons(path: Path, *, dropped: Counter[str]) -> list[Comparison]:
         scores = [row[quality] for quality in QUALITIES]
         if not (prompt and response):
             dropped["row without prompt or response"] += 1
-        elif not all(_is_score(score) for score in scores):
+        elif not all(isinstance(score, int | float) and 0 <= score <= HIGHEST for score in scores):
             dropped[f"row with a score that is not a number from 0 to {HIGHEST}"] += 1
         elif len(responses := found.setdefault(prompt, [])) == 2:
             dropped["third or later response to a prompt"] += 1
@@ -82,17 +79,13 @@ def comparisons(path: Path, *, dropped: Counter[str]) -> list[Comparison]:
     ]
 
 
-def _is_score(score: Any) -> bool:
-    return isinstance(score, int | float) and 0 <= score <= HIGHEST
-
-
-def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
+def build(data: Data) -> Sequences:
     """Build one sequence of each simulated user."""
-    pairs = comparisons(data_dir / FILE, dropped=dropped)
+    pairs = comparisons(data.folder / FILE, dropped=data.dropped)
     if not pairs:
-        raise UserError(f"{data_dir / FILE} holds no prompt with two scored responses: fetch it again")
+        raise UserError(f"{data.folder / FILE} holds no prompt with two scored responses: fetch it again")
     for user in range(USERS):
-        rng = np.random.default_rng([seed, *f"helpsteer/{user}".encode()])
+        rng = np.random.default_rng([data.seed, *f"helpsteer/{user}".encode()])
         # Whole hundredths, so choices follow exactly from the weights as printed.
         weights = np.rint(rng.uniform(0, 100, size=len(QUALITIES))).astype(int) - SHIFTS
         printed = " + ".join(

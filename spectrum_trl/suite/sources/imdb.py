@@ -3,21 +3,16 @@
 HTML line breaks are kept. A label other than 0 and 1 (the unlabelled split has -1) is counted and left out.
 """
 
-from functools import partial
-
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
 
-TRAIN = "plain_text/train-00000-of-00001.parquet"
-FILE = f"imdb/{TRAIN}"
+FILE = "imdb/plain_text/train-00000-of-00001.parquet"
 SOURCE = Source(
     name="imdb",
     title="Large Movie Review Dataset (stanfordnlp/imdb)",
-    homepage="https://huggingface.co/datasets/stanfordnlp/imdb",
     licence="unstated (the card says other)",
     citation="Maas, Daly, Pham, Huang, Ng, Potts, Learning Word Vectors for Sentiment Analysis, 2011, ACL",
-    downloads=hub("stanfordnlp/imdb", "e6281661ce1c48d982bc483cf8a173c1bbeb5d31", "imdb", TRAIN),
+    downloads=hub("stanfordnlp/imdb", "e6281661ce1c48d982bc483cf8a173c1bbeb5d31", "imdb", FILE),
     size=21_000_000,
     unchecked="No file was at hand: columns text and label (0 negative, 1 positive) are those of the "
     "research code and of public loaders of this revision. The size is the Hub's rounded figure.",
@@ -40,7 +35,7 @@ TASKS = [
         output="label",
         labels={"0": "negative", "1": "positive"},
         descriptions=DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
+        mean_length=128,
         name="imdb",
     ),
 ]

@@ -4,21 +4,16 @@ The dataset combines every topic (neutral, for or against) with every template, 
 topic and each template is used once, in order of first appearance.
 """
 
-from collections import Counter
 from functools import partial
-from pathlib import Path
 
-from spectrum_trl.suite.reading.problems import unreadable
-from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import Sequences, grouped, text
 from spectrum_trl.suite.source import Source, hub
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Data, Task
 
 FILES = "hub/issuebench/prompts/prompts_full-*.parquet"
 SOURCE = Source(
     name="issuebench",
     title="IssueBench",
-    homepage="https://huggingface.co/datasets/Paul/IssueBench",
     licence="CC BY 4.0",
     citation="Röttger et al., IssueBench: Millions of Realistic Prompts for Measuring Issue Bias in LLM "
     "Writing Assistance, arXiv 2502.08395 (2025)",
@@ -43,14 +38,12 @@ TEMPLATE_DESCRIPTIONS = (
 )
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str], shuffles: int = 1) -> Sequences:
+def build(data: Data, *, shuffles: int = 1) -> Sequences:
     """Build sequences of all topics and of all templates, one of each per shuffle."""
     found: dict[str, dict[str, None]] = {"topic_text": {}, "template_text": {}}
-    paths = sorted(data_dir.glob(FILES))
-    if not paths:
-        raise unreadable(data_dir / FILES, "parquet", FileNotFoundError())
-    for path in paths:
-        for row in table_rows(path, tuple(found), dropped=dropped):
+    paths = sorted(data.folder.glob(FILES))
+    for path in paths or [data.folder / FILES]:
+        for row in data.table(str(path), tuple(found)):
             for column, texts in found.items():
                 # Most cells are repeats: there are 2.5 million rows.
                 if row[column] in texts:
@@ -58,18 +51,17 @@ def build(data_dir: Path, *, seed: int, dropped: Counter[str], shuffles: int = 1
                 if cell := text(row[column]):
                     texts[cell] = None
                 else:
-                    dropped[f"row without {column}"] += 1
+                    data.dropped[f"row without {column}"] += 1
     for (column, texts), descriptions in zip(
         found.items(), (TOPIC_DESCRIPTIONS, TEMPLATE_DESCRIPTIONS), strict=True
     ):
         yield from grouped(
             ({"kind": column.removesuffix("_text"), "text": each} for each in texts),
+            data,
             group_by="kind",
             output="text",
             descriptions=descriptions,
             permutations=shuffles,
-            seed=seed,
-            dropped=dropped,
         )
 
 

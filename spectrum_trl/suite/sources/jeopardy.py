@@ -4,15 +4,11 @@ Clues that need their picture, sound or film are left out. Cells and column name
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
+from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
 
 FILE = "misc/JEOPARDY_CSV.csv"
@@ -31,6 +27,7 @@ SOURCE = Source(
     unchecked="All but the first 100 shows, which were checked in a copy with the same columns.",
 )
 MOST = 1000
+SHOWN = ("Category", "Question", "Answer")
 ROUNDS = ("Jeopardy!", "Double Jeopardy!")
 NEEDS_MEDIA = re.compile(r"<a\b|href|\[(?:audio|video) clue\]|\b(?:seen|heard|shown) here\b", re.IGNORECASE)
 
@@ -49,21 +46,15 @@ QUESTION_DESCRIPTIONS = (
 )
 
 
-def _clues(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    rows: Iterator[Row] = table_rows(
-        data_dir / FILE, ("Round", "Category", "Question", "Answer"), dropped=dropped
-    )
+def _clues(data: Data) -> Iterator[Row]:
+    rows: Iterator[Row] = data.table(FILE, ("Round", *SHOWN))
     for reason, condition in (
         ("of another round", lambda row: text(row["Round"]) in ROUNDS),
-        ("without clue, answer or category", _whole),
+        ("without clue, answer or category", lambda row: all(text(row[column]) for column in SHOWN)),
         ("needs a picture, sound or film", lambda row: not NEEDS_MEDIA.search(row["Question"])),
     ):
-        rows = keep_rows(rows, condition, reason=reason, dropped=dropped)
+        rows = data.keep(rows, condition, reason=reason)
     return rows
-
-
-def _whole(row: Row) -> bool:
-    return all(text(row[column]) for column in ("Category", "Question", "Answer"))
 
 
 task = partial(
@@ -71,7 +62,7 @@ task = partial(
     source=SOURCE,
     files=(FILE,),
     rows=_clues,
-    length=partial(sequence_length, mean=64),
+    mean_length=64,
     paper={"most": MOST},
 )
 TASKS = [

@@ -3,15 +3,14 @@
 A missing train or dev file is counted, and the other one read. Some annotators of CSC have no traits at all.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import refuse
+from spectrum_trl.suite.reading.files import lacking_columns
 from spectrum_trl.suite.reading.tables import json_file, json_rows
-from spectrum_trl.suite.sequences.builders import Field, Row, as_json, text
+from spectrum_trl.suite.sequences.builders import Data, Field, Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source, github
 from spectrum_trl.suite.task import Task
@@ -74,74 +73,53 @@ RATING_EXPLAINED = " Each rating comes with the annotator's reason in a few word
 LABEL_EXPLAINED = " The annotator also explains the choice, with one reason for each label given."
 
 
-def _plain(value: Any) -> str:
-    """Return a cell as text, whole numbers without decimals."""
-    return f"{value:g}" if isinstance(value, float) else text(value)
-
-
-def _traits(data_dir: Path, name: str) -> dict[str, str]:
+def _traits(data: Data, name: str) -> dict[str, str]:
     """Return each annotator's known traits, in words."""
-    people = json_file(data_dir / f"{name}_annotators_meta.json", relaxed=True)
+    people = json_file(data.folder / f"{name}_annotators_meta.json", relaxed=True)
     traits = {}
     for person, known in people.items():
-        facts = {key.lower(): _plain(value) for key, value in known.items()}
+        facts = {key.lower(): text(value) for key, value in known.items()}
         parts = [f"{key}: {value}" for key, value in facts.items() if value.lower() not in UNKNOWN]
         # Only MP names its annotators by bare numbers here.
         traits[f"Ann{str(person).removeprefix('Ann')}"] = f" ({', '.join(parts)})" if parts else ""
     return traits
 
 
-def _items(
-    path: Path, *, fields: Sequence[str]
-) -> Iterator[tuple[Row, dict[str, str], list[tuple[str, str]]]]:
-    """Yield each item's facts, its labels by annotator, and its explanations with their annotators."""
-    for item in json_rows(path, ("text", "lang", "annotators", "annotations", "other_info")):
-        facts = {"lang": item["lang"], **item["other_info"], **item["text"]}
-        if lacking := [field for field in fields if field not in facts]:
-            raise UserError(
-                f"{path}: an item has no {', '.join(map(repr, lacking))}.{nearest(lacking[0], list(facts))} "
-                f"It has: {', '.join(facts)}. Fetch the file again"
-            )
-        listed = [person.strip() for person in item["annotators"].split(",")]
-        labels = {person.strip(): label for person, label in item["annotations"].items()}
-        yield facts, labels, list(zip(listed, item["other_info"].get("explanations", ()), strict=False))
-
-
-def _read(data_dir: Path, name: str, *, paper: bool, dropped: Counter[str]) -> list[Path]:
+def _read(data: Data, name: str, *, paper: bool) -> list[Path]:
     """Return the files to read."""
-    files = [data_dir / f"{name}_{part}.json" for part in ("train", "dev")]
+    files = [data.folder / f"{name}_{part}.json" for part in ("train", "dev")]
     present = [path for path in files if path.exists()]
-    dropped.update(f"no file {path.name}" for path in files if path not in present)
+    data.dropped.update(f"no file {path.name}" for path in files if path not in present)
     return present[:1] if paper else present
 
 
 def _annotations(
-    data_dir: Path,
-    *,
-    name: str,
-    fields: tuple[str, ...],
-    scale: tuple[str, ...],
-    paper: bool = False,
-    dropped: Counter[str],
+    data: Data, *, name: str, fields: tuple[str, ...], scale: tuple[str, ...], paper: bool = False
 ) -> Iterator[Row]:
     """Yield one row per annotator and item, with the item's facts and the annotator's traits in words."""
-    traits = _traits(data_dir, name)
-    for path in _read(data_dir, name, paper=paper, dropped=dropped):
-        for facts, labels, explanations in _items(path, fields=fields):
-            for person, label in labels.items():
-                if scale and text(label) not in scale:
-                    dropped["not on the scale"] += 1
-                    continue
-                reasons = [text(reason) for who, reason in explanations if who == person]
-                yield {
-                    **facts,
-                    # A number of MP's, without decimals.
-                    **({"level": _plain(facts["level"])} if "level" in fields else {}),
-                    "person": person,
-                    "label": label,
-                    "explanation": " / ".join(filter(None, reasons)),
-                    "who": traits.get(person, ""),
-                }
+    traits = _traits(data, name)
+    columns = ("text", "lang", "annotators", "annotations", "other_info")
+    files = _read(data, name, paper=paper)
+    items = ((file, item) for file in files for item in json_rows(file, columns))
+    for path, item in items:
+        facts = {"lang": item["lang"], **item["other_info"], **item["text"]}
+        refuse(lacking_columns(f"{path}: an item", fields, list(facts)))
+        if "level" in fields:
+            # A number of MP's, without decimals.
+            facts["level"] = text(facts["level"])
+        listed = [person.strip() for person in item["annotators"].split(",")]
+        reasons = list(zip(listed, map(text, item["other_info"].get("explanations", ())), strict=False))
+        for person, label in {who.strip(): label for who, label in item["annotations"].items()}.items():
+            if scale and text(label) not in scale:
+                data.dropped["not on the scale"] += 1
+                continue
+            yield {
+                **facts,
+                "person": person,
+                "label": label,
+                "explanation": " / ".join(reason for who, reason in reasons if who == person and reason),
+                "who": traits.get(person, ""),
+            }
 
 
 def _label(row: Row) -> str:
@@ -170,12 +148,8 @@ def _task(
     length: int | None = None,
     needed: tuple[str, ...] = ("train", "dev"),
 ) -> Task:
-    rows = partial(
-        _annotations,
-        name=data,
-        fields=tuple(input.values() if isinstance(input, dict) else input),
-        scale=scale,
-    )
+    fields = tuple(input.values() if isinstance(input, dict) else input)
+    rows = partial(_annotations, name=data, fields=fields, scale=scale)
     return declared_task(
         f"lewidi_{name}",
         source=SOURCE,

@@ -16,11 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.problems import unreadable
+from spectrum_trl.suite.reading.files import unreadable
 from spectrum_trl.suite.sequences.builders import Sequences, grouped, text
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Data, Task
 
 RATINGS = tuple(f"netflix/combined_data_{part}.txt" for part in range(1, 5))
 TITLES = "netflix/movie_titles.csv"
@@ -103,16 +102,9 @@ def titles(path: Path, *, dropped: Counter[str]) -> dict[int, str]:
 def _blocks(path: Path) -> Iterator[bytes]:
     """Yield the file in parts of whole lines."""
     try:
-        with path.open("rb") as stream:
-            rest = b""
-            while block := stream.read(BLOCK_BYTES):
-                block = rest + block
-                cut = block.rfind(b"\n") + 1
-                rest = block[cut:]
-                if cut:
-                    yield block[:cut]
-            if rest:
-                yield rest + b"\n"
+        with path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES) + file.readline():
+                yield block if block.endswith(b"\n") else block + b"\n"
     except OSError as error:
         raise unreadable(path, "text", error) from None
 
@@ -186,15 +178,15 @@ def _counts(paths: Sequence[Path], titled: np.ndarray, *, dropped: Counter[str])
     return counts
 
 
-def _drawn(counts: np.ndarray, *, seed: int, dropped: Counter[str]) -> np.ndarray:
+def _drawn(counts: np.ndarray, data: Data) -> np.ndarray:
     """Return for each customer number whether the customer was drawn."""
     able = np.flatnonzero(counts >= FEWEST)
-    rng = np.random.default_rng([seed, *b"netflix"])
+    rng = np.random.default_rng([data.seed, *b"netflix"])
     chosen = np.zeros(NUMBERS, dtype=bool)
     chosen[rng.choice(able, size=min(CUSTOMERS, len(able)), replace=False)] = True
     few = int(counts[counts < FEWEST].sum())
-    dropped[f"rating by a customer with fewer than {FEWEST}"] += few
-    dropped["rating by a customer who was not drawn"] += int(counts.sum() - few - counts[chosen].sum())
+    data.dropped[f"rating by a customer with fewer than {FEWEST}"] += few
+    data.dropped["rating by a customer who was not drawn"] += int(counts.sum() - few - counts[chosen].sum())
     return chosen
 
 
@@ -213,24 +205,16 @@ def _collected(paths: Sequence[Path], titled: np.ndarray, chosen: np.ndarray) ->
         yield Ratings(films[place], customers[place], stars[place])
 
 
-def build(
-    data_dir: Path,
-    *,
-    views: bool,
-    draws: int | None = None,
-    most: int | None = None,
-    seed: int,
-    dropped: Counter[str],
-) -> Sequences:
+def build(data: Data, *, views: bool, draws: int | None = None, most: int | None = None) -> Sequences:
     """Build sequences of about 64 ratings, or with ``views`` films, of one customer."""
-    names = titles(data_dir / TITLES, dropped=dropped)
+    names = titles(data.folder / TITLES, dropped=data.dropped)
     titled = np.zeros(NUMBERS, dtype=bool)
     titled[list(names)] = True
-    paths = [data_dir / path for path in RATINGS]
-    chosen = _drawn(_counts(paths, titled, dropped=dropped), seed=seed, dropped=dropped)
+    paths = [data.folder / path for path in RATINGS]
+    chosen = _drawn(_counts(paths, titled, dropped=data.dropped), data)
     for each in islice(_collected(paths, titled, chosen), most):
         films, first = np.unique(each.films, return_index=True)
-        dropped["film that the customer rated before"] += len(each.films) - len(films)
+        data.dropped["film that the customer rated before"] += len(each.films) - len(films)
         first.sort()
         yield from grouped(
             (
@@ -241,14 +225,13 @@ def build(
                 }
                 for place, star in zip(first, each.stars[first].tolist(), strict=True)
             ),
+            data,
             group_by="customer",
             input=None if views else "title",
             output="title" if views else "stars",
             descriptions=VIEW_DESCRIPTIONS if views else RATING_DESCRIPTIONS,
-            length=partial(sequence_length, mean=64),
+            mean_length=64,
             draws=draws,
-            seed=seed,
-            dropped=dropped,
         )
 
 

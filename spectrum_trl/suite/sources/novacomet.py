@@ -5,17 +5,13 @@ once with all its inferences; empty inferences are counted.
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from spectrum_trl.errors import MissingData
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, different, text
+from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import HubFiles, Source
+from spectrum_trl.suite.source import Source, hub
 
 # The file names are unknown; these are the formats that can be read.
 FILES = "novacomet/**/*.[cjp]*"
@@ -23,16 +19,14 @@ ENDINGS = (".csv", ".json", ".jsonl", ".parquet")
 SOURCE = Source(
     name="novacomet",
     title="NovaCOMET knowledge (tsor13/novacomet)",
-    homepage="https://huggingface.co/datasets/tsor13/novacomet",
     licence="unstated",
     citation="West, Le Bras, Sorensen, Lin, Jiang, Lu, Chandu, Hessel, Baheti, Bhagavatula, Choi, NovaCOMET: "
     "Open Commonsense Foundation Models with Symbolic Knowledge Distillation, 2023, Findings of EMNLP",
-    downloads=(
-        HubFiles(
-            path="novacomet",
-            repo="tsor13/novacomet",
-            files=tuple(f"{folder}*{ending}" for ending in ENDINGS for folder in ("", "**/")),
-        ),
+    downloads=hub(
+        "tsor13/novacomet",
+        "main",
+        "novacomet",
+        *(f"{folder}*{ending}" for ending in ENDINGS for folder in ("", "**/")),
     ),
     unchecked="No file was at hand, and no card or other loader found: the columns premise and hypothesis "
     "are those of the research code. Names and format of the files are unknown; if a path contains train, "
@@ -55,31 +49,27 @@ HYPOTHESIS_DESCRIPTIONS = (
 )
 
 
-def _rows(data_dir: Path, columns: tuple[str, ...], *, dropped: Counter[str]) -> Iterator[Row]:
-    folder = data_dir / "novacomet"
-    found = sorted(path for path in data_dir.glob(FILES) if path.suffix in ENDINGS)
+def _rows(data: Data, columns: tuple[str, ...]) -> Iterator[Row]:
+    folder = data.folder / "novacomet"
+    found = sorted(path for path in data.folder.glob(FILES) if path.suffix in ENDINGS)
     if not found:
         raise MissingData(f"{folder} holds no {', '.join(ENDINGS)} file: fetch the dataset, or put one there")
     for path in [each for each in found if "train" in str(each.relative_to(folder))] or found:
-        yield from table_rows(path, columns, dropped=dropped)
+        yield from data.table(str(path), columns)
 
 
-def _premises(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    return different(_rows(data_dir, ("premise",), dropped=dropped), "premise", dropped=dropped)
-
-
-def _inferences(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _inferences(data: Data) -> Iterator[Row]:
     """Yield every premise once, with all its inferences."""
     found: dict[str, list[str]] = {}
-    for row in _rows(data_dir, ("premise", "hypothesis"), dropped=dropped):
+    for row in _rows(data, ("premise", "hypothesis")):
         said = row["hypothesis"]
         for inference in (text(each) for each in (said if isinstance(said, list) else [said])):
             if not inference:
-                dropped["empty hypothesis"] += 1
+                data.dropped["empty hypothesis"] += 1
             elif premise := text(row["premise"]):
                 found.setdefault(premise, []).append(inference)
             else:
-                dropped["hypothesis without a premise"] += 1
+                data.dropped["hypothesis without a premise"] += 1
     for premise, inferences in found.items():
         yield {"premise": premise, "inferences": json.dumps(inferences, ensure_ascii=False)}
 
@@ -89,11 +79,11 @@ TASKS = [
     task(
         "novacomet_premise",
         summary="everyday situations",
-        rows=_premises,
+        rows=lambda data: data.different(_rows(data, ("premise",)), "premise"),
         name="novacomet_premise",
         output="premise",
         descriptions=PREMISE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=64),
+        mean_length=64,
     ),
     task(
         "novacomet_hypothesis",
@@ -103,6 +93,6 @@ TASKS = [
         input="premise",
         output="inferences",
         descriptions=HYPOTHESIS_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
+        mean_length=32,
     ),
 ]

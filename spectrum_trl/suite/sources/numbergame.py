@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, text
+from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Download, Source
 
 FILE = "numbergame/numbergame_data.csv"
@@ -89,16 +88,15 @@ def _target(target: str) -> int | str:
     return int(target) if target.isdecimal() else target
 
 
-def _answers(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    for each in ratings(data_dir / FILE, dropped=dropped):
-        answer = ANSWERS[each.rating]
-        yield {**each._asdict(), "target": _target(each.target), "answer": answer}
+def _answers(data: Data) -> Iterator[Row]:
+    for each in ratings(data.folder / FILE, dropped=data.dropped):
+        yield each._asdict() | {"target": _target(each.target), "answer": ANSWERS[each.rating]}
 
 
-def _shares(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _shares(data: Data) -> Iterator[Row]:
     """Yield the pairs of set and target, with the share of Yes."""
     found: dict[tuple[str, str], Counter[str]] = {}
-    for each in ratings(data_dir / FILE, dropped=dropped):
+    for each in ratings(data.folder / FILE, dropped=data.dropped):
         found.setdefault((each.numbers, each.target), Counter())[each.rating] += 1
     for (numbers, target), answers in found.items():
         share = f"{round(100 * answers['1'] / answers.total())}%"
@@ -125,6 +123,6 @@ TASKS = [
         input=INPUT,
         output="share",
         descriptions=SHARE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
+        mean_length=128,
     ),
 ]

@@ -8,6 +8,7 @@ out and counted. Refused is one of the options. A person's name is their row in 
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from string import ascii_uppercase
@@ -16,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.reading.tables import csv_rows, table_rows
+from spectrum_trl.suite.reading.tables import csv_rows
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.sequences.declared import declared_task
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Data, Task
 
 WAVES = (26, 27, 29, 32, 34, 36, 41, 42, 43, 45, 49, 50, 54, 82, 92)
 FOLDER = "opinionqa/human_resp/American_Trends_Panel_W{wave}"
@@ -117,20 +118,20 @@ def _listed(cell: str) -> list[str]:
     return list(dict.fromkeys(filter(None, map(text, items)))) if isinstance(items, list) else []
 
 
-def _asked(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _asked(data: Data) -> Iterator[Row]:
     """Yield the questions of each wave."""
     for wave, path in zip(WAVES, INFO, strict=True):
-        for question in questions(data_dir / path, dropped=dropped):
+        for question in questions(data.folder / path, dropped=data.dropped):
             yield {"wave": str(wave), "question": question.shown}
 
 
-def _answers(person: Row, asked: list[Question], *, dropped: Counter[str]) -> Iterator[Row]:
+def _answers(person: Row, asked: list[Question], data: Data) -> Iterator[Row]:
     """Yield a person's answers to the questions that they answered."""
     for question in asked:
         if not (answer := text(person[question.key])) or answer.lower() == "nan":
-            dropped["question not asked or not answered"] += 1
+            data.dropped["question not asked or not answered"] += 1
         elif answer not in question.letters:
-            dropped["answer that is none of the options"] += 1
+            data.dropped["answer that is none of the options"] += 1
         else:
             yield {"question": question.shown, "letter": question.letters[answer]}
 
@@ -146,35 +147,34 @@ def _known(person: Row, rng: np.random.Generator) -> str:
     )
 
 
-def _drawn(path: Path, most: int, *, wave: int, seed: int) -> set[int]:
+def _drawn(data: Data, responses: str, most: int, *, wave: int) -> set[int]:
     """Return the rows of ``most`` people of a wave."""
-    n_people = sum(1 for _ in table_rows(path, ("AGE",), dropped=Counter()))
-    rng = stream(seed, task="opinionqa", purpose="respondents", id=wave)
+    # Malformed rows are counted when read.
+    n_people = sum(1 for _ in replace(data, dropped=Counter()).table(responses, ("AGE",)))
+    rng = stream(data.seed, task="opinionqa", purpose="respondents", id=wave)
     return set(rng.permutation(n_people)[:most].tolist())
 
 
-def individual(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
+def individual(data: Data, *, most: int | None = None) -> Sequences:
     """Build one sequence per respondent, or for ``most`` drawn from each wave."""
     for wave, info, responses in zip(WAVES, INFO, RESPONSES, strict=True):
-        asked = questions(data_dir / info, dropped=dropped)
-        path = data_dir / responses
-        drawn = None if most is None else _drawn(path, most, wave=wave, seed=seed)
+        asked = questions(data.folder / info, dropped=data.dropped)
+        drawn = None if most is None else _drawn(data, responses, most, wave=wave)
         columns = tuple(dict.fromkeys((*(question.key for question in asked), *TRAITS)))
-        for row, person in enumerate(table_rows(path, columns, dropped=dropped)):
+        for row, person in enumerate(data.table(responses, columns)):
             if drawn is not None and row not in drawn:
-                dropped["respondent who was not drawn"] += 1
+                data.dropped["respondent who was not drawn"] += 1
                 continue
             name = f"W{wave}/{row}"
-            traits = _known(person, np.random.default_rng([seed, *name.encode()]))
+            traits = _known(person, np.random.default_rng([data.seed, *name.encode()]))
             yield from grouped(
-                _answers(person, asked, dropped=dropped),
+                _answers(person, asked, data),
+                data,
                 group_by="person",
                 constants={"person": name, "traits": traits},
                 input="question",
                 output="letter",
                 descriptions=INDIVIDUAL_DESCRIPTIONS + (TRAITS_DESCRIPTIONS if traits else ()),
-                seed=seed,
-                dropped=dropped,
             )
 
 

@@ -7,7 +7,6 @@ is counted.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -17,36 +16,13 @@ from typing import Any
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.reading.tables import csv_rows, whole_numbers
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped
-from spectrum_trl.suite.sequences.lengths import sequence_length
-from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.source import Source, checksums, github
+from spectrum_trl.suite.task import Data, Task
 
-CONVERSATIONS = (
-    "15-per-hour-seattle",
-    "american-assembly.bowling-green",
-    "austria-climate.2vkxcncppn.2022-07-07",
-    "austria-climate.5twd2jsnkf.2022-08-08",
-    "austria-climate.5tzfrp5eaa.2022-07-07",
-    "austria-climate.7z7ejpbmv5.2022-08-08",
-    "austria-climate.9xnndurbfm.2022-07-07",
-    "bg2050-volunteers",
-    "brexit-consensus",
-    "canadian-electoral-reform",
-    "football-concussions",
-    "london.youth.policing",
-    "march-on.operation-marchin-orders",
-    "scoop-hivemind.affordable-housing",
-    "scoop-hivemind.biodiversity",
-    "scoop-hivemind.freshwater",
-    "scoop-hivemind.taxes",
-    "scoop-hivemind.ubi",
-    "ssis.land-bank-farmland.2rumnecbeh.2021-08-01",
-    "vtaiwan.uberx",
-)
+CONVERSATIONS = sorted({path.split("/")[1] for path in checksums() if path.startswith("openData/")})
 SOURCE = Source(
     name="polis",
     title="Polis (compdemocracy/openData)",
-    homepage="https://github.com/compdemocracy/openData",
     licence="CC BY 4.0",
     citation="Small et al., Polis: Scaling deliberation by mapping high dimensional opinion spaces, 2021, "
     "RECERCA",
@@ -85,9 +61,9 @@ COMMENT_DESCRIPTIONS = (
 INTRODUCED = "\nThe organisers' introduction: {introduction}"
 
 
-def _conversations(data_dir: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+def _conversations(data: Data) -> Iterator[tuple[Path, dict[str, str]]]:
     """Yield each conversation's folder and the facts its descriptions may name."""
-    for path in sorted(data_dir.glob("openData/*/summary.csv")):
+    for path in sorted(data.folder.glob("openData/*/summary.csv")):
         summary = {row["key"]: row["value"] for row in csv_rows(path, ("key", "value"), header=False)}
         if not summary.get("topic", "").strip():
             raise UserError(f"{path} has no topic: expected a row 'topic,…'; fetch it again")
@@ -121,7 +97,7 @@ def _wrong(comment: str, *, conversation: str) -> str:
     return "comment to test" if "test" in comment.lower() and words < FEWEST_WORDS - 1 else ""
 
 
-def _votes(folder: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _votes(folder: Path, data: Data) -> Iterator[Row]:
     """Yield the votes that count, each with the comment voted on."""
     comments = {row["comment-id"]: row for row in _comments(folder)}
     path = folder / "votes.csv"
@@ -132,64 +108,62 @@ def _votes(folder: Path, *, dropped: Counter[str]) -> Iterator[Row]:
         key = vote["voter-id"], vote["comment-id"]
         if key not in last or vote["timestamp"] >= last[key]["timestamp"]:
             last[key] = vote
-    dropped["vote changed later"] += len(votes) - len(last)
+    data.dropped["vote changed later"] += len(votes) - len(last)
     for vote in last.values():
         comment = comments.get(vote["comment-id"])
         if comment is None:
-            dropped["vote on an unknown comment"] += 1
+            data.dropped["vote on an unknown comment"] += 1
         elif (
             vote["voter-id"] == comment["author-id"] and vote["timestamp"] - comment["timestamp"] < POSTING_MS
         ):
-            dropped["vote recorded while posting"] += 1
+            data.dropped["vote recorded while posting"] += 1
         elif wrong := _wrong(comment["comment-body"], conversation=folder.name):
-            dropped[f"vote on a {wrong}"] += 1
+            data.dropped[f"vote on a {wrong}"] += 1
         else:
             yield {**vote, "comment": comment["comment-body"], "answer": VOTES.get(vote["vote"])}
 
 
-def votes(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
+def votes(data: Data, *, most: int | None = None) -> Sequences:
     """Build one sequence per voter and conversation, for the first ``most`` voters of each."""
-    for folder, facts in _conversations(data_dir):
+    for folder, facts in _conversations(data):
         if not (folder / "votes.csv").exists():
-            dropped["conversation without votes.csv"] += 1
+            data.dropped["conversation without votes.csv"] += 1
             continue
         found = grouped(
-            _votes(folder, dropped=dropped),
+            _votes(folder, data),
+            data,
             constants=facts,
             group_by=("conversation", "voter-id"),
             input="comment",
             output="answer",
             descriptions=_with_introduction(VOTE_DESCRIPTIONS, facts),
             at_least=FEWEST_VOTES,
-            seed=seed,
-            dropped=dropped,
         )
         yield from islice(found, most)
 
 
-def _accepted(folder: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _accepted(folder: Path, data: Data) -> Iterator[Row]:
     """Yield the comments that count."""
     for row in _comments(folder):
         if row["moderated"] == REJECTED:
-            dropped["comment rejected by a moderator"] += 1
+            data.dropped["comment rejected by a moderator"] += 1
         elif wrong := _wrong(row["comment-body"], conversation=folder.name):
-            dropped[wrong] += 1
+            data.dropped[wrong] += 1
         else:
             yield row
 
 
-def comments(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
+def comments(data: Data) -> Sequences:
     """Build sequences of one conversation's comments, about 64 each."""
-    for folder, facts in _conversations(data_dir):
+    for folder, facts in _conversations(data):
         yield from grouped(
-            _accepted(folder, dropped=dropped),
+            _accepted(folder, data),
+            data,
             constants=facts,
             group_by="conversation",
             output="comment-body",
             descriptions=_with_introduction(COMMENT_DESCRIPTIONS, facts),
-            length=partial(sequence_length, mean=64),
-            seed=seed,
-            dropped=dropped,
+            mean_length=64,
         )
 
 

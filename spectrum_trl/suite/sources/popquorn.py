@@ -11,31 +11,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
 
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.reading.tables import table_rows
 from spectrum_trl.suite.sequences.builders import (
     Field,
     Row,
     Sequences,
     as_json,
-    different,
     grouped,
-    keep_rows,
     text,
 )
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Data, Task
 
 FOLDER = "Potato-Prolific-Dataset/dataset"
 FILES = f"{FOLDER}/*/raw_data.csv"
 SOURCE = Source(
     name="popquorn",
     title="POPQUORN (Jiaxin-Pei/Potato-Prolific-Dataset)",
-    homepage="https://github.com/Jiaxin-Pei/Potato-Prolific-Dataset",
     licence="unstated",
     citation="Pei and Jurgens, When Do Annotator Demographics Matter? Measuring the Influence of Annotator "
     "Demographics with the POPQUORN Dataset, 2023, LAW, arXiv 2306.06826",
@@ -58,10 +52,6 @@ TEXT_DESCRIPTIONS = (
     "Each output is one of many {topic}.",
     "Samples of {topic}, in no particular order.",
 )
-
-
-def _rating(column: str) -> Field:
-    return lambda row: _whole(row[column])
 
 
 def _whole(value: str) -> str:
@@ -117,7 +107,7 @@ PARTS = {
         topic="comments from online discussions, some of them offensive",
         columns=("text", "offensiveness"),
         input="text",
-        output=_rating("offensiveness"),
+        output=lambda row: _whole(row["offensiveness"]),
         descriptions=(
             "One person rates how offensive comments are, from 1 to 5.",
             "How offensive does this reader{who} find each comment? 1 means not offensive at all, 5 very "
@@ -128,7 +118,7 @@ PARTS = {
         topic="messages of different politeness",
         columns=("text", "politeness"),
         input="text",
-        output=_rating("politeness"),
+        output=lambda row: _whole(row["politeness"]),
         descriptions=(
             "One person rates how polite messages are, from 1 (not polite at all) to 5 (very polite).",
             "Politeness of messages as seen by a single reader{who}, on a scale from 1 (not at all polite) "
@@ -154,31 +144,30 @@ PARTS = {
 }
 
 
-def _parts(data_dir: Path, *, dropped: Counter[str]) -> Iterator[tuple[str, Part, Path]]:
+def _parts(data: Data) -> Iterator[tuple[str, Part, str]]:
     """Yield name, facts and file of the parts whose file exists."""
     for name, part in PARTS.items():
-        path = data_dir / FILES.replace("*", name)
-        if path.exists():
-            yield name, part, path
+        file = FILES.replace("*", name)
+        if (data.folder / file).exists():
+            yield name, part, file
         else:
-            dropped[f"no file of {name}"] += 1
+            data.dropped[f"no file of {name}"] += 1
 
 
-def _annotations(path: Path, part: Part, *, dropped: Counter[str]) -> Iterator[Row]:
+def _annotations(data: Data, file: str, part: Part) -> Iterator[Row]:
     """Yield the rows of a part, with the annotator and the annotator's traits in words."""
-    for row in table_rows(path, ("user_id", *TRAITS, *part.columns), dropped=dropped):
+    for row in data.table(file, ("user_id", *TRAITS, *part.columns)):
         who = ", ".join(f"{trait}: {text(row[trait])}" for trait in TRAITS if text(row[trait]))
         yield {**row, "person": row["user_id"] if part.named else who, "who": f" ({who})" if who else ""}
 
 
-def _frequent(rows: Sequence[Row], *, dropped: Counter[str]) -> Iterator[Row]:
+def _frequent(rows: Sequence[Row], data: Data) -> Iterator[Row]:
     """Yield the rows of annotators with enough rows, and those without an annotator."""
     numbers = Counter(row["person"] for row in rows)
-    return keep_rows(
+    return data.keep(
         rows,
         lambda row: numbers[row["person"]] >= FEWEST or not text(row["person"]),
         reason=f"annotator of fewer than {FEWEST} texts",
-        dropped=dropped,
     )
 
 
@@ -190,30 +179,29 @@ def _shuffled(rows: list[Row], *, seed: int) -> list[Row]:
     return sorted(rows, key=lambda row: place[row["person"]])
 
 
-def individuals(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
+def individuals(data: Data, *, most: int | None = None) -> Sequences:
     """Build one sequence per annotator and part; with ``most``, for that many per part, drawn at random."""
-    for name, part, path in _parts(data_dir, dropped=dropped):
-        rows = list(_frequent(list(_annotations(path, part, dropped=dropped)), dropped=dropped))
+    for name, part, file in _parts(data):
+        rows = list(_frequent(list(_annotations(data, file, part)), data))
         found = grouped(
-            _shuffled(rows, seed=seed) if most else rows,
+            _shuffled(rows, seed=data.seed) if most else rows,
+            data,
             constants={"part": name},
             group_by=("part", "person"),
             input=part.input,
             output=part.output,
             descriptions=part.descriptions,
-            seed=seed,
-            dropped=dropped,
         )
         yield from islice(found, most)
 
 
-def _texts(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
+def _texts(data: Data) -> Iterator[Row]:
     """Yield every text of each part once."""
-    for name, part, path in _parts(data_dir, dropped=dropped):
+    for name, part, file in _parts(data):
         column = part.columns[0]
-        rows = table_rows(path, (column,), dropped=dropped)
+        rows = data.table(file, (column,))
         named = ({"part": name, "topic": part.topic, "text": row[column]} for row in rows)
-        yield from different(named, "text", dropped=dropped)
+        yield from data.different(named, "text")
 
 
 TASKS = [
@@ -237,6 +225,6 @@ TASKS = [
         group_by=("part",),
         output="text",
         descriptions=TEXT_DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
+        mean_length=128,
     ),
 ]

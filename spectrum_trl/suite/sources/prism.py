@@ -4,17 +4,13 @@ Conversations of people who are not in the survey are counted and left out of th
 Traits that people did not state, or preferred not to, are left out of the description.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, as_json, text
+from spectrum_trl.suite.sequences.builders import Data, Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
 
 CONVERSATIONS = "prism/conversations.jsonl"
@@ -22,7 +18,6 @@ SURVEY = "prism/survey.jsonl"
 SOURCE = Source(
     name="prism",
     title="PRISM Alignment Dataset (HannahRoseKirk/prism-alignment)",
-    homepage="https://huggingface.co/datasets/HannahRoseKirk/prism-alignment",
     licence="CC BY 4.0 (what people wrote), CC BY-NC 4.0 (answers of models)",
     citation="Kirk et al., The PRISM Alignment Dataset: What Participatory, Representative and "
     "Individualised Human Feedback Reveals About the Subjective and Multicultural Alignment of Large "
@@ -31,8 +26,8 @@ SOURCE = Source(
         "HannahRoseKirk/prism-alignment",
         "18ab5cfb37456f4ec8cbc00212ce54cf7b1239f6",
         "prism",
-        "conversations.jsonl",
-        "survey.jsonl",
+        CONVERSATIONS,
+        SURVEY,
     ),
     size=65_200_000,
     unchecked="No file was at hand: fields, the three types of conversation, and the nested location and "
@@ -46,7 +41,8 @@ TYPES = {
 }
 RESPONSES = 4
 SHOWN = ("opening_prompt", *(f"response_{letter}" for letter in ascii_lowercase[:RESPONSES]))
-ABOUT = ("Age", "Gender", "Education", "Employment", "Country", "Religion")
+PROMPT = ("conversation_type", "opening_prompt")
+UNKNOWN = ("", "nan", "prefer not to say")
 
 PROMPT_DESCRIPTIONS = (
     "What people write first to a language model. Input: what the conversation was to be about (anything, "
@@ -69,65 +65,50 @@ PREFERENCE_DESCRIPTIONS = (
 
 def _said(survey: Row) -> str:
     """Return a participant's known traits, in words."""
-
-    def nested(column: str, key: str) -> Any:
-        return survey[column].get(key) if isinstance(survey[column], dict) else None
-
-    told = (
-        survey["age"],
-        survey["gender"],
-        survey["education"],
-        survey["employment_status"],
-        nested("location", "reside_country"),
-        nested("religion", "simplified"),
+    location, religion = (
+        survey[column] if isinstance(survey[column], dict) else {} for column in ("location", "religion")
     )
-    parts = [
-        f"{name}: {value}"
-        for name, value in zip(ABOUT, map(text, told), strict=True)
-        if value and value.lower() not in ("prefer not to say", "nan")
-    ]
-    return f" ({'; '.join(parts)})" if parts else ""
+    told = {
+        "Age": survey["age"],
+        "Gender": survey["gender"],
+        "Education": survey["education"],
+        "Employment": survey["employment_status"],
+        "Country": location.get("reside_country"),
+        "Religion": religion.get("simplified"),
+    }
+    known = {name: said for name, value in told.items() if (said := text(value)).lower() not in UNKNOWN}
+    return f" ({'; '.join(f'{name}: {said}' for name, said in known.items())})" if known else ""
 
 
-def _people(data_dir: Path, *, dropped: Counter[str]) -> dict[str, str]:
+def _people(data: Data) -> dict[str, str]:
     """Return the known traits of each survey participant."""
     columns = ("user_id", "age", "gender", "education", "employment_status", "location", "religion")
     people: dict[str, str] = {}
-    for row in table_rows(data_dir / SURVEY, columns, dropped=dropped):
+    for row in data.table(SURVEY, columns):
         if (person := text(row["user_id"])) in people:
-            dropped["further survey of the same participant"] += 1
+            data.dropped["further survey of the same participant"] += 1
         else:
             people[person] = _said(row)
     return people
 
 
-def _of_people(data_dir: Path, columns: Sequence[str], *, dropped: Counter[str]) -> Iterator[dict[str, Any]]:
+def _of_people(data: Data, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the conversations of survey participants, with their known traits."""
-    people = _people(data_dir, dropped=dropped)
-    for row in table_rows(data_dir / CONVERSATIONS, ("user_id", *columns), dropped=dropped):
+    people = _people(data)
+    for row in data.table(CONVERSATIONS, ("user_id", *columns)):
         if (person := text(row["user_id"])) in people:
             yield {**row, "who": people[person]}
         else:
-            dropped["of somebody who is not in the survey"] += 1
+            data.dropped["of somebody who is not in the survey"] += 1
 
 
-def _instructed(rows: Iterator[dict[str, Any]], *, dropped: Counter[str]) -> Iterator[Row]:
+def _instructed(rows: Iterator[dict[str, Any]], data: Data) -> Iterator[Row]:
     for row in rows:
         kind = text(row["conversation_type"]).lower()
         if kind in TYPES:
             yield {**row, "instruction": TYPES[kind]}
         else:
-            dropped[f"unknown type of conversation {kind[:40]!r}"] += 1
-
-
-def _prompts(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    rows = table_rows(data_dir / CONVERSATIONS, ("conversation_type", "opening_prompt"), dropped=dropped)
-    return _instructed(rows, dropped=dropped)
-
-
-def _prompts_of_people(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    rows = _of_people(data_dir, ("conversation_type", "opening_prompt"), dropped=dropped)
-    return _instructed(rows, dropped=dropped)
+            data.dropped[f"unknown type of conversation {kind[:40]!r}"] += 1
 
 
 def _score(value: Any) -> int | None:
@@ -163,10 +144,10 @@ def _judged(row: Row) -> Row | str:
     return {**row, **dict(zip(SHOWN[1:], texts, strict=True)), "judged": judged}
 
 
-def _judgements(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    for row in _of_people(data_dir, ("opening_prompt", "conversation_history"), dropped=dropped):
+def _judgements(data: Data) -> Iterator[Row]:
+    for row in _of_people(data, ("opening_prompt", "conversation_history")):
         if isinstance(found := _judged(row), str):
-            dropped[found] += 1
+            data.dropped[found] += 1
         else:
             yield {key: found[key] for key in ("user_id", "who", "judged", *SHOWN)}
 
@@ -178,23 +159,23 @@ TASKS = [
         kind="generation",
         summary="people's first messages to chatbots",
         files=(CONVERSATIONS,),
-        rows=_prompts,
+        rows=lambda data: _instructed(data.table(CONVERSATIONS, PROMPT), data),
         name="prism_prompts",
         input="instruction",
         output="opening_prompt",
         descriptions=PROMPT_DESCRIPTIONS,
-        length=partial(sequence_length, mean=128),
+        mean_length=128,
     ),
     task(
         "prism_prompts_individual",
         kind="individual",
         summary="one person's first messages to chatbots",
-        rows=_prompts_of_people,
+        rows=lambda data: _instructed(_of_people(data, PROMPT), data),
         group_by=("user_id",),
         input="instruction",
         output="opening_prompt",
         descriptions=INDIVIDUAL_DESCRIPTIONS,
-        length=partial(sequence_length, mean=96),
+        mean_length=96,
     ),
     task(
         "prism_individual_preferences",
@@ -205,7 +186,7 @@ TASKS = [
         input=SHOWN,
         output="judged",
         descriptions=PREFERENCE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=20),
+        mean_length=20,
         at_least=2,
     ),
 ]

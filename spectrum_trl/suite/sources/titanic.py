@@ -11,7 +11,6 @@ from functools import partial
 
 from spectrum_trl.suite.sequences.builders import Row, as_json, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, github
 
 FILE, SURVIVED = "hub/titanic/titanic.csv", "Survived"
@@ -19,7 +18,6 @@ FILE, SURVIVED = "hub/titanic/titanic.csv", "Survived"
 SOURCE = Source(
     name="titanic",
     title="Titanic (datasciencedojo/datasets, titanic.csv)",
-    homepage="https://github.com/datasciencedojo/datasets",
     licence="unstated (Kaggle's training file)",
     citation="Kaggle, Titanic: Machine Learning from Disaster, 2012, training file",
     downloads=github(
@@ -74,7 +72,7 @@ task = partial(
     source=SOURCE,
     file=FILE,
     columns=tuple(FIELDS),
-    length=partial(sequence_length, mean=64),
+    mean_length=64,
 )
 TASKS = [
     task(

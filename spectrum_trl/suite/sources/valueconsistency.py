@@ -4,17 +4,13 @@ Only original questions are used, not their rephrasings. The same question in an
 row.
 """
 
-from functools import partial
-
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import Source, hub
 
 FILE = "hub/valueconsistency/valueconsistency.jsonl"
 SOURCE = Source(
     name="valueconsistency",
     title="ValueConsistency",
-    homepage="https://huggingface.co/datasets/jlcmoore/ValueConsistency",
     licence="MIT",
     citation="Moore, Deshpande and Yang, Are Large Language Models Consistent over Value-laden Questions?, "
     "Findings of EMNLP 2024, arXiv 2407.02996",
@@ -48,7 +44,7 @@ TASKS = [
         input=("controversial", "language", "country"),
         output="question",
         descriptions=DESCRIPTIONS,
-        length=partial(sequence_length, mean=64),
+        mean_length=64,
         name="valueconsistency",
     ),
 ]

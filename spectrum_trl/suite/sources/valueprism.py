@@ -8,23 +8,19 @@ tasks that show these, and so are rows that repeat an earlier one.
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
-from spectrum_trl.suite.reading.tables import table_rows
-from spectrum_trl.suite.sequences.builders import Row, keep_rows, text
+from spectrum_trl.suite.sequences.builders import Data, Row, text
 from spectrum_trl.suite.sequences.declared import declared_task
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.source import HubFiles, Source
 
 FILE = "hub/valueprism/full/full.csv"
 SOURCE = Source(
     name="valueprism",
     title="ValuePrism",
-    homepage="https://huggingface.co/datasets/allenai/ValuePrism",
     licence="AI2 ImpACT License, medium risk (see the dataset page)",
     citation="Sorensen et al., Value Kaleidoscope: Engaging AI with Pluralistic Human Values, Rights, and "
     "Duties, AAAI 2024",
@@ -66,65 +62,59 @@ VALUE_DESCRIPTIONS = (
 
 
 def _unique(
-    data_dir: Path,
+    data: Data,
     columns: Sequence[str],
     *,
     key: Sequence[str],
-    dropped: Counter[str],
-    labels: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    labels: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[dict[str, str]]:
     """Yield rows without empty cells and with these labels, only the first with each key."""
+    labels = labels or {}
     seen: set[tuple[str, ...]] = set()
-    for row in table_rows(data_dir / FILE, columns, dropped=dropped):
+    for row in data.table(FILE, columns):
         cells = {column: text(cell) for column, cell in row.items()}
         found = tuple(cells[column] for column in key)
         if empty := [column for column, cell in cells.items() if not cell]:
-            dropped[f"row without {empty[0]}"] += 1
+            data.dropped[f"row without {empty[0]}"] += 1
         elif wrong := [column for column, allowed in labels.items() if cells[column] not in allowed]:
-            dropped[f"{wrong[0]} that is not one of {', '.join(labels[wrong[0]])}"] += 1
+            data.dropped[f"{wrong[0]} that is not one of {', '.join(labels[wrong[0]])}"] += 1
         elif found in seen:
-            dropped[f"same {' and '.join(key)} as an earlier row"] += 1
+            data.dropped[f"same {' and '.join(key)} as an earlier row"] += 1
         else:
             seen.add(found)
             yield cells
 
 
-def _considerations(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+def _considerations(data: Data) -> Iterator[Row]:
     """Yield each situation with its considerations, in random order, as JSON."""
     found: dict[str, list[dict[str, str]]] = {}
     key = ("situation", "vrd", "text")
     labels = {"vrd": CLASSES, "valence": VALENCES}
-    for row in _unique(data_dir, ("situation", *KEYS), key=key, labels=labels, dropped=dropped):
+    for row in _unique(data, ("situation", *KEYS), key=key, labels=labels):
         found.setdefault(row["situation"], []).append({column: row[column] for column in KEYS})
     for situation, considerations in found.items():
-        order = np.random.default_rng([seed, *situation.encode()]).permutation(len(considerations))
+        order = np.random.default_rng([data.seed, *situation.encode()]).permutation(len(considerations))
         mixed = [considerations[place] for place in order]
         yield {"situation": situation, "considerations": json.dumps(mixed, ensure_ascii=False)}
 
 
-def _situations(data_dir: Path, *, dropped: Counter[str]) -> Iterator[Row]:
-    return _unique(data_dir, ("situation",), key=("situation",), dropped=dropped)
-
-
-def _values(data_dir: Path, *, dropped: Counter[str]) -> list[str]:
+def _values(data: Data) -> list[str]:
     """Return the texts of class Value with enough rows, in the order of the file."""
     counts: Counter[str] = Counter()
-    for row in table_rows(data_dir / FILE, ("vrd", "text"), dropped=dropped):
+    for row in data.table(FILE, ("vrd", "text")):
         if text(row["vrd"]) == "Value":
             counts[text(row["text"])] += 1
     return [value for value, count in counts.items() if count >= FREQUENT]
 
 
-def _of_values(data_dir: Path, *, most: int | None = None, seed: int, dropped: Counter[str]) -> Iterator[Row]:
+def _of_values(data: Data, *, most: int | None = None) -> Iterator[Row]:
     """Yield the different situations of frequent values, of ``most`` of them drawn at random."""
     # Malformed rows are counted below.
-    values = _values(data_dir, dropped=Counter())
-    order = np.random.default_rng([seed, *b"valueprism_misc"]).permutation(len(values))
+    values = _values(replace(data, dropped=Counter()))
+    order = np.random.default_rng([data.seed, *b"valueprism_misc"]).permutation(len(values))
     kept = {values[place] for place in order[:most]}
-    rows = _unique(data_dir, ("text", "situation"), key=("text", "situation"), dropped=dropped)
-    return keep_rows(
-        rows, lambda row: row["text"] in kept, reason="not a value that is used", dropped=dropped
-    )
+    rows = _unique(data, ("text", "situation"), key=("text", "situation"))
+    return data.keep(rows, lambda row: row["text"] in kept, reason="not a value that is used")
 
 
 task = partial(declared_task, source=SOURCE, kind="generation", files=(FILE,))
@@ -132,21 +122,20 @@ TASKS = [
     task(
         "valueprism_situation",
         summary="situations to reason about morally",
-        rows=_situations,
+        rows=partial(_unique, columns=("situation",), key=("situation",)),
         output="situation",
         descriptions=SITUATION_DESCRIPTIONS,
-        length=partial(sequence_length, mean=256),
+        mean_length=256,
     ),
     task(
         "valueprism_vrd",
         summary="values, rights and duties that bear on a situation",
         paper={"most": PAPER_SEQUENCES},
         rows=_considerations,
-        seeded=True,
         input="situation",
         output="considerations",
         descriptions=VRD_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
+        mean_length=32,
     ),
     task(
         "valueprism_vrds_noncontextual",
@@ -157,17 +146,16 @@ TASKS = [
         keep={"vrd": CLASSES},
         unique=True,
         descriptions=CLASS_DESCRIPTIONS,
-        length=partial(sequence_length, mean=256),
+        mean_length=256,
     ),
     task(
         "valueprism_misc",
         summary="situations in which a given value is at stake",
         paper={"rows": partial(_of_values, most=PAPER_VALUES), "draws": 1},
         rows=_of_values,
-        seeded=True,
         group_by=("text",),
         output="situation",
         descriptions=VALUE_DESCRIPTIONS,
-        length=partial(sequence_length, mean=32),
+        mean_length=32,
     ),
 ]

@@ -5,7 +5,6 @@ Question texts are the column labels. Codes below zero (do not know, no answer, 
 those that the file declares missing are neither options nor answers. A person's name is their row number.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyreadstat
 
-from spectrum_trl.errors import UserError
-from spectrum_trl.suite.reading.problems import lacking_columns, unreadable
+from spectrum_trl.errors import UserError, refuse
+from spectrum_trl.suite.reading.files import lacking_columns, unreadable
 from spectrum_trl.suite.sequences.builders import Row, Sequences, grouped, text
 from spectrum_trl.suite.source import Source
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import Data, Task
 
 FILE = "wvs/WVS_Cross-National_Wave_7_inverted_sav_v6_0.sav"
 SOURCE = Source(
@@ -75,11 +74,6 @@ class Survey(NamedTuple):
     traits: dict[str, dict[float, str]]
 
 
-def _is_missing(code: float, ranges: list[Mapping[str, Any]]) -> bool:
-    """Return whether a code stands for a missing answer."""
-    return code < 0 or any(each["lo"] <= code <= each["hi"] for each in ranges)
-
-
 def _labels(meta: Any, column: str) -> dict[float, str]:
     """Return the labels of a column's codes that are not missing, the highest code first."""
     ranges = meta.missing_ranges.get(column, [])
@@ -87,15 +81,14 @@ def _labels(meta: Any, column: str) -> dict[float, str]:
     return {
         code: text(found[code])
         for code in sorted((code for code in found if isinstance(code, int | float)), reverse=True)
-        if text(found[code]) and not _is_missing(code, ranges)
+        if text(found[code]) and code >= 0 and not any(each["lo"] <= code <= each["hi"] for each in ranges)
     }
 
 
 def survey(path: Path) -> Survey:
     """Return the questions of the file that have options, and the labels of the traits."""
     meta = _read(path, metadataonly=True, user_missing=True)[1]
-    if lacking := lacking_columns(str(path), tuple(TRAITS), meta.column_names):
-        raise UserError(*lacking)
+    refuse(lacking_columns(str(path), tuple(TRAITS), meta.column_names))
     questions = []
     for column in meta.column_names:
         labels, asked = _labels(meta, column), text(meta.column_names_to_labels.get(column))
@@ -128,14 +121,14 @@ def _people(path: Path, found: Survey) -> Iterator[Row]:
             yield dict(zip(columns, codes, strict=True))
 
 
-def _answers(person: Row, questions: list[Question], *, dropped: Counter[str]) -> Iterator[Row]:
+def _answers(person: Row, questions: list[Question], data: Data) -> Iterator[Row]:
     """Yield a person's answers."""
     for question in questions:
         code = person[question.column]
         if code is None or not code >= 0:
-            dropped["question not asked or not answered"] += 1
+            data.dropped["question not asked or not answered"] += 1
         elif code not in question.letters:
-            dropped["answer without a label"] += 1
+            data.dropped["answer without a label"] += 1
         else:
             yield {"question": question.shown, "letter": question.letters[code]}
 
@@ -146,26 +139,25 @@ def _known(person: Row, traits: Mapping[str, Mapping[float, str]]) -> str:
     return ", ".join(f"{words}: {label}" for words, label in known if label)
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str], most: int | None = None) -> Sequences:
+def build(data: Data, *, most: int | None = None) -> Sequences:
     """Build one sequence per respondent, or for ``most`` of them."""
-    path = data_dir / FILE
+    path = data.folder / FILE
     found = survey(path)
-    order = np.random.default_rng([seed, *b"wvs_individual"]).permutation(found.n_rows)
+    order = np.random.default_rng([data.seed, *b"wvs_individual"]).permutation(found.n_rows)
     drawn = None if most is None else set(order[:most].tolist())
     for row, person in enumerate(_people(path, found)):
         if drawn is not None and row not in drawn:
-            dropped["respondent who was not drawn"] += 1
+            data.dropped["respondent who was not drawn"] += 1
             continue
         traits = _known(person, found.traits)
         yield from grouped(
-            _answers(person, found.questions, dropped=dropped),
+            _answers(person, found.questions, data),
+            data,
             group_by="person",
             constants={"person": str(row), "traits": traits},
             input="question",
             output="letter",
             descriptions=DESCRIPTIONS + (TRAITS_DESCRIPTIONS if traits else ()),
-            seed=seed,
-            dropped=dropped,
         )
 
 

@@ -6,8 +6,8 @@ from functools import partial
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
+from spectrum_trl.suite.randomness import length_pmf, sequence_length
 from spectrum_trl.suite.sequences.generators import Draw, count_labels, drawn, finite, read_whole_numbers
-from spectrum_trl.suite.sequences.lengths import length_pmf, sequence_length
 from spectrum_trl.suite.task import Distribution
 
 MEAN_LABELS = 12
@@ -91,4 +91,4 @@ def sample(rng: np.random.Generator) -> Draw:
     return Draw(description, [str(label) for label in labels.tolist()], partial(predictive, **known))
 
 
-TASKS = (drawn("categorical", distributions=500, sample=sample, summary="labels with random probabilities"),)
+TASKS = (drawn("categorical", sample=sample, summary="labels with random probabilities"),)

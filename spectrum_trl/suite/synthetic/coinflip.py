@@ -8,8 +8,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.suite.randomness import sequence_length
 from spectrum_trl.suite.sequences.generators import Draw, count_labels, drawn, finite, quadrature
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.task import Distribution
 
 LABELS = ("Heads", "Tails")

@@ -12,6 +12,7 @@ import scipy
 from scipy.special import betaln, gammaln, logsumexp, poch, xlog1py, zeta
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.suite.randomness import sequence_length
 from spectrum_trl.suite.sequences.generators import (
     Draw,
     drawn,
@@ -20,7 +21,6 @@ from spectrum_trl.suite.sequences.generators import (
     stated,
     whole_numbers,
 )
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.task import Distribution
 
 RATE_SHAPE, RATE_SCALE = 0.5, 2000.0
@@ -229,19 +229,15 @@ def zipfian(rng: np.random.Generator) -> Draw:
 
 
 TASKS = (
-    drawn("poisson", distributions=500, sample=poisson, summary="Poisson counts"),
-    drawn("geometric", distributions=500, sample=geometric, summary="numbers of trials up to a success"),
+    drawn("poisson", sample=poisson, summary="Poisson counts"),
+    drawn("geometric", sample=geometric, summary="numbers of trials up to a success"),
     drawn(
         "geometric_beta",
-        distributions=500,
         sample=partial(geometric, decimals=(3,)),
         summary="numbers of trials up to a success",
     ),
     drawn(
-        "negative_binomial",
-        distributions=500,
-        sample=negative_binomial,
-        summary="numbers of failures before several successes",
+        "negative_binomial", sample=negative_binomial, summary="numbers of failures before several successes"
     ),
-    drawn("zipfian", distributions=500, sample=zipfian, summary="whole numbers by Zipf's law"),
+    drawn("zipfian", sample=zipfian, summary="whole numbers by Zipf's law"),
 )

@@ -1,11 +1,9 @@
 """People who each choose among three flights by hidden weights (as in arXiv 2503.17523, A.1)."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +11,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sequences.builders import Sequences, description_message, pair
 from spectrum_trl.suite.sequences.generators import count_labels, finite, generator
 from spectrum_trl.suite.source import SUITE
-from spectrum_trl.suite.task import Distribution, Task
+from spectrum_trl.suite.task import Data, Distribution, Task
 
 PEOPLE, EXAMPLES, FLIGHTS = 200, 20, 3
 CHOICES = ("1", "2", "3")
@@ -131,9 +129,9 @@ def predictive(outputs: Sequence[str], *, inputs: Sequence[str]) -> Distribution
     return finite(dict(zip(CHOICES, shares.tolist(), strict=True)))
 
 
-def build(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Sequences:
+def build(data: Data) -> Sequences:
     """Yield 200 people with 20 choices each."""
-    rng = generator("flight", seed=seed)
+    rng = generator("flight", seed=data.seed)
     for person in range(PEOPLE):
         weights = rng.choice(weight_vectors())
         flights = rng.integers(0, LAST, size=(EXAMPLES, FLIGHTS, len(FEATURES)), endpoint=True)

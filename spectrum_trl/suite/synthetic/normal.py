@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 import scipy
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import refuse
+from spectrum_trl.suite.randomness import sequence_length
 from spectrum_trl.suite.sequences.generators import Draw, drawn
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.task import Distribution
 
 # Digits that a double represents reliably; more would print artefacts of the binary representation.
@@ -50,12 +50,11 @@ def predictive(outputs: Sequence[str], *, mean: float, sd: float, decimals: int)
     Raises:
         UserError: If an output is not a number with that many decimals.
     """
-    if problems := [
+    refuse(
         f"output {place} is {text!r}: expected a number with {decimals} decimals"
         for place, text in enumerate(outputs, start=1)
         if _value(text, decimals=decimals) is None
-    ]:
-        raise UserError(*problems)
+    )
     if sd == 0:
         only = written(mean, decimals=decimals)
         return Distribution(lambda text: float(text == only), (only,))

@@ -11,8 +11,8 @@ import scipy
 from scipy.special import betaln, gammaln, logsumexp, xlog1py, xlogy
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.suite.randomness import length_pmf, sequence_length
 from spectrum_trl.suite.sequences.generators import Draw, drawn, read_whole_numbers, stated, whole_numbers
-from spectrum_trl.suite.sequences.lengths import length_pmf, sequence_length
 from spectrum_trl.suite.task import Distribution
 
 MEAN_TRIALS = 1024
@@ -136,10 +136,9 @@ def hypergeometric(rng: np.random.Generator) -> Draw:
 
 
 TASKS = (
-    drawn("binomial", distributions=500, sample=binomial, summary="numbers of successes"),
+    drawn("binomial", sample=binomial, summary="numbers of successes"),
     drawn(
         "hypergeometric",
-        distributions=500,
         sample=hypergeometric,
         summary="numbers of marked items in draws without replacement",
     ),

@@ -10,15 +10,13 @@ In the conversations of the instruct model, nine in ten questions get the likeli
 post-training rewards one good answer, which is why instruct models collapse; here it teaches nothing else.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from spectrum_trl.suite.sequences.builders import description_message, pair
-from spectrum_trl.suite.task import Build, Message, Task
+from spectrum_trl.suite.task import Build, Data, Message, Task
 from spectrum_trl.tiny.world import words, worlds
 
 SEQUENCES = 2_000_000
@@ -84,15 +82,13 @@ def _in_lines(rng: np.random.Generator, description: str, draws: Sequence[str]) 
 
 
 def _records(
-    data_dir: Path,
+    data: Data,
     *,
-    seed: int,
-    dropped: Counter[str],
     stream: int,
     share_described: float,
     lay_out: Callable[[np.random.Generator, str, Sequence[str]], tuple[str, str]],
 ) -> Iterator[tuple[str, list[Message]]]:
-    rng = np.random.default_rng([seed, stream])
+    rng = np.random.default_rng([data.seed, stream])
     for index in range(SEQUENCES):
         described = rng.random() < share_described
         world = described_world(rng) if described else hidden_world(rng)
@@ -119,8 +115,8 @@ def _statement(rng: np.random.Generator, contents: dict[str, int]) -> str:
     return statements[int(rng.integers(len(statements)))]
 
 
-def _facts(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tuple[str, list[Message]]]:
-    rng = np.random.default_rng([seed, 3])
+def _facts(data: Data) -> Iterator[tuple[str, list[Message]]]:
+    rng = np.random.default_rng([data.seed, 3])
     for index in range(SEQUENCES):
         contents = worlds.contents(rng, labels=words.LABELS)
         sentence = words.BASE_COUNT_SENTENCES[int(rng.integers(len(words.BASE_COUNT_SENTENCES)))]
@@ -133,8 +129,8 @@ def _facts(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tupl
         )
 
 
-def _answers(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[tuple[str, list[Message]]]:
-    rng = np.random.default_rng([seed, 2])
+def _answers(data: Data) -> Iterator[tuple[str, list[Message]]]:
+    rng = np.random.default_rng([data.seed, 2])
     for index in range(SEQUENCES):
         world = described_world(rng) if rng.random() < DESCRIBED else hidden_world(rng)
         seen = world.draw(rng, int(rng.integers(1, 21))) if rng.random() < SHOWN else []

@@ -1,14 +1,12 @@
 """Tuning tasks of the tiny world: distributions like the held-out ones, with other words and numbers."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from spectrum_trl.suite.sequences.builders import iid
-from spectrum_trl.suite.task import Message, Task
+from spectrum_trl.suite.task import Data, Message, Task
 from spectrum_trl.tiny.world import words, worlds
 
 # Sequences available per task; a recipe takes as many as it needs.
@@ -32,10 +30,8 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], worlds.World], tuple[int,
 }
 
 
-def _build(
-    data_dir: Path, *, seed: int, dropped: Counter[str], kind: str
-) -> Iterator[tuple[str, list[Message]]]:
-    rng = np.random.default_rng([seed, *f"_{kind}".encode()])
+def _build(data: Data, *, kind: str) -> Iterator[tuple[str, list[Message]]]:
+    rng = np.random.default_rng([data.seed, *f"_{kind}".encode()])
     world, outputs = KINDS[kind]
     for index in range(SEQUENCES):
         drawn = world(rng)

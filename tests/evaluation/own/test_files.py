@@ -9,7 +9,7 @@ import pytest
 from lm_eval.tasks import TaskManager
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.own.files import INLINE, check_folders, load, own_file
+from spectrum_trl.evaluation.own.tasks import INLINE, check_folders, load, own_file
 from spectrum_trl.paths import bundled
 
 GOOD = """\

@@ -21,6 +21,7 @@ from spectrum_trl.suite.building.build import Built, build_suite
 from spectrum_trl.suite.building.manifest import read_manifest
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.fetching import lock
+from spectrum_trl.suite.task import Data
 from tests.processes import ROOT, run_recipe
 
 KILLED = """
@@ -379,8 +380,8 @@ def test_what_can_be_built_is_kept_when_something_cannot(
 def test_a_task_of_which_nothing_comes_is_told(
     data: Path, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nothing(data_dir: Path, *, seed: int, dropped: Any) -> Any:
-        dropped["empty output"] += 5
+    def nothing(data: Data) -> Any:
+        data.dropped["empty output"] += 5
         return iter(())
 
     task = replace(suite_tasks()[names[0]], build=nothing)

@@ -11,7 +11,7 @@ from spectrum_trl.files import sha256_of
 from spectrum_trl.suite import load
 from spectrum_trl.suite.building import load as loading
 from spectrum_trl.suite.building.build import build_suite
-from spectrum_trl.suite.building.parquet import SCHEMA
+from spectrum_trl.suite.building.record import SCHEMA
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.own.table import read_own
 

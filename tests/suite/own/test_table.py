@@ -112,7 +112,7 @@ def test_rows_without_a_group_are_pooled(folder: Path) -> None:
 
 def test_a_drawn_length_is_printed_the_same_in_every_process(folder: Path) -> None:
     build = read_own(declare(folder, mean_length=4)).build
-    assert " at 0x" not in repr(build) and "mean=4.0" in repr(build)
+    assert " at 0x" not in repr(build) and "mean_length=4.0" in repr(build)
 
 
 def test_candidates_are_compared_without_white_space_around_them(folder: Path) -> None:

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.suite.reading.encoding import Reading
+from spectrum_trl.suite.reading.files import Reading
 from spectrum_trl.suite.reading.tables import jsonl_rows, table_rows
 
 PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}

@@ -2,6 +2,7 @@ import json
 import time
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,17 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectrum_trl.suite.sequences.builders import (
+    Part,
     as_json,
     description_message,
     grouped,
     iid,
-    keep_rows,
     pair,
-    pooled,
+    pooled_parts,
     text,
 )
+from spectrum_trl.suite.task import Data
 
 NAMES = st.sampled_from(["ann", "ben", "中文", "{person}", "7"])
+NOWHERE = Path("nowhere")
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
@@ -50,12 +53,11 @@ def build_people(rows, *, seed=0, dropped=None, **options):
     return list(
         grouped(
             rows,
+            Data(NOWHERE, seed, Counter() if dropped is None else dropped),
             group_by="person",
             input="question",
             output="answer",
             descriptions=("Answers of {person}.", "What {person} says."),
-            seed=seed,
-            dropped=Counter() if dropped is None else dropped,
             **options,
         )
     )
@@ -98,14 +100,13 @@ def test_ids_are_unique_and_sequences_as_long_as_asked(rows, seed, permutations,
 def test_pooled_rows_are_each_used_once_per_permutation(rows, seed):
     dropped = Counter()
     found = list(
-        pooled(
+        grouped(
             rows,
+            Data(NOWHERE, seed, dropped),
             output="answer",
             descriptions="Answers.",
             length=3,
             permutations=2,
-            seed=seed,
-            dropped=dropped,
         )
     )
     usable = Counter(text(row["answer"]) for row in rows if text(row["answer"]))
@@ -162,12 +163,11 @@ def test_facts_are_columns_of_every_row():
     rows = [{"person": "p", "answer": "a"}, {"person": "q", "answer": "b"}]
     found = grouped(
         rows,
+        Data(NOWHERE, 0, Counter()),
         constants={"survey": "s", "topic": "tea"},
         group_by=("survey", "person"),
         output={"topic": "topic", "said": "answer"},
         descriptions="On {topic}.",
-        seed=0,
-        dropped=Counter(),
     )
     assert [
         (name, messages[0]["content"], json.loads(messages[1]["content"])) for name, messages in found
@@ -181,7 +181,7 @@ def test_a_json_field_with_an_empty_part_drops_the_row():
     dropped = Counter()
     rows = [{"a": "x", "b": ""}, {"a": "x", "b": 0}]
     found = list(
-        pooled(rows, output={"A": "a", "B": "b"}, descriptions="w", length=5, seed=0, dropped=dropped),
+        grouped(rows, Data(NOWHERE, 0, dropped), output={"A": "a", "B": "b"}, descriptions="w", length=5),
     )
     assert [output for _, output in samples(found[0][1])] == ['{"A": "x", "B": 0}']
     assert dropped == {"empty output": 1}
@@ -190,38 +190,37 @@ def test_a_json_field_with_an_empty_part_drops_the_row():
 def test_drawn_lengths_come_from_the_given_draw():
     rows = [{"answer": str(number)} for number in range(1000)]
     found = list(
-        pooled(
+        grouped(
             rows,
+            Data(NOWHERE, 3, Counter()),
             output="answer",
             descriptions="w",
-            length=lambda rng: int(rng.integers(2, 5)),
-            seed=3,
-            dropped=Counter(),
+            mean_length=4,
         )
     )
-    lengths = Counter(len(samples(messages)) for _, messages in found[:-1])
-    assert set(lengths) == {2, 3, 4}
+    lengths = [len(samples(messages)) for _, messages in found]
+    assert sum(lengths) == 1000 and len(set(lengths)) > 4
+    assert np.mean(lengths[:-1]) == pytest.approx(4, abs=0.6)  # standard error 0.12
 
 
 def test_a_length_without_samples_is_refused():
+    data = Data(NOWHERE, 0, Counter())
     with pytest.raises(ValueError, match="length 0"):
-        list(
-            pooled([{"answer": "a"}], output="answer", descriptions="w", length=0, seed=0, dropped=Counter())
-        )
+        list(grouped([{"answer": "a"}], data, output="answer", descriptions="w", length=0))
 
 
 def test_an_unknown_column_is_an_error_and_not_a_dropped_row():
+    data = Data(NOWHERE, 0, Counter())
     with pytest.raises(KeyError, match="anser"):
-        list(pooled([{"answer": "a"}], output="anser", descriptions="w", length=1, seed=0, dropped=Counter()))
+        list(grouped([{"answer": "a"}], data, output="anser", descriptions="w", length=1))
     with pytest.raises(KeyError, match="topic"):
         list(
-            pooled(
+            grouped(
                 [{"answer": "a"}],
+                data,
                 output="answer",
                 descriptions="{topic}",
                 length=1,
-                seed=0,
-                dropped=Counter(),
             )
         )
 
@@ -229,7 +228,8 @@ def test_an_unknown_column_is_an_error_and_not_a_dropped_row():
 def test_kept_counts_what_it_leaves_out():
     dropped = Counter()
     rows = [{"n": number} for number in range(5)]
-    assert list(keep_rows(rows, lambda row: row["n"] > 2, reason="small", dropped=dropped)) == rows[3:]
+    data = Data(NOWHERE, 0, dropped)
+    assert list(data.keep(rows, lambda row: row["n"] > 2, reason="small")) == rows[3:]
     assert dropped == {"small": 3}
 
 
@@ -283,10 +283,44 @@ def test_a_name_mixes_the_same_rows_in_another_way():
     def built(name):
         dropped = Counter()
         return list(
-            pooled(rows, name=name, output="answer", descriptions="w", length=20, seed=0, dropped=dropped)
+            grouped(rows, Data(NOWHERE, 0, dropped), name=name, output="answer", descriptions="w", length=20)
         )
 
     ((first, one),), ((second, other),), ((third, unnamed),) = built("one"), built("other"), built("")
     assert (first, second, third) == ("one/0", "other/0", "0")
     assert len({str(one), str(other), str(unnamed)}) == 3
     assert built("one") == [(first, one)]
+
+
+POSTS = [{"title": f"title {n}", "body": f"body {n}" if n else ""} for n in range(200)]
+PARTS = (
+    Part("titles", "title", ("Titles.",)),
+    Part("titles_again", "title", ("Titles.",)),
+    Part("bodies", "body", ("Bodies.",), input="title"),
+)
+
+
+@pytest.mark.parametrize("most", [None, 2])
+def test_each_part_has_its_own_sequences_of_all_rows_or_the_first_ones(most: int | None) -> None:
+    dropped: Counter[str] = Counter()
+    found = list(
+        pooled_parts(POSTS, Data(NOWHERE, 0, dropped), task="posts", parts=PARTS, mean_length=16, most=most)
+    )
+    for part in PARTS:
+        mine = [messages for name, messages in found if name.startswith(f"posts/{part.name}/")]
+        outputs = [m["content"] for messages in mine for m in messages if m["role"] == "output"]
+        assert len(mine) == most if most else len(outputs) == 200 - (part.name == "bodies")
+        assert len(set(outputs)) == len(outputs)
+        assert any(m["role"] == "input" for m in mine[0]) == (part.input is not None)
+    assert sum(dropped.values()) == 1
+
+
+def test_parts_of_the_same_rows_mix_them_differently() -> None:
+    found = list(
+        pooled_parts(POSTS, Data(NOWHERE, 0, Counter()), task="posts", parts=PARTS[:2], mean_length=16)
+    )
+    orders = [
+        [m["content"] for name, messages in found if f"/{part.name}/" in name for m in messages]
+        for part in PARTS[:2]
+    ]
+    assert orders[0] != orders[1] and sorted(set(orders[0])) == sorted(set(orders[1]))

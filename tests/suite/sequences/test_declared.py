@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sequences.declared import Declared
-from spectrum_trl.suite.task import Message, Split
+from spectrum_trl.suite.task import Data, Message, Split
 
 TABLE = """who,film,stars,kind
 ann,Alien,5,a
@@ -37,7 +37,7 @@ def build(folder: Path, *, seed: int = 0, **settings: Any) -> tuple[dict[str, li
         **settings,
     }
     dropped: Counter[str] = Counter()
-    return dict(Declared(**given)(folder, seed=seed, dropped=dropped)), dict(dropped)
+    return dict(Declared(**given)(Data(folder, seed, dropped))), dict(dropped)
 
 
 def contents(messages: list[Message], role: str) -> list[str]:
@@ -209,5 +209,5 @@ def test_a_row_is_a_repetition_only_if_all_its_columns_are(tmp_path: Path) -> No
         file="a.csv", group_by=("who",), input="what", output="how", descriptions=("d",), unique=True
     )
     dropped: Counter[str] = Counter()
-    ((_, messages),) = declared(tmp_path, seed=0, dropped=dropped)
+    ((_, messages),) = declared(Data(tmp_path, 0, dropped))
     assert sorted(contents(messages, "output")) == ["1", "2"] and dropped.total() == 1

@@ -202,7 +202,7 @@ def test_missing_parts_of_pairs_are_counted(tmp_path):
     assert dropped == {"empty output": 1, "empty input": 1}
     del reading["label"]
     write(tmp_path, "full", full_row(disambiguations=[reading]))
-    with pytest.raises(UserError, match="a disambiguation has no 'label'. It has: premise, hypothesis"):
+    with pytest.raises(UserError, match="a disambiguation has no column 'label'. It has: premise"):
         build("disambiguation", tmp_path)
 
 

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.sources.arc import TASKS
+from spectrum_trl.suite.catalogue import suite_tasks
 from tests.suite.fixtures import arc as fixture
 
-(ARC,) = TASKS
+ARC = suite_tasks()["arc"]
 
 
 @pytest.fixture

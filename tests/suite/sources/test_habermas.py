@@ -7,6 +7,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.habermas import OPINIONS_FILE, RATINGS_FILE, TASKS
+from spectrum_trl.suite.task import Data
 from tests.suite.fixtures import habermas as fixture
 
 QUESTION, INDIVIDUAL, INDIVIDUAL_CATEGORICAL, OPINIONS, CATEGORICAL = TASKS
@@ -182,7 +183,7 @@ def test_paper_sampling_takes_so_many_people_at_random_and_one_sequence_of_each(
         few = replace(task.paper, most=2)
         chosen = set()
         for seed in range(12):
-            found = dict(few(tmp_path, seed=seed, dropped=Counter()))
+            found = dict(few(Data(tmp_path, seed, Counter())))
             assert len(found) == 2 and all(name.endswith("/0") for name in found)
             chosen |= {name.split("/")[0] for name in found}
         assert len(chosen) > 2 and chosen <= set(ratings["worker_id"].dropna())

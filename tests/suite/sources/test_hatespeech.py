@@ -7,6 +7,7 @@ import pytest
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources import hatespeech
 from spectrum_trl.suite.sources.hatespeech import TASKS
+from spectrum_trl.suite.task import Data
 from tests.suite.fixtures.hatespeech import N_COMMENTS, RATERS, comment, rating, score, write
 
 (TASK,) = TASKS
@@ -54,7 +55,7 @@ def test_the_paper_takes_one_sequence_of_each_of_the_first_thousand(tmp_path):
     assert (TASK.paper.draws, TASK.paper.most) == (1, 1000)
     sequences, _ = build(tmp_path, paper=True)
     assert [each.sequence_id.split("/")[1] for each in sequences] == ["0"] * 3
-    found = list(replace(TASK.paper, most=2)(tmp_path, seed=0, dropped=Counter()))
+    found = list(replace(TASK.paper, most=2)(Data(tmp_path, 0, Counter())))
     assert [name for name, _ in found] == [each.sequence_id for each in sequences[:2]]
 
 

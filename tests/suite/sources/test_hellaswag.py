@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.sources.hellaswag import TASKS
+from spectrum_trl.suite.catalogue import suite_tasks
 from tests.suite.fixtures import hellaswag as fixture
 
-(HELLASWAG,) = TASKS
+HELLASWAG = suite_tasks()["hellaswag"]
 ENDINGS = "Which ending fits best?\nA. pours it ✓.\nB. eats it.\nC. sings\nD. sleeps."
 
 

@@ -298,7 +298,7 @@ def test_broken_files_are_named(tiny):
     ):
         list(NLI.sequences(tiny, seed=0))
     write(path.parent, "dev", a=item({"Ann1": "neutral"}, contxt="c", statement="s"))
-    with pytest.raises(UserError, match="an item has no 'context'. Did you mean 'contxt'"):
+    with pytest.raises(UserError, match="an item has no column 'context'. Did you mean 'contxt'"):
         list(NLI.sequences(tiny, seed=0))
     path.write_text('{"1": {"text"')
     with pytest.raises(UserError, match="VariErrNLI_dev.json is not valid JSON"):

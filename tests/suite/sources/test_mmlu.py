@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.sources.mmlu import TASKS
+from spectrum_trl.suite.catalogue import suite_tasks
 from tests.suite.fixtures import mmlu as fixture
 
-(MMLU,) = TASKS
+MMLU = suite_tasks()["mmlu"]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.suite.sources import netflix
 from spectrum_trl.suite.sources.netflix import TASKS
+from spectrum_trl.suite.task import Data
 from tests.suite.fixtures.netflix import FILMS, SHOWN, stars, write, write_many
 
 RATINGS, VIEWS = TASKS
@@ -93,7 +94,7 @@ def test_the_paper_takes_one_sequence_of_each_of_a_thousand_customers_or_all(tmp
     assert RATINGS.paper.keywords["most"] == 1000 and "most" not in VIEWS.paper.keywords
     monkeypatch.setattr(netflix, "CUSTOMERS", 30)
     for task, most, n_customers in ((RATINGS, 10, 10), (VIEWS, None, 30)):
-        found = list(task.paper(tmp_path, seed=0, dropped=Counter(), most=most))
+        found = list(task.paper(Data(tmp_path, 0, Counter()), most=most))
         assert len({name.split("/")[0] for name, _ in found}) == len(found) == n_customers
 
 

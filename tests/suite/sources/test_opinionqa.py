@@ -6,6 +6,7 @@ import pytest
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources import opinionqa
 from spectrum_trl.suite.sources.opinionqa import TASKS
+from spectrum_trl.suite.task import Data
 from tests.suite.fixtures.opinionqa import ANSWERS, TRAITS, WAVES, shown, write
 
 INDIVIDUAL, QUESTIONS = TASKS
@@ -75,7 +76,7 @@ def test_the_paper_draws_200_respondents_of_each_wave(folder):
     drawn = set()
     for seed in range(6):
         dropped = Counter()
-        found = [name for name, _ in opinionqa.individual(folder, seed=seed, dropped=dropped, most=2)]
+        found = [name for name, _ in opinionqa.individual(Data(folder, seed, dropped), most=2)]
         assert 15 <= len(found) <= 30
         assert dropped["respondent who was not drawn"] == 30
         drawn.add(tuple(found))

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.sources.truthful_qa import TASKS
+from spectrum_trl.suite.catalogue import suite_tasks
 from tests.suite.fixtures import truthful_qa as fixture
 
-(TRUTHFUL_QA,) = TASKS
+TRUTHFUL_QA = suite_tasks()["truthful_qa"]
 
 
 @pytest.fixture

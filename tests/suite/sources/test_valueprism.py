@@ -8,6 +8,7 @@ import pytest
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources import valueprism
 from spectrum_trl.suite.sources.valueprism import TASKS
+from spectrum_trl.suite.task import Data
 from tests.suite.fixtures.valueprism import CLASSES, DIRT, N_SITUATIONS, rows, situation, write
 
 SITUATION, VRD, NONCONTEXTUAL, MISC = TASKS
@@ -62,7 +63,7 @@ def test_a_situation_comes_with_all_its_considerations_as_json(folder):
     }
     assert 35 < len(sequences) < 70
     assert VRD.paper.most == 500
-    assert len(list(replace(VRD.paper, most=2)(folder, seed=0, dropped=Counter()))) == 2
+    assert len(list(replace(VRD.paper, most=2)(Data(folder, 0, Counter())))) == 2
 
 
 def test_considerations_are_in_an_order_of_the_seed(folder):
@@ -106,7 +107,7 @@ def test_the_paper_takes_one_sequence_of_each_of_400_values(folder):
     assert MISC.paper.rows.keywords == {"most": 400} and MISC.paper.draws == 1
     assert len(build(MISC, folder, paper=True)[0]) == 5
     few = replace(MISC.paper, rows=partial(MISC.build.rows, most=2))
-    drawn = {tuple(name for name, _ in few(folder, seed=seed, dropped=Counter())) for seed in range(9)}
+    drawn = {tuple(name for name, _ in few(Data(folder, seed, Counter()))) for seed in range(9)}
     assert len(drawn) > 3 and all(len(names) == 2 for names in drawn)
 
 

@@ -3,6 +3,7 @@ from collections import Counter
 import pytest
 
 from spectrum_trl.errors import MissingData, UserError
+from spectrum_trl.suite.task import Data
 
 pyreadstat = pytest.importorskip("pyreadstat")
 
@@ -60,7 +61,7 @@ def test_the_paper_draws_2000_respondents(tmp_path):
     drawn = set()
     for seed in range(9):
         dropped = Counter()
-        drawn.add(tuple(name for name, _ in wvs.build(tmp_path, seed=seed, dropped=dropped, most=2)))
+        drawn.add(tuple(name for name, _ in wvs.build(Data(tmp_path, seed, dropped), most=2)))
         assert dropped["respondent who was not drawn"] == len(PEOPLE) - 2
     assert len(drawn) > 3
 

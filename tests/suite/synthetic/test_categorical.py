@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.suite.randomness import sequence_length
 from spectrum_trl.suite.sequences.generators import generator
-from spectrum_trl.suite.sequences.lengths import sequence_length
 from spectrum_trl.suite.synthetic.categorical import draw_probabilities, predictive, sample
 
 

@@ -16,13 +16,14 @@ from spectrum_trl.suite.synthetic.flight import (
     weight_vectors,
     written,
 )
+from spectrum_trl.suite.task import Data
 
 steps = st.integers(0, 99)
 offers = st.lists(st.tuples(steps, steps, steps, st.integers(0, 2)), min_size=3, max_size=3)
 
 
 def people(n):
-    built = build(Path("nowhere"), seed=5, dropped=Counter())
+    built = build(Data(Path("nowhere"), 5, Counter()))
     for _ in range(n):
         _, messages = next(built)
         contents = [message["content"] for message in messages]

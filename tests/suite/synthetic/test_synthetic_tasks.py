@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from spectrum_trl.known_tasks import tasks
+from spectrum_trl.suite.task import Data
 
 SYNTHETIC = [name for name, task in tasks().items() if task.synthetic]
 DISTRIBUTIONS = {"coinflip": 1000, "cards": 100, "normal": 1000, "flight": 200} | dict.fromkeys(
@@ -32,7 +33,7 @@ def test_a_seed_repeats_and_another_differs(name):
 
 @pytest.mark.parametrize("name", SYNTHETIC)
 def test_sequences_come_one_by_one_and_the_first_do_not_depend_on_how_many_are_taken(name):
-    built = tasks()[name].build(Path("nowhere"), seed=0, dropped=Counter())
+    built = tasks()[name].build(Data(Path("nowhere"), 0, Counter()))
     assert isinstance(built, Iterator)
     assert first(name, 3) == first(name, 20)[:3]
 

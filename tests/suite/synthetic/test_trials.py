@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.special import betaln, gammaln
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.suite.randomness import length_pmf
 from spectrum_trl.suite.sequences.generators import generator
-from spectrum_trl.suite.sequences.lengths import length_pmf
 from spectrum_trl.suite.synthetic import trials
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectrum_trl.suite.building import parquet
-from spectrum_trl.suite.building.parquet import SCHEMA, Written, read_sequences, write_sequences
+from spectrum_trl.suite.building import record
+from spectrum_trl.suite.building.record import SCHEMA, Written, read_sequences, write_sequences
 from spectrum_trl.suite.task import SampleSequence
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=9)
@@ -49,7 +49,7 @@ def test_what_is_written_is_read_back(
 ) -> None:
     path = tmp_path_factory.mktemp("parquet") / "a.parquet"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet, "PART_TURNS", part)
+        patch.setattr(record, "PART_TURNS", part)
         written = write_sequences(sequences, path)
     assert list(read_sequences(path)) == sequences
     assert written == Written(len(sequences), sum(each.n_outputs for each in sequences))

@@ -1,7 +1,7 @@
 """What is done otherwise than in the research code is listed once, and names tasks that exist."""
 
 from spectrum_trl.suite.catalogue import suite_tasks
-from spectrum_trl.suite.deviations import deviations
+from spectrum_trl.suite.write_docs import deviations
 
 
 def test_every_row_is_whole_and_every_task_exists() -> None:

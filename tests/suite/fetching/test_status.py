@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from spectrum_trl.suite.fetching.ensure import ensure
+from spectrum_trl.suite.fetching.status import ensure
 from spectrum_trl.suite.own.table import read_own
 from tests.suite.fetching.server import Site
 

@@ -1,17 +1,21 @@
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.suite.sequences.multiple_choice import Item, asked, choice_task, letter
 from spectrum_trl.suite.source import SUITE
+from spectrum_trl.suite.sources.multiple_choice import Item, asked, choice_task, letter
+from spectrum_trl.suite.task import Data
 
 
 def shown(*items):
     dropped = Counter()
-    return [(row["question"], row["answer"]) for row in asked(items, dropped=dropped)], dropped
+    return [
+        (row["question"], row["answer"]) for row in asked(items, Data(Path("nowhere"), 0, dropped))
+    ], dropped
 
 
 def test_choices_are_lettered_lines_below_the_question():
@@ -77,7 +81,7 @@ def test_each_question_is_asked_once_or_drawn_anew(tmp_path):
     build = table("*.parquet", columns=("q",), item=lambda row: Item(row["q"], ["yes", "no"], "B"))
 
     def built(draws, seed=0):
-        return list(replace(build, draws=draws)(tmp_path, seed=seed, dropped=Counter()))
+        return list(replace(build, draws=draws)(Data(tmp_path, seed, Counter())))
 
     once = built(None)
     assert [len(messages) // 2 for _, messages in once] == [5, 5, 1]
@@ -93,7 +97,7 @@ def test_each_question_is_asked_once_or_drawn_anew(tmp_path):
 def test_a_missing_table_and_a_missing_column_are_named(tmp_path):
     def read(columns):
         build = table("a/*.parquet", columns=columns, item=None)
-        return list(build(tmp_path, seed=0, dropped=Counter()))
+        return list(build(Data(tmp_path, 0, Counter())))
 
     with pytest.raises(MissingData, match="does not exist"):
         read(("q",))
