@@ -15,7 +15,7 @@ def app(
     compare_with: Annotated[str | None, typer.Option(help="A second model, shown beside it.")] = None,
     host: Annotated[str, typer.Option(help="Address; 0.0.0.0 for other computers, too.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 7860,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum tokens of a sample.")] = 256,
+    max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Maximum tokens of a sample.")] = 256,
     format: Annotated[
         str | None, typer.Option(help="For models without a Spectrum template: colon or chat.")
     ] = None,

@@ -21,6 +21,9 @@ def serve(
         int | None, typer.Option(min=1, help="Tokens of a prompt; by default the model's context.")
     ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a sample.")] = 4096,
+    max_answer_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens of all answers whose probabilities a request asks for.")
+    ] = 2**15,
     max_n: Annotated[int, typer.Option(min=1, help="Samples of a request.")] = 128,
     max_waiting: Annotated[int, typer.Option(min=1, help="Requests in the queue.")] = 256,
     drain_seconds: Annotated[
@@ -55,7 +58,9 @@ def serve(
     quiet_when_piped()
     settings = {"adapter": adapter, "dtype": dtype, "device": device, "quantization": quantization}
     loaded = SpectrumModel.from_pretrained(model, format=format, **settings)  # type: ignore[arg-type]
-    limits = Limits(max_body, max_prompt_tokens, max_tokens, max_n, waiting=max_waiting)
+    limits = Limits(
+        max_body, max_prompt_tokens, max_tokens, max_n, answer_tokens=max_answer_tokens, waiting=max_waiting
+    )
     app = build_app(loaded, name=name or model, limits=limits, api_key=key)
     if key is None and not is_loopback(host):
         message = "warning: anybody who reaches this address can use the model; give --api-key"

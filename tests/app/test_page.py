@@ -16,7 +16,7 @@ from spectrum_trl.app.answering import Found, Shown, answer
 from spectrum_trl.app.draft import FIRST, Draft, link
 from spectrum_trl.app.page import build_app
 from spectrum_trl.paths import TINY_BASE_NAME, TINY_INSTRUCT_NAME
-from tests.app.drafts import HOSTILE
+from tests.app.drafts import HOSTILE, LONG, ask_for_long
 from tests.serve.live import running
 
 pytestmark = pytest.mark.slow
@@ -277,3 +277,14 @@ def test_visitors_see_their_own_figures_only(browser: Any, url: str, models: lis
         others = [f"secret {other}" for other in range(3) if other != n]
         assert not any(other in visit.page.content() for other in others)
         visit.check()
+
+
+def test_what_a_visitor_who_left_has_asked_is_not_computed(
+    browser: Any, url: str, models: list[Shown]
+) -> None:
+    ask_for_long(browser, f"{url}/{link(LONG)}").context.close()
+    began = time.monotonic()
+    visit = Visit(browser, url)
+    visit.shows(models, FIRST)
+    assert time.monotonic() - began < 15
+    visit.check()
