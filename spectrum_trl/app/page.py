@@ -40,12 +40,14 @@ def build_app(models: Sequence[Shown]) -> tuple[FastAPI, Callable[[], object]]:
     turn = Turn()
     for shown in models:
         stop_when(shown.model.model, turn.given_up)
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    closed: Any = {"docs_url": None, "redoc_url": None, "openapi_url": None}
+    app = FastAPI(**closed)
     theme = gr.themes.Default(primary_hue="blue", font=FONTS, font_mono=("ui-monospace", "monospace"))
     gr.mount_gradio_app(
         app,
         build_page(models, turn),
         path="/",
+        app_kwargs=closed,
         footer_links=[],
         run_history=False,
         ssr_mode=False,

@@ -40,7 +40,7 @@ def serve(
     """Serve a model to any OpenAI client: samples, log-probabilities, and probabilities of answers."""
     _check_extra()
     from spectrum_trl.console import console
-    from spectrum_trl.serve.run import address, is_loopback, listen
+    from spectrum_trl.serve.run import address, listen
 
     key = api_key if api_key is not None else os.environ.get("SPECTRUM_API_KEY") or None
     # A key from a file ends with a line break, and clients send it without.
@@ -53,7 +53,7 @@ def serve(
     from spectrum_trl.progress import quiet_when_piped
     from spectrum_trl.serve.app import build_app
     from spectrum_trl.serve.limits import Limits
-    from spectrum_trl.serve.run import run
+    from spectrum_trl.serve.run import protect, run
 
     quiet_when_piped()
     settings = {"adapter": adapter, "dtype": dtype, "device": device, "quantization": quantization}
@@ -62,9 +62,8 @@ def serve(
         max_body, max_prompt_tokens, max_tokens, max_n, answer_tokens=max_answer_tokens, waiting=max_waiting
     )
     app = build_app(loaded, name=name or model, limits=limits, api_key=key)
-    if key is None and not is_loopback(host):
-        message = "warning: anybody who reaches this address can use the model; give --api-key"
-        console(stderr=True).print(message, style="yellow")
+    if key is None:
+        protect(app, host, fix="; give --api-key")
     console().print(
         f"{name or model} at {address(listening)}/v1", markup=False, highlight=False, soft_wrap=True
     )

@@ -49,6 +49,8 @@ def test_a_signal_ends_the_page_although_it_is_open(tmp_path: Path, number: sign
         with httpx.stream("GET", f"{url}/gradio_api/heartbeat/someone", timeout=60) as held:
             assert held.status_code == 200
             assert "spectrum-trl" in httpx.get(url).text
+            assert httpx.get(url, headers={"Host": "site.example"}).status_code == 400
+            assert httpx.get(f"{url}/openapi.json").status_code == 404
             os.kill(process.pid or 0, number)
             process.join(30)
         assert process.exitcode == (0 if number == signal.SIGTERM else 130)
@@ -69,7 +71,6 @@ def test_a_signal_does_not_wait_for_a_long_answer(tmp_path: Path, browser: Any) 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([TINY_BASE_NAME, "--max-new-tokens", "4097"], "--max-new-tokens"),
         (["no/such/model"], "no/such/model"),
         ([TINY_BASE_NAME], 'format="colon"'),
         ([TINY_BASE_NAME, "--compare-format", "colon"], "--compare-format: there is no second model"),
@@ -79,6 +80,11 @@ def test_a_signal_does_not_wait_for_a_long_answer(tmp_path: Path, browser: Any) 
 def test_mistakes_are_one_message(run_here: Run, words: list[str], expected: str) -> None:
     done = run_here("app", *words, "--port", "0")
     assert done.returncode == 2 and expected in done.stderr and done.stderr.count("error:") == 1
+
+
+def test_samples_have_a_longest_length(run_here: Run) -> None:
+    done = run_here("app", TINY_BASE_NAME, "--max-new-tokens", "4097")
+    assert done.returncode == 2 and "is not in the range" in done.stderr
 
 
 def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(run_here: Run) -> None:
