@@ -30,6 +30,11 @@ MOST_WAITING = 64
 FONTS = ("system-ui", "sans-serif")
 HEADING = "# Ask a model\nWhat is typed is answered at once; each example moves the shares."
 
+# Samples belong to the question that they were drawn for. Fields that a link fills tell of it late.
+ASKED = "JSON.stringify(entered.map(one => one?.data ?? one))"
+DRAWS = f"(...entered) => {{ window.drawn = {ASKED}; return entered; }}"
+KEEPS = f"(samples, ...entered) => {ASKED} === window.drawn ? samples : ''"
+
 
 def build_app(models: Sequence[Shown]) -> tuple[FastAPI, Callable[[], object]]:
     """Return an application with the page, and what ends pages that are open and what they wait for.
@@ -141,9 +146,9 @@ def _listen(
     *figures, samples = outputs
     # A text that is pasted with the mouse changes without any key.
     gr.on([one.change for one in fields], live, fields, figures, **settings)
-    draw.click(drawn, fields, samples, **settings | {"show_progress": "minimal"})
+    draw.click(drawn, fields, samples, js=DRAWS, **settings | {"show_progress": "minimal"})
     # Samples of another question are no longer wanted; the browser itself takes them away.
-    gr.on([one.change for one in fields], None, None, samples, js="() => ''")
+    gr.on([one.change for one in fields], None, [samples, *fields], samples, js=KEEPS)
     gr.on(
         [entered["example"].submit, entered["add"].click],
         _added,

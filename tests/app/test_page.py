@@ -56,6 +56,11 @@ def url() -> Iterator[str]:
     assert not left
 
 
+def slowly(shown: Shown, draft: Draft, *, draws: bool) -> Found:
+    time.sleep(1.5 if draws else 0)
+    return answer(shown, draft, draws=draws)
+
+
 class Visit:
     """A page in a browser, with all that it asked for and said."""
 
@@ -92,18 +97,8 @@ class Visit:
 
     def draws(self, text: str) -> None:
         """Draw samples until the page says so."""
-        from playwright.sync_api import TimeoutError as PlaywrightTimeout
-
-        for last in (False, False, True):
-            # On a slow machine fields that a link fills may still change, which takes samples away.
-            self.page.wait_for_timeout(1000)
-            self.page.get_by_role("button", name="Draw samples").click()
-            try:
-                self.page.get_by_text(text).first.wait_for(timeout=30_000)
-                return
-            except PlaywrightTimeout:
-                if last:
-                    raise
+        self.page.get_by_role("button", name="Draw samples").click()
+        self.page.get_by_text(text).first.wait_for()
 
     def check(self) -> None:
         """Check that nothing was asked of other computers, and that the browser had nothing to say."""
@@ -187,11 +182,7 @@ def test_samples_and_what_is_kept_are_those_of_the_model(
 def test_samples_of_an_earlier_question_do_not_stay(
     browser: Any, url: str, models: list[Shown], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(shown: Shown, draft: Draft, *, draws: bool) -> Found:
-        time.sleep(1.5 if draws else 0)
-        return answer(shown, draft, draws=draws)
-
-    monkeypatch.setattr("spectrum_trl.app.page.answer", slow)
+    monkeypatch.setattr("spectrum_trl.app.page.answer", slowly)
     draft = FIRST.model_copy(update={"samples": 128})
     visit = Visit(browser, f"{url}/{link(draft)}")
     visit.shows(models, draft)
@@ -205,6 +196,27 @@ def test_samples_of_an_earlier_question_do_not_stay(
     visit.draws("different among 128 samples")
     visit.page.wait_for_timeout(1000)
     assert visit.page.get_by_text("different among 128 samples").count() == len(models)
+    visit.check()
+
+
+def test_samples_stay_with_their_question_whatever_is_typed_and_taken_back(
+    browser: Any, url: str, models: list[Shown], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit = Visit(browser, url)
+    visit.shows(models, FIRST)
+    description, drawn = visit.page.get_by_label("Description"), "different among 16 samples"
+    visit.draws(drawn)
+    # The question that stands there is drawn for again, while another one stood there in between.
+    monkeypatch.setattr("spectrum_trl.app.page.answer", slowly)
+    visit.page.get_by_label("Seed").fill("1")
+    visit.shows(models, FIRST)
+    assert visit.page.get_by_text(drawn).count() == 0
+    visit.page.get_by_role("button", name="Draw samples").click()
+    description.fill("another")
+    description.fill(FIRST.description)
+    visit.page.get_by_text(f"{drawn} with seed 1").first.wait_for()
+    visit.page.wait_for_timeout(4000)
+    assert visit.page.get_by_text(f"{drawn} with seed 1").count() == len(models)
     visit.check()
 
 
