@@ -5,6 +5,7 @@ import html
 import io
 import math
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -70,8 +71,14 @@ def summary_csv(page: Page) -> str:
 def write(page: Page, *, output: Path, markdown: Path | None = None, table: Path | None = None) -> list[Path]:
     """Write a report; all texts are made before the first file is written.
 
+    Args:
+        page: The report.
+        output: HTML file; ``-`` is standard output, here and below.
+        markdown: File for the summary.
+        table: CSV file for the summary.
+
     Returns:
-        The written files.
+        The written files, without standard output.
 
     Raises:
         UserError: If a file cannot be written.
@@ -81,6 +88,8 @@ def write(page: Page, *, output: Path, markdown: Path | None = None, table: Path
         texts[markdown] = summary_markdown(page)
     if table:
         texts[table] = summary_csv(page)
+    if (text := texts.pop(Path("-"), None)) is not None:
+        sys.stdout.buffer.write(text.encode("utf-8", "replace"))
     for file, text in texts.items():
         with writing(file), write_atomic(file) as temporary:
             # A lone surrogate in a sample has no encoding.

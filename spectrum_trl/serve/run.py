@@ -96,10 +96,10 @@ def _ended_quietly() -> Iterator[None]:
 
 
 def protect(app: FastAPI, host: str, *, fix: str = "") -> None:
-    """Protect an application that asks for no key: warn if others reach it, or refuse what names another host.
+    """Protect an application without a key: warn if others reach it, else refuse what names another host.
 
-    A site of any name may let it mean this computer's address once its page is open (DNS rebinding); a browser
-    then lets the page read what is answered here, but sends the site's name.
+    A site may let its name mean this computer's address once its page is open (DNS rebinding); a browser then
+    lets the page read what is answered here, but sends the site's name.
 
     Args:
         app: The application.

@@ -222,6 +222,20 @@ def test_mistakes_are_one_message_and_leave_nothing(tmp_path: Path) -> None:
     assert done.returncode == 2 and "Traceback" not in done.stderr and not out.exists()
 
 
+@pytest.mark.parametrize("option", ["output", "markdown", "csv"])
+def test_a_hyphen_is_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = str(write(tmp_path / "a"))
+    report([results], output=Path("report.html"), markdown=Path("report.md"), csv=Path("report.csv"))
+    capsys.readouterr()
+    report([results], **{option: Path("-")})  # type: ignore[arg-type]
+    ending = {"output": "html", "markdown": "md", "csv": "csv"}[option]
+    assert capsys.readouterr().out == Path(f"report.{ending}").read_text("utf-8")
+    assert not Path("-").exists()
+
+
 def test_a_demo_run_is_printed_or_shown_on_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "demo"
     for name in ("pretrained", "tuned"):
