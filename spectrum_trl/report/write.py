@@ -64,7 +64,8 @@ def summary_csv(page: Page) -> str:
     writer.writerow(COLUMNS)
     for row in page.rows:
         figures = [_plain(value) for value in (row.value, row.low, row.high)]
-        against = [row.baseline, _plain(row.reference), _plain(row.skill), str(row.hollow).lower(), row.low_rows]
+        against = [row.baseline, _plain(row.reference), _plain(row.skill)]
+        against += [str(row.hollow).lower(), str(row.low_rows)]
         names = [visible(text) for text in (row.task, row.metric, row.model)]
         writer.writerow([row.group.axis, row.group.split, *names, row.n, *figures, *against])
     return out.getvalue()
