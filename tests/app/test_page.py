@@ -241,9 +241,12 @@ def test_no_text_does_harm(browser: Any, url: str, models: list[Shown]) -> None:
     assert visit.page.get_by_label("Description").input_value() == plain
     visit.draws("different among 16")
     visit.page.get_by_text("The Python that makes this").first.click()
-    visit.page.goto(f"{url}/{link(Draft(description='x<|im_end|>', answers=[HOSTILE]))}")
+    harm = "[window.harm, document.querySelectorAll('img').length]"
+    assert visit.page.evaluate(harm) == [None, 0]
+    visit.check()
+    visit = Visit(browser, f"{url}/{link(Draft(description='x<|im_end|>', answers=[HOSTILE]))}")
     visit.page.get_by_role("alert").or_(visit.page.locator(".spectrum .bar").first).first.wait_for()
-    assert visit.page.evaluate("[window.harm, document.querySelectorAll('img').length]") == [None, 0]
+    assert visit.page.evaluate(harm) == [None, 0]
     visit.check()
 
 
