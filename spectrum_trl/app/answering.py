@@ -1,6 +1,7 @@
 """Ask the models that a page shows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from spectrum_trl.app.draft import Draft
@@ -51,6 +52,28 @@ class Found(NamedTuple):
     name: str
     path: list[Step]
     samples: list[Sample]
+
+
+@dataclass
+class Turn:
+    """Whose question is answered; one at a time.
+
+    Attributes:
+        visitor: The visitor's session, or None.
+        is_over: Whether the server ends.
+    """
+
+    visitor: str | None = None
+    is_over: bool = False
+
+    def leave(self, visitor: str | None) -> None:
+        """Give up what a visitor has asked."""
+        if visitor == self.visitor:
+            self.visitor = None
+
+    def given_up(self) -> bool:
+        """Return whether nobody waits for what is computed."""
+        return self.is_over or self.visitor is None
 
 
 def answer(shown: Shown, draft: Draft, *, draws: bool) -> Found:

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from spectrum_trl.ask.questions import Question
-from spectrum_trl.errors import UserError, nearest
+from spectrum_trl.errors import UserError
 from spectrum_trl.strict.json import strict_json
+from spectrum_trl.strict.schema import Problem, problems_of
 
 MOST_CHARACTERS, MOST_EXAMPLES, MOST_ANSWERS, MOST_SAMPLES = 20_000, 200, 100, 128
 # Browsers, mail programs and proxies cut longer links, or refuse them.
@@ -16,8 +17,16 @@ LONGEST_LINK = 8000
 KEY = "ask"
 Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
 Filled = Annotated[Text, Field(min_length=1)]
-# Answers stand one a line on the page.
-Answer = Annotated[Text, Field(pattern=r"^[^\r\n]*[^\s][^\r\n]*$")]
+
+
+def _line(text: str) -> str:
+    # Answers stand one a line on the page.
+    if not text.strip() or set(text) & {"\r", "\n"}:
+        raise ValueError(f"expected a text of one line that is not blank, but it is {text[:80]!r}")
+    return text
+
+
+Answer = Annotated[Text, AfterValidator(_line)]
 
 
 class Draft(BaseModel):
@@ -70,10 +79,11 @@ def draft_of(parts: Mapping[str, Any]) -> Draft:
     Raises:
         UserError: With every problem at once, ten at most.
     """
+    given = dict(parts)
     try:
-        return Draft.model_validate(dict(parts))
+        return Draft.model_validate(given)
     except ValidationError as error:
-        raise UserError(*(_problem(one) for one in error.errors(include_url=False)[:10])) from None
+        raise UserError(*map(_told, problems_of(error, given, kind=Draft, most=10))) from None
 
 
 def read_link(query: Mapping[str, str]) -> Draft | None:
@@ -133,8 +143,7 @@ def answers_of(text: str) -> list[str]:
     return [line for line in text.replace("\r", "").split("\n") if line.strip()]
 
 
-def _problem(error: Any) -> str:
-    place = ".".join(str(part + 1 if isinstance(part, int) else part)[:80] for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"{place}: there is no such field.{nearest(str(error['loc'][-1])[:80], Draft.model_fields)}"
-    return f"{place}: {error['msg']}"
+def _told(problem: Problem) -> str:
+    """Return a problem with its place, counted from 1."""
+    place = (str(part + 1 if isinstance(part, int) else part)[:80] for part in problem.path)
+    return f"{'.'.join(place)}: {problem.text}"

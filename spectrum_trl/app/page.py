@@ -8,7 +8,7 @@ import gradio as gr
 from fastapi import FastAPI
 from fastapi.routing import Mount
 
-from spectrum_trl.app.answering import Found, Shown, answer
+from spectrum_trl.app.answering import Found, Shown, Turn, answer
 from spectrum_trl.app.draft import (
     FIRST,
     MOST_CHARACTERS,
@@ -21,6 +21,7 @@ from spectrum_trl.app.draft import (
 )
 from spectrum_trl.app.figures import exports_html, problems_html, results_html, samples_html
 from spectrum_trl.errors import UserError
+from spectrum_trl.serve.stopping import GivenUp, stop_when
 
 STYLE = Path(__file__).with_name("templates") / "style.css"
 # Visitors' questions that wait for the model.
@@ -29,19 +30,29 @@ MOST_WAITING = 64
 FONTS = ("system-ui", "sans-serif")
 HEADING = "# Ask a model\nWhat is typed is answered at once; each example moves the shares."
 
+# Samples belong to the question that they were drawn for. Fields that a link fills tell of it late.
+ASKED = "JSON.stringify(entered.map(one => one?.data ?? one))"
+DRAWS = f"(...entered) => {{ window.drawn = {ASKED}; return entered; }}"
+KEEPS = f"(samples, ...entered) => {ASKED} === window.drawn ? samples : ''"
+
 
 def build_app(models: Sequence[Shown]) -> tuple[FastAPI, Callable[[], object]]:
-    """Return an application with the page, and what ends the connections of pages that are open.
+    """Return an application with the page, and what ends pages that are open and what they wait for.
 
     Args:
-        models: One or more models, shown side by side.
+        models: One or more models, shown side by side; from then on, only the application uses them.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    turn = Turn()
+    for shown in models:
+        stop_when(shown.model.model, turn.given_up)
+    closed: Any = {"docs_url": None, "redoc_url": None, "openapi_url": None}
+    app = FastAPI(**closed)
     theme = gr.themes.Default(primary_hue="blue", font=FONTS, font_mono=("ui-monospace", "monospace"))
     gr.mount_gradio_app(
         app,
-        build_page(models),
+        build_page(models, turn),
         path="/",
+        app_kwargs=closed,
         footer_links=[],
         run_history=False,
         ssr_mode=False,
@@ -54,11 +65,20 @@ def build_app(models: Sequence[Shown]) -> tuple[FastAPI, Callable[[], object]]:
         css_paths=STYLE,
     )
     (mounted,) = (route.app for route in app.routes if isinstance(route, Mount))
-    return app, mounted.stop_event.set  # type: ignore[attr-defined]
+
+    def end() -> None:
+        turn.is_over = True
+        mounted.stop_event.set()  # type: ignore[attr-defined]
+
+    return app, end
 
 
-def build_page(models: Sequence[Shown]) -> gr.Blocks:
+def build_page(models: Sequence[Shown], turn: Turn) -> gr.Blocks:
     """Return the page's components and what they do."""
+
+    def left(request: gr.Request) -> None:
+        turn.leave(request.session_hash)
+
     page = gr.Blocks(title="spectrum-trl", analytics_enabled=False)
     # Nothing is kept between two events: each sends all that was entered.
     page.queue(api_open=False, max_size=MOST_WAITING, default_concurrency_limit=1)
@@ -73,7 +93,8 @@ def build_page(models: Sequence[Shown]) -> gr.Blocks:
                 exports = gr.HTML(apply_default_css=False)
                 draw = gr.Button("Draw samples", elem_id="draw")
                 samples = gr.HTML(apply_default_css=False)
-        _listen(models, entered, outputs=[results, exports, samples], draw=draw, notice=notice)
+        _listen(models, turn, entered, outputs=[results, exports, samples], draw=draw, notice=notice)
+        page.unload(left)
     return page
 
 
@@ -108,20 +129,26 @@ def _entries() -> dict[str, Any]:
 
 
 def _listen(
-    models: Sequence[Shown], entered: dict[str, Any], *, outputs: list[Any], draw: Any, notice: Any
+    models: Sequence[Shown],
+    turn: Turn,
+    entered: dict[str, Any],
+    *,
+    outputs: list[Any],
+    draw: Any,
+    notice: Any,
 ) -> None:
     fields = [entered[name] for name in ("description", "examples", "input", "answers", "samples", "seed")]
     # One model, one question at a time; of what is typed meanwhile the last counts.
     settings: Any = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden"}
     settings |= {"api_visibility": "private", "trigger_mode": "always_last"}
     quick: Any = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
-    live, drawn = (_answering(models, draws=draws) for draws in (False, True))
+    live, drawn = (_answering(models, turn, draws=draws) for draws in (False, True))
     *figures, samples = outputs
     # A text that is pasted with the mouse changes without any key.
     gr.on([one.change for one in fields], live, fields, figures, **settings)
-    draw.click(drawn, fields, samples, **settings | {"show_progress": "minimal"})
+    draw.click(drawn, fields, samples, js=DRAWS, **settings | {"show_progress": "minimal"})
     # Samples of another question are no longer wanted; the browser itself takes them away.
-    gr.on([one.change for one in fields], None, None, samples, js="() => ''")
+    gr.on([one.change for one in fields], None, [samples, *fields], samples, js=KEEPS)
     gr.on(
         [entered["example"].submit, entered["add"].click],
         _added,
@@ -133,15 +160,18 @@ def _listen(
     started.success(live, fields, figures, **settings)
 
 
-def _answering(models: Sequence[Shown], *, draws: bool) -> Callable[..., Any]:
+def _answering(models: Sequence[Shown], turn: Turn, *, draws: bool) -> Callable[..., Any]:
     """Return what answers: the samples with what is kept of them, or the figures and what is kept."""
 
-    def answered(*entered: Any) -> Any:
+    def answered(request: gr.Request, *entered: Any) -> Any:
+        turn.visitor = request.session_hash
         try:
             draft = _draft(*entered)
             found: list[Found] = [answer(shown, draft, draws=draws) for shown in models]
         except UserError as error:
             return problems_html(error) if draws else (problems_html(error), "")
+        except GivenUp:
+            return "" if draws else ("", "")
         exports = exports_html(draft, models, found)
         return samples_html(found, draft) + exports if draws else (results_html(found), exports)
 

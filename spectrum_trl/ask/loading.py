@@ -4,11 +4,12 @@ from typing import Any, Literal, get_args
 
 from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.models.load import for_cpu, load_model, load_tokenizer
 from spectrum_trl.models.weights import check_weights, evaluation_device, evaluation_dtype
 
 Quantization = Literal["4bit", "8bit"]
+DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 
 def load(
@@ -23,8 +24,10 @@ def load(
     """Load a model and its tokenizer; arguments as for `SpectrumModel.from_pretrained`.
 
     Raises:
-        UserError: If it cannot be loaded, or holds NaN or infinite weights.
+        UserError: If it cannot be loaded, or holds NaN or infinite weights, or the number type is unknown.
     """
+    if isinstance(dtype, str) and dtype not in DTYPES:
+        raise UserError(f"dtype: expected {', '.join(DTYPES)}, but it is {dtype!r}.{nearest(dtype, DTYPES)}")
     place = evaluation_device(None if device == "auto" else device)
     settings: dict[str, Any] = {"dtype": evaluation_dtype(place) if dtype == "auto" else dtype}
     if quantization is not None:

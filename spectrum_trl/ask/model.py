@@ -11,6 +11,7 @@ from spectrum_trl.ask.loading import Quantization, load
 from spectrum_trl.ask.questions import Example, Question, beginning, conversation, turns
 from spectrum_trl.ask.results import Probabilities, Sample, Score, Token, answered, warn_of_low_coverage
 from spectrum_trl.errors import UserError, refuse
+from spectrum_trl.models.load import check_causal
 from spectrum_trl.prompts.formats import Format
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.prompts.templates import family_of, name_of
@@ -56,8 +57,9 @@ class SpectrumModel:
             given: Messages that come before every question.
 
         Raises:
-            UserError: If the model was not tuned with a Spectrum template and no format is named.
+            UserError: If the model is not causal, or has no Spectrum template and no format is named.
         """
+        check_causal(model.config, name=model.name_or_path or type(model).__name__)
         if format is None and family_of(tokenizer) is None:
             raise UserError(
                 f"{name_of(tokenizer)} has no Spectrum template: it was not tuned with one; name a format: "

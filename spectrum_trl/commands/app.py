@@ -15,7 +15,7 @@ def app(
     compare_with: Annotated[str | None, typer.Option(help="A second model, shown beside it.")] = None,
     host: Annotated[str, typer.Option(help="Address; 0.0.0.0 for other computers, too.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 7860,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum tokens of a sample.")] = 256,
+    max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Maximum tokens of a sample.")] = 256,
     format: Annotated[
         str | None, typer.Option(help="For models without a Spectrum template: colon or chat.")
     ] = None,
@@ -28,7 +28,7 @@ def app(
     """Open a page to play with a model: its probabilities move with every example."""
     _check_extra()
     from spectrum_trl.console import console
-    from spectrum_trl.serve.run import address, is_loopback, listen
+    from spectrum_trl.serve.run import address, listen
 
     if compare_format is not None and compare_with is None:
         raise UserError("--compare-format: there is no second model; name it with --compare-with")
@@ -38,7 +38,7 @@ def app(
     from spectrum_trl.app.page import build_app
     from spectrum_trl.ask.model import SpectrumModel
     from spectrum_trl.progress import quiet_when_piped
-    from spectrum_trl.serve.run import run
+    from spectrum_trl.serve.run import protect, run
 
     quiet_when_piped()
     defaults = {"adapter": None, "format": None, "dtype": "auto", "device": "auto", "quantization": None}
@@ -50,11 +50,9 @@ def app(
     for name, settings in asked:
         chosen = {key: value for key, value in settings.items() if value != defaults[key]}
         shown.append(Shown(name, SpectrumModel.from_pretrained(name, **chosen), chosen, max_new_tokens))
-    if not is_loopback(host):
-        message = "warning: anybody who reaches this address can use the model"
-        console(stderr=True).print(message, style="yellow")
-    console().print(f"{model} at {address(listening)}", markup=False, highlight=False, soft_wrap=True)
     page, ending = build_app(shown)
+    protect(page, host)
+    console().print(f"{model} at {address(listening)}", markup=False, highlight=False, soft_wrap=True)
     run(page, listening, drain_seconds=DRAIN_SECONDS, ending=ending)
 
 

@@ -57,6 +57,7 @@ def ask(
     from spectrum_trl.ask.asking import Wanted
     from spectrum_trl.ask.rows import Templates
 
+    output = None if str(output) == "-" else output
     templates = Templates(description, tuple(example), input)
     wanted = Wanted(
         _answers(answers, answers_file),

@@ -15,7 +15,8 @@ def report(
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="HTML file; default: report.html.")
+        Path | None,
+        typer.Option("--output", "-o", help="HTML file, - for standard output; else report.html."),
     ] = None,
     pair: Annotated[
         list[str] | None,
@@ -50,7 +51,8 @@ def report(
     if len({file.resolve() for file in files}) < len(files):
         raise UserError("--output, --markdown and --csv name the same file; give each its own")
     for file in files:
-        check_writable(file)
+        if str(file) != "-":
+            check_writable(file)
     evaluations = read_evaluations([part for word in results for part in results_of(word)])
     folders = {one.paired.file.resolve().parent for one in evaluations}
     refuse(
@@ -60,7 +62,7 @@ def report(
     )
     page = page_of(evaluations, pairs=pairs)
     for file in write(page, output=output, markdown=markdown, table=csv):
-        console().print(f"written: {file}", markup=False)
+        console(stderr=Path("-") in files).print(f"written: {file}", markup=False)
 
 
 def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:

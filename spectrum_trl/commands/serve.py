@@ -21,6 +21,9 @@ def serve(
         int | None, typer.Option(min=1, help="Tokens of a prompt; by default the model's context.")
     ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a sample.")] = 4096,
+    max_answer_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens of all answers whose probabilities a request asks for.")
+    ] = 2**15,
     max_n: Annotated[int, typer.Option(min=1, help="Samples of a request.")] = 128,
     max_waiting: Annotated[int, typer.Option(min=1, help="Requests in the queue.")] = 256,
     drain_seconds: Annotated[
@@ -37,7 +40,7 @@ def serve(
     """Serve a model to any OpenAI client: samples, log-probabilities, and probabilities of answers."""
     _check_extra()
     from spectrum_trl.console import console
-    from spectrum_trl.serve.run import address, is_loopback, listen
+    from spectrum_trl.serve.run import address, listen
 
     key = api_key if api_key is not None else os.environ.get("SPECTRUM_API_KEY") or None
     # A key from a file ends with a line break, and clients send it without.
@@ -50,16 +53,17 @@ def serve(
     from spectrum_trl.progress import quiet_when_piped
     from spectrum_trl.serve.app import build_app
     from spectrum_trl.serve.limits import Limits
-    from spectrum_trl.serve.run import run
+    from spectrum_trl.serve.run import protect, run
 
     quiet_when_piped()
     settings = {"adapter": adapter, "dtype": dtype, "device": device, "quantization": quantization}
     loaded = SpectrumModel.from_pretrained(model, format=format, **settings)  # type: ignore[arg-type]
-    limits = Limits(max_body, max_prompt_tokens, max_tokens, max_n, waiting=max_waiting)
+    limits = Limits(
+        max_body, max_prompt_tokens, max_tokens, max_n, answer_tokens=max_answer_tokens, waiting=max_waiting
+    )
     app = build_app(loaded, name=name or model, limits=limits, api_key=key)
-    if key is None and not is_loopback(host):
-        message = "warning: anybody who reaches this address can use the model; give --api-key"
-        console(stderr=True).print(message, style="yellow")
+    if key is None:
+        protect(app, host, fix="; give --api-key")
     console().print(
         f"{name or model} at {address(listening)}/v1", markup=False, highlight=False, soft_wrap=True
     )

@@ -43,6 +43,8 @@ def survey(
     problems = [f"--output: {problem}" for problem in folder_problems(output)]
     if table.resolve() in {(output / f"{name}.csv").resolve() for name in ("long", "wide", "scores")}:
         problems.append(f"--output: {table} itself would be replaced; name another folder")
+    if str(output) == "-":
+        problems.append("--output: three tables are written, so name a folder")
     if problems:
         raise UserError(*problems)
     from spectrum_trl.ask import survey as surveys

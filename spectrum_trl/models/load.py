@@ -144,7 +144,8 @@ def load_model(
     if os.path.isfile(os.path.join(model_path(name), ADAPTER_CONFIG_NAME)):
         return _load_adapted(model_path(name), **settings)
     with _load_errors("model", name):
-        _check_causal(name, revision=revision)
+        config = AutoConfig.from_pretrained(model_path(name), revision=revision, trust_remote_code=False)
+        check_causal(config, name=name)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             model_path(name),
             revision=revision,
@@ -166,9 +167,16 @@ def load_model(
     return model
 
 
-def _check_causal(name: str, *, revision: str) -> None:
-    """Refuse models that see the tokens they predict, or have an encoder."""
-    config = AutoConfig.from_pretrained(model_path(name), revision=revision, trust_remote_code=False)
+def check_causal(config: PreTrainedConfig, *, name: str) -> None:
+    """Check that a model neither sees the tokens it predicts, nor has an encoder.
+
+    Args:
+        config: Its configuration.
+        name: Its folder or Hub id.
+
+    Raises:
+        UserError: If it does.
+    """
     kind = config.model_type
     masked = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
     if config.is_encoder_decoder or masked:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spectrum_trl.evaluation.results import Headline, Value, headlines
+from spectrum_trl.evaluation.results import LOWEST_COVERAGE, Headline, Value, headlines, is_of_shares
 from spectrum_trl.evaluation.summary import interval_text, is_hollow
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.metrics.intervals import Interval, mean_interval, ratio_values, stratified_interval
@@ -74,6 +74,7 @@ class Row(NamedTuple):
         skill: The share of the way from the baseline to the best possible value, 1 at most; of a yield, its
             ratio to an exact sampler's; NaN if it is not known or coverage is low.
         hollow: Whether coverage is too low for the value to mean anything.
+        low_rows: Number of rows of low coverage among those whose shares the value averages.
         beside: Further metrics with their values.
     """
 
@@ -90,6 +91,7 @@ class Row(NamedTuple):
     reference: float
     skill: float
     hollow: bool
+    low_rows: int
     beside: dict[str, float]
 
 
@@ -157,7 +159,8 @@ def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]
     metric, hollow = headline.metric, is_hollow(headline, figures)
     value = number_of(figures, metric)
     baseline, reference, skill = _against(metric, value, figures)
-    values = one.paired.rows.get(task, {}).get(metric, {})
+    rows = one.paired.rows.get(task, {})
+    values, coverages = rows.get(metric, {}), rows.get("coverage", {}) if is_of_shares(metric) else {}
     count = number_of(figures, headline.counted_by)
     names = [name for name in headline.beside if name in figures and name not in BASELINES]
     beside = {name: number_of(figures, name) for name in names}
@@ -181,6 +184,7 @@ def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]
         reference=reference,
         skill=math.nan if hollow else skill,
         hollow=hollow,
+        low_rows=sum(value.mean < LOWEST_COVERAGE for value in coverages.values()),
         beside=beside,
     )
 

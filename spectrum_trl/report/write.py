@@ -5,6 +5,7 @@ import html
 import io
 import math
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from spectrum_trl.console import visible
 from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 from spectrum_trl.evaluation.summary import number, signed
 from spectrum_trl.files import write_atomic, writing
+from spectrum_trl.report.figures import Row
 from spectrum_trl.report.page import Page
 
 TEMPLATE = "page.html.jinja"
 COLUMNS = (
     *("axis", "split", "task", "metric", "model", "n", "value", "low", "high"),
-    *("baseline", "baseline_value", "skill", "low_coverage"),
+    *("baseline", "baseline_value", "skill", "low_coverage", "low_coverage_rows"),
 )
 
 
@@ -34,7 +36,7 @@ def page_html(page: Page) -> str:
         # Control characters are no part of HTML; pictures of them are shown instead.
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.filters |= {"number": number, "signed": signed}
+    environment.filters |= {"number": number, "signed": signed, "low_rows": low_rows}
     environment.globals |= {"isnan": math.isnan, "lowest": LOWEST_COVERAGE}
     return environment.get_template(TEMPLATE).render(page=page)
 
@@ -46,7 +48,8 @@ def summary_markdown(page: Page) -> str:
         columns = ("task", "metric", "model", "n", "value", "95% interval", "baseline", "skill")
         parts += [f"## {group.title}", "", _cells(columns), _cells(["---"] * 3 + ["---:"] * 5)]
         for row in rows:
-            value = f"{number(row.value)}{' (low coverage)' * row.hollow}"
+            low = " (low coverage)" if row.hollow else f" ({low_rows(row)})" * (row.low_rows > 0)
+            value = f"{number(row.value)}{low}"
             against = f"{row.baseline} {number(row.reference)}" if row.baseline else "—"
             texts = [_literal(text) for text in (row.task, row.metric, row.model)]
             parts.append(_cells([*texts, f"{row.n:,}", value, row.spread, against, number(row.skill)]))
@@ -61,17 +64,29 @@ def summary_csv(page: Page) -> str:
     writer.writerow(COLUMNS)
     for row in page.rows:
         figures = [_plain(value) for value in (row.value, row.low, row.high)]
-        against = [row.baseline, _plain(row.reference), _plain(row.skill), str(row.hollow).lower()]
+        against = [row.baseline, _plain(row.reference), _plain(row.skill)]
+        against += [str(row.hollow).lower(), str(row.low_rows)]
         names = [visible(text) for text in (row.task, row.metric, row.model)]
         writer.writerow([row.group.axis, row.group.split, *names, row.n, *figures, *against])
     return out.getvalue()
 
 
+def low_rows(row: Row) -> str:
+    """Return how many rows of a mean have low coverage."""
+    return f"low coverage in {row.low_rows:,} of {row.n:,} rows"
+
+
 def write(page: Page, *, output: Path, markdown: Path | None = None, table: Path | None = None) -> list[Path]:
     """Write a report; all texts are made before the first file is written.
 
+    Args:
+        page: The report.
+        output: HTML file; ``-`` is standard output, here and below.
+        markdown: File for the summary.
+        table: CSV file for the summary.
+
     Returns:
-        The written files.
+        The written files, without standard output.
 
     Raises:
         UserError: If a file cannot be written.
@@ -81,6 +96,8 @@ def write(page: Page, *, output: Path, markdown: Path | None = None, table: Path
         texts[markdown] = summary_markdown(page)
     if table:
         texts[table] = summary_csv(page)
+    if (text := texts.pop(Path("-"), None)) is not None:
+        sys.stdout.buffer.write(text.encode("utf-8", "replace"))
     for file, text in texts.items():
         with writing(file), write_atomic(file) as temporary:
             # A lone surrogate in a sample has no encoding.

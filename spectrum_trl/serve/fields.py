@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from spectrum_trl.errors import nearest
 from spectrum_trl.serve.errors import RequestError
 from spectrum_trl.strict.json import strict_json
+from spectrum_trl.strict.schema import problems_of
 
 # The names of roles in chats, and ours.
 ROLES = {"system": "description", "developer": "description", "user": "input", "assistant": "output"}
@@ -34,6 +34,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 # The least temperature above 0 by which logits can be divided.
 COLDEST = 0.01
 MOST_STOPS, LONGEST_STOP = 16, 200
+MOST_PROBLEMS = 10
 Fields = TypeVar("Fields", bound="Common")
 
 
@@ -133,9 +134,10 @@ def read_fields(body: bytes, kind: type[Fields]) -> Fields:
     except UnicodeEncodeError as error:
         raise RequestError("the body of the request holds an unpaired surrogate, which is no text") from error
     try:
-        fields = kind.model_validate(_asked(found))
+        given = _asked(found)
+        fields = kind.model_validate(given)
     except ValidationError as error:
-        raise _problems(error, kind) from None
+        raise _problems(error, given, kind) from None
     if 0 < fields.temperature < COLDEST:
         raise RequestError(f"temperature: expected 0, or at least {COLDEST}", param="temperature")
     return fields
@@ -175,17 +177,10 @@ def _asked(found: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _problems(error: ValidationError, kind: type[Common]) -> RequestError:
-    problems, first = [], None
-    for one in error.errors(include_url=False, include_input=False, include_context=False):
-        place = ".".join(str(part)[:80] for part in one["loc"])
-        hint = ""
-        if one["type"] == "extra_forbidden":
-            hint = nearest(str(one["loc"][-1])[:80], kind.model_fields)
-            message = "unknown field"
-        else:
-            message = one["msg"].removeprefix("Value error, ")
-        problems.append(f"{place}: {message}.{hint}")
-        first = first or place
-    shown = problems[:10] + ([f"{len(problems) - 10} more problems"] if len(problems) > 10 else [])
-    return RequestError(" ".join(shown), param=first)
+def _problems(error: ValidationError, given: Any, kind: type[Common]) -> RequestError:
+    found = problems_of(error, given, kind=kind, most=MOST_PROBLEMS)
+    places = [".".join(str(part)[:80] for part in one.path) for one in found]
+    told = [f"{place}: {one.text}." for place, one in zip(places, found, strict=True)]
+    if (more := error.error_count() - MOST_PROBLEMS) > 0:
+        told.append(f"{more} more problems")
+    return RequestError(" ".join(told), param=places[0])

@@ -12,6 +12,7 @@ class Limits(NamedTuple):
         max_tokens: Tokens of a sample.
         n: Samples of a request.
         answers: Answers of a request whose probabilities are asked for.
+        answer_tokens: Tokens of these answers together.
         waiting: Requests waiting for the model.
         seconds: Time for a client to send its request.
     """
@@ -21,5 +22,6 @@ class Limits(NamedTuple):
     max_tokens: int = 4096
     n: int = 128
     answers: int = 1000
+    answer_tokens: int = 2**15
     waiting: int = 256
     seconds: float = 30.0

@@ -165,7 +165,14 @@ class Reader:
             raise RequestError(
                 "; ".join(f"answers: {problem}" for problem in error.problems), param="answers"
             ) from error
-        longest = max(len(self._ids(self.prompts.answer(answer))) for answer in answers)
+        lengths = [len(self._ids(self.prompts.answer(answer))) for answer in answers]
+        longest, job.answer_tokens = max(lengths), sum(lengths)
+        if job.answer_tokens > self.limits.answer_tokens:
+            raise RequestError(
+                f"answers: they have {job.answer_tokens:,} tokens together, but at most "
+                f"{self.limits.answer_tokens:,} are accepted: ask for fewer of them at a time",
+                param="answers",
+            )
         if len(job.prompt) + longest > self.context:
             raise RequestError(
                 f"answers: the longest has {longest} tokens, and the prompt {len(job.prompt)}, but the "

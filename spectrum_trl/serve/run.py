@@ -9,13 +9,16 @@ from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
+from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
 
 # Connections that wait to be accepted.
 BACKLOG = 1024
 # Seconds between two looks whether a signal has come, as in uvicorn.
 TICK = 0.1
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -92,8 +95,26 @@ def _ended_quietly() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether an address is reached from this computer alone."""
+def protect(app: FastAPI, host: str, *, fix: str = "") -> None:
+    """Protect an application without a key: warn if others reach it, else refuse what names another host.
+
+    A site may let its name mean this computer's address once its page is open (DNS rebinding); a browser then
+    lets the page read what is answered here, but sends the site's name.
+
+    Args:
+        app: The application.
+        host: Where it listens.
+        fix: End of the warning.
+    """
+    if _is_loopback(host):
+        own = [f"[{host}]" if ":" in host else host, *LOOPBACK]
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=own, www_redirect=False)
+    else:
+        message = f"warning: anybody who reaches this address can use the model{fix}"
+        console(stderr=True).print(message, style="yellow")
+
+
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from spectrum_trl.scoring.draw import TOKENS_AT_ONCE, Text, draw_each
 from spectrum_trl.scoring.forward import log_softmax
 from spectrum_trl.serve.errors import RequestError
 from spectrum_trl.serve.jobs import Job, Sample, Scores
+from spectrum_trl.serve.stopping import GivenUp, stop_when
 
 # Samples drawn together, unless one request alone wants more.
 TEXTS_AT_ONCE = 64
@@ -36,8 +38,11 @@ class Worker:
         self.model, self.most_waiting = model, most_waiting
         self._waiting = deque[Job]()
         self._running: list[Job] = []
+        # Those whose answers are scored.
+        self._scored: Sequence[Job] = ()
         self._changed = threading.Condition()
         self._closed = False
+        self._stop = stop_when(model.model, self._given_up)
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
@@ -80,7 +85,7 @@ class Worker:
                 self._waiting.remove(job)
 
     def close(self) -> None:
-        """Give up all jobs, and end the thread."""
+        """Give up all jobs, and end the thread after its forward pass."""
         with self._changed:
             self._closed = True
             given_up = [*self._waiting, *self._running]
@@ -89,17 +94,21 @@ class Worker:
         for job in given_up:
             job.cancelled = True
         self._thread.join()
+        self._stop.remove()
         for job in given_up:
             _end(job, RequestError("the server is ending", status=503))
 
+    def _given_up(self) -> bool:
+        # Samples end by themselves where nobody waits for them.
+        return self._closed or bool(self._scored) and all(job.cancelled for job in self._scored)
+
     def _run(self) -> None:
-        while True:
+        while not self._closed:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
-                if self._closed:
-                    return
             self._running = []
-            self._compute(self._take())
+            with suppress(GivenUp):
+                self._compute(self._take())
 
     def _take(self) -> list[Job]:
         """Let waiting jobs join those that run, as far as there is room; an empty list if there is none."""
@@ -134,7 +143,15 @@ class Worker:
         if not jobs:
             return
         questions: Any = [{"messages": job.messages} for job in jobs]
-        found = ask(self.model, questions, Wanted(), [job.answers for job in jobs])
+        self._scored = jobs
+        try:
+            found = ask(self.model, questions, Wanted(), [job.answers for job in jobs])
+        except GivenUp:
+            if self._closed:
+                raise
+            return
+        finally:
+            self._scored = ()
         for job, one in zip(jobs, found, strict=True):
             job.found = one
             if job.is_complete:
@@ -172,7 +189,9 @@ def _fits(job: Job, running: Sequence[Job]) -> bool:
     """Return whether a job may join the others without crowding them."""
     together = [*running, job]
     texts = sum(len(one.seeds) for one in together)
-    tokens = sum(len(one.seeds) * (len(one.prompt) + one.max_new_tokens) for one in together)
+    tokens = sum(
+        one.answer_tokens + len(one.seeds) * (len(one.prompt) + one.max_new_tokens) for one in together
+    )
     return not running or (texts <= TEXTS_AT_ONCE and tokens <= TOKENS_AT_ONCE)
 
 

@@ -1,5 +1,6 @@
 """Turn pydantic's errors about a user's values into one clear message for each mistake."""
 
+import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -44,17 +45,20 @@ def parsed(kind: type[Model], given: Any, *place: str, before: str = "") -> Mode
         raise UserError(*(f"{before}{problem.at(*place)}" for problem in found)) from error
 
 
-def problems_of(error: ValidationError, value: Any, *, kind: type[BaseModel] | None = None) -> list[Problem]:
+def problems_of(
+    error: ValidationError, value: Any, *, kind: type[BaseModel] | None = None, most: int | None = None
+) -> list[Problem]:
     """Return one problem per mistake, even for values that may be of several types.
 
     Args:
         error: The validation error.
         value: The value that was validated.
         kind: The model that it was validated as, or that is inside it, for the names of keys.
+        most: Number of errors looked at; by default all.
     """
     texts: dict[tuple[Any, ...], list[str]] = {}
     inputs: dict[tuple[Any, ...], Any] = {}
-    for detail in error.errors():
+    for detail in error.errors(include_url=False)[:most]:
         path = _path_in(value, detail["loc"])
         if detail["type"] == "missing":
             path = (*path, detail["loc"][-1])
@@ -78,12 +82,14 @@ def _text(detail: Any, path: tuple[Any, ...], *, kind: type[BaseModel] | None) -
         return "this key is missing"
     known = _keys(kind, path[:-1])
     if detail["type"] == "extra_forbidden":
-        return f"unknown key {path[-1]!r}.{nearest(str(path[-1]), known)} Valid keys: {', '.join(known)}"
+        name = str(path[-1])[:LONGEST_VALUE]
+        return f"unknown key {name!r}.{nearest(name, known)} Valid keys: {', '.join(known)}"
     if detail["type"] == "model_type":
         return f"{EXPECTED}a mapping with any of {', '.join(_keys(kind, path))}, or null for their defaults"
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
     text = detail["msg"].removeprefix("Input should be ").removeprefix("Unable to ")
+    text = re.sub(r"^(?:String|List|Value) should have (at (?:least|most) \d+ \w+).*", r"\1", text)
     text = text.split(", unable")[0].replace("dictionary", "mapping").replace("string", "text")
     return f"{EXPECTED}{'a number ' * text.startswith(('greater', 'less'))}{text}"
 

@@ -1,5 +1,7 @@
 """Publish a trained model on the Hugging Face Hub, with the figures of its evaluations in the card."""
 
+import math
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,10 +14,14 @@ from huggingface_hub.utils import validate_repo_id
 
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.evaluation.options import Options
-from spectrum_trl.evaluation.results import LOW_COVERAGE, headlines, is_of_shares, newest
+from spectrum_trl.evaluation.results import newest
 from spectrum_trl.files import write_json
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.models.load import model_path
+from spectrum_trl.report.figures import rows_of
+from spectrum_trl.report.page import page_of
+from spectrum_trl.report.reading import Evaluation, read_evaluations
+from spectrum_trl.report.write import summary_markdown
 from spectrum_trl.runs.checkpoints import RECORD
 from spectrum_trl.strict.json import read_json
 
@@ -28,6 +34,7 @@ PUBLISHED = (
 # Options of an evaluation of which less than the default measures less.
 SMALLER = ("sequences", "outputs", "samples", "max_tokens")
 TASK_TYPE = "text-generation"
+UNKNOWN = "unknown"
 
 
 class Staged(NamedTuple):
@@ -61,11 +68,10 @@ def stage(run: Path, target: Path, *, repo: str, results: Sequence[Path], public
     problems = list(_run_problems(run))
     record: Any = {} if problems else _record(run)
     problems += [*_repo_problems(repo), *_licence_problems(record, public=public)]
-    evaluations: list[EvalResult] = []
-    left_out: list[str] = []
+    evaluations: list[Evaluation] = []
     for folder in results:
         try:
-            evaluations += _figures(folder, run, left_out)
+            evaluations.append(_evaluation(folder, run))
         except UserError as error:
             problems += error.problems
     refuse(problems)
@@ -75,11 +81,15 @@ def stage(run: Path, target: Path, *, repo: str, results: Sequence[Path], public
     data = [{**one, "task": Path(one["task"]).name} for one in record.get("data", ())]
     write_json({"versions": record.get("versions", {}), "data": data}, target / RECORD)
     card = ModelCard.load(target / "README.md")
-    card.data.model_name, card.data.eval_results = repo.rpartition("/")[2], evaluations or None
+    left_out: list[str] = []
+    figures = [figure for one in evaluations for figure in _figures(one, left_out)]
+    card.data.model_name, card.data.eval_results = repo.rpartition("/")[2], figures or None
+    tables = (re.sub("^#", "##", summary_markdown(page_of([one])), flags=re.M) for one in evaluations)
+    card.text = "\n\n".join([card.text, *tables])
     card.save(target / "README.md")
     return Staged(
         {file.name: file.stat().st_size for file in sorted(target.iterdir())},
-        [(str(one.dataset_name), one.metric_type, float(one.metric_value)) for one in evaluations],
+        [(str(one.dataset_name), one.metric_type, float(one.metric_value)) for one in figures],
         left_out,
     )
 
@@ -155,15 +165,14 @@ def _licence_problems(record: Any, *, public: bool) -> Iterator[str]:
             )
 
 
-def _figures(folder: Path, run: Path, left_out: list[str]) -> Iterator[EvalResult]:
-    """Yield the headlines of an evaluation of the run as the card has them."""
+def _evaluation(folder: Path, run: Path) -> Evaluation:
+    """Return a whole evaluation of the run."""
     file = newest(folder)
     try:
         results = read_json(file, finite=False)
         config = results["config"]
         evaluated, limit = str(config["model_args"]["pretrained"]), config.get("limit")
         options = dict(config.get("metadata") or {})
-        found = list(headlines(results))
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} is not a results file of `spectrum-trl eval`: {error!r}") from error
     if Path(model_path(evaluated)).resolve() != run.resolve():
@@ -180,15 +189,23 @@ def _figures(folder: Path, run: Path, left_out: list[str]) -> Iterator[EvalResul
         raise UserError(
             f"{file} is of smaller tasks ({', '.join(smaller)}), which a card would not say; evaluate without"
         )
-    for name, headline, figures in found:
-        value = figures[headline.metric]
-        if value is None or (figures.get(LOW_COVERAGE) and is_of_shares(headline.metric)):
-            left_out.append(f"{name}: {headline.metric}")
+    return read_evaluations([str(file)])[0]
+
+
+def _figures(evaluation: Evaluation, left_out: list[str]) -> Iterator[EvalResult]:
+    """Yield the headlines of an evaluation as the card has them."""
+    for row in rows_of([evaluation]):
+        if row.hollow or math.isnan(row.value):
+            left_out.append(f"{row.task}: {row.metric}")
             continue
+        known = {"low": row.low, "high": row.high, "baseline": row.baseline, "baseline_value": row.reference}
         yield EvalResult(
             task_type=TASK_TYPE,
-            dataset_type=name,
-            dataset_name=name,
-            metric_type=headline.metric,
-            metric_value=float(value),
+            dataset_type=row.task,
+            dataset_name=row.task,
+            dataset_split=row.group.split,
+            dataset_args={"format": evaluation.paired.formats.get(row.task, UNKNOWN)},
+            metric_type=row.metric,
+            metric_value=row.value,
+            metric_args={"n": row.n, **{name: one for name, one in known.items() if one and one == one}},
         )

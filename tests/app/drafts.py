@@ -1,5 +1,8 @@
 """Texts that may do harm, and drafts of any texts."""
 
+import time
+from typing import Any
+
 from hypothesis import strategies as st
 
 from spectrum_trl.app.draft import Draft
@@ -21,3 +24,15 @@ DRAFTS = st.builds(
     samples=st.integers(1, 128),
     seed=st.integers(0, 2**53 - 1),
 )
+# With the answers of `ask_for_long` the tiny model needs a minute.
+LONG = Draft(examples=["red"] * 40)
+
+
+def ask_for_long(browser: Any, address: str) -> Any:
+    """Open a page with a question whose answer takes long, and return it while it is computed."""
+    page = browser.new_context().new_page()
+    page.goto(address)
+    page.get_by_text("Enter answers, one a line, to see").wait_for()
+    page.get_by_label("Answers").fill("\n".join(f"{n} {'red ' * 150}" for n in range(100)))
+    time.sleep(3)
+    return page

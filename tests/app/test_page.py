@@ -16,7 +16,7 @@ from spectrum_trl.app.answering import Found, Shown, answer
 from spectrum_trl.app.draft import FIRST, Draft, link
 from spectrum_trl.app.page import build_app
 from spectrum_trl.paths import TINY_BASE_NAME, TINY_INSTRUCT_NAME
-from tests.app.drafts import HOSTILE
+from tests.app.drafts import HOSTILE, LONG, ask_for_long
 from tests.serve.live import running
 
 pytestmark = pytest.mark.slow
@@ -56,6 +56,11 @@ def url() -> Iterator[str]:
     assert not left
 
 
+def slowly(shown: Shown, draft: Draft, *, draws: bool) -> Found:
+    time.sleep(1.5 if draws else 0)
+    return answer(shown, draft, draws=draws)
+
+
 class Visit:
     """A page in a browser, with all that it asked for and said."""
 
@@ -92,18 +97,8 @@ class Visit:
 
     def draws(self, text: str) -> None:
         """Draw samples until the page says so."""
-        from playwright.sync_api import TimeoutError as PlaywrightTimeout
-
-        for last in (False, False, True):
-            # On a slow machine fields that a link fills may still change, which takes samples away.
-            self.page.wait_for_timeout(1000)
-            self.page.get_by_role("button", name="Draw samples").click()
-            try:
-                self.page.get_by_text(text).first.wait_for(timeout=30_000)
-                return
-            except PlaywrightTimeout:
-                if last:
-                    raise
+        self.page.get_by_role("button", name="Draw samples").click()
+        self.page.get_by_text(text).first.wait_for()
 
     def check(self) -> None:
         """Check that nothing was asked of other computers, and that the browser had nothing to say."""
@@ -187,11 +182,7 @@ def test_samples_and_what_is_kept_are_those_of_the_model(
 def test_samples_of_an_earlier_question_do_not_stay(
     browser: Any, url: str, models: list[Shown], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(shown: Shown, draft: Draft, *, draws: bool) -> Found:
-        time.sleep(1.5 if draws else 0)
-        return answer(shown, draft, draws=draws)
-
-    monkeypatch.setattr("spectrum_trl.app.page.answer", slow)
+    monkeypatch.setattr("spectrum_trl.app.page.answer", slowly)
     draft = FIRST.model_copy(update={"samples": 128})
     visit = Visit(browser, f"{url}/{link(draft)}")
     visit.shows(models, draft)
@@ -205,6 +196,27 @@ def test_samples_of_an_earlier_question_do_not_stay(
     visit.draws("different among 128 samples")
     visit.page.wait_for_timeout(1000)
     assert visit.page.get_by_text("different among 128 samples").count() == len(models)
+    visit.check()
+
+
+def test_samples_stay_with_their_question_whatever_is_typed_and_taken_back(
+    browser: Any, url: str, models: list[Shown], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit = Visit(browser, url)
+    visit.shows(models, FIRST)
+    description, drawn = visit.page.get_by_label("Description"), "different among 16 samples"
+    visit.draws(drawn)
+    # The question that stands there is drawn for again, while another one stood there in between.
+    monkeypatch.setattr("spectrum_trl.app.page.answer", slowly)
+    visit.page.get_by_label("Seed").fill("1")
+    visit.shows(models, FIRST)
+    assert visit.page.get_by_text(drawn).count() == 0
+    visit.page.get_by_role("button", name="Draw samples").click()
+    description.fill("another")
+    description.fill(FIRST.description)
+    visit.page.get_by_text(f"{drawn} with seed 1").first.wait_for()
+    visit.page.wait_for_timeout(4000)
+    assert visit.page.get_by_text(f"{drawn} with seed 1").count() == len(models)
     visit.check()
 
 
@@ -229,9 +241,12 @@ def test_no_text_does_harm(browser: Any, url: str, models: list[Shown]) -> None:
     assert visit.page.get_by_label("Description").input_value() == plain
     visit.draws("different among 16")
     visit.page.get_by_text("The Python that makes this").first.click()
-    visit.page.goto(f"{url}/{link(Draft(description='x<|im_end|>', answers=[HOSTILE]))}")
+    harm = "[window.harm, document.querySelectorAll('img').length]"
+    assert visit.page.evaluate(harm) == [None, 0]
+    visit.check()
+    visit = Visit(browser, f"{url}/{link(Draft(description='x<|im_end|>', answers=[HOSTILE]))}")
     visit.page.get_by_role("alert").or_(visit.page.locator(".spectrum .bar").first).first.wait_for()
-    assert visit.page.evaluate("[window.harm, document.querySelectorAll('img').length]") == [None, 0]
+    assert visit.page.evaluate(harm) == [None, 0]
     visit.check()
 
 
@@ -277,3 +292,14 @@ def test_visitors_see_their_own_figures_only(browser: Any, url: str, models: lis
         others = [f"secret {other}" for other in range(3) if other != n]
         assert not any(other in visit.page.content() for other in others)
         visit.check()
+
+
+def test_what_a_visitor_who_left_has_asked_is_not_computed(
+    browser: Any, url: str, models: list[Shown]
+) -> None:
+    ask_for_long(browser, f"{url}/{link(LONG)}").context.close()
+    began = time.monotonic()
+    visit = Visit(browser, url)
+    visit.shows(models, FIRST)
+    assert time.monotonic() - began < 15
+    visit.check()

@@ -12,13 +12,13 @@ import pytest
 import scipy
 import torch
 from pydantic import BaseModel, field_validator
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
 
 from spectrum_trl import SpectrumModel
 from spectrum_trl.ask.schemas import allowed_values, validator
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model
-from spectrum_trl.paths import TINY_BASE_NAME, TINY_INSTRUCT_NAME
+from spectrum_trl.paths import TINY_BASE, TINY_BASE_NAME, TINY_INSTRUCT_NAME
 from spectrum_trl.scoring.forward import log_softmax
 from spectrum_trl.suite.task import Message
 from tests.small_models import CONFIG, Learnt
@@ -394,3 +394,16 @@ def test_log_probabilities_of_a_large_vocabulary_are_those_of_double_precision()
     logits = 3 * torch.randn(4, 262_144, generator=torch.Generator().manual_seed(0))
     exact = logits.double() - logits.double().logsumexp(-1, keepdim=True)
     assert (log_softmax(logits) - exact).abs().max() < 1e-9
+
+
+def test_a_model_with_an_encoder_is_refused() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(TINY_BASE)
+    sizes = {"vocab_size": 99, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
+    with pytest.raises(UserError, match="is a t5 model: expected a causal language model"):
+        SpectrumModel(T5ForConditionalGeneration(T5Config(**sizes)), tokenizer, format="colon")
+
+
+def test_a_misspelt_number_type_is_told() -> None:
+    expected = r"dtype: expected auto, float32, .*, but it is 'flaot32'\. Did you mean 'float32'\?"
+    with pytest.raises(UserError, match=expected):
+        SpectrumModel.from_pretrained(TINY_BASE_NAME, format="colon", dtype="flaot32")

@@ -148,6 +148,8 @@ def test_a_survey_does_not_replace_its_own_table(
     (tmp_path / "long.csv").write_text("group,question,options\nN,Q?,yes|no\n")
     done = run_here("survey", TINY_BASE_NAME, tmp_path / "long.csv", "-o", tmp_path)
     assert done.returncode == 2 and "itself would be replaced" in done.stderr
+    done = run_here("survey", TINY_BASE_NAME, tmp_path / "long.csv", "-o", "-")
+    assert done.returncode == 2 and "name a folder" in done.stderr
     done = run_here(
         "survey", TINY_BASE_NAME, tmp_path / "long.csv", "-o", tmp_path / "out", "--format", "colon"
     )

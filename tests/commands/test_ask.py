@@ -63,7 +63,8 @@ def test_a_table_is_answered_row_by_row(run_here: Run, tmp_path: Path) -> None:
     assert done.returncode == 2 and "1 rows could not be answered" in done.stderr
     assert [one["row"] for one in found] == [1, 2, 3]
     assert "1 cells" in found[1]["error"] and found[0]["coverage"] > 0
-    assert run_here(*words).stdout == (tmp_path / "out.jsonl").read_text()
+    for output in ([], ["-o", "-"]):
+        assert run_here(*words, *output).stdout == (tmp_path / "out.jsonl").read_text()
 
 
 @pytest.mark.parametrize(

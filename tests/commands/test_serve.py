@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -22,12 +23,11 @@ Run = Callable[..., CompletedProcess[str]]
 PROMPT = "In the urn"
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[BaseProcess, str]]:
-    """A server in a process of its own, and its address."""
-    words = ["serve", TINY_BASE_NAME, "--format", "colon", "--port", "0", "--name", "mine"]
-    output = tmp_path / "output"
-    process = start_recipe("spectrum-trl", *words, output=output, SPECTRUM_API_KEY="secret")
+@contextmanager
+def started(output: Path, *words: str, **environment: str) -> Iterator[tuple[BaseProcess, str]]:
+    """Run a server in a process of its own; yields it and its address."""
+    words = ("serve", TINY_BASE_NAME, "--format", "colon", "--port", "0", "--name", "mine", *words)
+    process = start_recipe("spectrum-trl", *words, output=output, **environment)
     try:
         deadline = time.monotonic() + 60
         while not (output.exists() and "/v1" in output.read_text()):
@@ -37,6 +37,29 @@ def server(tmp_path: Path) -> Iterator[tuple[BaseProcess, str]]:
     finally:
         process.kill()
         process.join()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[BaseProcess, str]]:
+    """A server that asks for a key."""
+    with started(tmp_path / "output", SPECTRUM_API_KEY="secret") as server:
+        yield server
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_name_of_another_site_is_refused(tmp_path: Path, host: str) -> None:
+    with started(tmp_path / "output", "--host", host) as (_, url):
+        page = f"{url}/models"
+        for name in ("localhost", "127.0.0.1:80", "[::1]:80", "LOCALHOST:1"):
+            assert httpx.get(page, headers={"Host": name}).status_code == 200
+        for name in ("site.example", "localhost.site.example:80", "127.0.0.1.site.example", "www.localhost"):
+            assert httpx.get(page, headers={"Host": name}).status_code == 400
+        assert httpx.get(page).status_code == 200
+
+
+def test_a_server_with_a_key_may_have_any_name(server: tuple[BaseProcess, str]) -> None:
+    headers = {"Host": "site.example", "Authorization": "Bearer secret"}
+    assert httpx.get(f"{server[1]}/models", headers=headers).status_code == 200
 
 
 def test_sigterm_finishes_what_runs_and_refuses_what_comes(server: tuple[BaseProcess, str]) -> None:

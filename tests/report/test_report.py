@@ -1,6 +1,7 @@
 """A report shows what the results say, escaped, on one page that needs nothing beside it."""
 
 import csv
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -88,6 +89,22 @@ def test_low_coverage_is_marked_and_has_no_skill(tmp_path: Path) -> None:
     assert "low coverage" in page_html(found) and "(low coverage)" in summary_markdown(found)
     marks = [mark for line in found.divergences[0].lines for mark in line.marks]
     assert [mark.hollow for mark in marks] == [False, False, True]
+
+
+def test_rows_of_low_coverage_within_a_mean_are_told(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a")
+    file = next(folder.glob("samples_spectrum_dist_urn_*"))
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for line in lines[:7]:
+        line["coverage"][0] = 0.04
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = page_of(read_evaluations([str(folder)]))
+    divergence = row(found, "spectrum_dist_urn", "js_divergence", "org/model")
+    assert (divergence.low_rows, divergence.hollow) == (7, False)
+    for text in (page_html(found), summary_markdown(found)):
+        assert text.count("low coverage in 7 of 30 rows") == 1
+    rows = list(csv.DictReader(summary_csv(found).splitlines()))
+    assert sorted({one["low_coverage_rows"] for one in rows}) == ["0", "7"]
 
 
 def test_held_out_training_and_own_tasks_stand_apart(tmp_path: Path) -> None:
@@ -220,6 +237,20 @@ def test_mistakes_are_one_message_and_leave_nothing(tmp_path: Path) -> None:
         assert len(raised.value.problems) == 1 and not out.exists()
     done = run_command("report", good, "nowhere", "-o", out)
     assert done.returncode == 2 and "Traceback" not in done.stderr and not out.exists()
+
+
+@pytest.mark.parametrize("option", ["output", "markdown", "csv"])
+def test_a_hyphen_is_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = str(write(tmp_path / "a"))
+    report([results], output=Path("report.html"), markdown=Path("report.md"), csv=Path("report.csv"))
+    capsys.readouterr()
+    report([results], **{option: Path("-")})  # type: ignore[arg-type]
+    ending = {"output": "html", "markdown": "md", "csv": "csv"}[option]
+    assert capsys.readouterr().out == Path(f"report.{ending}").read_text("utf-8")
+    assert not Path("-").exists()
 
 
 def test_a_demo_run_is_printed_or_shown_on_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,13 +15,18 @@ import pytest
 from spectrum_trl import SpectrumModel
 from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.serve import worker
+from spectrum_trl.serve.errors import RequestError
 from spectrum_trl.serve.jobs import Job
 from spectrum_trl.serve.limits import Limits
+from spectrum_trl.serve.reading import Reader
 from tests.serve.live import served
 
 ASKED = {"messages": [{"role": "system", "content": "In the urn: 3 red and 2 blue balls."}], "max_tokens": 5}
 # Takes many seconds, because the model's texts have no end.
 LONG = {"prompt": "In", "n": 16, "max_tokens": 3000}
+# Half a million tokens, read in some sixty forward passes.
+ANSWERS = {**ASKED, "n": 0, "answers": [f"{n} {'red ' * 500}" for n in range(1000)]}
+WIDE = Limits(body=2**23, answer_tokens=2**23)
 KEY = {"Authorization": "Bearer sécret".encode()}
 
 
@@ -118,6 +123,50 @@ def test_what_nobody_waits_for_is_not_computed(url: str, stream: bool) -> None:
     eventually(url, "spectrum_running_requests", 0)
     assert time.monotonic() - started < 10
     assert httpx.post(f"{url}/v1/chat/completions", json=ASKED).status_code == 200
+
+
+@pytest.fixture
+def slow(model: SpectrumModel) -> Iterator[SpectrumModel]:
+    """A model whose forward passes take a third of a second more."""
+    hook = model.model.register_forward_pre_hook(lambda *_: time.sleep(0.3))
+    yield model
+    hook.remove()
+
+
+def test_answers_that_nobody_waits_for_are_not_scored(slow: SpectrumModel) -> None:
+    async def leave(url: str) -> float:
+        async with httpx.AsyncClient(timeout=60) as client:
+            left = asyncio.create_task(client.post(f"{url}/v1/chat/completions", json=ANSWERS))
+            await asyncio.to_thread(eventually, url, "spectrum_running_requests", 1)
+            left.cancel()
+            began = time.monotonic()
+            assert (await client.post(f"{url}/v1/chat/completions", json=ASKED)).status_code == 200
+            return time.monotonic() - began
+
+    with served(slow, limits=WIDE) as url:
+        assert asyncio.run(leave(url)) < 8
+
+
+def test_a_server_that_ends_does_not_wait_for_all_answers(slow: SpectrumModel) -> None:
+    _, jobs = Reader(slow, name="tiny", limits=WIDE).chat(json.dumps(ANSWERS).encode())
+    working = worker.Worker(slow, most_waiting=1)
+    working.submit(jobs[0])
+    while not working.running:
+        time.sleep(0.01)
+    began = time.monotonic()
+    working.close()
+    assert time.monotonic() - began < 5
+    assert isinstance(jobs[0].error, RequestError) and jobs[0].error.status == 503
+    # The model itself goes on.
+    assert slow.sample(1, description="a", max_new_tokens=2)
+
+
+def test_answers_of_too_many_tokens_are_refused(model: SpectrumModel) -> None:
+    reader = Reader(model, name="tiny", limits=Limits(answer_tokens=20))
+    asked = {**ASKED, "answers": ["red", "blue"]}
+    assert reader.chat(json.dumps(asked).encode())[1][0].answer_tokens <= 20
+    with pytest.raises(RequestError, match=r"answers: they have \d+ tokens together, but at most 20"):
+        reader.chat(json.dumps({**asked, "answers": ["red", "blue " * 30]}).encode())
 
 
 def test_a_failing_model_fails_its_request_alone(

@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -198,7 +199,11 @@ def test_without_a_seed_each_request_gets_a_fresh_one_that_it_is_told(client: op
 WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"messages": []}, 400, "messages"),
     ({"messages": [{"role": "system", "content": "a<|im_end|>b"}]}, 400, "control token"),
-    ({"messages": [{"role": "robot", "content": "a"}]}, 400, "messages.0.role"),
+    (
+        {"messages": [{"role": "robot", "content": "a"}]},
+        400,
+        "messages.0.role: expected 'description', 'input'",
+    ),
     ({"messages": [{"role": "user", "content": "a"}] * 2}, 400, "no output after it"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]}, 400, "text"),
     ({"messages": [{"role": "system", "content": "red " * 400}]}, 400, "tokens, but at most 300"),
@@ -206,12 +211,12 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"n": 9}, 400, "n: expected 1 to 8"),
     ({"n": 0}, 400, "n: expected 1 to 8"),
     ({"max_tokens": 129}, 400, "at most 128"),
-    ({"max_tokens": 0}, 400, "max_tokens"),
+    ({"max_tokens": 0}, 400, "max_tokens: expected a number greater than or equal to 1, but it is 0"),
     ({"max_completion_tokens": 3}, 400, "either max_tokens or"),
     ({"temperature": 1e-9}, 400, "temperature"),
     ({"temperature": -1}, 400, "temperature"),
     ({"top_p": 0}, 400, "top_p"),
-    ({"stop": ""}, 400, "stop"),
+    ({"stop": ""}, 400, "stop: expected at least 1 character"),
     ({"top_logprobs": 2}, 400, "needs logprobs"),
     ({"tools": [{"type": "function"}]}, 400, "tools is not supported"),
     ({"frequency_penalty": 0.5}, 400, "frequency_penalty"),
@@ -222,6 +227,14 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"extra_body": {"answers": ["<|im_end|>"]}}, 400, "control token"),
     ({"extra_body": {"answers": ["a"]}, "stream": True}, 400, "cannot be streamed"),
 ]
+
+
+def test_many_thousand_mistakes_are_told_at_once(url: str) -> None:
+    body = {"messages": [], **{f"name{n}": n for n in range(40_000)}}
+    began = time.monotonic()
+    found = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60)
+    assert found.status_code == 400 and "39991 more problems" in found.json()["error"]["message"]
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(("changes", "status", "expected"), WRONG)

@@ -14,6 +14,7 @@ from spectrum_trl.training import publish as publishing
 from spectrum_trl.training.publish import publish, stage
 from tests.hub import Hub
 from tests.processes import run_command, run_recipe
+from tests.report.evaluations import write
 
 Run = Callable[..., CompletedProcess[str]]
 TASK = "spectrum_dist_states"
@@ -66,6 +67,25 @@ def test_the_card_has_the_figures_of_the_runs_own_evaluation(run: Path, results:
     assert known["log_loss"] == pytest.approx(figures["log_loss,none"])
     # A model after one step gives no state's name: its shares mean nothing.
     assert "js_divergence" not in known and staged.left_out == [f"{TASK}: js_divergence"]
+
+
+@pytest.mark.slow
+def test_figures_of_the_card_have_what_they_mean(run: Path, target: Path, tmp_path: Path) -> None:
+    file = next(write(tmp_path / "results").glob("results_*"))
+    whole = json.loads(file.read_text())
+    whole["config"]["model_args"] = {"pretrained": str(run)}
+    file.write_text(json.dumps(whole))
+    stage(run, target, repo="me/model", results=[file], public=False)
+    card = ModelCard.load(target / "README.md")
+    found = {(one.dataset_type, one.metric_type): one for one in card.data.eval_results}
+    loss, figures = found["spectrum_icl_coinflip", "loss"], whole["results"]["spectrum_icl_coinflip"]
+    assert loss.dataset_args == {"format": "colon"} and loss.dataset_split == "training tasks"
+    assert loss.metric_args == {"n": 30, "low": figures["loss_low,none"], "high": figures["loss_high,none"]}
+    shares = found["spectrum_dist_urn", "js_divergence"]
+    assert shares.dataset_split == "held out" and shares.metric_args["baseline"] == "uniform guess"
+    assert shares.metric_args["baseline_value"] == 0.5
+    assert "\n### Steerability, training tasks\n" in card.text
+    assert "| js_divergence | org/model | 30 | 0.2534 | 0.2414 to 0.2655 | uniform guess 0.5000" in card.text
 
 
 @pytest.mark.slow
