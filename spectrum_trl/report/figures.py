@@ -32,7 +32,7 @@ BESIDE = {
     "yield_count": (SKILL, "share_valid", "share_unique"),
 }
 # They stand in a column of their own.
-BASELINES = ("uniform_js_divergence", "uniform_log_loss", "exact_yield")
+BASELINES = ("uniform_js_divergence", "uniform_log_loss", "exact_yield", "counting_loss")
 # A baseline as close to the best possible value as this leaves nothing to gain.
 CLOSE = 1e-9
 # Share of the samples from which on the skill of a yield is given.
@@ -202,6 +202,11 @@ def _against(metric: str, value: float, figures: Mapping[str, Any]) -> tuple[str
         best = 0.0 if metric == "js_divergence" else entropy_of(figures)
         skill = (guess - value) / (guess - best) if guess - best > CLOSE else math.nan
         return ("uniform guess", guess, skill) if not math.isnan(guess) else ("", math.nan, math.nan)
+    if metric == "loss" and not math.isnan(counting := number_of(figures, "counting_loss")):
+        # The loss of the exact predictive, known for generated tasks.
+        best = value - number_of(figures, "regret")
+        skill = (counting - value) / (counting - best) if counting - best > CLOSE else math.nan
+        return "counting", counting, skill
     if metric == "yield_count" and "exact_yield" in figures:
         exact, valid = number_of(figures, "exact_yield"), number_of(figures, "share_valid")
         # It draws as many as were valid: beside few of them, repeating one is perfect.

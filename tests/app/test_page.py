@@ -14,7 +14,6 @@ import pytest
 from spectrum_trl import SpectrumModel
 from spectrum_trl.app.answering import Found, Shown, answer
 from spectrum_trl.app.draft import FIRST, Draft, link
-from spectrum_trl.app.page import build_app
 from spectrum_trl.paths import TINY_BASE_NAME, TINY_INSTRUCT_NAME
 from tests.app.drafts import HOSTILE, LONG, ask_for_long
 from tests.serve.live import running
@@ -47,6 +46,9 @@ def models() -> list[Shown]:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
+    # Gradio takes seconds to import, in each process that collects tests.
+    from spectrum_trl.app.page import build_app
+
     sys.addaudithook(watch)
     left.clear()
     app, ending = build_app(loaded())
