@@ -95,6 +95,9 @@ class TinyUrn(Tiny, Distributional):
 class TinySequences(Tiny, Icl):
     """Learning hidden parameters from samples."""
 
+    # Each sequence has labels of its own.
+    _is_closed = False
+
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per sequence."""
         return [

@@ -8,6 +8,7 @@ import pytest
 
 from spectrum_trl.tiny import scores
 from tests.processes import run_command
+from tests.small_models import FEW
 
 
 # The README's command has the format spectrum and all items; its test runs that.
@@ -21,7 +22,8 @@ def test_an_embedded_model_is_measured(
     assert "described urns" in done.stdout and "uniform guess" in done.stdout
     found = scores.load(tmp_path / "found.json")
     assert (found.fmt, found.part) == (format, "choice")
-    assert len(found.rows[scores.URN]) == len(found.rows[scores.COIN]) == 12
+    n_items = len(found.rows[scores.URN]), len(found.rows[scores.COIN]), len(found.rows[scores.URNS])
+    assert n_items == (FEW["URNS"], FEW["SEQUENCES"], FEW["PROMPTS"])
 
 
 def test_a_format_that_a_model_lacks_is_one_message(tmp_path: Path) -> None:

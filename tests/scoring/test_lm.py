@@ -88,7 +88,7 @@ def test_steerability_and_candidates_score_as_with_the_stock_class(
     loaded: Callable[[str], tuple[SpectrumLM, HFLM]], name: str
 ) -> None:
     ours, stock = loaded(name)
-    prompts = Prompts(copy.deepcopy(stock.tokenizer), fmt="spectrum")
+    prompts = Prompts(stock.tokenizer, fmt="spectrum")
     pairs = [
         *icl(prompts, outputs=["red", "dark blue", "", "red", "17"]),
         *candidates(prompts, ["red", "dark blue", "dark red and blue", "é ☂", "17"]),
@@ -160,9 +160,7 @@ def test_an_adapter_folder_scores_as_the_adapted_model(
     adapted = HFLM(
         AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float64), tokenizer=ours.tokenizer
     )
-    requests = instances(
-        icl(Prompts(copy.deepcopy(stock.tokenizer), fmt="spectrum"), outputs=["red", "dark blue", "red"])
-    )
+    requests = instances(icl(Prompts(stock.tokenizer, fmt="spectrum"), outputs=["red", "dark blue", "red"]))
     found = ours.loglikelihood(requests)
     assert_equal(found, adapted.loglikelihood(requests))
     assert found[0][0] != pytest.approx(stock.loglikelihood(requests)[0][0], abs=1e-3)

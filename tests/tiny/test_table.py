@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("few_items")
 
 def text_of(**results: TinyResult) -> list[str]:
     console = Console(width=200, record=True, quiet=False, file=open("/dev/null", "w"))
-    tables.show(results, console=console)
+    console.print(tables.table(results))
     return console.export_text().splitlines()
 
 

@@ -80,7 +80,13 @@ def test_figures_of_the_card_have_what_they_mean(run: Path, target: Path, tmp_pa
     found = {(one.dataset_type, one.metric_type): one for one in card.data.eval_results}
     loss, figures = found["spectrum_icl_coinflip", "loss"], whole["results"]["spectrum_icl_coinflip"]
     assert loss.dataset_args == {"format": "colon"} and loss.dataset_split == "training tasks"
-    assert loss.metric_args == {"n": 30, "low": figures["loss_low,none"], "high": figures["loss_high,none"]}
+    assert loss.metric_args == {
+        "n": 30,
+        "low": figures["loss_low,none"],
+        "high": figures["loss_high,none"],
+        "baseline": "counting",
+        "baseline_value": figures["counting_loss,none"],
+    }
     shares = found["spectrum_dist_urn", "js_divergence"]
     assert shares.dataset_split == "held out" and shares.metric_args["baseline"] == "uniform guess"
     assert shares.metric_args["baseline_value"] == 0.5
