@@ -325,11 +325,11 @@ def test_other_formats_are_listed_also_where_coverage_is_low(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [100, pytest.param(200, marks=pytest.mark.nightly)])
-def test_what_its_own_interval_holds_is_no_difference(n: int) -> None:
-    # Random signs take skewed differences with a mean of 0 for more: in some of the cases.
+@pytest.mark.parametrize("seeds", [range(110, 150), pytest.param(range(200), marks=pytest.mark.nightly)])
+def test_what_its_own_interval_holds_is_no_difference(seeds: range) -> None:
+    # Random signs take skewed differences with a mean of 0 for more: three times in these.
     tested = 0
-    for seed in range(n):
+    for seed in seeds:
         values = np.random.default_rng(seed).lognormal(0, 1, 60) - np.exp(0.5)
         zero, after = (
             results("loss", {"task": [Value(float(v)) for v in side]}) for side in (0 * values, values)
@@ -338,7 +338,7 @@ def test_what_its_own_interval_holds_is_no_difference(n: int) -> None:
         inside = one.difference.low <= 0 <= one.difference.high
         assert not (inside and one.verdict in ("improved", "fell"))
         tested += one.p < 0.05 and inside
-    assert tested
+    assert tested >= 3
 
 
 @pytest.mark.parametrize(("outputs", "expected"), [(10.0, "low coverage"), (1.0, "changed")])
