@@ -72,6 +72,8 @@ class Item(NamedTuple):
         target: Their true shares, in the same order; they sum to 1.
         group: The group that answered, if a task has groups.
         cluster: Name shared by items that are not independent, such as one question for several groups.
+        n_answers: Number of answers that the shares were counted from; None if they are exact, or it is
+            unknown.
     """
 
     description: str | None
@@ -80,6 +82,7 @@ class Item(NamedTuple):
     target: tuple[float, ...]
     group: str | None
     cluster: str
+    n_answers: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +93,12 @@ class DistributionalTask(NeedsData):
         build: Yields the items from the folder of the real data, with ``seed`` as the only source of
             randomness; counts every row left out in ``dropped``, by reason.
         summary: The question in a few words.
+        ordered: Whether the candidates are steps of a scale, in order.
     """
 
     build: Callable[..., Iterator[Item]]
     summary: str = ""
+    ordered: bool = False
 
     def items(self, data_dir: Path, *, seed: int, most: int, dropped: Counter[str]) -> list[Item]:
         """Return the items in their own order, a random choice of them if there are more than ``most``.

@@ -10,15 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.axis_tasks import DistributionalTask, Item, distributional_tasks
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.own.tasks import own_distributional
-from spectrum_trl.evaluation.results import LOW_COVERAGE
+from spectrum_trl.evaluation.results import LOW_COVERAGE, SIMBENCH
 from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
-from spectrum_trl.metrics.distributional import compare, compare_as_published, compare_logs
+from spectrum_trl.metrics.distributional import (
+    compare,
+    compare_as_published,
+    compare_logs,
+    noise_floor,
+    ordinal_distance,
+)
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.task import Message
 
@@ -35,6 +43,9 @@ METRICS = {
 }
 PARSED = {"parsed": Metric(True)}
 UNIFORM = {f"uniform_{name}": metric for name, metric in METRICS.items() if name != "coverage"}
+# What a perfect model reaches, and what answering every question alike reaches.
+REFERENCES = {name: METRICS["js_divergence"] for name in ("floor_js_divergence", "marginal_js_divergence")}
+ORDINAL = {"ordinal_distance": Metric(False), "uniform_ordinal_distance": Metric(None)}
 # Nobody reads a table of more groups than this; the samples name each row's group.
 MOST_GROUPS = 12
 
@@ -88,9 +99,9 @@ class Distributional(HarnessTask):
         else:
             n, parsed = len(row["candidates"]), {}
             space = answers[n][0] if len(answers) > n else 0.0
-            comparison = compare_logs(
-                row["target"], [answer[0] - space for answer in answers[:n]], published=published
-            )
+            logs = np.array([answer[0] - space for answer in answers[:n]])
+            comparison = compare_logs(row["target"], logs, published=published)
+            observed = softmax(logs)
         coverage = [comparison.coverage, 1]
         found: dict[str, Any] = {**parsed, "items": 1, LOW_COVERAGE: coverage}
         for name in METRICS:
@@ -105,7 +116,52 @@ class Distributional(HarnessTask):
         for name in UNIFORM:
             value = [float(getattr(guess, name.removeprefix("uniform_"))), 1, row["cluster"]]
             found |= aggregates.with_interval(name, value)
+        found[SIMBENCH] = [comparison.total_variation, guess.total_variation]
+        return found | self._references(row) | self._ordinal(row, observed)
+
+    def _references(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the divergences of a perfect model and of the other questions' mean shares."""
+        n, others = row.get("n_answers"), self._others(row)
+        floor = None if n is None else noise_floor(row["target"], n=n)
+        marginal = None if others is None else compare(row["target"], others).js_divergence
+        found: dict[str, Any] = {}
+        for name, value in zip(REFERENCES, (floor, marginal), strict=True):
+            found |= aggregates.with_interval(name, None if value is None else [value, 1, row["cluster"]])
         return found
+
+    def _others(self, row: dict[str, Any]) -> NDArray[np.float64] | None:
+        """Return the sum of shares over the group's questions with the same answers but this one."""
+        alike = self._alike[row["group"], *row["candidates"]]
+        rest = [shares for cluster, shares in alike if cluster != row["cluster"]]
+        return np.sum(rest, axis=0) if rest else None
+
+    @cached_property
+    def _alike(self) -> dict[tuple[Any, ...], list[tuple[str, list[float]]]]:
+        """Clusters and shares of the questions of each group with the same answers."""
+        found: dict[tuple[Any, ...], list[tuple[str, list[float]]]] = {}
+        for row in self.dataset["test"]:
+            key = (row["group"], *row["candidates"])
+            found.setdefault(key, []).append((row["cluster"], row["target"]))
+        return found
+
+    def _ordinal(self, row: dict[str, Any], observed: ArrayLike) -> dict[str, Any]:
+        if not self._ordered:
+            return {}
+        n = len(row["target"])
+        found: dict[str, Any] = {}
+        # Nothing is observed where all answers are impossible.
+        known = np.isfinite(observed).all() and np.sum(observed) > 0
+        for name, shares in zip(ORDINAL, (observed if known else None, np.full(n, 1 / n)), strict=True):
+            distance = (
+                None if shares is None else [ordinal_distance(row["target"], shares), 1, row["cluster"]]
+            )
+            found |= aggregates.with_interval(name, distance)
+        return found
+
+    @cached_property
+    def _ordered(self) -> bool:
+        name = self.own.get("task", "")
+        return name in distributional_tasks() and distributional_tasks()[name].ordered
 
     @cached_property
     def _groups(self) -> list[str]:
@@ -117,12 +173,19 @@ class Distributional(HarnessTask):
         groups = [] if self.missing else self._groups
         of_groups = {f"js_divergence[{group}]": METRICS["js_divergence"] for group in groups}
         counts = dict.fromkeys(("items", *(f"items[{group}]" for group in groups)), aggregates.total)
-        found = aggregates.aggregations(METRICS | PARSED | UNIFORM | of_groups) | counts
-        return found | {LOW_COVERAGE: aggregates.is_low}
+        metrics = METRICS | PARSED | UNIFORM | REFERENCES | ORDINAL | of_groups
+        means = {LOW_COVERAGE: aggregates.is_low, SIMBENCH: _simbench}
+        return aggregates.aggregations(metrics) | counts | means
 
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric."""
-        return aggregates.directions(METRICS | PARSED)
+        return aggregates.directions(METRICS | PARSED | ORDINAL) | {SIMBENCH: True}
+
+
+def _simbench(rows: list[aggregates.Row]) -> float | None:
+    """Return SimBench's S, 0 for the uniform guess and 100 for a perfect model, from total variations."""
+    ratio = aggregates.ratio(rows)
+    return None if ratio is None else 100 * (1 - ratio)
 
 
 @cache

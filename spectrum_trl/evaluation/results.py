@@ -17,12 +17,13 @@ LONGEST_NAME = 200
 # Below it the candidates have almost no probability, and their shares are meaningless.
 LOWEST_COVERAGE = 0.05
 LOW_COVERAGE = "low_coverage"
+SIMBENCH = "simbench_score"
 # For lm-eval's own tasks: the standard error of a metric, and the number of rows.
 STDERR, ROWS = "_stderr", "rows"
 # Metrics of shares among the candidates, or among a task's labels.
 OF_SHARES = (
     *("js_divergence", "kl_divergence", "reverse_kl", "cross_entropy", "total_variation", "mode_match"),
-    *("loss_restricted", "accuracy_restricted"),
+    *("loss_restricted", "accuracy_restricted", "ordinal_distance", SIMBENCH),
 )
 
 
@@ -217,7 +218,12 @@ HEADLINES = (
         + ("calibration_error", "calibration_error_by_chance"),
     ),
     Headline("loss_restricted", "sequences", ("accuracy_restricted", "coverage")),
-    Headline("js_divergence", "items", ("uniform_js_divergence", "coverage", "mode_match", "parsed")),
+    Headline(
+        "js_divergence",
+        "items",
+        ("uniform_js_divergence", "marginal_js_divergence", "floor_js_divergence", SIMBENCH)
+        + ("ordinal_distance", "coverage", "mode_match", "parsed"),
+    ),
     Headline("log_loss", "items", ("uniform_log_loss", "coverage")),
     Headline("yield_count", "samples", ("exact_yield", "share_valid", "share_unique", "parsed")),
 )

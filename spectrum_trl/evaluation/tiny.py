@@ -74,7 +74,10 @@ class TinyUrn(Tiny, Distributional):
         for world in self.items:
             p = probabilities(world)
             cluster = " ".join(f"{share:.4f}" for share in sorted(p.values()))
-            rows.append(Item(world.description, "", tuple(p), tuple(p.values()), None, cluster)._asdict())
+            row = Item(world.description, "", tuple(p), tuple(p.values()), None, cluster)._asdict()
+            # Its shares are exact, and recorded results know their rows by all that is in them.
+            del row["n_answers"]
+            rows.append(row)
         return rows
 
     def score(self, row: dict[str, Any], answers: Sequence[Any]) -> dict[str, Any]:

@@ -8,9 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr, logsumexp, rel_entr
+from scipy.stats import binom, wasserstein_distance
 
 # Smaller relative differences of probabilities come from the rounding of single-precision sums.
 ROUNDING = 1e-5
+# More answers than this have counts that are all but normal.
+MANY = 2000
 # Added to every probability for the paper's results.
 PUBLISHED_SMOOTHING = 1e-6
 
@@ -111,6 +114,41 @@ def uniform_guess(target: ArrayLike) -> Comparison:
     """Compare the uniform guess over the answers, a baseline for models, with the target, shape (n,)."""
     n = np.asarray(target).size
     return compare(target, np.full(n, 1 / n))
+
+
+def noise_floor(target: ArrayLike, *, n: int) -> float:
+    """Return the expected Jensen-Shannon divergence of n exact draws from their own distribution, in nats.
+
+    A perfect model still differs this much from shares counted from n answers, which stand here for the true
+    ones. Exact for each answer's binomial count, and the limit (answers - 1) / 8n above 2,000 answers.
+
+    Args:
+        target: Shape (answers,), not negative, with any positive sum.
+        n: Number of answers, at least 1.
+    """
+    p, _ = _checked(target, target)
+    p = (p / p.sum())[p > 0]
+    if n > MANY:
+        return float((p.size - 1) / (8 * n))
+    counts = np.arange(n + 1)
+    q = (counts / n)[:, None]
+    middle = (p + q) / 2
+    return float((binom.pmf(counts[:, None], n, p) * (rel_entr(p, middle) + rel_entr(q, middle))).sum() / 2)
+
+
+def ordinal_distance(target: ArrayLike, observed: ArrayLike) -> float:
+    """Return the earth mover's distance between shares of the steps of a scale, in [0, 1].
+
+    Args:
+        target: Shape (steps,), in the order of the scale, not negative, with any positive sum.
+        observed: The same of a model.
+
+    Returns:
+        The mean distance that mass must be moved, as a share of the scale's length.
+    """
+    p, q = _checked(target, observed)
+    steps = np.arange(p.size)
+    return float(wasserstein_distance(steps, steps, p, q) / max(1, p.size - 1))
 
 
 class Summary(NamedTuple):

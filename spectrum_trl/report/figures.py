@@ -189,8 +189,15 @@ def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]
     )
 
 
-def entropy_of(figures: Mapping[str, Any]) -> float:
-    """Return the mean entropy of the true shares in nats, the floor of ``log_loss``; NaN if unknown."""
+def floor_of(metric: str, figures: Mapping[str, Any]) -> float:
+    """Return what a perfect model reaches, in nats; NaN if unknown.
+
+    For ``log_loss`` that is the mean entropy of the true shares, for ``js_divergence`` the noise of shares
+    that were counted from few answers, 0 if they are exact or the number is unknown.
+    """
+    if metric == "js_divergence":
+        floor = number_of(figures, "floor_js_divergence")
+        return 0.0 if math.isnan(floor) else floor
     # It does not depend on the model, and these two are always finite.
     return number_of(figures, "uniform_cross_entropy") - number_of(figures, "uniform_kl_divergence")
 
@@ -199,7 +206,7 @@ def _against(metric: str, value: float, figures: Mapping[str, Any]) -> tuple[str
     """Return a headline's baseline, its value, and the skill."""
     if metric in ("js_divergence", "log_loss"):
         guess = number_of(figures, f"uniform_{metric}")
-        best = 0.0 if metric == "js_divergence" else entropy_of(figures)
+        best = floor_of(metric, figures)
         skill = (guess - value) / (guess - best) if guess - best > CLOSE else math.nan
         return ("uniform guess", guess, skill) if not math.isnan(guess) else ("", math.nan, math.nan)
     if metric == "loss" and not math.isnan(counting := number_of(figures, "counting_loss")):

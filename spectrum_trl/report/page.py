@@ -15,7 +15,7 @@ from spectrum_trl.report.figures import (
     Group,
     Mean,
     Row,
-    entropy_of,
+    floor_of,
     means_of,
     number_of,
     rows_of,
@@ -245,7 +245,7 @@ def _divergences(cells: Sequence[_Cell], names: Sequence[str]) -> list[Points]:
         rows = _table(own, metric, partial(_shares, metric=metric, names=names))
         beside = {
             cell.task: {
-                "floor": 0.0 if metric == "js_divergence" else entropy_of(cell.figures),
+                "floor": floor_of(metric, cell.figures),
                 "uniform guess": number_of(cell.figures, f"uniform_{metric}"),
             }
             for cell in own

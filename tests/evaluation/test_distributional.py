@@ -164,3 +164,22 @@ def _with_chat(tokenizer: Any) -> Any:
         "{% if add_generation_prompt %}<|im_start|>assistant {% endif %}"
     )
     return found
+
+
+def test_real_shares_stand_beside_the_uniform_guess_the_marginal_and_their_own_noise(
+    suite_data: Path, world_tokenizer
+) -> None:
+    options = {"sequences": 2000, "max_length": 4096, "data_dir": str(suite_data)}
+    task = load("spectrum_dist_nytimes", world_tokenizer, **options)
+    rows = [task.score(row, [(-1.0,)] * len(row["candidates"])) for row in task.eval_docs]
+    means = {
+        name: np.mean([row[name][0] for row in rows])
+        for name in ("uniform_js_divergence", "marginal_js_divergence", "floor_js_divergence")
+    }
+    assert means["uniform_js_divergence"] == pytest.approx(0.048, abs=5e-4)
+    assert means["marginal_js_divergence"] == pytest.approx(0.035, abs=5e-4)
+    # The counted shares stand for the true ones, which are a little less even.
+    assert means["floor_js_divergence"] == pytest.approx(0.025, abs=2e-3)
+    # Equal log-probabilities are the uniform guess, whose score is 0.
+    assert task.aggregation()["simbench_score"]([row["simbench_score"] for row in rows]) == pytest.approx(0)
+    assert all(row["ordinal_distance"] == row["uniform_ordinal_distance"] for row in rows)

@@ -14,6 +14,8 @@ from spectrum_trl.metrics.distributional import (
     compare,
     compare_as_published,
     compare_logs,
+    noise_floor,
+    ordinal_distance,
     summary_as_published,
     uniform_guess,
 )
@@ -170,3 +172,26 @@ def test_log_probabilities_give_what_probabilities_give(logs: list[float], data:
 def test_nothing_observed_is_the_worst_proper_score() -> None:
     assert compare([0.5, 0.5], [0.0, 0.0]).log_loss == np.inf
     assert compare_logs([0.5, 0.5], [-np.inf, -np.inf]).log_loss == np.inf
+
+
+@pytest.mark.parametrize(("target", "n"), [([0.5, 0.3, 0.2], 12), ([0.9, 0.1, 0.0], 5), ([3, 1, 1, 1], 40)])
+def test_the_noise_floor_is_the_mean_divergence_of_drawn_shares(target: list[float], n: int) -> None:
+    p = np.array(target) / np.sum(target)
+    draws = np.random.default_rng(0).multinomial(n, p, size=4000) / n
+    found = [jensenshannon(p, q) ** 2 for q in draws]
+    assert noise_floor(target, n=n) == pytest.approx(np.mean(found), abs=4 * np.std(found) / 4000**0.5)
+
+
+def test_the_noise_floor_falls_with_the_number_of_answers_and_is_0_for_a_single_one() -> None:
+    floors = [noise_floor([0.4, 0.35, 0.25], n=n) for n in (1, 10, 100, 1999, 2001)]
+    assert floors == sorted(floors, reverse=True)
+    assert floors[-1] == pytest.approx(floors[-2], rel=5e-3)
+    assert noise_floor([0.0, 1.0], n=7) == 0
+
+
+def test_the_ordinal_distance_counts_steps() -> None:
+    assert ordinal_distance([1, 0, 0, 0], [0, 0, 0, 1]) == 1
+    assert ordinal_distance([1, 0, 0, 0], [0, 1, 0, 0]) == pytest.approx(1 / 3)
+    # Half of the mass moves two of four steps.
+    assert ordinal_distance([2, 0, 2, 0, 0], [1, 0, 1, 0, 0]) == 0
+    assert ordinal_distance([1, 0, 1, 0, 0], [1, 0, 0, 0, 1]) == pytest.approx(0.25)

@@ -75,6 +75,10 @@ SWEPT: dict[Callable[..., Any], tuple[st.SearchStrategy[list[Any]], Call]] = {
             [target for target, _ in rows], [math.log(observed + 0.01) for _, observed in rows]
         ),
     ),
+    distributional.noise_floor: (
+        NUMBERS.filter(any),
+        lambda rows: distributional.noise_floor(rows, n=20),
+    ),
     distributional.uniform_guess: (NUMBERS.filter(any), distributional.uniform_guess),
     distributional.summary_as_published: (NUMBERS, distributional.summary_as_published),
     diversity.summarise: (TEXTS, lambda rows: diversity.summarise(*columns(rows))),
@@ -104,6 +108,7 @@ SWEPT: dict[Callable[..., Any], tuple[st.SearchStrategy[list[Any]], Call]] = {
 # Answer in the order that they were asked in, or name the first of several: what they are for.
 IN_ORDER = {
     distributional.compare_as_published,
+    distributional.ordinal_distance,
     diversity.clean,
     diversity.clean_as_published,
     icl.guesses,

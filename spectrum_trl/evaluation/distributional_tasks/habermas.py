@@ -67,6 +67,7 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
             target=shares([found[rating] for rating in RATINGS]),
             group=None,
             cluster=name,
+            n_answers=found.total(),
         )
 
 
@@ -83,6 +84,7 @@ def _unusable(row: dict[str, Any], *, question: tuple[str, ...], rating: str) ->
 TASKS = (
     DistributionalTask(
         name="habermas",
+        ordered=True,
         summary="ratings of opposite statements by UK residents",
         source=SOURCE,
         files=(FILE,),

@@ -80,6 +80,7 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
             target=shares(counts),
             group=TRAITS.get(trait, trait),
             cluster=column,
+            n_answers=sum(counts),
         )
 
 
@@ -91,6 +92,7 @@ def statement(text: str) -> str:
 TASKS = (
     DistributionalTask(
         name="mpi",
+        ordered=True,
         summary="agreement with statements about oneself",
         source=Source(
             name="mpi",

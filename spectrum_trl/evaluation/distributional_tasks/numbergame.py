@@ -38,6 +38,7 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
             target=shares([counts[rating] for rating in ANSWERS]),
             group=None,
             cluster=numbers,
+            n_answers=counts.total(),
         )
 
 

@@ -53,6 +53,7 @@ def items(data_dir: Path, *, seed: int, dropped: Counter[str]) -> Iterator[Item]
                 target=shares(counts),
                 group=group,
                 cluster=book,
+                n_answers=sum(counts),
             )
 
 
@@ -70,6 +71,7 @@ def _counts(found: Any, *, path: Path, book: str, group: str) -> list[int]:
 TASKS = (
     DistributionalTask(
         name="nytimes",
+        ordered=True,
         summary="how likely four groups are to read a book",
         source=Source(
             name="nytimes",

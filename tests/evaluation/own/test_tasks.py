@@ -10,6 +10,7 @@ from lm_eval.tasks import TaskManager
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.own.tasks import own_distributional, own_diversity, own_icl
+from spectrum_trl.metrics.distributional import compare
 from spectrum_trl.suite.building.cache import built_sequences
 from tests.evaluation.harness import evaluate
 
@@ -103,7 +104,8 @@ def test_texts_name_columns_and_rows_their_groups(tmp_path: Path) -> None:
         ("yes", "no", "3"),
         (0.25, 0.5, 0.25),
         "Peru",
-        peru[5],
+        "Tea {or} not?",
+        None,
     )
     assert peru.cluster == "Tea {or} not?" and mali.target == (0, 1)
 
@@ -286,3 +288,23 @@ def test_a_line_that_json_or_numbers_cannot_hold_is_named(line: str, said: str, 
     (tmp_path / "answers.jsonl").write_text(f"{json.dumps(question())}\n{line}\n")
     with pytest.raises(UserError, match=f"answers.jsonl, line 2: .*{said}"):
         items(tmp_path, QUESTIONS)
+
+
+def test_the_marginal_is_of_the_groups_other_questions_alone(world_tokenizer, tmp_path: Path) -> None:
+    rows = [
+        ("a", "x", [1, 3]),
+        ("b", "x", [1, 0]),
+        ("a", "y", [1, 1]),
+        ("a", "y", [0, 1]),
+        ("b", "y", [0, 1]),
+    ]
+    names = ("question", "who", "shares")
+    jsonl(tmp_path / "mine.jsonl", *(question(**dict(zip(names, row, strict=True))) for row in rows))
+    own = {"file": "mine.jsonl", "input": "{question}", "group": "who", "cluster": "question"}
+    task = task_of(tmp_path, "distributional", own, world_tokenizer)
+    scored = [task.score(row, [(-1.0,)] * 2) for row in task.eval_docs]
+    found = [row["marginal_js_divergence"][0] for row in scored]
+    expected = [([1, 3], [1, 0]), ([1, 0], [1, 3]), ([1, 1], [0, 1]), ([0, 1], [0, 1]), ([0, 1], [1, 3])]
+    assert found == pytest.approx([compare(target, others).js_divergence for target, others in expected])
+    # Nobody said how many answers were counted, or that they have an order.
+    assert all(row["floor_js_divergence"] is None and "ordinal_distance" not in row for row in scored)
