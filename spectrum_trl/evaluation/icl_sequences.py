@@ -6,9 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from spectrum_trl.console import spoken
 from spectrum_trl.evaluation.options import Options
-from spectrum_trl.metrics.icl import automatic_k
+from spectrum_trl.metrics.icl import AutomaticK, automatic_k
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.suite.building.cache import built_sequences
@@ -33,7 +35,7 @@ class Chosen(NamedTuple):
 
 @cache
 def drawn(
-    task: Task, *, folder: Path, seed: int, most: int
+    task: Task, *, folder: Path, seed: int, most: int, described: str = "sometimes"
 ) -> tuple[tuple[tuple[str, list[Message]], ...], Counter[str]]:
     """Build a task's sequences once, at most ``most``, some without their description.
 
@@ -46,6 +48,7 @@ def drawn(
         folder: Folder of the real data.
         seed: Seed of the data, of the choice of sequences, and of which keep their descriptions.
         most: Maximum number of sequences.
+        described: Which sequences keep their description, see `Options`.
 
     Returns:
         Sequence ids with messages, in the task's order; and the rows that the task left out, by reason.
@@ -62,7 +65,8 @@ def drawn(
     found = []
     for sequence_id, messages in every:
         rng = stream(seed, task=task.name, purpose="description", id=sequence_id)
-        keeps = rng.random() < task.description_probability
+        probability = {"never": 0.0, "always": 1.0}.get(described, task.description_probability)
+        keeps = rng.random() < probability
         kept = [message for message in messages if keeps or message["role"] != "description"]
         found.append((sequence_id, [_unindented(message) for message in normalise(kept)]))
     return tuple(found), dropped
@@ -88,7 +92,9 @@ def choose(task: Task, *, folder: Path, options: Options, prompts: Prompts) -> C
     Returns:
         The choice; without sequences if too few have enough outputs that fit.
     """
-    sequences, lost = drawn(task, folder=folder, seed=options.seed, most=options.sequences)
+    sequences, lost = drawn(
+        task, folder=folder, seed=options.seed, most=options.sequences, described=options.described
+    )
     max_tokens, yardstick, context = options.max_tokens, options.yardstick(), options.context()
     dropped, usable = Counter(lost), []
     for sequence_id, messages in spoken(sequences, what=f"{task.name}: sequences checked"):
@@ -105,14 +111,23 @@ def choose(task: Task, *, folder: Path, options: Options, prompts: Prompts) -> C
             min(n, _last_within(own(_cut(messages, n)), context))
             for n, (_, messages) in spoken(list(zip(last, usable, strict=True)), what=f"{said} for the model")
         ]
-    found = automatic_k(last) if last else None
+    found = _chosen(last, examples=options.examples)
     if found is None:
-        dropped[f"fewer than three outputs within {max_tokens} tokens"] += len(usable)
+        least = "three" if options.examples is None else options.examples + 1
+        dropped[f"fewer than {least} outputs within {max_tokens} tokens"] += len(usable)
         return Chosen([], 0, dropped)
     kept = [(usable[n][0], _cut(usable[n][1], found.k)) for n in found.kept.tolist()]
     if len(usable) > len(kept):
         dropped[f"fewer than {found.k + 1} outputs within {max_tokens} tokens"] += len(usable) - len(kept)
     return Chosen(kept, found.k, dropped)
+
+
+def _chosen(last: list[int], *, examples: int | None) -> AutomaticK | None:
+    """Return the number of examples and the sequences that reach it; None if none does."""
+    if examples is None:
+        return automatic_k(last) if last else None
+    kept = np.flatnonzero(np.array(last, dtype=int) >= examples)
+    return AutomaticK(examples, kept) if kept.size else None
 
 
 def _bytes(messages: Sequence[Message]) -> Iterator[float]:

@@ -42,6 +42,10 @@ class Options(BaseModel):
         k_tokenizer: Tokenizer to count these tokens with instead; the paper uses Gemma 3 1B's.
         outputs: Maximum number of scored outputs per sequence, a random choice of those after the first;
             outputs of the curve are always scored.
+        examples: Number of examples before the last output of each sequence; None for the number that leaves
+            the most outputs to score.
+        described: Which sequences keep their description: as many as the task trains with, ``never`` (what
+            examples alone teach), or ``always``.
         restricted: Whether to also score outputs among the task's own labels only.
         scoring: Whether to score candidates ``with_end`` of turn, or without, as ``published``.
         samples: Samples per prompt on the diversity axis.
@@ -61,6 +65,8 @@ class Options(BaseModel):
     max_tokens: int = Field(default=2048, ge=16)
     k_tokenizer: str | None = None
     outputs: int = Field(default=32, ge=1)
+    examples: int | None = Field(default=None, ge=1)
+    described: Literal["sometimes", "never", "always"] = "sometimes"
     restricted: bool = False
     scoring: Literal["with_end", "published"] = "with_end"
     samples: int = Field(default=100, ge=1)

@@ -150,6 +150,28 @@ def test_which_outputs_are_chosen_does_not_depend_on_whether_a_description_is_ke
     assert abs(np.corrcoef(described, chosen)[0, 1]) < 0.3
 
 
+def test_descriptions_and_the_number_of_examples_can_be_set(world_tokenizer) -> None:
+    rows = {
+        described: load(
+            "spectrum_icl_coinflip", world_tokenizer, sequences=20, described=described, examples=3
+        )
+        for described in ("sometimes", "never", "always")
+    }
+    roles = {
+        name: [[m["role"] for m in row["messages"]] for row in task.eval_docs] for name, task in rows.items()
+    }
+    assert roles["never"] == [["output"] * 4] * 20
+    assert roles["always"] == [["description", *["output"] * 4]] * 20
+    assert 0 < roles["sometimes"].count(["output"] * 4) < 20
+    texts = {
+        name: [[m["content"] for m in row["messages"][-4:]] for row in task.eval_docs]
+        for name, task in rows.items()
+    }
+    assert texts["never"] == texts["always"] == texts["sometimes"]
+    far = load("spectrum_icl_coinflip", world_tokenizer, sequences=5, examples=500, max_tokens=200)
+    assert far.config.metadata["left_out"] == {"fewer than 501 outputs within 200 tokens": 5}
+
+
 def test_few_labels_are_scored_beside_uniform_guess_counting_and_majority(
     coinflip, random_model, world_tokenizer
 ) -> None:
