@@ -17,18 +17,21 @@ def compare(
     """Compare two evaluations: what improved, what got worse, what did not change.
 
     Differences are paired row by row; rows of one cluster (for example, one question asked of several
-    groups) count as one. P-values are corrected over all tasks (Holm).
+    groups) count as one. P-values are corrected over all tasks (Holm). Tasks that a model was trained on
+    are marked, and their means are separate.
     """
     from spectrum_trl.console import console
     from spectrum_trl.evaluation import compare as comparing
     from spectrum_trl.evaluation import summary
-    from spectrum_trl.evaluation.results import COMPARED, read_results
+    from spectrum_trl.evaluation.results import COMPARED, read_results, splits_of
     from spectrum_trl.files import check_writable, write_json, writing
 
     if output:
         check_writable(output)
-    found = comparing.compare(read_results(first), read_results(second), metrics=tuple(metric or COMPARED))
-    summary.show_comparison(found, title=f"{second} against {first}", out=console())
+    sides = read_results(first), read_results(second)
+    split = splits_of(sides)
+    found = comparing.compare(*sides, metrics=tuple(metric or COMPARED), group=split)
+    summary.show_comparison(found, title=f"{second} against {first}", split=split, out=console())
     if output:
         with writing(output):
             write_json(comparing.as_json(found), output)

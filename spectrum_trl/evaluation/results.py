@@ -2,12 +2,14 @@
 
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.known_tasks import tasks
 from spectrum_trl.strict.json import read_json, strict_json
+from spectrum_trl.suite.task import OWN
 
 COVERAGE = "coverage"
 # Of one row; sums over rows stay finite.
@@ -17,6 +19,10 @@ LONGEST_NAME = 200
 # Below it the candidates have almost no probability, and their shares are meaningless.
 LOWEST_COVERAGE = 0.05
 LOW_COVERAGE = "low_coverage"
+# Key of a results file: the names of the tasks that the model was trained on.
+TRAINED_ON = "trained_on"
+HELD_OUT, TRAINED, OWN_TASKS = "held out", "trained on", "own tasks"
+SPLITS = (HELD_OUT, TRAINED, OWN_TASKS)
 SIMBENCH = "simbench_score"
 # For lm-eval's own tasks: the standard error of a metric, and the number of rows.
 STDERR, ROWS = "_stderr", "rows"
@@ -49,12 +55,50 @@ class Results(NamedTuple):
         higher_is_better: Task to metric to direction, for metrics that have one.
         formats: Task to the format of its prompts, if known.
         rows: Task to metric to row to value; a row is identified by its index and the hash of its document.
+        trained_on: Names of the tasks that the model was trained on; None if unknown.
+        data_of: Task to the Suite's task whose sequences it evaluates, or ``own`` for a user's task.
     """
 
     file: Path
     higher_is_better: dict[str, dict[str, bool]]
     formats: dict[str, str]
     rows: dict[str, dict[str, dict[tuple[int, str], Value]]]
+    trained_on: frozenset[str] | None = None
+    data_of: dict[str, str] = {}
+
+
+def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
+    """Return a function that says of a task whether any of the evaluated models was trained on it.
+
+    Where nothing is known of any model's training, the Suite's training tasks count as trained on.
+
+    Returns:
+        From a task's name to one of ``SPLITS``.
+    """
+    every = list(evaluations)
+    known = [one.trained_on for one in every if one.trained_on is not None]
+    trained = {name for one in known for name in one}
+    if not known:
+        trained = {name for name, task in tasks().items() if task.split == "train"}
+    data = {task: name for one in every for task, name in one.data_of.items()}
+
+    def split(task: str) -> str:
+        if data.get(task) == OWN:
+            return OWN_TASKS
+        return TRAINED if data.get(task) in trained else HELD_OUT
+
+    return split
+
+
+def _data_of(task: str, config: Mapping[str, Any]) -> str | None:
+    metadata = config.get("metadata")
+    own = metadata.get("spectrum") if isinstance(metadata, dict) else None
+    if not isinstance(own, dict):
+        return None
+    if set(own) != {"task"}:
+        return OWN
+    # The other axes' tasks have no training tasks.
+    return str(own["task"]) if task.startswith("spectrum_icl_") else None
 
 
 def read_results(folder: Path) -> Results:
@@ -70,19 +114,22 @@ def read_results(folder: Path) -> Results:
     try:
         # lm-eval itself writes NaN and Infinity.
         results = read_json(file, finite=False)
-        tasks, directions = list(results["results"]), results.get("higher_is_better", {})
+        names, directions = list(results["results"]), results.get("higher_is_better", {})
         if not all(isinstance(one, dict) for one in (results["results"], directions, *directions.values())):
             raise TypeError("results and higher_is_better hold mappings")
-        if wrong := [name for name in tasks if not _is_name(name)]:
+        if wrong := [name for name in names if not _is_name(name)]:
             raise ValueError(f"{wrong[0][:60]!r} is no name of a task")
         if not all(isinstance(each, bool) for one in directions.values() for each in one.values()):
             raise TypeError("higher_is_better holds true and false")
         written = {task: config.get("metadata") or {} for task, config in results.get("configs", {}).items()}
         formats = {task: str(known["format"]) for task, known in written.items() if "format" in known}
+        trained_on = results.get(TRAINED_ON)
+        configs = results.get("configs", {}).items()
+        data_of = {task: name for task, config in configs if (name := _data_of(task, config))}
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise UserError(f"{file} is not a results file of lm-eval: {_said(error)}") from error
     rows = {}
-    for task in tasks:
+    for task in names:
         samples = samples_file(file, task)
         if samples.is_file():
             rows[task] = _values(samples)
@@ -91,7 +138,8 @@ def read_results(folder: Path) -> Results:
             f"{file} has no samples beside it, which a comparison needs; evaluate again with --log_samples "
             "(`spectrum-trl eval` always saves them)"
         )
-    return Results(file, directions, formats, rows)
+    known = None if trained_on is None else frozenset(map(str, trained_on))
+    return Results(file, directions, formats, rows, known, data_of)
 
 
 def samples_file(results: Path, task: str) -> Path:

@@ -1,7 +1,7 @@
 """Print tables: the headlines of an evaluation with their baselines, and how two evaluations differ."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, JustifyMethod
@@ -12,6 +12,7 @@ from spectrum_trl.evaluation.results import (
     LOW_COVERAGE,
     LOWEST_COVERAGE,
     STDERR,
+    TRAINED,
     Headline,
     headlines,
     is_of_shares,
@@ -96,8 +97,15 @@ def _beside(headline: Headline, figures: dict[str, Any]) -> Iterator[str]:
             yield f"{name} {number(figures[name])}"
 
 
-def show_comparison(found: "Comparison", *, title: str, out: Console) -> None:
-    """Print the differences of two evaluations, and the tasks that could not be compared."""
+def show_comparison(found: "Comparison", *, title: str, split: Callable[[str], str], out: Console) -> None:
+    """Print the differences of two evaluations, and the tasks that could not be compared.
+
+    Args:
+        found: The comparison.
+        title: Title of the table.
+        split: Says of a task whether it was trained on, see `results.splits_of`.
+        out: Where to print.
+    """
     table = Table(title=f"{plain(title)}, differences with 95% intervals")
     table.add_column("task", no_wrap=True)
     for column in DIFFERENCE_COLUMNS:
@@ -107,7 +115,8 @@ def show_comparison(found: "Comparison", *, title: str, out: Console) -> None:
         p = "—" if math.isnan(one.p) else f"{one.p:.4f}"
         figures = [number(one.first), number(one.second), signed(one.difference), p]
         counts = [f"{n:,}" for n in (one.n, one.clusters, one.left_out)]
-        table.add_row(plain(one.task), plain(one.metric), *counts, *figures, one.verdict)
+        name = plain(one.task) + f" ({TRAINED})" * (split(one.task) == TRAINED)
+        table.add_row(name, plain(one.metric), *counts, *figures, one.verdict)
     out.print(table)
     for task, formats in found.formats.items():
         out.print(f"{task}: formats differ, {formats[0]} and {formats[1]}", markup=False)

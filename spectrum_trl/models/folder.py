@@ -17,6 +17,7 @@ from transformers.utils import cached_file
 from spectrum_trl.files import sha256_of
 from spectrum_trl.models.load import load_config, model_path
 from spectrum_trl.paths import EMBEDDED
+from spectrum_trl.strict.json import read_json
 
 # Files that a multimodal model's processor needs besides the tokenizer.
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
@@ -203,3 +204,11 @@ def contents(name: str, *patterns: str) -> tuple[str, ...]:
     folder = Path(model_path(name))
     files = [file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()]
     return tuple(f"{file.name} {sha256_of(file)}" for file in files) if folder.is_dir() else ()
+
+
+def trained_on(name: str) -> list[str] | None:
+    """Return the names of the tasks that a model was trained on; None if its folder has no record."""
+    try:
+        return sorted({str(count["task"]) for count in read_json(Path(name, "provenance.json"))["data"]})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

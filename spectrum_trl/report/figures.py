@@ -7,11 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spectrum_trl.evaluation.results import LOWEST_COVERAGE, Headline, Value, headlines, is_of_shares
+from spectrum_trl.evaluation.results import (
+    LOWEST_COVERAGE,
+    SPLITS,
+    Headline,
+    Value,
+    headlines,
+    is_of_shares,
+    splits_of,
+)
 from spectrum_trl.evaluation.summary import interval_text, is_hollow
-from spectrum_trl.known_tasks import tasks
 from spectrum_trl.metrics.intervals import Interval, mean_interval, ratio_values, stratified_interval
-from spectrum_trl.report.reading import Evaluation, File
+from spectrum_trl.report.reading import Evaluation
 
 AXES = {
     "loss": "Steerability",
@@ -21,8 +28,6 @@ AXES = {
     "yield_count": "Diversity",
 }
 OTHER = "Other tasks"
-HELD_OUT, TRAINED, OWN = "held out", "training tasks", "own tasks"
-SPLITS = (HELD_OUT, TRAINED, OWN)
 # Metrics whose means over tasks are shown after a headline's; skill is computed here.
 SKILL = "skill"
 BESIDE = {
@@ -44,7 +49,7 @@ class Group(NamedTuple):
 
     Attributes:
         axis: What they measure.
-        split: Whether the Suite's training tasks include them: one of ``SPLITS``.
+        split: Whether they were trained on: one of ``SPLITS``.
     """
 
     axis: str
@@ -121,8 +126,9 @@ def number_of(figures: Mapping[str, Any], name: str) -> float:
 
 def rows_of(evaluations: Sequence[Evaluation]) -> list[Row]:
     """Return every headline, by group, task and metric; models in their order."""
+    split = splits_of(one.paired for one in evaluations)
     found = [
-        _row(one, task, headline, figures)
+        _row(one, task, headline, figures, split=split(task))
         for one in evaluations
         for task, headline, figures in headlines(one.headlines_of())
     ]
@@ -142,20 +148,7 @@ def rows_of(evaluations: Sequence[Evaluation]) -> list[Row]:
     )
 
 
-def split_of(task: str, file: File) -> str:
-    """Return whether a task's data are held out from the Suite's training tasks, as far as results tell."""
-    metadata = file.configs.get(task, {}).get("metadata")
-    own = metadata.get("spectrum") if isinstance(metadata, dict) else None
-    if not isinstance(own, dict):
-        return HELD_OUT
-    if set(own) != {"task"}:
-        return OWN
-    # The other axes' tasks have no training tasks.
-    known = tasks().get(str(own["task"])) if task.startswith("spectrum_icl_") else None
-    return TRAINED if known and known.split == "train" else HELD_OUT
-
-
-def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]) -> Row:
+def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any], *, split: str) -> Row:
     metric, hollow = headline.metric, is_hollow(headline, figures)
     value = number_of(figures, metric)
     baseline, reference, skill = _against(metric, value, figures)
@@ -171,7 +164,7 @@ def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]
         if not math.isnan(interval.low):
             known |= {f"{metric}_low": interval.low, f"{metric}_high": interval.high}
     return Row(
-        group=Group(AXES.get(metric, OTHER), split_of(task, one.file)),
+        group=Group(AXES.get(metric, OTHER), split),
         task=task,
         metric=metric,
         model=one.name,

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.compare import Comparison, compare
-from spectrum_trl.evaluation.results import LOW_COVERAGE, headlines, is_of_shares
+from spectrum_trl.evaluation.results import LOW_COVERAGE, SPLITS, headlines, is_of_shares, splits_of
 from spectrum_trl.evaluation.summary import number
 from spectrum_trl.report.figures import (
-    SPLITS,
     Group,
     Mean,
     Row,
@@ -19,7 +18,6 @@ from spectrum_trl.report.figures import (
     means_of,
     number_of,
     rows_of,
-    split_of,
 )
 from spectrum_trl.report.pictures import Curves, Figure, Points, calibration, curves, points, validity
 from spectrum_trl.report.reading import Evaluation
@@ -146,9 +144,10 @@ def _missing(evaluations: Sequence[Evaluation]) -> list[tuple[str, str, str]]:
 
 
 def _cells(evaluations: Sequence[Evaluation]) -> Iterator[_Cell]:
+    split = splits_of(one.paired for one in evaluations)
     for model, one in enumerate(evaluations):
         figures = {task: own for task, _, own in headlines(one.headlines_of())}
-        yield from (_Cell(model, task, split_of(task, one.file), own) for task, own in figures.items())
+        yield from (_Cell(model, task, split(task), own) for task, own in figures.items())
 
 
 def _model(one: Evaluation) -> Model:
@@ -166,12 +165,12 @@ def _differences(evaluations: Sequence[Evaluation], pairs: Sequence[Pair]) -> li
     known = {one.name: one for one in evaluations}
     if unknown := [name for pair in pairs for name in pair if name not in known]:
         raise UserError(*(f"--pair: no model is named {name!r}.{nearest(name, known)}" for name in unknown))
+    split = splits_of(one.paired for one in evaluations)
     chosen = pairs or [(one.name, evaluations[-1].name) for one in evaluations[:-1]]
     found = []
     for first, second in chosen:
         try:
-            file = known[second].file
-            compared = compare(known[first].paired, known[second].paired, group=partial(split_of, file=file))
+            compared = compare(known[first].paired, known[second].paired, group=split)
             problem = ""
         except UserError as error:
             if pairs:

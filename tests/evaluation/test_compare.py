@@ -10,7 +10,7 @@ from scipy.stats import binom
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.compare import compare
-from spectrum_trl.evaluation.results import Results, Value, read_results
+from spectrum_trl.evaluation.results import Results, Value, read_results, splits_of
 from spectrum_trl.metrics.intervals import mean_interval
 from tests.processes import run_command
 
@@ -356,3 +356,34 @@ def test_a_loss_among_labels_of_low_coverage_is_marked_and_its_coverage_weighs_b
 
     verdicts = {one.metric: one.verdict for one in compare(results(0), results(-0.1)).tasks}
     assert verdicts["loss_restricted"] == expected and verdicts["loss"] == "changed"
+
+
+def known(folder: Path, *, trained_on: list[str] | None, values: np.ndarray) -> Path:
+    """Write results of three tasks, with the record of what the model was trained on."""
+    suite = {"spectrum_icl_coinflip": "coinflip", "spectrum_icl_gsm8k": "gsm8k", "spectrum_dist_urn": "urn"}
+    write(folder, {name: values for name in suite})
+    (file,) = folder.glob("results_*.json")
+    whole = json.loads(file.read_text())
+    for name, task in suite.items():
+        whole["configs"][name]["metadata"]["spectrum"] = {"task": task}
+    file.write_text(json.dumps(whole | ({} if trained_on is None else {"trained_on": trained_on})))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "expected"),
+    [(["gsm8k", "urn"], {"spectrum_icl_gsm8k"}), ([], set()), (None, {"spectrum_icl_coinflip"})],
+)
+def test_what_a_model_was_trained_on_is_marked_and_has_a_mean_of_its_own(
+    trained_on: list[str] | None, expected: set[str], tmp_path: Path, losses: np.ndarray
+) -> None:
+    base = known(tmp_path / "base", trained_on=None, values=losses)
+    tuned = known(tmp_path / "tuned", trained_on=trained_on, values=losses - 0.1)
+    split = splits_of([read_results(base), read_results(tuned)])
+    names = {"spectrum_icl_coinflip", "spectrum_icl_gsm8k", "spectrum_dist_urn"}
+    assert {name for name in names if split(name) == "trained on"} == expected
+    done = run_command("compare", base, tuned, "--metric", "loss", "--output", tmp_path / "found.json")
+    assert done.returncode == 0, done.stderr
+    means = json.loads((tmp_path / "found.json").read_text())["means"]
+    assert {name: mean["tasks"] for name, mean in means.items()} == {"loss (held out)": 3 - len(expected)}
+    assert {name for name in names if f"{name} (trained on)" in done.stdout} == expected

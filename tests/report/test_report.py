@@ -10,7 +10,8 @@ import pytest
 
 from spectrum_trl.commands.report import report
 from spectrum_trl.errors import UserError
-from spectrum_trl.report.figures import HELD_OUT, OWN, TRAINED, Mean, Row
+from spectrum_trl.evaluation.results import HELD_OUT, OWN_TASKS, TRAINED
+from spectrum_trl.report.figures import Mean, Row
 from spectrum_trl.report.page import Page, page_of
 from spectrum_trl.report.reading import read_evaluations
 from spectrum_trl.report.scales import scale_for
@@ -115,8 +116,8 @@ def test_held_out_training_and_own_tasks_stand_apart(tmp_path: Path) -> None:
     found = page(tmp_path)
     splits = {one.task: one.group.split for one in found.rows}
     assert splits["spectrum_icl_flight"] == HELD_OUT and splits["spectrum_icl_coinflip"] == TRAINED
-    assert splits["own yes"] == OWN
-    assert [picture.title for picture in found.accuracy] == [HELD_OUT, TRAINED, OWN]
+    assert splits["own yes"] == OWN_TASKS
+    assert [picture.title for picture in found.accuracy] == [HELD_OUT, TRAINED, OWN_TASKS]
     assert "Steerability, held out" in page_html(found)
 
 
@@ -124,7 +125,7 @@ def test_means_over_tasks_have_intervals_of_their_rows(tmp_path: Path) -> None:
     write(tmp_path / "a", n=40)
     evaluations = read_evaluations([str(tmp_path / "a")])
     for task in ("spectrum_icl_flight", "spectrum_icl_coinflip"):
-        evaluations[0].file.configs[task]["metadata"]["spectrum"] = {"task": "flight"}
+        evaluations[0].paired.data_of[task] = "flight"
     found = mean(page_of(evaluations), "loss")
     first, second = (
         row(page_of(evaluations), task, "loss", "org/model").value

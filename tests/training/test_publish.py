@@ -60,7 +60,9 @@ def test_stock_transformers_load_what_is_published_and_nothing_private_is_in_it(
 def test_the_card_has_the_figures_of_the_runs_own_evaluation(run: Path, results: Path, target: Path) -> None:
     staged = stage(run, target, repo="me/model", results=[results], public=False)
     (file,) = results.glob("**/results_*.json")
-    figures = json.loads(file.read_text())["results"][TASK]
+    whole = json.loads(file.read_text())
+    figures, provenance = whole["results"][TASK], json.loads((run / "provenance.json").read_text())
+    assert whole["trained_on"] == sorted(count["task"] for count in provenance["data"]) != []
     card = ModelCard.load(target / "README.md")
     assert card.data.model_name == "model"
     known = {one.metric_type: one.metric_value for one in card.data.eval_results}
@@ -79,7 +81,7 @@ def test_figures_of_the_card_have_what_they_mean(run: Path, target: Path, tmp_pa
     card = ModelCard.load(target / "README.md")
     found = {(one.dataset_type, one.metric_type): one for one in card.data.eval_results}
     loss, figures = found["spectrum_icl_coinflip", "loss"], whole["results"]["spectrum_icl_coinflip"]
-    assert loss.dataset_args == {"format": "colon"} and loss.dataset_split == "training tasks"
+    assert loss.dataset_args == {"format": "colon"} and loss.dataset_split == "trained on"
     assert loss.metric_args == {
         "n": 30,
         "low": figures["loss_low,none"],
@@ -90,7 +92,7 @@ def test_figures_of_the_card_have_what_they_mean(run: Path, target: Path, tmp_pa
     shares = found["spectrum_dist_urn", "js_divergence"]
     assert shares.dataset_split == "held out" and shares.metric_args["baseline"] == "uniform guess"
     assert shares.metric_args["baseline_value"] == 0.5
-    assert "\n### Steerability, training tasks\n" in card.text
+    assert "\n### Steerability, trained on\n" in card.text
     assert "| js_divergence | org/model | 30 | 0.2534 | 0.2414 to 0.2655 | uniform guess 0.5000" in card.text
 
 
