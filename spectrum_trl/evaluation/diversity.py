@@ -23,7 +23,7 @@ from spectrum_trl.suite.task import Message
 
 HIGHER = {
     **dict.fromkeys(("share_valid", "share_unique", "yield_count", "yield_share", "unique_of_all"), True),
-    **{"coverage": True, "parsed": True, "collision": False},
+    **{"recall": True, "parsed": True, "collision": False},
 }
 ENDS = tuple(f"{name}_{end}" for name in HIGHER for end in ("low", "high"))
 # In every task an answer is one line.
@@ -122,7 +122,7 @@ class Diversity(HarnessTask):
         found = sample_intervals(texts, valid)
         found["yield_share"] = _divided(found["yield_count"], len(texts))
         if self.task.universe:
-            found["coverage"] = _divided(found["yield_count"], len(self.task.universe))
+            found["recall"] = _divided(found["yield_count"], len(self.task.universe))
         return found
 
     def aggregation(self) -> aggregates.Aggregation:

@@ -32,6 +32,8 @@ from spectrum_trl.suite.task import Message, Task
 MOST_LABELS = 30
 # Labels come so often on average; the outputs of a task without labels seldom come twice.
 OFTEN = 5
+# Share of the labels that occur in a sequence, on average, or of its outputs if these are fewer.
+SHARED = 0.5
 CURVE = tuple(2**n for n in range(10))
 METRICS = {
     "loss": Metric(False, (0.0, np.inf)),
@@ -180,9 +182,16 @@ class Icl(HarnessTask):
 
     @cached_property
     def _is_closed(self) -> bool:
-        """Whether the task's outputs are few labels, which come again and again."""
-        n = sum(len(_outputs(messages)) for messages in self.dataset["test"]["messages"])
-        return len(self._texts) <= min(MOST_LABELS, n / OFTEN)
+        """Whether all sequences share few labels: declared ones, or outputs that come in most of them."""
+        rows = [_outputs(messages) for messages in self.dataset["test"]["messages"]]
+        n_labels, build = len(self._texts), self._task.build
+        if n_labels > MOST_LABELS:
+            return False
+        if isinstance(build, Declared) and build.labels:
+            return True
+        # Each sequence may have labels of its own, such as the answers to one question.
+        shared = [len(set(row)) / min(len(row), n_labels) for row in rows]
+        return sum(map(len, rows)) >= OFTEN * n_labels and float(np.mean(shared)) >= SHARED
 
     def _baselines(self, row: dict[str, Any], chosen: list[int]) -> dict[str, Any]:
         known = self._is_closed

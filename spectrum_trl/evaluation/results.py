@@ -262,10 +262,14 @@ HEADLINES = (
     Headline(
         "loss",
         "sequences",
-        ("counting_loss", "regret", "accuracy", "majority_accuracy")
+        ("counting_loss", "uniform_loss", "regret", "accuracy", "majority_accuracy")
         + ("calibration_error", "calibration_error_by_chance"),
     ),
-    Headline("loss_restricted", "sequences", ("accuracy_restricted", "coverage")),
+    Headline(
+        "loss_restricted",
+        "sequences",
+        ("counting_loss", "uniform_loss", "accuracy_restricted", "majority_accuracy", "coverage"),
+    ),
     Headline(
         "js_divergence",
         "items",

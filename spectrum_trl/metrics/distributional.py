@@ -6,9 +6,9 @@ Source: Spectrum Tuning (arXiv 2510.06084), distributional alignment.
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr, logsumexp, rel_entr
-from scipy.stats import binom, wasserstein_distance
 
 # Smaller relative differences of probabilities come from the rounding of single-precision sums.
 ROUNDING = 1e-5
@@ -101,8 +101,7 @@ def compare_as_published(target: ArrayLike, observed: ArrayLike) -> Comparison:
     p, q = _checked(target, observed)
     coverage = float(q.sum())
     if coverage == 0:
-        nan = float("nan")
-        return Comparison(nan, nan, nan, nan, nan, nan, coverage, nan)
+        return Comparison(**dict.fromkeys(Comparison._fields, float("nan")) | {"coverage": coverage})
     p, q = (
         smoothed / smoothed.sum()
         for smoothed in (p + PUBLISHED_SMOOTHING, q / coverage + PUBLISHED_SMOOTHING)
@@ -133,7 +132,9 @@ def noise_floor(target: ArrayLike, *, n: int) -> float:
     counts = np.arange(n + 1)
     q = (counts / n)[:, None]
     middle = (p + q) / 2
-    return float((binom.pmf(counts[:, None], n, p) * (rel_entr(p, middle) + rel_entr(q, middle))).sum() / 2)
+    return float(
+        (scipy.stats.binom.pmf(counts[:, None], n, p) * (rel_entr(p, middle) + rel_entr(q, middle))).sum() / 2
+    )
 
 
 def ordinal_distance(target: ArrayLike, observed: ArrayLike) -> float:
@@ -148,7 +149,7 @@ def ordinal_distance(target: ArrayLike, observed: ArrayLike) -> float:
     """
     p, q = _checked(target, observed)
     steps = np.arange(p.size)
-    return float(wasserstein_distance(steps, steps, p, q) / max(1, p.size - 1))
+    return float(scipy.stats.wasserstein_distance(steps, steps, p, q) / max(1, p.size - 1))
 
 
 class Summary(NamedTuple):

@@ -29,7 +29,7 @@ class Diversity(NamedTuple):
         unique_of_all: Distinct texts, valid or not / all generations.
         collision: Equal pairs / all pairs of valid generations; an estimate of the probability of agreement,
             which unlike ``share_unique`` does not fall with the number of generations.
-        coverage: Distinct valid texts / possible texts; None if these are not given.
+        recall: Distinct valid texts / possible texts; None if these are not given.
     """
 
     n: int
@@ -39,7 +39,7 @@ class Diversity(NamedTuple):
     yield_share: float
     unique_of_all: float
     collision: float
-    coverage: float | None
+    recall: float | None
 
 
 def summarise(
@@ -66,7 +66,7 @@ def summarise(
         yield_share=_share(len(counts), n),
         unique_of_all=_share(len(set(generations)), n),
         collision=_share(equal_pairs, comb(n_valid, 2)),
-        coverage=None if possible is None else _share(len(counts), len(possible)),
+        recall=None if possible is None else _share(len(counts), len(possible)),
     )
 
 
@@ -123,7 +123,7 @@ def sample_intervals(generations: Sequence[str], valid: Sequence[bool]) -> dict[
         valid: One flag per sample.
 
     Returns:
-        The interval of each metric of `Diversity` but ``yield_share`` and ``coverage``, which follow from the
+        The interval of each metric of `Diversity` but ``yield_share`` and ``recall``, which follow from the
         yield's: of ``share_valid`` Wilson's, of ``collision`` NaN with fewer than 20 valid samples.
     """
     counts = Counter(text for text, ok in zip(generations, valid, strict=True) if ok)

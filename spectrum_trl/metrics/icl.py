@@ -66,7 +66,7 @@ def share_right(log_probabilities: ArrayLike, *, right: int) -> float:
 
 
 class Guesses(NamedTuple):
-    """What needs no model: the baselines of outputs among known labels, each of shape (outputs,).
+    """What needs no model, for outputs that are known to be among some labels, each of shape (outputs,).
 
     Attributes:
         uniform_loss: Loss of the uniform guess in nats, ``ln n_labels``.
@@ -80,7 +80,9 @@ class Guesses(NamedTuple):
 
 
 def guesses(outputs: Sequence[str], *, n_labels: int) -> Guesses:
-    """Return the baselines of each output given those before it, which any useful model must beat.
+    """Return the baselines of each output given those before it.
+
+    They know the labels beforehand, and nothing of inputs and descriptions.
 
     Args:
         outputs: The labels of a sequence, in order.

@@ -37,7 +37,7 @@ BESIDE = {
     "yield_count": (SKILL, "share_valid", "share_unique"),
 }
 # They stand in a column of their own.
-BASELINES = ("uniform_js_divergence", "uniform_log_loss", "exact_yield", "counting_loss")
+BASELINES = ("uniform_js_divergence", "uniform_log_loss", "exact_yield", "counting_loss", "uniform_loss")
 # A baseline as close to the best possible value as this leaves nothing to gain.
 CLOSE = 1e-9
 # Share of the samples from which on the skill of a yield is given.
@@ -202,11 +202,12 @@ def _against(metric: str, value: float, figures: Mapping[str, Any]) -> tuple[str
         best = floor_of(metric, figures)
         skill = (guess - value) / (guess - best) if guess - best > CLOSE else math.nan
         return ("uniform guess", guess, skill) if not math.isnan(guess) else ("", math.nan, math.nan)
-    if metric == "loss" and not math.isnan(counting := number_of(figures, "counting_loss")):
-        # The loss of the exact predictive, known for generated tasks.
-        best = value - number_of(figures, "regret")
-        skill = (counting - value) / (counting - best) if counting - best > CLOSE else math.nan
-        return "counting", counting, skill
+    if metric in ("loss", "loss_restricted") and "counting_loss" in figures:
+        # With inputs, counting can be the worse of the two. No skill: what is best is seldom known.
+        guesses = {"counting": "counting_loss", "uniform guess": "uniform_loss"}
+        values = {name: number_of(figures, key) for name, key in guesses.items()}
+        name = min(values, key=lambda name: values[name])
+        return (name, values[name], math.nan) if not math.isnan(values[name]) else ("", math.nan, math.nan)
     if metric == "yield_count" and "exact_yield" in figures:
         exact, valid = number_of(figures, "exact_yield"), number_of(figures, "share_valid")
         # It draws as many as were valid: beside few of them, repeating one is perfect.

@@ -30,14 +30,14 @@ def test_counts_intervals_and_the_exact_sampler(world_tokenizer) -> None:
     answers = ["Ohio", " ohio<|im_end|>x", "Iowa\nTexas", "Narnia", "", "Guam"]
     found = task.score(task.eval_docs[0], answers)
     assert found["share_valid"][0] == 0.5 and found["yield_count"][0] == 2
-    assert found["share_unique"][0] == pytest.approx(2 / 3) and found["coverage"][0] == 2 / 50
+    assert found["share_unique"][0] == pytest.approx(2 / 3) and found["recall"][0] == 2 / 50
     assert found["exact_yield"][0] == pytest.approx(50 * (1 - 0.98**3))
     assert found["share_valid_low"][0] < 0.5 < found["share_valid_high"][0]
-    for name in ("share_unique", "yield_count", "yield_share", "unique_of_all", "coverage"):
+    for name in ("share_unique", "yield_count", "yield_share", "unique_of_all", "recall"):
         assert found[f"{name}_low"][0] <= found[name][0] <= found[f"{name}_high"][0]
     # Three valid samples say too little of the chance that two agree.
     assert found["collision"][0] == pytest.approx(1 / 3) and found["collision_low"] is None
-    assert found["coverage_high"][0] == pytest.approx(found["yield_count_high"][0] / 50)
+    assert found["recall_high"][0] == pytest.approx(found["yield_count_high"][0] / 50)
 
 
 @pytest.mark.parametrize(

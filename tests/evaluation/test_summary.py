@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from spectrum_trl.console import console, plain
-from spectrum_trl.evaluation import compare, summary
+from spectrum_trl.evaluation import compare, distributional, summary
+from spectrum_trl.evaluation.results import is_of_shares
 from spectrum_trl.metrics.intervals import Interval
 
 NAME = "[red]x[/] :smile: [/] \\[b]"
@@ -70,3 +71,10 @@ def test_a_loss_among_labels_is_shown_with_its_coverage_and_marked_where_that_is
     assert (
         "low coverage: the answers together have a probability below 0.05" in " ".join(text.split())
     ) == bool(low)
+
+
+@pytest.mark.parametrize("name", [*distributional.METRICS, *distributional.ORDINAL])
+def test_metrics_of_shares_are_marked_where_coverage_is_low(name: str) -> None:
+    """A new one goes into `results.OF_SHARES`, too; these two are proper whatever the coverage."""
+    proper = name in ("coverage", "log_loss") or name.startswith("uniform")
+    assert is_of_shares(name) != proper

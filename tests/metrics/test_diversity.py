@@ -25,7 +25,7 @@ GOLDEN_NAMES = {
     "yield_share": "usable_unique_pct",
     "unique_of_all": "raw_unique_pct",
     "collision": "pairwise_collision",
-    "coverage": "coverage_pct",
+    "recall": "coverage_pct",
 }
 flagged = st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans()), max_size=30)
 
@@ -52,7 +52,7 @@ def test_shares_are_bounded_and_consistent(samples: list[tuple[str, bool]]) -> N
         )
     )
     assert found.yield_share == pytest.approx(found.share_valid * found.share_unique)
-    assert found.coverage is None
+    assert found.recall is None
 
 
 @given(flagged, st.randoms(use_true_random=False))
@@ -68,7 +68,7 @@ def test_order_of_the_samples_does_not_matter(samples: list[tuple[str, bool]], r
 def test_without_valid_samples_everything_is_zero_and_nothing_nan(generations: list[str]) -> None:
     found = summarise(generations, [False] * len(generations), possible=[])
     assert (found.share_valid, found.share_unique, found.yield_count, found.yield_share) == (0, 0, 0, 0)
-    assert found.coverage == 0 and found.collision == 0
+    assert found.recall == 0 and found.collision == 0
 
 
 def test_a_missing_flag_is_refused() -> None:

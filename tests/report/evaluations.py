@@ -111,7 +111,7 @@ def _figures(rows: list[dict[str, Any]], *, low: float) -> dict[str, Any]:
         curve = {f"loss_at_{k}": means["loss"] / k for k in (1, 2, 4)}
         means |= {"sequences": len(rows), "loss_low": means["loss"] - 0.1, "loss_high": means["loss"] + 0.1}
         means |= curve | {"loss_first": means["loss"] + 1, "regret": 0.5, "calibration_error": 0.1}
-        means |= {"counting_loss": means["loss"] + 0.5}
+        means |= {"counting_loss": means["loss"] + 0.5, "uniform_loss": means["loss"] + 0.6}
     if "js_divergence" in means:
         means |= {"items": len(rows), "uniform_js_divergence": 0.5, "low_coverage": low}
         means |= {"log_loss": 1.5, "uniform_log_loss": 2.0, "uniform_cross_entropy": 2.0}

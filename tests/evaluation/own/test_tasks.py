@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from lm_eval.tasks import TaskManager
 
@@ -55,7 +56,7 @@ def test_a_prompt_with_a_list_beside_it(tmp_path: Path, uniform_model, world_tok
     }
     task = task_of(tmp_path, "diversity", own, world_tokenizer, samples=5)
     found = task.score(task.eval_docs[0], ["red", "RED", "blue", "green", ""])
-    assert found["share_valid"][0] == 0.6 and found["coverage"][0] == 1 and found["yield_count"][0] == 2
+    assert found["share_valid"][0] == 0.6 and found["recall"][0] == 1 and found["yield_count"][0] == 2
     assert evaluate(task, uniform_model, world_tokenizer)["share_valid"] <= 1
 
 
@@ -308,3 +309,20 @@ def test_the_marginal_is_of_the_groups_other_questions_alone(world_tokenizer, tm
     assert found == pytest.approx([compare(target, others).js_divergence for target, others in expected])
     # Nobody said how many answers were counted, or that they have an order.
     assert all(row["floor_js_divergence"] is None and "ordinal_distance" not in row for row in scored)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_labels_that_each_sequence_has_for_itself_have_no_baseline(
+    apart: bool, world_tokenizer, tmp_path: Path
+) -> None:
+    polls = {n: "ab" if not apart else chr(97 + 2 * n) + chr(98 + 2 * n) for n in range(6)}
+    lines = [f"{n},{labels[vote % 3 % 2]}" for n, labels in polls.items() for vote in range(20)]
+    (tmp_path / "votes.csv").write_text("\n".join(["poll,vote", *lines]) + "\n")
+    own = {"file": "votes.csv", "group_by": "poll", "output": "vote", "descriptions": ["Votes."]}
+    task = task_of(tmp_path, "icl", own, world_tokenizer)
+    row = task.eval_docs[0]
+    found = task.score(row, [(-1.0,)] * len(list(task.requests(row))))
+    if apart:
+        assert found["counting_loss"] is found["uniform_loss"] is found["majority_accuracy"] is None
+    else:
+        assert found["uniform_loss"] == [pytest.approx(19 * np.log(2)), 19]
