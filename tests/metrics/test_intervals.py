@@ -12,9 +12,11 @@ from spectrum_trl.metrics.intervals import (
     FEWEST,
     FEWEST_UNEQUAL,
     LEAST_WORTH,
+    by_cluster,
     clopper_pearson,
     mean_interval,
     ratio_interval,
+    ratio_values,
     stratified_interval,
     worth_of,
 )
@@ -272,3 +274,20 @@ def test_the_documented_intervals_of_clusters_hold() -> None:
 def test_the_exact_interval_of_a_share_is_statsmodels(n: float, share: float, confidence: float) -> None:
     expected = proportion_confint(share * n, n, alpha=1 - confidence, method="beta")
     assert clopper_pearson(share * n, n, confidence=confidence) == pytest.approx(expected, abs=1e-9)
+
+
+def test_rows_of_a_cluster_are_added_up_and_empty_ones_left_out() -> None:
+    rows = [(1.0, 2, "a"), (4.0, 0, "empty"), (0.5, 1, "b"), (2.0, 3, "a")]
+    assert by_cluster(rows) == ([3.0, 0.5], [5.0, 1.0])
+    # Without a name each row is its own.
+    assert by_cluster([(1.0, 2), (3.0, 4)]) == ([1.0, 3.0], [2.0, 4.0])
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9), st.integers(1, 6)), min_size=2, max_size=20))
+def test_the_mean_of_a_ratios_values_is_the_ratio(rows: list[tuple[float, int]]) -> None:
+    sums, counts = np.array(rows).T
+    values = ratio_values(sums, counts)
+    assert values.mean() == pytest.approx(sums.sum() / counts.sum(), abs=1e-9)
+    # Each value but the mean is linear in its cluster's own excess over the common ratio.
+    excess = sums - counts * sums.sum() / counts.sum()
+    assert (values - values.mean()) * counts.mean() == pytest.approx(excess, abs=1e-9)
