@@ -7,10 +7,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from spectrum_trl.files import write_atomic
 from spectrum_trl.paths import PACKAGE
+from spectrum_trl.strict.yaml import read_mapping
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.task import Task
 
@@ -45,7 +44,7 @@ class Deviation(NamedTuple):
 
 def deviations() -> list[Deviation]:
     """Return all deviations, in the order of the file."""
-    rows = yaml.safe_load(DEVIATIONS.read_text(encoding="utf-8"))
+    rows = read_mapping(DEVIATIONS)["deviations"]
     return [Deviation(**(row | {"tasks": tuple(row["tasks"])})) for row in rows]
 
 
