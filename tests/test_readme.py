@@ -128,12 +128,16 @@ def test_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_tree_names_every_recipe_template_and_module() -> None:
+def test_the_tree_names_every_recipe_module_room_and_page() -> None:
     (tree,) = blocks("text")
-    files = [*bundled("recipes").glob("*.yaml"), *bundled("chat_templates").glob("*.jinja")]
-    files += [file for file in (ROOT / "spectrum_trl").glob("*.py") if file.name != "__init__.py"]
-    missing = [file.name for file in files if file.name not in tree]
-    assert not missing
+    (pages,) = re.findall(r"^docs/ .*", tree, re.MULTILINE)
+    package = ROOT / "spectrum_trl"
+    wanted = {file.name for file in bundled("recipes").glob("*.yaml")}
+    wanted |= {file.name for file in package.glob("*.py") if file.name != "__init__.py"}
+    wanted |= {f"{room.parent.name}/" for room in package.glob("*/__init__.py")}
+    wanted |= {f"{room.parent.name}/" for room in (package / "suite").glob("*/__init__.py")}
+    assert not wanted - set(tree.split())
+    assert not [page.stem for page in (ROOT / "docs").glob("*.md") if page.stem not in pages.lower()]
 
 
 def test_every_link_to_a_file_leads_to_one() -> None:

@@ -17,7 +17,7 @@ from spectrum_trl.commands.survey import survey
 from spectrum_trl.commands.tiny import tiny
 from spectrum_trl.commands.train import train
 from spectrum_trl.console import quiet_libraries
-from spectrum_trl.errors import user_errors
+from spectrum_trl.errors import UserError, user_errors
 
 app = typer.Typer(
     help="Spectrum Tuning on top of TRL.",
@@ -49,4 +49,12 @@ def main() -> None:
     """Run the command line; a user's mistake exits with code 2."""
     quiet_libraries()
     with user_errors():
-        app()
+        try:
+            app()
+        except SystemExit as ended:
+            # Typer says no more than "Aborted".
+            if isinstance(early := getattr(ended.__context__, "__cause__", None), EOFError):
+                raise UserError(
+                    f"a file ends too early ({early}): it was cut short; fetch or copy it again"
+                ) from early
+            raise

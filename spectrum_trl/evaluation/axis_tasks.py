@@ -9,11 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from spectrum_trl.evaluation import distributional_tasks as distributional
 from spectrum_trl.evaluation import diversity_tasks as diversity
 from spectrum_trl.prompts.messages import check
+from spectrum_trl.strict.yaml import read_mapping
 from spectrum_trl.suite.catalogue import tasks_of
 from spectrum_trl.suite.fetching.status import ensure_sources
 from spectrum_trl.suite.randomness import stream
@@ -23,7 +22,7 @@ from spectrum_trl.suite.task import missing_files
 # A template would read it as the end or the beginning of a turn.
 CONTROL = "text holds a control token"
 Valid = Callable[[str], bool]
-PROMPTS = yaml.safe_load(Path(diversity.__file__).with_name("prompts.yaml").read_text("utf-8"))
+PROMPTS = read_mapping(Path(diversity.__file__).with_name("prompts.yaml"))
 
 
 class Missing(NamedTuple):

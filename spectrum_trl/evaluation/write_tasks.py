@@ -3,6 +3,8 @@
 python -m spectrum_trl.evaluation.write_tasks     # after adding a task; a test checks that files are current
 """
 
+import re
+from pathlib import Path
 from typing import Any
 
 from spectrum_trl.evaluation.axis_tasks import distributional_tasks, diversity_tasks
@@ -58,6 +60,19 @@ def contents(axis: str) -> dict[str, str]:
     return files
 
 
+def outdated(axis: str, folder: Path) -> list[Path]:
+    """Return the files of deleted tasks in the folder of an axis; what this module did not write stays."""
+    ours = re.compile(rf"include: _{axis}_yaml\ntask: \S+\n(tag: \[.*\]\n)?spectrum: {{task: \w+}}\n")
+    files = contents(axis)
+    return [
+        file
+        for file in sorted(folder.glob("*.yaml"))
+        if file.name not in files
+        and file.is_file()
+        and ours.fullmatch(file.read_bytes().decode(errors="replace"))
+    ]
+
+
 def main() -> None:
     """Write all files into the clone, and remove those of deleted tasks."""
     for axis in TAGS:
@@ -66,8 +81,9 @@ def main() -> None:
         files = contents(axis)
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
-        for old in set(folder.iterdir()) - {folder / name for name in files}:
+        for old in outdated(axis, folder):
             old.unlink()
+            print(f"removed tasks/{axis}/{old.name}")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
 """The table of model families, ``chat_templates/families.yaml``."""
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
+from pydantic import BaseModel
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import bundled
+from spectrum_trl.strict.schema import parsed
+from spectrum_trl.strict.yaml import read_mapping
 
 Layout = Literal["spectrum", "text", "chat"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Family:
+class Family(BaseModel, frozen=True, extra="forbid"):
     """How the models of one family write turns.
 
     Attributes:
@@ -53,12 +53,13 @@ def read_families(file: Path) -> dict[str, Family]:
     """Read a table of families.
 
     Raises:
-        UserError: If vocabularies cannot distinguish two families, of which the second would never be chosen.
+        UserError: If a row has a mistake, or vocabularies cannot distinguish two families, of which the
+            second would never be chosen.
     """
     found: dict[str, Family] = {}
-    for name, row in yaml.safe_load(file.read_text(encoding="utf-8")).items():
-        tokens: dict[str, Any] = {key: tuple(row.pop(key, ())) for key in ("turn_tokens", "vocabulary")}
-        family = Family(name=name, **tokens, **row)
+    for name, row in read_mapping(file).items():
+        given = row | {"name": name} if isinstance(row, dict) else row
+        family = parsed(Family, given, name, before=f"{file}: ")
         for other in found.values():
             same = set(family.control_tokens) == set(other.control_tokens)
             if same and family.end_of_turn == other.end_of_turn:

@@ -1,4 +1,4 @@
-"""Read a user's YAML strictly: loaders silently keep the last of repeated keys, and read 1e-6 as text."""
+"""Read YAML strictly: loaders silently keep the last of repeated keys, and read 1e-6 as text."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 
 NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
 TEXT = "tag:yaml.org,2002:str"
@@ -78,6 +78,17 @@ def read_yaml(file: Path, *, plain: bool = False) -> Document:
         except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             found.append(f"line {key.start_mark.line + 1}: {str(key.value)[:LONGEST_KEY]}: {one_line(error)}")
     return Document(values, lines, [f"{file}, {problem}" for problem in found])
+
+
+def read_mapping(file: Path) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping, written without aliases and tags.
+
+    Raises:
+        UserError: With all problems, such as repeated keys.
+    """
+    document = read_yaml(file, plain=True)
+    refuse(document.problems)
+    return document.values
 
 
 def one_line(error: Exception) -> str:

@@ -7,11 +7,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from spectrum_trl.files import write_atomic
 from spectrum_trl.paths import PACKAGE
-from spectrum_trl.suite.catalogue import suite_sources, suite_tasks
+from spectrum_trl.strict.yaml import read_mapping
+from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.task import Task
 
 DEVIATIONS = Path(__file__).with_name("deviations.yaml")
@@ -45,19 +44,20 @@ class Deviation(NamedTuple):
 
 def deviations() -> list[Deviation]:
     """Return all deviations, in the order of the file."""
-    rows = yaml.safe_load(DEVIATIONS.read_text(encoding="utf-8"))
+    rows = read_mapping(DEVIATIONS)["deviations"]
     return [Deviation(**(row | {"tasks": tuple(row["tasks"])})) for row in rows]
 
 
 def counts() -> str:
     """Return the number of tasks by origin, as text."""
     every = suite_tasks().values()
-    more = sum(not task.in_paper for task in every)
-    beyond = f" and {more} more" if more else ""
-    generated = sum(task.synthetic for task in every)
+    published = [task for task in every if task.in_paper]
+    real = [task for task in published if not task.synthetic]
+    more = len(every) - len(published)
     return (
-        f"all {len(every) - more} tasks of the paper{beyond}: {generated} generated from a seed, "
-        f"{len(every) - generated} from {len(suite_sources())} real sources"
+        f"all {len(published)} tasks of the paper: {len(published) - len(real)} generated from a seed, "
+        f"{len(real)} from {len({task.source.name for task in real})} real sources"
+        + (f"; and {more} beyond the paper" if more else "")
     )
 
 

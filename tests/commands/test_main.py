@@ -8,9 +8,20 @@ from pathlib import Path
 import pytest
 
 from spectrum_trl.commands.main import main
-from tests.processes import ROOT, run_command
+from tests.processes import ROOT, run_command, run_recipe
 
 LONG = "x" * 300
+# A command that reads a compressed file that was cut short, and has no message of its own.
+CUT = """
+import gzip
+from spectrum_trl.commands.main import app, main
+
+@app.command()
+def cut():
+    gzip.decompress(gzip.compress(b"rows")[:-9])
+
+main()
+"""
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -87,6 +98,14 @@ def test_a_mistake_ends_the_process_with_exit_code_2() -> None:
     done = run_command("preview", "dmo")
     assert done.returncode == 2
     assert "'demo'" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_file_that_ends_too_early_is_more_than_aborted(tmp_path: Path) -> None:
+    script = tmp_path / "cut.py"
+    script.write_text(CUT)
+    done = run_recipe(script, "cut")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "ends too early (Compressed file ended before the end-of-stream marker" in done.stderr
 
 
 def test_a_quick_preview_takes_a_few_sequences_of_each_task(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spectrum_trl.evaluation.axis_tasks import NeedsData
+from spectrum_trl.evaluation.axis_tasks import PROMPTS, NeedsData, diversity_tasks
 from spectrum_trl.suite.source import Source
 
 FILMS = NeedsData(
@@ -33,3 +33,7 @@ def test_why_a_fetch_failed_is_reported(tmp_path: Path, monkeypatch: pytest.Monk
     )
     found = FILMS.absent(tmp_path)
     assert found is not None and found.how == "no network"
+
+
+def test_every_prompt_has_its_task() -> None:
+    assert PROMPTS.keys() == diversity_tasks().keys()

@@ -8,7 +8,7 @@ import pytest
 from lm_eval.tasks import TaskManager
 
 from spectrum_trl.evaluation.harness import HarnessTask
-from spectrum_trl.evaluation.write_tasks import HELD_OUT, QUICK, TAGS, contents, task_files
+from spectrum_trl.evaluation.write_tasks import HELD_OUT, QUICK, TAGS, contents, outdated, task_files
 from spectrum_trl.paths import TINY_BASE, bundled
 
 FILES = sorted(bundled("tasks").glob("*/*.yaml"))
@@ -17,9 +17,23 @@ FILES = sorted(bundled("tasks").glob("*/*.yaml"))
 @pytest.mark.parametrize("axis", TAGS)
 def test_files_are_what_the_script_writes(axis: str) -> None:
     folder = bundled("tasks") / axis
-    assert {file.name: file.read_text("utf-8") for file in folder.iterdir()} == contents(axis), (
-        "run `make tasks`"
-    )
+    found = {file.name: file.read_text("utf-8") for file in folder.glob("*") if file.is_file()}
+    assert found == contents(axis), "run `make tasks`, and move what it does not write elsewhere"
+
+
+@pytest.mark.parametrize("axis", TAGS)
+def test_only_files_of_deleted_tasks_are_removed(axis: str, tmp_path: Path) -> None:
+    for name, text in contents(axis).items():
+        (tmp_path / name).write_text(text)
+    assert outdated(axis, tmp_path) == []
+    name = task_files(axis)[0][0].name
+    written = contents(axis)[f"{TAGS[axis]}_{name}.yaml"]
+    (tmp_path / "deleted.yaml").write_text(written.replace(name, "deleted"))
+    # A contributor's own files and folders.
+    (tmp_path / "mine.yaml").write_text(f"{written}num_fewshot: 3\n")
+    (tmp_path / "latin1.yaml").write_bytes("task: größe".encode("latin1"))
+    (tmp_path / "drafts.yaml").mkdir()
+    assert outdated(axis, tmp_path) == [tmp_path / "deleted.yaml"]
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The table of families says what the templates render."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def test_every_template_but_plain_text_has_a_row_and_every_row_a_template() -> N
 
 def test_every_template_is_what_its_row_and_the_source_make(family: Family) -> None:
     assert template_source(family.name) == template_of(family)
+
+
+def test_the_table_of_the_readme_is_that_of_the_families() -> None:
+    page = (bundled("chat_templates") / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)\.jinja` \| .* \| `(.*)` \| (.*) \|$", page, re.MULTILINE)
+    starts = {"tokenizer": "if the tokenizer adds it"}
+    assert {name: (turn.replace("\\|", "|"), bos) for name, turn, bos in rows if name != "colon"} == {
+        each.name: (
+            (each.header.replace("ROLE", "output") + "…" + each.end_of_turn + each.behind).replace("\n", "⏎"),
+            starts.get(each.bos, each.bos),
+        )
+        for each in families().values()
+    }
 
 
 def test_every_template_says_its_name(family: Family, byte_tokenizer: Build) -> None:
@@ -128,4 +142,19 @@ def test_a_family_with_a_token_of_its_own_comes_before_the_general_one_wherever_
 def test_a_family_that_would_never_be_chosen_is_refused_with_the_one_that_shadows_it(tmp_path: Path) -> None:
     (tmp_path / "families.yaml").write_text(TABLE + NEW)
     with pytest.raises(UserError, match="mine has the tokens of chatml.*vocabulary"):
+        read_families(tmp_path / "families.yaml")
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (TABLE + NEW.replace("  behind:", "  behnid:"), "mine.behnid: unknown key 'behnid'. Did you mean"),
+        (TABLE + NEW.replace("bos: never", "bos: sometimes"), "mine.bos: expected 'always', 'never'"),
+        (TABLE + NEW.replace("mine:", "chatml:"), "key 'chatml' repeats line"),
+        (TABLE + "\nmine:\n", "mine: expected a mapping"),
+    ],
+)
+def test_a_mistake_in_a_row_is_told_with_its_key(table: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "families.yaml").write_text(table)
+    with pytest.raises(UserError, match=re.escape(told)):
         read_families(tmp_path / "families.yaml")

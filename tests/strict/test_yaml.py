@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.strict.yaml import read_yaml
+from spectrum_trl.strict.yaml import read_mapping, read_yaml
 
 
 def read(folder: Path, text: str, *, plain: bool = False):
@@ -48,3 +48,13 @@ def test_what_is_no_mapping_is_one_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(UserError, match=r"a\.yaml") as raised:
         read(tmp_path, text)
     assert len(raised.value.problems) == 1
+
+
+def test_a_mapping_is_read_with_all_of_its_problems(tmp_path: Path) -> None:
+    file = tmp_path / "rows.yaml"
+    file.write_text("a: 1\nb: [x]\n")
+    assert read_mapping(file) == {"a": 1, "b": ["x"]}
+    file.write_text("a: 1\na: 2\n3: x\n")
+    with pytest.raises(UserError) as error:
+        read_mapping(file)
+    assert [problem.partition(", ")[2][:7] for problem in error.value.problems] == ["line 2:", "line 3:"]

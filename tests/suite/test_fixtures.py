@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spectrum_trl.suite.catalogue import suite_tasks
+from spectrum_trl.suite.catalogue import suite_sources, suite_tasks
 from spectrum_trl.suite.task import Task
 
 FOLDER = Path(__file__).parent / "fixtures"
@@ -27,6 +27,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def _written(name: str, folder: Path) -> Path:
     importlib.import_module(f"tests.suite.fixtures.{name}").write(folder)
     return folder
+
+
+def test_every_source_has_an_invented_data_set() -> None:
+    assert SOURCES == list(suite_sources())
 
 
 @SAMPLINGS

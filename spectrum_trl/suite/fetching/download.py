@@ -6,11 +6,11 @@ retries, verifies and moves it, but always downloads it from the start and has n
 """
 
 import codecs
+import errno
 import os
 import re
 import shutil
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -21,6 +21,7 @@ from spectrum_trl.errors import Unreachable, UserError
 from spectrum_trl.files import sha256_of, target_of
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.fetching.lock import begin
+from spectrum_trl.suite.reading.files import DAMAGED
 from spectrum_trl.suite.source import Download, HubFiles
 
 RETRIES = 4
@@ -36,6 +37,8 @@ PAGES, JSONS = (".html", ".htm", ".xhtml", ".xml"), (".json", ".jsonl", ".ndjson
 Advance = Callable[[int], None]
 # Up to this size anything is unpacked; beyond it, at most this many times the size of the archive.
 ALWAYS_BYTES, MOST_SHRUNK = 2**30, 200
+# What file systems allow, in bytes, and how much of a longer name a message shows, in characters.
+LONGEST_NAME, SHOWN = 255, 40
 
 
 def download(
@@ -236,9 +239,10 @@ def unpack(archive: Path, wanted: Download, *, data_dir: Path) -> list[Path]:
             f"{wanted.url} sent a zip archive that cannot be unpacked ({error}): get the files by hand, and "
             f"put them into {data_dir / wanted.path}"
         ) from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-        # Errors of the operating system have a number, those of decompressors have none.
-        if isinstance(error, OSError) and error.errno:
+    except (zipfile.BadZipFile, ValueError, *DAMAGED) as error:
+        # Decompressors' errors have no number, and a wrong place in the archive is an invalid argument;
+        # other errors are the disk's.
+        if isinstance(error, OSError) and (error.filename or error.errno not in (None, errno.EINVAL)):
             raise
         raise UserError(f"{wanted.url} sent a damaged zip archive ({error}): fetch it again") from None
     finally:
@@ -253,6 +257,12 @@ def _problem(names: list[str], *, size: int, packed_size: int) -> str:
     if outside := [name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts]:
         return f"would write outside its folder ({outside[0]})"
     paths = Counter(PurePosixPath(name) for name in names)
+    if wrong := next((path for path in paths if not path.name), None):
+        return f"has a file named {str(wrong)!r}: download and unpack it by hand"
+    if long := next((p for path in paths for p in path.parts if len(p.encode()) > LONGEST_NAME), None):
+        return (
+            f"has a name longer than {LONGEST_NAME} bytes ({long[:SHOWN]}…): download and unpack it by hand"
+        )
     folders = {folder for path in paths for folder in path.parents}
     if both := next((path for path, n in paths.items() if n > 1 or path in folders), None):
         return f"has {both} twice, or as a file and a folder: download it by hand"

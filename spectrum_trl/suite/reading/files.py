@@ -24,8 +24,8 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# Bytes to guess an encoding from.
-SAMPLE = 2**20
+# Bytes to guess an encoding from, and how many are read at a time.
+SAMPLE, PIECE = 2**20, 2**12
 DELIMITERS = ",;\t|"
 # Maximum columns, and characters of a column's name, in a message.
 MOST_NAMES, MOST_SHOWN = 20, 100
@@ -98,8 +98,11 @@ def _encoding_hint(path: Path, reading: Reading) -> str:
     """Return how to declare the encoding of a user's file that is not in the declared one."""
     if not reading.own:
         return ""
-    with opened(path, "rb") as file:
-        head = file.read(SAMPLE)
+    head = b""
+    # It may be damaged as well; what comes before the damage tells enough.
+    with suppress(*DAMAGED), opened(path, "rb") as file:
+        while len(head) < SAMPLE and (piece := file.read(PIECE)):
+            head += piece
     if begins := next((name for mark, name in MARKS.items() if head.startswith(mark)), ""):
         return f"set its encoding, as in `encoding: {begins}`"
     if reading.encoding != UTF_8 and _is_utf_8(head):

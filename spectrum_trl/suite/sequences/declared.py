@@ -214,6 +214,7 @@ def declared_task(
     split: Split = "train",
     files: tuple[str, ...] = (),
     paper: Mapping[str, Any] | None = None,
+    in_paper: bool = True,
     **roles: Any,
 ) -> Task:
     """Return a declared task; arguments as for `Task`, with the roles of `Declared`.
@@ -231,6 +232,7 @@ def declared_task(
         files=files or (build.file,),
         build=build,
         paper=replace(build, **paper) if paper else None,
+        in_paper=in_paper,
     )
 
 

@@ -17,7 +17,7 @@ import pytest
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.fetching import fetch as fetching
 from spectrum_trl.suite.fetching import lock
-from spectrum_trl.suite.fetching.download import download
+from spectrum_trl.suite.fetching.download import download, unpack
 from spectrum_trl.suite.fetching.fetch import fetch
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.task import missing_files
@@ -226,11 +226,11 @@ def test_an_archive_that_leaves_its_folder_is_refused(site, tmp_path, name):
     assert not (tmp_path / "out.csv").exists()
 
 
-def zipped(*members):
+def zipped(*members, compression=zipfile.ZIP_STORED, content="x"):
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive, warnings.catch_warnings(action="ignore"):
+    with zipfile.ZipFile(packed, "w", compression) as archive, warnings.catch_warnings(action="ignore"):
         for name in members:
-            archive.writestr(name, "x")
+            archive.writestr(name, content)
     return bytearray(packed.getvalue())
 
 
@@ -248,6 +248,8 @@ def with_flag(content, offset, value):
         (zipped(), "its archive has no files"),
         (zipped("a.csv", "a.csv"), "its archive has a.csv twice"),
         (zipped("a", "a/b"), "its archive has a twice, or as a file and a folder"),
+        (zipped("."), r"its archive has a file named '\.'"),
+        (zipped("a/" + "ü" * 128 + "/b"), "its archive has a name longer than 255 bytes"),
     ],
 )
 def test_an_archive_that_cannot_be_unpacked_is_one_message(site, tmp_path, content, said):
@@ -307,6 +309,25 @@ def test_a_damaged_archive_is_refused(site, tmp_path):
     with pytest.raises(UserError, match="damaged zip archive"):
         fetch([packed_source(site)], data_dir=tmp_path)
     assert not (tmp_path / "in").exists()
+
+
+@pytest.mark.parametrize(
+    "compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_an_archive_damaged_anywhere_is_refused_whatever_its_compression(tmp_path, compression):
+    good = zipped("a.csv", compression=compression, content=",".join(map(str, range(40))))
+    archive, wanted = tmp_path / "n.zip", Download(path="in", url="n.zip", is_zip=True)
+    refused = 0
+    for place in range(len(good)):
+        # Cut short, or with one byte changed.
+        for content in (good[:place], good[:place] + bytes([good[place] ^ 255]) + good[place + 1 :]):
+            archive.write_bytes(content)
+            try:
+                unpack(archive, wanted, data_dir=tmp_path)
+            except UserError as error:
+                assert "n.zip" in str(error)
+                refused += 1
+    assert refused > len(good)
 
 
 def test_terms_are_shown_and_asked_for_once(site, tmp_path, monkeypatch):

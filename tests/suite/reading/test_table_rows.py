@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import lzma
+import random
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.suite.reading.files import Reading
+from spectrum_trl.suite.reading.files import Reading, opened
 from spectrum_trl.suite.reading.tables import jsonl_rows, table_rows
 
 PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
@@ -330,3 +331,19 @@ def test_the_message_names_the_encoding_that_a_file_has(
     reading = Reading(encoding=encoding, way_out="correct it", own=True)
     with pytest.raises(UserError, match=told):
         list(table_rows(written(tmp_path, "a.csv", content), ("a", "b"), dropped=Counter(), reading=reading))
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.bz2", "a.csv.xz"])
+@pytest.mark.parametrize(("encoding", "told"), [("latin1", "cp1252"), ("utf-16", "utf-16")])
+def test_a_damaged_file_in_another_encoding_is_one_message(
+    name: str, encoding: str, told: str, tmp_path: Path
+) -> None:
+    rng = random.Random(0)
+    text = "a,b\n" + "".join(f"é{rng.random()},ß{rng.random()}\n" for _ in range(30_000))
+    path = tmp_path / name
+    with opened(path, "wb") as file:
+        file.write(text.encode(encoding))
+    path.write_bytes(path.read_bytes()[:-500])
+    reading = Reading(way_out="correct it", own=True)
+    with pytest.raises(UserError, match=f"{name} is not valid CSV .*encoding: {told}"):
+        list(table_rows(path, ("a", "b"), dropped=Counter(), reading=reading))

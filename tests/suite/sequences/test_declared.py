@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.sequences.declared import Declared, declared_task
+from spectrum_trl.suite.source import Source
 from spectrum_trl.suite.task import Data, Message, Split
 
 TABLE = """who,film,stars,kind
@@ -126,6 +127,14 @@ def test_all_files_of_a_pattern_are_read_in_order(folder: Path) -> None:
 def test_a_column_that_a_description_names_is_looked_for(folder: Path) -> None:
     with pytest.raises(UserError, match="no column 'whom'.* Did you mean 'who'"):
         build(folder, group_by=("who",), descriptions=("{whom} rates.",))
+
+
+def test_a_declared_task_says_whether_it_is_in_the_paper() -> None:
+    source = Source(name="penguins", title="Penguins", licence="CC0")
+    facts: dict[str, Any] = {"kind": "numeric", "summary": "bill lengths", "file": "penguins.csv"}
+    roles: dict[str, Any] = {"output": "length", "descriptions": ("Bills.",)}
+    assert declared_task("penguins", source=source, **facts, **roles).in_paper
+    assert not declared_task("penguins", source=source, in_paper=False, **facts, **roles).in_paper
 
 
 def test_tasks_are_keys_of_caches() -> None:
