@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import math
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from spectrum_trl.errors import UserError
 
 # Connections that wait to be accepted.
 BACKLOG = 1024
+# Seconds for the last answers once the time for what runs is over.
+LAST_SECONDS = 2
 # Seconds between two looks whether a signal has come, as in uvicorn.
 TICK = 0.1
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -57,6 +60,7 @@ def run(
     *,
     drain_seconds: float,
     ending: Callable[[], object] = lambda: None,
+    ended: Callable[[], object] = lambda: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; running and waiting requests are finished, new ones refused.
 
@@ -65,23 +69,34 @@ def run(
         listening: Where.
         drain_seconds: Time for what runs when the signal comes.
         ending: Called once the signal has come, to end connections that would stay open.
+        ended: Called in another thread once that time is over, to answer those that still wait.
     """
     config = uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
-        timeout_graceful_shutdown=round(drain_seconds),
+        timeout_graceful_shutdown=math.ceil(drain_seconds) + LAST_SECONDS,
         server_header=False,
     )
     with _ended_quietly(), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(uvicorn.Server(config), listening, ending))
+        server = uvicorn.Server(config)
+        runner.run(_serve(server, listening, drain_seconds=drain_seconds, ending=ending, ended=ended))
 
 
-async def _serve(server: uvicorn.Server, listening: socket.socket, ending: Callable[[], object]) -> None:
+async def _serve(
+    server: uvicorn.Server,
+    listening: socket.socket,
+    *,
+    drain_seconds: float,
+    ending: Callable[[], object],
+    ended: Callable[[], object],
+) -> None:
     serving = asyncio.ensure_future(server.serve(sockets=[listening]))
     while not (server.should_exit or serving.done()):
         await asyncio.sleep(TICK)
     ending()
+    await asyncio.wait({serving}, timeout=drain_seconds)
+    await asyncio.to_thread(ended)
     await serving
 
 

@@ -1,5 +1,6 @@
 """``spectrum-trl serve``: mistakes are told before a model is loaded, and SIGTERM loses no request."""
 
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from subprocess import CompletedProcess
+from urllib.parse import urlsplit
 
 import httpx
 import openai
@@ -92,6 +94,34 @@ def test_sigterm_finishes_what_runs_and_refuses_what_comes(server: tuple[BasePro
         assert all(one.result() for one in running) and refused
     process.join(30)
     assert process.exitcode == 0
+
+
+def test_what_is_not_finished_in_time_is_told_that_the_server_is_ending(tmp_path: Path) -> None:
+    with started(tmp_path / "output", "--drain-seconds", "1") as (process, url):
+        asked = {"prompt": PROMPT, "max_tokens": 4000, "n": 128}
+        with ThreadPoolExecutor(4) as pool:
+            running = [
+                pool.submit(httpx.post, f"{url}/completions", json={**asked, "stream": stream}, timeout=60)
+                for stream in (False, True, False, True)
+            ]
+            page = url.replace("/v1", "/metrics")
+            while "spectrum_waiting_requests 3.0" not in httpx.get(page).text:
+                time.sleep(0.01)
+            place = urlsplit(url)
+            with socket.create_connection((place.hostname, place.port)) as slow:
+                head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
+                slow.sendall(head.encode())
+                os.kill(process.pid or 0, signal.SIGTERM)
+                plain, stream, *waiting = (one.result() for one in running)
+                assert b" 503 " in slow.recv(100)
+        process.join(30)
+        assert process.exitcode == 0
+    assert [one.status_code for one in (plain, waiting[0])] == [503, 503]
+    assert plain.json()["error"]["message"] == "the server is ending"
+    for one in (stream, waiting[1]):
+        last = json.loads(one.text.split("data: ")[-1])
+        assert one.status_code == 200 and last["error"]["message"] == "the server is ending"
+    assert "Traceback" not in (tmp_path / "output").read_text()
 
 
 def test_a_port_that_is_taken_is_told(run_here: Run) -> None:
