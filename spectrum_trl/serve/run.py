@@ -14,6 +14,7 @@ from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
+from spectrum_trl.serve.origins import OwnPages
 
 # Connections that wait to be accepted.
 BACKLOG = 1024
@@ -111,9 +112,9 @@ def _ended_quietly() -> Iterator[None]:
 
 
 def protect(app: FastAPI, host: str, *, fix: str = "") -> None:
-    """Protect an application without a key: warn if others reach it, else refuse what names another host.
+    """Protect an application without a key: warn if others reach it, else refuse what other sites ask.
 
-    A site may let its name mean this computer's address once its page is open (DNS rebinding); a browser then
+    A site's page may send requests to this computer (`OwnPages`). A site may also let its name mean this computer's address once its page is open (DNS rebinding); a browser then
     lets the page read what is answered here, but sends the site's name.
 
     Args:
@@ -123,6 +124,7 @@ def protect(app: FastAPI, host: str, *, fix: str = "") -> None:
     """
     if _is_loopback(host):
         own = [f"[{host}]" if ":" in host else host, *LOOPBACK]
+        app.add_middleware(OwnPages, hosts=own)
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=own, www_redirect=False)
     else:
         message = f"warning: anybody who reaches this address can use the model{fix}"

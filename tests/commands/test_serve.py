@@ -59,6 +59,24 @@ def test_the_name_of_another_site_is_refused(tmp_path: Path, host: str) -> None:
         assert httpx.get(page).status_code == 200
 
 
+def test_pages_of_other_sites_cannot_use_the_model(tmp_path: Path) -> None:
+    with started(tmp_path / "output") as (_, url):
+
+        def ask(**headers: str) -> httpx.Response:
+            # What a browser sends to any address without asking there first.
+            headers = {"Content-Type": "text/plain", **{k.replace("_", "-"): v for k, v in headers.items()}}
+            content = json.dumps({"prompt": PROMPT, "max_tokens": 2})
+            return httpx.post(f"{url}/completions", content=content, headers=headers)
+
+        for origin in ("https://site.example", "http://localhost.site.example", "null", "http://[::1"):
+            refused = ask(Origin=origin)
+            assert refused.status_code == 403 and "other sites" in refused.json()["error"]["message"]
+        assert ask(Sec_Fetch_Site="cross-site").status_code == 403
+        assert ask().status_code == 200
+        for origin in ("http://localhost:3000", "http://127.0.0.1", "http://[::1]:80"):
+            assert ask(Origin=origin, Sec_Fetch_Site="same-site").status_code == 200
+
+
 def test_a_server_with_a_key_may_have_any_name(server: tuple[BaseProcess, str]) -> None:
     headers = {"Host": "site.example", "Authorization": "Bearer secret"}
     assert httpx.get(f"{server[1]}/models", headers=headers).status_code == 200
