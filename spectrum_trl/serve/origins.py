@@ -1,10 +1,10 @@
-"""Refuse what pages of other sites ask for: browsers send simple requests to any address, this one included."""
+"""Refuse what pages of other sites ask for: browsers send simple requests to any address."""
 
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from fastapi import Request
 
 from spectrum_trl.serve.errors import RequestError
 
@@ -27,8 +27,9 @@ class OwnPages:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
         if scope["type"] == "http" and scope["method"] not in SAFE and self._is_foreign(Request(scope)):
-            message = "pages of other sites may not use this model; ask from a program, or a page at localhost"
-            await RequestError(message, status=403).response()(scope, receive, send)
+            message = "pages of other sites may not use this model: ask from a program, or from localhost"
+            refused = RequestError(message, status=403)
+            await refused.response()(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 

@@ -114,8 +114,9 @@ def _ended_quietly() -> Iterator[None]:
 def protect(app: FastAPI, host: str, *, fix: str = "") -> None:
     """Protect an application without a key: warn if others reach it, else refuse what other sites ask.
 
-    A site's page may send requests to this computer (`OwnPages`). A site may also let its name mean this computer's address once its page is open (DNS rebinding); a browser then
-    lets the page read what is answered here, but sends the site's name.
+    A site's page may send requests to this computer. A site may also let its name mean this computer's
+    address once its page is open (DNS rebinding); a browser then lets the page read what is answered here,
+    but sends the site's name.
 
     Args:
         app: The application.
