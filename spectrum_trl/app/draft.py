@@ -1,6 +1,7 @@
 """What a visitor has entered, and links that hold it."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -12,6 +13,8 @@ from spectrum_trl.strict.json import strict_json
 from spectrum_trl.strict.schema import Problem, problems_of
 
 MOST_CHARACTERS, MOST_EXAMPLES, MOST_ANSWERS, MOST_SAMPLES = 20_000, 200, 100, 128
+# Of all texts of a question and its answers together.
+MOST_TOGETHER = 100_000
 # Browsers, mail programs and proxies cut longer links, or refuse them.
 LONGEST_LINK = 8000
 KEY = "ask"
@@ -81,9 +84,17 @@ def draft_of(parts: Mapping[str, Any]) -> Draft:
     """
     given = dict(parts)
     try:
-        return Draft.model_validate(given)
+        draft = Draft.model_validate(given)
     except ValidationError as error:
         raise UserError(*map(_told, problems_of(error, given, kind=Draft, most=10))) from None
+    examples = "".join(chain.from_iterable(draft.examples))
+    together = sum(map(len, (draft.description, draft.input, examples, *draft.answers)))
+    if together > MOST_TOGETHER:
+        raise UserError(
+            f"all texts together have {together:,} characters, but at most {MOST_TOGETHER:,} are accepted: "
+            "shorten them, or remove some"
+        )
+    return draft
 
 
 def read_link(query: Mapping[str, str]) -> Draft | None:

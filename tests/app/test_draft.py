@@ -62,6 +62,11 @@ def test_an_address_without_our_parameter_holds_nothing() -> None:
         ('{"samples": true}', "samples: expected a valid integer, but it is True"),
         ('{"seed": -1}', "seed: expected a number greater than or equal to 0, but it is -1"),
         (json.dumps({"input": "x" * 20_001}), "input: expected at most 20000 characters"),
+        (json.dumps({"answers": [f"{n}{'x' * 9999}" for n in range(10)] + ["a"]}), "at most 100,000 are"),
+        (
+            json.dumps({"examples": ["x" * 20_000, ["x" * 20_000] * 2] * 2}),
+            "together have 120,000 characters",
+        ),
         (json.dumps({"answers": ["a"] * 101}), "answers: expected at most 100 items"),
     ],
 )
