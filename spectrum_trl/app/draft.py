@@ -132,6 +132,8 @@ def examples_of(table: Sequence[Sequence[Any]]) -> list[str | list[str]]:
     Raises:
         UserError: If a row has an input without an output, or another number of cells.
     """
+    if not isinstance(table, Sequence):
+        raise UserError("examples: expected a table: load the page again")
     found: list[str | list[str]] = []
     for number, row in enumerate(table, start=1):
         if len(row) != 2:
@@ -150,7 +152,13 @@ def table_of(draft: Draft) -> list[list[str]]:
 
 
 def answers_of(text: str) -> list[str]:
-    """Return the answers that stand one a line; empty lines are left out."""
+    """Return the answers that stand one a line; empty lines are left out.
+
+    Raises:
+        UserError: If it is no text.
+    """
+    if not isinstance(text, str):
+        raise UserError("answers: expected a text: load the page again")
     return [line for line in text.replace("\r", "").split("\n") if line.strip()]
 
 

@@ -1,6 +1,7 @@
 """A link holds exactly what was entered, and what it holds is checked."""
 
 import json
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -89,6 +90,14 @@ def test_rows_and_lines_without_text_are_left_out() -> None:
         examples_of([["", "red"], ["dark?", ""]])
     with pytest.raises(UserError, match="two columns"):
         examples_of([["red"]])
+
+
+def test_fields_of_another_kind_are_told() -> None:
+    nothing: Any = None
+    with pytest.raises(UserError, match="answers: expected a text"):
+        answers_of(nothing)
+    with pytest.raises(UserError, match="examples: expected a table"):
+        examples_of(nothing)
 
 
 def test_a_question_has_no_empty_parts() -> None:
