@@ -1,6 +1,7 @@
 """What a visitor has entered, and links that hold it."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -12,6 +13,8 @@ from spectrum_trl.strict.json import strict_json
 from spectrum_trl.strict.schema import Problem, problems_of
 
 MOST_CHARACTERS, MOST_EXAMPLES, MOST_ANSWERS, MOST_SAMPLES = 20_000, 200, 100, 128
+# Of all texts of a question and its answers together.
+MOST_TOGETHER = 100_000
 # Browsers, mail programs and proxies cut longer links, or refuse them.
 LONGEST_LINK = 8000
 KEY = "ask"
@@ -81,9 +84,17 @@ def draft_of(parts: Mapping[str, Any]) -> Draft:
     """
     given = dict(parts)
     try:
-        return Draft.model_validate(given)
+        draft = Draft.model_validate(given)
     except ValidationError as error:
         raise UserError(*map(_told, problems_of(error, given, kind=Draft, most=10))) from None
+    examples = "".join(chain.from_iterable(draft.examples))
+    together = sum(map(len, (draft.description, draft.input, examples, *draft.answers)))
+    if together > MOST_TOGETHER:
+        raise UserError(
+            f"all texts together have {together:,} characters, but at most {MOST_TOGETHER:,} are accepted: "
+            "shorten them, or remove some"
+        )
+    return draft
 
 
 def read_link(query: Mapping[str, str]) -> Draft | None:
@@ -121,6 +132,8 @@ def examples_of(table: Sequence[Sequence[Any]]) -> list[str | list[str]]:
     Raises:
         UserError: If a row has an input without an output, or another number of cells.
     """
+    if not isinstance(table, Sequence):
+        raise UserError("examples: expected a table: load the page again")
     found: list[str | list[str]] = []
     for number, row in enumerate(table, start=1):
         if len(row) != 2:
@@ -139,7 +152,13 @@ def table_of(draft: Draft) -> list[list[str]]:
 
 
 def answers_of(text: str) -> list[str]:
-    """Return the answers that stand one a line; empty lines are left out."""
+    """Return the answers that stand one a line; empty lines are left out.
+
+    Raises:
+        UserError: If it is no text.
+    """
+    if not isinstance(text, str):
+        raise UserError("answers: expected a text: load the page again")
     return [line for line in text.replace("\r", "").split("\n") if line.strip()]
 
 

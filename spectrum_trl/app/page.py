@@ -167,7 +167,7 @@ def _answering(models: Sequence[Shown], turn: Turn, *, draws: bool) -> Callable[
         turn.visitor = request.session_hash
         try:
             draft = _draft(*entered)
-            found: list[Found] = [answer(shown, draft, draws=draws) for shown in models]
+            found: list[Found] = [answer(shown, draft, draws=draws, between=turn.check) for shown in models]
         except UserError as error:
             return problems_html(error) if draws else (problems_html(error), "")
         except GivenUp:

@@ -1,6 +1,6 @@
 """Probabilities of given answers, and scores of outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ def probabilities(
     answers: Sequence[Sequence[str]],
     *,
     prefix: Prefix | None = None,
+    between: Callable[[], object] = lambda: None,
 ) -> list[Probabilities]:
     """Return the probabilities of answers to questions; what they share is read once.
 
@@ -32,6 +33,7 @@ def probabilities(
         conversations: Messages of each question.
         answers: For each question, its distinct answers.
         prefix: The beginning of all questions, if it has been read.
+        between: See `engine.text_logprobs`.
     """
     pairs = [
         Scored(context, prompts.answer(answer))
@@ -39,7 +41,7 @@ def probabilities(
         for context in [prompts.prompt(messages)]
         for answer in given
     ]
-    found = iter(_logprobs(model, prompts, pairs, prefix=prefix).tolist())
+    found = iter(_logprobs(model, prompts, pairs, prefix=prefix, between=between).tolist())
     return [Probabilities(tuple(given), tuple(next(found) for _ in given)) for given in answers]
 
 
@@ -112,13 +114,18 @@ def scores(
 
 
 def _logprobs(
-    model: PreTrainedModel, prompts: Prompts, pairs: Sequence[Scored], *, prefix: Prefix | None
+    model: PreTrainedModel,
+    prompts: Prompts,
+    pairs: Sequence[Scored],
+    *,
+    prefix: Prefix | None,
+    between: Callable[[], object] = lambda: None,
 ) -> NDArray[np.float64]:
     """Return log-probabilities of outputs; in plain text one may end its paragraph or the whole text."""
     end = prompts.tokenizer.eos_token
     if prompts.fmt != "colon" or not end:
-        return text_logprobs(model, prompts, pairs, prefix=prefix)
+        return text_logprobs(model, prompts, pairs, prefix=prefix, between=between)
     ended = [Scored(pair.context, pair.output.removesuffix(prompts.end) + str(end)) for pair in pairs]
     # Scored together, so each context is read only once.
-    found = text_logprobs(model, prompts, [*pairs, *ended], prefix=prefix)
+    found = text_logprobs(model, prompts, [*pairs, *ended], prefix=prefix, between=between)
     return np.logaddexp(found[: len(pairs)], found[len(pairs) :])

@@ -187,18 +187,19 @@ class SpectrumModel:
         return answered(found, questions, columns=("answer", "probability", "normalised", "coverage"))
 
     def probabilities_of(
-        self, answers: Sequence[Sequence[Any]], questions: Sequence[Question]
+        self, answers: Sequence[Sequence[Any]], questions: Sequence[Question], **settings: Any
     ) -> list[Probabilities]:
         """Return the probabilities of each question's answers, without a warning of low coverage.
 
         Args:
             answers: One list for each question.
             questions: The questions.
+            **settings: Further keywords of `candidates.probabilities`.
         """
-        asked = self._asked(questions, {})
+        asked, settings = self._asked(questions, {}), {"prefix": self.prefix, **settings}
         checked = {id(one): candidates.checked_answers(one, self.prompts) for one in answers}
         texts = [checked[id(one)] for one in answers]
-        return candidates.probabilities(self.model, self.prompts, asked, texts, prefix=self.prefix)
+        return candidates.probabilities(self.model, self.prompts, asked, texts, **settings)
 
     def distribution(
         self,

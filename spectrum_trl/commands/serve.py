@@ -61,13 +61,13 @@ def serve(
     limits = Limits(
         max_body, max_prompt_tokens, max_tokens, max_n, answer_tokens=max_answer_tokens, waiting=max_waiting
     )
-    app = build_app(loaded, name=name or model, limits=limits, api_key=key)
+    app, close = build_app(loaded, name=name or model, limits=limits, api_key=key)
     if key is None:
         protect(app, host, fix="; give --api-key")
     console().print(
         f"{name or model} at {address(listening)}/v1", markup=False, highlight=False, soft_wrap=True
     )
-    run(app, listening, drain_seconds=drain_seconds)
+    run(app, listening, drain_seconds=drain_seconds, ended=close)
 
 
 def _check_extra() -> None:

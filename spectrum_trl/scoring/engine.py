@@ -24,6 +24,8 @@ from spectrum_trl.scoring.tree import Node, Request, Row, build
 
 # Padded tokens in a forward pass of more than one row.
 TOKENS_PER_BATCH = 8192
+# Texts tokenized between two moments at which all may be given up.
+TEXTS_AT_ONCE = 32
 # Further bounds on such a forward pass: entries of the logits, and bytes of the cache.
 LOGITS_PER_BATCH = 2**28
 CACHE_ON_CPU, CACHE_ON_DEVICE = 2 * 2**30, 16 * 2**30
@@ -270,7 +272,12 @@ class _Scoring:
 
 
 def text_logprobs(
-    model: PreTrainedModel, prompts: Prompts, pairs: Sequence[Scored], *, prefix: Prefix | None = None
+    model: PreTrainedModel,
+    prompts: Prompts,
+    pairs: Sequence[Scored],
+    *,
+    prefix: Prefix | None = None,
+    between: Callable[[], object] = lambda: None,
 ) -> NDArray[np.float64]:
     """Return the log-probability of each text given its context, in nats, shape (pairs,).
 
@@ -281,19 +288,21 @@ def text_logprobs(
         prompts: The writer of the prompts, of any format.
         pairs: Contexts with the texts that follow them.
         prefix: See `engine.score`.
+        between: Called every few texts while they are tokenized; what it raises gives up all.
 
     Raises:
         UserError: If a text is longer than the model's context.
     """
     contexts = list(dict.fromkeys(pair.context for pair in pairs))
-    read = dict(zip(contexts, _ids(prompts, contexts), strict=True))
+    read = dict(zip(contexts, _ids(prompts, contexts, between=between), strict=True))
     requests, leads = [], dict[str, Request]()
-    for pair, ids in zip(pairs, _ids(prompts, [pair.context + pair.output for pair in pairs]), strict=True):
+    wholes = _ids(prompts, [pair.context + pair.output for pair in pairs], between=between)
+    for pair, ids in zip(pairs, wholes, strict=True):
         start = len(read[pair.context])
         if ids[:start] != read[pair.context]:
             # A token spans context and text: score the context's end with the text, and subtract it alone.
             bare, _ = prompts.split(pair.context)
-            start = len(_ids(prompts, [bare])[0])
+            start = len(_ids(prompts, [bare], between=between)[0])
             leads[pair.context] = Request(read[pair.context], start)
         requests.append(Request(ids, start))
     answers = score(model, [*requests, *leads.values()], prefix=prefix)
@@ -302,6 +311,10 @@ def text_logprobs(
     return totals[: len(pairs)] - np.array([alone.get(pair.context, 0.0) for pair in pairs])
 
 
-def _ids(prompts: Prompts, texts: Sequence[str]) -> list[list[int]]:
-    encoded: Any = prompts.tokenizer(list(texts), add_special_tokens=False) if texts else {"input_ids": []}
-    return list(encoded["input_ids"])
+def _ids(prompts: Prompts, texts: Sequence[str], *, between: Callable[[], object]) -> list[list[int]]:
+    found = list[list[int]]()
+    for n in range(0, len(texts), TEXTS_AT_ONCE):
+        between()
+        block: Any = prompts.tokenizer(list(texts[n : n + TEXTS_AT_ONCE]), add_special_tokens=False)
+        found += block["input_ids"]
+    return found

@@ -28,8 +28,8 @@ Read = Callable[[bytes], tuple[Common, list[Job]]]
 
 def build_app(
     model: SpectrumModel, *, name: str, limits: Limits | None = None, api_key: str | None = None
-) -> FastAPI:
-    """Return an application that answers for a model.
+) -> tuple[FastAPI, Callable[[], object]]:
+    """Return an application that answers for a model, and what ends all that it computes.
 
     Args:
         model: From then on, only the application uses it.
@@ -37,7 +37,8 @@ def build_app(
         limits: What is accepted.
         api_key: What clients have to send, or None.
     """
-    return _Server(model, name=name, limits=limits or Limits(), api_key=api_key).app
+    server = _Server(model, name=name, limits=limits or Limits(), api_key=api_key)
+    return server.app, server.worker.close
 
 
 class _Server:
@@ -189,6 +190,8 @@ async def _body(request: Request, *, limits: Limits) -> bytes:
         raise RequestError(
             f"the request took longer than {limits.seconds:g} s to arrive", status=408
         ) from None
+    except asyncio.CancelledError:
+        raise RequestError("the server is ending", status=503) from None
     if size > limits.body:
         raise RequestError(f"the request has more than {limits.body:,} bytes", status=413)
     return bytes(body)

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import math
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -13,9 +14,12 @@ from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
+from spectrum_trl.serve.origins import OwnPages
 
 # Connections that wait to be accepted.
 BACKLOG = 1024
+# Seconds for the last answers once the time for what runs is over.
+LAST_SECONDS = 2
 # Seconds between two looks whether a signal has come, as in uvicorn.
 TICK = 0.1
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -57,6 +61,7 @@ def run(
     *,
     drain_seconds: float,
     ending: Callable[[], object] = lambda: None,
+    ended: Callable[[], object] = lambda: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; running and waiting requests are finished, new ones refused.
 
@@ -65,23 +70,34 @@ def run(
         listening: Where.
         drain_seconds: Time for what runs when the signal comes.
         ending: Called once the signal has come, to end connections that would stay open.
+        ended: Called in another thread once that time is over, to answer those that still wait.
     """
     config = uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
-        timeout_graceful_shutdown=round(drain_seconds),
+        timeout_graceful_shutdown=math.ceil(drain_seconds) + LAST_SECONDS,
         server_header=False,
     )
     with _ended_quietly(), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(uvicorn.Server(config), listening, ending))
+        server = uvicorn.Server(config)
+        runner.run(_serve(server, listening, drain_seconds=drain_seconds, ending=ending, ended=ended))
 
 
-async def _serve(server: uvicorn.Server, listening: socket.socket, ending: Callable[[], object]) -> None:
+async def _serve(
+    server: uvicorn.Server,
+    listening: socket.socket,
+    *,
+    drain_seconds: float,
+    ending: Callable[[], object],
+    ended: Callable[[], object],
+) -> None:
     serving = asyncio.ensure_future(server.serve(sockets=[listening]))
     while not (server.should_exit or serving.done()):
         await asyncio.sleep(TICK)
     ending()
+    await asyncio.wait({serving}, timeout=drain_seconds)
+    await asyncio.to_thread(ended)
     await serving
 
 
@@ -96,10 +112,11 @@ def _ended_quietly() -> Iterator[None]:
 
 
 def protect(app: FastAPI, host: str, *, fix: str = "") -> None:
-    """Protect an application without a key: warn if others reach it, else refuse what names another host.
+    """Protect an application without a key: warn if others reach it, else refuse what other sites ask.
 
-    A site may let its name mean this computer's address once its page is open (DNS rebinding); a browser then
-    lets the page read what is answered here, but sends the site's name.
+    A site's page may send requests to this computer. A site may also let its name mean this computer's
+    address once its page is open (DNS rebinding); a browser then lets the page read what is answered here,
+    but sends the site's name.
 
     Args:
         app: The application.
@@ -108,6 +125,7 @@ def protect(app: FastAPI, host: str, *, fix: str = "") -> None:
     """
     if _is_loopback(host):
         own = [f"[{host}]" if ":" in host else host, *LOOPBACK]
+        app.add_middleware(OwnPages, hosts=own)
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=own, www_redirect=False)
     else:
         message = f"warning: anybody who reaches this address can use the model{fix}"

@@ -85,7 +85,7 @@ class Worker:
                 self._waiting.remove(job)
 
     def close(self) -> None:
-        """Give up all jobs, and end the thread after its forward pass."""
+        """Give up all jobs, and end the thread after its forward pass; a second time changes nothing."""
         with self._changed:
             self._closed = True
             given_up = [*self._waiting, *self._running]
@@ -93,10 +93,10 @@ class Worker:
             self._changed.notify()
         for job in given_up:
             job.cancelled = True
+            # Told at once: a forward pass may take long.
+            _end(job, RequestError("the server is ending", status=503))
         self._thread.join()
         self._stop.remove()
-        for job in given_up:
-            _end(job, RequestError("the server is ending", status=503))
 
     def _given_up(self) -> bool:
         # Samples end by themselves where nobody waits for them.

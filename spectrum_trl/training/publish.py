@@ -14,7 +14,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.evaluation.options import Options
-from spectrum_trl.evaluation.results import newest
+from spectrum_trl.evaluation.results import newest, samples_file
 from spectrum_trl.files import write_json
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.models.load import model_path
@@ -189,6 +189,11 @@ def _evaluation(folder: Path, run: Path) -> Evaluation:
         raise UserError(
             f"{file} is of smaller tasks ({', '.join(smaller)}), which a card would not say; evaluate without"
         )
+    if not any(samples_file(file, task).is_file() for task in results.get("results", ())):
+        raise UserError(
+            f"{file} has no samples beside it, from which the card's tables are made; evaluate again with "
+            "`spectrum-trl eval`, which saves them"
+        )
     return read_evaluations([str(file)])[0]
 
 
@@ -199,6 +204,7 @@ def _figures(evaluation: Evaluation, left_out: list[str]) -> Iterator[EvalResult
             left_out.append(f"{row.task}: {row.metric}")
             continue
         known = {"low": row.low, "high": row.high, "baseline": row.baseline, "baseline_value": row.reference}
+        args = {name: one for name, one in known.items() if one != "" and one == one}
         yield EvalResult(
             task_type=TASK_TYPE,
             dataset_type=row.task,
@@ -207,5 +213,5 @@ def _figures(evaluation: Evaluation, left_out: list[str]) -> Iterator[EvalResult
             dataset_args={"format": evaluation.paired.formats.get(row.task, UNKNOWN)},
             metric_type=row.metric,
             metric_value=row.value,
-            metric_args={"n": row.n, **{name: one for name, one in known.items() if one and one == one}},
+            metric_args={"n": row.n, **args},
         )

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 from html.parser import HTMLParser
 from typing import Any
@@ -10,13 +11,14 @@ import pytest
 from hypothesis import given
 
 from spectrum_trl import SpectrumModel
-from spectrum_trl.app.answering import LONGEST_PATH, Found, Shown, Step, answer
+from spectrum_trl.app.answering import LONGEST_PATH, Found, Shown, Step, Turn, answer
 from spectrum_trl.app.draft import Draft
 from spectrum_trl.app.exports import as_csv, as_json, as_python
 from spectrum_trl.app.figures import exports_html, problems_html, results_html, samples_html
 from spectrum_trl.ask.results import Probabilities, Sample
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import TINY_BASE_NAME, TINY_INSTRUCT_NAME
+from spectrum_trl.serve.stopping import GivenUp
 from tests.app.drafts import DRAFTS, HOSTILE
 
 DRAFT = Draft(
@@ -59,6 +61,38 @@ def test_a_long_path_ends_with_all_examples(shown: Shown) -> None:
 def test_without_answers_there_is_no_path(shown: Shown) -> None:
     found = answer(shown, Draft(description="A colour."), draws=False)
     assert (found.path, found.samples) == ([], []) and "Enter answers" in results_html([found])
+
+
+LONG = Draft(examples=["red " * 60] * 60, answers=[f"{n} {'red ' * 25}" for n in range(100)])
+
+
+def test_a_question_longer_than_the_models_context_is_told_before_its_path_is_tokenized(shown: Shown) -> None:
+    def never() -> None:
+        raise AssertionError
+
+    draft = LONG.model_copy(update={"description": "red and blue balls " * 300})
+    with pytest.raises(UserError, match=r"longest answer have \d+ tokens, but the context is 4096"):
+        answer(shown, draft, draws=False, between=never)
+
+
+def test_what_nobody_waits_for_is_not_tokenized(shown: Shown) -> None:
+    turn, looks = Turn("visitor"), itertools.count()
+
+    def check() -> None:
+        if next(looks) == 3:
+            turn.is_over = True
+        turn.check()
+
+    with pytest.raises(GivenUp):
+        answer(shown, LONG.model_copy(update={"examples": ["red"] * 40}), draws=False, between=check)
+    assert next(looks) == 4
+
+
+def test_what_is_wrong_with_a_question_is_told_once_in_its_own_words(shown: Shown) -> None:
+    with pytest.raises(UserError) as raised:
+        answer(shown, Draft(description=" ", examples=["red"] * 3, answers=["red"]), draws=False)
+    (problem,) = raised.value.problems
+    assert problem.startswith("message 1 (description) ")
 
 
 def test_a_chat_begins_its_path_with_a_message() -> None:

@@ -1,6 +1,7 @@
 """A link holds exactly what was entered, and what it holds is checked."""
 
 import json
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -62,6 +63,11 @@ def test_an_address_without_our_parameter_holds_nothing() -> None:
         ('{"samples": true}', "samples: expected a valid integer, but it is True"),
         ('{"seed": -1}', "seed: expected a number greater than or equal to 0, but it is -1"),
         (json.dumps({"input": "x" * 20_001}), "input: expected at most 20000 characters"),
+        (json.dumps({"answers": [f"{n}{'x' * 9999}" for n in range(10)] + ["a"]}), "at most 100,000 are"),
+        (
+            json.dumps({"examples": ["x" * 20_000, ["x" * 20_000] * 2] * 2}),
+            "together have 120,000 characters",
+        ),
         (json.dumps({"answers": ["a"] * 101}), "answers: expected at most 100 items"),
     ],
 )
@@ -84,6 +90,14 @@ def test_rows_and_lines_without_text_are_left_out() -> None:
         examples_of([["", "red"], ["dark?", ""]])
     with pytest.raises(UserError, match="two columns"):
         examples_of([["red"]])
+
+
+def test_fields_of_another_kind_are_told() -> None:
+    nothing: Any = None
+    with pytest.raises(UserError, match="answers: expected a text"):
+        answers_of(nothing)
+    with pytest.raises(UserError, match="examples: expected a table"):
+        examples_of(nothing)
 
 
 def test_a_question_has_no_empty_parts() -> None:

@@ -58,9 +58,9 @@ def url() -> Iterator[str]:
     assert not left
 
 
-def slowly(shown: Shown, draft: Draft, *, draws: bool) -> Found:
+def slowly(shown: Shown, draft: Draft, *, draws: bool, **settings: Any) -> Found:
     time.sleep(1.5 if draws else 0)
-    return answer(shown, draft, draws=draws)
+    return answer(shown, draft, draws=draws, **settings)
 
 
 class Visit:

@@ -1,5 +1,6 @@
 """``spectrum-trl serve``: mistakes are told before a model is loaded, and SIGTERM loses no request."""
 
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from subprocess import CompletedProcess
+from urllib.parse import urlsplit
 
 import httpx
 import openai
@@ -57,6 +59,24 @@ def test_the_name_of_another_site_is_refused(tmp_path: Path, host: str) -> None:
         assert httpx.get(page).status_code == 200
 
 
+def test_pages_of_other_sites_cannot_use_the_model(tmp_path: Path) -> None:
+    with started(tmp_path / "output") as (_, url):
+
+        def ask(**headers: str) -> httpx.Response:
+            # What a browser sends to any address without asking there first.
+            headers = {"Content-Type": "text/plain", **{k.replace("_", "-"): v for k, v in headers.items()}}
+            content = json.dumps({"prompt": PROMPT, "max_tokens": 2})
+            return httpx.post(f"{url}/completions", content=content, headers=headers)
+
+        for origin in ("https://site.example", "http://localhost.site.example", "null", "http://[::1"):
+            refused = ask(Origin=origin)
+            assert refused.status_code == 403 and "other sites" in refused.json()["error"]["message"]
+        assert ask(Sec_Fetch_Site="cross-site").status_code == 403
+        assert ask().status_code == 200
+        for origin in ("http://localhost:3000", "http://127.0.0.1", "http://[::1]:80"):
+            assert ask(Origin=origin, Sec_Fetch_Site="same-site").status_code == 200
+
+
 def test_a_server_with_a_key_may_have_any_name(server: tuple[BaseProcess, str]) -> None:
     headers = {"Host": "site.example", "Authorization": "Bearer secret"}
     assert httpx.get(f"{server[1]}/models", headers=headers).status_code == 200
@@ -92,6 +112,34 @@ def test_sigterm_finishes_what_runs_and_refuses_what_comes(server: tuple[BasePro
         assert all(one.result() for one in running) and refused
     process.join(30)
     assert process.exitcode == 0
+
+
+def test_what_is_not_finished_in_time_is_told_that_the_server_is_ending(tmp_path: Path) -> None:
+    with started(tmp_path / "output", "--drain-seconds", "1") as (process, url):
+        asked = {"prompt": PROMPT, "max_tokens": 4000, "n": 128}
+        with ThreadPoolExecutor(4) as pool:
+            running = [
+                pool.submit(httpx.post, f"{url}/completions", json={**asked, "stream": stream}, timeout=60)
+                for stream in (False, True, False, True)
+            ]
+            page = url.replace("/v1", "/metrics")
+            while "spectrum_waiting_requests 3.0" not in httpx.get(page).text:
+                time.sleep(0.01)
+            place = urlsplit(url)
+            with socket.create_connection((place.hostname, place.port)) as slow:
+                head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
+                slow.sendall(head.encode())
+                os.kill(process.pid or 0, signal.SIGTERM)
+                plain, stream, *waiting = (one.result() for one in running)
+                assert b" 503 " in slow.recv(100)
+        process.join(30)
+        assert process.exitcode == 0
+    assert [one.status_code for one in (plain, waiting[0])] == [503, 503]
+    assert plain.json()["error"]["message"] == "the server is ending"
+    for one in (stream, waiting[1]):
+        last = json.loads(one.text.split("data: ")[-1])
+        assert one.status_code == 200 and last["error"]["message"] == "the server is ending"
+    assert "Traceback" not in (tmp_path / "output").read_text()
 
 
 def test_a_port_that_is_taken_is_told(run_here: Run) -> None:

@@ -16,7 +16,7 @@ from spectrum_trl.serve.run import BACKLOG, address, listen
 @contextmanager
 def served(model: SpectrumModel, **settings: Any) -> Iterator[str]:
     """Serve a model, named "tiny", while the block runs; yields the server's address."""
-    with running(build_app(model, name="tiny", **settings)) as url:
+    with running(build_app(model, name="tiny", **settings)[0]) as url:
         yield url
 
 

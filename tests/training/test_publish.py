@@ -97,6 +97,19 @@ def test_figures_of_the_card_have_what_they_mean(run: Path, target: Path, tmp_pa
 
 
 @pytest.mark.slow
+def test_a_figure_of_exactly_zero_is_in_the_card(run: Path, target: Path, tmp_path: Path) -> None:
+    file = next(write(tmp_path / "results").glob("results_*"))
+    whole = json.loads(file.read_text())
+    whole["config"]["model_args"] = {"pretrained": str(run)}
+    whole["results"]["spectrum_icl_coinflip"] |= {"loss,none": 0.0, "loss_low,none": 0.0}
+    file.write_text(json.dumps(whole))
+    staged = stage(run, target, repo="me/model", results=[file], public=False)
+    assert ("spectrum_icl_coinflip", "loss", 0.0) in staged.figures
+    found = {one.dataset_type: one for one in ModelCard.load(target / "README.md").data.eval_results}
+    assert found["spectrum_icl_coinflip"].metric_args["low"] == 0.0
+
+
+@pytest.mark.slow
 def test_results_of_another_model_or_of_some_rows_are_refused(
     run: Path, results: Path, target: Path, tmp_path: Path
 ) -> None:
@@ -111,6 +124,9 @@ def test_results_of_another_model_or_of_some_rows_are_refused(
         changed.write_text(json.dumps({**whole, "config": {**whole["config"], key: value}}))
         with pytest.raises(UserError, match=expected):
             stage(run, target, repo="me/model", results=[changed], public=False)
+    (tmp_path / "results_bare.json").write_text(json.dumps(whole))
+    with pytest.raises(UserError, match="no samples beside it, from which the card's tables are made"):
+        stage(run, target, repo="me/model", results=[tmp_path / "results_bare.json"], public=False)
     (tmp_path / "results_broken.json").write_text('{"config": 3}')
     with pytest.raises(UserError, match="not a results file"):
         stage(run, target, repo="me/model", results=[tmp_path / "results_broken.json"], public=False)
