@@ -246,9 +246,14 @@ def is_genuine(folder: Path, family: str) -> bool:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what needs an evaluation of all of the tiny world's items, which takes half a minute."""
+    """Mark what needs an evaluation of the tiny world's items, which takes many seconds."""
     if {"uniform_result", "learnt_result"} & set(getattr(item, "fixturenames", ())):
         item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test: at the end, the other processes would wait for it."""
+    items.sort(key=lambda item: item.name != "test_a_short_demo_moves_every_axis_the_right_way")
 
 
 def pytest_collection_finish() -> None:
