@@ -124,10 +124,7 @@ class Distributional(HarnessTask):
         n, others = row.get("n_answers"), self._others(row)
         floor = None if n is None else noise_floor(row["target"], n=n)
         marginal = None if others is None else compare(row["target"], others).js_divergence
-        found: dict[str, Any] = {}
-        for name, value in zip(REFERENCES, (floor, marginal), strict=True):
-            found |= aggregates.with_interval(name, None if value is None else [value, 1, row["cluster"]])
-        return found
+        return _known(dict(zip(REFERENCES, (floor, marginal), strict=True)), row)
 
     def _others(self, row: dict[str, Any]) -> NDArray[np.float64] | None:
         """Return the sum of shares over the group's questions with the same answers but this one."""
@@ -148,15 +145,13 @@ class Distributional(HarnessTask):
         if not self._ordered:
             return {}
         n = len(row["target"])
-        found: dict[str, Any] = {}
         # Nothing is observed where all answers are impossible.
         known = np.isfinite(observed).all() and np.sum(observed) > 0
-        for name, shares in zip(ORDINAL, (observed if known else None, np.full(n, 1 / n)), strict=True):
-            distance = (
-                None if shares is None else [ordinal_distance(row["target"], shares), 1, row["cluster"]]
-            )
-            found |= aggregates.with_interval(name, distance)
-        return found
+        distances = (
+            ordinal_distance(row["target"], observed) if known else None,
+            ordinal_distance(row["target"], np.full(n, 1 / n)),
+        )
+        return _known(dict(zip(ORDINAL, distances, strict=True)), row)
 
     @cached_property
     def _ordered(self) -> bool:
@@ -180,6 +175,14 @@ class Distributional(HarnessTask):
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric."""
         return aggregates.directions(METRICS | PARSED | ORDINAL) | {SIMBENCH: True}
+
+
+def _known(values: dict[str, float | None], row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row's values, each with the ends of its interval; None where a value is unknown."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= aggregates.with_interval(name, None if value is None else [value, 1, row["cluster"]])
+    return found
 
 
 def _simbench(rows: list[aggregates.Row]) -> float | None:
