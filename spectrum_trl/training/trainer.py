@@ -29,6 +29,7 @@ from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import way_back
 from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
 from spectrum_trl.training.model import adapter_config, train_in_single_precision
+from spectrum_trl.training.output_layer import score_labelled_positions
 from spectrum_trl.training.strategy import check_sharding
 
 # Options that transformers sets in an optimizer's groups from the recipe; the rest is optimizer state.
@@ -212,6 +213,7 @@ def make_trainer(
         # Contradictions that TRL and peft find between their own fields.
         raise UserError(f"{recipe.path}: {' '.join(str(error).split())}") from error
     check_sharding(recipe, trainer)
+    score_labelled_positions(trainer)
     if recipe.model.use_peft:
         train_in_single_precision(cast(PreTrainedModel, trainer.model))
     _lines_when_piped(trainer)
