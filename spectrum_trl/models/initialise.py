@@ -86,6 +86,30 @@ def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[i
     return sorted({token for token in cast(list[int], header) if token in control})
 
 
+@torch.no_grad()
+def initialise_role_tokens(
+    model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, family: str
+) -> list[str]:
+    """Replace the turn tokens' rows of the embedding and output layer by those of line breaks, and name them.
+
+    A pretrained model never trained its turn tokens. The one that begins a turn gets the row of an empty line,
+    the others that of a line break, with which such a model ends an answer; so ends of turns are likely from
+    the first step. Rows are means where a line break is several tokens. The model is changed in place.
+    """
+    ids = role_token_ids(tokenizer, family=family)
+    header = cast(
+        list[int], tokenizer.apply_chat_template([{"role": "output", "content": ""}], return_dict=False)
+    )
+    first = next(token for token in header if token in ids)
+    breaks = {token: tokenizer.encode("\n", add_special_tokens=False) for token in ids}
+    breaks[first] = tokenizer.encode("\n\n", add_special_tokens=False)
+    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+        rows = {token: layer.weight[alike].float().mean(0) for token, alike in breaks.items()}
+        for token, row in rows.items():
+            layer.weight[token] = row.to(layer.weight)
+    return list(tokenizer.convert_ids_to_tokens(ids))
+
+
 def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
     """Check an instruct sibling's configuration before the data are built and weights are loaded.
 

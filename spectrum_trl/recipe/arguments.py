@@ -138,6 +138,8 @@ class RunArguments:
         copy_role_tokens_from: Instruct sibling to copy role token embeddings from. They replace the untrained
             ones of a base checkpoint; an empty string copies nothing. If the command line sets another
             ``model_name_or_path``, it must name that model's sibling too.
+        initialise_role_tokens: What the role tokens of a base checkpoint without a sibling start as. With
+            ``line_breaks``, the one that begins a turn starts as an empty line, the others as a line break.
         save_dtype: Number type of the saved weights; null for the base checkpoint's. Weights trained in
             float32 are rounded stochastically to bfloat16, which preserves small updates on average.
         evaluate: What to measure before and after training. ``tiny``: the model and its instruct sibling
@@ -153,6 +155,7 @@ class RunArguments:
     new_vocab_size: int = 2048
     new_vocab_tasks: list[str] | None = None
     copy_role_tokens_from: str | None = None
+    initialise_role_tokens: Literal["none", "line_breaks"] = "none"
     save_dtype: Literal["float32", "bfloat16", "float16"] | None = None
     evaluate: Literal["none", "tiny"] = "none"
     recorded: str | None = None

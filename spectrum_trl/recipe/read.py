@@ -309,6 +309,7 @@ def _layout_contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]
         "train_on": "outputs",
         "evaluate": "none",
         "copy_role_tokens_from": None,
+        "initialise_role_tokens": "none",
         "eos_token": None,
     }
     for name, default in of_spectrum.items():

@@ -31,6 +31,8 @@ SEPARATING = ("sdpa", "eager", "flex_attention", *(f"flash_attention_{n}" for n 
 # A batch of packed rows becomes one long row, for which these build a mask quadratic in its length. At batch
 # size 8 that is several times slower than no packing (docs/benchmarks.md).
 DENSE_MASK = ("sdpa", "eager")
+# Fields that replace the rows of role tokens.
+ROLE_TOKENS = ("copy_role_tokens_from", "initialise_role_tokens")
 # Layers with a state that is carried across sequence boundaries.
 RECURRENT = ("mamba", "linear_attention", "recurrent", "conv")
 
@@ -84,8 +86,11 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 def _recipe_problems(recipe: Recipe) -> Iterator[str]:
-    if recipe.run.new_model and recipe.run.copy_role_tokens_from:
-        yield "copy_role_tokens_from cannot be combined with new_model; remove it"
+    fills = [name for name in ROLE_TOKENS if getattr(recipe.run, name) not in (None, "none")]
+    if recipe.run.new_model and fills:
+        yield f"{fills[0]} cannot be combined with new_model; remove it"
+    if len(fills) > 1:
+        yield f"{' and '.join(fills)} both replace the role tokens; remove one of them"
     if bool(recipe.run.new_model) == bool(recipe.model.model_name_or_path):
         yield "set either model_name_or_path or new_model"
     name, revision = recipe.model.model_name_or_path, recipe.model.model_revision
@@ -96,9 +101,9 @@ def _recipe_problems(recipe: Recipe) -> Iterator[str]:
         )
     saved = {module.rpartition(".")[2] for module in recipe.model.lora_modules_to_save or []}
     whole = {"embed_tokens", "lm_head"} <= saved
-    if recipe.run.copy_role_tokens_from and recipe.model.use_peft and not whole:
+    if fills and recipe.model.use_peft and not whole:
         yield (
-            "copy_role_tokens_from changes embeddings that a LoRA adapter does not include; add "
+            f"{fills[0]} changes embeddings that a LoRA adapter does not include; add "
             "`lora_modules_to_save: [embed_tokens, lm_head]`"
         )
     if recipe.training.fsdp and recipe.run.evaluate != "none":

@@ -13,7 +13,7 @@ from trl import get_peft_config, get_quantization_config
 
 from spectrum_trl.errors import refuse
 from spectrum_trl.models.folder import generation_config
-from spectrum_trl.models.initialise import copy_role_tokens, new_model
+from spectrum_trl.models.initialise import copy_role_tokens, initialise_role_tokens, new_model
 from spectrum_trl.models.load import (
     check_vocabulary,
     for_cpu,
@@ -60,10 +60,14 @@ def starting_model(
     if sibling and not receives_weights():
         copied = copy_role_tokens(model, tokenizer=tokenizer, family=family, sibling=sibling)
         out.print(f"role tokens: {', '.join(copied)} copied from {sibling}", markup=False)
+    elif recipe.run.initialise_role_tokens == "line_breaks":
+        if not receives_weights():
+            begun = initialise_role_tokens(model, tokenizer=tokenizer, family=family)
+            out.print(f"role tokens: {', '.join(begun)} start as line breaks", markup=False)
     elif "copy_role_tokens_from" in recipe.settings:
         out.print(
             "role tokens: the model's own embeddings; for a base checkpoint, which never trained them, name "
-            "its instruct sibling with --copy_role_tokens_from"
+            "its instruct sibling with --copy_role_tokens_from, or set --initialise_role_tokens line_breaks"
         )
     model.generation_config = generation_config(tokenizer)
     check_lora_targets(arguments, model=model)

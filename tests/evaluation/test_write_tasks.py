@@ -51,12 +51,15 @@ def manager(tmp_path_factory: pytest.TempPathFactory) -> TaskManager:
 def test_every_task_file_loads_or_says_what_is_missing(
     file: Path, manager: TaskManager, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert len(file.read_text("utf-8").splitlines()) <= 4
     caplog.set_level(logging.INFO)
     (task,) = manager.load([file.stem])["tasks"].values()
-    assert isinstance(task, HarnessTask) and task.VERSION == 1.0
+    assert task.VERSION == 1.0
     task.build_all_requests(limit=1)
     assert task.instances
+    if file.parent.name not in TAGS:
+        return
+    assert len(file.read_text("utf-8").splitlines()) <= 4
+    assert isinstance(task, HarnessTask)
     assert (task.missing is not None) == ("data are missing" in caplog.text)
 
 

@@ -13,6 +13,7 @@ from spectrum_trl.models.initialise import (
     QWEN_TOKENS,
     check_sibling,
     copy_role_tokens,
+    initialise_role_tokens,
     new_model,
     new_tokenizer,
     role_token_ids,
@@ -122,3 +123,26 @@ def test_a_sibling_without_the_turn_tokens_is_refused(tmp_path: Path, tokenizer,
     model = new_model(config(tied=True), vocab_size=300, seed=0)
     with pytest.raises(UserError, match=re.escape("has no token <|im_start|>, <|im_end|>")):
         copy_role_tokens(model, tokenizer=tokenizer, family="chatml", sibling=str(tmp_path))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("family", families().values(), ids=lambda family: family.name)
+def test_turn_tokens_start_as_line_breaks(family: Family, tied: bool, byte_tokenizer) -> None:
+    tokenizer = byte_tokenizer(
+        [*family.control_tokens, "<s>", "<pad>", "\n\n"], bos_token="<s>", pad_token="<pad>"
+    )
+    templates.install(tokenizer)
+    model = new_model(config(tied=tied), vocab_size=len(tokenizer), seed=0)
+    layers = [model.get_input_embeddings(), model.get_output_embeddings()]
+    before = [layer.weight.detach().clone() for layer in layers]
+    tokens = initialise_role_tokens(model, tokenizer=tokenizer, family=family.name)
+    assert set(tokens) == set(family.turn_tokens)
+    (line,) = tokenizer.encode("\n", add_special_tokens=False)
+    empty = tokenizer.convert_tokens_to_ids("\n\n")
+    ids = tokenizer.convert_tokens_to_ids(list(family.turn_tokens))
+    for layer, old in zip(layers, before, strict=True):
+        # A family's first turn token begins a header.
+        assert torch.equal(layer.weight[ids[0]], old[empty])
+        assert all(torch.equal(layer.weight[token], old[line]) for token in ids[1:])
+        others = [index for index in range(len(old)) if index not in ids]
+        assert torch.equal(layer.weight[others], old[others])

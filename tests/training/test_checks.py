@@ -24,6 +24,16 @@ ON_A_CPU = ["--use_cpu", "true", "--bf16", "false"]
             ["--model_name_or_path", "", "--copy_role_tokens_from", ""],
             "either model_name_or_path or new_model",
         ),
+        (
+            "demo",
+            ["--initialise_role_tokens", "line_breaks"],
+            "copy_role_tokens_from and initialise_role_tokens both replace the role tokens",
+        ),
+        (
+            "demo",
+            ["--copy_role_tokens_from", "", "--initialise_role_tokens", "line_breaks", "--use_peft", "true"],
+            "initialise_role_tokens changes embeddings that a LoRA adapter does not include",
+        ),
     ],
 )
 def test_fields_that_exclude_each_other_are_refused(
