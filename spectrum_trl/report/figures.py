@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectrum_trl.evaluation.results import (
+    ANSWERS_TRAINED_ON,
     LOWEST_COVERAGE,
     SPLITS,
     Headline,
@@ -81,6 +82,7 @@ class Row(NamedTuple):
         hollow: Whether coverage is too low for the value to mean anything.
         low_rows: Number of rows of low coverage among those whose shares the value averages.
         beside: Further metrics with their values.
+        answers: Which training tasks of the model list the task's answers, in words; empty if none does.
     """
 
     group: Group
@@ -98,6 +100,7 @@ class Row(NamedTuple):
     hollow: bool
     low_rows: int
     beside: dict[str, float]
+    answers: str = ""
 
 
 class Mean(NamedTuple):
@@ -179,6 +182,7 @@ def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]
         hollow=hollow,
         low_rows=sum(value.mean < LOWEST_COVERAGE for value in coverages.values()),
         beside=beside,
+        answers=str(figures.get(ANSWERS_TRAINED_ON, "")),
     )
 
 

@@ -300,6 +300,29 @@ def test_another_tokenizer_or_configuration_is_another_model(tmp_path: Path) -> 
     assert "cached" not in run_command(*words).stdout
 
 
+@pytest.mark.parametrize("left_out", [False, True])
+def test_figures_say_that_their_answers_were_trained_on_unless_the_recipe_left_them_out(
+    left_out: bool, tmp_path: Path
+) -> None:
+    model, output = shutil.copytree(TINY_BASE, tmp_path / "model"), tmp_path / "out"
+    dropped = {"list of an evaluation's answers": 10} if left_out else {}
+    counts = [{"task": "diffuse_distribution", "dropped": dropped}, {"task": "cards", "dropped": {}}]
+    (model / "provenance.json").write_text(json.dumps({"data": counts}))
+    tasks = "spectrum_div_rng_1_10,spectrum_div_random_seed"
+    # A cached task says so too.
+    for _ in range(2):
+        done = run_command("eval", model, "--output", output, *SMALL, "--tasks", tasks)
+        assert done.returncode == 0, done.stderr
+        said = "answers in the training data: diffuse_distribution"
+        assert (said in " ".join(done.stdout.replace("│", " ").split())) != left_out
+    found = read_results(output)
+    assert found.trained_on == {"cards", "diffuse_distribution"}
+    assert found.answers_trained_on.get("spectrum_div_rng_1_10") == (
+        None if left_out else ["diffuse_distribution"]
+    )
+    assert "spectrum_div_random_seed" not in found.answers_trained_on
+
+
 def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     model = shutil.copytree(TINY_BASE, tmp_path / "model")
     tensors = load_file(model / "model.safetensors")

@@ -33,7 +33,7 @@ def test_names_stand_in_the_tables_of_evaluations_as_they_are() -> None:
         "means": {},
     }
     summary.show_comparison(
-        compare.Comparison(**fields), title=f"{NAME} against [/]", split=lambda task: "held out", out=out
+        compare.Comparison(**fields), title=f"{NAME} against [/]", mark=lambda task: "held out", out=out
     )
     text = out.file.getvalue()  # type: ignore[attr-defined]
     assert f"{NAME} against [/], differences" in text and text.count(NAME) == 3

@@ -339,3 +339,27 @@ def test_a_browser_shows_the_page_without_scrolling_sideways_or_asking_for_more(
     assert asked == [file.as_uri()] and not said
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
     assert shown.locator("svg .mark").first.is_visible()
+
+
+def test_figures_whose_answers_were_trained_on_say_so_wherever_they_stand(tmp_path: Path) -> None:
+    folders = [write(tmp_path / name) for name in "ab"]
+    (file,) = folders[1].glob("results_*")
+    answers = {"spectrum_div_words": ["words_<b>list"]}
+    file.write_text(
+        json.dumps(json.loads(file.read_text()) | {"trained_on": [], "answers_trained_on": answers})
+    )
+    found = page_of(read_evaluations([f"base={folders[0]}", f"tuned={folders[1]}"]))
+    rows = [one for one in found.rows if one.task == "spectrum_div_words"]
+    # The models stand in one group, but only one of them has seen the answers.
+    assert {one.group.split for one in rows} == {TRAINED} and [bool(one.answers) for one in rows] == [
+        False,
+        True,
+    ]
+    said = "answers in the training data: words_<b>list"
+    texts = [text.strip() for text in Tags(page_html(found)).texts]
+    assert texts.count(said) == 2 and any("Differences" in text for text in texts)
+    assert [one["answers"] for one in csv.DictReader(summary_csv(found).splitlines()) if one["answers"]] == [
+        said
+    ]
+    (line,) = (line for line in summary_markdown(found).splitlines() if "answers in" in line)
+    assert "12.0000 (answers in the training data: words_&lt;b&gt;list)" in line
