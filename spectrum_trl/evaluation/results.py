@@ -302,7 +302,7 @@ HEADLINES = (
     Headline(
         "loss",
         "sequences",
-        ("counting_loss", "uniform_loss", "regret", "accuracy", "majority_accuracy")
+        ("counting_loss", "uniform_loss", "unigram_loss", "regret", "accuracy", "majority_accuracy")
         + ("calibration_error", "calibration_error_by_chance"),
     ),
     Headline(

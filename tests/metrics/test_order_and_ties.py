@@ -112,6 +112,7 @@ IN_ORDER = {
     diversity.clean,
     diversity.clean_as_published,
     icl.guesses,
+    icl.unigram_losses,
     intervals.by_cluster,
     intervals.clustered_ends,
     intervals.clopper_pearson,

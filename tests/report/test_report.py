@@ -12,7 +12,7 @@ import pytest
 from spectrum_trl.commands.report import report
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.results import HELD_OUT, OWN_TASKS, TRAINED
-from spectrum_trl.report.figures import Mean, Row
+from spectrum_trl.report.figures import Mean, Row, against
 from spectrum_trl.report.page import Page, page_of
 from spectrum_trl.report.reading import read_evaluations
 from spectrum_trl.report.scales import scale_for
@@ -80,6 +80,9 @@ def test_skill_is_the_share_of_the_way_from_the_baseline_to_the_best(tmp_path: P
     loss = next(one for one in found.rows if one.metric == "loss")
     assert (loss.baseline, loss.reference - loss.value) == ("counting", pytest.approx(0.5))
     assert math.isnan(loss.skill)
+    open_ended = {"loss": 3.0, "counting_loss": None, "uniform_loss": None, "unigram_loss": 4.0}
+    assert against("loss", 3.0, open_ended)[:2] == ("unigram", 4.0)
+    assert against("loss", 3.0, {"loss": 3.0})[0] == ""
     assert mean(found, "skill by js_divergence").values[0] == pytest.approx(
         (divergence.skill, float("nan"), float("nan")), nan_ok=True
     )
