@@ -31,7 +31,7 @@ STDERR, ROWS = "_stderr", "rows"
 # Metrics of shares among the candidates, or among a task's labels.
 OF_SHARES = (
     *("js_divergence", "kl_divergence", "reverse_kl", "cross_entropy", "total_variation", "mode_match"),
-    *("loss_restricted", "accuracy_restricted", "ordinal_distance", SIMBENCH),
+    *("loss_restricted", "accuracy_restricted", "ordinal_distance", "excess_total_variation", SIMBENCH),
 )
 
 
@@ -314,7 +314,7 @@ HEADLINES = (
         "js_divergence",
         "items",
         ("uniform_js_divergence", "marginal_js_divergence", "floor_js_divergence", SIMBENCH)
-        + ("ordinal_distance", "coverage", "mode_match", "parsed"),
+        + ("excess_total_variation", "ordinal_distance", "coverage", "mode_match", "parsed"),
     ),
     Headline("log_loss", "items", ("uniform_log_loss", "coverage")),
     Headline("yield_count", "samples", ("exact_yield", "share_valid", "share_unique", "parsed")),

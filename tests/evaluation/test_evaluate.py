@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
@@ -335,3 +336,24 @@ def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
 def test_a_model_class_that_lm_eval_does_not_have_is_a_message(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--backend: lm-eval has no model class 'spectrumm'"):
         load("spectrumm", {"pretrained": "x"}, store=tmp_path / "a", fresh=False)
+
+
+@pytest.mark.slow
+def test_drawn_shares_of_a_real_model_are_its_probabilities_but_for_noise(tmp_path: Path) -> None:
+    found = {}
+    for how in ("probabilities", "drawn"):
+        options = ["--metadata", f"elicit={how},samples=200,sequences=5", "--output", tmp_path / how]
+        words = ["--tasks", "spectrum_dist_urn", "--format", "chat", *options]
+        done = run_command("eval", "spectrum-trl/tiny-instruct", *words)
+        assert done.returncode == 0, done.stderr
+        found[how] = read_results(tmp_path / how)
+    scored, drawn = (one.rows["spectrum_dist_urn"] for one in found.values())
+    # Of few valid answers, the shares are all noise.
+    rows = [key for key, value in scored["coverage"].items() if value.mean > 0.3]
+    assert len(rows) >= 2
+    for name, within in {"coverage": 0.15, "js_divergence": 0.08, "total_variation": 0.15}.items():
+        expected = [scored[name][key].mean for key in rows]
+        assert [drawn[name][key].mean for key in rows] == pytest.approx(expected, abs=within)
+    assert found["drawn"].formats == {"spectrum_dist_urn": "chat, drawn"}
+    # Its own likeliest answer nine times in ten is far from the urn, beyond the noise of 200 draws.
+    assert np.mean([value.mean for value in drawn["excess_total_variation"].values()]) > 0.3

@@ -366,3 +366,16 @@ def test_figures_whose_answers_were_trained_on_say_so_wherever_they_stand(tmp_pa
     ]
     (line,) = (line for line in summary_markdown(found).splitlines() if "answers in" in line)
     assert "12.0000 (answers in the training data: words_&lt;b&gt;list)" in line
+
+
+def test_shares_of_drawn_answers_are_counted_for_reading(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", words="1", n=2)
+    (file,) = folder.glob("samples_spectrum_dist_urn_*")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    texts = [{**line, "filtered_resps": ["1", "1", "2", "No", "1", ""]} for line in lines]
+    file.write_text("".join(json.dumps(line) + "\n" for line in texts))
+    (reading, _) = next(
+        one for one in page_of(read_evaluations([str(folder)])).readings if "dist" in one.task
+    ).readings
+    # Two of six texts name no candidate.
+    assert [cells[2] for cells in reading.rows[:2]] == ["0.750", "0.250"]
