@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from spectrum_trl.errors import UserError, nearest, refuse, user_errors
 from spectrum_trl.paths import bundled
@@ -80,13 +80,14 @@ class Options(BaseModel):
     revision: str = "main"
     max_length: int | None = Field(default=None, ge=1)
 
-    @model_validator(mode="after")
-    def _one_way(self) -> "Options":
-        if self.elicit == "drawn" and self.format == "verbalized":
+    @field_validator("elicit")
+    @classmethod
+    def _one_way(cls, elicit: str, others: ValidationInfo) -> str:
+        if elicit == "drawn" and others.data.get("format") == "verbalized":
             raise ValueError(
-                "elicit=drawn draws answers, format=verbalized asks for their probabilities: leave one out"
+                "drawn samples answers, but format verbalized asks for shares: choose one of them"
             )
-        return self
+        return elicit
 
     def load_tokenizer(self) -> "PreTrainedTokenizerBase":
         """Return the model's tokenizer, which decides how prompts are written.

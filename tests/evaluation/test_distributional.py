@@ -247,5 +247,7 @@ def test_a_model_is_drawn_from_as_it_is_scored(random_model, world_tokenizer) ->
 
 
 def test_one_way_of_asking_excludes_another(world_tokenizer) -> None:
-    with pytest.raises(UserError, match="metadata: .*elicit=drawn draws answers, format=verbalized asks"):
+    with pytest.raises(
+        UserError, match="^metadata: elicit: drawn samples answers, but format verbalized asks"
+    ):
         read_options({"elicit": "drawn", "format": "verbalized"})
