@@ -23,15 +23,15 @@ def compare(
     from spectrum_trl.console import console
     from spectrum_trl.evaluation import compare as comparing
     from spectrum_trl.evaluation import summary
-    from spectrum_trl.evaluation.results import COMPARED, read_results, splits_of
+    from spectrum_trl.evaluation.results import COMPARED, marks_of, read_results, splits_of
     from spectrum_trl.files import check_writable, write_json, writing
 
     if output:
         check_writable(output)
     sides = read_results(first), read_results(second)
-    split = splits_of(sides)
-    found = comparing.compare(*sides, metrics=tuple(metric or COMPARED), group=split)
-    summary.show_comparison(found, title=f"{second} against {first}", split=split, out=console())
+    found = comparing.compare(*sides, metrics=tuple(metric or COMPARED), group=splits_of(sides))
+    title = f"{second} against {first}"
+    summary.show_comparison(found, title=title, mark=marks_of(sides), out=console())
     if output:
         with writing(output):
             write_json(comparing.as_json(found), output)

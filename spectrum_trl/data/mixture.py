@@ -28,7 +28,7 @@ from spectrum_trl.suite.building.cache import missing as lacking
 from spectrum_trl.suite.fetching.status import ensure, status
 from spectrum_trl.suite.own.table import is_own, read_own
 from spectrum_trl.suite.randomness import stream
-from spectrum_trl.suite.task import Message, Task
+from spectrum_trl.suite.task import EVALUATED, Message, SampleSequence, Task
 
 # Enough for a new tokenizer to see every word that a task uses.
 TOKENIZER_SEQUENCES, TOKENIZER_TURNS = 1000, 8
@@ -101,6 +101,8 @@ def _messages_of(
     sequences: Iterable = built_sequences(
         task, data_dir=folder, seed=data.mixture_seed, dropped=dropped, paper=data.sampling == "paper"
     )
+    if data.leave_out_evaluated:
+        sequences = _not_evaluated(sequences, task, dropped=dropped)
     if options.max_sequences and not task.synthetic:
         # The order of files can carry meaning; that of generated sequences does not.
         everything = list(sequences)
@@ -119,6 +121,16 @@ def _messages_of(
         seed=data.mixture_seed,
         name=task.name,
     )
+
+
+def _not_evaluated(
+    sequences: Iterable[SampleSequence], task: Task, *, dropped: Counter[str]
+) -> Iterator[SampleSequence]:
+    for sequence in sequences:
+        if task.is_evaluated(sequence.sequence_id):
+            dropped[EVALUATED] += 1
+        else:
+            yield sequence
 
 
 def messages_of_file(

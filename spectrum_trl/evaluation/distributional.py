@@ -16,17 +16,20 @@ from scipy.special import softmax
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.axis_tasks import DistributionalTask, Item, distributional_tasks
-from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
+from spectrum_trl.evaluation.harness import FULL, HarnessTask, Missing, logger
 from spectrum_trl.evaluation.own.tasks import own_distributional
 from spectrum_trl.evaluation.results import LOW_COVERAGE, SIMBENCH
-from spectrum_trl.evaluation.verbalized import ask_for_shares, read_shares
+from spectrum_trl.evaluation.verbalized import ask_for_shares, named, read_shares
 from spectrum_trl.metrics.distributional import (
+    Comparison,
     compare,
     compare_as_published,
     compare_logs,
+    expected_total_variation,
     noise_floor,
     ordinal_distance,
 )
+from spectrum_trl.metrics.diversity import clean
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.task import Message
 
@@ -41,6 +44,11 @@ METRICS = {
     # Answers outside the candidates may be right too.
     "coverage": Metric(None),
 }
+# An answer that was never drawn is not impossible, so these say nothing of drawn shares.
+OF_PROBABILITIES = ("kl_divergence", "reverse_kl", "cross_entropy", "log_loss")
+DRAWN = {"excess_total_variation": Metric(False, (-1.0, 1.0))}
+# Tokens of a drawn answer beyond those of the longest candidate: `B. Somewhat` names B.
+ROOM = 8
 PARSED = {"parsed": Metric(True)}
 UNIFORM = {f"uniform_{name}": metric for name, metric in METRICS.items() if name != "coverage"}
 # What a perfect model reaches, and what answering every question alike reaches.
@@ -72,9 +80,33 @@ class Distributional(HarnessTask):
             yield ask_for_shares(row, prompts=self.prompts, context=self.options.context())
             return
         context = self.prompts.prompt(self.messages(row))
+        if self._drawn:
+            yield from [self._sample(row, context)] * self.options.samples
+            return
         texts = [self._scored(candidate) for candidate in row["candidates"]]
         self.check_length(context, max(texts, key=len))
         yield from self.scored_apart(context, *texts)
+
+    @property
+    def _drawn(self) -> bool:
+        return self.options.elicit == "drawn"
+
+    @property
+    def format(self) -> str:
+        """The format of the prompts, and whether answers are drawn."""
+        return f"{super().format}, drawn" if self._drawn else super().format
+
+    def _sample(self, row: dict[str, Any], context: str) -> tuple[str, tuple[Any, ...]]:
+        """Return the request for one answer."""
+        longest = max(map(self.prompts.answer, row["candidates"]), key=len)
+        self.check_length(context, longest)
+        ids = self.prompts.tokenizer(row["candidates"], add_special_tokens=False)["input_ids"]
+        most = max(map(len, ids)) + ROOM
+        return "generate_until", (context, {**FULL, "until": self._stops(row), "max_gen_toks": most})
+
+    def _stops(self, row: dict[str, Any]) -> list[str]:
+        broken = any("\n" in candidate for candidate in row["candidates"])
+        return [self.prompts.end, *([] if broken else ["\n"])]
 
     def messages(self, row: dict[str, Any]) -> list[Message]:
         """Return the prompt of a row."""
@@ -89,22 +121,25 @@ class Distributional(HarnessTask):
 
     def score(self, row: dict[str, Any], answers: Sequence[Any]) -> dict[str, Any]:
         """Return the comparison of a row's shares, and that of the uniform guess."""
-        published = self.options.scoring == "published"
+        chosen = compare_as_published if self.options.scoring == "published" else compare
+        found: dict[str, Any] = {"items": 1}
+        n_drawn = None
         if self.options.format == "verbalized":
             observed = read_shares(answers[0], candidates=row["candidates"])
-            parsed = aggregates.with_interval("parsed", [float(observed is not None), 1, row["cluster"]])
+            found |= aggregates.with_interval("parsed", [float(observed is not None), 1, row["cluster"]])
             if observed is None:
-                return dict.fromkeys(self.aggregation()) | parsed
-            comparison = (compare_as_published if published else compare)(row["target"], observed)
+                return dict.fromkeys(self.aggregation()) | found | {"items": None}
+            comparison = chosen(row["target"], observed)
+        elif self._drawn:
+            counts = self._counts(row, answers)
+            observed, n_drawn = counts / len(answers), int(counts.sum())
+            comparison = chosen(row["target"], observed)
+            expected = expected_total_variation(row["target"], n=n_drawn) if n_drawn else 0.0
+            found |= _known({"excess_total_variation": comparison.total_variation - expected}, row)
         else:
-            n, parsed = len(row["candidates"]), {}
-            space = answers[n][0] if len(answers) > n else 0.0
-            logs = np.array([answer[0] - space for answer in answers[:n]])
-            comparison = compare_logs(row["target"], logs, published=published)
-            observed = softmax(logs)
-        coverage = [comparison.coverage, 1]
-        found: dict[str, Any] = {**parsed, "items": 1, LOW_COVERAGE: coverage}
-        for name in METRICS:
+            comparison, observed = self._compared(row, answers)
+        found[LOW_COVERAGE] = [comparison.coverage, 1]
+        for name in (name for name in METRICS if name in self._metrics):
             value = [float(getattr(comparison, name)), 1, row["cluster"]]
             found |= aggregates.with_interval(name, value)
         for group in self._groups:
@@ -112,17 +147,43 @@ class Distributional(HarnessTask):
             found |= aggregates.with_interval(f"js_divergence[{group}]", own)
             found[f"items[{group}]"] = int(row["group"] == group)
         n = len(row["target"])
-        guess = (compare_as_published if published else compare)(row["target"], [1 / n] * n)
+        guess = chosen(row["target"], [1 / n] * n)
         for name in UNIFORM:
             value = [float(getattr(guess, name.removeprefix("uniform_"))), 1, row["cluster"]]
             found |= aggregates.with_interval(name, value)
         found[SIMBENCH] = [comparison.total_variation, guess.total_variation]
-        return found | self._references(row) | self._ordinal(row, observed)
+        return found | self._references(row, n_drawn) | self._ordinal(row, observed)
 
-    def _references(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _compared(
+        self, row: dict[str, Any], answers: Sequence[Any]
+    ) -> tuple[Comparison, NDArray[np.float64]]:
+        """Return the comparison of the candidates' probabilities, and these, normalised."""
+        n = len(row["candidates"])
+        space = answers[n][0] if len(answers) > n else 0.0
+        logs = np.array([answer[0] - space for answer in answers[:n]])
+        published = self.options.scoring == "published"
+        return compare_logs(row["target"], logs, published=published), softmax(logs)
+
+    def _counts(self, row: dict[str, Any], answers: Sequence[str]) -> NDArray[np.float64]:
+        """Return how often each candidate was drawn; other answers count for none."""
+        stops, counts = self._stops(row), np.zeros(len(row["candidates"]))
+        for text, n in Counter(clean(answer, stops=stops) for answer in answers).items():
+            if (place := named(text, row["candidates"])) is not None:
+                counts[place] += n
+        return counts
+
+    @cached_property
+    def _metrics(self) -> dict[str, Metric]:
+        if not self._drawn:
+            return METRICS
+        return {name: one for name, one in METRICS.items() if name not in OF_PROBABILITIES} | DRAWN
+
+    def _references(self, row: dict[str, Any], n_drawn: int | None) -> dict[str, Any]:
         """Return the divergences of a perfect model and of the other questions' mean shares."""
-        n, others = row.get("n_answers"), self._others(row)
-        floor = None if n is None else noise_floor(row["target"], n=n)
+        others = self._others(row)
+        # The noise of two counts adds up, nearly.
+        noise = [noise_floor(row["target"], n=n) for n in (row.get("n_answers"), n_drawn) if n]
+        floor = sum(noise) if noise else None
         marginal = None if others is None else compare(row["target"], others).js_divergence
         return _known(dict(zip(REFERENCES, (floor, marginal), strict=True)), row)
 
@@ -168,13 +229,13 @@ class Distributional(HarnessTask):
         groups = [] if self.missing else self._groups
         of_groups = {f"js_divergence[{group}]": METRICS["js_divergence"] for group in groups}
         counts = dict.fromkeys(("items", *(f"items[{group}]" for group in groups)), aggregates.total)
-        metrics = METRICS | PARSED | UNIFORM | REFERENCES | ORDINAL | of_groups
+        metrics = self._metrics | PARSED | UNIFORM | REFERENCES | ORDINAL | of_groups
         means = {LOW_COVERAGE: aggregates.is_low, SIMBENCH: _simbench}
         return aggregates.aggregations(metrics) | counts | means
 
     def higher_is_better(self) -> dict[str, bool]:
         """Return the direction of each metric."""
-        return aggregates.directions(METRICS | PARSED | ORDINAL) | {SIMBENCH: True}
+        return aggregates.directions(self._metrics | PARSED | ORDINAL) | {SIMBENCH: True}
 
 
 def _known(values: dict[str, float | None], row: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.axis_tasks import DiversityTask, diversity_tasks
-from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
+from spectrum_trl.evaluation.harness import FULL, HarnessTask, Missing, logger
 from spectrum_trl.evaluation.judging.judge import verdicts
 from spectrum_trl.evaluation.own.tasks import own_diversity
 from spectrum_trl.evaluation.verbalized import ask_for_answers, draw_answer
@@ -35,14 +35,8 @@ class Diversity(HarnessTask):
 
     OUTPUT = "generate_until"
     VERBALIZES = True
-    # The model's full distribution; lm-eval's --gen_kwargs override these.
-    SETTINGS: Mapping[str, Any] = {
-        "do_sample": True,
-        "temperature": 1.0,
-        "top_p": 1.0,
-        "top_k": 0,
-        "until": [STOP],
-    }
+    # lm-eval's --gen_kwargs override these.
+    SETTINGS: Mapping[str, Any] = FULL | {"until": [STOP]}
 
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return the only row: description and examples of the prompt."""

@@ -21,7 +21,7 @@ from spectrum_trl.evaluation import probe, saving, summary
 from spectrum_trl.evaluation.harness import FILLER, HarnessTask
 from spectrum_trl.evaluation.options import read_options, task_manager
 from spectrum_trl.evaluation.own import tasks as own
-from spectrum_trl.evaluation.results import TRAINED_ON
+from spectrum_trl.evaluation.results import ANSWERS_TRAINED_ON, TRAINED_ON, answers_in
 from spectrum_trl.evaluation.saving import ResultsFolder, strict
 from spectrum_trl.models.folder import trained_on
 from spectrum_trl.models.load import is_adapter
@@ -98,7 +98,7 @@ class _Evaluation:
         self.together: dict[str, Any] = {"failed": [], "missing": {}}
         trained = trained_on(str(setup.model.get("peft") or setup.model.get("pretrained")))
         if trained is not None:
-            self.together[TRAINED_ON] = trained
+            self.together |= {TRAINED_ON: sorted(trained), ANSWERS_TRAINED_ON: answers_in(trained)}
         self.folder = ResultsFolder(setup.output, backend=setup.backend, model=setup.model)
         self.lm: LM | None = None
         self.written = False
@@ -155,7 +155,8 @@ class _Evaluation:
         # A task whose judge did not answer has no result yet.
         if any("," in key for key in results["results"][name]):
             saving.write(results, file)
-            for line in summary.lines(results):
+            answers = {ANSWERS_TRAINED_ON: self.together.get(ANSWERS_TRAINED_ON, {})}
+            for line in summary.lines(results | answers):
                 self.out.print(f"{place} {name}: {line}", markup=False)
         return True
 

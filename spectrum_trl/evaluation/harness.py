@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from spectrum_trl.console import spoken
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.axis_tasks import Missing
-from spectrum_trl.evaluation.options import AnyFormat, Options, at_the_edge, read_options
+from spectrum_trl.evaluation.options import Options, at_the_edge, read_options
 from spectrum_trl.evaluation.own.tasks import own_file
 from spectrum_trl.evaluation.probe import format_of
 from spectrum_trl.prompts.formats import Format
@@ -27,6 +27,8 @@ PLACEHOLDER = {"missing": "data"}
 ASKED_OF_NOTHING = ("loglikelihood", ("", "a"))
 # Marks the row of a process that would otherwise have none.
 FILLER = "filler"
+# Settings of a sample from the model's full distribution.
+FULL = {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
 # Length of a context in the samples that lm-eval writes.
 KEPT_CHARACTERS = 200
 
@@ -91,8 +93,8 @@ class HarnessTask(ConfigurableTask):
         return self._prompts
 
     @property
-    def format(self) -> AnyFormat:
-        """The format of the prompts."""
+    def format(self) -> str:
+        """The format of the prompts, and how answers are elicited if not in the usual way."""
         verbalized = self.options.format == "verbalized" and self.VERBALIZES
         return "verbalized" if verbalized else self.prompts.fmt
 

@@ -19,7 +19,7 @@ from spectrum_trl.evaluation.own.tasks import own_icl
 from spectrum_trl.evaluation.results import LOW_COVERAGE
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.metrics.calibration import calibration_error, calibration_error_by_chance
-from spectrum_trl.metrics.icl import Guesses, guesses, share_right
+from spectrum_trl.metrics.icl import Guesses, guesses, share_right, unigram_losses
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.building.cache import missing
 from spectrum_trl.suite.fetching.status import ensure, status
@@ -51,8 +51,9 @@ METRICS = {
         Metric(False, (0.0, np.inf)),
     ),
 }
-# What needs no model, for tasks with few labels.
-BASELINES = {name: Metric(None, (0.0, np.inf)) for name in Guesses._fields}
+UNIGRAM = "unigram_loss"
+# What needs no model: of tasks with few labels, and of all others.
+BASELINES = {name: Metric(None, (0.0, np.inf)) for name in (*Guesses._fields, UNIGRAM)}
 
 
 class Scored(NamedTuple):
@@ -194,9 +195,14 @@ class Icl(HarnessTask):
         return sum(map(len, rows)) >= OFTEN * n_labels and float(np.mean(shared)) >= SHARED
 
     def _baselines(self, row: dict[str, Any], chosen: list[int]) -> dict[str, Any]:
-        known = self._is_closed
-        found = guesses(_outputs(row["messages"]), n_labels=len(self._texts))._asdict() if known else {}
-        values = {name: _sum(found[name], chosen) if known else None for name in BASELINES}
+        outputs, found = _outputs(row["messages"]), dict[str, Any]()
+        if self._is_closed:
+            found = guesses(outputs, n_labels=len(self._texts))._asdict()
+        else:
+            tokenizer, texts = self.prompts.tokenizer, map(self.prompts.answer, outputs)
+            ids = tokenizer([*texts], add_special_tokens=False)["input_ids"]
+            found[UNIGRAM] = unigram_losses(ids, vocabulary=len(tokenizer))
+        values = {name: _sum(found[name], chosen) if name in found else None for name in BASELINES}
         return {
             key: v
             for name, value in values.items()

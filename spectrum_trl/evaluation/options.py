@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from spectrum_trl.errors import UserError, nearest, refuse, user_errors
 from spectrum_trl.paths import bundled
@@ -48,7 +48,9 @@ class Options(BaseModel):
             examples alone teach), or ``always``.
         restricted: Whether to also score outputs among the task's own labels only.
         scoring: Whether to score candidates ``with_end`` of turn, or without, as ``published``.
-        samples: Samples per prompt on the diversity axis.
+        elicit: How a model's shares are found on the distributional axis: from the probabilities of the
+            candidates, or from samples that are ``drawn``.
+        samples: Samples per prompt on the diversity axis, and per question if answers are drawn.
         mode: Contents of a prompt on the diversity axis.
         pretrained: The model.
         peft: An adapter for it.
@@ -69,6 +71,7 @@ class Options(BaseModel):
     described: Literal["sometimes", "never", "always"] = "sometimes"
     restricted: bool = False
     scoring: Literal["with_end", "published"] = "with_end"
+    elicit: Literal["probabilities", "drawn"] = "probabilities"
     samples: int = Field(default=100, ge=1)
     mode: Literal["both", "description", "examples"] = "both"
     pretrained: Any = None
@@ -76,6 +79,15 @@ class Options(BaseModel):
     tokenizer: Any = None
     revision: str = "main"
     max_length: int | None = Field(default=None, ge=1)
+
+    @field_validator("elicit")
+    @classmethod
+    def _one_way(cls, elicit: str, others: ValidationInfo) -> str:
+        if elicit == "drawn" and others.data.get("format") == "verbalized":
+            raise ValueError(
+                "drawn samples answers, but format verbalized asks for shares: choose one of them"
+            )
+        return elicit
 
     def load_tokenizer(self) -> "PreTrainedTokenizerBase":
         """Return the model's tokenizer, which decides how prompts are written.

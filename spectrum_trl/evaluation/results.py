@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from spectrum_trl.errors import UserError
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.strict.json import read_json, strict_json
-from spectrum_trl.suite.task import OWN
+from spectrum_trl.suite.task import EVALUATED, OWN
 
 COVERAGE = "coverage"
 # Of one row; sums over rows stay finite.
@@ -21,6 +21,8 @@ LOWEST_COVERAGE = 0.05
 LOW_COVERAGE = "low_coverage"
 # Key of a results file: the names of the tasks that the model was trained on.
 TRAINED_ON = "trained_on"
+# And evaluated tasks whose answers are listed in some of these, with the names of these.
+ANSWERS_TRAINED_ON = "answers_trained_on"
 HELD_OUT, TRAINED, OWN_TASKS = "held out", "trained on", "own tasks"
 SPLITS = (HELD_OUT, TRAINED, OWN_TASKS)
 SIMBENCH = "simbench_score"
@@ -29,7 +31,7 @@ STDERR, ROWS = "_stderr", "rows"
 # Metrics of shares among the candidates, or among a task's labels.
 OF_SHARES = (
     *("js_divergence", "kl_divergence", "reverse_kl", "cross_entropy", "total_variation", "mode_match"),
-    *("loss_restricted", "accuracy_restricted", "ordinal_distance", SIMBENCH),
+    *("loss_restricted", "accuracy_restricted", "ordinal_distance", "excess_total_variation", SIMBENCH),
 )
 
 
@@ -57,6 +59,7 @@ class Results(NamedTuple):
         rows: Task to metric to row to value; a row is identified by its index and the hash of its document.
         trained_on: Names of the tasks that the model was trained on; None if unknown.
         data_of: Task to the Suite's task whose sequences it evaluates, or ``own`` for a user's task.
+        answers_trained_on: Task to the names of those trained-on tasks that list its answers.
     """
 
     file: Path
@@ -65,10 +68,44 @@ class Results(NamedTuple):
     rows: dict[str, dict[str, dict[tuple[int, str], Value]]]
     trained_on: frozenset[str] | None = None
     data_of: dict[str, str] = {}
+    answers_trained_on: dict[str, list[str]] = {}
+
+
+def answers_in(trained: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the evaluated tasks whose answers a model's training tasks list, with the names of these.
+
+    Args:
+        trained: The counts of each task that the model was trained on, by name.
+    """
+    found: dict[str, list[str]] = {}
+    for name, count in sorted(trained.items()):
+        dropped = count.get("dropped")
+        if name in tasks() and not (isinstance(dropped, dict) and EVALUATED in dropped):
+            for evaluated in {each for covered in tasks()[name].covers.values() for each in covered}:
+                found.setdefault(evaluated, []).append(name)
+    return dict(sorted(found.items()))
+
+
+def said_of_answers(names: Iterable[str]) -> str:
+    """Return that these training tasks list the answers of an evaluation; empty if there are none."""
+    listed = ", ".join(names)
+    return f"answers in the training data: {listed}" if listed else ""
+
+
+def marks_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
+    """Return a function that says how any of the models was trained on a task; empty if it was not."""
+    every = list(evaluations)
+    split = splits_of(every)
+
+    def mark(task: str) -> str:
+        listed = {name for one in every for name in one.answers_trained_on.get(task, ())}
+        return said_of_answers(sorted(listed)) or (TRAINED if split(task) == TRAINED else "")
+
+    return mark
 
 
 def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
-    """Return a function that says of a task whether any of the evaluated models was trained on it.
+    """Return a function that says of a task whether any of the models was trained on it, or on its answers.
 
     Where nothing is known of any model's training, the Suite's training tasks count as trained on.
 
@@ -81,11 +118,12 @@ def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
     if not known:
         trained = {name for name, task in tasks().items() if task.split == "train"}
     data = {task: name for one in every for task, name in one.data_of.items()}
+    listed = {task for one in every for task in one.answers_trained_on}
 
     def split(task: str) -> str:
         if data.get(task) == OWN:
             return OWN_TASKS
-        return TRAINED if data.get(task) in trained else HELD_OUT
+        return TRAINED if task in listed or data.get(task) in trained else HELD_OUT
 
     return split
 
@@ -124,6 +162,8 @@ def read_results(folder: Path) -> Results:
         written = {task: config.get("metadata") or {} for task, config in results.get("configs", {}).items()}
         formats = {task: str(known["format"]) for task, known in written.items() if "format" in known}
         trained_on = results.get(TRAINED_ON)
+        answers = results.get(ANSWERS_TRAINED_ON, {}).items()
+        listed = {str(task): [str(name) for name in names] for task, names in answers}
         configs = results.get("configs", {}).items()
         data_of = {task: name for task, config in configs if (name := _data_of(task, config))}
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
@@ -139,7 +179,7 @@ def read_results(folder: Path) -> Results:
             "(`spectrum-trl eval` always saves them)"
         )
     known = None if trained_on is None else frozenset(map(str, trained_on))
-    return Results(file, directions, formats, rows, known, data_of)
+    return Results(file, directions, formats, rows, known, data_of, listed)
 
 
 def samples_file(results: Path, task: str) -> Path:
@@ -262,7 +302,7 @@ HEADLINES = (
     Headline(
         "loss",
         "sequences",
-        ("counting_loss", "uniform_loss", "regret", "accuracy", "majority_accuracy")
+        ("counting_loss", "uniform_loss", "unigram_loss", "regret", "accuracy", "majority_accuracy")
         + ("calibration_error", "calibration_error_by_chance"),
     ),
     Headline(
@@ -274,7 +314,7 @@ HEADLINES = (
         "js_divergence",
         "items",
         ("uniform_js_divergence", "marginal_js_divergence", "floor_js_divergence", SIMBENCH)
-        + ("ordinal_distance", "coverage", "mode_match", "parsed"),
+        + ("excess_total_variation", "ordinal_distance", "coverage", "mode_match", "parsed"),
     ),
     Headline("log_loss", "items", ("uniform_log_loss", "coverage")),
     Headline("yield_count", "samples", ("exact_yield", "share_valid", "share_unique", "parsed")),
@@ -289,10 +329,15 @@ def is_of_shares(metric: str) -> bool:
 
 
 def headlines(results: dict[str, Any]) -> Iterator[tuple[str, Headline, dict[str, Any]]]:
-    """Yield task, headline and all figures of each task that has them."""
+    """Yield task, headline and all figures of each task that has them.
+
+    Where answers of a task were trained on, `ANSWERS_TRAINED_ON` is among the figures.
+    """
     for name, figures in results.get("results", {}).items():
         # lm-eval appends the filter to a metric's name after a comma; `none` is dropped.
         plain = {key.removesuffix(",none"): value for key, value in figures.items() if "," in key}
+        if said := said_of_answers(results.get(ANSWERS_TRAINED_ON, {}).get(name, ())):
+            plain[ANSWERS_TRAINED_ON] = said
         found = [headline for headline in HEADLINES if headline.metric in plain]
         if not found and (others := [key for key in plain if not key.partition(",")[0].endswith(STDERR)]):
             # One of lm-eval's own tasks: its first metric is the headline.

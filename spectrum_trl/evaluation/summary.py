@@ -9,10 +9,10 @@ from rich.table import Table
 
 from spectrum_trl.console import plain
 from spectrum_trl.evaluation.results import (
+    ANSWERS_TRAINED_ON,
     LOW_COVERAGE,
     LOWEST_COVERAGE,
     STDERR,
-    TRAINED,
     Headline,
     headlines,
     is_of_shares,
@@ -47,7 +47,7 @@ def show(results: dict[str, Any], *, out: Console) -> None:
             plain(headline.metric),
             f"{number(figures[headline.metric])}{' (low coverage)' * marked}",
             interval_text(headline, figures),
-            ", ".join(_beside(headline, figures)) or "—",
+            plain(", ".join(_beside(headline, figures))) or "—",
         )
     if table.row_count:
         out.print(table)
@@ -95,15 +95,17 @@ def _beside(headline: Headline, figures: dict[str, Any]) -> Iterator[str]:
         # Tasks without few labels have no counting.
         if figures.get(name) is not None:
             yield f"{name} {number(figures[name])}"
+    if said := figures.get(ANSWERS_TRAINED_ON):
+        yield f"({said})"
 
 
-def show_comparison(found: "Comparison", *, title: str, split: Callable[[str], str], out: Console) -> None:
+def show_comparison(found: "Comparison", *, title: str, mark: Callable[[str], str], out: Console) -> None:
     """Print the differences of two evaluations, and the tasks that could not be compared.
 
     Args:
         found: The comparison.
         title: Title of the table.
-        split: Says of a task whether it was trained on, see `results.splits_of`.
+        mark: Says how a model was trained on a task, see `results.marks_of`.
         out: Where to print.
     """
     table = Table(title=f"{plain(title)}, differences with 95% intervals")
@@ -115,7 +117,8 @@ def show_comparison(found: "Comparison", *, title: str, split: Callable[[str], s
         p = "—" if math.isnan(one.p) else f"{one.p:.4f}"
         figures = [number(one.first), number(one.second), signed(one.difference), p]
         counts = [f"{n:,}" for n in (one.n, one.clusters, one.left_out)]
-        name = plain(one.task) + f" ({TRAINED})" * (split(one.task) == TRAINED)
+        said = mark(one.task)
+        name = plain(f"{one.task} ({said})" if said else one.task)
         table.add_row(name, plain(one.metric), *counts, *figures, one.verdict)
     out.print(table)
     for task, formats in found.formats.items():

@@ -51,21 +51,21 @@ def read_shares(answer: str, *, candidates: Sequence[str]) -> NDArray[np.float64
     found = _json(answer, "{")
     if not isinstance(found, dict):
         return None
-    shares, named = np.zeros(len(candidates)), set()
+    shares, seen = np.zeros(len(candidates)), set()
     total = 0.0
     for key, written in found.items():
-        value, number = _probability(written), _named(key, candidates)
+        value, number = _probability(written), named(key, candidates)
         if number is not None:
-            if value is None or number in named:
+            if value is None or number in seen:
                 return None
-            named.add(number)
+            seen.add(number)
             shares[number] = value
         total += value or 0.0
     return shares / max(1.0, total) if shares.any() else None
 
 
-def _named(key: str, candidates: Sequence[str]) -> int | None:
-    """Return the position of the one candidate that a key names."""
+def named(key: str, candidates: Sequence[str]) -> int | None:
+    """Return the position of the one candidate that a text names, see `read_shares`, or None."""
     key = key.strip()
     labelled = _LABELLED.fullmatch(key)
     folded = {part.casefold() for part in (labelled.groups() if labelled else ())}

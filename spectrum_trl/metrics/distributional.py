@@ -137,6 +137,23 @@ def noise_floor(target: ArrayLike, *, n: int) -> float:
     )
 
 
+def expected_total_variation(target: ArrayLike, *, n: int) -> float:
+    """Return the expected total variation of n exact draws from their own distribution, in [0, 1].
+
+    What a perfect model is measured to have if its shares are counted from n samples. Exact: half the sum of
+    the mean deviations of each answer's binomial count (de Moivre).
+
+    Args:
+        target: Shape (answers,), not negative, with any positive sum.
+        n: Number of draws, at least 1.
+    """
+    p, _ = _checked(target, target)
+    p = p / p.sum()
+    next_count = np.floor(n * p) + 1
+    deviations = 2 * next_count * (1 - p) * scipy.stats.binom.pmf(next_count, n, p)
+    return float(deviations.sum() / (2 * n))
+
+
 def ordinal_distance(target: ArrayLike, observed: ArrayLike) -> float:
     """Return the earth mover's distance between shares of the steps of a scale, in [0, 1].
 

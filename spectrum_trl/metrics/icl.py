@@ -101,3 +101,26 @@ def guesses(outputs: Sequence[str], *, n_labels: int) -> Guesses:
         accuracy.append((seen[output] == most) / often)
         seen[output] += 1
     return Guesses(np.full(len(outputs), np.log(n_labels)), np.array(loss), np.array(accuracy, float))
+
+
+def unigram_losses(outputs: Sequence[Sequence[int]], *, vocabulary: int) -> NDArray[np.float64]:
+    """Return the loss of each output if its tokens were drawn one by one like those of the outputs before it.
+
+    With t different tokens among n so far (Witten and Bell), a further token has the probability (its count +
+    t / ``vocabulary``) / (n + t): t in n + t are kept for new ones, spread over the vocabulary. Adding one to
+    each of 150,000 tokens instead would be nearly uniform, whatever came before.
+
+    Args:
+        outputs: Token ids of each output of a sequence, end of turn included, in order.
+        vocabulary: Number of tokens that there are, at least 1.
+
+    Returns:
+        Shape (outputs,), in nats, summed over the tokens of an output; the first is uniform.
+    """
+    seen, losses = Counter[int](), []
+    for tokens in outputs:
+        # Without any token so far, all is kept for new ones.
+        kept, total = (len(seen), seen.total() + len(seen)) if seen else (1, 1)
+        losses.append(-sum(float(np.log((seen[token] + kept / vocabulary) / total)) for token in tokens))
+        seen.update(tokens)
+    return np.array(losses, float)

@@ -206,9 +206,9 @@ def contents(name: str, *patterns: str) -> tuple[str, ...]:
     return tuple(f"{file.name} {sha256_of(file)}" for file in files) if folder.is_dir() else ()
 
 
-def trained_on(name: str) -> list[str] | None:
-    """Return the names of the tasks that a model was trained on; None if its folder has no record."""
+def trained_on(name: str) -> dict[str, dict[str, Any]] | None:
+    """Return the counts of each task that a model was trained on, by name; None if there is no record."""
     try:
-        return sorted({str(count["task"]) for count in read_json(Path(name, "provenance.json"))["data"]})
+        return {str(count["task"]): dict(count) for count in read_json(Path(name, "provenance.json"))["data"]}
     except (OSError, ValueError, KeyError, TypeError):
         return None

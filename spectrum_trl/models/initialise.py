@@ -92,9 +92,9 @@ def initialise_role_tokens(
 ) -> list[str]:
     """Replace the turn tokens' rows of the embedding and output layer by those of line breaks, and name them.
 
-    A pretrained model never trained its turn tokens. The one that begins a turn gets the row of an empty line,
-    the others that of a line break, with which such a model ends an answer; so ends of turns are likely from
-    the first step. Rows are means where a line break is several tokens. The model is changed in place.
+    A pretrained model never trained its turn tokens. The one that begins a turn gets the row of an empty
+    line, the others that of a line break, with which such a model ends an answer; so ends of turns are likely
+    from the first step. Rows are means where a line break is several tokens. The model is changed in place.
     """
     ids = role_token_ids(tokenizer, family=family)
     header = cast(

@@ -104,6 +104,8 @@ class DataArguments:
             individuals and sequences that pass the filters, ``paper`` the paper's numbers.
         data_dir: Folder of the real data sets; null for $SPECTRUM_DATA. Or a folder that ``spectrum-trl data
             build`` wrote; without the environment variable, the cache folder.
+        leave_out_evaluated: Leave out lists of the very answers that diversity is evaluated on. They are
+            counted as dropped; otherwise figures of such an evaluation say that its answers were trained on.
         ignore_missing: Train without missing data sets instead of stopping. What is missing is printed.
     """
 
@@ -118,6 +120,7 @@ class DataArguments:
     long_sequences: Literal["cut", "split"] = "cut"
     sampling: Literal["default", "paper"] = "default"
     data_dir: str | None = None
+    leave_out_evaluated: bool = False
     ignore_missing: bool = False
 
     def __post_init__(self) -> None:

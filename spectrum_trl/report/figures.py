@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectrum_trl.evaluation.results import (
+    ANSWERS_TRAINED_ON,
     LOWEST_COVERAGE,
     SPLITS,
     Headline,
@@ -37,7 +38,10 @@ BESIDE = {
     "yield_count": (SKILL, "share_valid", "share_unique"),
 }
 # They stand in a column of their own.
-BASELINES = ("uniform_js_divergence", "uniform_log_loss", "exact_yield", "counting_loss", "uniform_loss")
+BASELINES = (
+    *("uniform_js_divergence", "uniform_log_loss", "exact_yield"),
+    *("counting_loss", "uniform_loss", "unigram_loss"),
+)
 # A baseline as close to the best possible value as this leaves nothing to gain.
 CLOSE = 1e-9
 # Share of the samples from which on the skill of a yield is given.
@@ -81,6 +85,7 @@ class Row(NamedTuple):
         hollow: Whether coverage is too low for the value to mean anything.
         low_rows: Number of rows of low coverage among those whose shares the value averages.
         beside: Further metrics with their values.
+        answers: Which training tasks of the model list the task's answers, in words; empty if none does.
     """
 
     group: Group
@@ -98,6 +103,7 @@ class Row(NamedTuple):
     hollow: bool
     low_rows: int
     beside: dict[str, float]
+    answers: str = ""
 
 
 class Mean(NamedTuple):
@@ -151,7 +157,7 @@ def rows_of(evaluations: Sequence[Evaluation]) -> list[Row]:
 def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any], *, split: str) -> Row:
     metric, hollow = headline.metric, is_hollow(headline, figures)
     value = number_of(figures, metric)
-    baseline, reference, skill = _against(metric, value, figures)
+    baseline, reference, skill = against(metric, value, figures)
     rows = one.paired.rows.get(task, {})
     values, coverages = rows.get(metric, {}), rows.get("coverage", {}) if is_of_shares(metric) else {}
     count = number_of(figures, headline.counted_by)
@@ -179,6 +185,7 @@ def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]
         hollow=hollow,
         low_rows=sum(value.mean < LOWEST_COVERAGE for value in coverages.values()),
         beside=beside,
+        answers=str(figures.get(ANSWERS_TRAINED_ON, "")),
     )
 
 
@@ -195,19 +202,21 @@ def floor_of(metric: str, figures: Mapping[str, Any]) -> float:
     return number_of(figures, "uniform_cross_entropy") - number_of(figures, "uniform_kl_divergence")
 
 
-def _against(metric: str, value: float, figures: Mapping[str, Any]) -> tuple[str, float, float]:
+def against(metric: str, value: float, figures: Mapping[str, Any]) -> tuple[str, float, float]:
     """Return a headline's baseline, its value, and the skill."""
     if metric in ("js_divergence", "log_loss"):
         guess = number_of(figures, f"uniform_{metric}")
         best = floor_of(metric, figures)
         skill = (guess - value) / (guess - best) if guess - best > CLOSE else math.nan
         return ("uniform guess", guess, skill) if not math.isnan(guess) else ("", math.nan, math.nan)
-    if metric in ("loss", "loss_restricted") and "counting_loss" in figures:
+    if metric in ("loss", "loss_restricted"):
         # With inputs, counting can be the worse of the two. No skill: what is best is seldom known.
         guesses = {"counting": "counting_loss", "uniform guess": "uniform_loss"}
+        guesses |= {"unigram": "unigram_loss"} if metric == "loss" else {}
         values = {name: number_of(figures, key) for name, key in guesses.items()}
-        name = min(values, key=lambda name: values[name])
-        return (name, values[name], math.nan) if not math.isnan(values[name]) else ("", math.nan, math.nan)
+        found = [(value, name) for name, value in values.items() if not math.isnan(value)]
+        least, name = min(found, default=(math.nan, ""))
+        return name, least, math.nan
     if metric == "yield_count" and "exact_yield" in figures:
         exact, valid = number_of(figures, "exact_yield"), number_of(figures, "share_valid")
         # It draws as many as were valid: beside few of them, repeating one is perfect.

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple, TypeVar
 
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.compare import Comparison, compare
-from spectrum_trl.evaluation.results import LOW_COVERAGE, SPLITS, headlines, is_of_shares, splits_of
+from spectrum_trl.evaluation.results import (
+    ANSWERS_TRAINED_ON,
+    LOW_COVERAGE,
+    SPLITS,
+    headlines,
+    is_of_shares,
+    marks_of,
+    splits_of,
+)
 from spectrum_trl.evaluation.summary import number
 from spectrum_trl.report.figures import (
     Group,
@@ -41,12 +49,13 @@ class Model(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A comparison of two models, or why there is none."""
+    """A comparison of two models, or why there is none; ``mark`` says how one was trained on a task."""
 
     first: str
     second: str
     found: Comparison | None
     problem: str
+    mark: Callable[[str], str]
 
 
 class Page(NamedTuple):
@@ -176,7 +185,8 @@ def _differences(evaluations: Sequence[Evaluation], pairs: Sequence[Pair]) -> li
             if pairs:
                 raise
             compared, problem = None, str(error)
-        found.append(Difference(first, second, compared, problem))
+        mark = marks_of((known[first].paired, known[second].paired))
+        found.append(Difference(first, second, compared, problem, mark))
     return found
 
 
@@ -266,7 +276,8 @@ def _validity(cells: Sequence[_Cell], names: Sequence[str]) -> list[Curves]:
         x = number_of(cell.figures, "share_valid")
         y = cell.figure("share_unique", of=names[cell.model])
         if "share_unique" in cell.figures and not math.isnan(x) and not math.isnan(y.value):
-            said = f"{y.text} of valid samples, {number(x)} valid"
+            listed = cell.figures.get(ANSWERS_TRAINED_ON)
+            said = f"{y.text} of valid samples, {number(x)} valid" + (f", {listed}" if listed else "")
             # Without intervals, which would hide the many points.
             found.setdefault(cell.model, []).append((x, Figure(y.value, text=said, of=y.of)))
     alt = f"Validity and diversity of the samples of {', '.join(names)}, by task, with contours of yield."

@@ -11,7 +11,13 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, Field
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.results import Results, read_results, sample_lines, samples_file
+from spectrum_trl.evaluation.results import (
+    ANSWERS_TRAINED_ON,
+    Results,
+    read_results,
+    sample_lines,
+    samples_file,
+)
 from spectrum_trl.metrics.calibration import Bin, calibration_curve
 from spectrum_trl.strict.json import read_json
 from spectrum_trl.strict.schema import parsed
@@ -69,7 +75,8 @@ class Evaluation(NamedTuple):
 
     def headlines_of(self) -> dict[str, Any]:
         """Return the figures as `spectrum_trl.evaluation.results.headlines` takes them."""
-        return {"results": self.file.results, "n-samples": self.file.rows}
+        answers = {ANSWERS_TRAINED_ON: self.paired.answers_trained_on}
+        return {"results": self.file.results, "n-samples": self.file.rows} | answers
 
 
 def read_evaluations(words: Sequence[str]) -> list[Evaluation]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 from spectrum_trl.evaluation.summary import number
+from spectrum_trl.evaluation.verbalized import named
 from spectrum_trl.report.reading import Evaluation
 
 # Longest text of a cell, number of turns and of distinct answers shown.
@@ -79,7 +80,7 @@ def _shares(doc: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> Re
     """Return the true share of each answer beside the models' own."""
     turns = [(name, short(doc[name])) for name in ("description", "input", "group") if doc.get(name)]
     answers, target = doc["candidates"], doc["target"]
-    found = {name: _observed(row, n=len(answers)) for name, row in rows.items()}
+    found = {name: _observed(row, answers) for name, row in rows.items()}
     cells: list[list[Cell]] = [
         [
             short(answer),
@@ -96,10 +97,17 @@ def _shares(doc: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> Re
     return Reading(turns, ["answer", "true share", *found], cells)
 
 
-def _observed(row: Mapping[str, Any], *, n: int) -> list[float]:
-    """Return the shares of the candidates; empty where the answers are no log-probabilities."""
+def _observed(row: Mapping[str, Any], candidates: Sequence[Any]) -> list[float]:
+    """Return the shares of the candidates; empty where answers are neither scored nor drawn."""
+    n = len(candidates)
     try:
-        logs = [float(answer[0]) for answer in row["filtered_resps"][:n]]
+        given = row["filtered_resps"]
+        # One text is the model's own estimate, as JSON.
+        if len(given) > 1 and all(isinstance(answer, str) for answer in given):
+            drawn = Counter(named(answer, list(map(str, candidates))) for answer in given)
+            valid = drawn.total() - drawn[None]
+            return [drawn[place] / valid for place in range(n)] if valid else []
+        logs = [float(answer[0]) for answer in given[:n]]
         top = max(logs)
         weights = [math.exp(log - top) for log in logs]
     except (KeyError, TypeError, ValueError, IndexError, OverflowError):

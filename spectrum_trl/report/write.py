@@ -21,7 +21,7 @@ from spectrum_trl.report.page import Page
 TEMPLATE = "page.html.jinja"
 COLUMNS = (
     *("axis", "split", "task", "metric", "model", "n", "value", "low", "high"),
-    *("baseline", "baseline_value", "skill", "low_coverage", "low_coverage_rows"),
+    *("baseline", "baseline_value", "skill", "low_coverage", "low_coverage_rows", "answers"),
 )
 
 
@@ -49,7 +49,8 @@ def summary_markdown(page: Page) -> str:
         parts += [f"## {group.title}", "", _cells(columns), _cells(["---"] * 3 + ["---:"] * 5)]
         for row in rows:
             low = " (low coverage)" if row.hollow else f" ({low_rows(row)})" * (row.low_rows > 0)
-            value = f"{number(row.value)}{low}"
+            listed = f" ({_literal(row.answers)})" if row.answers else ""
+            value = f"{number(row.value)}{low}{listed}"
             against = f"{row.baseline} {number(row.reference)}" if row.baseline else "—"
             texts = [_literal(text) for text in (row.task, row.metric, row.model)]
             parts.append(_cells([*texts, f"{row.n:,}", value, row.spread, against, number(row.skill)]))
@@ -65,7 +66,7 @@ def summary_csv(page: Page) -> str:
     for row in page.rows:
         figures = [_plain(value) for value in (row.value, row.low, row.high)]
         against = [row.baseline, _plain(row.reference), _plain(row.skill)]
-        against += [str(row.hollow).lower(), str(row.low_rows)]
+        against += [str(row.hollow).lower(), str(row.low_rows), visible(row.answers)]
         names = [visible(text) for text in (row.task, row.metric, row.model)]
         writer.writerow([row.group.axis, row.group.split, *names, row.n, *figures, *against])
     return out.getvalue()

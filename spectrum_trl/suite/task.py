@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict
@@ -17,6 +17,8 @@ Kind = Literal["individual", "population", "numeric", "generation", "annotation"
 Split = Literal["train", "test"]
 # Source name of tasks that a user declares.
 OWN = "own"
+# Reason why a recipe leaves a sequence out, see `Task.covers`.
+EVALUATED = "list of an evaluation's answers"
 Row = Mapping[str, Any]
 
 
@@ -118,6 +120,8 @@ class Task:
             sets another.
         summary: What is sampled, in a few words.
         in_paper: Whether the task is in the paper; False for tasks added since.
+        covers: Evaluated tasks, by the groups of sequences that list at least half of their valid answers and
+            nothing else; a group begins the ids of its sequences.
     """
 
     name: str
@@ -130,6 +134,7 @@ class Task:
     description_probability: float = 0.6
     summary: str = ""
     in_paper: bool = True
+    covers: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     @property
     def synthetic(self) -> bool:
@@ -159,6 +164,10 @@ class Task:
     def missing(self, data_dir: Path | None) -> list[str]:
         """Return the patterns in ``files`` that match nothing below ``data_dir``; all if it is None."""
         return missing_files(self.files, data_dir=data_dir)
+
+    def is_evaluated(self, sequence_id: str) -> bool:
+        """Return whether a sequence lists the answers of an evaluation."""
+        return sequence_id.rpartition("/")[0] in self.covers
 
     def sequences(
         self, data_dir: Path, *, seed: int, dropped: Counter[str] | None = None, paper: bool = False

@@ -204,6 +204,7 @@ def _figures(evaluation: Evaluation, left_out: list[str]) -> Iterator[EvalResult
             left_out.append(f"{row.task}: {row.metric}")
             continue
         known = {"low": row.low, "high": row.high, "baseline": row.baseline, "baseline_value": row.reference}
+        known |= {"answers": row.answers}
         args = {name: one for name, one in known.items() if one != "" and one == one}
         yield EvalResult(
             task_type=TASK_TYPE,

@@ -247,6 +247,26 @@ def test_missing_data_stop_the_run_or_are_listed(
     assert [count.task for count in mixture.counts] == ["coinflip"]
 
 
+def test_lists_of_the_answers_of_an_evaluation_are_left_out_and_counted(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    numbers = [str(n) for n in range(1, 11)]
+    for name, answers in {"numbers/rng-0": numbers, "fruits/fruit-0": ["{Fig}", "{Kiwi}"]}.items():
+        file = tmp_path / f"diffuse-distributions/prompts/{name}.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({"request": "Pick one.", "targets": answers}))
+
+    def counts(leave_out: bool) -> tuple[int, dict[str, int]]:
+        tasks = {"diffuse_distribution": {"max_sequences": 15}}
+        data = DataArguments(tasks=tasks, data_dir=str(tmp_path), leave_out_evaluated=leave_out)
+        (count,) = build_mixture(data, tokenizer=tiny_tokenizer, max_length=256).counts
+        return count.sequences, count.dropped
+
+    assert counts(False) == (15, {})
+    # Each list comes in ten orders; the cap is filled with others.
+    assert counts(True) == (10, {"list of an evaluation's answers": 10})
+
+
 def trained_and_all(mixture: Mixture, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, str]]:
     """The text with loss, and the whole text, of every row."""
     return [

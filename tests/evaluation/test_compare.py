@@ -358,7 +358,13 @@ def test_a_loss_among_labels_of_low_coverage_is_marked_and_its_coverage_weighs_b
     assert verdicts["loss_restricted"] == expected and verdicts["loss"] == "changed"
 
 
-def known(folder: Path, *, trained_on: list[str] | None, values: np.ndarray) -> Path:
+def known(
+    folder: Path,
+    *,
+    trained_on: list[str] | None,
+    values: np.ndarray,
+    answers: dict[str, list[str]] | None = None,
+) -> Path:
     """Write results of three tasks, with the record of what the model was trained on."""
     suite = {"spectrum_icl_coinflip": "coinflip", "spectrum_icl_gsm8k": "gsm8k", "spectrum_dist_urn": "urn"}
     write(folder, {name: values for name in suite})
@@ -366,8 +372,23 @@ def known(folder: Path, *, trained_on: list[str] | None, values: np.ndarray) -> 
     whole = json.loads(file.read_text())
     for name, task in suite.items():
         whole["configs"][name]["metadata"]["spectrum"] = {"task": task}
-    file.write_text(json.dumps(whole | ({} if trained_on is None else {"trained_on": trained_on})))
+    whole |= {} if trained_on is None else {"trained_on": trained_on}
+    file.write_text(json.dumps(whole | ({} if answers is None else {"answers_trained_on": answers})))
     return folder
+
+
+def test_a_task_whose_answers_one_model_was_trained_on_is_not_held_out_and_says_so(
+    tmp_path: Path, losses: np.ndarray
+) -> None:
+    base = known(tmp_path / "base", trained_on=[], values=losses)
+    answers = {"spectrum_dist_urn": ["a_list", "[b]another[/b]"]}
+    tuned = known(tmp_path / "tuned", trained_on=["a_list"], values=losses - 0.1, answers=answers)
+    done = run_command("compare", base, tuned, "--metric", "loss", "--output", tmp_path / "found.json")
+    assert done.returncode == 0, done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if "spectrum_dist_urn" in line)
+    assert "spectrum_dist_urn (answers in the training data: [b]another[/b], a_list)" in line
+    assert "(trained on)" not in done.stdout and done.stdout.count("answers in the training") == 1
+    assert json.loads((tmp_path / "found.json").read_text())["means"]["loss (held out)"]["tasks"] == 2
 
 
 @pytest.mark.parametrize(

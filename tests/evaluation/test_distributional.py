@@ -7,9 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.axis_tasks import distributional_tasks
+from spectrum_trl.evaluation.options import read_options
 from spectrum_trl.evaluation.verbalized import draw_answer, read_shares
-from spectrum_trl.metrics.distributional import compare, compare_as_published, uniform_guess
+from spectrum_trl.metrics.distributional import (
+    compare,
+    compare_as_published,
+    expected_total_variation,
+    noise_floor,
+    uniform_guess,
+)
 from tests.evaluation.harness import evaluate, load
 from tests.oracles import candidate_logprobs
 
@@ -183,3 +191,63 @@ def test_real_shares_stand_beside_the_uniform_guess_the_marginal_and_their_own_n
     # Equal log-probabilities are the uniform guess, whose score is 0.
     assert task.aggregation()["simbench_score"]([row["simbench_score"] for row in rows]) == pytest.approx(0)
     assert all(row["ordinal_distance"] == row["uniform_ordinal_distance"] for row in rows)
+
+
+def test_drawn_answers_are_counted_and_stand_beside_an_exact_sampler_of_as_many(world_tokenizer) -> None:
+    task = load("spectrum_dist_urn", world_tokenizer, elicit="drawn", samples=8)
+    row = {**task.eval_docs[0], "candidates": ["red", "blue"], "target": [0.75, 0.25]}
+    requests = list(task.requests(row))
+    assert len(requests) == 8 and len({str(one) for one in requests}) == 1
+    assert requests[0][0] == "generate_until" and requests[0][1][0].endswith("output\n")
+    settings = requests[0][1][1]
+    assert (settings["do_sample"], settings["temperature"], settings["top_k"]) == (True, 1.0, 0)
+    # Case, a label and a further line do not matter; three name no candidate.
+    found = task.score(row, ["red", " Red ", "A. red", "blue", "blue\nred", "green", "", "reddish"])
+    assert found["coverage"][:2] == [5 / 8, 1] and found["items"] == 1
+    expected = compare([0.75, 0.25], [3, 2])
+    assert found["total_variation"][0] == pytest.approx(0.15) == pytest.approx(expected.total_variation)
+    assert found["js_divergence"][0] == pytest.approx(expected.js_divergence)
+    exact = expected_total_variation([0.75, 0.25], n=5)
+    assert found["excess_total_variation"][0] == pytest.approx(0.15 - exact)
+    assert found["floor_js_divergence"][0] == pytest.approx(noise_floor([0.75, 0.25], n=5))
+    # An answer that was not drawn is not impossible.
+    assert not {"log_loss", "kl_divergence", "reverse_kl", "cross_entropy"} & (
+        set(found) | set(task.aggregation())
+    )
+    nothing = task.score(row, ["green"] * 8)
+    assert nothing["excess_total_variation"][0] == nothing["total_variation"][0] == 1
+    assert task.aggregation()["low_coverage"]([nothing["low_coverage"]]) == 1
+    json.dumps([found, nothing], allow_nan=False)
+
+
+@pytest.mark.parametrize("fmt", ["spectrum", "colon", "chat"])
+def test_an_exact_sampler_has_no_excess_whatever_the_format(fmt: str, world_tokenizer) -> None:
+    tokenizer = _with_chat(world_tokenizer) if fmt == "chat" else world_tokenizer
+    task = load("spectrum_dist_urn", tokenizer, format=fmt, elicit="drawn", sequences=200)
+    assert task.format == f"{fmt}, drawn"
+    rng = np.random.default_rng(0)
+    excess = [
+        task.score(row, rng.choice(row["candidates"], p=row["target"], size=100).tolist())[
+            "excess_total_variation"
+        ][0]
+        for row in task.eval_docs
+    ]
+    assert len(list(task.requests(task.eval_docs[0]))) == 100
+    assert np.mean(excess) == pytest.approx(0, abs=4 * np.std(excess) / np.sqrt(len(excess)))
+    assert np.mean(excess) == pytest.approx(0, abs=0.01)
+
+
+def test_a_model_is_drawn_from_as_it_is_scored(random_model, world_tokenizer) -> None:
+    options = {"elicit": "drawn", "samples": 20}
+    figures = evaluate(
+        load("spectrum_dist_urn", world_tokenizer, **options), random_model, world_tokenizer, limit=2
+    )
+    assert figures["items"] == 2 and 0 <= figures["coverage"] <= 1
+    assert figures["excess_total_variation"] <= figures["total_variation"] and "log_loss" not in figures
+
+
+def test_one_way_of_asking_excludes_another(world_tokenizer) -> None:
+    with pytest.raises(
+        UserError, match="^metadata: elicit: drawn samples answers, but format verbalized asks"
+    ):
+        read_options({"elicit": "drawn", "format": "verbalized"})

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
@@ -300,6 +301,29 @@ def test_another_tokenizer_or_configuration_is_another_model(tmp_path: Path) -> 
     assert "cached" not in run_command(*words).stdout
 
 
+@pytest.mark.parametrize("left_out", [False, True])
+def test_figures_say_that_their_answers_were_trained_on_unless_the_recipe_left_them_out(
+    left_out: bool, tmp_path: Path
+) -> None:
+    model, output = shutil.copytree(TINY_BASE, tmp_path / "model"), tmp_path / "out"
+    dropped = {"list of an evaluation's answers": 10} if left_out else {}
+    counts = [{"task": "diffuse_distribution", "dropped": dropped}, {"task": "cards", "dropped": {}}]
+    (model / "provenance.json").write_text(json.dumps({"data": counts}))
+    tasks = "spectrum_div_rng_1_10,spectrum_div_random_seed"
+    # A cached task says so too.
+    for _ in range(2):
+        done = run_command("eval", model, "--output", output, *SMALL, "--tasks", tasks)
+        assert done.returncode == 0, done.stderr
+        said = "answers in the training data: diffuse_distribution"
+        assert (said in " ".join(done.stdout.replace("│", " ").split())) != left_out
+    found = read_results(output)
+    assert found.trained_on == {"cards", "diffuse_distribution"}
+    assert found.answers_trained_on.get("spectrum_div_rng_1_10") == (
+        None if left_out else ["diffuse_distribution"]
+    )
+    assert "spectrum_div_random_seed" not in found.answers_trained_on
+
+
 def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     model = shutil.copytree(TINY_BASE, tmp_path / "model")
     tensors = load_file(model / "model.safetensors")
@@ -312,3 +336,24 @@ def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
 def test_a_model_class_that_lm_eval_does_not_have_is_a_message(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--backend: lm-eval has no model class 'spectrumm'"):
         load("spectrumm", {"pretrained": "x"}, store=tmp_path / "a", fresh=False)
+
+
+@pytest.mark.slow
+def test_drawn_shares_of_a_real_model_are_its_probabilities_but_for_noise(tmp_path: Path) -> None:
+    found = {}
+    for how in ("probabilities", "drawn"):
+        options = ["--metadata", f"elicit={how},samples=200,sequences=5", "--output", tmp_path / how]
+        words = ["--tasks", "spectrum_dist_urn", "--format", "chat", *options]
+        done = run_command("eval", "spectrum-trl/tiny-instruct", *words)
+        assert done.returncode == 0, done.stderr
+        found[how] = read_results(tmp_path / how)
+    scored, drawn = (one.rows["spectrum_dist_urn"] for one in found.values())
+    # Of few valid answers, the shares are all noise.
+    rows = [key for key, value in scored["coverage"].items() if value.mean > 0.3]
+    assert len(rows) >= 2
+    for name, within in {"coverage": 0.15, "js_divergence": 0.08, "total_variation": 0.15}.items():
+        expected = [scored[name][key].mean for key in rows]
+        assert [drawn[name][key].mean for key in rows] == pytest.approx(expected, abs=within)
+    assert found["drawn"].formats == {"spectrum_dist_urn": "chat, drawn"}
+    # Its own likeliest answer nine times in ten is far from the urn, beyond the noise of 200 draws.
+    assert np.mean([value.mean for value in drawn["excess_total_variation"].values()]) > 0.3

@@ -14,6 +14,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.icl import Icl, Scored, _accuracies, _restricted
 from spectrum_trl.evaluation.icl_sequences import drawn
 from spectrum_trl.known_tasks import tasks
+from spectrum_trl.metrics.icl import unigram_losses
 from spectrum_trl.scoring.engine import TokenScores
 from spectrum_trl.suite.sequences.builders import description_message
 from spectrum_trl.suite.task import Data
@@ -182,6 +183,22 @@ def test_few_labels_are_scored_beside_uniform_guess_counting_and_majority(
     cards = load("spectrum_icl_cards", world_tokenizer, sequences=3, max_tokens=100)
     many = evaluate(cards, random_model, world_tokenizer)
     assert many["loss"] > 0 and many["counting_loss"] is many["uniform_loss"] is None
+    assert coinflip[1]["unigram_loss"] is None
+
+
+@pytest.mark.parametrize("fmt", ["spectrum", "colon"])
+def test_open_outputs_are_scored_beside_a_unigram_of_the_tokens_that_the_model_is_scored_on(
+    fmt: str, random_model, world_tokenizer
+) -> None:
+    cards = load("spectrum_icl_cards", world_tokenizer, sequences=3, max_tokens=100, format=fmt)
+    figures = evaluate(cards, random_model, world_tokenizer)
+    for row, scored in zip(cards.eval_docs, figures["samples"], strict=True):
+        texts = [one.output for one in cards.prompts.outputs(row["messages"])]
+        ids = [world_tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        expected = unigram_losses(ids, vocabulary=len(world_tokenizer))[1:].sum()
+        assert scored["unigram_loss"] == [pytest.approx(expected), scored["loss"][1]]
+        # A model that knows nothing is worse.
+        assert expected < scored["loss"][0]
 
 
 def test_restricted_to_the_labels_probabilities_sum_to_one(world_tokenizer, random_model) -> None:

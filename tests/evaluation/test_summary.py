@@ -33,7 +33,7 @@ def test_names_stand_in_the_tables_of_evaluations_as_they_are() -> None:
         "means": {},
     }
     summary.show_comparison(
-        compare.Comparison(**fields), title=f"{NAME} against [/]", split=lambda task: "held out", out=out
+        compare.Comparison(**fields), title=f"{NAME} against [/]", mark=lambda task: "held out", out=out
     )
     text = out.file.getvalue()  # type: ignore[attr-defined]
     assert f"{NAME} against [/], differences" in text and text.count(NAME) == 3
@@ -73,7 +73,7 @@ def test_a_loss_among_labels_is_shown_with_its_coverage_and_marked_where_that_is
     ) == bool(low)
 
 
-@pytest.mark.parametrize("name", [*distributional.METRICS, *distributional.ORDINAL])
+@pytest.mark.parametrize("name", [*distributional.METRICS, *distributional.ORDINAL, *distributional.DRAWN])
 def test_metrics_of_shares_are_marked_where_coverage_is_low(name: str) -> None:
     """A new one goes into `results.OF_SHARES`, too; these two are proper whatever the coverage."""
     proper = name in ("coverage", "log_loss") or name.startswith("uniform")

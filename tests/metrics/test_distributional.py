@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 from pathlib import Path
@@ -5,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
@@ -14,6 +16,7 @@ from spectrum_trl.metrics.distributional import (
     compare,
     compare_as_published,
     compare_logs,
+    expected_total_variation,
     noise_floor,
     ordinal_distance,
     summary_as_published,
@@ -195,3 +198,21 @@ def test_the_ordinal_distance_counts_steps() -> None:
     # Half of the mass moves two of four steps.
     assert ordinal_distance([2, 0, 2, 0, 0], [1, 0, 1, 0, 0]) == 0
     assert ordinal_distance([1, 0, 1, 0, 0], [1, 0, 0, 0, 1]) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("target", [[0.5, 0.5], [0.7, 0.2, 0.1, 0], [1], [3, 1, 1], [0.25, 0.5, 0.25]])
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_the_expected_total_variation_is_the_mean_over_all_counts(target: list[float], n: int) -> None:
+    p = np.array(target) / np.sum(target)
+    mean = 0.0
+    for draws in itertools.product(range(len(p)), repeat=n):
+        shares = np.bincount(draws, minlength=len(p)) / n
+        mean += np.prod(p[list(draws)]) * compare(p, shares).total_variation
+    assert expected_total_variation(target, n=n) == pytest.approx(mean, abs=1e-12)
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=6), st.integers(1, 400))
+def test_the_expected_total_variation_is_a_sum_over_binomial_counts(target: list[float], n: int) -> None:
+    p, counts = np.array(target) / np.sum(target), np.arange(n + 1)[:, None]
+    deviations = (scipy.stats.binom.pmf(counts, n, p) * np.abs(counts / n - p)).sum(axis=0)
+    assert expected_total_variation(target, n=n) == pytest.approx(deviations.sum() / 2, abs=1e-9)

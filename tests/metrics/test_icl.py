@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from spectrum_trl.metrics.icl import automatic_k, guesses, share_right
+from spectrum_trl.metrics.icl import automatic_k, guesses, share_right, unigram_losses
 from spectrum_trl.scoring.forward import pick
 from tests.oracles import OutputScores, mean_by_number, number_outputs, per_output
 
@@ -141,3 +141,17 @@ def test_counting_is_a_distribution_and_the_mean_of_all_multinomials(outputs: li
     counts = np.array([outputs.count(label) for label in set(outputs)])
     expected = gammaln(k) + gammaln(counts + 1).sum() - gammaln(len(outputs) + k)
     assert -guesses(outputs, n_labels=k).counting_loss.sum() == pytest.approx(expected)
+
+
+def test_unigram_losses_are_those_of_counting_tokens_by_hand() -> None:
+    found = unigram_losses([[5, 9], [5, 9], [7, 9], []], vocabulary=4)
+    # Nothing was seen; of two tokens two are different; of four, two.
+    by_hand = [1 / 4 * 1 / 4, (1 + 2 / 4) / 4 * (1 + 2 / 4) / 4, (0 + 2 / 4) / 6 * (2 + 2 / 4) / 6, 1]
+    assert np.exp(-found) == pytest.approx(by_hand)
+    assert unigram_losses([], vocabulary=4).shape == (0,)
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=6))
+def test_probabilities_of_the_next_token_of_a_unigram_sum_to_one(outputs: list[list[int]]) -> None:
+    total = sum(np.exp(-unigram_losses([*outputs, [token]], vocabulary=6)[-1]) for token in range(6))
+    assert total == pytest.approx(1)

@@ -75,6 +75,10 @@ SWEPT: dict[Callable[..., Any], tuple[st.SearchStrategy[list[Any]], Call]] = {
             [target for target, _ in rows], [math.log(observed + 0.01) for _, observed in rows]
         ),
     ),
+    distributional.expected_total_variation: (
+        NUMBERS.filter(any),
+        lambda rows: distributional.expected_total_variation(rows, n=20),
+    ),
     distributional.noise_floor: (
         NUMBERS.filter(any),
         lambda rows: distributional.noise_floor(rows, n=20),
@@ -112,6 +116,7 @@ IN_ORDER = {
     diversity.clean,
     diversity.clean_as_published,
     icl.guesses,
+    icl.unigram_losses,
     intervals.by_cluster,
     intervals.clustered_ends,
     intervals.clopper_pearson,

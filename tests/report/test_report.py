@@ -12,7 +12,7 @@ import pytest
 from spectrum_trl.commands.report import report
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.results import HELD_OUT, OWN_TASKS, TRAINED
-from spectrum_trl.report.figures import Mean, Row
+from spectrum_trl.report.figures import Mean, Row, against
 from spectrum_trl.report.page import Page, page_of
 from spectrum_trl.report.reading import read_evaluations
 from spectrum_trl.report.scales import scale_for
@@ -80,6 +80,9 @@ def test_skill_is_the_share_of_the_way_from_the_baseline_to_the_best(tmp_path: P
     loss = next(one for one in found.rows if one.metric == "loss")
     assert (loss.baseline, loss.reference - loss.value) == ("counting", pytest.approx(0.5))
     assert math.isnan(loss.skill)
+    open_ended = {"loss": 3.0, "counting_loss": None, "uniform_loss": None, "unigram_loss": 4.0}
+    assert against("loss", 3.0, open_ended)[:2] == ("unigram", 4.0)
+    assert against("loss", 3.0, {"loss": 3.0})[0] == ""
     assert mean(found, "skill by js_divergence").values[0] == pytest.approx(
         (divergence.skill, float("nan"), float("nan")), nan_ok=True
     )
@@ -339,3 +342,40 @@ def test_a_browser_shows_the_page_without_scrolling_sideways_or_asking_for_more(
     assert asked == [file.as_uri()] and not said
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
     assert shown.locator("svg .mark").first.is_visible()
+
+
+def test_figures_whose_answers_were_trained_on_say_so_wherever_they_stand(tmp_path: Path) -> None:
+    folders = [write(tmp_path / name) for name in "ab"]
+    (file,) = folders[1].glob("results_*")
+    answers = {"spectrum_div_words": ["words_<b>list"]}
+    file.write_text(
+        json.dumps(json.loads(file.read_text()) | {"trained_on": [], "answers_trained_on": answers})
+    )
+    found = page_of(read_evaluations([f"base={folders[0]}", f"tuned={folders[1]}"]))
+    rows = [one for one in found.rows if one.task == "spectrum_div_words"]
+    # The models stand in one group, but only one of them has seen the answers.
+    assert {one.group.split for one in rows} == {TRAINED} and [bool(one.answers) for one in rows] == [
+        False,
+        True,
+    ]
+    said = "answers in the training data: words_<b>list"
+    texts = [text.strip() for text in Tags(page_html(found)).texts]
+    assert texts.count(said) == 2 and any("Differences" in text for text in texts)
+    assert [one["answers"] for one in csv.DictReader(summary_csv(found).splitlines()) if one["answers"]] == [
+        said
+    ]
+    (line,) = (line for line in summary_markdown(found).splitlines() if "answers in" in line)
+    assert "12.0000 (answers in the training data: words_&lt;b&gt;list)" in line
+
+
+def test_shares_of_drawn_answers_are_counted_for_reading(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", words="1", n=2)
+    (file,) = folder.glob("samples_spectrum_dist_urn_*")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    texts = [{**line, "filtered_resps": ["1", "1", "2", "No", "1", ""]} for line in lines]
+    file.write_text("".join(json.dumps(line) + "\n" for line in texts))
+    (reading, _) = next(
+        one for one in page_of(read_evaluations([str(folder)])).readings if "dist" in one.task
+    ).readings
+    # Two of six texts name no candidate.
+    assert [cells[2] for cells in reading.rows[:2]] == ["0.750", "0.250"]

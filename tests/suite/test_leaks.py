@@ -1,29 +1,50 @@
-"""Nothing of a held-out task stands in a training task: neither what is asked nor what is answered."""
+"""Nothing that is evaluated stands in a training task, or the task says so: neither questions nor answers."""
 
 import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from spectrum_trl.evaluation.axis_tasks import DiversityTask, distributional_tasks, diversity_tasks
+from spectrum_trl.evaluation.distributional_tasks.generated import STATES
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.task import Task
 
 # Shorter texts, such as labels and numbers, occur everywhere.
 LONG = 40
 CHARACTERS_READ = 3_000_000
+# Draws from a skewed distribution may happen to be the numbers from 1 to 10.
+EVEN = 2
 
 
 def long_texts(task: Task, data_dir: Path) -> Iterator[bytes]:
     read = 0
     for sequence in task.sequences(data_dir, seed=0):
         for message in sequence.messages[1:]:
-            content = " ".join(message["content"].lower().split())
-            read += len(content)
-            if len(content) >= LONG:
-                yield hashlib.blake2b(content.encode(), digest_size=12).digest()
+            read += len(message["content"])
+            yield from digests(message["content"])
         if read > CHARACTERS_READ:
             return
+
+
+def digests(text: str) -> Iterator[bytes]:
+    """Hash a text and its lines, if they are long."""
+    for part in {text, *text.splitlines()}:
+        content = " ".join(part.lower().split())
+        if len(content) >= LONG:
+            yield hashlib.blake2b(content.encode(), digest_size=12).digest()
+
+
+def questions(data_dir: Path) -> dict[str, set[bytes]]:
+    """Hash the long texts of the distributional tasks with data, by task."""
+    found = {}
+    for name, task in distributional_tasks().items():
+        if not task.missing(data_dir):
+            items = task.items(data_dir, seed=0, most=10**6, dropped=Counter())
+            found[name] = {each for item in items for each in digests(item.input)}
+    return found
 
 
 @pytest.mark.slow
@@ -33,9 +54,58 @@ def test_no_long_text_of_a_held_out_task_is_trained_on(suite_data: Path) -> None
     # The real data beside the clone hold at least these.
     assert {"globaloqa", "chemistry_esol", "chemistry_oxidative"} <= set(held_out)
     assert all(held_out[name] for name in ("globaloqa", "chemistry_oxidative"))
+    asked = questions(suite_data)
+    assert asked["global_oqa"] and asked["nytimes"]
+    held_out |= {f"questions of {name}": texts for name, texts in asked.items()}
     trained = {digest for task in there if task.split == "train" for digest in long_texts(task, suite_data)}
     assert len(trained) > 10_000
     assert not {name for name, texts in held_out.items() if texts & trained}
+
+
+def groups(task: Task, data_dir: Path) -> dict[str, Counter[str]]:
+    """Count the outputs of the sequences without inputs, by their group."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for sequence in task.sequences(data_dir, seed=0):
+        if all(message["role"] != "input" for message in sequence.messages):
+            head, _, number = sequence.sequence_id.rpartition("/")
+            group = head if number.isdigit() else sequence.sequence_id
+            found[group].update(m["content"] for m in sequence.messages if m["role"] == "output")
+    return found
+
+
+def lists(outputs: Counter[str], evaluated: DiversityTask, universe: frozenset[str]) -> bool:
+    """Return whether outputs are at least half of the answers, nothing else, and each about as often."""
+    if not len(universe) / 2 <= len(outputs) or max(outputs.values()) * len(outputs) > EVEN * outputs.total():
+        return False
+    found = {evaluated.canonical(text) for text in outputs}
+    return found <= universe and len(found) >= len(universe) / 2
+
+
+def universes(data_dir: Path) -> Iterator[tuple[str, DiversityTask, frozenset[str]]]:
+    for name, task in diversity_tasks().items():
+        if task.universe:
+            yield f"spectrum_div_{name}", task, frozenset(task.universe)
+        elif task.read and not task.missing(data_dir):
+            yield f"spectrum_div_{name}", task, task.read(data_dir)
+    names = {state.casefold() for state in STATES}
+    yield "spectrum_dist_states", diversity_tasks()["us_states_full_names"], frozenset(names)
+
+
+@pytest.mark.slow
+def test_a_training_task_says_which_of_its_groups_list_the_answers_of_an_evaluation(suite_data: Path) -> None:
+    closed = list(universes(suite_data))
+    assert {"spectrum_div_claude_gerunds", "spectrum_div_rng_1_10"} < {name for name, *_ in closed}
+    trained = [
+        task for task in suite_tasks().values() if task.split == "train" and not task.missing(suite_data)
+    ]
+    assert {"diffuse_distribution", "geometric", "babynames"} < {task.name for task in trained}
+    for task in trained:
+        found = {
+            group: names
+            for group, outputs in groups(task, suite_data).items()
+            if (names := tuple(name for name, own, universe in closed if lists(outputs, own, universe)))
+        }
+        assert found == task.covers, task.name
 
 
 def test_no_source_feeds_both_splits() -> None:

@@ -215,6 +215,7 @@ def declared_task(
     files: tuple[str, ...] = (),
     paper: Mapping[str, Any] | None = None,
     in_paper: bool = True,
+    covers: Mapping[str, tuple[str, ...]] | None = None,
     **roles: Any,
 ) -> Task:
     """Return a declared task; arguments as for `Task`, with the roles of `Declared`.
@@ -233,6 +234,7 @@ def declared_task(
         build=build,
         paper=replace(build, **paper) if paper else None,
         in_paper=in_paper,
+        covers=covers or {},
     )
 
 

@@ -39,6 +39,17 @@ DESCRIPTIONS = (
     "A list in random order, without repetitions. What is on it: all answers that were written down for the "
     "request “{request}”.",
 )
+# Lists of what diversity is evaluated on; a test searches all training tasks for such lists.
+DAYS = ("spectrum_div_weekdays_any_format", "spectrum_div_weekdays_full")
+TO_10, TO_100, PRIMES = (
+    (f"spectrum_div_{name}",) for name in ("rng_1_10", "rng_1_100", "small_prime_numbers")
+)
+COVERS = {
+    **dict.fromkeys(("day-date/day-0", "day-date/day-1"), DAYS),
+    **dict.fromkeys((f"numbers/{name}-0" for name in ("even", "odd", "rng")), TO_10),
+    **dict.fromkeys((f"numbers/{name}-1" for name in ("even", "odd", "rng")), TO_100),
+    **dict.fromkeys(("numbers/prime-0", "numbers/prime-1"), PRIMES),
+}
 
 
 def _list(path: Path) -> tuple[str, list[str]]:
@@ -78,5 +89,6 @@ TASKS = [
         output="answer",
         descriptions=DESCRIPTIONS,
         permutations=10,
+        covers=COVERS,
     )
 ]
