@@ -104,9 +104,10 @@ def initialise_role_tokens(
     breaks = {token: tokenizer.encode("\n", add_special_tokens=False) for token in ids}
     breaks[first] = tokenizer.encode("\n\n", add_special_tokens=False)
     for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
-        rows = {token: layer.weight[alike].float().mean(0) for token, alike in breaks.items()}
+        weight = cast(torch.Tensor, layer.weight)
+        rows = {token: weight[alike].float().mean(0) for token, alike in breaks.items()}
         for token, row in rows.items():
-            layer.weight[token] = row.to(layer.weight)
+            weight[token] = row.to(weight)
     return list(tokenizer.convert_ids_to_tokens(ids))
 
 
