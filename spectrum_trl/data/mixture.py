@@ -1,6 +1,7 @@
 """Turn a recipe's tasks into one tokenized dataset, and count everything lost."""
 
 import itertools
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -23,8 +24,8 @@ from spectrum_trl.paths import data_dir
 from spectrum_trl.prompts.messages import normalise
 from spectrum_trl.prompts.templates import layout_template
 from spectrum_trl.recipe.arguments import DataArguments, FileOptions, TaskOptions
-from spectrum_trl.suite.building.cache import built_sequences
 from spectrum_trl.suite.building.cache import missing as lacking
+from spectrum_trl.suite.building.held_out import LEFT_OUT, is_held_out, training_sequences
 from spectrum_trl.suite.fetching.status import ensure, status
 from spectrum_trl.suite.own.table import is_own, read_own
 from spectrum_trl.suite.randomness import stream
@@ -98,8 +99,13 @@ def _messages_of(
     task: Task, options: TaskOptions, *, folder: Path, data: DataArguments, dropped: Counter[str]
 ) -> Iterator[list[Message]]:
     """Yield the conversations of one task: capped, weighted, descriptions dropped at random."""
-    sequences: Iterable = built_sequences(
-        task, data_dir=folder, seed=data.mixture_seed, dropped=dropped, paper=data.sampling == "paper"
+    sequences: Iterable = training_sequences(
+        task,
+        data_dir=folder,
+        seed=data.mixture_seed,
+        dropped=dropped,
+        share=data.held_out_share,
+        paper=data.sampling == "paper",
     )
     if options.max_sequences and not task.synthetic:
         # The order of files can carry meaning; that of generated sequences does not.
@@ -122,13 +128,26 @@ def _messages_of(
 
 
 def messages_of_file(
-    file: str, options: FileOptions, *, tokenizer: PreTrainedTokenizerBase, seed: int
+    file: str,
+    options: FileOptions,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int,
+    dropped: Counter[str],
+    held_out_share: float = 0.0,
 ) -> Iterator[list[Message]]:
     """Yield the conversations of one of the user's files: capped, weighted, descriptions dropped at random.
 
-    The tokenizer's control tokens must not occur in contents; the seed is the only source of randomness.
+    The tokenizer's control tokens must not occur in contents; the seed is the only source of randomness. A
+    conversation is held out by its content, so the same one is in all files.
     """
-    conversations = read_conversations(Path(file), tokenizer=tokenizer)
+    conversations = []
+    for conversation in read_conversations(Path(file), tokenizer=tokenizer):
+        name = json.dumps(conversation, sort_keys=True)
+        if is_held_out(name, source="train_files", share=held_out_share):
+            dropped[LEFT_OUT] += 1
+        else:
+            conversations.append(conversation)
     # Keep the file's order, so the chosen lines keep their relative positions.
     chosen = sorted(
         _choose(len(conversations), options.max_sequences or len(conversations), seed=seed, name=file)
@@ -227,7 +246,16 @@ def _conversations(
         conversations = _messages_of(task, own_options, folder=folder, data=data, dropped=dropped)
         yield name, usable(conversations, tokenizer=tokenizer, dropped=dropped), dropped
     for file, options in data.train_files.items():
-        yield (file, messages_of_file(file, options, tokenizer=tokenizer, seed=data.mixture_seed), Counter())
+        dropped = Counter()
+        conversations = messages_of_file(
+            file,
+            options,
+            tokenizer=tokenizer,
+            seed=data.mixture_seed,
+            dropped=dropped,
+            held_out_share=data.held_out_share,
+        )
+        yield file, conversations, dropped
 
 
 def texts_of(data: DataArguments) -> Iterator[str]:

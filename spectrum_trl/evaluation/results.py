@@ -21,8 +21,12 @@ LOWEST_COVERAGE = 0.05
 LOW_COVERAGE = "low_coverage"
 # Key of a results file: the names of the tasks that the model was trained on.
 TRAINED_ON = "trained_on"
+# Key of a results file: the share of individuals held out in that training; of a task's metadata: the share
+# of those that were evaluated.
+HELD_OUT_SHARE = "held_out_share"
 HELD_OUT, TRAINED, OWN_TASKS = "held out", "trained on", "own tasks"
-SPLITS = (HELD_OUT, TRAINED, OWN_TASKS)
+HELD_OUT_INDIVIDUALS = "held-out individuals"
+SPLITS = (HELD_OUT, HELD_OUT_INDIVIDUALS, TRAINED, OWN_TASKS)
 SIMBENCH = "simbench_score"
 # For lm-eval's own tasks: the standard error of a metric, and the number of rows.
 STDERR, ROWS = "_stderr", "rows"
@@ -57,6 +61,9 @@ class Results(NamedTuple):
         rows: Task to metric to row to value; a row is identified by its index and the hash of its document.
         trained_on: Names of the tasks that the model was trained on; None if unknown.
         data_of: Task to the Suite's task whose sequences it evaluates, or ``own`` for a user's task.
+        held_out_in_training: Share of individuals in [0, 1] that the model's training held out.
+        held_out: Task to the share of individuals in [0, 1] that were evaluated, where these are individuals
+            to hold out of training.
     """
 
     file: Path
@@ -65,27 +72,34 @@ class Results(NamedTuple):
     rows: dict[str, dict[str, dict[tuple[int, str], Value]]]
     trained_on: frozenset[str] | None = None
     data_of: dict[str, str] = {}
+    held_out_in_training: float = 0.0
+    held_out: dict[str, float] = {}
 
 
 def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
     """Return a function that says of a task whether any of the evaluated models was trained on it.
 
-    Where nothing is known of any model's training, the Suite's training tasks count as trained on.
+    Where nothing is known of any model's training, the Suite's training tasks count as trained on. A task
+    whose evaluated individuals every model's training held out is told apart.
 
     Returns:
         From a task's name to one of ``SPLITS``.
     """
     every = list(evaluations)
-    known = [one.trained_on for one in every if one.trained_on is not None]
-    trained = {name for one in known for name in one}
-    if not known:
-        trained = {name for name, task in tasks().items() if task.split == "train"}
+    known = [one for one in every if one.trained_on is not None]
+    train = {name for name, task in tasks().items() if task.split == "train"}
     data = {task: name for one in every for task, name in one.data_of.items()}
 
     def split(task: str) -> str:
         if data.get(task) == OWN:
             return OWN_TASKS
-        return TRAINED if data.get(task) in trained else HELD_OUT
+        trained = [one for one in known if data.get(task) in (one.trained_on or ())]
+        if not (trained if known else data.get(task) in train):
+            return HELD_OUT
+        # Everyone is evaluated where no share is named.
+        share = max(one.held_out.get(task, 1.0) for one in every if task in one.rows)
+        unseen = trained and all(share <= one.held_out_in_training for one in trained)
+        return HELD_OUT_INDIVIDUALS if unseen else TRAINED
 
     return split
 
@@ -123,7 +137,12 @@ def read_results(folder: Path) -> Results:
             raise TypeError("higher_is_better holds true and false")
         written = {task: config.get("metadata") or {} for task, config in results.get("configs", {}).items()}
         formats = {task: str(known["format"]) for task, known in written.items() if "format" in known}
-        trained_on = results.get(TRAINED_ON)
+        trained_on, share = results.get(TRAINED_ON), float(results.get(HELD_OUT_SHARE, 0.0))
+        held_out = {
+            task: float(known[HELD_OUT_SHARE])
+            for task, known in written.items()
+            if known.get(HELD_OUT_SHARE) is not None
+        }
         configs = results.get("configs", {}).items()
         data_of = {task: name for task, config in configs if (name := _data_of(task, config))}
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
@@ -139,7 +158,7 @@ def read_results(folder: Path) -> Results:
             "(`spectrum-trl eval` always saves them)"
         )
     known = None if trained_on is None else frozenset(map(str, trained_on))
-    return Results(file, directions, formats, rows, known, data_of)
+    return Results(file, directions, formats, rows, known, data_of, share, held_out)
 
 
 def samples_file(results: Path, task: str) -> Path:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from spectrum_trl.console import plain
 from spectrum_trl.evaluation.results import (
+    HELD_OUT_INDIVIDUALS,
     LOW_COVERAGE,
     LOWEST_COVERAGE,
     STDERR,
@@ -115,7 +116,8 @@ def show_comparison(found: "Comparison", *, title: str, split: Callable[[str], s
         p = "—" if math.isnan(one.p) else f"{one.p:.4f}"
         figures = [number(one.first), number(one.second), signed(one.difference), p]
         counts = [f"{n:,}" for n in (one.n, one.clusters, one.left_out)]
-        name = plain(one.task) + f" ({TRAINED})" * (split(one.task) == TRAINED)
+        known = split(one.task)
+        name = plain(one.task) + f" ({known})" * (known in (TRAINED, HELD_OUT_INDIVIDUALS))
         table.add_row(name, plain(one.metric), *counts, *figures, one.verdict)
     out.print(table)
     for task, formats in found.formats.items():

@@ -96,6 +96,9 @@ class DataArguments:
         layout: How conversations are written: Spectrum turns, text or chat. ``spectrum``, turns of the
             model's family; ``text``, documents without turns for pretraining, whose contents are
             concatenated; ``chat``, system, user and assistant turns in ChatML.
+        held_out_share: Share of individuals and questions to hold out of training. In [0, 0.5]; by name, so
+            an evaluation with the same ``held_out_share`` finds them. Pooled rows have no individuals, and
+            synthetic tasks draw anew.
         mixture_seed: Seed for building, sampling and dropping descriptions.
         long_sequences: Drop turns that do not fit, or start further sequences. ``cut`` drops turns beyond
             ``max_length``, as the paper does; ``split`` starts further sequences with them, under the same
@@ -114,6 +117,7 @@ class DataArguments:
     description_probability: float | None = 0.8
     train_on: Literal["outputs", "first", "last"] = "outputs"
     layout: Layout = "spectrum"
+    held_out_share: float = 0.0
     mixture_seed: int = 0
     long_sequences: Literal["cut", "split"] = "cut"
     sampling: Literal["default", "paper"] = "default"

@@ -53,6 +53,8 @@ LONGEST_PADDING = 2**16
 LARGEST_RANK = 2**16
 # The NEFTune paper tries 5 to 15; beyond this limit, noise drowns the embedding.
 LARGEST_NOISE = 1000
+# More would hold out most of the data, as a percentage written without its fraction would.
+LARGEST_HELD_OUT = 0.5
 # Processes on one machine.
 MOST_WORKERS = 1024
 VERSION = "version"
@@ -266,6 +268,7 @@ RANGES: dict[str, tuple[Any, ...]] = {
     **_of("dataloader_num_workers", Ge(0), Le(MOST_WORKERS)),
     **_of("adam_beta1 adam_beta2 label_smoothing_factor lora_dropout", Ge(0), Lt(1)),
     **_of("description_probability", Ge(0), Le(1)),
+    **_of("held_out_share", Ge(0), Le(LARGEST_HELD_OUT)),
     **_of("seed data_seed mixture_seed", Ge(0), Le(LARGEST_SEED)),
     **_of("logging_steps save_steps eval_steps", Gt(0), AfterValidator(_steps)),
 }

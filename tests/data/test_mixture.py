@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -335,7 +336,9 @@ def test_which_descriptions_are_dropped_does_not_depend_on_a_cap(
 
     def kept(cap: int | None, weight: float = 1) -> dict[str, bool]:
         options = FileOptions(max_sequences=cap, weight=weight, description_probability=0.5)
-        found = messages_of_file(str(tmp_path / "mine.jsonl"), options, tokenizer=tiny_tokenizer, seed=0)
+        found = messages_of_file(
+            str(tmp_path / "mine.jsonl"), options, tokenizer=tiny_tokenizer, seed=0, dropped=Counter()
+        )
         first: dict[str, bool] = {}
         for messages in found:
             first.setdefault(messages[-1]["content"], messages[0]["role"] == "description")
@@ -361,3 +364,35 @@ def test_copies_and_descriptions_are_drawn_independently() -> None:
     assert len(once) + len(twice) == 4000 and abs(len(twice) - 2000) < 130
     # 0.05 is four standard errors of the difference at most.
     assert abs(sum(twice) / len(twice) - sum(once) / len(once)) < 0.06
+
+
+def contents(mixture: Mixture) -> set[str]:
+    return {json.dumps(row) for row in mixture.dataset["messages"]}
+
+
+def test_individuals_and_lines_held_out_are_left_out_and_counted(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    rows = [f"{n},{n % 7}" for n in range(200)]
+    (tmp_path / "a.csv").write_text("\n".join(["user,stars", *rows]))
+    keys = "{file: a.csv, group_by: user, output: stars, descriptions: ['{user}']}"
+    (tmp_path / "mine.yaml").write_text(f"task: mine\nspectrum: {keys}\n")
+    lines = jsonl(tmp_path, *(outputs(f"word {n}") for n in range(200)))
+    data = DataArguments(
+        tasks={str(tmp_path / "mine.yaml"): {}, "coinflip": {"max_sequences": 5}},
+        train_files={lines: {}},
+        description_probability=1.0,
+    )
+    every, some = (
+        build_mixture(replace(data, held_out_share=share), tokenizer=tiny_tokenizer, max_length=64)
+        for share in (0.0, 0.25)
+    )
+    assert contents(some) < contents(every)
+    for before, after in zip(every.counts, some.counts, strict=True):
+        held = after.dropped.get("held out of training", 0)
+        assert before.sequences == after.sequences + held and not before.dropped
+        assert held == 0 if after.task == "coinflip" else 0.15 < held / 200 < 0.35
+    # What is held out does not depend on the seed.
+    other = replace(data, held_out_share=0.25, mixture_seed=3, tasks={str(tmp_path / "mine.yaml"): {}})
+    found = build_mixture(other, tokenizer=tiny_tokenizer, max_length=64)
+    assert contents(found) < contents(some)

@@ -27,6 +27,7 @@ SCHEMA = pyarrow.schema(
             "messages",
             pyarrow.list_(pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())])),
         ),
+        ("individual", pyarrow.string()),
     ]
 )
 # A batch is written when it has this many turns.
