@@ -228,6 +228,7 @@ def _switch(value: Any) -> Any:
 # Fields whose annotation is too loose, or differs from what transformers documents.
 TYPES: dict[str, Any] = {
     "tasks": TaskChoice,
+    "eval_tasks": TaskChoice,
     "train_files": FileChoice,
     "split": Annotated[list[Split], AfterValidator(lambda chosen: _not_empty(chosen))],
     "copy_role_tokens_from": Annotated[str | None, BeforeValidator(lambda name: name or None)],
@@ -256,7 +257,11 @@ def _of(names: str, *constraints: Any) -> dict[str, tuple[Any, ...]]:
 
 RANGES: dict[str, tuple[Any, ...]] = {
     **_of("per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps", Ge(1)),
-    **_of("max_sequences max_length save_total_limit torch_empty_cache_steps eval_accumulation_steps", Ge(1)),
+    **_of(
+        "max_sequences max_length save_total_limit torch_empty_cache_steps eval_accumulation_steps",
+        Ge(1),
+    ),
+    **_of("eval_max_sequences early_stopping_patience", Ge(1)),
     **_of("dataset_num_proc", Ge(1), Le(MOST_WORKERS)),
     **_of("dataloader_prefetch_factor ddp_bucket_cap_mb ddp_timeout", Ge(1)),
     **_of("lora_r lora_alpha", Ge(1), Le(LARGEST_RANK)),

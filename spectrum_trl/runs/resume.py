@@ -85,7 +85,12 @@ def versions() -> dict[str, str]:
 
 def data_of(mixture: Mixture) -> dict[str, Any]:
     """Return counts and hashes of the training data."""
-    return {"data": [asdict(count) for count in mixture.counts], "missing": mixture.missing}
+    held_out = [asdict(count) for count in mixture.held_out_counts]
+    return {
+        "data": [asdict(count) for count in mixture.counts],
+        "missing": mixture.missing,
+        **({"held_out": held_out} if held_out else {}),
+    }
 
 
 def _plain(value: Any) -> Any:
