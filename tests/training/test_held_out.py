@@ -187,3 +187,31 @@ def test_a_metric_that_is_not_measured_is_refused_with_the_nearest_before_traini
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "expected one of eval_loss, eval_tiny_range_loss, eval_coinflip_loss" in done.stderr
     assert "Did you mean 'eval_coinflip_loss'?" in done.stderr and not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("recipe", "processes"), [("full_ft", 2), ("lora", 1)])
+def test_sharded_runs_and_adapters_save_their_best_step_too(
+    recipe: str, processes: int, tmp_path: Path
+) -> None:
+    own = {"tasks": MIXTURE["tasks"], "held_out_share": 0.1}
+    words = ["--model_name_or_path", "spectrum-trl/tiny-base", "--copy_role_tokens_from", "", *given(own)]
+    words += ["--use_cpu", "true", "--bf16", "false", "--dtype", "float32", "--lr_scheduler_type", "constant"]
+    words += ["--gradient_accumulation_steps", "2", "--max_length", "128", "--learning_rate", "1e-3"]
+    # The loss falls, so the best step by the greatest loss is the first saved one.
+    evaluated = ["--eval_strategy", "steps", "--eval_steps", "2", "--save_steps", "2", "--max_steps", "6"]
+    evaluated += ["--load_best_model_at_end", "true", "--greater_is_better", "true"]
+    for name, more in (("best", evaluated), ("short", ["--max_steps", "2"])):
+        out = ["--output_dir", str(tmp_path / name)]
+        shard = recipe == "full_ft"
+        file = f"recipes/{recipe}.yaml"
+        done = run_processes(processes, file, *words, *more, *out, shard=shard)
+        assert done.returncode == 0, done.stderr
+    found = evaluations(tmp_path / "best" / "checkpoint-6")
+    assert [one["step"] for one in found] == [0, 2, 4, 6]
+    assert found[1]["eval_loss"] > found[2]["eval_loss"] > found[3]["eval_loss"]
+    weights = "model.safetensors" if recipe == "full_ft" else "adapter_model.safetensors"
+    saved, expected = (load_file(tmp_path / name / weights) for name in ("best", "short"))
+    assert saved.keys() == expected.keys()
+    for name, weight in expected.items():
+        torch.testing.assert_close(saved[name], weight, atol=1e-6, rtol=0)
