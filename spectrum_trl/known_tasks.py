@@ -25,11 +25,16 @@ def matching(pattern: str) -> list[str]:
     return [name for name in names if pattern.startswith(TINY_PREFIX) or not name.startswith(TINY_PREFIX)]
 
 
-def unknown_tasks(patterns: Iterable[str]) -> Iterator[str]:
-    """Yield a message for each name or glob that matches no task; the user's own files are skipped."""
+def unknown_tasks(patterns: Iterable[str], *, key: str = "tasks") -> Iterator[str]:
+    """Yield a message for each name or glob that matches no task; the user's own files are skipped.
+
+    Args:
+        patterns: The names and globs.
+        key: The recipe's key that has them, for the messages.
+    """
     for pattern in patterns:
         if not is_own(pattern) and not matching(pattern):
             yield (
-                f"tasks: no task is named {pattern[:60]!r}.{nearest(pattern, tasks())} "
+                f"{key}: no task is named {pattern[:60]!r}.{nearest(pattern, tasks())} "
                 "`spectrum-trl data list` lists all tasks."
             )

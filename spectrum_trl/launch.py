@@ -44,8 +44,10 @@ def check_names(recipe: str | Path, words: Sequence[str], *, launcher: bool = Fa
     """
     file = find_recipe(recipe)
     parsed = read_recipe_file(file)
-    names, tasks = unknown_names(file, parsed, words, launcher=launcher), task_names(parsed, words)
-    refuse([*names, *unknown_tasks(tasks)])
+    problems = [*unknown_names(file, parsed, words, launcher=launcher)]
+    for key in ("tasks", "eval_tasks"):
+        problems += unknown_tasks(task_names(parsed, words, key=key), key=key)
+    refuse(problems)
 
 
 if __name__ == "__main__":

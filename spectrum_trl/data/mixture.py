@@ -1,6 +1,7 @@
 """Turn a recipe's tasks into one tokenized dataset, and count everything lost."""
 
 import itertools
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -14,19 +15,22 @@ from rich.progress import track
 from transformers import PreTrainedTokenizerBase
 
 from spectrum_trl.console import on_terminal
+from spectrum_trl.data.choice import Choice, select_eval_tasks, select_tasks
 from spectrum_trl.data.conversations import check_files, read_conversations, weighted
 from spectrum_trl.data.encode import Encoder, TaskCounts, encode, usable
-from spectrum_trl.errors import MissingData, UserError, refuse
-from spectrum_trl.known_tasks import matching, unknown_tasks
-from spectrum_trl.known_tasks import tasks as all_tasks
+from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.paths import data_dir
 from spectrum_trl.prompts.messages import normalise
 from spectrum_trl.prompts.templates import layout_template
 from spectrum_trl.recipe.arguments import DataArguments, FileOptions, TaskOptions
-from spectrum_trl.suite.building.cache import built_sequences
 from spectrum_trl.suite.building.cache import missing as lacking
+from spectrum_trl.suite.building.held_out import (
+    LEFT_OUT,
+    held_out_sequences,
+    is_held_out,
+    training_sequences,
+)
 from spectrum_trl.suite.fetching.status import ensure, status
-from spectrum_trl.suite.own.table import is_own, read_own
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import EVALUATED, Message, SampleSequence, Task
 
@@ -41,65 +45,34 @@ class Mixture(NamedTuple):
         dataset: Columns ``messages``, ``input_ids``, ``assistant_masks``, ``task``.
         counts: One entry per task.
         missing: How to get the data of each task that has none, by task name.
+        held_out: Data whose loss is measured while training, by task, with the same columns; empty without.
+        held_out_counts: Their counts.
     """
 
     dataset: Dataset
     counts: list[TaskCounts]
     missing: dict[str, str]
-
-
-class Choice(NamedTuple):
-    """A task to train on, with its cap and weight."""
-
-    task: Task
-    options: TaskOptions
-
-
-def select_tasks(data: DataArguments) -> dict[str, Choice]:
-    """Resolve names, globs, and the user's YAML files to tasks, by name in the order of the recipe.
-
-    Raises:
-        UserError: With every unknown name and unmatched glob at once.
-    """
-    catalogue = {name: task for name, task in all_tasks().items() if task.split in data.split}
-    chosen: dict[str, Choice] = {}
-    # The user's YAML file that declares each task, by task name.
-    files: dict[str, str] = {}
-    problems: list[str] = []
-    for pattern, options in data.tasks.items():
-        if options.max_sequences is None:
-            options = options.model_copy(update={"max_sequences": data.max_sequences})
-        if is_own(pattern):
-            try:
-                own = read_own(Path(pattern), split="train")
-                if own.name in chosen:
-                    problems.append(_twice(own.name, files.get(own.name, own.name), pattern))
-                chosen[own.name], files[own.name] = Choice(own, options), pattern
-            except UserError as error:
-                problems += error.problems
-            continue
-        names = [name for name in matching(pattern) if name in catalogue]
-        if not names and (outside := sorted({all_tasks()[name].split for name in matching(pattern)})):
-            problems.append(
-                f"tasks: {pattern!r} is in split {', '.join(outside)}; add it to `split` to train on it."
-            )
-        problems += unknown_tasks([pattern])
-        problems += [_twice(name, files[name], pattern) for name in names if name in files]
-        chosen.update({name: Choice(catalogue[name], options) for name in names})
-    refuse(problems)
-    return chosen
-
-
-def _twice(name: str, first: str, second: str) -> str:
-    return f"tasks: {first} and {second} both declare a task {name}: change the key `task` in one of them"
+    held_out: dict[str, Dataset] = {}
+    held_out_counts: list[TaskCounts] = []
 
 
 def _messages_of(
-    task: Task, options: TaskOptions, *, folder: Path, data: DataArguments, dropped: Counter[str]
+    task: Task,
+    options: TaskOptions,
+    *,
+    folder: Path,
+    data: DataArguments,
+    dropped: Counter[str],
+    held_out: bool = False,
 ) -> Iterator[list[Message]]:
     """Yield the conversations of one task: capped, weighted, descriptions dropped at random."""
-    sequences: Iterable = built_sequences(
-        task, data_dir=folder, seed=data.mixture_seed, dropped=dropped, paper=data.sampling == "paper"
+    sequences: Iterable = (held_out_sequences if held_out else training_sequences)(
+        task,
+        data_dir=folder,
+        seed=data.mixture_seed,
+        dropped=dropped,
+        share=data.held_out_share,
+        paper=data.sampling == "paper",
     )
     if data.leave_out_evaluated:
         sequences = _not_evaluated(sequences, task, dropped=dropped)
@@ -134,13 +107,27 @@ def _not_evaluated(
 
 
 def messages_of_file(
-    file: str, options: FileOptions, *, tokenizer: PreTrainedTokenizerBase, seed: int
+    file: str,
+    options: FileOptions,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int,
+    dropped: Counter[str],
+    held_out_share: float = 0.0,
+    held_out: bool = False,
 ) -> Iterator[list[Message]]:
     """Yield the conversations of one of the user's files: capped, weighted, descriptions dropped at random.
 
-    The tokenizer's control tokens must not occur in contents; the seed is the only source of randomness.
+    The tokenizer's control tokens must not occur in contents; the seed is the only source of randomness. A
+    conversation is held out by its content, so the same one is in all files.
     """
-    conversations = read_conversations(Path(file), tokenizer=tokenizer)
+    conversations = []
+    for conversation in read_conversations(Path(file), tokenizer=tokenizer):
+        name = json.dumps(conversation, sort_keys=True)
+        if is_held_out(name, source="train_files", share=held_out_share) == held_out:
+            conversations.append(conversation)
+        else:
+            dropped[f"not {LEFT_OUT}" if held_out else LEFT_OUT] += 1
     # Keep the file's order, so the chosen lines keep their relative positions.
     chosen = sorted(
         _choose(len(conversations), options.max_sequences or len(conversations), seed=seed, name=file)
@@ -166,6 +153,7 @@ def build_mixture(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int | None,
     assistant_only: bool = True,
+    evaluates: bool = False,
     show_progress: bool = False,
 ) -> Mixture:
     """Build the training data of a recipe.
@@ -175,48 +163,95 @@ def build_mixture(
         tokenizer: With the Spectrum template installed.
         max_length: Maximum sequence length in tokens; longer sequences lose whole turns at the end.
         assistant_only: False for loss on every token.
+        evaluates: Whether to build the held-out data, too.
         show_progress: Whether to show a progress bar for each task.
 
     Returns:
         The dataset and its counts.
 
     Raises:
-        UserError: If tasks are unknown, the user's files have errors, or nothing is left to train on.
+        UserError: If tasks are unknown, the user's files have errors, or nothing is left to train on, or
+            to evaluate on.
         MissingData: If data are missing and ``ignore_missing`` is off.
     """
     chosen = select_tasks(data)
     check_files(data.train_files)
-    missing, folder = _missing(chosen, data)
+    evaluated = select_eval_tasks(data) if evaluates else {}
+    missing, folder = _missing(chosen | evaluated, data)
     template = layout_template(data.layout)
     encoder = Encoder(tokenizer, max_length=max_length, train_on=data.train_on, template=template)
     present = {name: choice for name, choice in chosen.items() if name not in missing}
     caps = {name: choice.options.max_sequences for name, choice in present.items()}
     caps |= {file: options.max_sequences for file, options in data.train_files.items()}
-    parts, counts = [], []
-    for name, conversations, dropped in _conversations(present, data, folder=folder, tokenizer=tokenizer):
-        rows, count = encode(
-            name,
-            _with_progress(conversations, name, total=caps[name]) if show_progress else conversations,
-            encoder,
-            split_long=data.long_sequences == "split",
-            dropped=dropped,
+    found = _conversations(present, data, folder=folder, tokenizer=tokenizer)
+    if show_progress:
+        found = (
+            (name, _with_progress(conversations, name, total=caps[name]), dropped)
+            for name, conversations, dropped in found
         )
-        counts.append(count)
-        if len(rows):
-            parts.append(rows)
+    parts, counts = _encoded(found, encoder, data=data, assistant_only=assistant_only)
     if not parts:
         reasons = sum((Counter(count.dropped) for count in counts), Counter())
-        found = "; ".join(f"{reason}: {n}" for reason, n in reasons.items())
+        lost = "; ".join(f"{reason}: {n}" for reason, n in reasons.items())
         raise UserError(
-            f"nothing to train on ({found or 'no task and no file was given'}). "
+            f"nothing to train on ({lost or 'no task and no file was given'}). "
             "Add tasks or train_files with a trained output."
         )
-    dataset = concatenate_datasets(parts)
-    if not assistant_only:
-        dataset = dataset.remove_columns("assistant_masks")
-        # Every token but the first of a sequence is predicted.
-        counts = [replace(count, trained_tokens=count.tokens - count.sequences) for count in counts]
-    return Mixture(dataset, counts, missing)
+    mixture = Mixture(concatenate_datasets(list(parts.values())), counts, missing)
+    if not evaluates:
+        return mixture
+    evaluated = {name: choice for name, choice in evaluated.items() if name not in missing}
+    found = _held_out(present, evaluated, data, folder=folder, tokenizer=tokenizer)
+    held_out, counts = _encoded(found, encoder, data=data, assistant_only=assistant_only)
+    if not held_out:
+        raise UserError(
+            "eval_strategy: nothing is held out to evaluate on: no task or file has an individual among the "
+            f"{data.held_out_share:.0%} held out; raise held_out_share, or name eval_tasks"
+        )
+    return mixture._replace(held_out=held_out, held_out_counts=counts)
+
+
+def _encoded(
+    found: Iterable[tuple[str, Iterable[list[Message]], Counter[str]]],
+    encoder: Encoder,
+    *,
+    data: DataArguments,
+    assistant_only: bool,
+) -> tuple[dict[str, Dataset], list[TaskCounts]]:
+    """Tokenize named conversations; return the rows by name, without empty ones, and the counts of all."""
+    parts: dict[str, Dataset] = {}
+    counts = []
+    for name, conversations, dropped in found:
+        split_long = data.long_sequences == "split"
+        rows, count = encode(name, conversations, encoder, split_long=split_long, dropped=dropped)
+        if not assistant_only:
+            rows = rows.remove_columns("assistant_masks")
+            # Every token but the first of a sequence is predicted.
+            count = replace(count, trained_tokens=count.tokens - count.sequences)
+        counts.append(count)
+        if len(rows):
+            # A user's table can have held-out individuals of its training part, and a test part.
+            parts[name] = concatenate_datasets([parts[name], rows]) if name in parts else rows
+    return parts, counts
+
+
+def _held_out(
+    trained: dict[str, Choice],
+    evaluated: dict[str, Choice],
+    data: DataArguments,
+    *,
+    folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+) -> Iterator[tuple[str, Iterable[list[Message]], Counter[str]]]:
+    """Yield like `_conversations`: individuals held out of the trained tasks and files, and other tasks."""
+    if data.held_out_share:
+        once = {"weight": 1.0, "max_sequences": data.eval_max_sequences}
+        capped = {name: Choice(task, own.model_copy(update=once)) for name, (task, own) in trained.items()}
+        files = {name: own.model_copy(update=once) for name, own in data.train_files.items()}
+        some = replace(data, train_files=files)
+        yield from _conversations(capped, some, folder=folder, tokenizer=tokenizer, held_out=True)
+    whole = replace(data, train_files={}, held_out_share=0.0)
+    yield from _conversations(evaluated, whole, folder=folder, tokenizer=tokenizer)
 
 
 def _with_progress(conversations: Iterable, name: str, *, total: int | None) -> Iterable:
@@ -231,15 +266,32 @@ def _with_progress(conversations: Iterable, name: str, *, total: int | None) -> 
 
 
 def _conversations(
-    chosen: dict[str, Choice], data: DataArguments, *, folder: Path, tokenizer: PreTrainedTokenizerBase
+    chosen: dict[str, Choice],
+    data: DataArguments,
+    *,
+    folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    held_out: bool = False,
 ) -> Iterator[tuple[str, Iterable[list[Message]], Counter[str]]]:
     """Yield the name, usable conversations and counter of dropped rows of each task and user's file."""
     for name, (task, own_options) in chosen.items():
         dropped: Counter[str] = Counter()
-        conversations = _messages_of(task, own_options, folder=folder, data=data, dropped=dropped)
+        conversations = _messages_of(
+            task, own_options, folder=folder, data=data, dropped=dropped, held_out=held_out
+        )
         yield name, usable(conversations, tokenizer=tokenizer, dropped=dropped), dropped
     for file, options in data.train_files.items():
-        yield (file, messages_of_file(file, options, tokenizer=tokenizer, seed=data.mixture_seed), Counter())
+        dropped = Counter()
+        conversations = messages_of_file(
+            file,
+            options,
+            tokenizer=tokenizer,
+            seed=data.mixture_seed,
+            dropped=dropped,
+            held_out_share=data.held_out_share,
+            held_out=held_out,
+        )
+        yield file, conversations, dropped
 
 
 def texts_of(data: DataArguments) -> Iterator[str]:

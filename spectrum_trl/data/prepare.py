@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from accelerate import PartialState
-from datasets import load_from_disk
+from datasets import Dataset, load_from_disk
 from filelock import FileLock
 from transformers import PreTrainedTokenizerBase
 
@@ -31,7 +31,7 @@ from spectrum_trl.recipe.arguments import TaskOptions
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.suite.task import Split
 
-COUNTS = "counts.json"
+COUNTS, HELD_OUT = "counts.json", "held_out_"
 # No process takes this long to read what another has built.
 LEFT_SECONDS = 7 * 24 * 3600
 
@@ -55,15 +55,20 @@ def prepare(recipe: Recipe, *, show_progress: bool = False) -> tuple[PreTrainedT
         tokenizer.chat_template = layout_template("chat")
     family = templates.install(tokenizer)
     check_end_of_turn(recipe.training.eos_token, tokenizer=tokenizer)
+    training = recipe.training
+    evaluates = training.eval_strategy != "no"
     mixture = built_once(
         lambda: build_mixture(
             recipe.data,
             tokenizer=tokenizer,
-            max_length=recipe.training.max_length,
-            assistant_only=recipe.training.assistant_only_loss,
+            max_length=training.max_length,
+            assistant_only=training.assistant_only_loss,
+            evaluates=evaluates,
             show_progress=show_progress,
         ),
-        settings=f"{recipe.data} {recipe.training.max_length} {recipe.training.assistant_only_loss}",
+        settings=" ".join(
+            map(str, (recipe.data, training.max_length, training.assistant_only_loss, evaluates))
+        ),
     )
     return tokenizer, family, mixture
 
@@ -132,13 +137,27 @@ def _write(mixture: Mixture, folder: Path) -> None:
     with writing(folder, way_out=way_out), tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         place = Path(scratch) / "whole"
         mixture.dataset.save_to_disk(str(place))
-        rest = {"counts": [asdict(count) for count in mixture.counts], "missing": mixture.missing}
+        for number, rows in enumerate(mixture.held_out.values()):
+            rows.save_to_disk(str(place / f"{HELD_OUT}{number}"))
+        rest = {
+            "counts": [asdict(count) for count in mixture.counts],
+            "missing": mixture.missing,
+            "held_out": list(mixture.held_out),
+            "held_out_counts": [asdict(count) for count in mixture.held_out_counts],
+        }
         write_json(rest, place / COUNTS)
         place.rename(folder)
 
 
 def _read(folder: Path) -> Mixture:
     rest = json.loads((folder / COUNTS).read_text(encoding="utf-8"))
-    counts = [TaskCounts(**count) for count in rest["counts"]]
+    counts, held_out_counts = (
+        [TaskCounts(**count) for count in rest[name]] for name in ("counts", "held_out_counts")
+    )
     # In memory, as for a single process: a later `map` would otherwise write its cache beside the files.
-    return Mixture(load_from_disk(str(folder), keep_in_memory=True), counts, rest["missing"])
+    held_out = {
+        name: cast(Dataset, load_from_disk(str(folder / f"{HELD_OUT}{number}"), keep_in_memory=True))
+        for number, name in enumerate(rest["held_out"])
+    }
+    dataset = cast(Dataset, load_from_disk(str(folder), keep_in_memory=True))
+    return Mixture(dataset, counts, rest["missing"], held_out, held_out_counts)

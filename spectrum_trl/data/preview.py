@@ -84,6 +84,13 @@ def show(
     for count in mixture.counts:
         for reason, n in (+Counter(count.dropped)).items():
             console.print(f"dropped from {visible(count.task)}: {n:,} ({reason})", markup=False)
+    without = [visible(count.task) for count in mixture.held_out_counts if not count.sequences]
+    for count in mixture.held_out_counts:
+        if count.sequences:
+            said = f"{count.sequences:,} sequences, {count.trained_tokens:,} trained tokens"
+            console.print(f"loss measured while training: {visible(count.task)}: {said}", markup=False)
+    if without:
+        console.print(f"no individual is held out of: {', '.join(without)}", markup=False)
     if mixture.missing:
         console.print(missing_table(mixture))
     rng = random.Random(seed)

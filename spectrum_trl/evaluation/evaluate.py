@@ -21,9 +21,14 @@ from spectrum_trl.evaluation import probe, saving, summary
 from spectrum_trl.evaluation.harness import FILLER, HarnessTask
 from spectrum_trl.evaluation.options import read_options, task_manager
 from spectrum_trl.evaluation.own import tasks as own
-from spectrum_trl.evaluation.results import ANSWERS_TRAINED_ON, TRAINED_ON, answers_in
+from spectrum_trl.evaluation.results import (
+    ANSWERS_TRAINED_ON,
+    HELD_OUT_SHARE,
+    TRAINED_ON,
+    answers_in,
+)
 from spectrum_trl.evaluation.saving import ResultsFolder, strict
-from spectrum_trl.models.folder import trained_on
+from spectrum_trl.models.folder import held_out_share, trained_on
 from spectrum_trl.models.load import is_adapter
 from spectrum_trl.models.weights import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.scoring.store import AnswerStore, CannotCache, keep_answers
@@ -96,9 +101,11 @@ class _Evaluation:
         # Requests are identified by their text, which includes template, format and data.
         self.store = setup.output / CACHE / f"answers_{self.identity}"
         self.together: dict[str, Any] = {"failed": [], "missing": {}}
-        trained = trained_on(str(setup.model.get("peft") or setup.model.get("pretrained")))
+        name = str(setup.model.get("peft") or setup.model.get("pretrained"))
+        trained = trained_on(name)
         if trained is not None:
             self.together |= {TRAINED_ON: sorted(trained), ANSWERS_TRAINED_ON: answers_in(trained)}
+            self.together[HELD_OUT_SHARE] = held_out_share(name)
         self.folder = ResultsFolder(setup.output, backend=setup.backend, model=setup.model)
         self.lm: LM | None = None
         self.written = False

@@ -16,7 +16,7 @@ from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
 from spectrum_trl.evaluation.icl_sequences import choose
 from spectrum_trl.evaluation.own.tasks import own_icl
-from spectrum_trl.evaluation.results import LOW_COVERAGE
+from spectrum_trl.evaluation.results import HELD_OUT_SHARE, LOW_COVERAGE
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.metrics.calibration import calibration_error, calibration_error_by_chance
 from spectrum_trl.metrics.icl import Guesses, guesses, share_right, unigram_losses
@@ -88,6 +88,9 @@ class Icl(HarnessTask):
             return Missing(", ".join(absent), f"{task.source.title}: {how}")
         chosen = choose(task, folder=folder, options=self.options, prompts=self.prompts)
         self.config.metadata |= {"k": chosen.k, "left_out": dict(chosen.dropped)}
+        if task.synthetic:
+            # It evaluates all its sequences.
+            self.config.metadata.pop(HELD_OUT_SHARE, None)
         logger.info(
             "%s: %d sequences with %d examples before the last output; left out: %s",
             self.config.task,

@@ -14,6 +14,7 @@ from spectrum_trl.metrics.icl import AutomaticK, automatic_k
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.suite.building.cache import built_sequences
+from spectrum_trl.suite.building.held_out import held_out_sequences
 from spectrum_trl.suite.building.stats import BYTES_PER_TOKEN, TOKENS_PER_TURN
 from spectrum_trl.suite.randomness import stream
 from spectrum_trl.suite.task import Message, Task
@@ -35,7 +36,13 @@ class Chosen(NamedTuple):
 
 @cache
 def drawn(
-    task: Task, *, folder: Path, seed: int, most: int, described: str = "sometimes"
+    task: Task,
+    *,
+    folder: Path,
+    seed: int,
+    most: int,
+    described: str = "sometimes",
+    held_out_share: float | None = None,
 ) -> tuple[tuple[tuple[str, list[Message]], ...], Counter[str]]:
     """Build a task's sequences once, at most ``most``, some without their description.
 
@@ -49,15 +56,19 @@ def drawn(
         seed: Seed of the data, of the choice of sequences, and of which keep their descriptions.
         most: Maximum number of sequences.
         described: Which sequences keep their description, see `Options`.
+        held_out_share: Evaluate only individuals held out of training, see `Options`.
 
     Returns:
         Sequence ids with messages, in the task's order; and the rows that the task left out, by reason.
     """
     dropped = Counter[str]()
-    every = [
-        (sequence.sequence_id, sequence.messages)
-        for sequence in built_sequences(task, data_dir=folder, seed=seed, dropped=dropped)
-    ]
+    if held_out_share is None or task.synthetic:
+        sequences = built_sequences(task, data_dir=folder, seed=seed, dropped=dropped)
+    else:
+        sequences = held_out_sequences(
+            task, data_dir=folder, seed=seed, dropped=dropped, share=held_out_share
+        )
+    every = [(sequence.sequence_id, sequence.messages) for sequence in sequences]
     if len(every) > most:
         rng = stream(seed, task=task.name, purpose="sequences")
         picked = rng.choice(len(every), size=most, replace=False)
@@ -93,7 +104,12 @@ def choose(task: Task, *, folder: Path, options: Options, prompts: Prompts) -> C
         The choice; without sequences if too few have enough outputs that fit.
     """
     sequences, lost = drawn(
-        task, folder=folder, seed=options.seed, most=options.sequences, described=options.described
+        task,
+        folder=folder,
+        seed=options.seed,
+        most=options.sequences,
+        described=options.described,
+        held_out_share=options.held_out_share,
     )
     max_tokens, yardstick, context = options.max_tokens, options.yardstick(), options.context()
     dropped, usable = Counter(lost), []

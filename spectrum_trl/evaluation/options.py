@@ -46,6 +46,8 @@ class Options(BaseModel):
             the most outputs to score.
         described: Which sequences keep their description: as many as the task trains with, ``never`` (what
             examples alone teach), or ``always``.
+        held_out_share: Share of individuals and questions held out of training: only these are evaluated, in
+            tasks from real data; None for all. In (0, 0.5].
         restricted: Whether to also score outputs among the task's own labels only.
         scoring: Whether to score candidates ``with_end`` of turn, or without, as ``published``.
         elicit: How a model's shares are found on the distributional axis: from the probabilities of the
@@ -69,6 +71,7 @@ class Options(BaseModel):
     outputs: int = Field(default=32, ge=1)
     examples: int | None = Field(default=None, ge=1)
     described: Literal["sometimes", "never", "always"] = "sometimes"
+    held_out_share: float | None = Field(default=None, gt=0, le=0.5)
     restricted: bool = False
     scoring: Literal["with_end", "published"] = "with_end"
     elicit: Literal["probabilities", "drawn"] = "probabilities"

@@ -23,8 +23,12 @@ LOW_COVERAGE = "low_coverage"
 TRAINED_ON = "trained_on"
 # And evaluated tasks whose answers are listed in some of these, with the names of these.
 ANSWERS_TRAINED_ON = "answers_trained_on"
+# Key of a results file: the share of individuals held out in that training; of a task's metadata: the share
+# of those that were evaluated.
+HELD_OUT_SHARE = "held_out_share"
 HELD_OUT, TRAINED, OWN_TASKS = "held out", "trained on", "own tasks"
-SPLITS = (HELD_OUT, TRAINED, OWN_TASKS)
+HELD_OUT_INDIVIDUALS = "held-out individuals"
+SPLITS = (HELD_OUT, HELD_OUT_INDIVIDUALS, TRAINED, OWN_TASKS)
 SIMBENCH = "simbench_score"
 # For lm-eval's own tasks: the standard error of a metric, and the number of rows.
 STDERR, ROWS = "_stderr", "rows"
@@ -60,6 +64,9 @@ class Results(NamedTuple):
         trained_on: Names of the tasks that the model was trained on; None if unknown.
         data_of: Task to the Suite's task whose sequences it evaluates, or ``own`` for a user's task.
         answers_trained_on: Task to the names of those trained-on tasks that list its answers.
+        held_out_in_training: Share of individuals in [0, 1] that the model's training held out.
+        held_out: Task to the share of individuals in [0, 1] that were evaluated, where these are individuals
+            to hold out of training.
     """
 
     file: Path
@@ -69,6 +76,8 @@ class Results(NamedTuple):
     trained_on: frozenset[str] | None = None
     data_of: dict[str, str] = {}
     answers_trained_on: dict[str, list[str]] = {}
+    held_out_in_training: float = 0.0
+    held_out: dict[str, float] = {}
 
 
 def answers_in(trained: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -99,7 +108,8 @@ def marks_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
 
     def mark(task: str) -> str:
         listed = {name for one in every for name in one.answers_trained_on.get(task, ())}
-        return said_of_answers(sorted(listed)) or (TRAINED if split(task) == TRAINED else "")
+        known = split(task)
+        return said_of_answers(sorted(listed)) or known * (known in (TRAINED, HELD_OUT_INDIVIDUALS))
 
     return mark
 
@@ -107,23 +117,30 @@ def marks_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
 def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
     """Return a function that says of a task whether any of the models was trained on it, or on its answers.
 
-    Where nothing is known of any model's training, the Suite's training tasks count as trained on.
+    Where nothing is known of any model's training, the Suite's training tasks count as trained on. A task
+    whose evaluated individuals every model's training held out is told apart.
 
     Returns:
         From a task's name to one of ``SPLITS``.
     """
     every = list(evaluations)
-    known = [one.trained_on for one in every if one.trained_on is not None]
-    trained = {name for one in known for name in one}
-    if not known:
-        trained = {name for name, task in tasks().items() if task.split == "train"}
+    known = [one for one in every if one.trained_on is not None]
+    train = {name for name, task in tasks().items() if task.split == "train"}
     data = {task: name for one in every for task, name in one.data_of.items()}
     listed = {task for one in every for task in one.answers_trained_on}
 
     def split(task: str) -> str:
         if data.get(task) == OWN:
             return OWN_TASKS
-        return TRAINED if task in listed or data.get(task) in trained else HELD_OUT
+        if task in listed:
+            return TRAINED
+        trained = [one for one in known if data.get(task) in (one.trained_on or ())]
+        if not (trained if known else data.get(task) in train):
+            return HELD_OUT
+        # Everyone is evaluated where no share is named.
+        share = max(one.held_out.get(task, 1.0) for one in every if task in one.rows)
+        unseen = trained and all(share <= one.held_out_in_training for one in trained)
+        return HELD_OUT_INDIVIDUALS if unseen else TRAINED
 
     return split
 
@@ -161,7 +178,12 @@ def read_results(folder: Path) -> Results:
             raise TypeError("higher_is_better holds true and false")
         written = {task: config.get("metadata") or {} for task, config in results.get("configs", {}).items()}
         formats = {task: str(known["format"]) for task, known in written.items() if "format" in known}
-        trained_on = results.get(TRAINED_ON)
+        trained_on, share = results.get(TRAINED_ON), float(results.get(HELD_OUT_SHARE, 0.0))
+        held_out = {
+            task: float(known[HELD_OUT_SHARE])
+            for task, known in written.items()
+            if known.get(HELD_OUT_SHARE) is not None
+        }
         answers = results.get(ANSWERS_TRAINED_ON, {}).items()
         listed = {str(task): [str(name) for name in names] for task, names in answers}
         configs = results.get("configs", {}).items()
@@ -179,7 +201,7 @@ def read_results(folder: Path) -> Results:
             "(`spectrum-trl eval` always saves them)"
         )
     known = None if trained_on is None else frozenset(map(str, trained_on))
-    return Results(file, directions, formats, rows, known, data_of, listed)
+    return Results(file, directions, formats, rows, known, data_of, listed, share, held_out)
 
 
 def samples_file(results: Path, task: str) -> Path:

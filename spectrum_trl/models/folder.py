@@ -206,6 +206,15 @@ def contents(name: str, *patterns: str) -> tuple[str, ...]:
     return tuple(f"{file.name} {sha256_of(file)}" for file in files) if folder.is_dir() else ()
 
 
+def held_out_share(name: str) -> float:
+    """Return the share of individuals that a model's training held out; 0 if its folder has no record."""
+    try:
+        share = read_json(Path(name, "provenance.json"))["settings"]["held_out_share"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+    return share if isinstance(share, float) else 0.0
+
+
 def trained_on(name: str) -> dict[str, dict[str, Any]] | None:
     """Return the counts of each task that a model was trained on, by name; None if there is no record."""
     try:

@@ -96,6 +96,12 @@ class DataArguments:
         layout: How conversations are written: Spectrum turns, text or chat. ``spectrum``, turns of the
             model's family; ``text``, documents without turns for pretraining, whose contents are
             concatenated; ``chat``, system, user and assistant turns in ChatML.
+        held_out_share: Share of individuals and questions to hold out of training. In [0, 0.5]; by name, so
+            an evaluation with the same ``held_out_share`` finds them. Pooled rows have no individuals, and
+            synthetic tasks draw anew.
+        eval_tasks: Held-out tasks whose loss is measured while training, each with options. Written like
+            ``tasks``; globs match tasks of the split ``test``.
+        eval_max_sequences: Cap per task on the sequences whose loss is measured while training.
         mixture_seed: Seed for building, sampling and dropping descriptions.
         long_sequences: Drop turns that do not fit, or start further sequences. ``cut`` drops turns beyond
             ``max_length``, as the paper does; ``split`` starts further sequences with them, under the same
@@ -116,6 +122,9 @@ class DataArguments:
     description_probability: float | None = 0.8
     train_on: Literal["outputs", "first", "last"] = "outputs"
     layout: Layout = "spectrum"
+    held_out_share: float = 0.0
+    eval_tasks: dict[str, TaskOptions] = field(default_factory=dict)
+    eval_max_sequences: int = 20
     mixture_seed: int = 0
     long_sequences: Literal["cut", "split"] = "cut"
     sampling: Literal["default", "paper"] = "default"
@@ -126,6 +135,7 @@ class DataArguments:
     def __post_init__(self) -> None:
         """Parse the choice of tasks and files."""
         self.tasks = TypeAdapter(TaskChoice).validate_python(self.tasks)
+        self.eval_tasks = TypeAdapter(TaskChoice).validate_python(self.eval_tasks)
         self.train_files = TypeAdapter(FileChoice).validate_python(self.train_files)
 
 
@@ -147,6 +157,8 @@ class RunArguments:
             float32 are rounded stochastically to bfloat16, which preserves small updates on average.
         evaluate: What to measure before and after training. ``tiny``: the model and its instruct sibling
             before, and the model after training, on the tiny world's held-out distributions.
+        early_stopping_patience: Evaluations without a better held-out loss after which training ends. Null
+            for never; needs ``load_best_model_at_end``.
         recorded: Recorded result of all-token tuning to show beside the others. A file among the bundled
             recipes.
         resume_despite_changes: Resume although settings, versions or data differ. The differences are
@@ -161,6 +173,7 @@ class RunArguments:
     initialise_role_tokens: Literal["none", "line_breaks"] = "none"
     save_dtype: Literal["float32", "bfloat16", "float16"] | None = None
     evaluate: Literal["none", "tiny"] = "none"
+    early_stopping_patience: int | None = None
     recorded: str | None = None
     resume_despite_changes: bool = False
     overwrite: bool = False

@@ -53,6 +53,8 @@ LONGEST_PADDING = 2**16
 LARGEST_RANK = 2**16
 # The NEFTune paper tries 5 to 15; beyond this limit, noise drowns the embedding.
 LARGEST_NOISE = 1000
+# More would hold out most of the data, as a percentage written without its fraction would.
+LARGEST_HELD_OUT = 0.5
 # Processes on one machine.
 MOST_WORKERS = 1024
 VERSION = "version"
@@ -226,6 +228,7 @@ def _switch(value: Any) -> Any:
 # Fields whose annotation is too loose, or differs from what transformers documents.
 TYPES: dict[str, Any] = {
     "tasks": TaskChoice,
+    "eval_tasks": TaskChoice,
     "train_files": FileChoice,
     "split": Annotated[list[Split], AfterValidator(lambda chosen: _not_empty(chosen))],
     "copy_role_tokens_from": Annotated[str | None, BeforeValidator(lambda name: name or None)],
@@ -254,7 +257,11 @@ def _of(names: str, *constraints: Any) -> dict[str, tuple[Any, ...]]:
 
 RANGES: dict[str, tuple[Any, ...]] = {
     **_of("per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps", Ge(1)),
-    **_of("max_sequences max_length save_total_limit torch_empty_cache_steps eval_accumulation_steps", Ge(1)),
+    **_of(
+        "max_sequences max_length save_total_limit torch_empty_cache_steps eval_accumulation_steps",
+        Ge(1),
+    ),
+    **_of("eval_max_sequences early_stopping_patience", Ge(1)),
     **_of("dataset_num_proc", Ge(1), Le(MOST_WORKERS)),
     **_of("dataloader_prefetch_factor ddp_bucket_cap_mb ddp_timeout", Ge(1)),
     **_of("lora_r lora_alpha", Ge(1), Le(LARGEST_RANK)),
@@ -266,6 +273,7 @@ RANGES: dict[str, tuple[Any, ...]] = {
     **_of("dataloader_num_workers", Ge(0), Le(MOST_WORKERS)),
     **_of("adam_beta1 adam_beta2 label_smoothing_factor lora_dropout", Ge(0), Lt(1)),
     **_of("description_probability", Ge(0), Le(1)),
+    **_of("held_out_share", Ge(0), Le(LARGEST_HELD_OUT)),
     **_of("seed data_seed mixture_seed", Ge(0), Le(LARGEST_SEED)),
     **_of("logging_steps save_steps eval_steps", Gt(0), AfterValidator(_steps)),
 }

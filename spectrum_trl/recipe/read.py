@@ -42,7 +42,17 @@ DEFAULTS: dict[str, Any] = {
 
 # Length limits for a library's message and for a step of a path, in characters.
 LONGEST_MESSAGE, LONGEST_STEP = 400, 100
-NO_EVALUATION_SET = "a recipe has no evaluation set; use `evaluate: tiny`, and remove this"
+# Where a recipe evaluates while training: also before the first step, and the best step is that of the least
+# mean of the tasks' losses. Held-out sequences are not packed.
+WITH_EVALUATION: dict[str, Any] = {
+    "eval_on_start": True,
+    "metric_for_best_model": "loss",
+    "eval_packing": False,
+}
+OF_EVALUATION = (
+    *("eval_on_start", "eval_steps", "eval_delay", "eval_tasks", "load_best_model_at_end"),
+    *("metric_for_best_model", "greater_is_better", "early_stopping_patience"),
+)
 NO_UPLOAD = (
     "would upload checkpoints but never the trained model; remove it, and upload the folder "
     "afterwards with `hf upload REPOSITORY OUTPUT_DIR`"
@@ -56,12 +66,10 @@ UNUSABLE = {
     "dataset_text_field": "tasks and train_files contain conversations, which have no such field; remove it",
     "truncation_mode": "a sequence that is too long loses whole turns at its end; remove it",
     "model_init_kwargs": "use the recipe's model fields instead, such as dtype and attn_implementation",
+    "do_eval": "`eval_strategy` decides when held-out losses are measured; remove it",
+    "eval_packing": "held-out sequences are not packed; remove it",
     **dict.fromkeys(
-        (
-            *("eval_on_start", "load_best_model_at_end", "do_eval", "eval_packing", "eval_steps"),
-            *("eval_accumulation_steps", "metric_for_best_model", "greater_is_better", "batch_eval_metrics"),
-        ),
-        NO_EVALUATION_SET,
+        ("eval_accumulation_steps", "batch_eval_metrics"), "held-out losses need no such setting; remove it"
     ),
     **dict.fromkeys(
         ("push_to_hub", "hub_model_id", "hub_revision", "hub_private_repo", "hub_always_push"), NO_UPLOAD
@@ -205,6 +213,11 @@ def _sections(
     if "gradient_checkpointing" in settings:
         # The old name: transformers prefers the new one if both are set.
         defaults.pop("activation_checkpointing")
+    if settings.get("eval_strategy", "no") != "no":
+        defaults |= WITH_EVALUATION
+    if settings.get("early_stopping_patience"):
+        # Else a resumed run would forget how long it has waited for a better loss.
+        defaults["restore_callback_states_from_checkpoint"] = True
     values = {**defaults, **settings}
     made, problems = [], []
     for section in SECTIONS:
@@ -272,11 +285,7 @@ def contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, reason in UNUSABLE.items():
         if settings.get(name):
             yield name, reason
-    if settings.get("eval_strategy", "no") != "no":
-        yield (
-            "eval_strategy",
-            'a recipe has no evaluation set; use `evaluate: tiny` and `eval_strategy: "no"`',
-        )
+    yield from _evaluation_contradictions(settings)
     if settings.get("packing") and settings.get("max_length", 0) is None:
         yield "packing", "needs max_length; set it to a number, or set `packing: false`"
     if settings.get("dataloader_persistent_workers") and not settings.get("dataloader_num_workers"):
@@ -286,11 +295,6 @@ def contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
         )
     if settings.get("activation_offloading") and settings.get("use_cpu"):
         yield "activation_offloading", "has no effect on a CPU; remove it"
-    if settings.get("save_strategy") == "best":
-        yield (
-            "save_strategy",
-            "`best` needs an evaluation set, which a recipe does not have; use `steps` or `epoch`",
-        )
     trackers = settings.get("report_to") or []
     if len(trackers) > 1 and {"none", "all"} & set(trackers):
         yield "report_to", f"{' and '.join(trackers)} contradict each other; name the trackers alone"
@@ -298,6 +302,28 @@ def contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "fsdp_config", "has no effect without `fsdp: true`; add that, or remove this"
     yield from _layout_contradictions(settings)
     yield from _adapter_contradictions(settings)
+
+
+def _evaluation_contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield options of an evaluation that a recipe lacks, and an evaluation without held-out data."""
+    if settings.get("eval_strategy", "no") == "no":
+        for name in OF_EVALUATION:
+            if settings.get(name):
+                yield name, "has no effect without `eval_strategy: steps`; add that, or remove this"
+        if settings.get("save_strategy") == "best":
+            yield "save_strategy", "`best` needs `eval_strategy: steps`; add that, or use `steps` or `epoch`"
+        return
+    if not settings.get("held_out_share") and not settings.get("eval_tasks"):
+        yield (
+            "eval_strategy",
+            "nothing is held out to evaluate on; add `held_out_share: 0.1`, which leaves a tenth of the "
+            "individuals out of training, or name tasks in `eval_tasks`",
+        )
+    if settings.get("early_stopping_patience") and not settings.get("load_best_model_at_end"):
+        yield (
+            "early_stopping_patience",
+            "needs `load_best_model_at_end: true`, or the last and worse weights would be saved; add that",
+        )
 
 
 def _layout_contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:

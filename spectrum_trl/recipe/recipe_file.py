@@ -198,16 +198,17 @@ def unknown_option(name: str) -> str:
     return f"command line: unknown option --{name[:LONGEST_NAME]}.{hint(name)} Correct or remove it."
 
 
-def task_names(parsed: RecipeFile, words: Sequence[str]) -> list[str]:
-    """Return the tasks named on the command line or, if there are none, in the recipe.
+def task_names(parsed: RecipeFile, words: Sequence[str], *, key: str = "tasks") -> list[str]:
+    """Return the tasks that a key names on the command line or, if there are none, in the recipe.
 
     Anything but a plain list or mapping of names is ignored here and checked when the recipe is read.
     """
-    values = [word.removeprefix("--tasks=") for word in words if word.startswith("--tasks=")]
-    if "--tasks" in words:
-        behind = words[words.index("--tasks") + 1 :]
+    flag = f"--{key}"
+    values = [word.removeprefix(f"{flag}=") for word in words if word.startswith(f"{flag}=")]
+    if flag in words:
+        behind = words[words.index(flag) + 1 :]
         values += itertools.takewhile(lambda word: not word.startswith("--"), behind)
-    named = values or parsed.settings.get("tasks") or []
+    named = values or parsed.settings.get(key) or []
     named = [named] if isinstance(named, str) else [name for name in named if isinstance(name, str)]
     if any(name.lstrip().startswith(("{", "[")) for name in named):
         return []

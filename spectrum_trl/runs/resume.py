@@ -27,6 +27,7 @@ PACKAGES = (
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
 # These change how long a run lasts, and what is written or logged, but never what a training step does.
 MAY_CHANGE = frozenset(
+    "early_stopping_patience load_best_model_at_end restore_callback_states_from_checkpoint "
     "output_dir overwrite resume_from_checkpoint resume_despite_changes max_steps num_train_epochs evaluate "
     "save_dtype data_dir ignore_missing report_to run_name project disable_tqdm log_level log_level_replica "
     "log_on_each_node use_cpu ddp_timeout ddp_backend skip_memory_metrics local_rank trackio_space_id "
@@ -85,7 +86,12 @@ def versions() -> dict[str, str]:
 
 def data_of(mixture: Mixture) -> dict[str, Any]:
     """Return counts and hashes of the training data."""
-    return {"data": [asdict(count) for count in mixture.counts], "missing": mixture.missing}
+    held_out = [asdict(count) for count in mixture.held_out_counts]
+    return {
+        "data": [asdict(count) for count in mixture.counts],
+        "missing": mixture.missing,
+        **({"held_out": held_out} if held_out else {}),
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -109,6 +109,11 @@ class RunFolder:
             # TRL writes a model card beside the checkpoint.
             self.list_files([*checkpoint.rglob("*"), self.path / "README.md"])
 
+    def add_to_record(self, name: str, value: Any) -> None:
+        """Add to the record of a run that has begun."""
+        self._record[name] = value
+        write_json(self._record, self.path / RECORD)
+
     def add_json(self, name: str, value: Any) -> None:
         """Write a JSON file into the folder, now or once the run has begun."""
         if not self.is_main:

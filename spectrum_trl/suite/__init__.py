@@ -27,8 +27,9 @@ def load(
         paper: Whether to sample as many as the paper does.
 
     Returns:
-        Columns ``sequence_id``, ``task``, ``source``, ``kind``, ``split``, ``n_outputs`` and ``messages``
-        (a list of ``{"role", "content"}``), one row per sequence, each with its description.
+        Columns ``sequence_id``, ``task``, ``source``, ``kind``, ``split``, ``n_outputs``, ``messages`` (a
+        list of ``{"role", "content"}``) and ``individual`` (null for pooled rows), one row per sequence, each
+        with its description.
 
     Raises:
         UserError: If there is no such task or split, or its files cannot be read.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, Self, TypedDict
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.fetching.lock import is_begun
@@ -74,6 +74,22 @@ class Data:
                 yield row
 
 
+class GroupedId(str):
+    """Id of a sequence of samples that share a group, which may have further sequences.
+
+    Attributes:
+        group: Name of the individual or question.
+    """
+
+    group: str
+
+    def __new__(cls, text: str, *, group: str) -> Self:
+        """Return the text with its group."""
+        made = super().__new__(cls, text)
+        made.group = group
+        return made
+
+
 # Yields the ``(sequence id, messages)`` of a task.
 Build = Callable[[Data], Iterable[tuple[str, list[Message]]]]
 
@@ -89,6 +105,8 @@ class SampleSequence:
         kind: What is sampled: answers of an individual or a population, numbers, texts, annotations, facts.
         split: ``train``, or ``test`` for tasks held out from training.
         sequence_id: Stable name of the sequence within its task.
+        individual: Name of the individual or question within the source, or None if samples have no such
+            group, as in rows that are pooled or drawn.
     """
 
     messages: list[Message]
@@ -97,6 +115,7 @@ class SampleSequence:
     kind: Kind
     split: Split
     sequence_id: str
+    individual: str | None = None
 
     @property
     def n_outputs(self) -> int:
@@ -189,7 +208,8 @@ class Task:
                 source=self.source.name,
                 kind=self.kind,
                 split=self.split,
-                sequence_id=sequence_id,
+                sequence_id=str(sequence_id),
+                individual=sequence_id.group if isinstance(sequence_id, GroupedId) else None,
             )
 
 

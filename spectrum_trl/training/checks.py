@@ -16,8 +16,8 @@ from transformers.training_args import OptimizerNames
 from transformers.utils import SAFE_WEIGHTS_NAME
 from trl import ModelConfig, SFTConfig
 
+from spectrum_trl.data.choice import select_eval_tasks, select_tasks
 from spectrum_trl.data.conversations import check_files
-from spectrum_trl.data.mixture import select_tasks
 from spectrum_trl.errors import UserError, first_line, nearest, refuse
 from spectrum_trl.models.load import is_adapter, load_config, model_without_memory
 from spectrum_trl.models.weights import named_by, shared_layers
@@ -50,6 +50,7 @@ def check_all(recipe: Recipe, *, environment: bool = True) -> None:
     checks: list[Callable[[], object]] = [
         lambda: check_recipe(recipe),
         lambda: select_tasks(recipe.data),
+        lambda: select_eval_tasks(recipe.data),
         lambda: check_files(recipe.data.train_files),
         lambda: _check_packing(recipe),
         lambda: check_recorded(recipe),
@@ -62,7 +63,8 @@ def check_all(recipe: Recipe, *, environment: bool = True) -> None:
             check()
         except UserError as error:
             problems += error.problems
-    refuse(problems)
+    # Tasks are looked up for both kinds of data.
+    refuse(dict.fromkeys(problems))
 
 
 def _check_packing(recipe: Recipe) -> None:

@@ -18,7 +18,7 @@ from spectrum_trl.runs.checkpoints import find_checkpoint
 from spectrum_trl.runs.output_dir import reserve_output_dir
 from spectrum_trl.runs.resume import check_data, check_settings, print_passed_over
 from spectrum_trl.runs.run_folder import RunFolder, explain_interrupt
-from spectrum_trl.training import strategy
+from spectrum_trl.training import held_out, strategy
 from spectrum_trl.training.checks import check_all, check_checkpoint
 from spectrum_trl.training.demo_evaluation import evaluate_run, show_results
 from spectrum_trl.training.model import starting_model
@@ -50,6 +50,7 @@ def train(recipe: Recipe) -> None:
         with _timed("data and model", out=out):
             tokenizer, family, mixture = prepare(recipe, show_progress=is_main)
             changes |= check_data(recipe, checkpoint, mixture)
+            held_out.check_metric(recipe, mixture)
             preview.show(mixture, tokenizer=tokenizer, console=out, seed=recipe.data.mixture_seed)
             strategy.load_on_first_process_only(recipe)
             model = starting_model(recipe, tokenizer=tokenizer, family=family, out=out)
@@ -61,12 +62,15 @@ def train(recipe: Recipe) -> None:
         dtype = saved_dtype(recipe, cast(PreTrainedModel, trainer.model))
         out.print(f"[bold]weights will be saved in[/]: {str(dtype).removeprefix('torch.')}")
         folder.prepare(mixture, checkpoint=checkpoint, changes=changes)
+        # Before the first step only: the log of a resumed run has it.
+        trainer.args.eval_on_start &= checkpoint.path is None
         with _timed("training", out=out):
             trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint.path else None)
         folder.begin()
 
         save_run(trainer, folder=folder, recipe=recipe, mixture=mixture, tokenizer=tokenizer)
         out.print(f"saved to {folder.path}", markup=False)
+        held_out.report(trainer, folder=folder, out=out)
         trained = cast(PreTrainedModel, trainer.model)
         evaluate_run(recipe, trained, tokenizer, folder=folder, out=out, trained=True)
         show_results(recipe, folder=folder, out=out)

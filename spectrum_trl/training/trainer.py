@@ -28,6 +28,7 @@ from spectrum_trl.errors import UserError, first_line
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import way_back
 from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
+from spectrum_trl.training import held_out
 from spectrum_trl.training.model import adapter_config, train_in_single_precision
 from spectrum_trl.training.output_layer import score_labelled_positions
 from spectrum_trl.training.strategy import check_sharding
@@ -90,6 +91,16 @@ class ResumableTrainer(SFTTrainer):
         # Trainer compares the number of steps only after a step, so it would train one too many.
         if self.state.global_step < self.state.max_steps:
             super()._run_epoch(*args, **kwargs)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Log and return the held-out losses, see `held_out.losses`."""
+        metrics = held_out.losses(self)
+        if not all(map(math.isfinite, metrics.values())):
+            raise diverged(self, "a held-out loss is NaN or infinite")
+        # A copy: TRL adds to it.
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Train on part of a step's rows, as TRL does, and add up the loss."""
@@ -205,9 +216,10 @@ def make_trainer(
             model=model,
             args=recipe.training,
             train_dataset=mixture.dataset,
+            eval_dataset=mixture.held_out or None,
             processing_class=tokenizer,
             peft_config=adapter_config(recipe, model=model),
-            callbacks=[KeepRunFolder(folder)],
+            callbacks=[KeepRunFolder(folder), *held_out.callbacks(recipe)],
         )
     except (ValueError, ImportError) as error:
         # Contradictions that TRL and peft find between their own fields.

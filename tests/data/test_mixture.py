@@ -2,15 +2,17 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerBase
 
+from spectrum_trl.data.choice import select_eval_tasks, select_tasks
 from spectrum_trl.data.conversations import weighted
 from spectrum_trl.data.encode import Encoder, encode
-from spectrum_trl.data.mixture import Mixture, build_mixture, messages_of_file, select_tasks
+from spectrum_trl.data.mixture import Mixture, build_mixture, messages_of_file
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.recipe.arguments import DataArguments, FileOptions
 
@@ -355,7 +357,9 @@ def test_which_descriptions_are_dropped_does_not_depend_on_a_cap(
 
     def kept(cap: int | None, weight: float = 1) -> dict[str, bool]:
         options = FileOptions(max_sequences=cap, weight=weight, description_probability=0.5)
-        found = messages_of_file(str(tmp_path / "mine.jsonl"), options, tokenizer=tiny_tokenizer, seed=0)
+        found = messages_of_file(
+            str(tmp_path / "mine.jsonl"), options, tokenizer=tiny_tokenizer, seed=0, dropped=Counter()
+        )
         first: dict[str, bool] = {}
         for messages in found:
             first.setdefault(messages[-1]["content"], messages[0]["role"] == "description")
@@ -381,3 +385,84 @@ def test_copies_and_descriptions_are_drawn_independently() -> None:
     assert len(once) + len(twice) == 4000 and abs(len(twice) - 2000) < 130
     # 0.05 is four standard errors of the difference at most.
     assert abs(sum(twice) / len(twice) - sum(once) / len(once)) < 0.06
+
+
+def contents(mixture: Mixture) -> set[str]:
+    return {json.dumps(row) for row in mixture.dataset["messages"]}
+
+
+def test_individuals_and_lines_held_out_are_left_out_and_counted(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    rows = [f"{n},{n % 7}" for n in range(200)]
+    (tmp_path / "a.csv").write_text("\n".join(["user,stars", *rows]))
+    keys = "{file: a.csv, group_by: user, output: stars, descriptions: ['{user}']}"
+    (tmp_path / "mine.yaml").write_text(f"task: mine\nspectrum: {keys}\n")
+    lines = jsonl(tmp_path, *(outputs(f"word {n}") for n in range(200)))
+    data = DataArguments(
+        tasks={str(tmp_path / "mine.yaml"): {}, "coinflip": {"max_sequences": 5}},
+        train_files={lines: {}},
+        description_probability=1.0,
+    )
+    every, some = (
+        build_mixture(replace(data, held_out_share=share), tokenizer=tiny_tokenizer, max_length=64)
+        for share in (0.0, 0.25)
+    )
+    assert contents(some) < contents(every)
+    for before, after in zip(every.counts, some.counts, strict=True):
+        held = after.dropped.get("held out of training", 0)
+        assert before.sequences == after.sequences + held and not before.dropped
+        assert held == 0 if after.task == "coinflip" else 0.15 < held / 200 < 0.35
+    # What is held out does not depend on the seed.
+    other = replace(data, held_out_share=0.25, mixture_seed=3, tasks={str(tmp_path / "mine.yaml"): {}})
+    found = build_mixture(other, tokenizer=tiny_tokenizer, max_length=64)
+    assert contents(found) < contents(some)
+
+
+def test_held_out_data_are_capped_and_are_what_training_left_out_or_other_tasks(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    lines = jsonl(tmp_path, *(outputs(f"word {n}") for n in range(200)))
+    data = DataArguments(
+        tasks={"coinflip": {"max_sequences": 5}, "cards": {"max_sequences": 5}},
+        train_files={lines: {"weight": 3}},
+        eval_tasks={"flight": {"max_sequences": 2}, "zipfian": {}},
+        held_out_share=0.25,
+        eval_max_sequences=7,
+        split=["train", "test"],
+    )
+    mixture = build_mixture(data, tokenizer=tiny_tokenizer, max_length=256, evaluates=True)
+    sizes = {"coinflip": 7, "cards": 7, lines: 7, "flight": 2, "zipfian": 7}
+    assert {name: len(rows) for name, rows in mixture.held_out.items()} == sizes
+    assert {count.task: count.sequences for count in mixture.held_out_counts} == sizes
+    trained = contents(mixture)
+    for rows in mixture.held_out.values():
+        assert not {json.dumps(row) for row in rows["messages"]} & trained
+    assert not build_mixture(data, tokenizer=tiny_tokenizer, max_length=256).held_out
+
+
+def test_nothing_to_evaluate_on_is_told_with_the_fix(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    lines = jsonl(tmp_path, outputs("a"))
+    data = DataArguments(train_files={lines: {}}, held_out_share=0.01)
+    with pytest.raises(
+        UserError, match="nothing is held out .* 1% .*raise held_out_share, or name eval_tasks"
+    ):
+        build_mixture(data, tokenizer=tiny_tokenizer, max_length=64, evaluates=True)
+
+
+def test_tasks_to_evaluate_on_must_not_be_trained_on() -> None:
+    chosen = select_eval_tasks(DataArguments(tasks=["coinflip"], eval_tasks=["fli*", "zipfian"]))
+    assert {name: choice.options.max_sequences for name, choice in chosen.items()} == {
+        "zipfian": 20,
+        "flight": 20,
+    }
+    for name, problem in (
+        ("coinflip", "eval_tasks: coinflip is trained on, too; remove it"),
+        ("zipf*", "eval_tasks: 'zipf*' is in split train; name its tasks one by one"),
+        ("zipfan", "eval_tasks: no task is named 'zipfan'. Did you mean 'zipfian'?"),
+    ):
+        with pytest.raises(UserError) as caught:
+            select_eval_tasks(DataArguments(tasks=["coinflip"], eval_tasks=[name]))
+        assert problem in caught.value.problems[0]

@@ -364,16 +364,23 @@ def known(
     trained_on: list[str] | None,
     values: np.ndarray,
     answers: dict[str, list[str]] | None = None,
+    held_out: float = 0.0,
+    evaluated: float | None = None,
 ) -> Path:
-    """Write results of three tasks, with the record of what the model was trained on."""
+    """Write results of three tasks, with the record of what the model was trained on.
+
+    The training held out a share of individuals, and a share of them may be evaluated.
+    """
     suite = {"spectrum_icl_coinflip": "coinflip", "spectrum_icl_gsm8k": "gsm8k", "spectrum_dist_urn": "urn"}
     write(folder, {name: values for name in suite})
     (file,) = folder.glob("results_*.json")
     whole = json.loads(file.read_text())
     for name, task in suite.items():
         whole["configs"][name]["metadata"]["spectrum"] = {"task": task}
-    whole |= {} if trained_on is None else {"trained_on": trained_on}
-    file.write_text(json.dumps(whole | ({} if answers is None else {"answers_trained_on": answers})))
+        if evaluated is not None:
+            whole["configs"][name]["metadata"]["held_out_share"] = evaluated
+    record = {} if trained_on is None else {"trained_on": trained_on, "held_out_share": held_out}
+    file.write_text(json.dumps(whole | record | ({} if answers is None else {"answers_trained_on": answers})))
     return folder
 
 
@@ -408,3 +415,26 @@ def test_what_a_model_was_trained_on_is_marked_and_has_a_mean_of_its_own(
     means = json.loads((tmp_path / "found.json").read_text())["means"]
     assert {name: mean["tasks"] for name, mean in means.items()} == {"loss (held out)": 3 - len(expected)}
     assert {name for name in names if f"{name} (trained on)" in done.stdout} == expected
+
+
+@pytest.mark.parametrize(
+    ("held_out", "evaluated", "expected"),
+    [
+        (0.1, 0.1, "held-out individuals"),
+        (0.2, 0.1, "held-out individuals"),
+        (0.1, 0.2, "trained on"),
+        (0.0, 0.1, "trained on"),
+        (0.1, None, "trained on"),
+    ],
+)
+def test_individuals_that_training_held_out_are_set_apart_if_only_they_are_evaluated(
+    held_out: float, evaluated: float | None, expected: str, tmp_path: Path, losses: np.ndarray
+) -> None:
+    base = known(tmp_path / "base", trained_on=None, values=losses, evaluated=evaluated)
+    tuned = known(
+        tmp_path / "tuned", trained_on=["gsm8k"], values=losses - 0.1, held_out=held_out, evaluated=evaluated
+    )
+    split = splits_of([read_results(base), read_results(tuned)])
+    assert split("spectrum_icl_gsm8k") == expected and split("spectrum_icl_coinflip") == "held out"
+    everyone = known(tmp_path / "all", trained_on=[], values=losses)
+    assert splits_of([read_results(everyone), read_results(tuned)])("spectrum_icl_gsm8k") == "trained on"

@@ -16,6 +16,7 @@ from spectrum_trl.evaluation.icl_sequences import drawn
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.metrics.icl import unigram_losses
 from spectrum_trl.scoring.engine import TokenScores
+from spectrum_trl.suite.building.held_out import is_held_out
 from spectrum_trl.suite.sequences.builders import description_message
 from spectrum_trl.suite.task import Data
 from tests.evaluation.harness import evaluate, load
@@ -242,6 +243,27 @@ def test_outputs_lose_their_first_spaces_whichever_tokenizer_reads_them(tmp_path
     for _, messages in rows:
         assert [m["content"] for m in messages if m["role"] == "output"] == ["a", "b ", "c d", "", "e"]
         assert {m["content"] for m in messages if m["role"] == "description"} <= {" A letter."}
+
+
+def test_with_a_held_out_share_only_those_held_out_of_training_are_evaluated(
+    tmp_path: Path, world_tokenizer
+) -> None:
+    rows = [f"person {n},film {k},{(n + k) % 5}" for n in range(60) for k in range(4)]
+    (tmp_path / "a.csv").write_text("\n".join(["user,film,stars", *rows]))
+    file = tmp_path / "mine.yaml"
+    keys = "{file: a.csv, group_by: user, input: film, output: stars, descriptions: [x]}"
+    file.write_text(f"task: mine\nclass: !function spectrum_trl.evaluation.icl.Icl\nspectrum: {keys}\n")
+    task = load(str(file), world_tokenizer, held_out_share=0.3)
+    found = {row["id"] for row in task.eval_docs}
+    people = [f"person {n}" for n in range(60)]
+    assert found == {name for name in people if is_held_out(name, source="own", share=0.3)} != set()
+    metadata = task.config.metadata
+    assert metadata["held_out_share"] == 0.3
+    assert metadata["left_out"] == {"not held out of training": 60 - len(found)}
+    drawn_anew = load(
+        "spectrum_icl_coinflip", world_tokenizer, sequences=6, max_tokens=150, held_out_share=0.3
+    )
+    assert len(drawn_anew.eval_docs) == 6 and "held_out_share" not in drawn_anew.config.metadata
 
 
 def test_a_task_with_too_many_labels_refuses_the_restriction(world_tokenizer) -> None:

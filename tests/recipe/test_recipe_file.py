@@ -158,9 +158,10 @@ def test_a_misspelt_key_is_named_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("model_name_or_path: x\nlerning_rate: 1\ntasks: [coinflip, coinflp]\n")
     with pytest.raises(Exception) as caught:
-        check_names(file, [])
-    assert caught.value.problems[0].startswith(f"{file}, line 2: unknown key 'lerning_rate'")
-    assert len(caught.value.problems) == 2 and "'coinflp'" in caught.value.problems[1]
+        check_names(file, ["--eval_tasks", "flihgt"])
+    key, task, evaluated = caught.value.problems
+    assert key.startswith(f"{file}, line 2: unknown key 'lerning_rate'") and "'coinflp'" in task
+    assert evaluated.startswith("eval_tasks: no task is named 'flihgt'. Did you mean 'flight'?")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spectrum_trl.data.mixture import select_tasks
+from spectrum_trl.data.choice import select_tasks
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.fields import known_fields
 from spectrum_trl.recipe.read import read_recipe, write_recipe

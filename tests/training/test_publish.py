@@ -63,6 +63,7 @@ def test_the_card_has_the_figures_of_the_runs_own_evaluation(run: Path, results:
     whole = json.loads(file.read_text())
     figures, provenance = whole["results"][TASK], json.loads((run / "provenance.json").read_text())
     assert whole["trained_on"] == sorted(count["task"] for count in provenance["data"]) != []
+    assert whole["held_out_share"] == provenance["settings"]["held_out_share"]
     card = ModelCard.load(target / "README.md")
     assert card.data.model_name == "model"
     known = {one.metric_type: one.metric_value for one in card.data.eval_results}

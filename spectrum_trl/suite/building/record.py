@@ -27,6 +27,7 @@ SCHEMA = pyarrow.schema(
             "messages",
             pyarrow.list_(pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())])),
         ),
+        ("individual", pyarrow.string()),
     ]
 )
 # A batch is written when it has this many turns.
@@ -71,8 +72,14 @@ def write_sequences(sequences: Iterable[SampleSequence], path: Path) -> Written:
 
 
 def read_sequences(path: Path) -> Iterator[SampleSequence]:
-    """Yield the sequences of a file, with one batch in memory at a time."""
+    """Yield the sequences of a file, with one batch in memory at a time.
+
+    Raises:
+        UserError: If an earlier version wrote it.
+    """
     with pyarrow.parquet.ParquetFile(path) as file:
+        if "individual" not in file.schema_arrow.names:
+            raise UserError(f"{path} was built by an earlier version, without individuals: build it again")
         for batch in file.iter_batches(batch_size=256):
             for row in batch.to_pylist():
                 del row["n_outputs"]

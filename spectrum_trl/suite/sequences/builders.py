@@ -25,7 +25,7 @@ import numpy as np
 
 from spectrum_trl.suite.randomness import sequence_length, stream
 from spectrum_trl.suite.reading.values import as_json, clean, text
-from spectrum_trl.suite.task import Data, Message, Row
+from spectrum_trl.suite.task import Data, GroupedId, Message, Row
 
 Field = str | tuple[str, ...] | Mapping[str, str] | Callable[[Row], str]
 Sequences = Iterator[tuple[str, list[Message]]]
@@ -112,8 +112,9 @@ def grouped(
         if columns and len(samples) < at_least:
             data.dropped[f"of a group with fewer than {at_least} samples"] += len(samples)
             continue
-        yield from _sequences(
-            group_name(key) if columns else name,
+        group = group_name(key) if columns else name
+        found = _sequences(
+            group,
             samples,
             descriptions=_filled(descriptions, first if columns else {}),
             length=length,
@@ -122,6 +123,8 @@ def grouped(
             draws=draws,
             seed=data.seed,
         )
+        for sequence_id, messages in found:
+            yield GroupedId(sequence_id, group=group) if columns else sequence_id, messages
 
 
 class Part(NamedTuple):

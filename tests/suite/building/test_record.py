@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spectrum_trl.errors import UserError
 from spectrum_trl.suite.building import record
 from spectrum_trl.suite.building.record import SCHEMA, Written, read_sequences, write_sequences
 from spectrum_trl.suite.task import SampleSequence
@@ -26,6 +27,7 @@ SEQUENCES = st.lists(
         kind=st.sampled_from(["individual", "numeric"]),
         split=st.sampled_from(["train", "test"]),
         sequence_id=TEXTS,
+        individual=st.none() | TEXTS,
     ),
     max_size=8,
 )
@@ -75,3 +77,10 @@ def test_an_error_on_the_way_leaves_what_was_there(tmp_path: Path) -> None:
             write_sequences(broken(), tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
     assert (tmp_path / "a.parquet").read_bytes() == before
+
+
+def test_a_file_of_an_earlier_version_has_no_individuals_to_hold_out_and_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "old.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"sequence_id": ["0"], "n_outputs": [1]}), path)
+    with pytest.raises(UserError, match=r"old.parquet was built by an earlier version.*build it again"):
+        list(read_sequences(path))

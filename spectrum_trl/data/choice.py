@@ -1,0 +1,100 @@
+"""Resolve the names of a recipe's tasks: those to train on, and those to evaluate on while training."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from spectrum_trl.errors import UserError, refuse
+from spectrum_trl.known_tasks import matching, unknown_tasks
+from spectrum_trl.known_tasks import tasks as all_tasks
+from spectrum_trl.recipe.arguments import DataArguments, TaskOptions
+from spectrum_trl.suite.own.table import is_own, read_own
+from spectrum_trl.suite.sequences.declared import Declared
+from spectrum_trl.suite.task import Split, Task
+
+
+class Choice(NamedTuple):
+    """A task to train on, with its cap and weight."""
+
+    task: Task
+    options: TaskOptions
+
+
+def select_tasks(data: DataArguments, *, split: Split = "train") -> dict[str, Choice]:
+    """Resolve names, globs, and the user's YAML files to tasks, by name in the order of the recipe.
+
+    Args:
+        data: The recipe's data arguments.
+        split: The part of a user's table to take, where it is divided.
+
+    Raises:
+        UserError: With every unknown name and unmatched glob at once.
+    """
+    catalogue = {name: task for name, task in all_tasks().items() if task.split in data.split}
+    chosen: dict[str, Choice] = {}
+    # The user's YAML file that declares each task, by task name.
+    files: dict[str, str] = {}
+    problems: list[str] = []
+    for pattern, options in data.tasks.items():
+        if options.max_sequences is None:
+            options = options.model_copy(update={"max_sequences": data.max_sequences})
+        if is_own(pattern):
+            try:
+                own = read_own(Path(pattern), split=split)
+                if own.name in chosen:
+                    problems.append(_twice(own.name, files.get(own.name, own.name), pattern))
+                chosen[own.name], files[own.name] = Choice(own, options), pattern
+            except UserError as error:
+                problems += error.problems
+            continue
+        names = [name for name in matching(pattern) if name in catalogue]
+        if not names and (outside := sorted({all_tasks()[name].split for name in matching(pattern)})):
+            problems.append(
+                f"tasks: {pattern!r} is in split {', '.join(outside)}; add it to `split` to train on it."
+            )
+        problems += unknown_tasks([pattern])
+        problems += [_twice(name, files[name], pattern) for name in names if name in files]
+        chosen.update({name: Choice(catalogue[name], options) for name in names})
+    refuse(problems)
+    return chosen
+
+
+def select_eval_tasks(data: DataArguments) -> dict[str, Choice]:
+    """Resolve ``eval_tasks`` to tasks that are not trained on: globs among the test tasks, names among all.
+
+    Raises:
+        UserError: With every unknown name, unmatched glob and trained task at once.
+    """
+    if not data.eval_tasks:
+        return {}
+    named = [name for name in data.eval_tasks if name in all_tasks()]
+    globs = {name: options for name, options in data.eval_tasks.items() if name not in named}
+    rest = replace(data, tasks=globs, split=["test"], max_sequences=data.eval_max_sequences)
+    chosen = {name: Choice(all_tasks()[name], _capped(data.eval_tasks[name], data)) for name in named}
+    try:
+        chosen |= select_tasks(rest, split="test")
+    except UserError as error:
+        hint = "; add it to `split` to train on it."
+        refuse(
+            f"eval_{problem.replace(hint, '; name its tasks one by one')}"
+            if problem.startswith("tasks:")
+            else problem
+            for problem in error.problems
+        )
+    trained = select_tasks(data)
+    refuse(
+        f"eval_tasks: {name} is trained on, too; remove it, and hold out some of its individuals with "
+        "`held_out_share`"
+        for name, (task, _) in chosen.items()
+        if name in trained and not (isinstance(task.build, Declared) and task.build.test_share)
+    )
+    return chosen
+
+
+def _capped(options: TaskOptions, data: DataArguments) -> TaskOptions:
+    most = options.max_sequences or data.eval_max_sequences
+    return options.model_copy(update={"max_sequences": most})
+
+
+def _twice(name: str, first: str, second: str) -> str:
+    return f"tasks: {first} and {second} both declare a task {name}: change the key `task` in one of them"
