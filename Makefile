@@ -83,6 +83,8 @@ base: setup ## train both tiny models again from scratch (an hour)
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_base.yaml --overwrite true
 	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/tiny_instruct.yaml --overwrite true
 
+include recipes/real.mk
+
 check: setup ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

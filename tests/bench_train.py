@@ -1,7 +1,8 @@
 """Compare ways to fill a training batch (``make bench-train``): tokens per second, from one run.
 
-Padding does not count as tokens. All ways train on the same sequences with a global batch of 8 rows, and
-every ratio is to the research setting: one row at a time, padded to the maximum length.
+On a CPU, the time of one step is shown first, see `tests.bench_step`. Padding does not count as tokens. All
+ways train on the same sequences with a global batch of 8 rows, and ratios are to the research setting: one
+row at a time, padded to the maximum length.
 """
 
 import gc
@@ -34,6 +35,7 @@ from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.prompts import templates
 from spectrum_trl.suite.sequences.builders import iid
 from spectrum_trl.tiny.evaluation_items import evaluation_items
+from tests import bench_step
 
 ROWS = 8
 SEQUENCES = 256
@@ -203,6 +205,9 @@ def main(
     cpu_time: Annotated[
         bool, typer.Option(help="Count processor time, for a machine with other work; use one thread.")
     ] = False,
+    fill: Annotated[
+        bool, typer.Option(help="Also compare ways to fill a batch; slow for real models.")
+    ] = True,
     output: Annotated[Path, typer.Option(help="JSON file for the result.")] = Path("runs/bench_train.json"),
 ) -> None:
     """Measure, print one table, and write it as JSON."""
@@ -210,8 +215,16 @@ def main(
     transformers.utils.logging.disable_progress_bar()
     now = time.process_time if cpu_time else time.perf_counter
     shared = {"device": device, "max_length": max_length, "seconds": seconds, "now": now}
-    results = compare(model, rounds=rounds, shared=shared)
-    show(results, max_length=max_length, console=Console(width=120))
+    console, step = Console(width=120), {}
+    if device == "cpu":
+        tokenizer = load_tokenizer(model)
+        templates.install(tokenizer)
+        rows = sequences(tokenizer, lengths=(0.5 * max_length, max_length))
+        step = bench_step.measure(model, rows, tokenizer=tokenizer, rounds=rounds)
+        bench_step.show(step, console=console)
+    results = compare(model, rounds=rounds, shared=shared) if fill else {}
+    if fill:
+        show(results, max_length=max_length, console=console)
     output.parent.mkdir(parents=True, exist_ok=True)
     packages = ("torch", "transformers", "trl", "accelerate")
     setting = {
@@ -222,7 +235,7 @@ def main(
         "max_length": max_length,
         "versions": {package: version(package) for package in packages},
     }
-    write_json({**setting, "shapes": results}, output)
+    write_json({**setting, "step": step, "shapes": results}, output)
 
 
 if __name__ == "__main__":

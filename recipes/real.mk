@@ -1,0 +1,71 @@
+# The proof on real models: `make real`. Of each model, the starting point and three tuned columns are evaluated on
+# what none of them was trained on, and stand on one page, runs/real/MODEL/report.html. Every step is kept in runs/real;
+# run the same command again after it was stopped, however it ended, and it goes on from there.
+#
+# Hardware: a CPU with 2 cores and 16 GB. Expected time: hours; `make real-small` is minutes, on SmolLM2 alone.
+# Data: whatever `spectrum-trl data status` shows as present. Models: folders below $SPECTRUM_MODELS, else from the Hub.
+REAL ?= runs/real
+MODELS ?= gemma3_270m smollm2_135m
+MODEL_OF_gemma3_270m := $(if $(SPECTRUM_MODELS),$(SPECTRUM_MODELS)/gemma-3-270m,google/gemma-3-270m)
+MODEL_OF_smollm2_135m := $(if $(SPECTRUM_MODELS),$(SPECTRUM_MODELS)/smollm2-135m-instruct,HuggingFaceTB/SmolLM2-135M-Instruct)
+# Prompts of the starting model; the best of them is what tuning must beat.
+FORMATS_OF_gemma3_270m := colon spectrum
+FORMATS_OF_smollm2_135m := colon chat verbalized spectrum
+TUNED := all_tokens lora full
+FLAGS_OF_all_tokens := --assistant_only_loss false
+FLAGS_OF_lora := --use_peft true --lora_r 16 --lora_alpha 32 --lora_target_modules all-linear --learning_rate 2e-4
+# The new role tokens are in the embedding, which is trained whole.
+FLAGS_OF_lora_of_gemma3_270m := --lora_modules_to_save embed_tokens,lm_head
+# Tasks that no column is trained on, individuals that training holds out, and plain text.
+INDIVIDUALS := polis_vote polis_comment popquorn_individual generativesocialchoice_validation \
+  generativesocialchoice_freetext lewidi_csc_sarcasm_detection_individual lewidi_mp_irony_detection_individual
+comma := ,
+blank := $() $()
+ROWS := spectrum_icl_heldout$(comma)spectrum_dist$(comma)spectrum_div$(comma)plain_text
+EVALUATED := $(ROWS)$(comma)$(subst $(blank),$(comma),$(INDIVIDUALS:%=spectrum_icl_%))
+# Shares and lists of answers can be asked for in words.
+EVALUATED_verbalized := spectrum_dist$(comma)spectrum_div
+EVALUATION := --dtype bfloat16 --metadata held_out_share=0.1,sequences=40,max_tokens=1024,samples=50
+# Added to every training and every evaluation.
+REAL_TRAINING ?=
+REAL_EVALUATION ?=
+
+.PHONY: real real-small
+real: $(MODELS:%=$(REAL)/%/report.html) ## tune real models, evaluate them and their starting points, write a page each
+
+real-small: ## the same in minutes, too small to show anything but that it runs
+	$(MAKE) real REAL=runs/real_small MODELS=smollm2_135m \
+	  REAL_TRAINING='--max_steps 4 --max_sequences 2 --max_length 128 --eval_steps 2 --save_steps 2' \
+	  REAL_EVALUATION='--limit 1 --metadata held_out_share=0.1,sequences=2,max_tokens=128,samples=2'
+
+# A folder is a checkpoint once its last file is there; a run without one starts again.
+define tuned
+$(REAL)/$(1)/$(2).trained: | setup
+	$(BIN)/accelerate launch --quiet recipes/$(1).yaml --model_name_or_path $(MODEL_OF_$(1)) \
+	  --output_dir $(REAL)/$(1)/$(2) $(FLAGS_OF_$(2)) $(FLAGS_OF_$(2)_of_$(1)) $(REAL_TRAINING) \
+	  $$$$(ls $(REAL)/$(1)/$(2)/checkpoint-*/trainer_state.json >/dev/null 2>&1 \
+	    && echo --resume_from_checkpoint last || echo --overwrite true)
+	@touch $$@
+
+$(REAL)/$(1)/$(2).evaluated: $(REAL)/$(1)/$(2).trained
+	$(BIN)/spectrum-trl eval $(REAL)/$(1)/$(2) --tasks '$(EVALUATED)' $(EVALUATION) $(REAL_EVALUATION) \
+	  --output $(REAL)/$(1)/results_$(2)
+	@touch $$@
+endef
+
+define started
+$(REAL)/$(1)/start_$(2).evaluated: | setup
+	$(BIN)/spectrum-trl eval $(MODEL_OF_$(1)) --format $(2) --tasks '$(or $(EVALUATED_$(2)),$(EVALUATED))' $(EVALUATION) $(REAL_EVALUATION) \
+	  --output $(REAL)/$(1)/results_start_$(2)
+	@mkdir -p $$(@D) && touch $$@
+endef
+
+define paged
+$(REAL)/$(1)/report.html: $(FORMATS_OF_$(1):%=$(REAL)/$(1)/start_%.evaluated) $(TUNED:%=$(REAL)/$(1)/%.evaluated)
+	$(BIN)/spectrum-trl report $(foreach format,$(FORMATS_OF_$(1)),start_$(format)=$(REAL)/$(1)/results_start_$(format)) \
+	  $(foreach column,$(TUNED),$(column)=$(REAL)/$(1)/results_$(column)) -o $$@ --markdown $$(@D)/summary.md --csv $$(@D)/summary.csv
+endef
+
+$(foreach model,$(MODELS),$(foreach column,$(TUNED),$(eval $(call tuned,$(model),$(column)))))
+$(foreach model,$(MODELS),$(foreach format,$(FORMATS_OF_$(model)),$(eval $(call started,$(model),$(format)))))
+$(foreach model,$(MODELS),$(eval $(call paged,$(model))))
