@@ -24,7 +24,7 @@ blank := $() $()
 ROWS := spectrum_icl_heldout$(comma)spectrum_dist$(comma)spectrum_div$(comma)plain_text
 EVALUATED := $(ROWS)$(comma)$(subst $(blank),$(comma),$(INDIVIDUALS:%=spectrum_icl_%))
 # Shares and lists of answers can be asked for in words.
-EVALUATED_verbalized := spectrum_dist$(comma)spectrum_div
+EVALUATED_verbalized := $(if $(findstring quick,$(EVALUATED)),spectrum_dist_urn$(comma)spectrum_div_rng_1_100,spectrum_dist$(comma)spectrum_div)
 EVALUATION := --dtype bfloat16 --metadata held_out_share=0.1,sequences=40,max_tokens=1024,samples=50
 # Added to every training and every evaluation.
 REAL_TRAINING ?=
@@ -34,9 +34,9 @@ REAL_EVALUATION ?=
 real: $(MODELS:%=$(REAL)/%/report.html) ## tune real models, evaluate them and their starting points, write a page each
 
 real-small: ## the same in minutes, too small to show anything but that it runs
-	$(MAKE) real REAL=runs/real_small MODELS=smollm2_135m \
+	$(MAKE) real REAL=runs/real_small MODELS=smollm2_135m EVALUATED=spectrum_quick,plain_text,spectrum_icl_polis_vote \
 	  REAL_TRAINING='--max_steps 4 --max_sequences 2 --max_length 128 --eval_steps 2 --save_steps 2' \
-	  REAL_EVALUATION='--limit 1 --metadata held_out_share=0.1,sequences=2,max_tokens=128,samples=2'
+	  REAL_EVALUATION='--limit 2 --metadata held_out_share=0.1,sequences=2,max_tokens=256,samples=2'
 
 # A folder is a checkpoint once its last file is there; a run without one starts again.
 define tuned
