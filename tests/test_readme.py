@@ -1,4 +1,4 @@
-"""What the README says works: its commands run or at least parse, its code runs, its tree is the tree."""
+"""What README and docs say works: commands run or at least parse, code runs, links lead to what is there."""
 
 import re
 import shlex
@@ -11,13 +11,24 @@ from typing import Any
 import numpy as np
 import pytest
 from lm_eval.tasks import TaskManager
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from spectrum_trl.commands.main import app
 from spectrum_trl.paths import TINY_BASE, bundled
 from spectrum_trl.recipe.read import read_recipe
+from spectrum_trl.recipe.recipe_file import find_recipe
 from tests.evaluation.test_compare import write
 from tests.processes import ROOT, run_command, run_recipe
 
-README = (ROOT / "README.md").read_text()
+README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
+TRAINING = ROOT / "docs" / "training.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+# Pages without own commands, whose links are followed too.
+OTHERS = [ROOT / "CHANGELOG.md", ROOT / "chat_templates/README.md", *sorted((ROOT / "tasks").rglob("*.md"))]
+MOST_BYTES = 8_000
+# Run where a block is bash, on fewer items; other commands, and those of sh blocks, are only parsed.
+RUN = ("preview", "eval", "ask", "compare", "report", "tiny", "data list", "data status", "data show")
 
 # The command on fewer items.
 FEWER = """
@@ -28,13 +39,15 @@ with fewer():
 """
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
-def commands() -> list[str]:
-    lines = "".join(blocks("bash")).replace("\\\n", " ").splitlines()
-    return [line.split("  #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+def commands(language: str) -> list[str]:
+    """Return the commands of all pages, each once, without their comments."""
+    text = "".join(block for page in (README, *DOCS) for block in blocks(page, language))
+    lines = [line.split("  #")[0].strip() for line in text.replace("\\\n", " ").splitlines()]
+    return [*dict.fromkeys(line for line in lines if line and not line.startswith("#"))]
 
 
 def split_environment(command: str) -> tuple[dict[str, str], list[str]]:
@@ -51,18 +64,43 @@ def case(command: str) -> Any:
     return pytest.param(command, marks=pytest.mark.slow if long else ())
 
 
-@pytest.mark.parametrize("command", [case(command) for command in commands()])
-def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
-    environment, words = split_environment(command)
+def is_run(command: str) -> bool:
+    return command.startswith(("lm_eval", *(f"spectrum-trl {verb} " for verb in RUN)))
+
+
+def check_arguments(command: str) -> None:
+    words = shlex.split(command.replace("torchrun --nproc-per-node 4 -m spectrum_trl", "spectrum-trl"))
     if words[0] == "make":
         known = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True)
         assert known.returncode == 0, known.stderr
-    elif words[:2] == ["accelerate", "launch"]:
+    elif words[:2] == ["accelerate", "launch"] or words[:2] == ["spectrum-trl", "train"]:
         # Long or on GPUs: parsed here, run by tests/training/test_train.py with the tiny base.
-        first = next(index for index, word in enumerate(words) if word.endswith(".yaml"))
         on_a_cpu = ["--use_cpu", "true", "--bf16", "false"]
-        read_recipe(ROOT / words[first], overrides=[*words[first + 1 :], *on_a_cpu])
+        recipe = ROOT / words[2] if words[0] == "accelerate" else words[2]
+        read_recipe(find_recipe(recipe), overrides=[*words[3:], *on_a_cpu])
     elif words[0] == "spectrum-trl":
+        parser, rest = get_command(app), words[1:]
+        while isinstance(parser, TyperGroup):
+            parser, rest = parser.commands[rest[0]], rest[1:]
+        parser.make_context(words[0], rest)
+    elif words[0] == "lm_eval":
+        assert words[words.index("--tasks") + 1] in ("spectrum_*", "my_ratings.yaml")
+    else:
+        assert words[:2] == ["pip", "install"], f"no check for {command!r}"
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        asked = re.findall(r"\[(.*?)\]", words[-1])
+        assert {extra for names in asked for extra in names.split(",")} <= set(extras)
+
+
+@pytest.mark.parametrize("command", [*commands("sh"), *(one for one in commands("bash") if not is_run(one))])
+def test_a_command_has_the_arguments_that_the_page_gives_it(command: str) -> None:
+    check_arguments(command)
+
+
+@pytest.mark.parametrize("command", [case(command) for command in commands("bash") if is_run(command)])
+def test_a_command_works(command: str, tmp_path: Path) -> None:
+    environment, words = split_environment(command)
+    if words[0] == "spectrum-trl":
         words = ["spectrum-trl/tiny-base" if word.startswith("runs/") else word for word in words]
         # A recipe's own tasks would take long to build.
         few = {
@@ -82,7 +120,7 @@ def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
         else:
             done = run_command(*words[1:], *few, **environment)
         assert done.returncode == 0, done.stderr
-    elif words[0] == "lm_eval":
+    else:
         pattern = words.index("--tasks") + 1
         manager = TaskManager(include_path=str(bundled("tasks")), include_defaults=False)
         assert manager.match_tasks([words[pattern]])
@@ -91,18 +129,10 @@ def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
         words[0] = str(Path(sys.executable).with_name("lm_eval"))
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0 and "js_divergence" in done.stdout, done.stderr
-    elif words[:2] == ["pip", "install"]:
-        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-        assert set(re.findall(r"\[(.*?)\]", words[-1])) <= set(extras)
-    elif words[0] == ".":
-        setup = subprocess.run(["make", "-n", "-B", "setup"], cwd=ROOT, capture_output=True, text=True)
-        assert words[1:] == [".venv/bin/activate"] and "-m venv .venv" in setup.stdout
-    else:
-        assert words[0] in ("git", "cd"), f"no check for {command!r}"
 
 
-@pytest.mark.parametrize("code", blocks("python"))
-def test_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [*blocks(README, "python"), *blocks(TRAINING, "python")])
+def test_code_runs(code: str, tmp_path: Path) -> None:
     if "runs/lora" in code:
         words = [
             "--model_name_or_path",
@@ -129,7 +159,7 @@ def test_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
 
 
 def test_the_tree_names_every_recipe_module_room_and_page() -> None:
-    (tree,) = blocks("text")
+    (tree,) = blocks(CONTRIBUTING, "text")
     (pages,) = re.findall(r"^docs/ .*", tree, re.MULTILINE)
     package = ROOT / "spectrum_trl"
     wanted = {file.name for file in bundled("recipes").glob("*.yaml")}
@@ -140,9 +170,25 @@ def test_the_tree_names_every_recipe_module_room_and_page() -> None:
     assert not [page.stem for page in (ROOT / "docs").glob("*.md") if page.stem not in pages.lower()]
 
 
-def test_every_link_to_a_file_leads_to_one() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+def anchors(page: Path) -> set[str]:
+    """Return the headings of a page as GitHub links to them."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [README, CONTRIBUTING, *DOCS, *OTHERS], ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)(.+?)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    text = README.read_text()
+    assert len(text.encode()) <= MOST_BYTES
+    assert not [page.name for page in DOCS if f"](docs/{page.name}" not in text]
 
 
 @pytest.mark.slow

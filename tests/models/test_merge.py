@@ -86,7 +86,7 @@ def test_an_adapter_and_its_merged_model_stop_at_the_end_of_a_turn(
 ) -> None:
     base = publish(tmp_path / "base", family=family, tokenizer_folder=tokenizer_folder(family), tied=tied)
     run, out = lora(base, tmp_path / "run"), tmp_path / "merged"
-    # The way in README.md and on the model card.
+    # The way in docs/training.md and on the model card.
     adapted = AutoModelForCausalLM.from_pretrained(
         run, generation_config=GenerationConfig.from_pretrained(run)
     )
