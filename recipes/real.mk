@@ -5,6 +5,7 @@
 # Hardware: a CPU with 2 cores and 16 GB. Expected time: hours; `make real-small` is minutes, on SmolLM2 alone.
 # Data: whatever `spectrum-trl data status` shows as present. Models: folders below $SPECTRUM_MODELS, else from the Hub.
 REAL ?= runs/real
+REAL_SMALL ?= runs/real_small
 MODELS ?= gemma3_270m smollm2_135m
 MODEL_OF_gemma3_270m := $(if $(SPECTRUM_MODELS),$(SPECTRUM_MODELS)/gemma-3-270m,google/gemma-3-270m)
 MODEL_OF_smollm2_135m := $(if $(SPECTRUM_MODELS),$(SPECTRUM_MODELS)/smollm2-135m-instruct,HuggingFaceTB/SmolLM2-135M-Instruct)
@@ -34,7 +35,7 @@ REAL_EVALUATION ?=
 real: $(MODELS:%=$(REAL)/%/report.html) ## tune real models, evaluate them and their starting points, write a page each
 
 real-small: ## the same in minutes, too small to show anything but that it runs
-	$(MAKE) real REAL=runs/real_small MODELS=smollm2_135m EVALUATED=spectrum_quick,plain_text,spectrum_icl_polis_vote \
+	$(MAKE) real REAL=$(REAL_SMALL) MODELS=smollm2_135m EVALUATED=spectrum_quick,plain_text,spectrum_icl_polis_vote \
 	  REAL_TRAINING='--max_steps 4 --max_sequences 2 --max_length 128 --eval_steps 2 --save_steps 2' \
 	  REAL_EVALUATION='--limit 2 --metadata held_out_share=0.1,sequences=2,max_tokens=256,samples=2'
 

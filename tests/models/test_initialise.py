@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,8 +19,10 @@ from spectrum_trl.models.initialise import (
     new_tokenizer,
     role_token_ids,
 )
+from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.prompts import templates
 from spectrum_trl.prompts.families import Family, families
+from tests.real_models import real_model
 
 TOKENIZER = new_tokenizer(["output\nred 12 blue", "description\nA jar holds 3 red marbles."], vocab_size=300)
 CONFIG = {
@@ -146,3 +149,31 @@ def test_turn_tokens_start_as_line_breaks(family: Family, tied: bool, byte_token
         assert all(torch.equal(layer.weight[token], old[line]) for token in ids[1:])
         others = [index for index in range(len(old)) if index not in ids]
         assert torch.equal(layer.weight[others], old[others])
+
+
+@pytest.mark.slow
+def test_a_pretrained_gemma_expects_line_breaks_where_turns_end() -> None:
+    name = str(real_model("gemma-3-270m"))
+    tokenizer, model = load_tokenizer(name), load_model(name)
+    family = templates.install(tokenizer)
+    cities = ("Oslo", "Paris", "Rome", "Bern")
+    messages = [{"role": "description", "content": "Capitals of countries in Europe."}]
+    messages += [{"role": "output", "content": city} for city in cities]
+    found: Any = tokenizer.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
+    ids, trained = (
+        torch.tensor([found["input_ids"]]),
+        torch.tensor(found["assistant_masks"], dtype=torch.bool),
+    )
+
+    def losses() -> torch.Tensor:
+        with torch.no_grad():
+            log_probs = torch.log_softmax(model(ids).logits[0, :-1].float(), -1)
+        return -log_probs.gather(-1, ids[0, 1:, None])[:, 0][trained[1:]]
+
+    ends = ids[0, 1:][trained[1:]] == tokenizer.eos_token_id
+    before = losses()
+    initialise_role_tokens(model, tokenizer=tokenizer, family=family)
+    after = losses()
+    assert ends.sum() == len(cities)
+    assert before[ends].mean() > 10 and after[ends].mean() < 2
+    assert after[~ends].mean() < before[~ends].mean()

@@ -1,0 +1,78 @@
+"""`make real`: every command of it is one that runs; stopped by a kill, it goes on where it was."""
+
+import os
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from spectrum_trl.evaluation.options import select, task_manager
+from spectrum_trl.paths import bundled
+from spectrum_trl.recipe.read import read_recipe
+from tests.real_models import real_model
+
+ROOT = Path(__file__).parents[1]
+
+
+def commands(*words: str) -> list[list[str]]:
+    """Return the commands that make would run, without those of installing."""
+    # Folders of models come from the environment.
+    given = {name: value for name, value in os.environ.items() if name != "SPECTRUM_MODELS"}
+    done = subprocess.run(
+        ["make", "-n", "--always-make", *words], cwd=ROOT, capture_output=True, text=True, env=given
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.replace("\\\n", " ").splitlines()
+    return [shlex.split(line) for line in lines if "/bin/spectrum-trl" in line or "/bin/accelerate" in line]
+
+
+@pytest.mark.parametrize("target", ["real", "real-small"])
+def test_its_recipes_options_and_tasks_exist(target: str, tmp_path: Path) -> None:
+    found = commands(target)
+    names = {name for words in found if "launch" in words for name in words if name.startswith("recipes/")}
+    models = 2 if target == "real" else 1
+    assert len(names) == models
+    trained = [words for words in found if "launch" in words]
+    evaluated = [words for words in found if "eval" in words]
+    reported = [words for words in found if "report" in words]
+    assert len(trained) == 3 * models and len(reported) == models
+    for words in trained:
+        recipe = next(word for word in words if word.startswith("recipes/"))
+        end = next(index for index, word in enumerate(words) if word.startswith("$("))
+        options = words[words.index(recipe) + 1 : end]
+        parsed = read_recipe(recipe, overrides=[*options, "--output_dir", str(tmp_path / "x")])
+        assert parsed.data.held_out_share == 0.1 and parsed.data.leave_out_evaluated
+    known = task_manager([], metadata={})
+    outputs = [words[words.index("--output") + 1] for words in evaluated]
+    for words in evaluated:
+        assert select(words[words.index("--tasks") + 1].split(","), manager=known)
+    # Each page shows every evaluation of its model, under a name of its own.
+    shown = [word.partition("=")[2] for words in reported for word in words if "=" in word]
+    assert sorted(shown) == sorted(outputs) and len(set(outputs)) == len(outputs)
+    assert all((bundled("recipes") / Path(name).name).is_file() for name in names)
+
+
+@pytest.mark.nightly
+def test_killed_in_training_and_in_evaluation_it_ends_in_the_page(tmp_path: Path) -> None:
+    folder = tmp_path / "real"
+    models = str(real_model("smollm2-135m-instruct").parent)
+    command = ["make", "real-small", f"REAL_SMALL={folder}"]
+    given = {**os.environ, "SPECTRUM_MODELS": models, "HF_HUB_OFFLINE": "1"}
+    log = tmp_path / "log"
+    for sign in ("step 3/4", "results_lora", None):
+        with log.open("a") as stream:
+            running = subprocess.Popen(
+                command, cwd=ROOT, env=given, stdout=stream, stderr=stream, start_new_session=True
+            )
+            while running.poll() is None and not (sign and sign in log.read_text()):
+                time.sleep(0.2)
+            if sign:
+                assert running.poll() is None, log.read_text()[-2000:]
+                os.killpg(running.pid, signal.SIGKILL)
+        assert running.wait() == (-signal.SIGKILL if sign else 0), log.read_text()[-2000:]
+    page = folder / "smollm2_135m" / "report.html"
+    assert all(name in page.read_text() for name in ("start_chat", "all_tokens", "lora", "full"))
+    assert "resumes from" in log.read_text() or "resum" in log.read_text()
