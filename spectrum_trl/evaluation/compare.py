@@ -38,7 +38,7 @@ class Difference(NamedTuple):
         second: Mean of the second.
         difference: Second minus first, row by row, with its interval.
         p: p-value, Holm-corrected over all tasks; NaN for a single cluster or infinite values.
-        verdict: ``improved``, ``fell``, ``changed`` for a metric without a direction, ``unchanged``,
+        verdict: ``improved``, ``fell``, ``changed`` for a metric without a direction, ``not significant``,
             ``low coverage`` for shares of candidates that have almost no probability under a model, or ``not
             tested`` if p is NaN.
     """
@@ -250,7 +250,7 @@ def _difference(pairs: _Pairs, *, p: float, higher: bool | None, hollow: bool) -
     interval = Interval(second - first, float("nan"), float("nan"))
     if np.isfinite(changes).all():
         interval = ratio_interval(changes, pairs.counts, seed=SEED)
-    verdict = "low coverage" if hollow else "not tested" if np.isnan(p) else "unchanged"
+    verdict = "low coverage" if hollow else "not tested" if np.isnan(p) else "not significant"
     # Not a number where there is no interval, which holds nothing then.
     if p < LEVEL and not interval.low <= 0 <= interval.high:
         better = (interval.mean > 0) == higher

@@ -59,7 +59,7 @@ def test_paired_differences_show_what_two_means_would_hide(tmp_path: Path, losse
     found = compare(read_results(write(tmp_path / "a", before)), read_results(write(tmp_path / "b", after)))
     assert {one.task: one.verdict for one in found.tasks} == {
         "better": "improved",
-        "same": "unchanged",
+        "same": "not significant",
         "worse": "fell",
     }
     (better, *_) = found.tasks
@@ -75,7 +75,7 @@ def test_many_tasks_are_corrected_for(tmp_path: Path) -> None:
     before = {f"task{n}": rng.normal(size=30) for n in range(60)}
     after = {name: rng.normal(size=30) for name in before}
     found = compare(read_results(write(tmp_path / "a", before)), read_results(write(tmp_path / "b", after)))
-    assert [one.verdict for one in found.tasks].count("unchanged") == 60
+    assert [one.verdict for one in found.tasks].count("not significant") == 60
 
 
 def results(metric: str, tasks: dict[str, list[Value]]) -> Results:
@@ -95,7 +95,7 @@ def test_rows_of_one_question_that_err_together_are_no_difference(n: int) -> Non
             for values in (np.zeros(240), noise.ravel())
         )
         (one,) = compare(zero, after, metrics=["js"]).tasks
-        false += one.verdict != "unchanged"
+        false += one.verdict != "not significant"
         missed += not one.difference.low <= 0 <= one.difference.high
     assert one.n == 240 and one.clusters == 60
     # Of tests that each err with probability 0.05, more do with probability 0.003.
