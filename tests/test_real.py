@@ -75,4 +75,4 @@ def test_killed_in_training_and_in_evaluation_it_ends_in_the_page(tmp_path: Path
         assert running.wait() == (-signal.SIGKILL if sign else 0), log.read_text()[-2000:]
     page = folder / "smollm2_135m" / "report.html"
     assert all(name in page.read_text() for name in ("start_chat", "all_tokens", "lora", "full"))
-    assert "resumes from" in log.read_text() or "resum" in log.read_text()
+    assert "continuing from" in log.read_text()
