@@ -136,11 +136,12 @@ def test_qlora_trains_on_a_cpu_in_4_bits_and_every_trained_weight_moves_in_singl
 
 
 def test_what_is_trained_on_quantized_weights_is_in_single_precision_before_the_first_step(
-    bases: Path,
+    tmp_path: Path, bases: Path
 ) -> None:
-    words = [*WORDS, *QLORA, "--output_dir", "x", "--model_name_or_path", str(bases / "float32")]
+    base, out = str(bases / "float32"), str(tmp_path / "x")
+    words = [*WORDS, *QLORA, "--output_dir", out, "--model_name_or_path", base]
     recipe = read_recipe("recipes/qlora.yaml", overrides=words)
-    tokenizer = AutoTokenizer.from_pretrained(bases / "float32")
+    tokenizer = AutoTokenizer.from_pretrained(base)
     model = starting_model(recipe, tokenizer=tokenizer, family="chatml", out=Console(quiet=True))
     messages = [{"role": "description", "content": "a"}, {"role": "output", "content": "b"}]
     trainer = SFTTrainer(
