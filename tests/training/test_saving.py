@@ -22,7 +22,7 @@ from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.recipe.read import read_recipe
 from spectrum_trl.training.model import adapter_config, starting_model, train_in_single_precision
 from tests.models.published import publish_with_vision
-from tests.processes import run_recipe
+from tests.processes import printed, run_recipe
 from tests.small_models import CONFIG
 
 ROOT = Path(__file__).parents[2]
@@ -163,7 +163,7 @@ def test_qlora_leaves_alone_what_bitsandbytes_reads_wrong_on_a_cpu(tmp_path: Pat
     assert "dtype bfloat16 needs mixed precision" in refused.stderr and "Traceback" not in refused.stderr
     done = run_recipe("recipes/qlora.yaml", *words, "--dtype", "float32")
     assert done.returncode == 0, done.stderr
-    assert "4-bit weights: 18 matrices" in done.stdout
+    assert printed(done.stdout, "4-bit weights")[1][0] == 18
 
 
 def test_an_adapter_that_fsdp_would_lose_is_refused_before_anything_is_written(
