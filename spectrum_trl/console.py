@@ -6,10 +6,13 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 # For output to a file or a pipe, which has no width: wide enough for the tables.
 WIDTH = 160
@@ -58,6 +61,27 @@ def visible(text: str) -> str:
 def plain(text: str) -> str:
     """Escape text from users or data for a table or message with markup, where it is shown literally."""
     return escape(visible(text))
+
+
+def html_templates(package: str) -> "Environment":
+    """Return an environment for the HTML templates of a package, in which every text is shown literally."""
+    # Most commands write no HTML.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader(package, "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # HTML has no control characters, and an unpaired surrogate has no encoding.
+        finalize=lambda value: encoded(visible(value)).decode() if type(value) is str else value,
+    )
+
+
+def encoded(text: str) -> bytes:
+    """Return a text in UTF-8, with a question mark for each unpaired surrogate."""
+    return text.encode("utf-8", "replace")
 
 
 def on_terminal() -> bool:

@@ -20,6 +20,8 @@ EXIT_CODE = 2
 INTERRUPTED = 130
 # Every rank finds the same mistake; the first one reports it, then the launcher ends the others.
 HEAD_START_SECONDS = 5
+# What the errors of getpass() and input() say.
+UNANSWERED = ("", "EOF when reading a line")
 # Characters of a message, which may quote the user's text.
 LONGEST = 4000
 
@@ -95,8 +97,17 @@ def user_errors() -> Iterator[None]:
             raise
         # A reader that has read enough, such as `head`, gets no message.
         _leave(UserError(f"standard output cannot be written: {error.strerror or error}"), error)
+    except EOFError as error:
+        _leave(ended_early(error))
     except UserError as error:
         _leave(error)
+
+
+def ended_early(error: EOFError) -> UserError:
+    """Return what an ``EOFError`` means: Ctrl-D at a question of a library, or a file that was cut short."""
+    if str(error) in UNANSWERED:
+        return UserError("standard input ended at a question that needs an answer; run it again and answer")
+    return UserError(f"a file ends too early ({error}): it was cut short; fetch or copy it again")
 
 
 @contextmanager

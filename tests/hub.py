@@ -14,10 +14,9 @@ class Hub:
     def create_repo(self, repo: str, **settings: Any) -> None:
         self.calls.append((repo, settings))
 
-    def dataset_info(self, repo: str) -> Any:
+    def repo_info(self, repo: str, *, repo_type: str) -> Any:
+        assert {"repo_type": repo_type}.items() <= self.calls[-1][1].items()
         return SimpleNamespace(private=self.private)
-
-    model_info = dataset_info
 
     def upload_folder(self, *, folder_path: str | Path, **settings: Any) -> Any:
         folder = Path(folder_path)

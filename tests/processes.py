@@ -9,6 +9,7 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.forkserver
 import os
+import re
 import runpy
 import signal
 import socket
@@ -21,6 +22,13 @@ from subprocess import CompletedProcess
 ROOT = Path(__file__).parents[1]
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.preloaded"])
+
+
+def printed(text: str, label: str) -> tuple[str, list[int]]:
+    """Return the only line of an output that begins with a label, without it, and its whole numbers."""
+    (line,) = (line for line in text.splitlines() if line.startswith(f"{label}: "))
+    line = line.removeprefix(f"{label}: ")
+    return line, [int(number.replace(",", "")) for number in re.findall(r"(?<![\w.])\d[\d,]*(?![.\d])", line)]
 
 
 def run_recipe(

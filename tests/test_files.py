@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,25 @@ def test_a_device_a_pipe_a_folder_and_a_loop_are_refused_and_stay(tmp_path: Path
         (each.st_ino, each.st_mode) for each in before
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["device", "loop", "pipe"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rest", "kept"),
+    [
+        ("/dev/stdout", "| cat > out", "1\n"),
+        ("/dev/stdout", ">> out", "earlier\n1\n"),
+        ("out", "> out", "1\n"),
+    ],
+)
+def test_standard_output_is_refused_and_keeps_what_it_has(
+    tmp_path: Path, name: str, rest: str, kept: str
+) -> None:
+    out = tmp_path / "out"
+    out.write_text("earlier\n")
+    code = f"from spectrum_trl.files import *; print(1, flush=True); write_json(2, Path('{name}'))"
+    command = f'{sys.executable} -c "{code}" {rest}'
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert f"UserError: {name} is " in done.stderr and out.read_text() == kept
 
 
 def test_a_folder_that_is_a_link_to_nothing_is_a_problem(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from spectrum_trl.ask.questions import Question
 from spectrum_trl.errors import UserError
 from spectrum_trl.strict.json import strict_json
-from spectrum_trl.strict.schema import Problem, problems_of
+from spectrum_trl.strict.schema import Problem, problems_of, shown
 
 MOST_CHARACTERS, MOST_EXAMPLES, MOST_ANSWERS, MOST_SAMPLES = 20_000, 200, 100, 128
 # Of all texts of a question and its answers together.
@@ -25,7 +25,7 @@ Filled = Annotated[Text, Field(min_length=1)]
 def _line(text: str) -> str:
     # Answers stand one a line on the page.
     if not text.strip() or set(text) & {"\r", "\n"}:
-        raise ValueError(f"expected a text of one line that is not blank, but it is {text[:80]!r}")
+        raise ValueError(f"expected a text of one line that is not blank, but it is {shown(text)}")
     return text
 
 

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from spectrum_trl.app.answering import Found, Shown
 from spectrum_trl.app.draft import LONGEST_LINK, Draft, link
 from spectrum_trl.app.exports import as_csv, as_json, as_python
 from spectrum_trl.ask.results import Probabilities, Sample
-from spectrum_trl.console import visible
+from spectrum_trl.console import encoded, html_templates
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 
@@ -41,7 +39,7 @@ def exports_html(draft: Draft, models: Sequence[Shown], found: Sequence[Found]) 
         (f"{stem}.py", "text/x-python", code),
     ]
     # Within the page, so that no visitor's file lies on the server.
-    files = [(name, kind, base64.b64encode(_encoded(text)).decode()) for name, kind, text in texts]
+    files = [(name, kind, base64.b64encode(encoded(text)).decode()) for name, kind, text in texts]
     return str(_template().exports(link(draft), LONGEST_LINK, files, code))
 
 
@@ -52,23 +50,11 @@ def problems_html(error: UserError) -> str:
 
 @cache
 def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("spectrum_trl.app", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: _encoded(visible(value)).decode() if type(value) is str else value,
-    )
+    environment = html_templates("spectrum_trl.app")
     environment.filters["shortened"] = _shortened
     environment.globals |= {"lowest": LOWEST_COVERAGE, "repr": repr}
     environment.globals |= {"columns": _columns, "counted": _counted, "others": _others}
     return environment.get_template("figures.html.jinja").module
-
-
-def _encoded(text: str) -> bytes:
-    # An unpaired surrogate has no encoding.
-    return text.encode("utf-8", "replace")
 
 
 def _shortened(text: str, longest: int) -> str:

@@ -1,8 +1,24 @@
-"""Check the numbers that methods are given."""
+"""Check the objects and numbers that methods are given."""
 
 import math
 
+from transformers import PreTrainedTokenizerBase
+
 from spectrum_trl.errors import UserError
+
+
+def check_loaded(model: object, tokenizer: object) -> None:
+    """Check that a model and its tokenizer are no names, and not missing.
+
+    Raises:
+        UserError: If either is something else.
+    """
+    if not hasattr(model, "config") or not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise UserError(
+            "expected a loaded model and its tokenizer, but their types are "
+            f"{type(model).__name__} and {type(tokenizer).__name__}; "
+            "SpectrumModel.from_pretrained(NAME) loads both"
+        )
 
 
 def check_decoding(seed: int, temperature: float, top_p: float) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Unpack, get_args
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.ask import candidates, samples, search
-from spectrum_trl.ask.checks import check_decoding, check_numbers
+from spectrum_trl.ask.checks import check_decoding, check_loaded, check_numbers
 from spectrum_trl.ask.loading import Quantization, load
 from spectrum_trl.ask.questions import Example, Question, beginning, conversation, turns
 from spectrum_trl.ask.results import Probabilities, Sample, Score, Token, answered, warn_of_low_coverage
@@ -57,8 +57,9 @@ class SpectrumModel:
             given: Messages that come before every question.
 
         Raises:
-            UserError: If the model is not causal, or has no Spectrum template and no format is named.
+            UserError: If the model is none or not causal, or has no Spectrum template and no format is named.
         """
+        check_loaded(model, tokenizer)
         check_causal(model.config, name=model.name_or_path or type(model).__name__)
         if format is None and family_of(tokenizer) is None:
             raise UserError(

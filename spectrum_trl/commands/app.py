@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from spectrum_trl.commands.model_options import Adapter, Device, Dtype, Format, Model, Quantization
 from spectrum_trl.errors import UserError
 
 # Time for what runs when a signal comes.
@@ -11,19 +12,17 @@ DRAIN_SECONDS = 10
 
 
 def app(
-    model: Annotated[str, typer.Argument(help="A folder, a Hub id, or an embedded model's name.")],
+    model: Model,
     compare_with: Annotated[str | None, typer.Option(help="A second model, shown beside it.")] = None,
     host: Annotated[str, typer.Option(help="Address; 0.0.0.0 for other computers, too.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 7860,
     max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Maximum tokens of a sample.")] = 256,
-    format: Annotated[
-        str | None, typer.Option(help="For models without a Spectrum template: colon or chat.")
-    ] = None,
+    format: Format = None,
     compare_format: Annotated[str | None, typer.Option(help="The same for the second model.")] = None,
-    adapter: Annotated[str | None, typer.Option(help="LoRA adapter for the model.")] = None,
-    dtype: Annotated[str, typer.Option(help="Number type; auto is float32 on a CPU.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto is a GPU if there is one.")] = "auto",
-    quantization: Annotated[str | None, typer.Option(help="4bit or 8bit.")] = None,
+    adapter: Adapter = None,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    quantization: Quantization = None,
 ) -> None:
     """Open a page to play with a model: its probabilities move with every example."""
     _check_extra()

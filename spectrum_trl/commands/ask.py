@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spectrum_trl.commands.model_options import Adapter, Device, Dtype, Format, Model, Quantization
 from spectrum_trl.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def ask(
-    model: Annotated[str, typer.Argument(help="A folder, a Hub id, or an embedded model's name.")],
+    model: Model,
     description: Annotated[str | None, typer.Option(help="What is sampled.")] = None,
     example: Annotated[list[str], typer.Option(help="An earlier output; repeatable.")] = [],  # noqa: B006
     input: Annotated[str | None, typer.Option(help="What the output is conditioned on.")] = None,
@@ -42,13 +43,11 @@ def ask(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the samples.")] = 0,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum tokens of an answer.")] = 256,
-    format: Annotated[
-        str | None, typer.Option(help="For models without a Spectrum template: colon or chat.")
-    ] = None,
-    adapter: Annotated[str | None, typer.Option(help="LoRA adapter for the model.")] = None,
-    dtype: Annotated[str, typer.Option(help="Number type; auto is float32 on a CPU.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto is a GPU if there is one.")] = "auto",
-    quantization: Annotated[str | None, typer.Option(help="4bit or 8bit.")] = None,
+    format: Format = None,
+    adapter: Adapter = None,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    quantization: Quantization = None,
 ) -> None:
     """Ask a model: probabilities of answers with their coverage, samples, or its likeliest answers.
 

@@ -1,6 +1,9 @@
 """The console command ``spectrum-trl``: one module of this package per subcommand."""
 
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
 
 from spectrum_trl.commands.app import app as playground
 from spectrum_trl.commands.ask import ask
@@ -17,9 +20,21 @@ from spectrum_trl.commands.survey import survey
 from spectrum_trl.commands.tiny import tiny
 from spectrum_trl.commands.train import train
 from spectrum_trl.console import quiet_libraries
-from spectrum_trl.errors import UserError, user_errors
+from spectrum_trl.errors import ended_early, user_errors
+
+
+class _Commands(TyperGroup):
+    """Takes an EOFError before typer does, which says no more than "Aborted"."""
+
+    def invoke(self, context: Any) -> Any:
+        try:
+            return super().invoke(context)
+        except EOFError as error:
+            raise ended_early(error) from error
+
 
 app = typer.Typer(
+    cls=_Commands,
     help="Spectrum Tuning on top of TRL.",
     no_args_is_help=True,
     add_completion=False,
@@ -49,12 +64,4 @@ def main() -> None:
     """Run the command line; a user's mistake exits with code 2."""
     quiet_libraries()
     with user_errors():
-        try:
-            app()
-        except SystemExit as ended:
-            # Typer says no more than "Aborted".
-            if isinstance(early := getattr(ended.__context__, "__cause__", None), EOFError):
-                raise UserError(
-                    f"a file ends too early ({early}): it was cut short; fetch or copy it again"
-                ) from early
-            raise
+        app()

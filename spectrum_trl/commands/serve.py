@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from spectrum_trl.commands.model_options import Adapter, Device, Dtype, Format, Model, Quantization
 from spectrum_trl.errors import UserError
 
 
 def serve(
-    model: Annotated[str, typer.Argument(help="A folder, a Hub id, or an embedded model's name.")],
+    model: Model,
     host: Annotated[str, typer.Option(help="Address; 0.0.0.0 for other computers, too.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
     api_key: Annotated[
@@ -29,13 +30,11 @@ def serve(
     drain_seconds: Annotated[
         float, typer.Option(min=0, max=86400, help="Time to finish what runs at SIGTERM or Ctrl-C.")
     ] = 60,
-    format: Annotated[
-        str | None, typer.Option(help="For models without a Spectrum template: colon or chat.")
-    ] = None,
-    adapter: Annotated[str | None, typer.Option(help="A LoRA adapter for the model.")] = None,
-    dtype: Annotated[str, typer.Option(help="Number type; auto is float32 on a CPU.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto is a GPU if there is one.")] = "auto",
-    quantization: Annotated[str | None, typer.Option(help="4bit or 8bit.")] = None,
+    format: Format = None,
+    adapter: Adapter = None,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    quantization: Quantization = None,
 ) -> None:
     """Serve a model to any OpenAI client: samples, log-probabilities, and probabilities of answers."""
     _check_extra()

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
+from spectrum_trl.commands.model_options import Device, Dtype, Format, Model
 from spectrum_trl.errors import UserError, located
 
 PROBLEMS_SHOWN = 20
 
 
 def survey(
-    model: Annotated[str, typer.Argument(help="A folder, a Hub id, or an embedded model's name.")],
+    model: Model,
     table: Annotated[
         Path,
         typer.Argument(
@@ -28,11 +29,9 @@ def survey(
     question: Annotated[str, typer.Option(help="Name of its column of questions.")] = "question",
     options: Annotated[str, typer.Option(help="Name of its column of options.")] = "options",
     shares: Annotated[str, typer.Option(help="Name of its column of true shares.")] = "shares",
-    format: Annotated[
-        str | None, typer.Option(help="For models without a Spectrum template: colon or chat.")
-    ] = None,
-    dtype: Annotated[str, typer.Option(help="Number type; auto is float32 on a CPU.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto is a GPU if there is one.")] = "auto",
+    format: Format = None,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
 ) -> None:
     """Ask a model survey questions for groups of people, and compare the shares with true ones.
 

@@ -9,9 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
 from spectrum_trl.evaluation import distributional_tasks as distributional
 from spectrum_trl.evaluation import diversity_tasks as diversity
 from spectrum_trl.prompts.messages import check
+from spectrum_trl.strict.schema import parsed
 from spectrum_trl.strict.yaml import read_mapping
 from spectrum_trl.suite.catalogue import tasks_of
 from spectrum_trl.suite.fetching.status import ensure_sources
@@ -22,7 +25,7 @@ from spectrum_trl.suite.task import missing_files
 # A template would read it as the end or the beginning of a turn.
 CONTROL = "text holds a control token"
 Valid = Callable[[str], bool]
-PROMPTS = read_mapping(Path(diversity.__file__).with_name("prompts.yaml"))
+PROMPTS = Path(diversity.__file__).with_name("prompts.yaml")
 
 
 class Missing(NamedTuple):
@@ -176,10 +179,27 @@ class DiversityTask(NeedsData):
         return frozenset(self.read(data_dir) if self.read else self.universe or ()).__contains__
 
 
+class Prompt(BaseModel, frozen=True, extra="forbid"):
+    """A row of ``prompts.yaml``: attributes of `DiversityTask`."""
+
+    description: str
+    examples: tuple[str, ...]
+    max_new_tokens: int
+
+
+@cache
+def read_prompts(file: Path) -> dict[str, Prompt]:
+    """Read a file of prompts by name.
+
+    Raises:
+        UserError: With every wrong key and value of a row.
+    """
+    return {name: parsed(Prompt, row, name, before=f"{file}: ") for name, row in read_mapping(file).items()}
+
+
 def prompted(name: str, **answers: Any) -> DiversityTask:
     """Return the task of a row of ``prompts.yaml``, given what is valid: attributes of `DiversityTask`."""
-    row = PROMPTS[name]
-    return DiversityTask(name=name, **row | {"examples": tuple(row["examples"])}, **answers)
+    return DiversityTask(name=name, **dict(read_prompts(PROMPTS)[name]), **answers)
 
 
 @cache

@@ -189,17 +189,19 @@ class Distributional(HarnessTask):
 
     def _others(self, row: dict[str, Any]) -> NDArray[np.float64] | None:
         """Return the sum of shares over the group's questions with the same answers but this one."""
-        alike = self._alike[row["group"], *row["candidates"]]
-        rest = [shares for cluster, shares in alike if cluster != row["cluster"]]
-        return np.sum(rest, axis=0) if rest else None
+        key = (row["group"], *row["candidates"])
+        rest = self._sums[key] - self._sums.get((key, row["cluster"]), 0.0)
+        # The shares of a question sum to 1; rounding may leave slightly less than 0 of an answer.
+        return np.maximum(rest, 0.0) if rest.sum() > 0.5 else None
 
     @cached_property
-    def _alike(self) -> dict[tuple[Any, ...], list[tuple[str, list[float]]]]:
-        """Clusters and shares of the questions of each group with the same answers."""
-        found: dict[tuple[Any, ...], list[tuple[str, list[float]]]] = {}
+    def _sums(self) -> dict[tuple[Any, ...], NDArray[np.float64]]:
+        """Sums of shares over the questions of each group with the same answers, and over each cluster."""
+        found: dict[tuple[Any, ...], NDArray[np.float64]] = {}
         for row in self.dataset["test"]:
             key = (row["group"], *row["candidates"])
-            found.setdefault(key, []).append((row["cluster"], row["target"]))
+            for each in (key, (key, row["cluster"])):
+                found[each] = found.get(each, np.zeros(len(row["target"]))) + row["target"]
         return found
 
     def _ordinal(self, row: dict[str, Any], observed: ArrayLike) -> dict[str, Any]:

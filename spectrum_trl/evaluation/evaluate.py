@@ -28,7 +28,7 @@ from spectrum_trl.evaluation.results import (
     answers_in,
 )
 from spectrum_trl.evaluation.saving import ResultsFolder, strict
-from spectrum_trl.models.folder import held_out_share, trained_on
+from spectrum_trl.models.folder import training_record
 from spectrum_trl.models.load import is_adapter
 from spectrum_trl.models.weights import check_weights, evaluation_device, evaluation_dtype
 from spectrum_trl.scoring.store import AnswerStore, CannotCache, keep_answers
@@ -102,10 +102,12 @@ class _Evaluation:
         self.store = setup.output / CACHE / f"answers_{self.identity}"
         self.together: dict[str, Any] = {"failed": [], "missing": {}}
         name = str(setup.model.get("peft") or setup.model.get("pretrained"))
-        trained = trained_on(name)
-        if trained is not None:
-            self.together |= {TRAINED_ON: sorted(trained), ANSWERS_TRAINED_ON: answers_in(trained)}
-            self.together[HELD_OUT_SHARE] = held_out_share(name)
+        if trained := training_record(name):
+            self.together |= {
+                TRAINED_ON: sorted(trained.counts),
+                ANSWERS_TRAINED_ON: answers_in(trained.counts),
+                HELD_OUT_SHARE: trained.held_out_share,
+            }
         self.folder = ResultsFolder(setup.output, backend=setup.backend, model=setup.model)
         self.lm: LM | None = None
         self.written = False

@@ -1,10 +1,12 @@
 """What a model folder holds: weights, generation settings, processor and card; and its fingerprints."""
 
 import json
+import logging
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import yaml
@@ -14,11 +16,14 @@ from huggingface_hub.utils import validate_repo_id
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
+from spectrum_trl.console import is_first_process, visible
+from spectrum_trl.errors import first_line
 from spectrum_trl.files import sha256_of
 from spectrum_trl.models.load import load_config, model_path
 from spectrum_trl.paths import EMBEDDED
 from spectrum_trl.strict.json import read_json
 
+logger = logging.getLogger(__name__)
 # Files that a multimodal model's processor needs besides the tokenizer.
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
 LICENCE_KEYS = ("license", "license_name", "license_link")
@@ -206,18 +211,32 @@ def contents(name: str, *patterns: str) -> tuple[str, ...]:
     return tuple(f"{file.name} {sha256_of(file)}" for file in files) if folder.is_dir() else ()
 
 
-def held_out_share(name: str) -> float:
-    """Return the share of individuals that a model's training held out; 0 if its folder has no record."""
-    try:
-        share = read_json(Path(name, "provenance.json"))["settings"]["held_out_share"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0.0
-    return share if isinstance(share, float) else 0.0
+class TrainingRecord(NamedTuple):
+    """What the record of a run says about the data of its model.
+
+    Attributes:
+        counts: Name of each task that was trained on, to its counts.
+        held_out_share: Share of individuals that were held out.
+    """
+
+    counts: dict[str, dict[str, Any]]
+    held_out_share: float
 
 
-def trained_on(name: str) -> dict[str, dict[str, Any]] | None:
-    """Return the counts of each task that a model was trained on, by name; None if there is no record."""
+def training_record(name: str) -> TrainingRecord | None:
+    """Return what a model was trained on; None without a record, or, with a warning, for a damaged one."""
+    file = Path(model_path(name), "provenance.json")
+    if not os.path.isfile(file):
+        return None
     try:
-        return {str(count["task"]): dict(count) for count in read_json(Path(name, "provenance.json"))["data"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        record = read_json(file)
+        counts = {str(count["task"]): dict(count) for count in record["data"]}
+        return TrainingRecord(counts, float(record.get("settings", {}).get("held_out_share") or 0))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        if is_first_process():
+            logger.warning(
+                "%s is damaged (%s), so results do not say what the model was trained on; copy it again",
+                visible(str(file)),
+                visible(first_line(error)),
+            )
         return None

@@ -331,6 +331,10 @@ def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
 @contextmanager
 def _load_errors(what: str, name: str) -> Iterator[None]:
     """Turn whatever the libraries raise for a broken folder or a missing repository into one message."""
+    if not (name or "").strip():
+        raise UserError(
+            f"cannot load the {what}: its name is {name!r}; give a folder, a Hub id, or {TINY_BASE_NAME}"
+        )
     try:
         yield
     except UserError:

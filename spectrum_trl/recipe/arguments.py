@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from spectrum_trl.prompts.families import Layout
+from spectrum_trl.strict.schema import shown
 from spectrum_trl.suite.task import Split
 
 # A weight repeats each sequence, or is the probability of keeping it; anything beyond these limits is a typo,
@@ -16,7 +17,7 @@ SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.001, 1000
 
 def _no_switch(value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError(f"expected a number, but it is {value!r}")
+        raise ValueError(f"expected a number, but it is {shown(value)}")
     return value
 
 

@@ -114,7 +114,7 @@ def convert(name: str, value: Any) -> tuple[Any, list[Problem]]:
         # YAML 1.1 reads an unquoted no as false.
         value = "no"
     elif isinstance(value, bool) and not {bool, value} & field.kinds:
-        return value, [Problem((), f"expected {_wanted(field)}, but it is {value!r}")]
+        return value, [Problem((), f"expected {_wanted(field)}, but it is {shown(value)}")]
     try:
         converted = field.adapter.validate_python(value)
     except ValidationError as error:

@@ -9,9 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from spectrum_trl.console import visible
+from spectrum_trl.console import encoded, html_templates, visible
 from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 from spectrum_trl.evaluation.summary import number, signed
 from spectrum_trl.files import write_atomic, writing
@@ -27,15 +25,7 @@ COLUMNS = (
 
 def page_html(page: Page) -> str:
     """Return a report as one HTML page that needs nothing beside it."""
-    environment = Environment(
-        loader=PackageLoader("spectrum_trl.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Control characters are no part of HTML; pictures of them are shown instead.
-        finalize=lambda value: visible(value) if type(value) is str else value,
-    )
+    environment = html_templates("spectrum_trl.report")
     environment.filters |= {"number": number, "signed": signed, "low_rows": low_rows}
     environment.globals |= {"isnan": math.isnan, "lowest": LOWEST_COVERAGE}
     return environment.get_template(TEMPLATE).render(page=page)
@@ -98,7 +88,7 @@ def write(page: Page, *, output: Path, markdown: Path | None = None, table: Path
     if table:
         texts[table] = summary_csv(page)
     if (text := texts.pop(Path("-"), None)) is not None:
-        sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+        sys.stdout.buffer.write(encoded(text))
     for file, text in texts.items():
         with writing(file), write_atomic(file) as temporary:
             # A lone surrogate in a sample has no encoding.

@@ -1,5 +1,6 @@
 """Turn pydantic's errors about a user's values into one clear message for each mistake."""
 
+import json
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -69,11 +70,28 @@ def problems_of(
     return [Problem(path, _sentence(list(dict.fromkeys(texts[path])), inputs[path])) for path in inner]
 
 
+class _Short(reprlib.Repr):
+    """Writes short texts of values as users write them, in JSON and YAML: null, true, "a"."""
+
+    def repr_bool(self, value: bool | None, level: int) -> str:
+        return json.dumps(value)
+
+    repr_NoneType = repr_bool
+
+    def repr_str(self, value: str, level: int) -> str:
+        kept = self.maxstring // 2
+        if len(value) > self.maxstring:
+            value = f"{value[:kept]}…{value[-kept:]}"
+        return json.dumps(value, ensure_ascii=not value.isprintable())
+
+
+_SHORT = _Short()
+_SHORT.maxstring = _SHORT.maxother = LONGEST_VALUE
+
+
 def shown(value: Any) -> str:
-    """Return a short text of any value, for a message."""
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = LONGEST_VALUE
-    return short.repr(value)
+    """Return a short text of any value, for a message: JSON, except for what JSON lacks, such as dates."""
+    return _SHORT.repr(value)
 
 
 def _text(detail: Any, path: tuple[Any, ...], *, kind: type[BaseModel] | None) -> str:
@@ -89,6 +107,8 @@ def _text(detail: Any, path: tuple[Any, ...], *, kind: type[BaseModel] | None) -
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
     text = detail["msg"].removeprefix("Input should be ").removeprefix("Unable to ")
+    if detail["type"] in ("literal_error", "enum"):
+        text = text.replace("'", '"')
     text = re.sub(r"^(?:String|List|Value) should have (at (?:least|most) \d+ \w+).*", r"\1", text)
     text = text.split(", unable")[0].replace("dictionary", "mapping").replace("string", "text")
     return f"{EXPECTED}{'a number ' * text.startswith(('greater', 'less'))}{text}"
@@ -100,7 +120,7 @@ def _sentence(texts: list[str], value: Any) -> str:
         return text
     if text == f"{EXPECTED}a valid text" and isinstance(value, bool | int | float):
         return f"{EXPECTED}a text, but it is {shown(value)}; put it in quotation marks"
-    choices = [word for text in texts for word in text.split("'")[1::2]]
+    choices = [word for text in texts for word in text.split('"')[1::2]]
     hint = nearest(value, choices) if isinstance(value, str) else ""
     return f"{text}, but it is {shown(value)}{f'.{hint}' if hint else ''}"
 

@@ -5,10 +5,12 @@ python -m spectrum_trl.suite.write_docs     # after changing a source; a test ch
 
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+
+from pydantic import BaseModel
 
 from spectrum_trl.files import write_atomic
 from spectrum_trl.paths import PACKAGE
+from spectrum_trl.strict.schema import parsed
 from spectrum_trl.strict.yaml import read_mapping
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.task import Task
@@ -26,7 +28,7 @@ ACCESS = {
 }
 
 
-class Deviation(NamedTuple):
+class Deviation(BaseModel, frozen=True, extra="forbid"):
     """One deviation.
 
     Attributes:
@@ -42,10 +44,19 @@ class Deviation(NamedTuple):
     effect: str
 
 
-def deviations() -> list[Deviation]:
-    """Return all deviations, in the order of the file."""
-    rows = read_mapping(DEVIATIONS)["deviations"]
-    return [Deviation(**(row | {"tasks": tuple(row["tasks"])})) for row in rows]
+class Deviations(BaseModel, extra="forbid"):
+    """The file of deviations, in its order."""
+
+    deviations: list[Deviation]
+
+
+def deviations(file: Path = DEVIATIONS) -> list[Deviation]:
+    """Read all deviations.
+
+    Raises:
+        UserError: With every wrong key and value, and the row, counted from 0.
+    """
+    return parsed(Deviations, read_mapping(file), before=f"{file}: ").deviations
 
 
 def counts() -> str:

@@ -14,12 +14,12 @@ from transformers import PreTrainedModel, Trainer
 from transformers.integrations import get_available_reporting_integrations
 from transformers.training_args import OptimizerNames
 from transformers.utils import SAFE_WEIGHTS_NAME
-from trl import ModelConfig, SFTConfig
+from trl import ModelConfig, SFTConfig, get_quantization_config
 
 from spectrum_trl.data.choice import select_eval_tasks, select_tasks
 from spectrum_trl.data.conversations import check_files
 from spectrum_trl.errors import UserError, first_line, nearest, refuse
-from spectrum_trl.models.load import is_adapter, load_config, model_without_memory
+from spectrum_trl.models.load import checkpoint_dtype, for_cpu, is_adapter, load_config, model_without_memory
 from spectrum_trl.models.weights import named_by, shared_layers
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.demo_evaluation import check_recorded
@@ -53,6 +53,7 @@ def check_all(recipe: Recipe, *, environment: bool = True) -> None:
         lambda: select_eval_tasks(recipe.data),
         lambda: check_files(recipe.data.train_files),
         lambda: _check_packing(recipe),
+        lambda: _check_precision(recipe),
         lambda: check_recorded(recipe),
     ]
     if environment:
@@ -74,6 +75,28 @@ def _check_packing(recipe: Recipe) -> None:
         name, revision = str(recipe.model.model_name_or_path), recipe.model.model_revision
         config = load_config(name, revision=revision).get_text_config()
         check_packing(recipe.training, config=config, attention=named)
+
+
+def _check_precision(recipe: Recipe) -> None:
+    """Reject 16-bit frozen weights without mixed precision: trained weights are 32-bit."""
+    arguments, training = recipe.model, recipe.training
+    name, revision = arguments.model_name_or_path, arguments.model_revision
+    whole = arguments.use_peft and arguments.lora_modules_to_save
+    if not (whole and name) or recipe.run.new_model or training.bf16 or training.fp16:
+        return
+    # Quantized layers cast their inputs, but on a CPU some are left as they are.
+    if quantization := get_quantization_config(arguments):
+        on_cpu = arguments.load_in_4bit and training.device.type == "cpu"
+        if not (on_cpu and for_cpu(quantization, name=str(name), revision=revision)):
+            return
+    dtype = arguments.dtype
+    if dtype in (None, "auto"):
+        dtype = str(checkpoint_dtype(str(name), revision=revision)).removeprefix("torch.")
+    if dtype in ("bfloat16", "float16"):
+        raise UserError(
+            f"{recipe.path}: dtype {dtype} needs mixed precision, because embeddings are trained in float32; "
+            "add `bf16: true`, or set `dtype: float32`"
+        )
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -317,18 +340,3 @@ def check_sharded_adapter(recipe: Recipe) -> None:
                 "adapter that trains its tied embedding; set cpu_ram_efficient_loading to false"
             )
     refuse(problems)
-
-
-def check_precision(recipe: Recipe, model: PreTrainedModel) -> None:
-    """Reject 16-bit frozen weights without mixed precision: trained weights are 32-bit."""
-    if not (recipe.model.use_peft and recipe.model.lora_modules_to_save):
-        return
-    if recipe.training.bf16 or recipe.training.fp16:
-        return
-    # Quantized layers have other classes and cast their inputs.
-    linear = [layer for layer in model.get_decoder().modules() if type(layer) is torch.nn.Linear]
-    if any(layer.weight.dtype != torch.float32 for layer in linear):
-        raise UserError(
-            f"{recipe.path}: dtype {recipe.model.dtype} needs mixed precision, because embeddings are "
-            "trained in float32; add `bf16: true`, or set `dtype: float32`"
-        )

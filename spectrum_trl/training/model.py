@@ -22,7 +22,7 @@ from spectrum_trl.models.load import (
 )
 from spectrum_trl.models.weights import named_by, shared_layers
 from spectrum_trl.recipe.read import Recipe
-from spectrum_trl.training.checks import check_lora_targets, check_optimizer, check_packing, check_precision
+from spectrum_trl.training.checks import check_lora_targets, check_optimizer, check_packing
 from spectrum_trl.training.strategy import receives_weights
 
 
@@ -53,7 +53,6 @@ def starting_model(
             device_map={"": recipe.training.device} if quantization else None,
         )
         check_vocabulary(model, tokenizer)
-        check_precision(recipe, model)
         for name in other_modalities(model):
             model.base_model.get_submodule(name).requires_grad_(False)
     sibling = recipe.run.copy_role_tokens_from

@@ -3,13 +3,13 @@
 import math
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from huggingface_hub import EvalResult, HfApi, ModelCard
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub import EvalResult, ModelCard
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from spectrum_trl.errors import UserError, refuse
@@ -24,6 +24,7 @@ from spectrum_trl.report.reading import Evaluation, read_evaluations
 from spectrum_trl.report.write import summary_markdown
 from spectrum_trl.runs.checkpoints import RECORD
 from spectrum_trl.strict.json import read_json
+from spectrum_trl.suite.building.push import upload
 
 # What a model needs to be loaded; a run's history, checkpoints and recipe, which names paths, stay here.
 PUBLISHED = (
@@ -106,19 +107,8 @@ def publish(run: Path, repo: str, *, results: Sequence[Path] = (), public: bool 
     Raises:
         UserError: As `stage`, or if the Hub refuses it.
     """
-    api = HfApi()
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            stage(run, Path(scratch), repo=repo, results=results, public=public)
-            api.create_repo(repo, private=not public, exist_ok=True)
-            # An existing repository keeps its visibility.
-            if not public and not api.model_info(repo).private:
-                raise UserError(f"{repo} is public: add --public, or name another")
-            info = api.upload_folder(repo_id=repo, folder_path=scratch)
-    except (HfHubHTTPError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{repo} could not be published ({reason}); log in with `hf auth login`") from None
-    return str(info.commit_url)
+    staging = partial(stage, run, repo=repo, results=results, public=public)
+    return upload(staging, repo, kind="model", public=public)
 
 
 def _run_problems(run: Path) -> Iterator[str]:

@@ -60,7 +60,7 @@ def test_an_address_without_our_parameter_holds_nothing() -> None:
         ('{"examples": [["a"]]}', "examples.1"),
         ('{"examples": [""]}', "examples.1"),
         ('{"samples": 1000000}', "samples: expected a number less than or equal to 128, but it is 1000000"),
-        ('{"samples": true}', "samples: expected a valid integer, but it is True"),
+        ('{"samples": true}', "samples: expected a valid integer, but it is true"),
         ('{"seed": -1}', "seed: expected a number greater than or equal to 0, but it is -1"),
         (json.dumps({"input": "x" * 20_001}), "input: expected at most 20000 characters"),
         (json.dumps({"answers": [f"{n}{'x' * 9999}" for n in range(10)] + ["a"]}), "at most 100,000 are"),

@@ -12,7 +12,13 @@ import pytest
 import scipy
 import torch
 from pydantic import BaseModel, field_validator
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from spectrum_trl import SpectrumModel
 from spectrum_trl.ask.schemas import allowed_values, validator
@@ -407,3 +413,21 @@ def test_a_misspelt_number_type_is_told() -> None:
     expected = r"dtype: expected auto, float32, .*, but it is 'flaot32'\. Did you mean 'float32'\?"
     with pytest.raises(UserError, match=expected):
         SpectrumModel.from_pretrained(TINY_BASE_NAME, format="colon", dtype="flaot32")
+
+
+def test_a_model_that_is_none_or_a_name_is_told(random_model: PreTrainedModel, world_tokenizer: Any) -> None:
+    for model, tokenizer, types in (
+        (None, world_tokenizer, "NoneType and "),
+        (TINY_BASE_NAME, world_tokenizer, "str and "),
+        (random_model, None, f"{type(random_model).__name__} and NoneType"),
+    ):
+        with pytest.raises(UserError, match=f"loaded model and its tokenizer, but their types are {types}"):
+            SpectrumModel(model, tokenizer, format="colon")
+
+
+@pytest.mark.parametrize("name", ["", " ", None])
+def test_an_empty_name_is_told(name: Any) -> None:
+    with pytest.raises(UserError, match=f"cannot load the tokenizer: its name is {name!r}; give a folder"):
+        SpectrumModel.from_pretrained(name, format="colon")
+    with pytest.raises(UserError, match="cannot load the adapter: its name is ''"):
+        SpectrumModel.from_pretrained(TINY_BASE_NAME, format="colon", adapter="")

@@ -18,7 +18,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.suite.building.manifest import read_manifest
 from spectrum_trl.suite.catalogue import suite_sources, suite_tasks
 from spectrum_trl.suite.fetching import lock
-from tests.processes import run_command
+from tests.processes import printed, run_command
 from tests.suite.fetching.server import serving
 
 FIXTURES = Path(__file__).parents[1] / "suite" / "fixtures"
@@ -166,8 +166,7 @@ def test_build_of_all_invented_data_sets_at_once(data: Data, invented_data: Path
     assert manifest is not None and list(manifest["tasks"]) == sorted(storable)
     for name in storable:
         record = manifest["tasks"][name]
-        assert f"{name}: {record['sequences']:,} sequences, {record['outputs']:,} outputs" in done.out
-    assert f"{len(storable)} tasks in" in done.out.replace("\n", " ")
+        assert printed(done.out, name)[1][:2] == [record["sequences"], record["outputs"]]
     again = data("build", *storable, "--data-dir", invented_data, "--output", tmp_path / "out")
     assert " ".join(again.out.split()).count("(built before)") == len(storable)
     other = data(
@@ -243,10 +242,11 @@ def test_fetch_again_forgets_a_table_of_ones_own(data: Data, tmp_path: Path) -> 
         keys = f"{{file: {site.address}/a.csv, group_by: user, output: stars, descriptions: [x]}}"
         (tmp_path / "mine.yaml").write_text(f"task: mine\nspectrum: {keys}\n")
         words = ("fetch", tmp_path / "mine.yaml", "--data-dir", tmp_path / "data")
-        assert "own: 1 files fetched" in data(*words, network=True).out
+        # Files that are fetched, and those that are there.
+        assert printed(data(*words, network=True).out, "own")[1] == [1, 0]
         site.files["/a.csv"] = b"user,stars\nbob,1\n"
-        assert "own: 0 files fetched, 1 already" in data(*words, network=True).out
-        assert "own: 1 files fetched" in data(*words, "--again", network=True).out
+        assert printed(data(*words, network=True).out, "own")[1] == [0, 1]
+        assert printed(data(*words, "--again", network=True).out, "own")[1] == [1, 0]
         show = data("show", tmp_path / "mine.yaml", "--data-dir", tmp_path / "data")
         assert "sequence bob" in show.out
     done = data("fetch", "--again", network=True)

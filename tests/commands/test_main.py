@@ -8,19 +8,24 @@ from pathlib import Path
 import pytest
 
 from spectrum_trl.commands.main import main
-from tests.processes import ROOT, run_command, run_recipe
+from tests.processes import ROOT, run_command
 
 LONG = "x" * 300
-# A command that reads a compressed file that was cut short, and has no message of its own.
+# A command that reads a compressed file that was cut short, or asks, and has no message of its own.
 CUT = """
-import gzip
 from spectrum_trl.commands.main import app, main
 
 @app.command()
 def cut():
-    gzip.decompress(gzip.compress(b"rows")[:-9])
+    {line}
 
 main()
+"""
+RECIPE = """
+from spectrum_trl.errors import user_errors
+
+with user_errors():
+    {line}
 """
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -100,12 +105,25 @@ def test_a_mistake_ends_the_process_with_exit_code_2() -> None:
     assert "'demo'" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_file_that_ends_too_early_is_more_than_aborted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", [CUT, RECIPE], ids=["command", "recipe"])
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('import gzip; gzip.decompress(gzip.compress(b"rows")[:-9])', "a file ends too early (Compressed"),
+        ("input()", "standard input ended at a question"),
+    ],
+    ids=["file", "question"],
+)
+def test_an_early_end_of_a_file_or_of_the_answers_is_one_message(
+    program: str, line: str, told: str, tmp_path: Path
+) -> None:
     script = tmp_path / "cut.py"
-    script.write_text(CUT)
-    done = run_recipe(script, "cut")
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "ends too early (Compressed file ended before the end-of-stream marker" in done.stderr
+    script.write_text(program.format(line=line))
+    done = subprocess.run(
+        [sys.executable, script, "cut"], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {told}")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_quick_preview_takes_a_few_sequences_of_each_task(tmp_path: Path) -> None:

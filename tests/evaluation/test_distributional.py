@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from datasets import Dataset
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.axis_tasks import distributional_tasks
@@ -191,6 +192,27 @@ def test_real_shares_stand_beside_the_uniform_guess_the_marginal_and_their_own_n
     # Equal log-probabilities are the uniform guess, whose score is 0.
     assert task.aggregation()["simbench_score"]([row["simbench_score"] for row in rows]) == pytest.approx(0)
     assert all(row["ordinal_distance"] == row["uniform_ordinal_distance"] for row in rows)
+
+
+def test_the_marginal_is_that_of_other_clusters_of_the_group_with_the_same_answers(world_tokenizer) -> None:
+    task = load("spectrum_dist_urn", world_tokenizer)
+    rows = [
+        {**task.eval_docs[0], "group": group, "cluster": cluster, "candidates": answers, "target": target}
+        for group, cluster, answers, target in (
+            ("g", "1", ["a", "b"], [0.2, 0.8]),
+            ("g", "1", ["a", "b"], [0.9, 0.1]),
+            ("g", "2", ["a", "b"], [1.0, 0.0]),
+            ("g", "3", ["a", "b"], [0.7, 0.3]),
+            ("g", "4", ["a", "c"], [0.5, 0.5]),
+            ("h", "5", ["a", "b"], [0.5, 0.5]),
+        )
+    ]
+    task.dataset = {"test": Dataset.from_list(rows)}
+    found = [task.score(row, [(-1.0,)] * 2).get("marginal_js_divergence") for row in rows]
+    sums = ([1.7, 0.3], [1.7, 0.3], [1.8, 1.2], [2.1, 0.9])
+    for row, mean, one in zip(rows, sums, found, strict=False):
+        assert one[0] == pytest.approx(compare(row["target"], mean).js_divergence)
+    assert found[4:] == [None, None]
 
 
 def test_drawn_answers_are_counted_and_stand_beside_an_exact_sampler_of_as_many(world_tokenizer) -> None:

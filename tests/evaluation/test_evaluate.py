@@ -324,6 +324,15 @@ def test_figures_say_that_their_answers_were_trained_on_unless_the_recipe_left_t
     assert "spectrum_div_random_seed" not in found.answers_trained_on
 
 
+def test_a_damaged_record_of_training_is_told_once_and_the_model_evaluated(tmp_path: Path) -> None:
+    model = shutil.copytree(TINY_BASE, tmp_path / "model")
+    (model / "provenance.json").write_text('{"data": [{"task": "cards"}')
+    tasks = "spectrum_icl_cards,spectrum_div_rng_1_10"
+    done = run_command("eval", model, "--output", tmp_path / "out", *SMALL, "--tasks", tasks)
+    assert (done.returncode, done.stderr.count("provenance.json is damaged")) == (0, 1), done.stderr
+    assert read_results(tmp_path / "out").trained_on is None
+
+
 def test_a_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     model = shutil.copytree(TINY_BASE, tmp_path / "model")
     tensors = load_file(model / "model.safetensors")

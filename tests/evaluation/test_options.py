@@ -28,7 +28,7 @@ def test_all_wrong_values_are_told_with_the_nearest() -> None:
     with pytest.raises(UserError) as caught:
         read_options({"format": "colom", "samples": 0, "seed": "x", "scoring": "with_ends"})
     assert len(caught.value.problems) == 4
-    assert "metadata: format: expected 'spectrum', 'colon'" in caught.value.problems[0]
+    assert 'metadata: format: expected "spectrum", "colon"' in caught.value.problems[0]
     assert "Did you mean 'colon'?" in caught.value.problems[0]
 
 

@@ -1,8 +1,11 @@
-"""Rounding to bfloat16 keeps small updates on average, and weights that did not move exactly."""
+"""Rounding to bfloat16 keeps small updates on average; a damaged record of training is no missing one."""
 
+from pathlib import Path
+
+import pytest
 import torch
 
-from spectrum_trl.models.folder import rounded
+from spectrum_trl.models.folder import rounded, training_record
 
 
 def noise(seed: int = 0) -> torch.Generator:
@@ -38,3 +41,37 @@ def test_other_types_are_converted_as_usual() -> None:
     weight = torch.randn(100, generator=noise())
     for dtype in (torch.float32, torch.float16):
         assert torch.equal(rounded(weight, dtype, noise=noise()), weight.to(dtype))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"data": [{"task": "cards", "n": 1}]}', ({"cards": {"task": "cards", "n": 1}}, 0.0)),
+        ('{"data": [], "settings": {"held_out_share": 0.1}}', ({}, 0.1)),
+        ('{"data": [], "settings": {"held_out_share": null}}', ({}, 0.0)),
+    ],
+)
+def test_a_record_of_training_is_read(tmp_path: Path, text: str, expected: object) -> None:
+    (tmp_path / "provenance.json").write_text(text)
+    assert training_record(str(tmp_path)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", '{"data": 5}', '{"data": ["a"]}', '{"data": [{}]}', '{"data": [], "settings": 1}']
+    + ['{"data": [], "settings": {"held_out_share": "much"}}', "\xff"],
+)
+def test_a_damaged_record_of_training_counts_as_none_with_a_warning(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "provenance.json").write_text(text, encoding="latin-1")
+    assert training_record(str(tmp_path)) is None
+    assert f"{tmp_path / 'provenance.json'} is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["", "organisation/model", "a\0b", "a" * 1000])
+def test_no_record_of_training_is_no_warning(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert training_record(name) is None and not caplog.text

@@ -149,7 +149,7 @@ def test_a_family_that_would_never_be_chosen_is_refused_with_the_one_that_shadow
     ("table", "told"),
     [
         (TABLE + NEW.replace("  behind:", "  behnid:"), "mine.behnid: unknown key 'behnid'. Did you mean"),
-        (TABLE + NEW.replace("bos: never", "bos: sometimes"), "mine.bos: expected 'always', 'never'"),
+        (TABLE + NEW.replace("bos: never", "bos: sometimes"), 'mine.bos: expected "always", "never"'),
         (TABLE + NEW.replace("mine:", "chatml:"), "key 'chatml' repeats line"),
         (TABLE + "\nmine:\n", "mine: expected a mapping"),
     ],

@@ -78,8 +78,8 @@ def test_hyphens_equal_signs_and_bare_switches_are_understood() -> None:
     ("words", "told"),
     [
         (["--seed"], "--seed: expected a value"),
-        (["--seed", "1", "2"], "--seed: expected one value, but found '1 2'"),
-        (["x", "--seed", "1"], "'x' does not belong to any option"),
+        (["--seed", "1", "2"], '--seed: expected one value, but found "1 2"'),
+        (["x", "--seed", "1"], '"x" does not belong to any option'),
         (["--sed", "1"], "unknown option --sed. Did you mean 'seed'?"),
         (["--torch_dtype", "bfloat16"], "unknown option --torch_dtype. Use dtype."),
         (["--tasks", '{"a": 1, "a": 2}'], "the key 'a' is repeated"),

@@ -202,7 +202,7 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
     (
         {"messages": [{"role": "robot", "content": "a"}]},
         400,
-        "messages.0.role: expected 'description', 'input'",
+        'messages.0.role: expected "description", "input"',
     ),
     ({"messages": [{"role": "user", "content": "a"}] * 2}, 400, "no output after it"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]}, 400, "text"),

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 from trl import ModelConfig, SFTConfig
 
 from spectrum_trl.errors import UserError
+from spectrum_trl.paths import TINY_BASE
 from spectrum_trl.recipe.read import read_recipe
-from spectrum_trl.training.checks import check_lora_targets, check_optimizer, check_recipe
-from tests.processes import run_recipe
+from spectrum_trl.training.checks import check_all, check_lora_targets, check_optimizer, check_recipe
+from tests.processes import printed, run_recipe
 
 ON_A_CPU = ["--use_cpu", "true", "--bf16", "false"]
 
@@ -44,12 +45,41 @@ def test_fields_that_exclude_each_other_are_refused(
         check_recipe(parsed)
 
 
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (["--dtype", "bfloat16"], "dtype bfloat16"),
+        (["--dtype", "auto"], "dtype float16"),
+        (["--dtype", "bfloat16", "--load_in_4bit", "true"], "dtype bfloat16"),
+        (["--dtype", "bfloat16", "--load_in_8bit", "true"], None),
+        (["--dtype", "float32"], None),
+        (["--dtype", "bfloat16", "--lora_modules_to_save", "[]"], None),
+        (["--dtype", "bfloat16", "--bf16", "true"], None),
+    ],
+    ids=lambda value: " ".join(value or ()) if isinstance(value, list) else "",
+)
+def test_frozen_weights_of_16_bits_without_mixed_precision_are_refused_before_the_data_are_built(
+    tmp_path: Path, words: list[str], refused: str | None
+) -> None:
+    base = tmp_path / "base"
+    # No weights: nothing but the configuration may be read. Rows of 40 numbers stay unquantized on a CPU.
+    AutoConfig.from_pretrained(TINY_BASE, dtype="float16", hidden_size=40).save_pretrained(base)
+    given = ["--model_name_or_path", str(base), "--copy_role_tokens_from", "", "--tasks", "coinflip"]
+    given += ["--output_dir", str(tmp_path / "x"), *ON_A_CPU]
+    recipe = read_recipe("recipes/lora.yaml", overrides=[*given, *words])
+    if refused is None:
+        check_all(recipe, environment=False)
+        return
+    with pytest.raises(UserError, match=f"{refused} needs mixed precision"):
+        check_all(recipe, environment=False)
+
+
 def test_a_run_that_ends_before_its_first_checkpoint_says_so(tmp_path: Path) -> None:
     words = ["--tasks", "tiny_range", "--max_sequences", "5", "--evaluate", "none", "--max_steps", "1"]
     saving = ["--save_strategy", "steps", "--save_steps", "2", "--output_dir", str(tmp_path / "x")]
     done = run_recipe("recipes/demo.yaml", *words, *saving)
     assert done.returncode == 0, done.stderr
-    assert "fewer than save_steps (2): no checkpoint will be saved before the end" in done.stdout
+    assert "save_steps" in printed(done.stdout, "steps")[0] and printed(done.stdout, "steps")[1] == [1, 2]
 
 
 def test_mistakes_of_all_kinds_are_told_in_one_start(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.training import publish as publishing
 from spectrum_trl.training.publish import publish, stage
 from tests.hub import Hub
 from tests.processes import run_command, run_recipe
@@ -156,13 +155,13 @@ def test_only_yes_publishes_and_a_public_repository_is_not_taken_for_a_private_o
     run: Path, run_here: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub = Hub()
-    monkeypatch.setattr(publishing, "HfApi", lambda: hub)
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
     shown = run_here("push", run, "me/model")
     assert shown.returncode == 0 and "nothing was published" in shown.stdout and not hub.calls
     done = run_here("push", run, "me/model", "--yes")
     assert "https://hub/commit/1" in done.stdout and "model.safetensors" in hub.uploaded
-    assert hub.calls == [("me/model", {"private": True, "exist_ok": True})]
-    monkeypatch.setattr(publishing, "HfApi", lambda: Hub(private=False))
+    assert hub.calls == [("me/model", {"repo_type": "model", "private": True, "exist_ok": True})]
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: Hub(private=False))
     with pytest.raises(UserError, match="--public"):
         publish(run, "me/model")
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from tests.processes import run_processes, run_recipe
+from tests.processes import printed, run_processes, run_recipe
 
 ROWS = 8
 WORDS = [
@@ -46,8 +46,9 @@ def test_sharded_full_training_equals_one_process_and_resumes_with_fewer(
     weights = load_file(tmp_path / "1" / "model.safetensors")
     for n in processes:
         sharded = full_ft(n, tmp_path / str(n), "--bf16", bf16)
-        assert f"processes: {n} on cpu (FSDP2" in sharded.stdout
-        assert f"{ROWS} rows ({n} processes x 1 rows x {ROWS // n} accumulated)" in sharded.stdout
+        spread, (number, *_) = printed(sharded.stdout, "processes")
+        assert number == n and "FSDP2" in spread
+        assert printed(sharded.stdout, "a step")[1][:4] == [ROWS, n, 1, ROWS // n]
         for name in ("loss", "grad_norm"):
             assert logged(sharded, name) == pytest.approx(logged(one, name), rel=max(tolerance, 1e-3))
         found = load_file(tmp_path / str(n) / "model.safetensors")
@@ -79,9 +80,10 @@ def test_a_run_says_how_it_is_spread_in_which_precision_and_how_large_a_step_is(
     words = ["--tasks", tasks, "--evaluate", "none", "--max_steps", "1", "--output_dir", str(tmp_path / "x")]
     words += ["--per_device_train_batch_size", "8", "--gradient_accumulation_steps", "2"]
     done = run_recipe("recipes/demo.yaml", *words)
-    assert "processes: 1 on cpu (one process)" in done.stdout
-    assert "gradients float32; computed in float32; optimizer adamw" in done.stdout
-    assert "16 rows (1 process x 8 rows x 2 accumulated)" in done.stdout
+    assert printed(done.stdout, "processes")[1] == [1]
+    precision, _ = printed(done.stdout, "precision")
+    assert precision.count("float32") == 2 and "bf16" not in precision and "adamw" in precision
+    assert printed(done.stdout, "a step")[1][:4] == [16, 1, 8, 2]
 
 
 @pytest.mark.parametrize("outputs_only", ["true", "false"])
@@ -93,8 +95,8 @@ def test_a_step_of_all_the_data_takes_no_more_than_there_is(tmp_path: Path, outp
     assert done.returncode == 0, done.stderr
     (count,) = json.loads((tmp_path / "x" / "provenance.json").read_text())["data"]
     trained = count["trained_tokens"]
-    assert "a step: 5 rows (1 process x 8 rows x 1 accumulated), on average 5 sequences, " in done.stdout
-    assert f"{count['tokens']:,} tokens, {trained:,} of them trained" in done.stdout
+    # Rows; processes, rows of each and accumulations; sequences, tokens and trained ones.
+    assert printed(done.stdout, "a step")[1] == [5, 1, 8, 1, 5, count["tokens"], trained]
     # All tokens are trained but each sequence's first, which nothing predicts.
     assert (trained >= count["tokens"] - 5) == (outputs_only == "false")
 
@@ -115,8 +117,8 @@ def test_the_steps_and_the_saved_number_type_that_are_announced_are_those_of_the
     words += ["--copy_role_tokens_from", "", "--per_device_train_batch_size", "2", "--logging_steps", "1"]
     done = run_recipe("recipes/demo.yaml", *words, "--output_dir", tmp_path / "x", "--save_dtype", "bfloat16")
     assert done.returncode == 0, done.stderr
-    assert f"steps: {steps}\n" in done.stdout and f"step {steps}/{steps}: loss" in done.stdout
-    assert "weights will be saved in: bfloat16" in done.stdout
+    assert printed(done.stdout, "steps")[1] == [steps] and f"step {steps}/{steps}: loss" in done.stdout
+    assert printed(done.stdout, "weights will be saved in")[0] == "bfloat16"
     saved = load_file(tmp_path / "x" / "model.safetensors")
     assert {tensor.dtype for tensor in saved.values()} == {torch.bfloat16}
 
@@ -199,7 +201,7 @@ def test_gradients_stay_sharded_while_they_accumulate(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     probes = re.findall(r"PROBE \{'sharded': (\d+), 'whole': (\d+)\}", done.stdout)
     assert len(probes) == 2 and all(int(sharded) > 0 and whole == "0" for sharded, whole in probes)
-    assert "gradients reduced across ranks in bfloat16" in done.stdout
+    assert printed(done.stdout, "precision")[0].split(";")[-2].endswith("bfloat16")
 
 
 def test_rows_that_cannot_be_shared_out_evenly_are_told(tmp_path: Path) -> None:
@@ -207,4 +209,4 @@ def test_rows_that_cannot_be_shared_out_evenly_are_told(tmp_path: Path) -> None:
     words += ["--per_device_train_batch_size", "2", "--output_dir", str(tmp_path / "x")]
     done = run_processes(2, "recipes/demo.yaml", *words)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "an epoch: 5 rows, of which 3 are trained twice" in done.stdout
+    assert printed(done.stdout, "an epoch")[1] == [5, 3]

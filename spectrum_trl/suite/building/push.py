@@ -2,9 +2,10 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spectrum_trl.errors import UserError, nearest, refuse
 from spectrum_trl.suite.building.manifest import MANIFEST, read_manifest
@@ -27,18 +28,35 @@ def push(folder: Path, repo: str, *, public: bool = False) -> str:
     Raises:
         UserError: If it is not a build, holds data that may not be redistributed, or cannot be published.
     """
+    return upload(partial(stage, folder, repo=repo, public=public), repo, kind="dataset", public=public)
+
+
+def upload(
+    staging: Callable[[Path], object], repo: str, *, kind: Literal["dataset", "model"], public: bool
+) -> str:
+    """Publish a folder, and return the URL of the commit.
+
+    Args:
+        staging: Writes the files to publish into an empty folder.
+        repo: Id on the Hub; created if it does not exist.
+        kind: What the repository holds.
+        public: Whether it is public; otherwise private.
+
+    Raises:
+        UserError: If it cannot be published.
+    """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     api = HfApi()
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            staged = stage(folder, Path(scratch), repo=repo, public=public)
-            api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
+            staging(Path(scratch))
+            api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True)
             # An existing repository keeps its visibility.
-            if not public and not api.dataset_info(repo).private:
+            if not public and not api.repo_info(repo, repo_type=kind).private:
                 raise UserError(f"{repo} is public: add --public, or name another")
-            info = api.upload_folder(repo_id=repo, repo_type="dataset", folder_path=staged)
+            info = api.upload_folder(repo_id=repo, repo_type=kind, folder_path=scratch)
     except HFValidationError as error:
         raise UserError(f"{repo}: {' '.join(str(error).split())}") from None
     except (HfHubHTTPError, OSError) as error:
@@ -47,7 +65,7 @@ def push(folder: Path, repo: str, *, public: bool = False) -> str:
     return str(info.commit_url)
 
 
-def stage(folder: Path, target: Path, *, repo: str, public: bool = False) -> Path:
+def stage(folder: Path, target: Path, *, repo: str, public: bool = False) -> None:
     """Copy the files to publish into a folder: parquet files, the manifest, and the card.
 
     Args:
@@ -55,9 +73,6 @@ def stage(folder: Path, target: Path, *, repo: str, public: bool = False) -> Pat
         target: An empty folder.
         repo: Dataset id on the Hub, for the card.
         public: Whether it will be public, which data without a licence must not be.
-
-    Returns:
-        The folder.
 
     Raises:
         UserError: If it is not a build, or holds data that may not be redistributed.
@@ -73,7 +88,6 @@ def stage(folder: Path, target: Path, *, repo: str, public: bool = False) -> Pat
         shutil.copyfile(folder / f"{name}.parquet", target / "data" / f"{name}.parquet")
     shutil.copyfile(folder / MANIFEST, target / MANIFEST)
     (target / "README.md").write_text(_card(manifest, repo=repo), encoding="utf-8")
-    return target
 
 
 def _problems(tasks: dict[str, Any], folder: Path, *, public: bool) -> Iterator[str]:

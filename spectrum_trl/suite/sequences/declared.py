@@ -216,6 +216,7 @@ def declared_task(
     paper: Mapping[str, Any] | None = None,
     in_paper: bool = True,
     covers: Mapping[str, tuple[str, ...]] | None = None,
+    description_probability: float = Task.description_probability,
     **roles: Any,
 ) -> Task:
     """Return a declared task; arguments as for `Task`, with the roles of `Declared`.
@@ -235,6 +236,7 @@ def declared_task(
         paper=replace(build, **paper) if paper else None,
         in_paper=in_paper,
         covers=covers or {},
+        description_probability=description_probability,
     )
 
 

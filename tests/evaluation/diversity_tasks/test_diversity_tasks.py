@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sympy import isprime
 
-from spectrum_trl.evaluation.axis_tasks import DiversityTask, diversity_tasks
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.axis_tasks import DiversityTask, diversity_tasks, read_prompts
 from spectrum_trl.prompts.messages import check
 
 TASKS = diversity_tasks()
@@ -208,3 +209,14 @@ def test_real_lists_tell_these_apart(
         pytest.skip(f"{name} needs {', '.join(missing)} in {suite_data}")
     assert [text for text in valid if not is_valid(name, text, suite_data)] == []
     assert [text for text in invalid if is_valid(name, text, suite_data)] == []
+
+
+def test_a_misspelt_key_of_a_prompt_is_told_with_its_row_and_the_nearest(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.yaml"
+    file.write_text("days: {description: A day, exampels: [Monday], max_new_tokens: many}")
+    with pytest.raises(UserError) as caught:
+        read_prompts(file)
+    problems = "\n".join(caught.value.problems)
+    assert f"{file}: days.exampels: unknown key 'exampels'. Did you mean 'examples'?" in problems
+    assert f"{file}: days.examples: this key is missing" in problems
+    assert f"{file}: days.max_new_tokens: expected a valid integer" in problems

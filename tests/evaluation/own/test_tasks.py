@@ -121,7 +121,7 @@ def test_texts_name_columns_and_rows_their_groups(tmp_path: Path) -> None:
             "validator.range.kin: unknown key .* Did you mean 'kind'",
         ),
         ({"validator": {}}, "spectrum.validator: give exactly one of"),
-        ({"validator": {"list": [True]}}, r"validator.list.0: expected a text, but it is True; put it"),
+        ({"validator": {"list": [True]}}, r"validator.list.0: expected a text, but it is true; put it"),
         ({"validator": {"regex": "(a"}}, "spectrum.validator.regex: '\\(a' is not a pattern"),
         ({"validator": {"file": "none.txt"}}, "spectrum.validator.file: .*none.txt cannot be read"),
         ({"validator": {"function": "checks"}}, "spectrum.validator.function: expected module:function"),

@@ -32,14 +32,14 @@ def target(tmp_path: Path) -> Path:
 def test_the_staged_folder_loads_as_a_data_set_with_the_splits_of_its_tasks(
     built: Path, target: Path, names: list[str]
 ) -> None:
-    staged = stage(built, target, repo="me/suite")
-    readme = (staged / "README.md").read_text("utf-8")
+    stage(built, target, repo="me/suite")
+    readme = (target / "README.md").read_text("utf-8")
     header = yaml.safe_load(readme.split("---")[1])
     assert {config["config_name"] for config in header["configs"]} == set(names)
     assert all(f"`{name}`" in readme and suite_tasks()[name].source.title in readme for name in names)
     assert "# suite" in readme and "seed 0" in readme
     for name in names:
-        found = datasets.load_dataset(str(staged), name)
+        found = datasets.load_dataset(str(target), name)
         wanted = (read_manifest(built) or {})["tasks"][name]["sequences"]
         assert {split: len(rows) for split, rows in found.items()} == {suite_tasks()[name].split: wanted}
 

@@ -174,9 +174,9 @@ def test_everything_of_another_type_is_told_at_once_and_each_once(folder: Path) 
         *("at_least", "kind", "test_share", "description_probability", "candidates.0", "sha256", "lenght"),
     }
     assert found["file"].endswith("but it is 5; put it in quotation marks")
-    assert found["candidates.0"].endswith("but it is True; put it in quotation marks")
+    assert found["candidates.0"].endswith("but it is true; put it in quotation marks")
     assert "unknown key" in found["lenght"] and "Did you mean 'length'?" in found["lenght"]
-    assert "'individual', 'population'" in found["kind"]
+    assert '"individual", "population"' in found["kind"]
 
 
 def test_missing_keys_are_told(folder: Path) -> None:

@@ -129,12 +129,15 @@ def test_a_column_that_a_description_names_is_looked_for(folder: Path) -> None:
         build(folder, group_by=("who",), descriptions=("{whom} rates.",))
 
 
-def test_a_declared_task_says_whether_it_is_in_the_paper() -> None:
+def test_a_declared_task_says_whether_it_is_in_the_paper_and_how_often_it_is_described() -> None:
     source = Source(name="penguins", title="Penguins", licence="CC0")
     facts: dict[str, Any] = {"kind": "numeric", "summary": "bill lengths", "file": "penguins.csv"}
     roles: dict[str, Any] = {"output": "length", "descriptions": ("Bills.",)}
     assert declared_task("penguins", source=source, **facts, **roles).in_paper
     assert not declared_task("penguins", source=source, in_paper=False, **facts, **roles).in_paper
+    task = declared_task("penguins", source=source, description_probability=0.25, **facts, **roles)
+    assert task.description_probability == 0.25
+    assert declared_task("penguins", source=source, **facts, **roles).description_probability == 0.6
 
 
 def test_tasks_are_keys_of_caches() -> None:
