@@ -17,6 +17,7 @@ from spectrum_trl.evaluation.options import Options
 from spectrum_trl.evaluation.results import newest, samples_file
 from spectrum_trl.files import write_json
 from spectrum_trl.known_tasks import tasks
+from spectrum_trl.models.folder import held_out_share
 from spectrum_trl.models.load import model_path
 from spectrum_trl.report.figures import rows_of
 from spectrum_trl.report.page import page_of
@@ -80,7 +81,9 @@ def stage(run: Path, target: Path, *, repo: str, results: Sequence[Path], public
         for file in run.glob(pattern):
             shutil.copyfile(file, target / file.name)
     data = [{**one, "task": Path(one["task"]).name} for one in record.get("data", ())]
-    write_json({"versions": record.get("versions", {}), "data": data}, target / RECORD)
+    # Of the settings, only what an evaluation needs in order to know who was trained on.
+    settings = {"held_out_share": held_out_share(str(run))}
+    write_json({"versions": record.get("versions", {}), "settings": settings, "data": data}, target / RECORD)
     card = ModelCard.load(target / "README.md")
     left_out: list[str] = []
     figures = [figure for one in evaluations for figure in _figures(one, left_out)]

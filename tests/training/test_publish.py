@@ -23,6 +23,7 @@ TASK = "spectrum_dist_states"
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published") / "run"
     words = ["--tasks", '{"tiny_range": {"max_sequences": 20}}', "--max_steps", "1", "--evaluate", "none"]
+    words += ["--held_out_share", "0.2"]
     done = run_recipe("recipes/demo.yaml", *words, "--output_dir", str(folder))
     assert done.returncode == 0, done.stderr
     return folder
@@ -62,7 +63,9 @@ def test_the_card_has_the_figures_of_the_runs_own_evaluation(run: Path, results:
     whole = json.loads(file.read_text())
     figures, provenance = whole["results"][TASK], json.loads((run / "provenance.json").read_text())
     assert whole["trained_on"] == sorted(count["task"] for count in provenance["data"]) != []
-    assert whole["held_out_share"] == provenance["settings"]["held_out_share"]
+    assert whole["held_out_share"] == provenance["settings"]["held_out_share"] == 0.2
+    published = json.loads((target / "provenance.json").read_text())
+    assert published["settings"] == {"held_out_share": 0.2}
     card = ModelCard.load(target / "README.md")
     assert card.data.model_name == "model"
     known = {one.metric_type: one.metric_value for one in card.data.eval_results}
