@@ -17,7 +17,6 @@ from spectrum_trl.evaluation.options import Options
 from spectrum_trl.evaluation.results import newest, samples_file
 from spectrum_trl.files import write_json
 from spectrum_trl.known_tasks import tasks
-from spectrum_trl.models.folder import held_out_share
 from spectrum_trl.models.load import model_path
 from spectrum_trl.report.figures import rows_of
 from spectrum_trl.report.page import page_of
@@ -82,7 +81,7 @@ def stage(run: Path, target: Path, *, repo: str, results: Sequence[Path], public
             shutil.copyfile(file, target / file.name)
     data = [{**one, "task": Path(one["task"]).name} for one in record.get("data", ())]
     # Of the settings, only what an evaluation needs in order to know who was trained on.
-    settings = {"held_out_share": held_out_share(str(run))}
+    settings = {"held_out_share": record.get("settings", {}).get("held_out_share", 0.0)}
     write_json({"versions": record.get("versions", {}), "settings": settings, "data": data}, target / RECORD)
     card = ModelCard.load(target / "README.md")
     left_out: list[str] = []
