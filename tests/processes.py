@@ -76,8 +76,9 @@ def run_processes(
             files = [str(Path(folder, f"{stream}{rank}")) for stream in ("out", "err")]
             processes.append(_start(command, str(ROOT), own, *files))
         # A process that fails leaves the others waiting for it, as under torchrun, which then ends them.
-        while any(process.exitcode is None for process in processes):
-            multiprocessing.connection.wait([p.sentinel for p in processes if p.exitcode is None])
+        # Asked for once: those that end in between would leave nothing to wait for, for ever.
+        while running := [process.sentinel for process in processes if process.exitcode is None]:
+            multiprocessing.connection.wait(running)
             if any(process.exitcode for process in processes):
                 for process in processes:
                     process.terminate()

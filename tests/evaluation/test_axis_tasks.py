@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spectrum_trl.evaluation.axis_tasks import PROMPTS, NeedsData, diversity_tasks
+from spectrum_trl.evaluation.axis_tasks import PROMPTS, NeedsData, diversity_tasks, read_prompts
 from spectrum_trl.suite.source import Source
 
 FILMS = NeedsData(
@@ -36,4 +36,4 @@ def test_why_a_fetch_failed_is_reported(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_every_prompt_has_its_task() -> None:
-    assert PROMPTS.keys() == diversity_tasks().keys()
+    assert read_prompts(PROMPTS).keys() == diversity_tasks().keys()
