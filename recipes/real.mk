@@ -25,7 +25,7 @@ blank := $() $()
 ROWS := spectrum_icl_heldout$(comma)spectrum_dist$(comma)spectrum_div$(comma)plain_text
 EVALUATED := $(ROWS)$(comma)$(subst $(blank),$(comma),$(INDIVIDUALS:%=spectrum_icl_%))
 # Shares and lists of answers can be asked for in words.
-EVALUATED_verbalized := $(if $(findstring quick,$(EVALUATED)),spectrum_dist_urn$(comma)spectrum_div_rng_1_100,spectrum_dist$(comma)spectrum_div)
+EVALUATED_verbalized := spectrum_dist$(comma)spectrum_div
 EVALUATION := --dtype bfloat16 --metadata held_out_share=0.1,sequences=40,max_tokens=1024,samples=50
 # Added to every training and every evaluation.
 REAL_TRAINING ?=
@@ -36,6 +36,7 @@ real: $(MODELS:%=$(REAL)/%/report.html) ## tune real models, evaluate them and t
 
 real-small: ## the same in minutes, too small to show anything but that it runs
 	$(MAKE) real REAL=$(REAL_SMALL) MODELS=smollm2_135m EVALUATED=spectrum_quick,plain_text,spectrum_icl_polis_vote \
+	  EVALUATED_verbalized=spectrum_dist_urn,spectrum_div_rng_1_100 \
 	  REAL_TRAINING='--max_steps 4 --max_sequences 2 --max_length 128 --eval_steps 2 --save_steps 2' \
 	  REAL_EVALUATION='--limit 2 --metadata held_out_share=0.1,sequences=2,max_tokens=256,samples=2'
 
