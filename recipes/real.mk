@@ -17,16 +17,20 @@ FLAGS_OF_all_tokens := --assistant_only_loss false
 FLAGS_OF_lora := --use_peft true --lora_r 16 --lora_alpha 32 --lora_target_modules all-linear --learning_rate 2e-4
 # The new role tokens are in the embedding, which is trained whole.
 FLAGS_OF_lora_of_gemma3_270m := --lora_modules_to_save embed_tokens,lm_head
-# Tasks that no column is trained on, individuals that training holds out, and plain text.
+# Tasks that no column is trained on, individuals that training holds out, and what tuning costs, which is evaluated
+# whole, because nobody in it has a name to hold out.
 INDIVIDUALS := polis_vote polis_comment popquorn_individual generativesocialchoice_validation \
   generativesocialchoice_freetext lewidi_csc_sarcasm_detection_individual lewidi_mp_irony_detection_individual
 comma := ,
 blank := $() $()
-ROWS := spectrum_icl_heldout$(comma)spectrum_dist$(comma)spectrum_div$(comma)plain_text
+COSTS := plain_text$(comma)spectrum_icl_gsm8k_answer_from_question$(comma)spectrum_icl_jeopardy_answer_prediction
+ROWS := spectrum_icl_heldout$(comma)spectrum_dist$(comma)spectrum_div
 EVALUATED := $(ROWS)$(comma)$(subst $(blank),$(comma),$(INDIVIDUALS:%=spectrum_icl_%))
 # Shares and lists of answers can be asked for in words.
 EVALUATED_verbalized := spectrum_dist$(comma)spectrum_div
+# Of held-out tasks, too, only this share of individuals is evaluated, to save time.
 EVALUATION := --dtype bfloat16 --metadata held_out_share=0.1,sequences=40,max_tokens=1024,samples=50
+EVALUATION_OF_COSTS := --dtype bfloat16 --metadata sequences=20,max_tokens=512
 # Added to every training and every evaluation.
 REAL_TRAINING ?=
 REAL_EVALUATION ?=
@@ -35,10 +39,11 @@ REAL_EVALUATION ?=
 real: $(MODELS:%=$(REAL)/%/report.html) ## tune real models, evaluate them and their starting points, write a page each
 
 real-small: ## the same in minutes, too small to show anything but that it runs
-	$(MAKE) real REAL=$(REAL_SMALL) MODELS=smollm2_135m EVALUATED=spectrum_quick,plain_text,spectrum_icl_polis_vote \
+	$(MAKE) real REAL=$(REAL_SMALL) MODELS=smollm2_135m EVALUATED=spectrum_quick,spectrum_icl_polis_vote \
 	  EVALUATED_verbalized=spectrum_dist_urn,spectrum_div_rng_1_100 \
 	  REAL_TRAINING='--max_steps 4 --max_sequences 2 --max_length 128 --eval_steps 2 --save_steps 2' \
-	  REAL_EVALUATION='--limit 2 --metadata held_out_share=0.1,sequences=2,max_tokens=256,samples=2'
+	  EVALUATION='--metadata held_out_share=0.1,sequences=2,max_tokens=256,samples=2' \
+	  EVALUATION_OF_COSTS='--metadata sequences=2,max_tokens=256' REAL_EVALUATION='--limit 2'
 
 # A folder is a checkpoint once its last file is there; a run without one starts again.
 define tuned
@@ -52,6 +57,8 @@ $(REAL)/$(1)/$(2).trained: | setup
 $(REAL)/$(1)/$(2).evaluated: $(REAL)/$(1)/$(2).trained
 	$(BIN)/spectrum-trl eval $(REAL)/$(1)/$(2) --tasks '$(EVALUATED)' $(EVALUATION) $(REAL_EVALUATION) \
 	  --output $(REAL)/$(1)/results_$(2)
+	$(BIN)/spectrum-trl eval $(REAL)/$(1)/$(2) --tasks '$(COSTS)' $(EVALUATION_OF_COSTS) $(REAL_EVALUATION) \
+	  --output $(REAL)/$(1)/costs_$(2)
 	@touch $$@
 endef
 
@@ -59,13 +66,16 @@ define started
 $(REAL)/$(1)/start_$(2).evaluated: | setup
 	$(BIN)/spectrum-trl eval $(MODEL_OF_$(1)) --format $(2) --tasks '$(or $(EVALUATED_$(2)),$(EVALUATED))' $(EVALUATION) $(REAL_EVALUATION) \
 	  --output $(REAL)/$(1)/results_start_$(2)
+	$(if $(EVALUATED_$(2)),,$(BIN)/spectrum-trl eval $(MODEL_OF_$(1)) --format $(2) --tasks '$(COSTS)' \
+	  $(EVALUATION_OF_COSTS) $(REAL_EVALUATION) --output $(REAL)/$(1)/costs_start_$(2))
 	@mkdir -p $$(@D) && touch $$@
 endef
 
 define paged
 $(REAL)/$(1)/report.html: $(FORMATS_OF_$(1):%=$(REAL)/$(1)/start_%.evaluated) $(TUNED:%=$(REAL)/$(1)/%.evaluated)
-	$(BIN)/spectrum-trl report $(foreach format,$(FORMATS_OF_$(1)),start_$(format)=$(REAL)/$(1)/results_start_$(format)) \
-	  $(foreach column,$(TUNED),$(column)=$(REAL)/$(1)/results_$(column)) -o $$@ --markdown $$(@D)/summary.md --csv $$(@D)/summary.csv
+	$(BIN)/spectrum-trl report \
+	  $(foreach format,$(FORMATS_OF_$(1)),$(foreach part,results $(if $(EVALUATED_$(format)),,costs),start_$(format)=$(REAL)/$(1)/$(part)_start_$(format))) \
+	  $(foreach column,$(TUNED),$(foreach part,results costs,$(column)=$(REAL)/$(1)/$(part)_$(column))) -o $$@ --markdown $$(@D)/summary.md --csv $$(@D)/summary.csv
 endef
 
 $(foreach model,$(MODELS),$(foreach column,$(TUNED),$(eval $(call tuned,$(model),$(column)))))

@@ -43,6 +43,11 @@ def run_command(*words: str | Path, cwd: Path = ROOT, **environment: str) -> Com
     return _run(["spectrum-trl", *map(str, words)], cwd=cwd, environment=environment)
 
 
+def run_lm_eval(*words: str | Path, cwd: Path, **environment: str) -> CompletedProcess[str]:
+    """Run ``lm_eval words``."""
+    return _run(["lm_eval", *map(str, words)], cwd=cwd, environment=environment)
+
+
 def start_recipe(
     recipe: str | Path, *words: str | Path, cwd: Path = ROOT, output: Path, **environment: str
 ) -> multiprocessing.process.BaseProcess:
@@ -125,6 +130,8 @@ def _script(words: list[str], cwd: str, environment: Mapping[str, str], out: str
         from spectrum_trl.commands.main import main
 
         main()
+    elif words[0] == "lm_eval":
+        runpy.run_module("lm_eval", run_name="__main__")
     else:
         sys.path.insert(0, str(Path(words[0]).resolve().parent))
         runpy.run_path(words[0], run_name="__main__")

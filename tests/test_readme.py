@@ -3,7 +3,6 @@
 import re
 import shlex
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from spectrum_trl.paths import TINY_BASE, bundled
 from spectrum_trl.recipe.read import read_recipe
 from spectrum_trl.recipe.recipe_file import find_recipe
 from tests.evaluation.test_compare import write
-from tests.processes import ROOT, run_command, run_recipe
+from tests.processes import ROOT, run_command, run_lm_eval, run_recipe
 
 README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
 TRAINING = ROOT / "docs" / "training.md"
@@ -126,8 +125,7 @@ def test_a_command_works(command: str, tmp_path: Path) -> None:
         assert manager.match_tasks([words[pattern]])
         words[pattern] = "spectrum_dist_states"
         words = [word.replace("runs/demo", str(TINY_BASE)) for word in words]
-        words[0] = str(Path(sys.executable).with_name("lm_eval"))
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        done = run_lm_eval(*words[1:], cwd=tmp_path)
         assert done.returncode == 0 and "js_divergence" in done.stdout, done.stderr
 
 

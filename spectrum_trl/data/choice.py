@@ -1,11 +1,12 @@
 """Resolve the names of a recipe's tasks: those to train on, and those to evaluate on while training."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from spectrum_trl.errors import UserError, refuse
-from spectrum_trl.known_tasks import matching, unknown_tasks
+from spectrum_trl.known_tasks import LEFT_OUT, matching, unknown_tasks
 from spectrum_trl.known_tasks import tasks as all_tasks
 from spectrum_trl.recipe.arguments import DataArguments, TaskOptions
 from spectrum_trl.suite.own.table import is_own, read_own
@@ -36,6 +37,9 @@ def select_tasks(data: DataArguments, *, split: Split = "train") -> dict[str, Ch
     files: dict[str, str] = {}
     problems: list[str] = []
     for pattern, options in data.tasks.items():
+        if pattern.startswith(LEFT_OUT):
+            problems += _leave_out(pattern, options, chosen=chosen)
+            continue
         if options.max_sequences is None:
             options = options.model_copy(update={"max_sequences": data.max_sequences})
         if is_own(pattern):
@@ -57,6 +61,19 @@ def select_tasks(data: DataArguments, *, split: Split = "train") -> dict[str, Ch
         chosen.update({name: Choice(catalogue[name], options) for name in names})
     refuse(problems)
     return chosen
+
+
+def _leave_out(pattern: str, options: TaskOptions, *, chosen: dict[str, Choice]) -> Iterator[str]:
+    """Remove what matches from the tasks chosen so far, and yield what is wrong with that."""
+    name = pattern.removeprefix(LEFT_OUT)
+    names = [each for each in (name, *matching(name)) if each in chosen]
+    for each in names:
+        chosen.pop(each, None)
+    if options != TaskOptions():
+        yield f"tasks: {pattern!r} leaves tasks out, so it takes no options"
+    if not names and (is_own(name) or matching(name)):
+        yield f"tasks: {pattern!r} leaves nothing out: put it after the name or glob that chooses the tasks"
+    yield from unknown_tasks([pattern])
 
 
 def select_eval_tasks(data: DataArguments) -> dict[str, Choice]:

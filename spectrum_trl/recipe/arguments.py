@@ -87,7 +87,7 @@ class DataArguments:
     Attributes:
         tasks: Task names, globs or your own YAML files, each with options. A list, comma-separated text, or a
             mapping of each to ``{max_sequences: int, weight: float}`` (both optional) is converted to this
-            type.
+            type. With ``!`` before it, a name or glob leaves out tasks that stand before it.
         train_files: Your own JSON Lines files, each with options. One ``{"messages": [...]}`` per line;
             written like ``tasks``, with ``description_probability`` as a third option.
         split: Splits that the names and globs may match. ``train`` or ``test`` (held out from training).

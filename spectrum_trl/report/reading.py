@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.evaluation.results import (
     ANSWERS_TRAINED_ON,
     Results,
@@ -83,28 +83,42 @@ def read_evaluations(words: Sequence[str]) -> list[Evaluation]:
     """Read the evaluations that a report shows.
 
     Args:
-        words: Results folders or files, or ``NAME=PATH`` to give a model another name in the report.
+        words: Results folders or files, or ``NAME=PATH`` to give a model another name in the report. Further
+            tasks of the same model may be in other evaluations, given by the same name.
 
     Raises:
-        UserError: If one is no evaluation, or two models have the same name.
+        UserError: If one is no evaluation, or two of the same name have the same tasks or are not of the same
+            model.
     """
     problems: list[str] = []
-    found: list[Evaluation] = []
+    found: dict[str, Evaluation] = {}
     for word in words:
         try:
-            found.append(_read(word))
+            one = _read(word)
+            found[one.name] = _joined(found[one.name], one) if one.name in found else one
         except UserError as error:
             problems += error.problems
-    names = Counter(one.name for one in found)
-    twice = [f"{name!r} ({n} results)" for name, n in names.items() if n > 1]
-    if twice and not problems:
-        problems.append(
-            f"several results are of the same model: {', '.join(twice)}; name them, as in "
-            f"before={words[0].partition('=')[2] or words[0]}"
+    refuse(problems)
+    return list(found.values())
+
+
+def _joined(first: Evaluation, other: Evaluation) -> Evaluation:
+    """Return both evaluations as one of all their tasks."""
+    if first.model != other.model or (twice := sorted(first.file.results.keys() & other.file.results)):
+        why = "of several models" if first.model != other.model else f"of {', '.join(twice[:3])}"
+        raise UserError(
+            f"{other.paired.file}: several results {why} are named {first.name!r}; give each a name, as in "
+            f"before={other.paired.file.parent}"
         )
-    if problems:
-        raise UserError(*problems)
-    return found
+    parts = "results configs rows missing".split()
+    file = {name: getattr(first.file, name) | getattr(other.file, name) for name in parts}
+    parts = "higher_is_better formats rows data_of answers_trained_on held_out".split()
+    paired = {name: getattr(first.paired, name) | getattr(other.paired, name) for name in parts}
+    return first._replace(
+        file=first.file.model_copy(update=file),
+        paired=first.paired._replace(**paired),
+        samples=first.samples | other.samples,
+    )
 
 
 def _read(word: str) -> Evaluation:

@@ -40,6 +40,27 @@ def test_globs_reach_the_chosen_splits_only() -> None:
     assert not any(name.startswith("tiny_") or name == "flight" for name in suite)
 
 
+def test_an_exclamation_mark_leaves_out_tasks_that_stand_before_it(tmp_path: Path) -> None:
+    every = set(select_tasks(DataArguments(tasks=["*"])))
+    rest = set(select_tasks(DataArguments(tasks=["*", "!gsm8k*", "!coinflip"])))
+    assert every - rest == {name for name in every if name.startswith("gsm8k")} | {"coinflip"}
+    assert set(select_tasks(DataArguments(tasks=["*", "!gsm8k*", "gsm8k_question"]))) - rest == {
+        "coinflip",
+        "gsm8k_question",
+    }
+    wrong = {"!coinflip": {}, "cards": {}, "!coinflp": {}, "!cards": {"weight": 2}, "!mine.yaml": {}}
+    with pytest.raises(UserError) as caught:
+        select_tasks(DataArguments(tasks=wrong))
+    assert [
+        ("'!coinflip'" in one, "'coinflip'" in one, "no options" in one) for one in caught.value.problems
+    ] == [
+        (True, False, False),
+        (False, True, False),
+        (False, False, True),
+        (False, False, False),
+    ]
+
+
 def test_every_problem_in_the_choice_of_tasks_is_told_at_once() -> None:
     data = DataArguments(tasks={"coinflp": {}, "flight": {}})
     with pytest.raises(UserError) as caught:

@@ -222,8 +222,23 @@ def test_machines_get_the_same_figures(tmp_path: Path) -> None:
     assert summary_markdown(found).count("spectrum_icl_flight") == 3
 
 
+def test_evaluations_of_different_tasks_of_a_model_are_one_column(tmp_path: Path) -> None:
+    folders = {name: write(tmp_path / name) for name in ("all", "first", "second")}
+    for name in ("first", "second"):
+        (file,) = folders[name].glob("results_*.json")
+        whole = json.loads(file.read_text())
+        for key in ("results", "configs"):
+            whole[key] = {
+                task: one for task, one in whole[key].items() if ("_icl_" in task) == (name == "first")
+            }
+        file.write_text(json.dumps(whole))
+    one, parts = ([f"x={folders[name]}" for name in names] for names in (["all"], ["first", "second"]))
+    assert sorted(page_of(read_evaluations(parts)).rows) == sorted(page_of(read_evaluations(one)).rows)
+
+
 def test_mistakes_are_one_message_and_leave_nothing(tmp_path: Path) -> None:
     good, other = write(tmp_path / "a"), write(tmp_path / "b")
+    else_ = write(tmp_path / "d", model="org/else")
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
     broken = write(tmp_path / "c")
     results = broken / "results_2026-01-01.json"
@@ -232,7 +247,8 @@ def test_mistakes_are_one_message_and_leave_nothing(tmp_path: Path) -> None:
     for words, options, told in (
         (["nowhere"], {}, "nowhere contains no evaluation"),
         ([tmp_path / "table.csv"], {}, "is not a results file"),
-        ([good, other], {}, "several results are of the same model: 'org/model' (2 results); name them"),
+        ([good, other], {}, "several results of own yes, spectrum_dist_urn, spectrum_div_words are named"),
+        ([f"a={good}", f"a={else_}"], {}, "several results of several models are named 'a'"),
         ([f"={good}"], {}, "expected NAME=PATH"),
         ([broken], {}, "n-samples.x"),
         ([good], {"pair": ["org/modl,org/model"]}, "no model is named 'org/modl'. Did you mean 'org/model'?"),

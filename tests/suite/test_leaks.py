@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -19,14 +20,25 @@ CHARACTERS_READ = 3_000_000
 EVEN = 2
 
 
-def long_texts(task: Task, data_dir: Path) -> Iterator[bytes]:
-    read = 0
+class Read(NamedTuple):
+    """What a task's sequences hold: hashes of long texts, and the outputs without inputs, by their group."""
+
+    long_texts: set[bytes]
+    groups: dict[str, Counter[str]]
+
+
+def read(task: Task, data_dir: Path) -> Read:
+    found, characters = Read(set(), defaultdict(Counter)), 0
     for sequence in task.sequences(data_dir, seed=0):
-        for message in sequence.messages[1:]:
-            read += len(message["content"])
-            yield from digests(message["content"])
-        if read > CHARACTERS_READ:
-            return
+        if all(message["role"] != "input" for message in sequence.messages):
+            head, _, number = sequence.sequence_id.rpartition("/")
+            group = head if number.isdigit() else sequence.sequence_id
+            found.groups[group].update(m["content"] for m in sequence.messages if m["role"] == "output")
+        if characters <= CHARACTERS_READ:
+            for message in sequence.messages[1:]:
+                characters += len(message["content"])
+                found.long_texts.update(digests(message["content"]))
+    return found
 
 
 def digests(text: str) -> Iterator[bytes]:
@@ -44,32 +56,6 @@ def questions(data_dir: Path) -> dict[str, set[bytes]]:
         if not task.missing(data_dir):
             items = task.items(data_dir, seed=0, most=10**6, dropped=Counter())
             found[name] = {each for item in items for each in digests(item.input)}
-    return found
-
-
-@pytest.mark.slow
-def test_no_long_text_of_a_held_out_task_is_trained_on(suite_data: Path) -> None:
-    there = [task for task in suite_tasks().values() if not task.missing(suite_data)]
-    held_out = {task.name: set(long_texts(task, suite_data)) for task in there if task.split == "test"}
-    # The real data beside the clone hold at least these.
-    assert {"globaloqa", "chemistry_esol", "chemistry_oxidative"} <= set(held_out)
-    assert all(held_out[name] for name in ("globaloqa", "chemistry_oxidative"))
-    asked = questions(suite_data)
-    assert asked["global_oqa"] and asked["nytimes"]
-    held_out |= {f"questions of {name}": texts for name, texts in asked.items()}
-    trained = {digest for task in there if task.split == "train" for digest in long_texts(task, suite_data)}
-    assert len(trained) > 10_000
-    assert not {name for name, texts in held_out.items() if texts & trained}
-
-
-def groups(task: Task, data_dir: Path) -> dict[str, Counter[str]]:
-    """Count the outputs of the sequences without inputs, by their group."""
-    found: dict[str, Counter[str]] = defaultdict(Counter)
-    for sequence in task.sequences(data_dir, seed=0):
-        if all(message["role"] != "input" for message in sequence.messages):
-            head, _, number = sequence.sequence_id.rpartition("/")
-            group = head if number.isdigit() else sequence.sequence_id
-            found[group].update(m["content"] for m in sequence.messages if m["role"] == "output")
     return found
 
 
@@ -92,20 +78,29 @@ def universes(data_dir: Path) -> Iterator[tuple[str, DiversityTask, frozenset[st
 
 
 @pytest.mark.slow
-def test_a_training_task_says_which_of_its_groups_list_the_answers_of_an_evaluation(suite_data: Path) -> None:
+def test_no_training_task_holds_what_is_evaluated_or_it_says_so(suite_data: Path) -> None:
+    """Long texts of held-out tasks and questions, and lists of an evaluation's answers."""
+    there = [task for task in suite_tasks().values() if not task.missing(suite_data)]
+    held_out = {task.name: read(task, suite_data).long_texts for task in there if task.split == "test"}
+    # The real data beside the clone hold at least these.
+    assert {"globaloqa", "chemistry_esol", "chemistry_oxidative"} <= set(held_out)
+    assert all(held_out[name] for name in ("globaloqa", "chemistry_oxidative"))
+    asked = questions(suite_data)
+    assert asked["global_oqa"] and asked["nytimes"]
+    held_out |= {f"questions of {name}": texts for name, texts in asked.items()}
     closed = list(universes(suite_data))
     assert {"spectrum_div_claude_gerunds", "spectrum_div_rng_1_10"} < {name for name, *_ in closed}
-    trained = [
-        task for task in suite_tasks().values() if task.split == "train" and not task.missing(suite_data)
-    ]
-    assert {"diffuse_distribution", "geometric", "babynames"} < {task.name for task in trained}
-    for task in trained:
-        found = {
+    trained = {task.name: (task, read(task, suite_data)) for task in there if task.split == "train"}
+    assert {"diffuse_distribution", "geometric", "babynames"} < set(trained)
+    assert len(set().union(*(found.long_texts for _, found in trained.values()))) > 10_000
+    for name, (task, found) in trained.items():
+        assert not {each for each, texts in held_out.items() if texts & found.long_texts}, name
+        covers = {
             group: names
-            for group, outputs in groups(task, suite_data).items()
-            if (names := tuple(name for name, own, universe in closed if lists(outputs, own, universe)))
+            for group, outputs in found.groups.items()
+            if (names := tuple(each for each, own, universe in closed if lists(outputs, own, universe)))
         }
-        assert found == task.covers, task.name
+        assert covers == task.covers, name
 
 
 def test_no_source_feeds_both_splits() -> None:

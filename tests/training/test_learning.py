@@ -13,7 +13,7 @@ from spectrum_trl.tiny import scores
 from tests.processes import run_recipe
 
 # The demo on less data and fewer held-out items, which each of its models is measured on.
-N_ITEMS, N_PROMPTS = 30, 24
+N_ITEMS, N_PROMPTS = 20, 12
 SCRIPT = f"""
 from spectrum_trl.launch import launch
 from spectrum_trl.tiny import evaluation_items
@@ -33,8 +33,8 @@ def test_a_short_demo_moves_every_axis_the_right_way(tmp_path: Path) -> None:
     }
     scores.save(recorded.model_copy(update={"rows": rows}), record)
     caps = {name: options.max_sequences or 0 for name, options in read_recipe("demo").data.tasks.items()}
-    tasks = json.dumps({name: {"max_sequences": max(30, cap // 6)} for name, cap in caps.items()})
-    words = ["--max_steps", "250", "--tasks", tasks, "--recorded", record, "--output_dir", out]
+    tasks = json.dumps({name: {"max_sequences": max(30, cap // 8)} for name, cap in caps.items()})
+    words = ["--max_steps", "150", "--tasks", tasks, "--recorded", record, "--output_dir", out]
     done = run_recipe(script, *words)
     assert done.returncode == 0, done.stderr
     before, after = (scores.load(out / f"{name}.json") for name in ("instruct", "tuned"))

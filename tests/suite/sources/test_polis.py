@@ -1,5 +1,6 @@
 import csv
 from collections import Counter
+from functools import cache
 
 import pytest
 
@@ -11,6 +12,7 @@ POLIS_VOTE, POLIS_COMMENT = TASKS
 LABELS = {"1": "Agree", "-1": "Disagree", "0": "Pass"}
 
 
+@cache
 def raw(path):
     with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
