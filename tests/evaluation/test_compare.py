@@ -342,6 +342,23 @@ def test_what_its_own_interval_holds_is_no_difference(seeds: range) -> None:
     assert tested >= 3
 
 
+def test_few_skewed_differences_need_an_interval_without_zero_too() -> None:
+    # Of a mean of 0: random signs alone call a sixth of such samples different.
+    seeds = (10, 17, 28, 45)
+    found = []
+    for seed in seeds:
+        values = np.random.default_rng(seed).lognormal(0, 1, 12) - np.exp(0.5)
+        zero, after = (
+            results("loss", {"task": [Value(float(v)) for v in side]}) for side in (0 * values, values)
+        )
+        (one,) = compare(zero, after, metrics=["loss"]).tasks
+        assert one.p < 0.05 and np.isnan(one.difference.low)
+        found.append(one.verdict)
+    assert found == ["not significant"] * len(seeds)
+    zero, after = (results("loss", {"task": [Value(v)] * 12}) for v in (0.0, 0.1))
+    assert compare(zero, after, metrics=["loss"]).tasks[0].verdict == "improved"
+
+
 @pytest.mark.parametrize(("outputs", "expected"), [(10.0, "low coverage"), (1.0, "changed")])
 def test_a_loss_among_labels_of_low_coverage_is_marked_and_its_coverage_weighs_by_outputs(
     tmp_path: Path, outputs: float, expected: str
