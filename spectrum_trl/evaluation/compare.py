@@ -124,8 +124,8 @@ def compare(
 
     p-values come from a sign-flip permutation test. It is exact if the models are exchangeable, and otherwise
     assumes differences that are symmetric about 0; since skewed ones are not, a difference counts only if its
-    interval excludes 0 too, even where that is too unreliable to be shown. Rows of one cluster, such as a question asked of several
-    groups, share their sign.
+    interval excludes 0 too, even where that is too unreliable to be shown. Rows of one cluster,
+    such as a question asked of several groups, share their sign.
 
     Args:
         first: For example of a model before tuning.

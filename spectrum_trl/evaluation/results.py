@@ -115,10 +115,11 @@ def marks_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
 
 
 def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
-    """Return a function that says of a task whether any of the models was trained on it, or on its answers.
+    """Return a function that says of a task whether any of the models was trained on it, or on its outputs.
 
     Where nothing is known of any model's training, the Suite's training tasks count as trained on. A task
-    whose evaluated individuals every model's training held out is told apart.
+    whose evaluated individuals every model's training held out is told apart, unless another task that it was
+    trained on has their outputs.
 
     Returns:
         From a task's name to one of ``SPLITS``.
@@ -128,11 +129,13 @@ def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
     train = {name for name, task in tasks().items() if task.split == "train"}
     data = {task: name for one in every for task, name in one.data_of.items()}
     listed = {task for one in every for task in one.answers_trained_on}
+    names = {name for one in known for name in one.trained_on or () if name in tasks()}
+    repeated = {each for name in names for each in tasks()[name].repeats}
 
     def split(task: str) -> str:
         if data.get(task) == OWN:
             return OWN_TASKS
-        if task in listed:
+        if task in listed or data.get(task) in repeated:
             return TRAINED
         trained = [one for one in known if data.get(task) in (one.trained_on or ())]
         if not (trained if known else data.get(task) in train):

@@ -454,5 +454,8 @@ def test_individuals_that_training_held_out_are_set_apart_if_only_they_are_evalu
     )
     split = splits_of([read_results(base), read_results(tuned)])
     assert split("spectrum_icl_gsm8k") == expected and split("spectrum_icl_coinflip") == "held out"
+    repeated = known(tmp_path / "more", trained_on=["gsm8k", "prism_prompts"], values=losses, held_out=0.5)
+    named = read_results(repeated)._replace(data_of={"spectrum_icl_gsm8k": "prism_prompts_individual"})
+    assert splits_of([named])("spectrum_icl_gsm8k") == "trained on"
     everyone = known(tmp_path / "all", trained_on=[], values=losses)
     assert splits_of([read_results(everyone), read_results(tuned)])("spectrum_icl_gsm8k") == "trained on"
