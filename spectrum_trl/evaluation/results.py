@@ -115,11 +115,11 @@ def marks_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
 
 
 def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
-    """Return a function that says of a task whether any of the models was trained on it, or on its outputs.
+    """Return a function that says of a task whether any of the models was trained on its data or answers.
 
-    Where nothing is known of any model's training, the Suite's training tasks count as trained on. A task
-    whose evaluated individuals every model's training held out is told apart, unless another task that it was
-    trained on has their outputs.
+    Tasks of one real source share rows, so training on one is training on all. Where nothing is known of any
+    model's training, the Suite's training tasks count as trained on. A task whose evaluated individuals every
+    model's training held out is set apart, unless another task that it was trained on has their outputs.
 
     Returns:
         From a task's name to one of ``SPLITS``.
@@ -137,7 +137,8 @@ def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
             return OWN_TASKS
         if task in listed or data.get(task) in repeated:
             return TRAINED
-        trained = [one for one in known if data.get(task) in (one.trained_on or ())]
+        source = _source(data.get(task))
+        trained = [one for one in known if source in map(_source, one.trained_on or ())]
         if not (trained if known else data.get(task) in train):
             return HELD_OUT
         # Everyone is evaluated where no share is named.
@@ -146,6 +147,12 @@ def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
         return HELD_OUT_INDIVIDUALS if unseen else TRAINED
 
     return split
+
+
+def _source(task: str | None) -> Any:
+    """Return what tasks on the same rows share: their real source. Generated tasks share none."""
+    found = tasks().get(task or "")
+    return task if found is None or found.synthetic else found.source
 
 
 def _data_of(task: str, config: Mapping[str, Any]) -> str | None:

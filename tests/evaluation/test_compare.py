@@ -436,6 +436,24 @@ def test_what_a_model_was_trained_on_is_marked_and_has_a_mean_of_its_own(
 
 
 @pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("lewidi_varierrnli_nli_detection_individual_categorical", "trained on"),
+        ("lewidi_varierrnli_nli_detection_individual", "trained on"),
+        ("polis_vote", "held out"),
+        ("geometric", "held out"),
+        ("coinflip", "trained on"),
+    ],
+)
+def test_a_task_is_not_held_out_if_another_of_its_source_was_trained_on(
+    task: str, expected: str, tmp_path: Path
+) -> None:
+    trained_on = frozenset({"lewidi_varierrnli_nli_detection_individual", "coinflip"})
+    one = Results(tmp_path, {}, {}, {"evaluated": {}}, trained_on, data_of={"evaluated": task})
+    assert splits_of([one])("evaluated") == expected
+
+
+@pytest.mark.parametrize(
     ("held_out", "evaluated", "expected"),
     [
         (0.1, 0.1, "held-out individuals"),
