@@ -262,8 +262,9 @@ def _difference(pairs: _Pairs, *, p: float, higher: bool | None, hollow: bool) -
 def _holds_zero(interval: Interval, changes: NDArray[np.float64], counts: NDArray[np.float64]) -> bool:
     """Return whether a difference of 0 is in its interval, or in one too unreliable to be shown."""
     low, high = interval.low, interval.high
-    # Equal differences have no spread to resample.
-    if np.isnan(low) and np.ptp(changes / counts) > 0:
+    ratios = changes / counts
+    # Differences that are equal but for rounding have no spread to resample.
+    if np.isnan(low) and not np.allclose(ratios, ratios[0], rtol=1e-9, atol=0):
         low, high = clustered_ends(changes, counts, seed=SEED)
     return bool(low <= 0 <= high)
 
