@@ -12,6 +12,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.results import COMPARED, LOWEST_COVERAGE, Results, Value, is_of_shares
 from spectrum_trl.metrics.intervals import (
     Interval,
+    clustered_ends,
     mean_interval,
     ratio_interval,
     ratio_values,
@@ -123,8 +124,8 @@ def compare(
 
     p-values come from a sign-flip permutation test. It is exact if the models are exchangeable, and otherwise
     assumes differences that are symmetric about 0; since skewed ones are not, a difference counts only if its
-    interval, where there is one, excludes 0 too. Rows of one cluster, such as a question asked of several
-    groups, share their sign.
+    interval excludes 0 too, even where that is too unreliable to be shown. Rows of one cluster,
+    such as a question asked of several groups, share their sign.
 
     Args:
         first: For example of a model before tuning.
@@ -251,12 +252,21 @@ def _difference(pairs: _Pairs, *, p: float, higher: bool | None, hollow: bool) -
     if np.isfinite(changes).all():
         interval = ratio_interval(changes, pairs.counts, seed=SEED)
     verdict = "low coverage" if hollow else "not tested" if np.isnan(p) else "not significant"
-    # Not a number where there is no interval, which holds nothing then.
-    if p < LEVEL and not interval.low <= 0 <= interval.high:
+    if p < LEVEL and not _holds_zero(interval, changes, pairs.counts):
         better = (interval.mean > 0) == higher
         verdict = "changed" if higher is None else "improved" if better else "fell"
     found = (pairs.task, pairs.metric, pairs.n, len(changes), pairs.left_out)
     return Difference(*found, first, second, interval, p, verdict)
+
+
+def _holds_zero(interval: Interval, changes: NDArray[np.float64], counts: NDArray[np.float64]) -> bool:
+    """Return whether a difference of 0 is in its interval, or in one too unreliable to be shown."""
+    low, high = interval.low, interval.high
+    ratios = changes / counts
+    # Differences that are equal but for rounding have no spread to resample.
+    if np.isnan(low) and not np.allclose(ratios, ratios[0], rtol=1e-9, atol=0):
+        low, high = clustered_ends(changes, counts, seed=SEED)
+    return bool(low <= 0 <= high)
 
 
 def _mean(pairs: list[_Pairs]) -> Mean | None:

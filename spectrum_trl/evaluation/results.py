@@ -115,10 +115,11 @@ def marks_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
 
 
 def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
-    """Return a function that says of a task whether any of the models was trained on it, or on its answers.
+    """Return a function that says of a task whether any of the models was trained on its data or answers.
 
-    Where nothing is known of any model's training, the Suite's training tasks count as trained on. A task
-    whose evaluated individuals every model's training held out is told apart.
+    Tasks of one real source share rows, so training on one is training on all. Where nothing is known of any
+    model's training, the Suite's training tasks count as trained on. A task whose evaluated individuals every
+    model's training held out is set apart, unless another task that it was trained on has their outputs.
 
     Returns:
         From a task's name to one of ``SPLITS``.
@@ -128,13 +129,16 @@ def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
     train = {name for name, task in tasks().items() if task.split == "train"}
     data = {task: name for one in every for task, name in one.data_of.items()}
     listed = {task for one in every for task in one.answers_trained_on}
+    names = {name for one in known for name in one.trained_on or () if name in tasks()}
+    repeated = {each for name in names for each in tasks()[name].repeats}
 
     def split(task: str) -> str:
         if data.get(task) == OWN:
             return OWN_TASKS
-        if task in listed:
+        if task in listed or data.get(task) in repeated:
             return TRAINED
-        trained = [one for one in known if data.get(task) in (one.trained_on or ())]
+        source = _source(data.get(task))
+        trained = [one for one in known if source in map(_source, one.trained_on or ())]
         if not (trained if known else data.get(task) in train):
             return HELD_OUT
         # Everyone is evaluated where no share is named.
@@ -143,6 +147,12 @@ def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
         return HELD_OUT_INDIVIDUALS if unseen else TRAINED
 
     return split
+
+
+def _source(task: str | None) -> Any:
+    """Return what tasks on the same rows share: their real source. Generated tasks share none."""
+    found = tasks().get(task or "")
+    return task if found is None or found.synthetic else found.source
 
 
 def _data_of(task: str, config: Mapping[str, Any]) -> str | None:

@@ -12,8 +12,10 @@ from scipy.special import entr, logsumexp, rel_entr
 
 # Smaller relative differences of probabilities come from the rounding of single-precision sums.
 ROUNDING = 1e-5
-# More answers than this have counts that are all but normal.
-MANY = 2000
+# Counts of a larger variance than this are all but normal.
+MANY = 1e6
+# Counts further from their mean than this many standard deviations, and this many more, all but never occur.
+FAR, FURTHER = 10, 50
 # Added to every probability for the paper's results.
 PUBLISHED_SMOOTHING = 1e-6
 
@@ -119,22 +121,28 @@ def noise_floor(target: ArrayLike, *, n: int) -> float:
     """Return the expected Jensen-Shannon divergence of n exact draws from their own distribution, in nats.
 
     A perfect model still differs this much from shares counted from n answers, which stand here for the true
-    ones. Exact for each answer's binomial count, and the limit (answers - 1) / 8n above 2,000 answers.
+    ones. Each answer's count is binomial; tails of a probability below 1e-15 are left out, and
+    very large counts are taken as normal.
 
     Args:
         target: Shape (answers,), not negative, with any positive sum.
         n: Number of answers, at least 1.
     """
     p, _ = _checked(target, target)
-    p = (p / p.sum())[p > 0]
-    if n > MANY:
-        return float((p.size - 1) / (8 * n))
-    counts = np.arange(n + 1)
-    q = (counts / n)[:, None]
+    p, times = np.unique((p / p.sum())[p > 0], return_counts=True)
+    return float(times @ [_expected_divergence(share, n=n) for share in p])
+
+
+def _expected_divergence(p: float, *, n: int) -> float:
+    """Return what one answer of probability p contributes to `noise_floor`."""
+    variance = n * p * (1 - p)
+    if variance > MANY:
+        return (1 - p) / (8 * n)
+    reach = FAR * variance**0.5 + FURTHER
+    counts = np.arange(max(0, int(n * p - reach)), min(n, int(n * p + reach)) + 1)
+    q = counts / n
     middle = (p + q) / 2
-    return float(
-        (scipy.stats.binom.pmf(counts[:, None], n, p) * (rel_entr(p, middle) + rel_entr(q, middle))).sum() / 2
-    )
+    return float(scipy.stats.binom.pmf(counts, n, p) @ (rel_entr(p, middle) + rel_entr(q, middle))) / 2
 
 
 def expected_total_variation(target: ArrayLike, *, n: int) -> float:

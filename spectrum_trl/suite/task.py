@@ -141,6 +141,7 @@ class Task:
         in_paper: Whether the task is in the paper; False for tasks added since.
         covers: Evaluated tasks, by the groups of sequences that list at least half of their valid answers and
             nothing else; a group begins the ids of its sequences.
+        repeats: Other tasks of the source whose outputs this one has, too, whoever is held out of those.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Task:
     summary: str = ""
     in_paper: bool = True
     covers: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    repeats: tuple[str, ...] = ()
 
     @property
     def synthetic(self) -> bool:

@@ -342,6 +342,25 @@ def test_what_its_own_interval_holds_is_no_difference(seeds: range) -> None:
     assert tested >= 3
 
 
+@pytest.mark.filterwarnings("error")
+def test_few_skewed_differences_need_an_interval_without_zero_too() -> None:
+    # Of a mean of 0: random signs alone call a sixth of such samples different.
+    seeds = (10, 17, 28, 45)
+    found = []
+    for seed in seeds:
+        values = np.random.default_rng(seed).lognormal(0, 1, 12) - np.exp(0.5)
+        zero, after = (
+            results("loss", {"task": [Value(float(v)) for v in side]}) for side in (0 * values, values)
+        )
+        (one,) = compare(zero, after, metrics=["loss"]).tasks
+        assert one.p < 0.05 and np.isnan(one.difference.low)
+        found.append(one.verdict)
+    assert found == ["not significant"] * len(seeds)
+    # Equal but for rounding.
+    zero, after = (results("loss", {"task": [Value(n / 7 + more) for n in range(12)]}) for more in (0.0, 0.1))
+    assert compare(zero, after, metrics=["loss"]).tasks[0].verdict == "improved"
+
+
 @pytest.mark.parametrize(("outputs", "expected"), [(10.0, "low coverage"), (1.0, "changed")])
 def test_a_loss_among_labels_of_low_coverage_is_marked_and_its_coverage_weighs_by_outputs(
     tmp_path: Path, outputs: float, expected: str
@@ -419,6 +438,24 @@ def test_what_a_model_was_trained_on_is_marked_and_has_a_mean_of_its_own(
 
 
 @pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("lewidi_varierrnli_nli_detection_individual_categorical", "trained on"),
+        ("lewidi_varierrnli_nli_detection_individual", "trained on"),
+        ("polis_vote", "held out"),
+        ("geometric", "held out"),
+        ("coinflip", "trained on"),
+    ],
+)
+def test_a_task_is_not_held_out_if_another_of_its_source_was_trained_on(
+    task: str, expected: str, tmp_path: Path
+) -> None:
+    trained_on = frozenset({"lewidi_varierrnli_nli_detection_individual", "coinflip"})
+    one = Results(tmp_path, {}, {}, {"evaluated": {}}, trained_on, data_of={"evaluated": task})
+    assert splits_of([one])("evaluated") == expected
+
+
+@pytest.mark.parametrize(
     ("held_out", "evaluated", "expected"),
     [
         (0.1, 0.1, "held-out individuals"),
@@ -437,5 +474,8 @@ def test_individuals_that_training_held_out_are_set_apart_if_only_they_are_evalu
     )
     split = splits_of([read_results(base), read_results(tuned)])
     assert split("spectrum_icl_gsm8k") == expected and split("spectrum_icl_coinflip") == "held out"
+    repeated = known(tmp_path / "more", trained_on=["gsm8k", "prism_prompts"], values=losses, held_out=0.5)
+    named = read_results(repeated)._replace(data_of={"spectrum_icl_gsm8k": "prism_prompts_individual"})
+    assert splits_of([named])("spectrum_icl_gsm8k") == "trained on"
     everyone = known(tmp_path / "all", trained_on=[], values=losses)
     assert splits_of([read_results(everyone), read_results(tuned)])("spectrum_icl_gsm8k") == "trained on"

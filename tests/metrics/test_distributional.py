@@ -192,6 +192,21 @@ def test_the_noise_floor_falls_with_the_number_of_answers_and_is_0_for_a_single_
     assert noise_floor([0.0, 1.0], n=7) == 0
 
 
+@pytest.mark.parametrize(("answers", "rare"), [(1000, 0), (100, 0), (101, 1e-4), (5000, 0)])
+def test_the_noise_floor_of_rare_answers_is_exact_however_many_were_given(answers: int, rare: float) -> None:
+    target = np.full(answers, rare or 1 / answers)
+    target[0] += 1 - target.sum()
+    drawn = np.random.default_rng(0).multinomial(2001, target, size=60) / 2001
+    found = [compare(target, shares).js_divergence for shares in drawn]
+    error = float(np.std(found)) / 60**0.5
+    assert noise_floor(target, n=2001) == pytest.approx(np.mean(found), abs=4 * error)
+
+
+@pytest.mark.parametrize("n", [3_999_000, 10**15])
+def test_the_noise_floor_of_very_many_answers_is_its_limit(n: int) -> None:
+    assert noise_floor([0.5, 0.5], n=n) == pytest.approx(1 / (8 * n), rel=1e-5)
+
+
 def test_the_ordinal_distance_counts_steps() -> None:
     assert ordinal_distance([1, 0, 0, 0], [0, 0, 0, 1]) == 1
     assert ordinal_distance([1, 0, 0, 0], [0, 1, 0, 0]) == pytest.approx(1 / 3)

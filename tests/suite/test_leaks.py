@@ -1,8 +1,9 @@
 """Nothing that is evaluated stands in a training task, or the task says so: neither questions nor answers."""
 
 import hashlib
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +11,10 @@ import pytest
 
 from spectrum_trl.evaluation.axis_tasks import DiversityTask, distributional_tasks, diversity_tasks
 from spectrum_trl.evaluation.distributional_tasks.generated import STATES
+from spectrum_trl.strict.json import strict_json
+from spectrum_trl.suite.building.held_out import held_out_sequences, training_sequences
 from spectrum_trl.suite.catalogue import suite_tasks
-from spectrum_trl.suite.task import Task
+from spectrum_trl.suite.task import SampleSequence, Task
 
 # Shorter texts, such as labels and numbers, occur everywhere.
 LONG = 40
@@ -109,3 +112,30 @@ def test_no_source_feeds_both_splits() -> None:
         if not task.synthetic:
             splits.setdefault(task.source.name, set()).add(task.split)
     assert not {name for name, found in splits.items() if len(found) > 1}
+
+
+def texts(sequences: Iterable[SampleSequence]) -> set[str]:
+    """Return outputs of several words, and those inside JSON."""
+    outputs = {m["content"] for each in sequences for m in each.messages if m["role"] == "output"}
+    inside = {
+        str(value) for output in outputs if output.startswith("{") for value in strict_json(output).values()
+    }
+    return {text for each in outputs | inside if len(text := each.strip()) >= 12 and " " in text}
+
+
+def test_a_training_task_says_which_others_have_its_outputs_whoever_is_held_out(invented_data: Path) -> None:
+    def built(choose: Callable[..., Iterable[SampleSequence]], task: Task) -> set[str]:
+        return texts(choose(task, data_dir=invented_data, seed=0, dropped=Counter(), share=0.5))
+
+    tasks = [task for task in suite_tasks().values() if task.split == "train" and not task.synthetic]
+    trained = {task.name: built(training_sequences, task) for task in tasks}
+    # Of pooled rows nothing is held out, and all may be evaluated.
+    evaluated = {task.name: built(held_out_sequences, task) or trained[task.name] for task in tasks}
+    found = defaultdict(set)
+    for one, other in itertools.permutations(tasks, 2):
+        own = evaluated[other.name]
+        if one.source == other.source and own and len(own & trained[one.name]) * 2 >= len(own):
+            found[one.name].add(other.name)
+    assert {"prism_prompts", "valueprism_situation", "gsm8k_question"} < found.keys()
+    for task in tasks:
+        assert found[task.name] <= set(task.repeats) <= set(trained), task.name

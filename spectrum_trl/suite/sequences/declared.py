@@ -216,6 +216,7 @@ def declared_task(
     paper: Mapping[str, Any] | None = None,
     in_paper: bool = True,
     covers: Mapping[str, tuple[str, ...]] | None = None,
+    repeats: tuple[str, ...] = (),
     description_probability: float = Task.description_probability,
     **roles: Any,
 ) -> Task:
@@ -236,6 +237,7 @@ def declared_task(
         paper=replace(build, **paper) if paper else None,
         in_paper=in_paper,
         covers=covers or {},
+        repeats=repeats,
         description_probability=description_probability,
     )
 

@@ -162,11 +162,13 @@ TASKS = [
         summary="posts on views open to change, and their titles",
         build=categories,
         paper=partial(categories, threads=THREADS),
+        repeats=("changemyview_posts",),
     ),
     task(
         name="changemyview_posts",
         summary="texts, titles and scores of posts on views open to change",
         build=posts,
         paper=partial(posts, threads=THREADS, most=SEQUENCES),
+        repeats=("changemyview_categories",),
     ),
 ]

@@ -165,6 +165,7 @@ TASKS = [
         output="opening_prompt",
         descriptions=PROMPT_DESCRIPTIONS,
         mean_length=128,
+        repeats=("prism_prompts_individual",),
     ),
     task(
         "prism_prompts_individual",
@@ -176,6 +177,7 @@ TASKS = [
         output="opening_prompt",
         descriptions=INDIVIDUAL_DESCRIPTIONS,
         mean_length=96,
+        repeats=("prism_prompts",),
     ),
     task(
         "prism_individual_preferences",

@@ -126,6 +126,7 @@ TASKS = [
         output="situation",
         descriptions=SITUATION_DESCRIPTIONS,
         mean_length=256,
+        repeats=("valueprism_misc",),
     ),
     task(
         "valueprism_vrd",
@@ -157,5 +158,6 @@ TASKS = [
         output="situation",
         descriptions=VALUE_DESCRIPTIONS,
         mean_length=32,
+        repeats=("valueprism_situation",),
     ),
 ]
