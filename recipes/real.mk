@@ -18,8 +18,8 @@ FLAGS_OF_lora := --use_peft true --lora_r 16 --lora_alpha 32 --lora_target_modul
 # The new role tokens are in the embedding, which is trained whole.
 FLAGS_OF_lora_of_gemma3_270m := --lora_modules_to_save embed_tokens,lm_head
 # Tasks that no column is trained on, individuals that training holds out, and what tuning costs, which is evaluated
-# whole, because nobody in it has a name to hold out.
-INDIVIDUALS := polis_vote polis_comment popquorn_individual generativesocialchoice_validation \
+# whole, because nobody in it has a name to hold out. Not polis_comment: comments are also inputs of polis_vote.
+INDIVIDUALS := polis_vote popquorn_individual generativesocialchoice_validation \
   generativesocialchoice_freetext lewidi_csc_sarcasm_detection_individual lewidi_mp_irony_detection_individual
 comma := ,
 blank := $() $()
