@@ -29,7 +29,7 @@ EVALUATED := $(ROWS)$(comma)$(subst $(blank),$(comma),$(INDIVIDUALS:%=spectrum_i
 # Shares and lists of answers can be asked for in words.
 EVALUATED_verbalized := spectrum_dist$(comma)spectrum_div
 # Of held-out tasks, too, only this share of individuals is evaluated, to save time.
-EVALUATION := --dtype bfloat16 --metadata held_out_share=0.1,sequences=40,max_tokens=1024,samples=50
+EVALUATION := --dtype bfloat16 --metadata held_out_share=0.1,sequences=40,max_tokens=512,samples=50
 EVALUATION_OF_COSTS := --dtype bfloat16 --metadata sequences=20,max_tokens=512
 # Added to every training and every evaluation.
 REAL_TRAINING ?=

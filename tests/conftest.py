@@ -256,8 +256,10 @@ def is_genuine(folder: Path, family: str) -> bool:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what needs an evaluation of the tiny world's items, which takes many seconds."""
-    if {"uniform_result", "learnt_result"} & set(getattr(item, "fixturenames", ())):
+    """Mark what takes many seconds: evaluations of the tiny world, real data, Gemma's large vocabulary."""
+    slow = {"uniform_result", "learnt_result", "suite_data"} & set(getattr(item, "fixturenames", ()))
+    given = getattr(getattr(item, "callspec", None), "params", {}).values()
+    if slow or any(isinstance(value, str) and value == "gemma3" for value in given):
         item.add_marker(pytest.mark.slow)
 
 

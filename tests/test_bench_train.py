@@ -24,12 +24,13 @@ def test_the_two_shapes_are_nearly_full_and_short(tiny_tokenizer, monkeypatch: p
 
 @pytest.mark.slow
 # Flex attention is compiled, which takes longer than all others together.
-@pytest.mark.parametrize("left_out", ["flex_attention", pytest.param(None, marks=pytest.mark.nightly)])
-def test_every_way_runs_and_the_table_names_it(
-    left_out: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("some", [slice(0, 9, 4), pytest.param(slice(None), marks=pytest.mark.nightly)])
+def test_ways_run_and_the_table_names_them(
+    some: slice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench_train, "SEQUENCES", 24)
-    compared = [way for way in bench_train.ways(128) if way.attention != left_out]
+    compared = bench_train.ways(128)[some]
+    assert len(compared) >= 3
     monkeypatch.setattr(bench_train, "ways", lambda max_length: compared)
     app = typer.Typer()
     app.command()(bench_train.main)

@@ -39,6 +39,7 @@ def test_tasks_beyond_the_paper_are_counted_apart(monkeypatch: pytest.MonkeyPatc
     assert write_docs.counts() == f"{before}; and 2 beyond the paper"
 
 
+@pytest.mark.slow
 def test_the_python_of_the_suite_runs(tmp_path: Path) -> None:
     for code in blocks(ROOT / "docs" / "suite.md", "python"):
         script = tmp_path / "script.py"

@@ -85,6 +85,7 @@ def test_the_suite_needs_neither_trl_nor_torch() -> None:
     assert "spectrum_trl.suite.sequences.builders" in loaded and not loaded & {"trl", "torch", "transformers"}
 
 
+@pytest.mark.slow
 def test_an_evaluation_waits_neither_for_peft_nor_for_what_only_comparisons_need() -> None:
     # peft imports bitsandbytes, which imports torch's compiler: as long as all the rest.
     loaded = loaded_by("spectrum_trl.evaluation.evaluate", "spectrum_trl.scoring.lm")
@@ -92,6 +93,7 @@ def test_an_evaluation_waits_neither_for_peft_nor_for_what_only_comparisons_need
     assert "lm_eval.models.huggingface" in loaded and not loaded & slow
 
 
+@pytest.mark.slow
 def test_training_waits_for_plots_only_where_it_draws_them() -> None:
     loaded = loaded_by("spectrum_trl.training.train")
     assert "trl" in loaded and not loaded & {"matplotlib", "statsmodels"}

@@ -156,6 +156,7 @@ def test_show_prints_texts_as_they_are(data: Data, tmp_path: Path) -> None:
     assert "[bold]x[/] :smile: \\[y] [/nope]" in said and "[red]d" in said
 
 
+@pytest.mark.slow
 def test_build_of_all_invented_data_sets_at_once(data: Data, invented_data: Path, tmp_path: Path) -> None:
     storable = [
         name for name, task in suite_tasks().items() if not task.source.private and not task.synthetic

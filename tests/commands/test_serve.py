@@ -82,6 +82,7 @@ def test_a_server_with_a_key_may_have_any_name(server: tuple[BaseProcess, str]) 
     assert httpx.get(f"{server[1]}/models", headers=headers).status_code == 200
 
 
+@pytest.mark.slow
 def test_sigterm_finishes_what_runs_and_refuses_what_comes(server: tuple[BaseProcess, str]) -> None:
     process, url = server
     client = openai.OpenAI(base_url=url, api_key="secret", max_retries=0)
@@ -114,6 +115,7 @@ def test_sigterm_finishes_what_runs_and_refuses_what_comes(server: tuple[BasePro
     assert process.exitcode == 0
 
 
+@pytest.mark.slow
 def test_what_is_not_finished_in_time_is_told_that_the_server_is_ending(tmp_path: Path) -> None:
     with started(tmp_path / "output", "--drain-seconds", "1") as (process, url):
         asked = {"prompt": PROMPT, "max_tokens": 4000, "n": 128}

@@ -13,6 +13,7 @@ from tests.small_models import FEW
 
 # The README's command has the format spectrum and all items; its test runs that.
 @pytest.mark.parametrize(("model", "format"), [("tiny-base", "colon"), ("tiny-instruct", "chat_simple")])
+@pytest.mark.slow
 def test_an_embedded_model_is_measured(
     model: str, format: str, tmp_path: Path, run_here: Callable[..., Any], few_items: None
 ) -> None:

@@ -70,6 +70,7 @@ def test_paired_differences_show_what_two_means_would_hide(tmp_path: Path, losse
     assert abs(found.means["loss"].difference.mean) < 0.02
 
 
+@pytest.mark.slow
 def test_many_tasks_are_corrected_for(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     before = {f"task{n}": rng.normal(size=30) for n in range(60)}

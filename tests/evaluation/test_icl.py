@@ -117,6 +117,7 @@ def test_samples_keep_the_ends_of_contexts_only(coinflip) -> None:
 
 
 @pytest.mark.parametrize("name", ["binomial", "cards", "coinflip", "geometric"])
+@pytest.mark.slow
 def test_regret_is_the_loss_above_the_exact_predictive(name: str, uniform_model, world_tokenizer) -> None:
     task = load(f"spectrum_icl_{name}", world_tokenizer, sequences=8, max_tokens=120)
     figures = evaluate(task, uniform_model, world_tokenizer)

@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, set_seed
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
 
 from spectrum_trl.prompts import templates
 
@@ -28,11 +35,12 @@ def publish(
 ) -> Path:
     """Save a base model with a real tokenizer, as its makers would: it generates until a document ends."""
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder, eos_token=END_OF_TEXT[family])
-    settings = {**TEXT, "vocab_size": ROWS[family], "tie_word_embeddings": tied, **changes}
-    model = _random(AutoConfig.for_model(TYPES[family], **settings), tokenizer_folder, family, seed=seed)
-    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id)
-    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    end = tokenizer.eos_token_id
+    settings = {**TEXT, "vocab_size": ROWS[family], "tie_word_embeddings": tied, **changes}
+    model = _random(AutoConfig.for_model(TYPES[family], **settings), tokenizer, family, seed=seed)
+    model.generation_config = GenerationConfig(eos_token_id=end)
+    model.save_pretrained(folder)
     return folder
 
 
@@ -45,21 +53,21 @@ def publish_with_vision(folder: Path, *, tokenizer_folder: Path) -> Path:
         vision_config={**vision, "image_size": 28, "patch_size": 14},
         mm_tokens_per_image=4,
     )
-    model = _random(config, tokenizer_folder, "gemma3", seed=0)
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    tokenizer.save_pretrained(folder)
+    model = _random(config, tokenizer, "gemma3", seed=0)
     model.generation_config = GenerationConfig(eos_token_id=1)
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(tokenizer_folder).save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text('{"image_processor_type": "Gemma3ImageProcessor"}')
     (folder / "processor_config.json").write_text('{"processor_class": "Gemma3Processor"}')
     return folder
 
 
 @torch.no_grad()
-def _random(config: Any, tokenizer_folder: Path, family: str, *, seed: int) -> Any:
+def _random(config: Any, installed: PreTrainedTokenizerBase, family: str, *, seed: int) -> Any:
     set_seed(seed)
     # The first channel of every hidden state says that the turn ends here.
     model = AutoModelForCausalLM.from_config(config)
-    installed = AutoTokenizer.from_pretrained(tokenizer_folder)
     templates.install(installed, family=family)
     for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
         layer.weight[:, 0] = 1.0

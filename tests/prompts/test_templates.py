@@ -168,6 +168,7 @@ class TestGoldenValues:
 
 
 class TestSavedTokenizer:
+    @pytest.mark.slow
     def test_gives_golden_ids_without_this_package(
         self, template_cases: list[Case], spectrum_tokenizer: Load, tmp_path: Path
     ) -> None:

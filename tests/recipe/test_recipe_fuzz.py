@@ -173,6 +173,7 @@ def survives(folder: Path, recipe: tuple[bool, dict, str], words: list[str]) -> 
     ],
 )
 @given(recipe=RECIPES, words=WORDS)
+@pytest.mark.slow
 def test_a_random_recipe_and_command_line_end_in_a_recipe_or_a_message(
     tmp_path: Path, recipe: tuple[bool, dict, str], words: list[str]
 ) -> None:
@@ -187,6 +188,7 @@ def test_a_random_recipe_and_command_line_end_in_a_recipe_or_a_message(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(key=st.sampled_from(NAMES), value=VALUES, words=WORDS.map(lambda words: words[:2]))
+@pytest.mark.slow
 def test_one_random_value_in_a_sound_recipe_ends_in_a_recipe_or_a_message(
     tmp_path: Path, key: str, value: object, words: list[str]
 ) -> None:

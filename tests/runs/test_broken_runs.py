@@ -211,6 +211,7 @@ launch(str(Path.cwd() / "recipes/demo.yaml"))
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_message_and_the_run_goes_on_afterwards(tiny_run: Run, tmp_path: Path) -> None:
     script, out = tmp_path / "full.py", tmp_path / "run"
     script.write_text(FULL)

@@ -182,6 +182,7 @@ def test_after_an_accepted_change_the_record_tells_what_ran_and_later_starts_are
     assert [event["recipe"]["learning_rate"] for event in events] == [0.0015, 1e-5, 0.0015]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_was_set_aside_can_be_gone_on_from(finished_run: Path, tiny_run: Run) -> None:
     first, aside = finished_run / "checkpoint-2", finished_run / "set_aside" / "checkpoint-4"
     for _ in range(2):
@@ -192,6 +193,7 @@ def test_a_checkpoint_that_was_set_aside_can_be_gone_on_from(finished_run: Path,
         assert "step 5/5" in done.stdout and not (finished_run / "checkpoint-4").exists()
 
 
+@pytest.mark.slow
 def test_checkpoints_of_fewer_processes_than_the_first_start_are_whole(tmp_path: Path, tiny_run: Run) -> None:
     words = ["--resume_from_checkpoint", "last", "--max_steps"]
     two = [*TASKS, *TINY_RUN, "--output_dir", tmp_path / "run", "--per_device_train_batch_size", "4"]

@@ -106,6 +106,7 @@ def test_a_folder_in_place_of_a_runs_file_is_told_before_anything_is_deleted(
         assert "Traceback" not in done.stderr and contents(finished_run) == before
 
 
+@pytest.mark.slow
 def test_a_run_can_be_continued_again_and_again_with_a_tokenizer_that_has_a_template_of_its_own(
     tiny_run: Run, tmp_path: Path
 ) -> None:

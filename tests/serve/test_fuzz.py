@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import psutil
+import pytest
 
 from spectrum_trl import SpectrumModel
 from spectrum_trl.paths import TINY_BASE_NAME
@@ -102,6 +103,7 @@ def ask(client: httpx.Client, request: tuple[str, str, bytes, dict[str, str]]) -
     return status
 
 
+@pytest.mark.slow
 def test_a_thousand_malformed_requests_do_no_harm() -> None:
     model = SpectrumModel.from_pretrained(TINY_BASE_NAME, format="spectrum")
     rng, process = np.random.default_rng(0), psutil.Process()

@@ -133,6 +133,7 @@ def slow(model: SpectrumModel) -> Iterator[SpectrumModel]:
     hook.remove()
 
 
+@pytest.mark.slow
 def test_answers_that_nobody_waits_for_are_not_scored(slow: SpectrumModel) -> None:
     async def leave(url: str) -> float:
         async with httpx.AsyncClient(timeout=60) as client:
@@ -147,6 +148,7 @@ def test_answers_that_nobody_waits_for_are_not_scored(slow: SpectrumModel) -> No
         assert asyncio.run(leave(url)) < 8
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_does_not_wait_for_all_answers(slow: SpectrumModel) -> None:
     _, jobs = Reader(slow, name="tiny", limits=WIDE).chat(json.dumps(ANSWERS).encode())
     working = worker.Worker(slow, most_waiting=1)

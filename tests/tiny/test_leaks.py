@@ -13,6 +13,7 @@ KNOWN = evaluated(evaluation_items(0), evaluation_items(1))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.slow
 def test_no_corpus_holds_what_is_evaluated(recipe: str) -> None:
     texts = [text for _, text in trained_texts(recipe, most=4000)]
     assert len(texts) > 1000 and not leaks(texts, KNOWN)

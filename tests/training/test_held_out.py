@@ -87,12 +87,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_losses_are_means_over_the_trained_tokens_of_each_task(whole: Path) -> None:
     first, *later = evaluations(whole / "checkpoint-6")
     assert first == pytest.approx({"step": 0, **expected_losses()}, rel=1e-5)
     assert [one["step"] for one in later] == [2, 4, 6]
 
 
+@pytest.mark.slow
 def test_several_processes_and_packed_training_measure_the_same(whole: Path, tmp_path: Path) -> None:
     words = [*WORDS, *given(MIXTURE), *EVERY_TWO, "--max_steps", "2"]
     (first, *_) = evaluations(whole / "checkpoint-6")
@@ -149,6 +151,7 @@ def opinions(folder: Path) -> Path:
     return folder / "noise.yaml"
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_a_run_that_overfits_and_saves_its_best_step(tmp_path: Path) -> None:
     mixture = {"tasks": {str(opinions(tmp_path)): {}}, "held_out_share": 0.4}
     words = ["--learning_rate", "3e-3", "--max_steps", "400", "--eval_steps", "10", "--save_steps", "10"]
