@@ -118,7 +118,8 @@ def test_ragged_rows_are_counted_with_their_numbers(tmp_path: Path) -> None:
     lines = [f"{n},x" if n % 7 else f"{n},x,too many" if n % 2 else f"{n}" for n in range(1, 31)]
     found, dropped = read(written(tmp_path, "a.csv", "\n".join(["a,b", *lines])), "a")
     assert [row["a"] for row in found] == [str(n) for n in range(1, 31) if n % 7]
-    assert dropped == {"row with another number of fields than the header (a.csv: 8, 15, 22, …)": 4}
+    ((reason, n),) = dropped.items()
+    assert n == 4 and "(a.csv: 8, 15, 22, …)" in reason
 
 
 def test_broken_rows_are_told_by_the_lines_of_the_file_and_all_lines_of_them_counted(tmp_path: Path) -> None:
@@ -192,7 +193,8 @@ def test_broken_json_lines_are_counted_with_their_numbers(tmp_path: Path) -> Non
     path = written(tmp_path, "a.jsonl", "\n".join(lines).encode() + b'\n{"a": "\xff"}')
     found, dropped = read(path, "a")
     assert found == [{"a": 1}, {"a": None}, {"a": "x\u2028y"}]
-    assert dropped == {"line that is no JSON object (a.jsonl: 3, 5, 7, …)": 5}
+    ((reason, n),) = dropped.items()
+    assert n == 5 and "(a.jsonl: 3, 5, 7, …)" in reason
 
 
 def test_broken_rows_are_told_also_if_reading_stops_early(tmp_path: Path) -> None:
@@ -278,7 +280,7 @@ def test_a_truncated_or_damaged_packed_file_is_an_error(tmp_path: Path, kind: st
     with pytest.raises(UserError, match=naming("not valid", "fetch")):
         read(written(tmp_path, f"a.{kind}{pack}", whole[: len(whole) // 2]), "a")
     # What comes of the damage may break the table before the packer notices.
-    with pytest.raises(UserError, match="[Ff]etch (it|the file) again"):
+    with pytest.raises(UserError, match=r"a\.\w+.*[Ff]etch"):
         read(written(tmp_path, f"a.{kind}{pack}", bytes(damaged)), "a")
 
 
@@ -314,7 +316,8 @@ def test_broken_rows_are_told_by_their_lines_in_any_encoding(encoding: str, tmp_
     text = 'a,b\n1,2\n3\n"4\n5",6\n7,8,9\n'
     path, dropped = written(tmp_path, "a.csv", text.encode(encoding)), Counter[str]()
     list(table_rows(path, ("a", "b"), dropped=dropped, reading=Reading(encoding=encoding)))
-    assert list(dropped) == ["row with another number of fields than the header (a.csv: 3, 6)"]
+    (reason,) = dropped
+    assert "(a.csv: 3, 6)" in reason
 
 
 @pytest.mark.parametrize(
