@@ -19,6 +19,7 @@ from spectrum_trl.app.draft import (
 )
 from spectrum_trl.errors import UserError
 from tests.app.drafts import DRAFTS
+from tests.messages import naming
 
 
 def query(address: str) -> dict[str, str]:
@@ -86,17 +87,17 @@ def test_every_problem_is_told_at_once() -> None:
 def test_rows_and_lines_without_text_are_left_out() -> None:
     assert examples_of([["", "red"], ["", ""], [None, None], ["dark?", "blue"]]) == ["red", ["dark?", "blue"]]
     assert answers_of(" a b \r\n\n  \nc") == [" a b ", "c"]
-    with pytest.raises(UserError, match="example 2 has an input but no output"):
+    with pytest.raises(UserError, match=naming("example 2", "input", "output")):
         examples_of([["", "red"], ["dark?", ""]])
-    with pytest.raises(UserError, match="two columns"):
+    with pytest.raises(UserError, match=naming("examples", "input", "output")):
         examples_of([["red"]])
 
 
 def test_fields_of_another_kind_are_told() -> None:
     nothing: Any = None
-    with pytest.raises(UserError, match="answers: expected a text"):
+    with pytest.raises(UserError, match=naming("answers", "text")):
         answers_of(nothing)
-    with pytest.raises(UserError, match="examples: expected a table"):
+    with pytest.raises(UserError, match=naming("examples", "table")):
         examples_of(nothing)
 
 

@@ -16,6 +16,7 @@ from spectrum_trl.app.answering import Found, Shown, answer
 from spectrum_trl.app.draft import FIRST, Draft, link
 from spectrum_trl.paths import TINY_BASE_NAME, TINY_INSTRUCT_NAME
 from tests.app.drafts import HOSTILE, LONG, ask_for_long
+from tests.messages import named
 from tests.serve.live import running
 
 pytestmark = pytest.mark.slow
@@ -282,7 +283,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     visit.shows(models, draft)
     visit.draws("different among 16")
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert "of the 8 likeliest answers" in visit.page.locator("section").first.inner_text()
+    assert named(visit.page.locator("section").first.inner_text(), 8, "answers")
     visit.check()
 
 

@@ -18,6 +18,7 @@ import pytest
 from spectrum_trl.app.draft import link
 from spectrum_trl.paths import TINY_BASE_NAME
 from tests.app.drafts import LONG, ask_for_long
+from tests.messages import named
 from tests.processes import start_recipe
 
 Run = Callable[..., CompletedProcess[str]]
@@ -91,7 +92,7 @@ def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(run_here: Run) ->
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run_here("app", "no/such/model", "--port", port)
-    assert done.returncode == 2 and f"port {port}: Address already in use" in done.stderr
+    assert done.returncode == 2 and named(done.stderr, port, "Address already in use")
 
 
 def test_without_gradio_the_command_says_how_to_get_it(

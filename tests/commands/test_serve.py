@@ -19,6 +19,7 @@ import openai
 import pytest
 
 from spectrum_trl.paths import TINY_BASE_NAME
+from tests.messages import named
 from tests.processes import start_recipe
 
 Run = Callable[..., CompletedProcess[str]]
@@ -137,10 +138,10 @@ def test_what_is_not_finished_in_time_is_told_that_the_server_is_ending(tmp_path
         process.join(30)
         assert process.exitcode == 0
     assert [one.status_code for one in (plain, waiting[0])] == [503, 503]
-    assert plain.json()["error"]["message"] == "the server is ending"
+    assert "ending" in plain.json()["error"]["message"]
     for one in (stream, waiting[1]):
         last = json.loads(one.text.split("data: ")[-1])
-        assert one.status_code == 200 and last["error"]["message"] == "the server is ending"
+        assert one.status_code == 200 and "ending" in last["error"]["message"]
     assert "Traceback" not in (tmp_path / "output").read_text()
 
 
@@ -148,7 +149,7 @@ def test_a_port_that_is_taken_is_told(run_here: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run_here("serve", "no/such/model", "--port", port)
-    assert done.returncode == 2 and f"port {port}: Address already in use" in done.stderr
+    assert done.returncode == 2 and named(done.stderr, port, "Address already in use")
     assert done.stderr.count("error:") == 1 and "Traceback" not in done.stderr
 
 

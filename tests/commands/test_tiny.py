@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from spectrum_trl.tiny import scores
+from tests.messages import named
 from tests.processes import run_command
 from tests.small_models import FEW
 
@@ -29,5 +30,5 @@ def test_an_embedded_model_is_measured(
 
 def test_a_format_that_a_model_lacks_is_one_message(tmp_path: Path) -> None:
     done = run_command("tiny", "spectrum-trl/tiny-base", "--format", "chat")
-    assert done.returncode == 2 and "chat needs a chat template" in done.stderr
+    assert done.returncode == 2 and named(done.stderr, "format", "chat", "format=colon")
     assert "Traceback" not in done.stderr

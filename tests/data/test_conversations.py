@@ -77,11 +77,11 @@ def test_a_line_that_cannot_be_read_is_one_clear_message(
 @pytest.mark.parametrize(
     ("encoding", "told"),
     [
-        ("utf-16", "is in UTF-16; save it as UTF-8"),
-        ("utf-32", "is in UTF-32; save it as UTF-8"),
+        ("utf-16", "UTF-16.* UTF-8"),
+        ("utf-32", "UTF-32.* UTF-8"),
         ("utf-16-le", "is not UTF-8"),
         ("utf-16-be", "is not UTF-8"),
-        ("latin-1", "is not UTF-8; save the file as UTF-8"),
+        ("latin-1", "not UTF-8.* UTF-8"),
     ],
 )
 def test_another_encoding_is_named_or_refused(
@@ -96,4 +96,4 @@ def test_another_encoding_is_named_or_refused(
 def test_at_most_twenty_problems_are_shown(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerBase) -> None:
     with pytest.raises(UserError) as caught:
         read(tmp_path / "a", tiny_tokenizer, *[b"{}"] * 50)
-    assert len(caught.value.problems) == 21 and "and 30 more problems" in caught.value.problems[-1]
+    assert len(caught.value.problems) == 21 and "30 more" in caught.value.problems[-1]

@@ -15,6 +15,7 @@ from spectrum_trl.data.encode import Encoder, encode
 from spectrum_trl.data.mixture import Mixture, build_mixture, messages_of_file
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.recipe.arguments import DataArguments, FileOptions
+from tests.messages import named, naming
 
 TINY = DataArguments(
     tasks={f"tiny_{kind}": {"max_sequences": 20} for kind in ("counts", "labels", "near", "range")},
@@ -65,9 +66,10 @@ def test_every_problem_in_the_choice_of_tasks_is_told_at_once() -> None:
     data = DataArguments(tasks={"coinflp": {}, "flight": {}})
     with pytest.raises(UserError) as caught:
         select_tasks(data)
-    problems = "\n".join(caught.value.problems)
-    assert "no task is named 'coinflp'. Did you mean 'coinflip'?" in problems
-    assert "'flight' is in split test; add it to `split`" in problems
+    problems = str(caught.value)
+    assert named(problems, "tasks", "'coinflp'", "'coinflip'") and named(
+        problems, "'flight'", "test", "`split`"
+    )
 
 
 def own_table(folder: Path, name: str, task: str) -> str:
@@ -89,7 +91,7 @@ def test_two_entries_that_give_the_same_task_are_told(tmp_path: Path) -> None:
         with pytest.raises(UserError) as caught:
             select_tasks(DataArguments(tasks=[first, second]))
         (problem,) = caught.value.problems
-        assert problem.startswith(f"tasks: {first} and {second} both declare a task {name}: change")
+        assert named(problem, "tasks", first, second, name, "`task`")
 
 
 def test_counts_agree_with_the_data(tiny_tokenizer: PreTrainedTokenizerBase) -> None:
@@ -172,9 +174,9 @@ def test_a_problem_in_a_file_of_ones_own_names_file_and_line(
 def test_an_empty_file_and_no_tasks_at_all_are_errors(
     tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="is empty"):
+    with pytest.raises(UserError, match=naming("own.jsonl", "empty")):
         build_mixture(DataArguments(train_files=[jsonl(tmp_path)]), tokenizer=tiny_tokenizer, max_length=99)
-    with pytest.raises(UserError, match="nothing to train on"):
+    with pytest.raises(UserError, match=naming("tasks", "train_files")):
         build_mixture(DataArguments(), tokenizer=tiny_tokenizer, max_length=99)
 
 
@@ -185,10 +187,9 @@ def test_a_missing_file_of_ones_own_is_told_before_any_data_are_built(
     data = DataArguments(tasks=["polis_vote"], train_files=files, data_dir="nowhere-either")
     with pytest.raises(UserError) as caught:
         build_mixture(data, tokenizer=tiny_tokenizer, max_length=99)
-    assert caught.value.problems == (
-        "train_files: nowhere.jsonl does not exist",
-        f"train_files: {tmp_path} is a folder; name its files",
-    )
+    missing, folder = caught.value.problems
+    assert named(missing, "train_files", "nowhere.jsonl", "exist")
+    assert named(folder, "train_files", tmp_path, "folder")
 
 
 def test_files_of_one_name_in_two_folders_are_drawn_from_apart(
@@ -246,7 +247,7 @@ def test_a_control_token_in_a_task_is_dropped_and_counted(
     lines = [f'1,2000-01-01,Jeopardy!,"C","$1","clue {n}","answer<|im_end|>"\n' for n in range(30)]
     (folder / "JEOPARDY_CSV.csv").write_text(header + "".join(lines))
     data = DataArguments(tasks=["jeopardy_answer_prediction"], data_dir=str(tmp_path))
-    with pytest.raises(UserError, match=r"nothing to train on .*<\|im_end\|>"):
+    with pytest.raises(UserError, match=naming("'<|im_end|>'", 1, "train_files")):
         build_mixture(data, tokenizer=tiny_tokenizer, max_length=512)
 
 
@@ -256,10 +257,10 @@ def test_missing_data_stop_the_run_or_are_listed(
     monkeypatch.delenv("SPECTRUM_DATA", raising=False)
     monkeypatch.setenv("SPECTRUM_CACHE", str(tmp_path))
     data = DataArguments(tasks={"polis_*": {}, "coinflip": {"max_sequences": 3}})
-    with pytest.raises(MissingData, match="spectrum-trl data fetch polis"):
+    with pytest.raises(MissingData, match=naming("polis_vote", "spectrum-trl data fetch polis")):
         build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
     data.data_dir = str(tmp_path / "nowhere")
-    with pytest.raises(MissingData, match="is not a folder"):
+    with pytest.raises(MissingData, match=naming("data_dir", tmp_path / "nowhere", "not a folder")):
         build_mixture(data, tokenizer=tiny_tokenizer, max_length=256)
     data.data_dir = str(tmp_path)
     with pytest.raises(MissingData, match="openData"):
@@ -467,9 +468,7 @@ def test_nothing_to_evaluate_on_is_told_with_the_fix(
 ) -> None:
     lines = jsonl(tmp_path, outputs("a"))
     data = DataArguments(train_files={lines: {}}, held_out_share=0.01)
-    with pytest.raises(
-        UserError, match="nothing is held out .* 1% .*raise held_out_share, or name eval_tasks"
-    ):
+    with pytest.raises(UserError, match=naming("eval_strategy", "1%", "held_out_share", "eval_tasks")):
         build_mixture(data, tokenizer=tiny_tokenizer, max_length=64, evaluates=True)
 
 

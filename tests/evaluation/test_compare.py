@@ -12,6 +12,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.compare import compare
 from spectrum_trl.evaluation.results import Results, Value, read_results, splits_of
 from spectrum_trl.metrics.intervals import mean_interval
+from tests.messages import naming
 from tests.processes import printed, run_command
 
 
@@ -140,7 +141,8 @@ def test_means_may_be_of_groups_of_tasks_alone() -> None:
 def test_what_only_one_side_has_is_listed() -> None:
     rows = [Value(1.0)] * 3
     found = compare(results("loss", {"a": rows, "b": rows}), results("loss", {"a": rows, "c": rows}))
-    assert found.unpaired == [("b", "loss", "only in the first"), ("c", "loss", "only in the second")]
+    assert [one[:2] for one in found.unpaired] == [("b", "loss"), ("c", "loss")]
+    assert "first" in found.unpaired[0][2] and "second" in found.unpaired[1][2]
 
 
 def test_rows_that_are_not_paired_are_counted(tmp_path: Path, losses: np.ndarray) -> None:
@@ -152,7 +154,7 @@ def test_rows_that_are_not_paired_are_counted(tmp_path: Path, losses: np.ndarray
 
 def test_nothing_in_common_is_one_clear_message(tmp_path: Path, losses: np.ndarray) -> None:
     first, second = write(tmp_path / "a", {"one": losses}), write(tmp_path / "b", {"two": losses})
-    with pytest.raises(UserError, match="no row of loss.* in common"):
+    with pytest.raises(UserError, match=naming(first, second, "loss")):
         compare(read_results(first), read_results(second))
 
 
@@ -252,7 +254,7 @@ def test_samples_that_somebody_broke_are_named_by_their_line(
 def test_a_row_that_is_there_twice_is_named(tmp_path: Path, losses: np.ndarray) -> None:
     file = next(write(tmp_path, {"task": losses}).glob("samples_*"))
     file.write_text(file.read_text() + file.read_text().splitlines()[4] + "\n")
-    with pytest.raises(UserError, match="line 61: the same row as in line 5"):
+    with pytest.raises(UserError, match=naming("line 61", "line 5")):
         read_results(tmp_path)
 
 
@@ -270,7 +272,7 @@ def test_a_row_that_is_there_twice_is_named(tmp_path: Path, losses: np.ndarray) 
 )
 def test_a_results_file_that_is_none_is_a_message(text: str, tmp_path: Path) -> None:
     (tmp_path / "results_2026.json").write_text(text)
-    with pytest.raises(UserError, match="is not a results file of lm-eval"):
+    with pytest.raises(UserError, match=naming("results_2026.json", "not a results file")):
         read_results(tmp_path)
 
 
@@ -298,7 +300,7 @@ def test_a_coverage_that_is_no_share_is_named_by_its_line(coverage: str, tmp_pat
     line = f'{{"doc_id": 9, "doc_hash": "x", "metrics": ["coverage"], "coverage": {coverage}}}\n'
     with next(folder.glob("samples_*")).open("a") as file:
         file.write(line)
-    with pytest.raises(UserError, match="line 4: .*a coverage of .*, expected 0 to 1"):
+    with pytest.raises(UserError, match=naming("line 4", "coverage", "0 to 1")):
         read_results(folder)
 
 
@@ -414,8 +416,8 @@ def test_a_task_whose_answers_one_model_was_trained_on_is_not_held_out_and_says_
     done = run_command("compare", base, tuned, "--metric", "loss", "--output", tmp_path / "found.json")
     assert done.returncode == 0, done.stderr
     (line,) = (line for line in done.stdout.splitlines() if "spectrum_dist_urn" in line)
-    assert "spectrum_dist_urn (answers in the training data: [b]another[/b], a_list)" in line
-    assert "(trained on)" not in done.stdout and done.stdout.count("answers in the training") == 1
+    assert "answers" in line and "[b]another[/b], a_list)" in line
+    assert "(trained on)" not in done.stdout and done.stdout.count("[b]another[/b]") == 1
     assert json.loads((tmp_path / "found.json").read_text())["means"]["loss (held out)"]["tasks"] == 2
 
 

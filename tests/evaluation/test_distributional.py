@@ -20,6 +20,7 @@ from spectrum_trl.metrics.distributional import (
     uniform_guess,
 )
 from tests.evaluation.harness import evaluate, load
+from tests.messages import naming
 from tests.oracles import candidate_logprobs
 
 
@@ -269,7 +270,5 @@ def test_a_model_is_drawn_from_as_it_is_scored(random_model, world_tokenizer) ->
 
 
 def test_one_way_of_asking_excludes_another(world_tokenizer) -> None:
-    with pytest.raises(
-        UserError, match="^metadata: elicit: drawn samples answers, but format verbalized asks"
-    ):
+    with pytest.raises(UserError, match=naming("metadata: elicit", "drawn", "format verbalized")):
         read_options({"elicit": "drawn", "format": "verbalized"})

@@ -20,6 +20,7 @@ from spectrum_trl.suite.building.held_out import is_held_out
 from spectrum_trl.suite.sequences.builders import description_message
 from spectrum_trl.suite.task import Data
 from tests.evaluation.harness import evaluate, load
+from tests.messages import named, naming
 from tests.oracles import output_losses
 
 
@@ -172,7 +173,8 @@ def test_descriptions_and_the_number_of_examples_can_be_set(world_tokenizer) -> 
     }
     assert texts["never"] == texts["always"] == texts["sometimes"]
     far = load("spectrum_icl_coinflip", world_tokenizer, sequences=5, examples=500, max_tokens=200)
-    assert far.config.metadata["left_out"] == {"fewer than 501 outputs within 200 tokens": 5}
+    ((reason, n),) = far.config.metadata["left_out"].items()
+    assert named(reason, 501, 200) and n == 5
 
 
 def test_few_labels_are_scored_beside_uniform_guess_counting_and_majority(
@@ -260,7 +262,7 @@ def test_with_a_held_out_share_only_those_held_out_of_training_are_evaluated(
     assert found == {name for name in people if is_held_out(name, source="own", share=0.3)} != set()
     metadata = task.config.metadata
     assert metadata["held_out_share"] == 0.3
-    assert metadata["left_out"] == {"not held out of training": 60 - len(found)}
+    assert list(metadata["left_out"].values()) == [60 - len(found)]
     drawn_anew = load(
         "spectrum_icl_coinflip", world_tokenizer, sequences=6, max_tokens=150, held_out_share=0.3
     )
@@ -269,7 +271,7 @@ def test_with_a_held_out_share_only_those_held_out_of_training_are_evaluated(
 
 def test_a_task_with_too_many_labels_refuses_the_restriction(world_tokenizer) -> None:
     task = load("spectrum_icl_cards", world_tokenizer, sequences=5, max_tokens=200, restricted="true")
-    with pytest.raises(UserError, match="restricted takes at most 30 different outputs"):
+    with pytest.raises(UserError, match=naming("spectrum_icl_cards", "restricted", 30, 51)):
         task.build_all_requests()
 
 
@@ -298,10 +300,7 @@ def test_data_that_are_not_there_give_no_figure(
 ) -> None:
     task = load("spectrum_icl_polis_vote", world_tokenizer, data_dir=str(tmp_path))
     assert task.missing is not None and "openData/*/votes.csv" in task.missing.files
-    assert (
-        "is not evaluated, since data are missing" in caplog.text
-        and "spectrum-trl data fetch polis" in caplog.text
-    )
+    assert named(caplog.text, "spectrum_icl_polis_vote", "spectrum-trl data fetch polis")
     figures = evaluate(task, random_model, world_tokenizer)
     assert not [name for name in figures if name.startswith(("loss", "accuracy"))]
 

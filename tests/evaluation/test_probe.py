@@ -10,6 +10,7 @@ from spectrum_trl.evaluation.options import Options
 from spectrum_trl.evaluation.probe import format_of
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import TINY_BASE, TINY_INSTRUCT
+from tests.messages import named
 
 
 def with_chat_template(folder: Path) -> Path:
@@ -30,7 +31,7 @@ def test_a_pretrained_model_with_a_chat_template_is_asked_in_plain_text(tmp_path
 def test_a_model_that_ends_its_turns_is_asked_in_chat(monkeypatch: pytest.MonkeyPatch) -> None:
     options = Options(pretrained=str(TINY_INSTRUCT))
     found = probe.probe_by_name(options)
-    assert found.ended >= 7 and found.format == "chat" and "format chat, by a probe" in str(found)
+    assert found.ended >= 7 and found.format == "chat" and named(str(found), "chat", "probe")
     # It is loaded once.
     monkeypatch.setattr(probe, "load_model", None)
     assert format_of(options, options.load_tokenizer()) == "chat"

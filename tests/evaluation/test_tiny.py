@@ -27,6 +27,7 @@ from spectrum_trl.tiny.evaluation_items import (
     probabilities,
 )
 from spectrum_trl.tiny.scores import CATEGORICAL, COIN, NUMBERS, URN, TinyResult
+from tests.messages import naming
 from tests.oracles import output_losses
 from tests.small_models import FEW
 
@@ -167,13 +168,13 @@ def test_a_result_survives_being_written_and_read(learnt_result: TinyResult, tmp
 def test_a_file_that_is_no_result_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text(content)
-    with pytest.raises(UserError, match=r"result\.json: not a result"):
+    with pytest.raises(UserError, match=naming("result.json", "not a result")):
         results.load(path)
-    with pytest.raises(UserError, match=r"other\.json: no such file"):
+    with pytest.raises(UserError, match=naming("other.json", "no such file")):
         results.load(tmp_path / "other.json")
 
 
 def test_a_tokenizer_that_no_template_fits_is_refused(random_model: PreTrainedModel) -> None:
     tokenizer = AutoTokenizer.from_pretrained(TINY_BASE)
-    with pytest.raises(UserError, match="chat needs a chat template"):
+    with pytest.raises(UserError, match=naming("format", "chat", "format=colon")):
         evaluate(random_model, tokenizer, fmt="chat")

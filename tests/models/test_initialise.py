@@ -22,6 +22,7 @@ from spectrum_trl.models.initialise import (
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.prompts import templates
 from spectrum_trl.prompts.families import Family, families
+from tests.messages import naming
 from tests.real_models import real_model
 
 TOKENIZER = new_tokenizer(["output\nred 12 blue", "description\nA jar holds 3 red marbles."], vocab_size=300)
@@ -109,7 +110,7 @@ def test_a_tied_model_takes_no_rows_of_two_matrices(tmp_path: Path, tokenizer) -
     tokenizer.save_pretrained(tmp_path)
     model = new_model(config(tied=True), vocab_size=300, seed=0)
     before = model.get_input_embeddings().weight.detach().clone()
-    with pytest.raises(UserError, match="output layer and the embedding of .* differ"):
+    with pytest.raises(UserError, match=naming("output layer", "embedding", tmp_path)):
         copy_role_tokens(model, tokenizer=tokenizer, family="chatml", sibling=str(tmp_path))
     assert torch.equal(model.get_input_embeddings().weight, before)
 
@@ -117,7 +118,7 @@ def test_a_tied_model_takes_no_rows_of_two_matrices(tmp_path: Path, tokenizer) -
 def test_a_sibling_of_another_size_is_refused(tmp_path: Path) -> None:
     for name, hidden in (("base", 16), ("sibling", 32)):
         new_model(config(tied=True, hidden=hidden), vocab_size=300, seed=1).save_pretrained(tmp_path / name)
-    with pytest.raises(UserError, match="sibling has hidden size 32, .*base has 16"):
+    with pytest.raises(UserError, match=naming(tmp_path / "sibling", 32, tmp_path / "base", 16)):
         check_sibling(str(tmp_path / "sibling"), model=str(tmp_path / "base"))
 
 

@@ -18,6 +18,7 @@ from transformers import BartConfig, BertConfig, BitsAndBytesConfig, T5Config
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.load import check_vocabulary, for_cpu, load_model, load_tokenizer, model_path
 from spectrum_trl.paths import TINY_BASE, TINY_BASE_NAME, TINY_INSTRUCT
+from tests.messages import named, naming
 from tests.processes import run_command, run_recipe
 from tests.real_models import real_model
 from tests.small_models import built
@@ -77,14 +78,17 @@ def test_neither_training_nor_evaluation_fills_missing_weights_with_random_numbe
         run_command("tiny", base),
     ):
         assert done.returncode == 2, done.stderr
-        assert "are missing, for example model.layers.1." in done.stderr and "Traceback" not in done.stderr
+        assert (
+            named(" ".join(done.stderr.split()), "missing", "model.layers.1.")
+            and "Traceback" not in done.stderr
+        )
     assert not run.exists()
 
 
 def test_a_folder_without_a_tokenizer_is_named_as_such(base: Path) -> None:
     for file in base.glob("tokenizer*"):
         file.unlink()
-    with pytest.raises(UserError, match="has no tokenizer; copy its tokenizer.json"):
+    with pytest.raises(UserError, match=naming(base, "tokenizer.json")):
         load_tokenizer(str(base))
 
 
@@ -92,7 +96,7 @@ def test_a_tokenizer_of_another_model_is_refused(world_tokenizer) -> None:
     check_vocabulary(built(world_tokenizer), world_tokenizer)
     smaller = built(world_tokenizer)
     smaller.resize_token_embeddings(len(world_tokenizer) - 1)
-    with pytest.raises(UserError, match=f"its tokenizer has ids up to {len(world_tokenizer) - 1}"):
+    with pytest.raises(UserError, match=naming("tokenizer", len(world_tokenizer) - 1)):
         check_vocabulary(smaller, world_tokenizer)
 
 
@@ -122,7 +126,7 @@ def test_an_adapter_without_a_tokenizer_has_that_of_its_base(base: Path, tmp_pat
 @pytest.mark.parametrize("config", [BertConfig, BartConfig, T5Config])
 def test_models_that_see_what_they_predict_are_refused(config: Any, tmp_path: Path) -> None:
     config(vocab_size=20).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="expected a causal language model"):
+    with pytest.raises(UserError, match=naming("causal language model")):
         load_model(str(tmp_path))
 
 
@@ -166,7 +170,7 @@ FIX = {"tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": False}
 def test_settings_that_replace_the_pre_tokenizer_are_refused(tmp_path: Path) -> None:
     changes = {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True}
     name = _with_settings(tmp_path / "model", TINY_BASE, **changes)
-    with pytest.raises(UserError, match=r"does not split text as its tokenizer\.json .*tokenizer_class"):
+    with pytest.raises(UserError, match=naming("tokenizer.json", "tokenizer_class")):
         load_tokenizer(name)
     load_tokenizer(_with_settings(tmp_path / "fixed", Path(name), **FIX))
 
@@ -184,7 +188,7 @@ def test_lengths_that_a_file_sets_are_no_other_splitting(setting: str, tmp_path:
 @pytest.mark.slow
 def test_a_class_that_replaces_the_pre_tokenizer_of_a_real_model_is_refused(tmp_path: Path) -> None:
     source = real_model("smollm2-135m-instruct")
-    with pytest.raises(UserError, match="loaded it as GemmaTokenizer"):
+    with pytest.raises(UserError, match=naming("tokenizer.json", "GemmaTokenizer")):
         load_tokenizer(_with_settings(tmp_path / "model", source, tokenizer_class="GemmaTokenizer"))
     # transformers knows better than this one, and loads the file as it is.
     load_tokenizer(_with_settings(tmp_path / "alike", source, tokenizer_class="LlamaTokenizerFast"))

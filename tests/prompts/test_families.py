@@ -14,6 +14,7 @@ from spectrum_trl.prompts.families import Family, families, read_families, templ
 from spectrum_trl.prompts.messages import special_tokens
 from spectrum_trl.prompts.templates import family_of, install, is_spectrum, shortest_turn
 from spectrum_trl.prompts.write_templates import template_of
+from tests.messages import naming
 
 MESSAGES = [
     {"role": "description", "content": "Moods"},
@@ -141,7 +142,7 @@ def test_a_family_with_a_token_of_its_own_comes_before_the_general_one_wherever_
 
 def test_a_family_that_would_never_be_chosen_is_refused_with_the_one_that_shadows_it(tmp_path: Path) -> None:
     (tmp_path / "families.yaml").write_text(TABLE + NEW)
-    with pytest.raises(UserError, match="mine has the tokens of chatml.*vocabulary"):
+    with pytest.raises(UserError, match=naming("families.yaml", "mine", "chatml", "`vocabulary`")):
         read_families(tmp_path / "families.yaml")
 
 

@@ -12,6 +12,7 @@ from spectrum_trl.data.encode import Encoder
 from spectrum_trl.prompts import templates
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.suite.task import Message
+from tests.messages import named
 from tests.real_models import real_model
 
 SPECIAL = ["<unk>", "<pad>", "<|im_start|>", "<|im_end|>"]
@@ -100,9 +101,6 @@ def test_only_the_spaces_that_merge_are_taken_away_and_others_are_reported() -> 
     tokenizer = smollm2()
     messages = [Message(role="description", content="  d"), Message(role="output", content="    a b")]
     (problem,) = check(messages, tokenizer=tokenizer)
-    assert problem == (
-        "message 2 (output) starts with ' ', which the tokenizer merges with its header: call "
-        "messages.normalise with the tokenizer"
-    )
+    assert named(problem, "message 2 (output)", "' '", "messages.normalise")
     assert [m["content"] for m in normalise(messages, tokenizer=tokenizer)] == ["  d", " a b"]
     assert normalise(messages) == messages and not check(normalise(messages, tokenizer=tokenizer))

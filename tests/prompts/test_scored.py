@@ -14,6 +14,7 @@ from spectrum_trl.prompts.scored import Prompts, default_format
 from spectrum_trl.prompts.templates import install
 from spectrum_trl.suite.sequences.builders import description_message, pair
 from spectrum_trl.suite.task import Message
+from tests.messages import naming
 
 FAMILIES = ("gemma3", "qwen3", "llama3_1")
 SAMPLES: list[Message] = [{"role": "output", "content": text} for text in ("Heads", "7 of 9 ", "", "“für”")]
@@ -124,7 +125,7 @@ def test_the_default_format_suits_the_tokenizer(byte_tokenizer, tokenizer_folder
 def test_chat_without_a_template_is_one_clear_message(tokenizer_folder: Load) -> None:
     bare = AutoTokenizer.from_pretrained(tokenizer_folder("qwen3"))
     bare.chat_template = None
-    with pytest.raises(UserError, match="needs a chat template, and the model has none; use format=colon"):
+    with pytest.raises(UserError, match=naming("format", "format=colon")):
         Prompts(bare, fmt="chat")
 
 

@@ -1,6 +1,7 @@
 """A recipe's file is strict YAML, and the same recipe to Python."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from spectrum_trl.recipe.recipe_file import (
     task_names,
     write_recipe,
 )
+from tests.messages import named, naming
 
 JSON = st.recursive(
     st.none()
@@ -58,15 +60,15 @@ def problems_of(folder: Path, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a: 1\nb: 2\na: 3\n", "line 3: key 'a' repeats line 1"),
-        ("fsdp_config:\n  version: 2\n  version: 1\n", "line 3: key 'version' repeats line 2"),
-        ("tasks:\n  a: {weight: 1, weight: 2}\n", "line 2: key 'weight' repeats line 2"),
-        ("x:\n  - {k: 1,\n     k: 2}\n", "line 3: key 'k' repeats line 2"),
-        ("3: x\n", "line 1: key '3' is not a string in YAML"),
-        ("x: {null: 1}\n", "line 1: key 'null' is not a string in YAML"),
-        ("x: {on: 1}\n", "line 1: key 'on' is not a string in YAML"),
-        ("x: {2026-01-01: 1}\n", "line 1: key '2026-01-01' is not a string in YAML"),
-        ("<<: {a: 1}\n", "line 1: key '<<' is not a string in YAML"),
+        ("a: 1\nb: 2\na: 3\n", "line 3: .*'a'.* line 1"),
+        ("fsdp_config:\n  version: 2\n  version: 1\n", "line 3: .*'version'.* line 2"),
+        ("tasks:\n  a: {weight: 1, weight: 2}\n", "line 2: .*'weight'.* line 2"),
+        ("x:\n  - {k: 1,\n     k: 2}\n", "line 3: .*'k'.* line 2"),
+        ("3: x\n", "line 1: .*'3'.* string"),
+        ("x: {null: 1}\n", "line 1: .*'null'.* string"),
+        ("x: {on: 1}\n", "line 1: .*'on'.* string"),
+        ("x: {2026-01-01: 1}\n", "line 1: .*'2026-01-01'.* string"),
+        ("<<: {a: 1}\n", "line 1: .*'<<'.* string"),
         ("a: &x 3\nb: *x\n", "line 1: YAML aliases"),
         ("a: " + "[" * 500 + "]" * 500, "nested too deeply"),
         ("a: " + "9" * 5000, "line 1: a: Exceeds the limit"),
@@ -80,7 +82,7 @@ def problems_of(folder: Path, text: str) -> list[str]:
     ],
 )
 def test_what_yaml_would_let_pass_is_refused_with_its_line(tmp_path: Path, text: str, told: str) -> None:
-    assert told in "\n".join(problems_of(tmp_path, text))
+    assert re.search(told, "\n".join(problems_of(tmp_path, text)))
 
 
 @pytest.mark.parametrize(
@@ -160,8 +162,8 @@ def test_a_misspelt_key_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(Exception) as caught:
         check_names(file, ["--eval_tasks", "flihgt"])
     key, task, evaluated = caught.value.problems
-    assert key.startswith(f"{file}, line 2: unknown key 'lerning_rate'") and "'coinflp'" in task
-    assert evaluated.startswith("eval_tasks: no task is named 'flihgt'. Did you mean 'flight'?")
+    assert named(key, file, "line 2", "'lerning_rate'", "'learning_rate'")
+    assert named(task, "'coinflp'", "'coinflip'") and named(evaluated, "eval_tasks", "'flihgt'", "'flight'")
 
 
 @pytest.mark.parametrize(
@@ -196,5 +198,5 @@ def test_options_of_the_launcher_pass_where_it_is_started(word: str) -> None:
     ],
 )
 def test_names_of_other_tools_are_refused_by_name(name: str, meant: str) -> None:
-    with pytest.raises(Exception, match=f"unknown option --{name}.*{meant}"):
+    with pytest.raises(Exception, match=naming(f"--{name}", meant or "option")):
         check_names("demo", [f"--{name}", "1"])

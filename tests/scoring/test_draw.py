@@ -12,6 +12,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import new_model
 from spectrum_trl.scoring import draw as module
 from spectrum_trl.scoring.draw import Decoding, Limits, Text, draw, draw_each, greedy
+from tests.messages import naming
 from tests.small_models import CONFIG, RECURRENT
 
 PROMPT = [3, 1, 4, 1, 5, 9, 2, 6]
@@ -185,5 +186,5 @@ def test_what_watches_several_texts_sees_each_token_and_may_end_a_text(model: Pr
 
 
 def test_a_context_that_is_too_short_is_refused(model: PreTrainedModel) -> None:
-    with pytest.raises(UserError, match="context is 512"):
+    with pytest.raises(UserError, match=naming("context", 512)):
         draw(model, PROMPT, seeds=[0], limits=Limits(512))

@@ -16,6 +16,7 @@ from spectrum_trl.models.initialise import new_model
 from spectrum_trl.scoring import engine, forward
 from spectrum_trl.scoring.engine import score
 from spectrum_trl.scoring.tree import Node, Request, build
+from tests.messages import naming
 from tests.small_models import CONFIG, RECURRENT
 
 SLIDING = {
@@ -176,11 +177,9 @@ def test_requests_beyond_the_context_are_counted(
     random_model: PreTrainedModel, world_tokenizer: PreTrainedTokenizerBase
 ) -> None:
     requests = [Request([1] * n, 1) for n in (10, 513, 514, 600)]
-    with pytest.raises(
-        UserError, match="2 of 4 texts .* longest has 599 tokens, but the model's context is 512"
-    ):
+    with pytest.raises(UserError, match=naming("2 of 4", 599, 512)):
         score(random_model, requests)
-    with pytest.raises(UserError, match="4 of 4 .* context is 8"):
+    with pytest.raises(UserError, match=naming("4 of 4", 8)):
         score(random_model, requests, limit=8)
 
 

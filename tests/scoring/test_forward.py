@@ -13,6 +13,7 @@ from spectrum_trl.scoring.draw import Limits, draw
 from spectrum_trl.scoring.engine import score
 from spectrum_trl.scoring.forward import Prefix, check_logits, read
 from spectrum_trl.scoring.tree import Request
+from tests.messages import naming
 from tests.small_models import CONFIG
 
 FULL = {"model_type": "llama"}
@@ -36,7 +37,7 @@ def test_tokens_that_cannot_come_are_no_fault(row: list[float]) -> None:
 def test_nan_infinity_and_a_row_without_a_token_that_can_come_are_refused(
     row: list[float], dtype: torch.dtype
 ) -> None:
-    with pytest.raises(UserError, match=f"NaN or infinite in {str(dtype).removeprefix('torch.')}"):
+    with pytest.raises(UserError, match=naming("NaN", str(dtype).removeprefix("torch."))):
         check_logits(torch.tensor([[0.0, 0.0], row], dtype=dtype))
 
 

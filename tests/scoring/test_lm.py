@@ -26,6 +26,7 @@ from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.scoring.engine import TokenScores
 from spectrum_trl.scoring.lm import SpectrumLM
 from spectrum_trl.suite.sequences.builders import description_message, iid
+from tests.messages import naming
 from tests.models.published import publish
 
 Pair = tuple[str, str]
@@ -248,9 +249,9 @@ def test_wrong_settings_are_named_at_once(tiny: SpectrumLM) -> None:
     assert "temperature" in str(caught.value) and "top_p" in str(caught.value)
     with pytest.raises(UserError, match="trust_remote_code.*\n?.*|delta"):
         SpectrumLM(TINY_BASE_NAME, trust_remote_code=True, delta="x")
-    with pytest.raises(UserError, match="context is 4096"):
+    with pytest.raises(UserError, match=naming("context", 4096)):
         tiny.generate_until(sampled(1, max_gen_toks=5000))
-    with pytest.raises(UserError, match="1 of 2 texts .* context is 4096"):
+    with pytest.raises(UserError, match=naming("1 of 2", 4096)):
         tiny.loglikelihood(instances([("red " * 4100, "blue"), ("red", " blue")]))
 
 

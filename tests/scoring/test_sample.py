@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sequences.builders import description_message
+from tests.messages import naming
 from tests.oracles import candidate_logprobs, sample
 
 PROMPT = [description_message("In the urn: 3 red balls.")]
@@ -86,5 +87,5 @@ def test_a_malformed_prompt_or_a_short_context_is_refused(
 ) -> None:
     with pytest.raises(UserError, match="empty"):
         sample(random_model, world_tokenizer, [], n=1, seed=0, max_new_tokens=5)
-    with pytest.raises(UserError, match="context is 512"):
+    with pytest.raises(UserError, match=naming("context", 512)):
         sample(random_model, world_tokenizer, PROMPT, n=1, seed=0, max_new_tokens=512)

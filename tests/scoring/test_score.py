@@ -14,6 +14,7 @@ from spectrum_trl.models.initialise import new_model, new_tokenizer
 from spectrum_trl.scoring.forward import evaluating, pick
 from spectrum_trl.suite.sequences.builders import description_message, iid, pair
 from spectrum_trl.suite.task import Message
+from tests.messages import naming
 from tests.oracles import candidate_logprobs, output_losses, output_scores, prompt_ids
 
 CONVERSATIONS: list[list[Message]] = [
@@ -179,7 +180,7 @@ def test_outputs_that_the_template_does_not_mark_are_refused(
     random_model: PreTrainedModel, world_tokenizer: PreTrainedTokenizerBase
 ) -> None:
     undescribed: list[Message] = [{"role": "output", "content": "a"}, {"role": "output", "content": "b"}]
-    with pytest.raises(UserError, match="conversation 2: .* marks 1 of 2 outputs .* description"):
+    with pytest.raises(UserError, match=naming("conversation 2", "1 of 2", "description")):
         output_losses(random_model, world_tokenizer, [CONVERSATIONS[2], undescribed])
 
 
@@ -209,7 +210,7 @@ def test_a_tokenizer_without_our_template_is_refused(random_model: PreTrainedMod
 def test_a_conversation_longer_than_the_context_is_refused(
     random_model: PreTrainedModel, world_tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    with pytest.raises(UserError, match="model's context is 512"):
+    with pytest.raises(UserError, match=naming("context", 512)):
         output_losses(random_model, world_tokenizer, [iid(["1"] * 200, description="Digits.")])
-    with pytest.raises(UserError, match="model's context is 512"):
+    with pytest.raises(UserError, match=naming("context", 512)):
         candidate_logprobs(random_model, world_tokenizer, [CONVERSATIONS[2]], [["1 " * 600]])

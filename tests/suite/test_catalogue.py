@@ -11,6 +11,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.suite import sources
 from spectrum_trl.suite.catalogue import chosen_sources, chosen_tasks, suite_sources, suite_tasks, tasks_of
 from spectrum_trl.suite.source import Source
+from tests.messages import naming
 
 # Beside the registered tasks: what else the research code can read of a source.
 MORE = {"habermas_opinions": "test", "habermas_categorical": "test"}
@@ -64,7 +65,7 @@ def test_a_name_of_both_a_source_and_a_task_means_one_thing() -> None:
 def test_names_and_globs_reach_tasks_once_in_the_order_named() -> None:
     assert [task.name for task in chosen_tasks(["normal", "coin*", "normal"])] == ["normal", "coinflip"]
     assert [task.name for task in chosen_tasks(None)] == list(suite_tasks())
-    with pytest.raises(UserError, match="Did you mean 'coinflip'") as error:
+    with pytest.raises(UserError, match=naming("'coinflop'", "'coinflip'")) as error:
         chosen_tasks(["coinflop", "normal", "zzz*"])
     assert len(error.value.problems) == 2
 
@@ -72,11 +73,11 @@ def test_names_and_globs_reach_tasks_once_in_the_order_named() -> None:
 def test_sources_are_reached_by_their_own_names_and_by_their_tasks() -> None:
     assert [source.name for source in chosen_sources(["polis_vote", "polis", "pol*"])] == ["polis"]
     assert {source.access for source in chosen_sources(None)} == {"fetch"}
-    with pytest.raises(UserError, match="no source is named 'pollis'. Did you mean 'polis'"):
+    with pytest.raises(UserError, match=naming("'pollis'", "'polis'")):
         chosen_sources(["pollis"])
 
 
 def test_two_tasks_of_one_name_are_a_mistake_of_ours() -> None:
     package: ModuleType = sources
-    with pytest.raises(ValueError, match="two tasks are named"):
+    with pytest.raises(ValueError, match=naming("two tasks", "'ambient_premise_hypothesis'")):
         tasks_of((package, package))

@@ -18,6 +18,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.own.tasks import own_distributional
 from spectrum_trl.suite.own.table import read_own
 from spectrum_trl.suite.reading.values import canonical, text
+from tests.messages import naming
 
 PEOPLE = 60
 DAY = datetime.date(2020, 1, 1)
@@ -197,7 +198,7 @@ def test_another_delimiter_is_named_and_then_read(delimiter: str, tmp_path: Path
     path = write(tmp_path / "t.csv", rows(int, int))
     expected = parts(path)
     path.write_text(path.read_text().replace(",", delimiter))
-    with pytest.raises(UserError, match="its cells are separated by .*: set `delimiter: ") as raised:
+    with pytest.raises(UserError, match=naming("t.csv", "`delimiter:")) as raised:
         parts(path)
     assert "fetch" not in str(raised.value).lower()
     assert parts(path, delimiter=delimiter) == expected

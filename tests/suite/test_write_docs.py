@@ -7,6 +7,7 @@ import pytest
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.write_docs import deviations
+from tests.messages import named
 
 
 def test_every_row_is_whole_and_every_task_exists() -> None:
@@ -29,5 +30,5 @@ def test_a_misspelt_key_is_told_with_its_row_and_the_nearest(tmp_path: Path) -> 
     with pytest.raises(UserError) as caught:
         deviations(file)
     unknown, missing = sorted(caught.value.problems)
-    assert unknown.startswith(f"{file}: deviations.1.efect: unknown key 'efect'. Did you mean 'effect'?")
-    assert missing == f"{file}: deviations.1.effect: this key is missing"
+    assert named(unknown, file, "deviations.1.efect", "'efect'", "'effect'")
+    assert named(missing, file, "deviations.1.effect", "missing")

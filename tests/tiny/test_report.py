@@ -17,6 +17,7 @@ from spectrum_trl.tiny import scores as results
 from spectrum_trl.tiny.evaluation_items import SAMPLES
 from spectrum_trl.tiny.report import COMPARE, PICTURE, report_run
 from spectrum_trl.tiny.scores import TinyResult
+from tests.messages import named, naming
 from tests.processes import run_command
 
 
@@ -28,7 +29,7 @@ def test_a_report_is_tables_a_picture_and_files_to_compare(
     out = Console(record=True, width=200)
     written = report_run(tmp_path, out=out)
     text = out.export_text()
-    assert "coverage" in text and "Spectrum-tuned minus the others" in text and "first samples" in text
+    assert "coverage" in text and named(text, "Spectrum-tuned", "minus") and "first samples" in text
     assert (tmp_path / PICTURE).is_file() and all(file.is_file() for file in written)
     folders = [tmp_path / COMPARE / name for name in ("pretrained", "tuned")]
     words = [word for metric in ("js_divergence", "mode_match", "loss_late") for word in ("--metric", metric)]
@@ -50,7 +51,7 @@ def test_a_folder_in_the_place_of_the_picture_is_told_first(
 ) -> None:
     results.save(uniform_result, tmp_path / "tuned.json")
     (tmp_path / PICTURE).mkdir()
-    with pytest.raises(UserError, match="is a folder; name a file"):
+    with pytest.raises(UserError, match=naming("folder", "file")):
         report_run(tmp_path)
 
 

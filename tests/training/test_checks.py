@@ -10,6 +10,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.paths import TINY_BASE
 from spectrum_trl.recipe.read import read_recipe
 from spectrum_trl.training.checks import check_all, check_lora_targets, check_optimizer, check_recipe
+from tests.messages import named, naming
 from tests.processes import printed, run_recipe
 
 ON_A_CPU = ["--use_cpu", "true", "--bf16", "false"]
@@ -70,7 +71,7 @@ def test_frozen_weights_of_16_bits_without_mixed_precision_are_refused_before_th
     if refused is None:
         check_all(recipe, environment=False)
         return
-    with pytest.raises(UserError, match=f"{refused} needs mixed precision"):
+    with pytest.raises(UserError, match=naming(refused, "mixed precision")):
         check_all(recipe, environment=False)
 
 
@@ -90,8 +91,8 @@ def test_mistakes_of_all_kinds_are_told_in_one_start(tmp_path: Path) -> None:
     for told in ("trust_remote_code", "nowhere.jsonl does not exist"):
         assert told in done.stderr
     # Before the data are shown and the model is loaded.
-    assert "packing: attention 'sdpa' joins a batch" in done.stderr and "role tokens" not in done.stdout
-    assert "clearml is not installed" in done.stderr
+    assert named(done.stderr, "packing", "'sdpa'") and "role tokens" not in done.stdout
+    assert named(done.stderr, "clearml", "not installed")
 
 
 @pytest.mark.parametrize(
@@ -114,8 +115,8 @@ def test_all_targets_that_the_model_lacks_are_told_with_the_nearest(random_model
         check_lora_targets(arguments, model=random_model)
     problems = caught.value.problems
     assert len(problems) == 4
-    assert problems[0].startswith("lora_target_modules: the model has no 'q_prj'. Did you mean 'q_proj'?")
-    assert "lora_modules_to_save: the model has no 'embed_token'. Did you mean 'embed_tokens'?" in problems[2]
+    assert named(problems[0], "lora_target_modules", "'q_prj'", "'q_proj'")
+    assert named(problems[2], "lora_modules_to_save", "'embed_token'", "'embed_tokens'")
 
 
 @pytest.mark.parametrize("pattern", ["q_proj", ".*nothing", "("])
@@ -132,7 +133,7 @@ def test_without_lora_nothing_is_checked(random_model: PreTrainedModel) -> None:
 
 @pytest.mark.parametrize("name", ["mlp", "norm", "layers"])
 def test_what_peft_puts_no_adapter_on_is_no_target(random_model: PreTrainedModel, name: str) -> None:
-    with pytest.raises(UserError, match=f"the model has no '{name}'.* It has .*q_proj"):
+    with pytest.raises(UserError, match=naming("lora_target_modules", f"'{name}'", "q_proj")):
         check_lora_targets(
             ModelConfig(use_peft=True, lora_target_modules=[name, "q_proj"]), model=random_model
         )

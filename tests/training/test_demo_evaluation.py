@@ -12,6 +12,7 @@ from spectrum_trl.tiny import scores as results
 from spectrum_trl.tiny.report import report_run
 from spectrum_trl.tiny.scores import TinyResult
 from spectrum_trl.training.demo_evaluation import check_recorded
+from tests.messages import naming
 
 RECORD = bundled("recipes") / "demo_all_tokens.json"
 
@@ -28,7 +29,7 @@ def test_the_record_of_the_demo_is_of_what_is_measured() -> None:
 def test_a_record_of_other_items_is_refused(change: dict[str, object], tmp_path: Path) -> None:
     file = tmp_path / "record.json"
     file.write_text(json.dumps(json.loads(RECORD.read_text()) | change))
-    with pytest.raises(UserError, match="measured on other items"):
+    with pytest.raises(UserError, match=naming("record.json", "other items")):
         recorded(file)
 
 

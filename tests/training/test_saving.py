@@ -21,6 +21,7 @@ from spectrum_trl.models.merge import merge
 from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.recipe.read import read_recipe
 from spectrum_trl.training.model import adapter_config, starting_model, train_in_single_precision
+from tests.messages import named
 from tests.models.published import publish_with_vision
 from tests.processes import printed, run_recipe
 from tests.small_models import CONFIG
@@ -160,7 +161,7 @@ def test_qlora_leaves_alone_what_bitsandbytes_reads_wrong_on_a_cpu(tmp_path: Pat
     words = [*WORDS, *QLORA, "--output_dir", str(tmp_path / "x"), "--model_name_or_path", TINY_BASE_NAME]
     refused = run_recipe("recipes/qlora.yaml", *words)
     assert (refused.returncode, (tmp_path / "x").exists()) == (2, False), refused.stderr
-    assert "dtype bfloat16 needs mixed precision" in refused.stderr and "Traceback" not in refused.stderr
+    assert named(refused.stderr, "dtype bfloat16", "mixed precision") and "Traceback" not in refused.stderr
     done = run_recipe("recipes/qlora.yaml", *words, "--dtype", "float32")
     assert done.returncode == 0, done.stderr
     assert printed(done.stdout, "4-bit weights")[1][0] == 18
@@ -177,8 +178,9 @@ def test_an_adapter_that_fsdp_would_lose_is_refused_before_anything_is_written(
     base, out = bases / "float32", tmp_path / "x"
     done = run_recipe(recipe, "--model_name_or_path", base, "--output_dir", out, *WORDS)
     assert done.returncode == 2 and "Traceback" not in done.stderr and not out.exists()
-    assert "activation_checkpointing: true` at the top level" in done.stderr
-    assert "cpu_ram_efficient_loading cannot load " in done.stderr
+    said = " ".join(done.stderr.split())
+    assert named(said, "`activation_checkpointing: true`", "top level")
+    assert named(said, "cpu_ram_efficient_loading", "LoRA")
 
 
 def test_lora_keeps_the_frozen_base_in_16_bits_and_trains_in_32(tmp_path: Path, bases: Path) -> None:
@@ -188,9 +190,7 @@ def test_lora_keeps_the_frozen_base_in_16_bits_and_trains_in_32(tmp_path: Path, 
         "recipes/lora.yaml", "--model_name_or_path", bases / "bfloat16", "--output_dir", out, *words
     )
     assert done.returncode == 0, done.stderr
-    assert "trained weights and their gradients float32; frozen weights bfloat16" in " ".join(
-        done.stdout.split()
-    )
+    assert re.search(r"trained[^;]* float32; frozen[^;]* bfloat16;", " ".join(done.stdout.split()))
     merge(out, tmp_path / "merged", dtype=torch.float32)
     trained, base = load_model(str(tmp_path / "merged")), load_model(str(bases / "bfloat16"))
     for layer in ("q_proj", "v_proj"):

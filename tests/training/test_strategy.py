@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from tests.messages import named
 from tests.processes import printed, run_processes, run_recipe
 
 ROWS = 8
@@ -70,7 +71,7 @@ def test_fsdp_that_is_not_in_force_is_refused_and_nothing_is_written(n: int, tmp
         done = run_recipe("recipes/full_ft.yaml", *words)
     else:
         done = run_processes(n, "recipes/full_ft.yaml", *words)
-    assert done.returncode == 2 and "nothing would be sharded" in done.stderr
+    assert done.returncode == 2 and named(done.stderr, "sharded")
     assert done.stderr.count("error:") == 1
     assert "--fsdp false" in done.stderr and "Traceback" not in done.stderr and not (tmp_path / "x").exists()
 

@@ -11,6 +11,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.axis_tasks import CONTROL, DistributionalTask, Item, distributional_tasks
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.suite.source import GENERATED, KIT
+from tests.messages import naming
 
 ALL = 10**6
 TASKS = distributional_tasks()
@@ -134,7 +135,7 @@ def test_shares_that_are_no_target_are_left_out_and_counted(tmp_path: Path) -> N
 @pytest.mark.parametrize("selections", ["", "{", "[1]", "__import__('os')", "{'a': [f()]}", "(" * 500])
 def test_selections_that_are_no_mapping_are_one_clear_error(tmp_path: Path, selections: str) -> None:
     text = f"question,selections,options,source\nTea?,\"{selections}\",\"['Yes', 'No']\",x\n"
-    with pytest.raises(UserError, match="row 1, column 'selections': expected a Python dict"):
+    with pytest.raises(UserError, match=naming("row 1", "'selections'", "dict")):
         built("global_oqa", write(tmp_path, OQA, text))
 
 
@@ -195,5 +196,5 @@ def test_number_game_ratings_are_counted_by_set_and_number(tmp_path: Path) -> No
 
 def test_number_game_without_a_column_says_which(tmp_path: Path) -> None:
     folder = write(tmp_path, "numbergame/numbergame_data.csv", "set,target,ratings,id\n1,2,3,4\n")
-    with pytest.raises(UserError, match="no column 'rating'. Did you mean 'ratings'"):
+    with pytest.raises(UserError, match=naming("'rating'", "'ratings'")):
         built("numbergame", folder)

@@ -8,6 +8,7 @@ import pytest
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.axis_tasks import Item
 from spectrum_trl.evaluation.distributional_tasks.habermas import COLUMNS, FILE, TASKS
+from tests.messages import naming
 
 
 def rating(participant: Any, agreement: Any, **changes: Any) -> dict[str, Any]:
@@ -62,14 +63,14 @@ def test_the_first_usable_rating_of_each_participant_counts(tmp_path: Path) -> N
 
 def test_missing_columns_are_named_beside_those_found(tmp_path: Path) -> None:
     row = {name: value for name, value in rating(1, ["AGREE"]).items() if name not in COLUMNS[:2]}
-    with pytest.raises(UserError, match="no column 'question.id'. Did you mean 'question.text'") as caught:
+    with pytest.raises(UserError, match=naming("'question.id'", "'question.text'")) as caught:
         built(tmp_path, [row])
-    assert len(caught.value.problems) == 2 and "It has: question.text" in caught.value.problems[0]
+    assert len(caught.value.problems) == 2 and "question.text, question.aff" in caught.value.problems[0]
 
 
 def test_a_file_of_another_kind_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / FILE
     path.parent.mkdir(parents=True)
     path.write_text("not parquet")
-    with pytest.raises(UserError, match="is not valid parquet"):
+    with pytest.raises(UserError, match=naming(path, "not valid")):
         TASKS[0].items(tmp_path, seed=0, most=1, dropped=Counter())

@@ -12,6 +12,7 @@ from spectrum_trl.evaluation.distributional_tasks.mpi import (
     statement,
     statements,
 )
+from tests.messages import naming
 
 
 def test_the_real_inventory_has_24_statements_of_each_trait(suite_data: Path) -> None:
@@ -51,10 +52,10 @@ def test_what_does_not_fit_is_named(inventory: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingData, match="mpi_human_resp"):
         TASKS[0].items(inventory, seed=0, most=1000, dropped=Counter())
     path.write_text("text\tlabel\nA\tO\n")
-    with pytest.raises(UserError, match=r"no column .label_ocean.\..* It has: text, label"):
+    with pytest.raises(UserError, match=naming("column", "'label_ocean'", "text, label")):
         statements(path)
     path.write_text("text\tlabel_ocean\nA\tO\n")
-    with pytest.raises(UserError, match="1 statements, expected 120"):
+    with pytest.raises(UserError, match=naming("mpi_questions.csv", 1, 120)):
         statements(path)
-    with pytest.raises(MissingData, match="does not exist"):
+    with pytest.raises(MissingData, match=naming("none.csv", "exist")):
         statements(tmp_path / "none.csv")

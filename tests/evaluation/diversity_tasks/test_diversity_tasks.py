@@ -10,6 +10,7 @@ from sympy import isprime
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.axis_tasks import DiversityTask, diversity_tasks, read_prompts
 from spectrum_trl.prompts.messages import check
+from tests.messages import named
 
 TASKS = diversity_tasks()
 NAMES = (
@@ -216,7 +217,7 @@ def test_a_misspelt_key_of_a_prompt_is_told_with_its_row_and_the_nearest(tmp_pat
     file.write_text("days: {description: A day, exampels: [Monday], max_new_tokens: many}")
     with pytest.raises(UserError) as caught:
         read_prompts(file)
-    problems = "\n".join(caught.value.problems)
-    assert f"{file}: days.exampels: unknown key 'exampels'. Did you mean 'examples'?" in problems
-    assert f"{file}: days.examples: this key is missing" in problems
-    assert f"{file}: days.max_new_tokens: expected a valid integer" in problems
+    missing, wrong, unknown = caught.value.problems
+    assert named(missing, file, "days.examples", "missing")
+    assert named(wrong, file, "days.max_new_tokens", "integer", '"many"')
+    assert named(unknown, file, "days.exampels", "'exampels'", "'examples'")

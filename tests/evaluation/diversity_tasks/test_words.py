@@ -4,6 +4,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.diversity_tasks.words import FILE, gerunds
+from tests.messages import naming
 
 
 def table(folder: Path, *words: str, columns: int = 24) -> Path:
@@ -27,7 +28,7 @@ def test_marks_of_accents_are_left_out(tmp_path: Path) -> None:
 
 
 def test_another_table_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="line 2: expected 24 columns, found 9"):
+    with pytest.raises(UserError, match=naming("line 2", 24, 9)):
         gerunds(table(tmp_path, "running", columns=9))
-    with pytest.raises(UserError, match="contains no verbs"):
+    with pytest.raises(UserError, match=naming("verbs.txt", "no verbs")):
         gerunds(table(tmp_path, "run"))

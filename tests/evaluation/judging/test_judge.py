@@ -1,6 +1,7 @@
 """An endpoint is asked again until it answers; what it leaves open is kept, and only that is asked later."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,7 @@ from spectrum_trl.evaluation.judging.judge import (
     read_labelled,
     verdicts,
 )
+from tests.messages import named, naming
 from tests.processes import run_command
 
 # A reply: status, headers, body.
@@ -172,7 +174,7 @@ def test_kept_verdicts_that_somebody_edited_are_refused(
     line: str, serve: Callable[..., Endpoint], tmp_path: Path
 ) -> None:
     (tmp_path / CACHE).write_text(f"{line}\n", "latin-1")
-    with pytest.raises(UserError, match=f"{CACHE}, line 1 is not a judge's verdict"):
+    with pytest.raises(UserError, match=naming(CACHE, "line 1")):
         judge(serve(by_text).url, tmp_path)("Brie")
 
 
@@ -181,7 +183,7 @@ def test_an_answer_that_no_reader_should_walk_is_a_message(
     body: str, serve: Callable[..., Endpoint], tmp_path: Path
 ) -> None:
     endpoint = serve(lambda n, asked: (200, {}, body))
-    with pytest.raises(UserError, match="is not an OpenAI-compatible endpoint"):
+    with pytest.raises(UserError, match=naming(endpoint.url, "OpenAI")):
         judge(endpoint.url, tmp_path)("Brie")
 
 
@@ -196,7 +198,7 @@ def test_an_endpoint_that_never_answers_leaves_texts_for_later(
     assert len(endpoint.asked) == 4
     waiting = lines(tmp_path / PENDING)
     assert [row["text"] for row in waiting] == ["Chair", "Lamp"]
-    assert all("did not answer in 3 attempts: 500" in row["reason"] for row in waiting)
+    assert all(named(row["reason"], 3, 500) for row in waiting)
     with pytest.raises(Unjudged, match=PENDING):
         one("Lamp")
     works = True
@@ -278,7 +280,7 @@ def test_lines_that_an_interruption_cut_are_asked_for_again(
     assert judge(endpoint.url, tmp_path).judge(["Brie", "Chair"]) == [True, False]
     assert len(endpoint.asked) == 3 and (tmp_path / CACHE).read_text() == whole
     (tmp_path / CACHE).write_text("{}\n")
-    with pytest.raises(UserError, match="line 1 is not a judge's verdict"):
+    with pytest.raises(UserError, match=naming("line 1", "verdict")):
         judge(endpoint.url, tmp_path).judge(["Brie"])
 
 
@@ -326,31 +328,34 @@ def test_the_command_compares_a_judge_with_labels_of_ones_own(
     done = run_command(*words, "--labelled", tmp_path / "own.jsonl")
     assert done.returncode == 0, done.stderr
     printed = " ".join(done.stdout.split())
-    assert "50.0% of 2 labels: 1 invalid texts judged valid, 0 valid texts judged invalid" in printed
+    # Agreement, labels, and the errors of either kind.
+    assert re.findall(r"\d[\d.%]*", printed[printed.index("50.0%") :])[:4] == ["50.0%", "2", "1", "0"]
     assert (tmp_path / "out" / CACHE).read_text().count("\n") == 2
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--endpoint", "nowhere"], "endpoint: expected a URL"),
-        (["--threshold", "1.5"], "threshold: expected a number less than 1"),
-        (["--labelled", "wrong.jsonl"], "wrong.jsonl, row 1: expected texts in description and text"),
-        (["--labelled", "none.jsonl"], "none.jsonl does not exist"),
+        (["--endpoint", "nowhere"], ["endpoint", "URL"]),
+        (["--threshold", "1.5"], ["threshold", "less than 1", 1.5]),
+        (["--labelled", "wrong.jsonl"], ["wrong.jsonl", "row 1", "description", "text"]),
+        (["--labelled", "none.jsonl"], ["none.jsonl", "exist"]),
     ],
 )
-def test_mistakes_about_a_judge_are_one_clear_message(tmp_path: Path, words: list[str], told: str) -> None:
+def test_mistakes_about_a_judge_are_one_clear_message(
+    tmp_path: Path, words: list[str], told: list[Any]
+) -> None:
     (tmp_path / "wrong.jsonl").write_text('{"description": "A colour", "text": "red", "valid": "yes"}\n')
     done = run_command("judge", "m", *words, cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert told in " ".join(done.stderr.split())
+    assert named(" ".join(done.stderr.split()), *told)
 
 
 def test_labelled_lines_that_are_no_objects_and_empty_files_are_told(tmp_path: Path) -> None:
     file = tmp_path / "labelled.txt"
     file.write_text('{"description": "d", "text": "t", "valid": true}\n[1]\n{bad\n', "utf-8")
-    with pytest.raises(UserError, match=r"labelled.txt: line that is no JSON object .*: 2, 3"):
+    with pytest.raises(UserError, match=naming("labelled.txt", "JSON", "2, 3")):
         read_labelled(file)
     file.write_text("\n", "utf-8")
-    with pytest.raises(UserError, match="holds no JSON objects"):
+    with pytest.raises(UserError, match=naming(file, "no JSON objects")):
         read_labelled(file)

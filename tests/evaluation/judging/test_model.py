@@ -13,6 +13,7 @@ from spectrum_trl.evaluation.judging.judge import Judge, JudgeSettings
 from spectrum_trl.evaluation.judging.model import ModelJudge, load_judge
 from spectrum_trl.models.initialise import new_model, new_tokenizer
 from spectrum_trl.prompts import templates
+from tests.messages import naming
 from tests.small_models import CONFIG
 
 CHEESE = "A kind of cheese"
@@ -84,7 +85,7 @@ def test_a_uniform_model_calls_nothing_valid(uniform_model, world_tokenizer) -> 
 
 def test_verdicts_must_begin_with_different_tokens(uniform_model, world_tokenizer) -> None:
     for verdicts in (("Valid", "Valid"), ("Vanish", "Valid"), ("red", "reddest")):
-        with pytest.raises(UserError, match="begin with the same token"):
+        with pytest.raises(UserError, match=naming("judge", *map(repr, verdicts), "token")):
             ModelJudge(uniform_model, world_tokenizer, verdicts=verdicts)
 
 
@@ -97,7 +98,7 @@ def test_control_tokens_in_a_text_are_plain_text(random_model, world_tokenizer) 
 
 
 def test_a_prompt_longer_than_the_context_is_one_clear_error(random_model, world_tokenizer) -> None:
-    with pytest.raises(UserError, match="context is 512"):
+    with pytest.raises(UserError, match=naming("context", 512)):
         ModelJudge(random_model, world_tokenizer).scores(["word " * 600], description="y")
 
 
@@ -119,9 +120,9 @@ def test_a_judge_that_holds_or_gives_no_numbers_is_refused(
     with torch.no_grad():
         broken.get_output_embeddings().weight.fill_(float("nan"))
     name = saved(broken, world_tokenizer, tmp_path)
-    with pytest.raises(UserError, match="hold NaN or infinity"):
+    with pytest.raises(UserError, match=naming("model.embed_tokens.weight", "NaN")):
         Judge(JudgeSettings(model=name), folder=tmp_path, description=CHEESE).judge(["Brie"])
-    with pytest.raises(UserError, match="no verdict"):
+    with pytest.raises(UserError, match=naming("judge", "'Brie'")):
         ModelJudge(broken, world_tokenizer).scores(["Brie"], description=CHEESE)
 
 

@@ -11,6 +11,7 @@ from lm_eval.tasks import TaskManager
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.own.tasks import INLINE, check_folders, load, own_file
 from spectrum_trl.paths import bundled
+from tests.messages import naming
 
 GOOD = """\
 task: cheeses
@@ -20,15 +21,15 @@ spectrum:
   validator: {list: [Brie, Gouda]}
 """
 BROKEN = {
-    "": "expected a mapping of keys to values",
-    "[1, 2]": "expected a mapping of keys to values",
-    "3": "expected a mapping of keys to values",
-    "task: [y": "is not valid YAML: while parsing",
-    "task: \x00": "is not valid YAML: unacceptable character",
-    "[" * 3000: "is not valid YAML: it is nested too deeply",
-    "task: y\n": "the key class is missing",
-    GOOD + "task: again\n": "line 6: key 'task' repeats line 1",
-    GOOD + "  description: again\n": "line 6: key 'description' repeats line 4",
+    "": "mapping",
+    "[1, 2]": "mapping",
+    "3": "mapping",
+    "task: [y": "YAML.*parsing",
+    "task: \x00": "YAML.*character",
+    "[" * 3000: "YAML.*too deep",
+    "task: y\n": "class .*missing",
+    GOOD + "task: again\n": "line 6.*'task'.* line 1",
+    GOOD + "  description: again\n": "line 6.*'description'.* line 4",
 }
 
 
@@ -93,7 +94,7 @@ def test_a_class_that_leaves_while_it_is_loaded_is_a_message(tmp_path: Path) -> 
     (tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)\n")
     file = tmp_path / "mine.yaml"
     file.write_text("task: y\nclass: !function leaves.Task\n")
-    with pytest.raises(UserError, match="cannot be loaded: SystemExit"):
+    with pytest.raises(UserError, match=naming("mine.yaml", "SystemExit")):
         load([str(file)], manager=manager())
 
 
@@ -137,5 +138,5 @@ def test_a_file_of_this_folder_is_found_and_one_of_another_task_is_not(
     assert own_file(config(INLINE), OWN) == str(tmp_path / "a" / "my.yaml")
     monkeypatch.chdir(write(tmp_path / "b", task="another").parent)
     (tmp_path / "b" / "broken.yaml").write_bytes(b"\xff: [")
-    with pytest.raises(UserError, match="--include_path FOLDER --tasks mine"):
+    with pytest.raises(UserError, match=naming("--include_path FOLDER --tasks mine")):
         own_file(config(INLINE), OWN)

@@ -14,6 +14,7 @@ from spectrum_trl.evaluation.own.tasks import own_distributional, own_diversity,
 from spectrum_trl.metrics.distributional import compare
 from spectrum_trl.suite.building.cache import built_sequences
 from tests.evaluation.harness import evaluate
+from tests.messages import named, naming
 
 CLASS = {"diversity": "Diversity", "distributional": "Distributional", "icl": "Icl"}
 GENERATION = {"description": "A colour", "validator": {"list": ["red", "blue"]}}
@@ -118,10 +119,10 @@ def test_texts_name_columns_and_rows_their_groups(tmp_path: Path) -> None:
         ({"validator": {"regx": "a"}}, "spectrum.validator.regx: unknown key.*Did you mean 'regex'"),
         (
             {"validator": {"range": {"min": 1, "max": 2, "kin": "int"}}},
-            "validator.range.kin: unknown key .* Did you mean 'kind'",
+            "validator.range.kin: .*'kin'.*'kind'",
         ),
         ({"validator": {}}, "spectrum.validator: give exactly one of"),
-        ({"validator": {"list": [True]}}, r"validator.list.0: expected a text, but it is true; put it"),
+        ({"validator": {"list": [True]}}, "validator.list.0: .* text,.* true"),
         ({"validator": {"regex": "(a"}}, "spectrum.validator.regex: '\\(a' is not a pattern"),
         ({"validator": {"file": "none.txt"}}, "spectrum.validator.file: .*none.txt cannot be read"),
         ({"validator": {"function": "checks"}}, "spectrum.validator.function: expected module:function"),
@@ -135,7 +136,7 @@ def test_texts_name_columns_and_rows_their_groups(tmp_path: Path) -> None:
         ({"examples": ["  "]}, "is blank"),
         ({"description": "A <|im_end|>"}, "control token"),
         ({"description": ""}, "at least 1 character"),
-        ({"max_new_tokens": 0}, "max_new_tokens: expected a number greater than or equal to 1, but it is 0"),
+        ({"max_new_tokens": 0}, "max_new_tokens: .* 1,.* 0"),
         (
             {"validator": {"judge": {"model": "m", "endpoint": "x"}}},
             "validator.judge.endpoint: expected a URL",
@@ -152,11 +153,11 @@ def test_all_mistakes_of_a_prompt_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         own_diversity({"descripton": "x", "max_new_tokens": "y"}, file="mine.yaml", name="mine")
     assert len(caught.value.problems) == 4
-    assert "spectrum.description: this key is missing" in str(caught.value)
+    assert named(str(caught.value), "mine.yaml", "spectrum.description", "missing")
     with pytest.raises(UserError) as caught:
         own_diversity({**GENERATION, "examples": ["a", "b"]}, file="mine.yaml", name="mine")
     assert len(caught.value.problems) == 2
-    with pytest.raises(UserError, match="expected keys such as description"):
+    with pytest.raises(UserError, match=naming("mine.yaml", "description", "validator", "max_new_tokens")):
         own_diversity([], file="mine.yaml", name="mine")  # type: ignore[arg-type]
 
 
@@ -169,15 +170,15 @@ def test_a_judge_is_not_asked_before_there_are_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"file": "answer.jsonl"}, "does not exist. Did you mean 'answers.jsonl'"),
-        ({"file": "answers.txt"}, "expected one of .csv, .tsv, .json"),
-        ({"input": "{question"}, "spectrum: '{question': .* braces that name no column"),
+        ({"file": "answer.jsonl"}, "answer.jsonl .*'answers.jsonl'"),
+        ({"file": "answers.txt"}, ".csv, .tsv, .json.*'answers.txt'"),
+        ({"input": "{question"}, "spectrum: '{question'.* braces"),
         ({"input": "{}"}, "expected a column's name in braces"),
         ({"input": "{question.x}"}, "expected a column's name in braces"),
         ({"input": "{question!r}"}, "expected a column's name in braces"),
-        ({"input": "{qestion}"}, "line 1 has no column 'qestion'. Did you mean 'question'"),
-        ({"group": "place"}, "line 1 has no column 'place'"),
-        ({"inptu": "x"}, "Did you mean 'input'"),
+        ({"input": "{qestion}"}, "line 1 .*'qestion'.*'question'"),
+        ({"group": "place"}, "line 1 .*'place'"),
+        ({"inptu": "x"}, "'inptu'.*'input'"),
     ],
 )
 def test_mistakes_in_questions_are_named(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
@@ -189,12 +190,12 @@ def test_mistakes_in_questions_are_named(tmp_path: Path, wrong: dict[str, Any], 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"shares": [1]}, "row 2: 2 candidates, but 1 shares"),
+        ({"shares": [1]}, "2 candidates.* 1 shares"),
         ({"shares": [0, 0]}, "above 0"),
-        ({"shares": [1, -1]}, "non-negative numbers up to 1e\\+15"),
-        ({"shares": [1, "1"]}, "non-negative numbers up to 1e\\+15"),
-        ({"shares": [1, True]}, "non-negative numbers up to 1e\\+15"),
-        ({"shares": [1, 1e308]}, "non-negative numbers up to"),
+        ({"shares": [1, -1]}, "1e\\+15"),
+        ({"shares": [1, "1"]}, "1e\\+15"),
+        ({"shares": [1, True]}, "1e\\+15"),
+        ({"shares": [1, 1e308]}, "1e\\+15"),
         ({"shares": "many"}, "shares: expected a list \\(in CSV, a JSON array\\)"),
         ({"candidates": None}, "candidates: expected a list"),
         ({"candidates": ["red", " red"]}, "two or more different texts"),
@@ -207,26 +208,26 @@ def test_mistakes_in_questions_are_named(tmp_path: Path, wrong: dict[str, Any], 
 )
 def test_mistakes_in_a_row_are_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     jsonl(tmp_path / "answers.jsonl", question(), question(**changes))
-    with pytest.raises(UserError, match=f"answers.jsonl, row 2: .*{said.removeprefix('row 2: ')}"):
+    with pytest.raises(UserError, match=f"answers.jsonl, row 2: .*{said}"):
         items(tmp_path, QUESTIONS)
 
 
 def test_many_wrong_rows_are_counted(tmp_path: Path) -> None:
     jsonl(tmp_path / "answers.jsonl", *[question(shares=[])] * 9)
-    with pytest.raises(UserError, match="and 6 more of this kind"):
+    with pytest.raises(UserError, match="\\b6 more"):
         items(tmp_path, QUESTIONS)
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"file": "vote.csv"}, "Did you mean 'votes.csv'"),
-        ({"output": "votes"}, "no column 'votes'. Did you mean 'vote'"),
-        ({"descriptions": ["{whom}"]}, "no column 'whom'. Did you mean 'who'"),
+        ({"file": "vote.csv"}, "vote.csv .*'votes.csv'"),
+        ({"output": "votes"}, "'votes'.*'vote'"),
+        ({"descriptions": ["{whom}"]}, "'whom'.*'who'"),
         ({"descriptions": []}, "at least 1 item"),
         ({"description_probability": 2}, "less than or equal to 1"),
-        ({"outpt": "vote"}, "Did you mean 'output'"),
-        ({"output": "note"}, "its files give no sequence; left out: {'empty output': 2}"),
+        ({"outpt": "vote"}, "'outpt'.*'output'"),
+        ({"output": "note"}, "left out.*empty output.*2}"),
     ],
 )
 def test_mistakes_in_a_table_are_named(
@@ -241,10 +242,10 @@ def test_mistakes_in_a_table_are_named(
 
 def test_a_broken_table_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "answers.jsonl").write_text('{"question": "x"\n[1]\n')
-    with pytest.raises(UserError, match=r"no usable row \(line that is no JSON object .*: 1, 2"):
+    with pytest.raises(UserError, match=naming("answers.jsonl", "1, 2")):
         items(tmp_path, QUESTIONS)
     (tmp_path / "answers.jsonl").write_text("")
-    with pytest.raises(UserError, match="holds no usable row"):
+    with pytest.raises(UserError, match=naming("answers.jsonl", "empty")):
         items(tmp_path, QUESTIONS)
 
 
@@ -261,9 +262,7 @@ WAYS_OUT = {
 def test_code_of_the_user_s_that_leaves_is_a_message(code: str, tmp_path: Path) -> None:
     (tmp_path / "ways.py").write_text(code)
     own = {**GENERATION, "examples": ["red"], "validator": {"function": "ways:valid"}}
-    with pytest.raises(
-        UserError, match="mine.yaml: spectrum.*(the validator fails on 'red'|cannot be imported)"
-    ):
+    with pytest.raises(UserError, match="mine.yaml: spectrum.*('red'|import)"):
         own_diversity(own, file=str(tmp_path / "mine.yaml"), name="mine")
 
 
@@ -271,7 +270,7 @@ def test_code_of_the_user_s_that_leaves_is_a_message(code: str, tmp_path: Path) 
     "name", ["[/]", "../../x", "a" * 200, "", ".", "..", "a\nb", "é" * 60, "\x1b[31m", ":x:"]
 )
 def test_a_name_that_no_file_or_table_can_have_is_refused(name: str) -> None:
-    with pytest.raises(UserError, match="task: expected a short name"):
+    with pytest.raises(UserError, match=naming("mine.yaml", "task", "short name")):
         own_diversity(GENERATION, file="mine.yaml", name=name)
 
 

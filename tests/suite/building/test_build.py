@@ -22,6 +22,7 @@ from spectrum_trl.suite.building.manifest import read_manifest
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.fetching import lock
 from spectrum_trl.suite.task import Data
+from tests.messages import naming
 from tests.processes import ROOT, run_recipe
 
 KILLED = """
@@ -118,7 +119,7 @@ def test_a_build_that_was_killed_is_finished_by_the_next(
     done = {f"{name}.{end}" for name in names[:2] for end in ("parquet", "json")}
     assert done <= left and "manifest.json" not in left
     # Without a manifest, too, another seed does not mix in.
-    with pytest.raises(UserError, match="holds a build with seed 0"):
+    with pytest.raises(UserError, match=naming(tmp_path / "out", "seed 0")):
         build(names, data, tmp_path / "out", seed=1)
     times = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in done}
     found = build(names, data, tmp_path / "out")
@@ -179,7 +180,7 @@ def test_a_file_that_changed_since_it_was_fetched_is_refused(
     build(["haikus"], data, tmp_path / "one")
     name, path = next(iter(paths.items()))
     path.write_bytes(path.read_bytes() + b"\n")
-    with pytest.raises(UserError, match="changed since it was fetched") as error:
+    with pytest.raises(UserError, match=naming("haikus.csv", "changed")) as error:
         build(["haikus", names[0]], data, tmp_path / "two")
     assert name in str(error.value) and len(error.value.problems) == 1
     # What could be built is kept, and nothing of the other is there.
@@ -190,7 +191,7 @@ def test_other_settings_in_the_same_folder_are_refused(data: Path, names: list[s
     build(names[:1], data, tmp_path / "out")
     before = contents(tmp_path / "out")
     for settings in ({"seed": 1}, {"paper": True}):
-        with pytest.raises(UserError, match="holds a build with seed 0 and default sampling: name another"):
+        with pytest.raises(UserError, match=naming(tmp_path / "out", "seed 0", "default sampling")):
             build(names[1:], data, tmp_path / "out", **settings)
     assert contents(tmp_path / "out") == before
 
@@ -215,13 +216,13 @@ def test_files_that_no_build_wrote_are_neither_replaced_nor_removed(
     for number in range(len(mine)):
         for name, content in list(mine.items())[number:]:
             (out / name).write_bytes(content)
-        with pytest.raises(UserError, match="was not written by a build") as error:
+        with pytest.raises(UserError, match=naming(out / list(mine)[number], "--output")) as error:
             build(names, data, out)
         assert len(error.value.problems) == len(mine) - number
         assert contents(out) == dict(list(mine.items())[number:]) and not list(out.glob(".*"))
         (out / list(mine)[number]).unlink()
     (out / f"{names[0]}.parquet").mkdir()
-    with pytest.raises(UserError, match="was not written by a build"):
+    with pytest.raises(UserError, match=naming(out / f"{names[0]}.parquet", "--output")):
         build(names, data, out)
 
 
@@ -267,7 +268,7 @@ def test_a_damaged_manifest_is_told(
         whole = change.keys() & found.keys()
         (found if whole else found["tasks"]["haikus"]).update(change)
         (out / "manifest.json").write_text(json.dumps({k: v for k, v in found.items() if v is not None}))
-    with pytest.raises(UserError, match="manifest.json is damaged: delete it, and build again"):
+    with pytest.raises(UserError, match=naming("manifest.json", "damaged", "delete")):
         read_manifest(out)
     (out / "manifest.json").unlink()
     assert all(each.kept for each in build(names, data, out))
@@ -277,7 +278,7 @@ def test_a_folder_where_a_data_file_belongs_is_told(data: Path, names: list[str]
     path = next(iter(suite_tasks()["haikus"].paths(data).values()))
     path.unlink()
     path.mkdir()
-    with pytest.raises(UserError, match=f"{path} is a folder; a file is expected there"):
+    with pytest.raises(UserError, match=naming(path, "a folder")):
         build(["haikus"], data, tmp_path / "out")
 
 
@@ -386,9 +387,7 @@ def test_a_task_of_which_nothing_comes_is_told(
 
     task = replace(suite_tasks()[names[0]], build=nothing)
     monkeypatch.setattr(building, "suite_tasks", lambda: {task.name: task})
-    with pytest.raises(
-        UserError, match=f"{task.name}: its files give no sequence; left out: .*empty output.: 5"
-    ):
+    with pytest.raises(UserError, match=naming(task.name, "left out", "5")):
         build([task.name], data, tmp_path / "out")
     assert set(contents(tmp_path / "out")) == {"manifest.json"}
 
@@ -399,14 +398,14 @@ def test_what_may_be_stored_nowhere_is_not_built(
     task = suite_tasks()[names[0]]
     private = replace(task, source=replace(task.source, private=True))
     monkeypatch.setattr(building, "suite_tasks", lambda: {task.name: private})
-    with pytest.raises(UserError, match=f"{task.name}: its authors ask that it not be stored"):
+    with pytest.raises(UserError, match=naming(task.name, "authors")):
         build([task.name], data, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_build_is_no_data_folder(data: Path, names: list[str], tmp_path: Path) -> None:
     build(names, data, tmp_path / "out")
-    with pytest.raises(UserError, match="holds a build: name the data folder"):
+    with pytest.raises(UserError, match=naming(tmp_path / "out", "build")):
         build(names, tmp_path / "out", tmp_path / "out2")
 
 

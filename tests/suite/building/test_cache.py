@@ -19,6 +19,7 @@ from spectrum_trl.suite.building.record import build, record_file
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.own.table import read_own
 from spectrum_trl.suite.task import SampleSequence, Task
+from tests.messages import naming
 from tests.processes import start_recipe
 
 ASKS = """
@@ -204,15 +205,15 @@ def test_a_folder_of_built_tasks_will_do(
 
 def test_what_a_folder_of_built_tasks_cannot_serve_is_told(folder: Path, names: list[str]) -> None:
     task = suite_tasks()[names[0]]
-    for settings in ({"seed": 8}, {"seed": 7, "paper": True}):
-        with pytest.raises(UserError, match="was built with seed 7 and default sampling, but seed"):
+    for settings, asked in (({"seed": 8}, "seed 8"), ({"seed": 7, "paper": True}, "paper sampling")):
+        with pytest.raises(UserError, match=naming("seed 7 and default sampling", asked, "mixture_seed")):
             ask(task, folder, **settings)
-    with pytest.raises(UserError, match=f"has no {names[-1]}: build it there"):
+    with pytest.raises(UserError, match=naming(folder, names[-1], "data_dir")):
         ask(suite_tasks()[names[-1]], folder, seed=7)
     path = folder / f"{names[0]}.parquet"
     for damaged in (path.read_bytes()[:-9], None):
         path.write_bytes(damaged) if damaged else path.unlink()
-        with pytest.raises(UserError, match="is missing or damaged: build it again"):
+        with pytest.raises(UserError, match=naming(f"{names[0]}.parquet", "build")):
             ask(task, folder, seed=7)
 
 
@@ -255,5 +256,5 @@ def test_a_cache_that_cannot_be_written_is_one_message(
 ) -> None:
     (tmp_path / "file").write_text("mine")
     monkeypatch.setenv("SPECTRUM_CACHE", str(tmp_path / "file"))
-    with pytest.raises(UserError, match="file/built cannot be written: .*; set SPECTRUM_CACHE"):
+    with pytest.raises(UserError, match=naming("file/built", "SPECTRUM_CACHE")):
         ask(suite_tasks()["haikus"], data)

@@ -14,6 +14,7 @@ from spectrum_trl.suite.building.build import build_suite
 from spectrum_trl.suite.building.record import SCHEMA
 from spectrum_trl.suite.catalogue import suite_tasks
 from spectrum_trl.suite.own.table import read_own
+from tests.messages import naming
 
 TABLE = "user,stars\n" + "".join(f"u{user},{n}\n" for n in range(3) for user in range(40))
 
@@ -55,7 +56,7 @@ def test_the_data_folder_is_found_by_the_environment(data: Path, monkeypatch: py
     monkeypatch.setenv("SPECTRUM_DATA", str(data))
     assert len(load("haikus"))
     monkeypatch.setenv("SPECTRUM_DATA", str(data / "none"))
-    with pytest.raises(MissingData, match="SPECTRUM_DATA: .*none is not a folder"):
+    with pytest.raises(MissingData, match=naming("SPECTRUM_DATA", "none", "not a folder")):
         load("haikus")
 
 
@@ -64,9 +65,9 @@ def test_a_folder_of_built_tasks_will_do(data: Path, names: list[str], tmp_path:
     assert load(names[0], data_dir=tmp_path / "out")["messages"] == load(names[0], data_dir=data)["messages"]
     assert len(load("coinflip", data_dir=tmp_path / "out", seed=5))
     assert len(load(declare(tmp_path), data_dir=tmp_path / "out"))
-    with pytest.raises(MissingData, match=f"has no {names[-1]}.parquet"):
+    with pytest.raises(MissingData, match=naming(f"{names[-1]}.parquet", "spectrum-trl data build --output")):
         load(names[-1], data_dir=tmp_path / "out")
-    with pytest.raises(UserError, match="was built with seed 0"):
+    with pytest.raises(UserError, match=naming("seed 0", "seed 1", "mixture_seed")):
         load(names[0], data_dir=tmp_path / "out", seed=1)
 
 
@@ -103,7 +104,7 @@ def test_a_cache_of_the_library_datasets_that_cannot_be_written_is_one_message(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "file")
-    with pytest.raises(UserError, match="cannot be loaded through .*set HF_DATASETS_CACHE to another"):
+    with pytest.raises(UserError, match=naming(tmp_path / "file", "HF_DATASETS_CACHE")):
         load("haikus", data_dir=data)
 
 
@@ -112,7 +113,7 @@ def test_a_sum_that_is_given_is_that_of_what_is_there(tmp_path: Path) -> None:
     place = tmp_path / read_own(Path(file)).files[0]
     place.parent.mkdir(parents=True)
     place.write_text(TABLE)
-    with pytest.raises(UserError, match="a.csv does not match the given sha256"):
+    with pytest.raises(UserError, match=naming("a.csv", "sha256")):
         load(file, data_dir=tmp_path)
     file = declare(tmp_path, file="https://example.org/a.csv", sha256=sha256_of(place))
     other = tmp_path / read_own(Path(file)).files[0]
@@ -146,32 +147,32 @@ def test_missing_data_say_how_they_can_be_had(data: Path) -> None:
 
 
 def test_an_own_table_on_the_web_is_not_told_to_be_fetched_by_a_command(tmp_path: Path) -> None:
-    with pytest.raises(
-        MissingData, match="own/mine-[0-9a-f]{8}/a.csv: it is fetched on first use, unless HF_HUB_OFFLINE"
-    ):
+    with pytest.raises(MissingData, match="own/mine-[0-9a-f]{8}/a.csv.*HF_HUB_OFFLINE"):
         load(declare(tmp_path, file="https://example.org/a.csv"), data_dir=tmp_path)
 
 
 @pytest.mark.parametrize(
     ("name", "split", "said"),
     [
-        ("haiku", None, "no task is named 'haiku'. Did you mean 'haikus'"),
-        ("haikus", "test", "haikus has no split 'test': it is in train"),
-        ("haikus", "validation", "expected split train or test, found 'validation'"),
-        ("none.yaml", None, "none.yaml does not exist"),
+        ("haiku", None, ["'haiku'", "'haikus'"]),
+        ("haikus", "test", ["haikus", "'test'", "train"]),
+        ("haikus", "validation", ["split", "train", "test", "'validation'"]),
+        ("none.yaml", None, ["none.yaml", "exist"]),
     ],
 )
-def test_unknown_names_and_splits_are_told(data: Path, name: str, split: str | None, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_unknown_names_and_splits_are_told(data: Path, name: str, split: str | None, said: list[str]) -> None:
+    with pytest.raises(UserError, match=naming(*said)):
         load(name, data_dir=data, split=split)
 
 
 def test_a_negative_seed_is_one_message() -> None:
-    with pytest.raises(UserError, match="seed: expected 0 or more, found -1"):
+    with pytest.raises(UserError, match=naming("seed", 0, "-1")):
         load("coinflip", seed=-1)
 
 
 def test_a_task_that_a_build_lacks_is_built_into_that_folder_not_fetched(data: Path, tmp_path: Path) -> None:
     build_suite(["titanic_survival_prediction"], output=tmp_path / "out", data_dir=data, seed=0)
-    with pytest.raises(MissingData, match=r"spectrum-trl data build --output .*out"):
+    with pytest.raises(
+        MissingData, match=naming("polis_vote", f"spectrum-trl data build --output {tmp_path / 'out'}")
+    ):
         load("polis_vote", data_dir=tmp_path / "out")

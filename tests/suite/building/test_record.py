@@ -12,6 +12,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.suite.building import record
 from spectrum_trl.suite.building.record import SCHEMA, Written, read_sequences, write_sequences
 from spectrum_trl.suite.task import SampleSequence
+from tests.messages import naming
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=9)
 SEQUENCES = st.lists(
@@ -82,5 +83,5 @@ def test_an_error_on_the_way_leaves_what_was_there(tmp_path: Path) -> None:
 def test_a_file_of_an_earlier_version_has_no_individuals_to_hold_out_and_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "old.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"sequence_id": ["0"], "n_outputs": [1]}), path)
-    with pytest.raises(UserError, match=r"old.parquet was built by an earlier version.*build it again"):
+    with pytest.raises(UserError, match=naming("old.parquet", "individuals", "build it again")):
         list(read_sequences(path))

@@ -21,6 +21,7 @@ from spectrum_trl.suite.fetching.download import download, unpack
 from spectrum_trl.suite.fetching.fetch import fetch
 from spectrum_trl.suite.source import Download, Source
 from spectrum_trl.suite.task import missing_files
+from tests.messages import named, naming
 from tests.processes import run_recipe, start_recipe
 from tests.suite.fetching.server import serving
 
@@ -73,7 +74,7 @@ def give_up(site, data):
     """Fetch what breaks off more often than it is tried."""
     site.files["/a.csv"] = CONTENT
     site.breaks["/a.csv"] = [200_000] * 5
-    with pytest.raises(UserError, match="run the same command again"):
+    with pytest.raises(UserError, match=naming("films", "a.csv", "again")):
         fetch([source(site, "a.csv")], data_dir=data)
 
 
@@ -113,7 +114,7 @@ def test_without_ranges_a_file_is_fetched_from_its_beginning(site, tmp_path):
 @pytest.mark.parametrize("sent", [CONTENT[:-1], CONTENT.replace(b"5", b"1", 1), b""])
 def test_another_file_than_the_published_one_is_refused(site, tmp_path, sent):
     site.files["/a.csv"] = sent
-    with pytest.raises(UserError, match=f"expected sha256 {sha256(CONTENT)}.*changed by its publisher"):
+    with pytest.raises(UserError, match=naming("a.csv", sha256(CONTENT), "publisher")):
         fetch([source(site, "a.csv", sums={"a.csv": sha256(CONTENT)})], data_dir=tmp_path)
     assert not (tmp_path / "films").exists() or not any((tmp_path / "films").iterdir())
 
@@ -123,7 +124,7 @@ def test_what_the_first_fetch_found_is_enforced_from_then_on(site, tmp_path):
     fetch([source(site, "a.csv")], data_dir=tmp_path)
     (tmp_path / "films/a.csv").unlink()
     site.files["/a.csv"] = CONTENT + b"eve,Heat,1\n"
-    with pytest.raises(UserError, match="the one fetched earlier.*data fetch films --again` accepts"):
+    with pytest.raises(UserError, match=naming("a.csv", "earlier", "data fetch films --again")):
         fetch([source(site, "a.csv")], data_dir=tmp_path)
     site.files["/a.csv"] = CONTENT
     fetch([source(site, "a.csv")], data_dir=tmp_path)
@@ -138,7 +139,7 @@ def test_again_forgets_what_the_first_fetch_found(site, tmp_path):
     assert (tmp_path / "films/a.csv").read_bytes() == CONTENT
     assert lock.read_lock(tmp_path)["files"]["films/a.csv"]["sha256"] == sha256(CONTENT)
     site.status["/a.csv"] = 404
-    with pytest.raises(UserError, match="no longer there"):
+    with pytest.raises(UserError, match=naming("a.csv", 404)):
         fetch([source(site, "a.csv")], data_dir=tmp_path, again=True)
     assert (tmp_path / "films/a.csv").read_bytes() == CONTENT
 
@@ -157,7 +158,7 @@ def test_again_forgets_what_the_first_fetch_found(site, tmp_path):
 )
 def test_a_web_page_in_place_of_a_file_is_refused(site, tmp_path, page):
     site.files["/a.csv"] = page
-    with pytest.raises(UserError, match="sent a web page instead of the file.*by hand"):
+    with pytest.raises(UserError, match=naming("a.csv", "web page", "by hand")):
         fetch([source(site, "a.csv")], data_dir=tmp_path)
     assert not (tmp_path / "films/a.csv").exists()
 
@@ -168,7 +169,7 @@ def test_a_message_in_place_of_a_file_is_refused_and_a_table_with_tags_is_not(si
         "/b.json": b'{"error": 1}',
         "/c.csv": b"said\n<html>\n",
     }
-    with pytest.raises(UserError, match="a.csv sent a message instead of the file .*rate limit"):
+    with pytest.raises(UserError, match=naming("a.csv", "rate limit")):
         fetch([source(site, "a.csv", "b.json", "c.csv")], data_dir=tmp_path)
     assert {path.name for path in (tmp_path / "films").iterdir()} == {"b.json", "c.csv"}
 
@@ -191,7 +192,7 @@ def test_a_refusal_is_told_with_what_to_do(site, tmp_path, status, said):
 
 def test_what_could_be_fetched_is_kept_when_other_files_fail(site, tmp_path):
     site.files |= {"/a.csv": CONTENT, "/c.csv": CONTENT}
-    with pytest.raises(UserError, match="b.csv: the file is no longer there") as error:
+    with pytest.raises(UserError, match=naming("b.csv", 404)) as error:
         fetch([source(site, "a.csv", "b.csv", "c.csv")], data_dir=tmp_path)
     assert len(error.value.problems) == 1
     assert (tmp_path / "films/a.csv").is_file() and (tmp_path / "films/c.csv").is_file()
@@ -221,7 +222,7 @@ def test_an_archive_that_leaves_its_folder_is_refused(site, tmp_path, name):
         title="Evil",
         downloads=(Download(path="in", url=f"{site.address}/n.zip", is_zip=True),),
     )
-    with pytest.raises(UserError, match="would write outside its folder"):
+    with pytest.raises(UserError, match=naming("n.zip", name)):
         fetch([evil], data_dir=tmp_path)
     assert not (tmp_path / "out.csv").exists()
 
@@ -306,7 +307,7 @@ def test_an_archive_whose_unpacking_was_killed_counts_as_not_there(site, tmp_pat
 
 def test_a_damaged_archive_is_refused(site, tmp_path):
     site.files["/n.zip"] = b"PK\x03\x04 not an archive"
-    with pytest.raises(UserError, match="damaged zip archive"):
+    with pytest.raises(UserError, match=naming("n.zip", "damaged")):
         fetch([packed_source(site)], data_dir=tmp_path)
     assert not (tmp_path / "in").exists()
 
@@ -333,7 +334,7 @@ def test_an_archive_damaged_anywhere_is_refused_whatever_its_compression(tmp_pat
 def test_terms_are_shown_and_asked_for_once(site, tmp_path, monkeypatch):
     site.files["/a.csv"] = CONTENT
     gated = source(site, "a.csv", terms="Only for research.")
-    with pytest.raises(UserError, match="films: Only for research. Add --accept if you agree"):
+    with pytest.raises(UserError, match=naming("films", "Only for research", "--accept")):
         fetch([gated], data_dir=tmp_path)
     assert not site.asked
     fetch([gated], data_dir=tmp_path, accept=True)
@@ -352,22 +353,20 @@ def test_what_cannot_be_fetched_says_how_to_get_it(tmp_path):
     asked = Source(name="ask", title="Ask", ask="the authors, at example.org")
     with pytest.raises(UserError) as error:
         fetch([manual, asked], data_dir=tmp_path)
-    assert error.value.problems == (
-        "hand must be downloaded by hand: Open example.org; download x.zip",
-        "ask is available on request: the authors, at example.org",
-    )
+    by_hand, on_request = error.value.problems
+    assert named(by_hand, "hand", *manual.steps) and named(on_request, "ask", asked.ask)
 
 
 def test_offline_nothing_is_fetched(site, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(UserError, match="HF_HUB_OFFLINE is set"):
+    with pytest.raises(UserError, match=naming("HF_HUB_OFFLINE")):
         fetch([source(site, "a.csv")], data_dir=tmp_path)
     assert not site.asked
 
 
 def test_an_unreachable_server_is_one_message(tmp_path, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    with pytest.raises(UserError, match="cannot be reached"):
+    with pytest.raises(UserError, match=naming("http://127.0.0.1:9/a.csv", "again")):
         download("http://127.0.0.1:9/a.csv", tmp_path / "a.csv", sha256=None)
     assert not any(tmp_path.iterdir())
 
@@ -375,13 +374,13 @@ def test_an_unreachable_server_is_one_message(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_one_message(site, tmp_path):
     site.files["/a.csv"] = CONTENT
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="is a file; name a folder"):
+    with pytest.raises(UserError, match=naming(tmp_path / "file", "folder")):
         fetch([source(site, "a.csv")], data_dir=tmp_path / "file")
 
 
 def test_a_damaged_lock_file_is_told_and_kept(site, tmp_path):
     (tmp_path / lock.NAME).write_text('{"files": ')
-    with pytest.raises(UserError, match="is damaged: restore a copy"):
+    with pytest.raises(UserError, match=naming("spectrum-data.lock.json", "damaged")):
         fetch([source(site, "a.csv")], data_dir=tmp_path)
     assert (tmp_path / lock.NAME).read_text() == '{"files": '
 
@@ -398,7 +397,7 @@ def test_a_damaged_lock_file_is_told_and_kept(site, tmp_path):
 )
 def test_a_damaged_entry_of_the_lock_file_is_told(site, tmp_path, known):
     (tmp_path / lock.NAME).write_text(json.dumps({**lock.EMPTY, "files": {"films/a.csv": known}}))
-    with pytest.raises(UserError, match="is damaged: restore a copy"):
+    with pytest.raises(UserError, match=naming("spectrum-data.lock.json", "damaged")):
         fetch([source(site, "a.csv")], data_dir=tmp_path)
 
 
@@ -469,7 +468,7 @@ fetch([Source(name="films", title="Films", downloads=downloads)], data_dir=Path(
 
 def test_what_could_not_be_fetched_can_be_got_by_hand_where_steps_are_known(site, tmp_path):
     site.status["/a.csv"] = 403
-    with pytest.raises(UserError, match="films, by hand: Open example.org; put it there"):
+    with pytest.raises(UserError, match=naming("films", "Open example.org; put it there")):
         fetch([source(site, "a.csv", steps=("Open example.org", "put it there"))], data_dir=tmp_path)
 
 
@@ -496,7 +495,7 @@ def test_threads_that_begin_at_the_same_moment_fetch_each_file_once(site, tmp_pa
 def test_an_unpacked_file_must_have_its_published_sum(site, tmp_path, monkeypatch):
     site.files["/n.zip"] = bytes(zipped("a.csv"))
     monkeypatch.setattr(fetching, "checksums", lambda: {"in/a.csv": "0" * 64})
-    with pytest.raises(UserError, match="in/a.csv: the server sent a different file"):
+    with pytest.raises(UserError, match=naming("packed", "in/a.csv", "different")):
         fetch([packed_source(site)], data_dir=tmp_path)
     assert not (tmp_path / "in" / "a.csv").exists()
 
@@ -507,7 +506,7 @@ def test_an_archive_that_would_fill_the_disk_is_refused(site, tmp_path, monkeypa
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.csv", bytes(2**24))
     site.files["/n.zip"] = packed.getvalue()
-    with pytest.raises(UserError, match="more than 200 times its size"):
+    with pytest.raises(UserError, match=naming("n.zip", 200)):
         fetch([packed_source(site)], data_dir=tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size > 10_000]
 
@@ -517,7 +516,7 @@ def test_a_lock_file_that_names_files_elsewhere_is_refused(tmp_path, place):
     entry = lock.Entry("0" * 64, 1, "0" * 64, "https://x")._asdict()
     found = {"accepted": {}, "files": {place: entry}, "revisions": {}}
     (tmp_path / lock.NAME).write_text(json.dumps(found))
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(UserError, match=naming("spectrum-data.lock.json", "damaged")):
         lock.read_lock(tmp_path)
 
 
@@ -526,5 +525,5 @@ def test_a_lock_file_that_names_files_elsewhere_is_refused(tmp_path, place):
 )
 def test_a_lock_file_that_somebody_edited_badly_is_refused(tmp_path, text):
     (tmp_path / lock.NAME).write_text(text)
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(UserError, match=naming("spectrum-data.lock.json", "damaged")):
         lock.read_lock(tmp_path)

@@ -12,6 +12,7 @@ from spectrum_trl.suite.fetching.lock import read_lock
 from spectrum_trl.suite.fetching.status import status
 from spectrum_trl.suite.own.table import read_own
 from spectrum_trl.suite.source import HubFiles, Source
+from tests.messages import naming
 from tests.suite.fetching.server import Hub
 
 SHARDS = [f"data/train-{n}.csv" for n in range(5)]
@@ -43,11 +44,11 @@ def test_a_data_set_that_came_in_part_counts_as_not_there(hub: Hub, tmp_path: Pa
     hub.broken = set(SHARDS[3:])
     file, task = declare(tmp_path, "hf://datasets/me/films/data/*.csv"), None
     for _ in range(2):
-        with pytest.raises(MissingData, match="me/films (could not be fetched|cannot be reached)"):
+        with pytest.raises(MissingData, match=naming("me/films", "HF_HUB_OFFLINE")):
             users(file, tmp_path)
     task = read_own(Path(file))
     assert task.paths(tmp_path) and task.missing(tmp_path) == list(task.files)
-    assert "an earlier fetch did not finish" in status(task, data_dir=tmp_path).how
+    assert "did not finish" in status(task, data_dir=tmp_path).how
     hub.broken.clear()
     assert users(file, tmp_path) == ["u0", "u1", "u2", "u3", "u4"]
     assert not task.missing(tmp_path) and status(task, data_dir=tmp_path).state == "ready"
@@ -102,5 +103,5 @@ def test_a_name_that_leaves_its_folder_is_refused(hub: Hub, tmp_path: Path) -> N
         title="Films",
         downloads=(HubFiles(path="hub/films", repo="me/films", files=("data/*",)),),
     )
-    with pytest.raises(UserError, match="me/films would write outside its folder"):
+    with pytest.raises(UserError, match=naming("me/films", "data/../../../../evil.csv")):
         fetch([films], data_dir=tmp_path)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from spectrum_trl.suite.fetching.status import ensure
 from spectrum_trl.suite.own.table import read_own
+from tests.messages import named
 from tests.suite.fetching.server import Site
 
 
@@ -19,4 +20,4 @@ def test_every_table_of_ones_own_is_fetched(site: Site, tmp_path: Path) -> None:
     (tmp_path / tasks[0].files[0]).unlink()
     site.files.clear()
     (problem,) = ensure(tasks, data_dir=tmp_path)
-    assert "one.csv: the file is no longer there" in problem
+    assert named(problem, "one.csv", 404)

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.suite.reading.files import Reading, opened
 from spectrum_trl.suite.reading.tables import jsonl_rows, table_rows
+from tests.messages import named, naming
 
 PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 ROWS = [{"user": "ann", "film": "Léon"}, {"user": "bob", "film": "Heat"}]
@@ -117,7 +118,8 @@ def test_ragged_rows_are_counted_with_their_numbers(tmp_path: Path) -> None:
     lines = [f"{n},x" if n % 7 else f"{n},x,too many" if n % 2 else f"{n}" for n in range(1, 31)]
     found, dropped = read(written(tmp_path, "a.csv", "\n".join(["a,b", *lines])), "a")
     assert [row["a"] for row in found] == [str(n) for n in range(1, 31) if n % 7]
-    assert dropped == {"row with another number of fields than the header (a.csv: 8, 15, 22, …)": 4}
+    ((reason, n),) = dropped.items()
+    assert n == 4 and "(a.csv: 8, 15, 22, …)" in reason
 
 
 def test_broken_rows_are_told_by_the_lines_of_the_file_and_all_lines_of_them_counted(tmp_path: Path) -> None:
@@ -142,18 +144,18 @@ def test_a_quote_that_nothing_closes_is_an_error_that_names_its_line(
     if cell in ('""Alien"""', '"a" b"c'):
         assert len(read(path, "a")[0]) == 486
         return
-    with pytest.raises(UserError, match=r"a\.[ct]sv, line 13: a quotation mark opens a cell"):
+    with pytest.raises(UserError, match=r"a\.[ct]sv, line 13.*quotation mark"):
         read(path, "a")
 
 
 def test_a_cell_that_goes_on_and_on_is_an_open_one(tmp_path: Path) -> None:
     limit = csv.field_size_limit(1000)
     try:
-        with pytest.raises(UserError, match="line 3: a quotation mark opens a cell that is never closed"):
+        with pytest.raises(UserError, match=naming("a.csv", "line 3", "quotation mark")):
             read(written(tmp_path, "a.csv", 'a,b\n1,2\n"x,3\n' + "4,5\n" * 1000), "a")
     finally:
         csv.field_size_limit(limit)
-    with pytest.raises(UserError, match="line 3: a quotation mark opens"):
+    with pytest.raises(UserError, match=naming("b.csv", "line 3", "quotation mark")):
         read(written(tmp_path, "b.csv", 'a,b\n1,2\n"'), "a")
 
 
@@ -170,7 +172,7 @@ def test_rows_and_open_cells_are_what_another_reader_finds(
     content = f"a,b\n1,2\n{text}"
     path = written(tmp_path_factory.mktemp("csv"), "a.csv", content)
     if len(theirs(f"{content}\n1,2\n")) == len(theirs(f"{content}\n")):
-        with pytest.raises(UserError, match="a quotation mark opens a cell"):
+        with pytest.raises(UserError, match=naming("a.csv", "quotation mark")):
             read(path, "a", "b")
     else:
         assert read(path, "a", "b")[0] == theirs(content)
@@ -191,7 +193,8 @@ def test_broken_json_lines_are_counted_with_their_numbers(tmp_path: Path) -> Non
     path = written(tmp_path, "a.jsonl", "\n".join(lines).encode() + b'\n{"a": "\xff"}')
     found, dropped = read(path, "a")
     assert found == [{"a": 1}, {"a": None}, {"a": "x\u2028y"}]
-    assert dropped == {"line that is no JSON object (a.jsonl: 3, 5, 7, …)": 5}
+    ((reason, n),) = dropped.items()
+    assert n == 5 and "(a.jsonl: 3, 5, 7, …)" in reason
 
 
 def test_broken_rows_are_told_also_if_reading_stops_early(tmp_path: Path) -> None:
@@ -212,7 +215,7 @@ def test_a_missing_column_is_told_with_the_nearest_one(tmp_path: Path, kind: str
     with pytest.raises(UserError) as error:
         read(path, "usr", "film", "flim")
     said = str(error.value)
-    assert "'usr'" in said and "Did you mean 'user'?" in said and "Did you mean 'film'?" in said
+    assert named(said, path, "'usr'", "'user'") and named(said, path, "'flim'", "'film'")
 
 
 def test_repeated_columns_are_told_only_where_they_are_read(tmp_path: Path) -> None:
@@ -220,7 +223,7 @@ def test_repeated_columns_are_told_only_where_they_are_read(tmp_path: Path) -> N
     written(tmp_path, "a.csv", "a, a,b\n1,2,3\n")
     for kind, value in (("csv", "3"), ("parquet", 3)):
         assert read(tmp_path / f"a.{kind}", "b")[0] == [{"b": value}]
-        with pytest.raises(UserError, match="has 2 columns 'a': rename"):
+        with pytest.raises(UserError, match=naming(f"a.{kind}", 2, "'a'")):
             read(tmp_path / f"a.{kind}", "a")
 
 
@@ -274,10 +277,10 @@ def test_a_truncated_or_damaged_packed_file_is_an_error(tmp_path: Path, kind: st
     whole = PACK[pack](text.encode())
     damaged = bytearray(whole)
     damaged[len(whole) // 2 : len(whole) // 2 + 20] = b"\xff" * 20
-    with pytest.raises(UserError, match="is not valid .*fetch it again"):
+    with pytest.raises(UserError, match=naming("not valid", "fetch")):
         read(written(tmp_path, f"a.{kind}{pack}", whole[: len(whole) // 2]), "a")
     # What comes of the damage may break the table before the packer notices.
-    with pytest.raises(UserError, match="[Ff]etch (it|the file) again"):
+    with pytest.raises(UserError, match=r"a\.\w+.*[Ff]etch"):
         read(written(tmp_path, f"a.{kind}{pack}", bytes(damaged)), "a")
 
 
@@ -286,16 +289,16 @@ def test_a_truncated_parquet_file_is_an_error(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"a": list(range(1000))}), path)
     whole = path.read_bytes()
     for content in (whole[:-20], whole[:10] + b"\xff" * 200 + whole[210:]):
-        with pytest.raises(UserError, match="is not valid parquet"):
+        with pytest.raises(UserError, match=naming("b.parquet", "not valid")):
             read(written(tmp_path, "b.parquet", content), "a")
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "json", "jsonl", "parquet", "csv.gz"])
 def test_a_folder_and_a_missing_file_are_told(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(MissingData, match="does not exist"):
+    with pytest.raises(MissingData, match=naming(f"none.{kind}", "exist")):
         read(tmp_path / f"none.{kind}", "a")
     (tmp_path / f"folder.{kind}").mkdir()
-    with pytest.raises(UserError, match="is a folder; a file is expected there") as error:
+    with pytest.raises(UserError, match=naming(f"folder.{kind}", "a folder")) as error:
         read(tmp_path / f"folder.{kind}", "a")
     assert not isinstance(error.value, MissingData)
 
@@ -304,7 +307,7 @@ def test_another_encoding_is_read_where_it_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "a,b\né,ß\n".encode("latin1"))
     rows = table_rows(path, ("a", "b"), dropped=Counter(), reading=Reading(encoding="latin1"))
     assert list(rows) == [{"a": "é", "b": "ß"}]
-    with pytest.raises(UserError, match="is not valid CSV"):
+    with pytest.raises(UserError, match=naming("a.csv", "CSV", "byte 0xe9")):
         list(table_rows(path, ("a", "b"), dropped=Counter(), reading=Reading(encoding="ascii")))
 
 
@@ -313,7 +316,8 @@ def test_broken_rows_are_told_by_their_lines_in_any_encoding(encoding: str, tmp_
     text = 'a,b\n1,2\n3\n"4\n5",6\n7,8,9\n'
     path, dropped = written(tmp_path, "a.csv", text.encode(encoding)), Counter[str]()
     list(table_rows(path, ("a", "b"), dropped=dropped, reading=Reading(encoding=encoding)))
-    assert list(dropped) == ["row with another number of fields than the header (a.csv: 3, 6)"]
+    (reason,) = dropped
+    assert "(a.csv: 3, 6)" in reason
 
 
 @pytest.mark.parametrize(
@@ -345,5 +349,5 @@ def test_a_damaged_file_in_another_encoding_is_one_message(
         file.write(text.encode(encoding))
     path.write_bytes(path.read_bytes()[:-500])
     reading = Reading(way_out="correct it", own=True)
-    with pytest.raises(UserError, match=f"{name} is not valid CSV .*encoding: {told}"):
+    with pytest.raises(UserError, match=naming(name, "CSV", f"encoding: {told}")):
         list(table_rows(path, ("a", "b"), dropped=Counter(), reading=reading))

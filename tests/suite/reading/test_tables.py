@@ -11,6 +11,7 @@ from spectrum_trl.suite.reading.tables import (
     json_rows,
     whole_numbers,
 )
+from tests.messages import named, naming
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_a_short_row_has_empty_cells(write):
 
 
 def test_another_encoding_is_an_error(write):
-    with pytest.raises(UserError, match="table.csv is not valid CSV .*utf-8"):
+    with pytest.raises(UserError, match=naming("table.csv", "CSV", "utf-8")):
         list(csv_rows(write("a\ncafé\n".encode("latin-1")), ("a",)))
 
 
@@ -58,7 +59,7 @@ def test_without_a_header_the_first_row_is_data(write):
 
 
 def test_without_a_header_the_number_of_columns_must_fit(write):
-    with pytest.raises(UserError, match=r"has 2 columns, expected 3 \(name, sex, count\)"):
+    with pytest.raises(UserError, match=naming("table.csv", "line 1", 2, 3, "name, sex, count")):
         list(csv_rows(write("Mary,F\n"), ("name", "sex", "count"), header=False))
 
 
@@ -66,43 +67,42 @@ def test_all_lacking_columns_are_named_with_the_nearest(write):
     with pytest.raises(UserError) as caught:
         list(csv_rows(write("voter_id,vote\n1,1\n"), ("voter-id", "vote", "time")))
     first, second = caught.value.problems
-    assert "table.csv has no column 'voter-id'. Did you mean 'voter_id'? It has: voter_id, vote" in first
+    assert named(first, "table.csv", "'voter-id'", "'voter_id'", "voter_id, vote")
     assert "'time'" in second
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "is empty"),
-        ("a,b\n", "a header but no rows"),
-        ('a,b\n1,"open\n2,3\n', "line 2: a quotation mark opens a cell that is never closed"),
-        ("a,b\n1,2\n3,4,5\n", r"line 3 has 3 columns, expected 2 \(a, b\): fetch it again"),
-        ("a,b\n1,2,3\n4,5,6\n", "line 2 has 3 columns"),
+        ("", ["empty"]),
+        ("a,b\n", ["header", "no rows"]),
+        ('a,b\n1,"open\n2,3\n', ["line 2", "quotation mark"]),
+        ("a,b\n1,2\n3,4,5\n", ["line 3", 3, 2, "a, b", "fetch"]),
+        ("a,b\n1,2,3\n4,5,6\n", ["line 2", 3]),
     ],
 )
 def test_a_broken_table_is_one_clear_error(write, content, message):
-    with pytest.raises(UserError, match=message) as caught:
+    with pytest.raises(UserError, match=naming("table.csv", *message)):
         list(csv_rows(write(content), ("a", "b")))
-    assert "table.csv" in str(caught.value)
 
 
 def test_wrong_numbers_are_named_by_row_and_column(write):
     path = write("n,m\n1,x\ny,2\n-3,3\n+4,1.5\n" + "5,\n" * 3)
     with pytest.raises(UserError) as caught:
         whole_numbers(csv_rows(path, ("n", "m")), ("n", "m"), path=path)
-    assert "row 2, column 'n': expected a whole number, found 'y'" in caught.value.problems[0]
-    assert "row 1, column 'm': expected a whole number, found 'x'" in caught.value.problems[1]
-    assert caught.value.problems[-1] == "… and 3 more of this kind"
+    first, second, *_, more = caught.value.problems
+    assert named(first, path, "row 2", "'n'", "whole number", "'y'")
+    assert named(second, path, "row 1", "'m'", "whole number", "'x'") and named(more, 3)
 
 
 def test_a_missing_file_says_so(tmp_path):
     for read in (lambda path: list(csv_rows(path, ("a",))), json_file):
-        with pytest.raises(MissingData, match="nowhere does not exist"):
+        with pytest.raises(MissingData, match=naming("nowhere", "exist")):
             read(tmp_path / "nowhere")
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(UserError, match="is a folder; a file is expected there"):
+    with pytest.raises(UserError, match=naming(tmp_path, "a folder")):
         json_file(tmp_path)
 
 
@@ -120,14 +120,14 @@ def test_relaxed_json_accepts_a_comma_too_many(write):
         '{\n\t"Ann1":{\n\t\t"Age":"22",\n\t},\n\t"Ann2": {"Age": null, "s": "a: b, c"}\n}', "meta.json"
     )
     assert json_file(path, relaxed=True) == {"Ann1": {"Age": "22"}, "Ann2": {"Age": None, "s": "a: b, c"}}
-    with pytest.raises(UserError, match=r"meta.json is not valid JSON \(.*line 4"):
+    with pytest.raises(UserError, match=naming("meta.json", "JSON", "line 4")):
         json_file(path)
 
 
 def test_corrupt_json_is_one_clear_error(write):
     path = write('{"a": [1, 2', "cut.json")
     for relaxed in (False, True):
-        with pytest.raises(UserError, match="cut.json is not valid JSON .*line 1"):
+        with pytest.raises(UserError, match=naming("cut.json", "JSON", "line 1")):
             json_file(path, relaxed=relaxed)
 
 
@@ -140,10 +140,10 @@ def test_json_arrays_and_objects_of_objects_are_rows(write):
     rows = [{"a": 1, "b": 2}, {"a": None}]
     assert json_rows(write(json.dumps(rows)), ("a",)) == [{"a": 1}, {"a": None}]
     assert json_rows(write(json.dumps({"x": rows[0], "y": rows[1]})), ("a",)) == [{"a": 1}, {"a": None}]
-    with pytest.raises(UserError, match="item y has no column 'b'"):
+    with pytest.raises(UserError, match=naming("item y", "column", "'b'")):
         json_rows(write(json.dumps({"x": rows[0], "y": rows[1]})), ("b",))
     for nothing in ("[]", "3", "{}"):
-        with pytest.raises(UserError, match="holds no JSON objects"):
+        with pytest.raises(UserError, match=naming("no JSON objects")):
             json_rows(write(nothing), ("a",))
 
 
@@ -151,17 +151,15 @@ def test_parquet_columns_are_read_as_they_are(tmp_path):
     path = tmp_path / "a.parquet"
     pd.DataFrame({"b.c": [["x"], None], "d": [1, 2], "a": ["NA", None]}).to_parquet(path)
     assert list(parquet_rows(path, ("a", "b.c"))) == [{"a": "NA", "b.c": ["x"]}, {"a": None, "b.c": None}]
-    with pytest.raises(
-        UserError, match=r"a.parquet has no column 'b_c'. Did you mean 'b.c'\? It has: b.c, d, a"
-    ):
+    with pytest.raises(UserError, match=naming("a.parquet", "'b_c'", "'b.c'", "b.c, d, a")):
         list(parquet_rows(path, ("b_c",)))
 
 
 def test_what_is_no_parquet_file_is_one_clear_error(tmp_path):
     path = tmp_path / "a.parquet"
-    with pytest.raises(MissingData, match="a.parquet does not exist"):
+    with pytest.raises(MissingData, match=naming("a.parquet", "exist")):
         list(parquet_rows(path, ("a",)))
     for content in (b"", b"<html>", b"PAR1 cut"):
         path.write_bytes(content)
-        with pytest.raises(UserError, match="a.parquet is not valid parquet .*: fetch it again"):
+        with pytest.raises(UserError, match=naming("a.parquet", "not valid", "fetch")):
             list(parquet_rows(path, ("a",)))

@@ -13,6 +13,7 @@ from spectrum_trl.suite.sequences.generators import (
     stated,
     whole_numbers,
 )
+from tests.messages import naming
 
 
 def test_the_generator_depends_on_seed_and_name_only():
@@ -56,7 +57,7 @@ def test_all_wrong_outputs_are_named_at_once():
         read_whole_numbers(["5", "x", "2", "11"], low=3, high=10)
     assert len(error.value.problems) == 3
     assert all("from 3 to 10" in problem for problem in error.value.problems)
-    with pytest.raises(UserError, match="Did you mean 'Heads'"):
+    with pytest.raises(UserError, match=naming("'heads'", "'Heads'")):
         count_labels(["heads"], labels=("Heads", "Tails"))
 
 

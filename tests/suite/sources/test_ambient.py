@@ -5,6 +5,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.ambient import TASKS
+from tests.messages import naming
 
 BY_NAME = {task.name.removeprefix("ambient_"): task for task in TASKS}
 FILES = {
@@ -202,7 +203,7 @@ def test_missing_parts_of_pairs_are_counted(tmp_path):
     assert dropped == {"empty output": 1, "empty input": 1}
     del reading["label"]
     write(tmp_path, "full", full_row(disambiguations=[reading]))
-    with pytest.raises(UserError, match="a disambiguation has no column 'label'. It has: premise"):
+    with pytest.raises(UserError, match=naming("disambiguation", "column", "'label'", "premise")):
         build("disambiguation", tmp_path)
 
 
@@ -223,7 +224,7 @@ def test_a_linguist_listed_twice_gives_two_labels(tmp_path):
     }
     assert dropped == {"empty output": 1}
     write(tmp_path, "linguists", row | {"annotations": ["neutral"]})
-    with pytest.raises(UserError, match="worker_ids and annotations of 'p' differ in length"):
+    with pytest.raises(UserError, match=naming("linguist_annotations.jsonl", "worker_ids", "'p'")):
         build("linguist_annotations", tmp_path)
 
 
@@ -255,7 +256,7 @@ def test_crowd_workers_who_did_not_answer_are_not_counted(tmp_path):
     }
     assert dropped == {"a distractor, without a label": 2, "empty input": 2}
     write(tmp_path, "crowd", {"premise": "p"})
-    with pytest.raises(UserError, match="crowdworker_annotations.jsonl, line 1 has no column 'hypothesis'"):
+    with pytest.raises(UserError, match=naming("_annotations.jsonl", "line 1", "column", "'hypothesis'")):
         build("interpretation_labels", tmp_path)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.catalogue import suite_tasks
+from tests.messages import naming
 from tests.suite.fixtures import arc as fixture
 
 ARC = suite_tasks()["arc"]
@@ -34,5 +35,5 @@ def test_every_question_is_shown_once_with_the_labels_of_the_source(data):
 def test_a_renamed_column_is_named(data):
     (path,) = data.rglob("*.parquet")
     pd.read_parquet(path).rename(columns={"answerKey": "answer_key"}).to_parquet(path)
-    with pytest.raises(UserError, match="no column 'answerKey'. Did you mean 'answer_key'"):
+    with pytest.raises(UserError, match=naming("'answerKey'", "'answer_key'")):
         list(ARC.sequences(data, seed=0))

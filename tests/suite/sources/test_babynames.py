@@ -6,6 +6,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.babynames import TASKS
+from tests.messages import naming
 
 (BABYNAMES,) = TASKS
 SEXES = {"girls": "F", "boys": "M"}
@@ -130,7 +131,5 @@ def test_a_broken_year_is_named(tmp_path):
     folder.mkdir()
     assert BABYNAMES.missing(tmp_path) == list(BABYNAMES.files)
     (folder / "yob1990.txt").write_text("Ann,F,many\n")
-    with pytest.raises(
-        UserError, match="yob1990.txt, row 1, column 'count': expected a whole number, found 'many'"
-    ):
+    with pytest.raises(UserError, match=naming("yob1990.txt", "row 1", "'count'", "'many'")):
         list(BABYNAMES.sequences(tmp_path, seed=0))

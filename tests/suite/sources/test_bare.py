@@ -6,6 +6,7 @@ import pytest
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sequences.builders import text
 from spectrum_trl.suite.sources.bare import FILES, TASKS
+from tests.messages import naming
 from tests.suite.fixtures.bare import rows, write
 
 BY_NAME = {task.name: task for task in TASKS}
@@ -137,6 +138,6 @@ def test_a_missing_key_is_named(tmp_path):
     path = tmp_path / "BARE" / FILES["pubmed"]
     path.parent.mkdir(parents=True)
     path.write_text('{"contex": "a", "question": "b", "answer": "c"}\n')
-    with pytest.raises(UserError, match="line 1 has no column 'context'. Did you mean 'contex'"):
+    with pytest.raises(UserError, match=naming("line 1", "'context'", "'contex'")):
         build("pubmed", tmp_path)
     assert BY_NAME["bare_lcb"].missing(tmp_path) == [f"BARE/{FILES['bare_lcb']}"]

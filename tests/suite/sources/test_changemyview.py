@@ -6,6 +6,7 @@ import pytest
 
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.suite.sources.changemyview import PACKED, PLAIN, TASKS
+from tests.messages import naming
 from tests.suite.fixtures.changemyview import lines, thread, threads, write
 
 CATEGORIES, POSTS = TASKS
@@ -143,12 +144,12 @@ def test_a_missing_field_or_file_is_named(tmp_path):
     row = thread(0)
     row["self_text"] = row.pop("selftext")
     (tmp_path / PACKED).write_bytes(bz2.compress(json.dumps(row).encode()))
-    with pytest.raises(UserError, match="bz2, line 1 has no column 'selftext'. Did you mean 'self_text'"):
+    with pytest.raises(UserError, match=naming(".bz2", "line 1", "'selftext'", "'self_text'")):
         build(POSTS, tmp_path)
     (tmp_path / PACKED).write_bytes(b"<html>")
-    with pytest.raises(UserError, match="threads.jsonl.bz2 is not valid JSON Lines"):
+    with pytest.raises(UserError, match=naming("threads.jsonl.bz2", "not valid", "JSON Lines")):
         build(POSTS, tmp_path)
     (tmp_path / PACKED).unlink()
     assert POSTS.missing(tmp_path) == [f"{PLAIN}*"]
-    with pytest.raises(MissingData, match="threads.jsonl.bz2 does not exist"):
+    with pytest.raises(MissingData, match=naming("threads.jsonl.bz2", "exist")):
         build(POSTS, tmp_path)

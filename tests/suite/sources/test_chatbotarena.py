@@ -6,6 +6,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.chatbotarena import FILE, TASKS
+from tests.messages import naming
 from tests.suite.fixtures.chatbotarena import row, write
 
 PROMPTS, PREFERENCES, ASSISTANT = TASKS
@@ -120,5 +121,5 @@ def test_the_paper_takes_the_votes_of_the_first_1000_judges(many):
 def test_a_missing_column_is_named(tmp_path):
     write(tmp_path)
     pd.read_parquet(tmp_path / FILE).rename(columns={"winner": "winer"}).to_parquet(tmp_path / FILE)
-    with pytest.raises(UserError, match="parquet has no column 'winner'. Did you mean 'winer'"):
+    with pytest.raises(UserError, match=naming(".parquet", "'winner'", "'winer'")):
         build(PREFERENCES, tmp_path)

@@ -8,6 +8,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.chemistry import ESOL as ESOL_FILE
 from spectrum_trl.suite.sources.chemistry import OXIDATIVE as OXIDATIVE_FILE
 from spectrum_trl.suite.sources.chemistry import TASKS
+from tests.messages import naming
 
 ESOL, OXIDATIVE = TASKS
 HEADER = (
@@ -95,5 +96,5 @@ def test_experiments_without_a_part_are_counted(tmp_path):
     assert answers(sequence) == [("To make Mn-FeMoO4, at 50 °C.", "4.62")]
     assert dropped == {"empty output": 1, "empty input": 1}
     path.write_text("Name,C2yield,prompt\n0.5,4.62,x\n")
-    with pytest.raises(UserError, match="no column 'C2_yield'. Did you mean 'C2yield'"):
+    with pytest.raises(UserError, match=naming("'C2_yield'", "'C2yield'")):
         list(OXIDATIVE.sequences(tmp_path, seed=0))

@@ -6,6 +6,7 @@ import pytest
 
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.suite.sources.community_alignment import NAMES, PATTERN, TASKS
+from tests.messages import naming
 from tests.suite.fixtures.community_alignment import FILE, row, rows, write
 
 PROMPTS, REPLIES, PREFERENCES, RESPONSES = TASKS
@@ -149,10 +150,10 @@ def test_a_missing_column_or_file_is_named(tmp_path):
     write(tmp_path)
     path = tmp_path / FILE
     path.write_bytes(path.read_bytes().replace(b"annotator_age", b"annotator_years"))
-    with pytest.raises(UserError, match="csv has no column 'annotator_age'"):
+    with pytest.raises(UserError, match=naming(".csv", "column", "'annotator_age'")):
         build(REPLIES, tmp_path)
     assert build(PROMPTS, tmp_path)[0]
     path.unlink()
     assert PROMPTS.missing(tmp_path) == [PATTERN]
-    with pytest.raises(MissingData, match="community_alignment.csv does not exist"):
+    with pytest.raises(MissingData, match=naming("community_alignment.csv", "exist")):
         build(PROMPTS, tmp_path)

@@ -6,6 +6,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.dices import TASKS
+from tests.messages import naming
 from tests.suite.fixtures import dices as fixture
 
 (DICES,) = TASKS
@@ -93,7 +94,7 @@ def test_a_renamed_column_is_named(tmp_path):
     write(tmp_path, "350", "0,9,Man,White,White,gen x+,Other,Phase3,1,USER: oi,no,Benign,None,Yes")
     file = path(tmp_path, "350")
     file.write_text(file.read_text().replace("rater_raw_race", "rater_race_raw"))
-    with pytest.raises(UserError, match="350.csv has no column 'rater_raw_race'. Did you mean 'rater_race"):
+    with pytest.raises(UserError, match=naming("_350.csv", "'rater_raw_race'", "'rater_race'")):
         list(DICES.sequences(tmp_path, seed=0))
 
 

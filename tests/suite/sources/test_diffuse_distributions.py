@@ -5,6 +5,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.diffuse_distributions import FOLDER, TASKS
+from tests.messages import naming
 
 (DIFFUSE,) = TASKS
 
@@ -87,8 +88,6 @@ def test_another_structure_is_refused(write):
         {"request": "a", "targets": "b"},
     ):
         folder = write("n/a.json", content)
-        with pytest.raises(
-            UserError, match="a.json: expected an object with a request and a list of targets"
-        ):
+        with pytest.raises(UserError, match=naming("a.json", "request", "targets")):
             list(DIFFUSE.sequences(folder, seed=0))
     assert DIFFUSE.missing(folder / "nowhere") == list(DIFFUSE.files)

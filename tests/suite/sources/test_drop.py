@@ -5,6 +5,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.drop import TASKS
+from tests.messages import naming
 from tests.suite.fixtures import drop as fixture
 
 (DROP,) = TASKS
@@ -31,5 +32,5 @@ def test_every_question_is_asked_once_and_the_first_answer_counts(data):
 def test_a_renamed_column_is_named(data):
     (path,) = data.rglob("*.parquet")
     pd.read_parquet(path).rename(columns={"passage": "passages"}).to_parquet(path)
-    with pytest.raises(UserError, match="no column 'passage'. Did you mean 'passages'"):
+    with pytest.raises(UserError, match=naming("'passage'", "'passages'")):
         list(DROP.sequences(data, seed=0))

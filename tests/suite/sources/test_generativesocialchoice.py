@@ -7,6 +7,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.generativesocialchoice import TASKS
+from tests.messages import naming
 
 VALIDATION, FREETEXT = TASKS
 SCALES = {
@@ -116,7 +117,7 @@ def test_a_label_outside_the_scale_is_counted_and_a_missing_reason_left_out(tmp_
     ] * 2
     assert dropped == {"not on the scale": 4, "empty input": 2}
     (folder / "abortion_survey.csv").write_text("user_id\nv1\n")
-    with pytest.raises(UserError, match="abortion_survey.csv has no column 'question_type'"):
+    with pytest.raises(UserError, match=naming("abortion_survey.csv", "column", "'question_type'")):
         list(VALIDATION.sequences(tmp_path, seed=0))
 
 
@@ -175,5 +176,5 @@ def test_free_answers_of_small_files(tmp_path):
     (folder / "abortion_survey.csv").write_text(
         "user_id,question_type,question,json_choices,choice,text\ng1,text,Q,,,A\n"
     )
-    with pytest.raises(UserError, match="no column 'question_text'. Did you mean 'question"):
+    with pytest.raises(UserError, match=naming("abortion_survey.csv", "'question_text'", "'question_type'")):
         list(FREETEXT.sequences(tmp_path, seed=0))

@@ -7,6 +7,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.globaloqa import FILE, TASKS
+from tests.messages import naming
 
 (GLOBALOQA,) = TASKS
 
@@ -98,8 +99,8 @@ def test_percents_are_rounded_and_broken_shares_counted(write):
 
 def test_broken_cells_and_columns_are_named(write):
     folder = write(("Tea?", "{'Peru': [1]}", "['Yes'", "x"))
-    with pytest.raises(UserError, match="row 1, column 'options': expected a Python list, found"):
+    with pytest.raises(UserError, match=naming("_opinions.csv", "row 1", "'options'", "list", "['Yes'")):
         list(GLOBALOQA.sequences(folder, seed=0))
     folder = write(("Tea?", "x"), header=("question", "selection"))
-    with pytest.raises(UserError, match="no column 'selections'. Did you mean 'selection'"):
+    with pytest.raises(UserError, match=naming("'selections'", "'selection'")):
         list(GLOBALOQA.sequences(folder, seed=0))

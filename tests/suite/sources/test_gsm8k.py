@@ -5,6 +5,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.gsm8k import FILE, TASKS
+from tests.messages import naming
 
 QUESTION, ANSWER, BOTH, BACK = TASKS
 
@@ -78,10 +79,10 @@ def test_a_lacking_key_is_named(tmp_path):
     path = tmp_path / FILE
     path.parent.mkdir(parents=True)
     path.write_text('{"question": "a", "answr": "b"}\n')
-    with pytest.raises(UserError, match="train.jsonl, line 1 has no column 'answer'. Did you mean 'answr'"):
+    with pytest.raises(UserError, match=naming("train.jsonl", "line 1", "'answer'", "'answr'")):
         list(ANSWER.sequences(tmp_path, seed=0))
     path.write_text("")
-    with pytest.raises(UserError, match="holds no usable row"):
+    with pytest.raises(UserError, match=naming("train.jsonl", "empty")):
         list(ANSWER.sequences(tmp_path, seed=0))
     path.unlink()
     assert all(task.missing(tmp_path) == [FILE] for task in TASKS)

@@ -8,6 +8,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources import hatespeech
 from spectrum_trl.suite.sources.hatespeech import TASKS
 from spectrum_trl.suite.task import Data
+from tests.messages import naming
 from tests.suite.fixtures.hatespeech import N_COMMENTS, RATERS, comment, rating, score, write
 
 (TASK,) = TASKS
@@ -70,5 +71,5 @@ def test_a_missing_field_is_named(tmp_path):
     path = tmp_path / hatespeech.FILE
     path.parent.mkdir()
     path.write_text(json.dumps({"comment": "a", "rating": []}))
-    with pytest.raises(UserError, match="line 1 has no column 'ratings'. Did you mean 'rating'"):
+    with pytest.raises(UserError, match=naming("line 1", "'ratings'", "'rating'")):
         build(tmp_path)

@@ -5,6 +5,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.catalogue import suite_tasks
+from tests.messages import naming
 from tests.suite.fixtures import hellaswag as fixture
 
 HELLASWAG = suite_tasks()["hellaswag"]
@@ -36,5 +37,5 @@ def test_every_text_is_shown_once_with_its_topic_and_endings(data):
 def test_a_renamed_column_is_named(data):
     (path,) = data.rglob("*.parquet")
     pd.read_parquet(path).rename(columns={"endings": "ending"}).to_parquet(path)
-    with pytest.raises(UserError, match="no column 'endings'. Did you mean 'ending'"):
+    with pytest.raises(UserError, match=naming("'endings'", "'ending'")):
         list(HELLASWAG.sequences(data, seed=0))

@@ -9,6 +9,7 @@ import pytest
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources import helpsteer
 from spectrum_trl.suite.sources.helpsteer import TASKS
+from tests.messages import naming
 from tests.suite.fixtures.helpsteer import N_PROMPTS, rows, scores, write
 
 (TASK,) = TASKS
@@ -90,8 +91,8 @@ def test_a_file_without_pairs_or_a_field_is_refused(tmp_path):
     path = tmp_path / helpsteer.FILE
     path.parent.mkdir(parents=True)
     path.write_bytes(gzip.compress(json.dumps(rows()[0]).encode()))
-    with pytest.raises(UserError, match="holds no prompt with two scored responses"):
+    with pytest.raises(UserError, match=naming("train.jsonl.gz", "two", "responses")):
         build(tmp_path)
     path.write_bytes(gzip.compress(b'{"prompt": "a", "respons": "b"}'))
-    with pytest.raises(UserError, match="no column 'response'. Did you mean 'respons'"):
+    with pytest.raises(UserError, match=naming("'response'", "'respons'")):
         build(tmp_path)

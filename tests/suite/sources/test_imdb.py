@@ -5,6 +5,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.imdb import FILE, TASKS
+from tests.messages import naming
 from tests.suite.fixtures.imdb import USABLE, write
 
 (TASK,) = TASKS
@@ -49,5 +50,5 @@ def test_descriptions_name_both_verdicts(tmp_path):
 def test_a_missing_column_is_named(tmp_path):
     write(tmp_path)
     pd.read_parquet(tmp_path / FILE).rename(columns={"label": "labels"}).to_parquet(tmp_path / FILE)
-    with pytest.raises(UserError, match="parquet has no column 'label'. Did you mean 'labels'"):
+    with pytest.raises(UserError, match=naming(".parquet", "'label'", "'labels'")):
         build(tmp_path)

@@ -6,6 +6,7 @@ import pytest
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.suite.sources import issuebench
 from spectrum_trl.suite.sources.issuebench import TASKS
+from tests.messages import naming
 from tests.suite.fixtures.issuebench import TEMPLATES, TOPICS, write
 
 (TASK,) = TASKS
@@ -48,10 +49,10 @@ def test_order_and_description_depend_on_the_seed(tmp_path):
 
 
 def test_a_missing_column_or_file_is_named(tmp_path):
-    with pytest.raises(MissingData, match="prompts_full-.* does not exist"):
+    with pytest.raises(MissingData, match=naming("prompts_full-*.parquet", "exist")):
         build(tmp_path)
     folder = tmp_path / "hub" / "issuebench" / "prompts"
     folder.mkdir(parents=True)
     pd.DataFrame({"topic": ["a"], "template_text": ["b"]}).to_parquet(folder / "prompts_full-0.parquet")
-    with pytest.raises(UserError, match="no column 'topic_text'. Did you mean 'topic'"):
+    with pytest.raises(UserError, match=naming("'topic_text'", "'topic'")):
         build(tmp_path)

@@ -5,6 +5,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.jeopardy import TASKS
+from tests.messages import naming
 
 BY_NAME = {task.name: task for task in TASKS}
 ANSWERS, QUESTIONS = BY_NAME["jeopardy_answer_prediction"], BY_NAME["jeopardy_question_generation"]
@@ -80,7 +81,7 @@ def test_clues_that_need_media_or_lack_a_part_are_counted(tmp_path):
         "of another round": 1,
     }
     path.write_text("Round,Category,Questoin,Answer\nX,X,Y,Z\n")
-    with pytest.raises(UserError, match="no column 'Question'. Did you mean 'Questoin'"):
+    with pytest.raises(UserError, match=naming("'Question'", "'Questoin'")):
         list(ANSWERS.sequences(tmp_path, seed=0))
 
 
@@ -126,5 +127,5 @@ def test_clues_of_small_files(tmp_path):
         "without clue, answer or category": 1,
     }
     path.write_text("Rounds,Category,Question,Answer\nJeopardy!,X,Y,Z\n")
-    with pytest.raises(UserError, match="no column 'Round'. Did you mean 'Rounds'"):
+    with pytest.raises(UserError, match=naming("'Round'", "'Rounds'")):
         list(QUESTIONS.sequences(tmp_path, seed=0))

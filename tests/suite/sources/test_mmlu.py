@@ -5,6 +5,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.catalogue import suite_tasks
+from tests.messages import naming
 from tests.suite.fixtures import mmlu as fixture
 
 MMLU = suite_tasks()["mmlu"]
@@ -46,5 +47,5 @@ def test_paper_sampling_draws_a_thousand_sequences_of_twenty(data):
 def test_a_renamed_column_is_named(data):
     (path,) = data.rglob("*.parquet")
     pd.read_parquet(path).rename(columns={"answer": "answers"}).to_parquet(path)
-    with pytest.raises(UserError, match="no column 'answer'. Did you mean 'answers'"):
+    with pytest.raises(UserError, match=naming("'answer'", "'answers'")):
         list(MMLU.sequences(data, seed=0))

@@ -9,6 +9,7 @@ from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.suite.source import SUITE
 from spectrum_trl.suite.sources.multiple_choice import Item, asked, choice_task, letter
 from spectrum_trl.suite.task import Data
+from tests.messages import naming
 
 
 def shown(*items):
@@ -99,9 +100,9 @@ def test_a_missing_table_and_a_missing_column_are_named(tmp_path):
         build = table("a/*.parquet", columns=columns, item=None)
         return list(build(Data(tmp_path, 0, Counter())))
 
-    with pytest.raises(MissingData, match="does not exist"):
+    with pytest.raises(MissingData, match=naming("a/*.parquet", "exist")):
         read(("q",))
     (tmp_path / "a").mkdir()
     pd.DataFrame({"question": ["Why?"]}).to_parquet(tmp_path / "a" / "b.parquet")
-    with pytest.raises(UserError, match="b.parquet has no column 'questions'. Did you mean 'question'"):
+    with pytest.raises(UserError, match=naming("b.parquet", "'questions'", "'question'")):
         read(("questions",))

@@ -9,6 +9,7 @@ from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.suite.sources import netflix
 from spectrum_trl.suite.sources.netflix import TASKS
 from spectrum_trl.suite.task import Data
+from tests.messages import naming
 from tests.suite.fixtures.netflix import FILMS, SHOWN, stars, write, write_many
 
 RATINGS, VIEWS = TASKS
@@ -115,12 +116,12 @@ def test_reading_takes_a_short_time_and_little_memory(tmp_path):
 def test_files_without_ratings_or_titles_are_refused(tmp_path):
     write(tmp_path)
     (tmp_path / netflix.TITLES).write_bytes(b"\n\n")
-    with pytest.raises(UserError, match="movie_titles.csv holds no titles"):
+    with pytest.raises(UserError, match=naming("movie_titles.csv", "titles")):
         build(RATINGS, tmp_path)
     (tmp_path / netflix.TITLES).write_bytes(b"99,2000,Nothing\n")
-    with pytest.raises(UserError, match="netflix holds no ratings of films with a title"):
+    with pytest.raises(UserError, match=naming("netflix", "ratings")):
         build(RATINGS, tmp_path)
     (tmp_path / netflix.RATINGS[3]).unlink()
     assert RATINGS.missing(tmp_path) == [netflix.RATINGS[3]]
-    with pytest.raises(MissingData, match="combined_data_4.txt does not exist"):
+    with pytest.raises(MissingData, match=naming("combined_data_4.txt", "exist")):
         build(RATINGS, tmp_path)

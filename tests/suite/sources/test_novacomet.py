@@ -6,6 +6,7 @@ import pytest
 
 from spectrum_trl.errors import MissingData, UserError
 from spectrum_trl.suite.sources.novacomet import TASKS
+from tests.messages import naming
 from tests.suite.fixtures.novacomet import FILE, PREMISES, write
 
 PREMISE, HYPOTHESIS = TASKS
@@ -72,9 +73,9 @@ def test_descriptions_differ(tmp_path):
 def test_a_missing_column_or_file_is_named(tmp_path):
     write(tmp_path)
     pd.DataFrame({"premise": ["a"], "hypotheses": ["b"]}).to_parquet(tmp_path / FILE)
-    with pytest.raises(UserError, match="no column 'hypothesis'. Did you mean 'hypotheses'"):
+    with pytest.raises(UserError, match=naming("'hypothesis'", "'hypotheses'")):
         build(HYPOTHESIS, tmp_path)
     (tmp_path / FILE).unlink()
     assert PREMISE.missing(tmp_path) == list(PREMISE.files)
-    with pytest.raises(MissingData, match="novacomet holds no .csv, .json, .jsonl, .parquet file"):
+    with pytest.raises(MissingData, match=naming("novacomet", ".csv", ".json", ".jsonl", ".parquet")):
         build(PREMISE, tmp_path)

@@ -6,6 +6,7 @@ import pytest
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources import numbergame
 from spectrum_trl.suite.sources.numbergame import TASKS, ratings
+from tests.messages import naming
 from tests.suite.fixtures.numbergame import ROWS, write
 
 INDIVIDUAL, SHARES = TASKS
@@ -86,5 +87,5 @@ def test_a_missing_column_is_named(tmp_path):
     path.parent.mkdir()
     path.write_text("set,target,ratings,id\n1,2,1,4\n")
     for task in TASKS:
-        with pytest.raises(UserError, match="no column 'rating'. Did you mean 'ratings'"):
+        with pytest.raises(UserError, match=naming("'rating'", "'ratings'")):
             build(task, tmp_path)

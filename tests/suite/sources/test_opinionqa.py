@@ -7,6 +7,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources import opinionqa
 from spectrum_trl.suite.sources.opinionqa import TASKS
 from spectrum_trl.suite.task import Data
+from tests.messages import naming
 from tests.suite.fixtures.opinionqa import ANSWERS, TRAITS, WAVES, shown, write
 
 INDIVIDUAL, QUESTIONS = TASKS
@@ -93,7 +94,7 @@ def test_a_missing_question_is_named(folder, tmp_path):
     write(tmp_path)
     path = tmp_path / opinionqa.RESPONSES[1]
     path.write_text(path.read_text().replace("JOB_W27", "JOBS_W27"))
-    with pytest.raises(UserError, match="W27/responses.csv has no column 'JOB_W27'. Did you mean 'JOBS_W27'"):
+    with pytest.raises(UserError, match=naming("_W27/responses.csv", "'JOB_W27'", "'JOBS_W27'")):
         build(INDIVIDUAL, tmp_path)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.polis import TASKS
+from tests.messages import naming
 from tests.suite.fixtures import polis as fixture
 
 POLIS_VOTE, POLIS_COMMENT = TASKS
@@ -230,8 +231,8 @@ def test_a_conversation_without_votes_is_counted(tiny):
 def test_a_lacking_column_and_a_lacking_topic_are_named(tiny):
     path = tiny / "openData/tea/votes.csv"
     path.write_text(path.read_text().replace("voter-id", "voter_id"))
-    with pytest.raises(UserError, match=r"votes.csv has no column 'voter-id'. Did you mean 'voter_id'"):
+    with pytest.raises(UserError, match=naming("votes.csv", "'voter-id'", "'voter_id'")):
         list(POLIS_VOTE.sequences(tiny, seed=0))
     (tiny / "openData/tea/summary.csv").write_text("title,Tea\n")
-    with pytest.raises(UserError, match="summary.csv has no topic"):
+    with pytest.raises(UserError, match=naming("summary.csv", "topic")):
         list(POLIS_COMMENT.sequences(tiny, seed=0))

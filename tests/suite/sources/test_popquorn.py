@@ -6,6 +6,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.popquorn import TASKS
+from tests.messages import naming
 from tests.suite.fixtures import popquorn as fixture
 
 INDIVIDUALS, TEXTS = TASKS
@@ -159,7 +160,7 @@ def test_texts_of_small_files(tmp_path):
     file = path(tmp_path, "offensiveness")
     file.write_text(file.read_text("utf-8").replace(",text,", ",texts,"), "utf-8")
     for task in TASKS:
-        with pytest.raises(UserError, match="raw_data.csv has no column 'text'. Did you mean 'texts'"):
+        with pytest.raises(UserError, match=naming("raw_data.csv", "'text'", "'texts'")):
             build(task, tmp_path)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.titanic import FILE, TASKS
+from tests.messages import naming
 
 ALL, SURVIVAL = TASKS
 HEADER = "PassengerId,Survived,Pclass,Name,Sex,Age,SibSp,Parch,Ticket,Fare,Cabin,Embarked\n"
@@ -120,5 +121,5 @@ def test_a_renamed_column_is_named(tmp_path):
     path = tmp_path / FILE
     path.parent.mkdir(parents=True)
     path.write_text(HEADER.replace("Survived", "survived") + "1,0,3,A,male,1,1,0,A,7,,S\n")
-    with pytest.raises(UserError, match="titanic.csv has no column 'Survived'. Did you mean 'survived'"):
+    with pytest.raises(UserError, match=naming("titanic.csv", "'Survived'", "'survived'")):
         list(ALL.sequences(tmp_path, seed=0))

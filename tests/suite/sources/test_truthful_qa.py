@@ -5,6 +5,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.catalogue import suite_tasks
+from tests.messages import naming
 from tests.suite.fixtures import truthful_qa as fixture
 
 TRUTHFUL_QA = suite_tasks()["truthful_qa"]
@@ -31,5 +32,5 @@ def test_every_question_is_shown_once_with_its_four_answers(data):
 def test_a_renamed_column_is_named(data):
     (path,) = data.rglob("*.parquet")
     pd.read_parquet(path).rename(columns={"label": "labels"}).to_parquet(path)
-    with pytest.raises(UserError, match="no column 'label'. Did you mean 'labels'"):
+    with pytest.raises(UserError, match=naming("'label'", "'labels'")):
         list(TRUTHFUL_QA.sequences(data, seed=0))

@@ -5,6 +5,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources.valueconsistency import DESCRIPTIONS, FILE, TASKS
+from tests.messages import naming
 from tests.suite.fixtures.valueconsistency import rows, write
 
 (TASK,) = TASKS
@@ -49,5 +50,5 @@ def test_a_missing_field_is_named(tmp_path):
     path = tmp_path / FILE
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({**rows()[0], "rephrased": False} | {}).replace('"rephrase"', '"paraphrase"'))
-    with pytest.raises(UserError, match="line 1 has no column 'rephrase'. Did you mean 'rephrased'"):
+    with pytest.raises(UserError, match=naming("line 1", "'rephrase'", "'rephrased'")):
         build(tmp_path)

@@ -9,6 +9,7 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sources import valueprism
 from spectrum_trl.suite.sources.valueprism import TASKS
 from spectrum_trl.suite.task import Data
+from tests.messages import naming
 from tests.suite.fixtures.valueprism import CLASSES, DIRT, N_SITUATIONS, rows, situation, write
 
 SITUATION, VRD, NONCONTEXTUAL, MISC = TASKS
@@ -121,5 +122,5 @@ def test_a_missing_column_is_named(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text("situations,vrd,text,explanation,valence\na,Value,b,c,Supports\n")
     for task in (SITUATION, VRD, MISC):
-        with pytest.raises(UserError, match="no column 'situation'. Did you mean 'situations'"):
+        with pytest.raises(UserError, match=naming("'situation'", "'situations'")):
             build(task, tmp_path)

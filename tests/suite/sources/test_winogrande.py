@@ -5,6 +5,7 @@ import pytest
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.catalogue import suite_tasks
+from tests.messages import naming
 from tests.suite.fixtures import winogrande as fixture
 
 WINOGRANDE = suite_tasks()["winogrande"]
@@ -36,5 +37,5 @@ def test_every_sentence_is_shown_once_with_a_wide_blank(data):
 def test_a_renamed_column_is_named(data):
     (path,) = data.rglob("*.parquet")
     pd.read_parquet(path).rename(columns={"sentence": "sentences"}).to_parquet(path)
-    with pytest.raises(UserError, match="no column 'sentence'. Did you mean 'sentences'"):
+    with pytest.raises(UserError, match=naming("'sentence'", "'sentences'")):
         list(WINOGRANDE.sequences(data, seed=0))

@@ -10,6 +10,7 @@ from scipy.stats import beta
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sequences.generators import generator
 from spectrum_trl.suite.synthetic.coinflip import predictive, sample
+from tests.messages import naming
 
 flips = st.lists(st.sampled_from(("Heads", "Tails")), max_size=60)
 
@@ -62,7 +63,7 @@ def test_a_told_side_that_was_never_seen_stays_the_likelier_one_after_many_flips
 
 
 def test_a_wrong_label_is_named():
-    with pytest.raises(UserError, match="'Tail'.*expected one of Heads, Tails.*Did you mean 'Tails'"):
+    with pytest.raises(UserError, match=naming("'Tail'", "Heads, Tails", "'Tails'")):
         predictive(["Tail"])
     with pytest.raises(UserError, match="'edge'"):
         predictive([], likelier="edge")

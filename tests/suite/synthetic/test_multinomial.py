@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sequences.generators import generator
 from spectrum_trl.suite.synthetic.multinomial import Counts, predictive, read, sample
+from tests.messages import naming
 
 
 def compositions(total, k):
@@ -65,7 +66,7 @@ def test_an_unknown_layout_is_either_one_until_an_output_shows_it():
 
 
 def test_what_disagrees_is_refused_all_at_once():
-    with pytest.raises(UserError, match="needs total and k: give both"):
+    with pytest.raises(UserError, match=naming("total", "k")):
         predictive([])
     with pytest.raises(UserError) as error:
         predictive(["[1, 1]", "[1, 2]", "x", '{"0": 1, "1": 1}', "[2, 0]"])

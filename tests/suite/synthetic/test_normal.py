@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sequences.generators import generator
 from spectrum_trl.suite.synthetic.normal import NARROW, parameters, predictive, sample, written
+from tests.messages import naming
 
 
 @given(st.floats(-50, 50), st.floats(0.01, 2), st.integers(0, 2))
@@ -43,7 +44,7 @@ def test_only_texts_with_the_told_decimals_have_probability():
     for text in ("0.1", "0.100", "-0.00", "+0.10", "0.10 ", "1e-1", "nan", "inf", "", "٠.١٠", "x"):
         assert law.pmf(text) == 0
     assert law.pmf("0.10") > 0
-    with pytest.raises(UserError, match="output 2 is '0.1': expected a number with 2 decimals"):
+    with pytest.raises(UserError, match=naming("output 2", "'0.1'", "2 decimals")):
         predictive(["0.10", "0.1"], mean=0.0, sd=1.0, decimals=2)
 
 
