@@ -14,7 +14,7 @@ from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 from spectrum_trl.evaluation.summary import number, signed
 from spectrum_trl.files import write_atomic, writing
 from spectrum_trl.report.figures import Row
-from spectrum_trl.report.page import Page
+from spectrum_trl.report.page import Difference, Page
 
 TEMPLATE = "page.html.jinja"
 COLUMNS = (
@@ -32,20 +32,65 @@ def page_html(page: Page) -> str:
 
 
 def summary_markdown(page: Page) -> str:
-    """Return the summary as Markdown tables, one for each group of tasks."""
+    """Return the summary as Markdown: for each group of tasks a table with a column a model; differences."""
+    names = [_literal(model.name) for model in page.models]
     parts = ["# Evaluation", ""]
     for group, rows in page.groups():
-        columns = ("task", "metric", "model", "n", "value", "95% interval", "baseline", "skill")
-        parts += [f"## {group.title}", "", _cells(columns), _cells(["---"] * 3 + ["---:"] * 5)]
-        for row in rows:
-            low = " (low coverage)" if row.hollow else f" ({low_rows(row)})" * (row.low_rows > 0)
-            listed = f" ({_literal(row.answers)})" if row.answers else ""
-            value = f"{number(row.value)}{low}{listed}"
-            against = f"{row.baseline} {number(row.reference)}" if row.baseline else "—"
-            texts = [_literal(text) for text in (row.task, row.metric, row.model)]
-            parts.append(_cells([*texts, f"{row.n:,}", value, row.spread, against, number(row.skill)]))
+        head = ["task", "metric", "n", *names, "baseline"]
+        aligned = ["---"] * 2 + ["---:"] * (1 + len(names)) + ["---"]
+        parts += [f"## {group.title}", "", _cells(head), _cells(aligned)]
+        for (task, metric), found in _by_task(rows).items():
+            values = [_value(found[model.name]) if model.name in found else "—" for model in page.models]
+            against = [f"{row.baseline} {number(row.reference)}" for row in found.values() if row.baseline]
+            n = " / ".join(dict.fromkeys(f"{row.n:,}" for row in found.values()))
+            cells = [_literal(task), _literal(metric), n, *values, " / ".join(dict.fromkeys(against)) or "—"]
+            parts.append(_cells(cells))
         parts.append("")
+    for pair in page.differences:
+        parts += [*_differences(pair), ""]
     return "\n".join(parts)
+
+
+def _by_task(rows: Iterable[Row]) -> dict[tuple[str, str], dict[str, Row]]:
+    """Return the rows of each task and metric by model."""
+    found: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        found.setdefault((row.task, row.metric), {})[row.model] = row
+    return found
+
+
+def _value(row: Row) -> str:
+    """Return a value with its interval, its skill, and what makes it mean less."""
+    parts = [number(row.value)]
+    if not math.isnan(row.low):
+        parts.append(f"[{number(row.low)}, {number(row.high)}]")
+    if not math.isnan(row.skill):
+        parts.append(f"skill {row.skill:.2f}")
+    notes = ["low coverage"] * row.hollow or [low_rows(row)] * (row.low_rows > 0)
+    return " ".join(parts + [f"({note})" for note in (*notes, _literal(row.answers)) if note])
+
+
+def _differences(pair: Difference) -> list[str]:
+    title = f"## Paired differences: {_literal(pair.second)} minus {_literal(pair.first)}"
+    if not pair.found:
+        return [title, "", f"Not compared: {_literal(pair.problem)}"]
+    rows = [
+        (
+            _literal(one.task),
+            _literal(one.metric),
+            f"{one.n:,}",
+            signed(one.difference),
+            _p(one.p),
+            one.verdict,
+        )
+        for one in pair.found.tasks
+    ]
+    head = ("task", "metric", "rows", "difference", "p (Holm)", "verdict")
+    return [title, "", _cells(head), _cells(["---"] * 2 + ["---:"] * 3 + ["---"]), *map(_cells, rows)]
+
+
+def _p(value: float) -> str:
+    return "—" if math.isnan(value) else f"{value:.4f}"
 
 
 def summary_csv(page: Page) -> str:
