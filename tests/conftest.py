@@ -256,10 +256,9 @@ def is_genuine(folder: Path, family: str) -> bool:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what takes many seconds: evaluations of the tiny world, real data, Gemma's large vocabulary."""
-    slow = {"uniform_result", "learnt_result", "suite_data"} & set(getattr(item, "fixturenames", ()))
-    given = getattr(getattr(item, "callspec", None), "params", {}).values()
-    if slow or any(isinstance(value, str) and value == "gemma3" for value in given):
+    """Mark what takes many seconds: evaluations of the tiny world, real data, tokenizers from the network."""
+    slow = {"uniform_result", "learnt_result", "suite_data", "tokenizer_folder", "spectrum_tokenizer"}
+    if slow & set(getattr(item, "fixturenames", ())):
         item.add_marker(pytest.mark.slow)
 
 

@@ -39,6 +39,7 @@ def test_people_get_bars_and_are_told_of_low_coverage(run_here: Run) -> None:
     assert named(done.stdout, "coverage", "low")
 
 
+@pytest.mark.slow
 def test_samples_tokens_likeliest_answers_and_schemas_are_tables_too(
     run_here: Run, model: SpectrumModel, tmp_path: Path
 ) -> None:

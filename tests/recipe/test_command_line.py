@@ -96,6 +96,7 @@ def test_what_is_wrong_on_the_command_line_names_the_option(words: list[str], to
 
 
 @pytest.mark.parametrize("word", ["--help", "-h"])
+@pytest.mark.slow
 def test_help_lists_every_field_ours_first_and_trains_nothing(word: str) -> None:
     done = run_recipe("recipes/demo.yaml", "--max_steps", "3", word)
     assert done.returncode == 0, done.stderr

@@ -112,6 +112,7 @@ def test_a_byte_order_mark_is_skipped_and_other_encodings_are_refused(tmp_path: 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(values=st.dictionaries(st.text("abc", min_size=1), JSON, min_size=1, max_size=5))
+@pytest.mark.slow
 def test_whatever_is_written_reads_back_the_same_and_is_python(
     tmp_path_factory: pytest.TempPathFactory, values: dict[str, object]
 ) -> None:
@@ -148,6 +149,7 @@ def test_the_names_read_from_the_libraries_sources_are_those_of_their_fields() -
         (["eval", "spectrum-trl/tiny-base", "--metadata", "sed=1"], ["'seed'"]),
     ],
 )
+@pytest.mark.slow
 def test_misspelt_names_are_refused_before_the_libraries_are_imported(
     words: list[str], named: list[str]
 ) -> None:

@@ -19,6 +19,9 @@ from spectrum_trl.runs.run_folder import FILES
 from tests.processes import run_processes, run_recipe
 from tests.runs.conftest import TASKS, TINY_RUN
 
+# Runs that are stopped, damaged and continued.
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 LAST = ("--resume_from_checkpoint", "last")
 
@@ -116,7 +119,7 @@ launch(str(Path.cwd() / "recipes/demo.yaml"))
 
 
 @pytest.mark.parametrize(("what", "last"), [("loss", 3), ("gradient", 3), ("weights", 4)])
-@pytest.mark.parametrize("n", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [1, 2])
 def test_whatever_is_not_finite_first_stops_a_run_before_it_is_saved(
     what: str, last: int, n: int, tmp_path: Path
 ) -> None:
@@ -211,7 +214,6 @@ launch(str(Path.cwd() / "recipes/demo.yaml"))
 """
 
 
-@pytest.mark.slow
 def test_a_full_disk_is_one_message_and_the_run_goes_on_afterwards(tiny_run: Run, tmp_path: Path) -> None:
     script, out = tmp_path / "full.py", tmp_path / "run"
     script.write_text(FULL)

@@ -15,6 +15,9 @@ from spectrum_trl.runs.checkpoints import newest_finite, problem_of
 from tests.processes import run_processes, run_recipe, start_recipe
 from tests.runs.conftest import TASKS, TINY_RUN
 
+# Runs that are stopped, damaged and continued.
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -182,7 +185,6 @@ def test_after_an_accepted_change_the_record_tells_what_ran_and_later_starts_are
     assert [event["recipe"]["learning_rate"] for event in events] == [0.0015, 1e-5, 0.0015]
 
 
-@pytest.mark.slow
 def test_a_checkpoint_that_was_set_aside_can_be_gone_on_from(finished_run: Path, tiny_run: Run) -> None:
     first, aside = finished_run / "checkpoint-2", finished_run / "set_aside" / "checkpoint-4"
     for _ in range(2):
@@ -193,7 +195,6 @@ def test_a_checkpoint_that_was_set_aside_can_be_gone_on_from(finished_run: Path,
         assert "step 5/5" in done.stdout and not (finished_run / "checkpoint-4").exists()
 
 
-@pytest.mark.slow
 def test_checkpoints_of_fewer_processes_than_the_first_start_are_whole(tmp_path: Path, tiny_run: Run) -> None:
     words = ["--resume_from_checkpoint", "last", "--max_steps"]
     two = [*TASKS, *TINY_RUN, "--output_dir", tmp_path / "run", "--per_device_train_batch_size", "4"]
@@ -263,7 +264,6 @@ def test_a_run_that_is_given_more_steps_goes_on_at_the_rate_of_the_longer_schedu
     assert rates == pytest.approx([1.5e-3 * share for share in shares])
 
 
-@pytest.mark.slow
 def test_killed_at_any_moment_and_resumed_a_packed_lora_run_ends_as_if_never_stopped(tmp_path: Path) -> None:
     """Ten kills, spread over the run, some of them while a checkpoint is written."""
     recipe, words = "recipes/demo.yaml", [*TINY_RUN, "--max_steps", "33", "--save_steps", "1"]

@@ -12,6 +12,12 @@ from spectrum_trl.tiny import scores
 from spectrum_trl.tiny.scores import COIN, RANGES, SAMPLES, SEQUENCES, URN, TinyResult, best_of
 
 RECORD = json.loads((bundled("recipes") / "demo_all_tokens.json").read_text("utf-8"))
+RECORD["rows"] = {task: rows[:2] for task, rows in RECORD["rows"].items()}
+
+
+def test_what_is_damaged_below_is_a_result_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(RECORD))
+    assert {len(rows) for rows in scores.load(tmp_path / "x.json").rows.values()} == {2}
 
 
 def refused(task: str, rows: list[Any], file: Path) -> None:

@@ -131,6 +131,7 @@ def test_evaluations_do_not_change_what_is_trained(whole: Path, tmp_path: Path) 
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
+@pytest.mark.slow
 def test_a_killed_and_resumed_run_ends_with_the_same_curves(whole: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(whole, tmp_path / "run"))
     for name in ("checkpoint-4", "checkpoint-6"):
