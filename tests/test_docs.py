@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from spectrum_trl.evaluation.summary import number
 from spectrum_trl.paths import bundled
 from spectrum_trl.suite import write_docs
 from spectrum_trl.suite.catalogue import suite_tasks
@@ -84,16 +85,44 @@ def test_the_demos_table_has_the_figures_of_the_recorded_run() -> None:
     assert [cells[4] for cells in _table(ROOT / "docs" / "tiny.md")] == wanted
 
 
-def test_the_readmes_table_is_part_of_the_demos() -> None:
-    whole, columns = _table(ROOT / "docs" / "tiny.md"), (0, 1, 2, 3, 5, 6, 7)
-    known = [[cells[column] for column in columns] for cells in whole]
-    shown = _table(ROOT / "README.md")
-    assert len(shown) == 6 and all(cells in known for cells in shown)
+def test_the_readmes_table_has_the_figures_of_the_real_run() -> None:
+    page, head = ROOT / "docs" / "results.md", "|  | n | pretrained"
+    rows = _table(page, head)
+    assert _table(ROOT / "README.md", head) == rows and len(rows) == 6
+    recorded: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for row in _recorded(page.parent / "results" / "gemma3_270m.csv"):
+        recorded.setdefault((row["task"], row["metric"]), []).append(row)
+    known = [
+        [one["n"], *(_value(each["value"]) for each in (one, other)), _value(one["baseline_value"])]
+        for one, other in recorded.values()
+    ]
+    for _, n, *cells in rows:
+        assert [n, *(re.findall(r"—|\d+\.\d{4}", cell)[0] for cell in cells)] in known
 
 
-def _table(page: Path) -> list[list[str]]:
+@pytest.mark.parametrize(
+    "table", sorted((ROOT / "docs" / "results").glob("*.csv")), ids=lambda path: path.stem
+)
+def test_every_figure_of_a_real_run_is_on_its_page(table: Path) -> None:
+    lines = table.with_suffix(".md").read_text().splitlines()
+    for row in _recorded(table):
+        begin = f"| {row['task']} | {row['metric']} | {row['n']} | "
+        line = next(one for one in lines if one.startswith(begin))
+        assert f"| {_value(row['value'])}" in line and (row["low_coverage"] == "false" or "low cov" in line)
+
+
+def _recorded(table: Path) -> list[dict[str, str]]:
+    with open(table, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _value(text: str) -> str:
+    return number(float(text or "nan"))
+
+
+def _table(page: Path, head: str = "|  | pretrained") -> list[list[str]]:
     text = page.read_text()
-    return _rows_of(text[text.index("|  | pretrained") :].split("\n\n")[0])
+    return _rows_of(text[text.index(head) :].split("\n\n")[0])
 
 
 def _rows_of(markdown: str) -> list[list[str]]:
