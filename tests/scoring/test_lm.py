@@ -40,7 +40,6 @@ WIDE = {"initializer_range": 0.3}
 SHAPES: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "qwen3 tied": ("qwen3", True, {}),
     "llama with BOS": ("llama3_1", False, {"add_bos_token": True}),
-    "llama without BOS": ("llama3_1", False, {"add_bos_token": False}),
     "gemma with BOS": ("gemma3", True, {}),
     "gemma without BOS": ("gemma3", False, {"add_bos_token": False}),
 }
