@@ -210,7 +210,7 @@ def test_the_noise_floor_of_very_many_answers_is_its_limit(n: int) -> None:
 def test_the_ordinal_distance_counts_steps() -> None:
     assert ordinal_distance([1, 0, 0, 0], [0, 0, 0, 1]) == 1
     assert ordinal_distance([1, 0, 0, 0], [0, 1, 0, 0]) == pytest.approx(1 / 3)
-    assert ordinal_distance([1], [2]) == 0
+    assert ordinal_distance([1], [2]) == 0 and ordinal_distance([1, 0], [0, 1]) == 1
     # Half of the mass moves two of four steps.
     assert ordinal_distance([2, 0, 2, 0, 0], [1, 0, 1, 0, 0]) == 0
     assert ordinal_distance([1, 0, 1, 0, 0], [1, 0, 0, 0, 1]) == pytest.approx(0.25)

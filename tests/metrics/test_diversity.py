@@ -167,7 +167,11 @@ def test_intervals_of_nothing_valid_and_of_one_text_are_sound() -> None:
     assert sample_intervals(["a", "a"], [True, True])["collision"].mean == 1
     few = sample_intervals(["a"] * 19, [True] * 19)
     assert few["collision"].mean == 1 and np.isnan(few["collision"][1:]).all()
-    assert same["collision"].mean == same["collision"].high == 1 and 0.9 < same["collision"].low < 1
+    assert same["collision"].mean == same["collision"].high == 1
+    # As of 50 pairs without a common sample.
+    assert same["collision"].low == pytest.approx(proportion_confint(50, 50, method="wilson")[0])
+    assert sample_intervals(["a"] * 20, [True] * 20)["collision"].low > 0.7
+    assert sample_intervals(["a"], [True])["collision"].mean == 0
     assert none["unique_of_all"] == (1, 0.5, 1) and 0 < same["unique_of_all"].low <= 0.01
 
 
