@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
+from statsmodels.stats.proportion import proportion_confint
 
 from spectrum_trl.metrics.diversity import (
     clean,
@@ -163,9 +164,14 @@ def test_intervals_of_nothing_valid_and_of_one_text_are_sound() -> None:
     same = sample_intervals(["a"] * 100, [True] * 100)
     assert same["yield_count"].mean == same["yield_count"].low == 1
     assert none["collision"].mean == 0 and np.isnan(none["collision"][1:]).all()
+    assert sample_intervals(["a", "a"], [True, True])["collision"].mean == 1
     few = sample_intervals(["a"] * 19, [True] * 19)
     assert few["collision"].mean == 1 and np.isnan(few["collision"][1:]).all()
-    assert same["collision"].mean == same["collision"].high == 1 and 0.9 < same["collision"].low < 1
+    assert same["collision"].mean == same["collision"].high == 1
+    # As of 50 pairs without a common sample.
+    assert same["collision"].low == pytest.approx(proportion_confint(50, 50, method="wilson")[0])
+    assert sample_intervals(["a"] * 20, [True] * 20)["collision"].low > 0.7
+    assert sample_intervals(["a"], [True])["collision"].mean == 0
     assert none["unique_of_all"] == (1, 0.5, 1) and 0 < same["unique_of_all"].low <= 0.01
 
 
@@ -177,6 +183,19 @@ def test_the_share_of_different_ones_among_few_valid_is_wide_in_both_directions(
     texts = ["a", *["b"] * 9, *map(str, range(90))]
     unique = sample_intervals(texts, [n < 10 for n in range(100)])["share_unique"]
     assert unique.high == pytest.approx((2 + 1.959964 * (3 * (1 - 1 / 12)) ** 0.5) / 10, rel=1e-6)
+
+
+def test_the_interval_of_equal_pairs_is_wilsons_of_as_many_independent_pairs() -> None:
+    texts, n = ["a"] * 11 + ["b"] * 6 + ["c"] * 3 + [str(number) for number in range(10)], 30
+    agree = np.array([[one == other for other in texts] for one in texts]) & ~np.eye(n, dtype=bool)
+    share = agree.sum() / (n * (n - 1))
+    # The variance of a mean over all pairs that share their samples (Hoeffding 1948).
+    of_samples = (agree.sum(axis=1) / (n - 1)).var(ddof=1)
+    variance = (2 * (n - 2) * of_samples + share * (1 - share)) / (n * (n - 1) / 2)
+    pairs = share * (1 - share) / variance
+    found = sample_intervals(texts, [True] * n)["collision"]
+    expected = proportion_confint(share * pairs, pairs, alpha=0.05, method="wilson")
+    assert found == pytest.approx((share, *expected), rel=1e-9)
 
 
 def test_different_texts_and_few_valid_ones_are_not_certain() -> None:

@@ -145,6 +145,21 @@ def test_intervals_reach_farther_on_the_side_of_the_long_tail() -> None:
         assert high - mean > factor * (mean - low)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_on_the_side_without_a_tail_intervals_are_students_and_on_the_other_wider(sign: int) -> None:
+    values = sign * np.random.default_rng(0).lognormal(size=40)
+    more = 1.5 * values + 1
+    one = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    # Welch's interval of the sum of two means, with Satterthwaite's degrees of freedom.
+    two = scipy.stats.ttest_ind(values, -more, equal_var=False).confidence_interval(0.95)
+    for found, low, high in (
+        (mean_interval(values, seed=0), one.low, one.high),
+        (stratified_interval([values, more], seed=0), two.low / 2, two.high / 2),
+    ):
+        short, long = ((found.low, low), (found.high, high))[::sign]
+        assert short[0] == pytest.approx(short[1]) and sign * (long[0] - long[1]) > 0.03
+
+
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [[1.0], [2.0]]])
 def test_values_without_a_mean_are_refused(values: list[float]) -> None:
     with pytest.raises(ValueError, match="finite"):
@@ -243,6 +258,17 @@ def test_shares_of_clusters_have_the_degrees_of_freedom_of_clusters_and_trials()
     )
     found = intervals._clustered_share(hits.astype(float), sizes.astype(float))
     assert found == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("rate", [0.03, 0.9])
+def test_an_interval_of_a_share_of_clusters_holds_the_exact_one_of_its_trials(rate: float) -> None:
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(4, 7, size=80).astype(float)
+    hits = rng.binomial(sizes.astype(int), rate).astype(float)
+    low, high = intervals._clustered_share(hits, sizes)
+    other = ratio_interval(hits, sizes, seed=0)
+    found = ratio_interval(hits, sizes, seed=0, within=(0, 1))
+    assert found[1:] == (min(low, other.low), max(high, other.high)) and found != other
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,12 @@ class TestControlTokens:
             assert "control token" in only(check(described(content), tokenizer=tokenizer))
         assert check(described("a <b>word</b> <|im_end|> <|3|>"), tokenizer=tokenizer) == []
 
+    def test_of_two_tokens_the_longer_is_named(
+        self, byte_tokenizer: Callable[..., PreTrainedTokenizerBase]
+    ) -> None:
+        tokenizer = byte_tokenizer(["<a>", "<a>b", "<a>bc"])
+        assert "control token '<a>bc'" in only(check(described("x<a>bcd"), tokenizer=tokenizer))
+
     def test_a_template_set_later_is_noticed(
         self, byte_tokenizer: Callable[..., PreTrainedTokenizerBase]
     ) -> None:

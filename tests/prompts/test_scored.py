@@ -97,6 +97,17 @@ def test_chat_ends_an_answer_as_the_models_own_template_does(
         assert output.output.endswith({"qwen3": "<|im_end|>", "llama3_1": "<|eot_id|>"}[family])
 
 
+def test_chat_without_a_description_asks_for_the_first_output_too(byte_tokenizer) -> None:
+    tokenizer = byte_tokenizer(["<end>"])
+    turns = "{% for m in messages %}[{{ m.role }}]{{ m.content }}<end>{% endfor %}"
+    tokenizer.chat_template = turns + "{% if add_generation_prompt %}[assistant]{% endif %}"
+    prompts = Prompts(tokenizer, fmt="chat_simple")
+    assert prompts.outputs(SAMPLES[:2]) == [
+        ("[user]Generate.<end>[assistant]", "Heads<end>"),
+        ("[system]Example Output: Heads<end>[user]<end>[assistant]", "7 of 9 <end>"),
+    ]
+
+
 @pytest.mark.parametrize("fmt", ["spectrum", "colon"])
 def test_a_context_is_split_where_the_whole_has_a_token_boundary(
     tokenizer: PreTrainedTokenizerBase, fmt: str

@@ -5,13 +5,15 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import TrainerState
 
 from spectrum_trl.recipe.read import read_recipe
-from spectrum_trl.runs.checkpoints import newest_finite, problem_of
+from spectrum_trl.runs.checkpoints import Checkpoint, find_checkpoint, newest_finite, problem_of, step_of
 from tests.processes import run_processes, run_recipe, start_recipe
 from tests.runs.conftest import TASKS, TINY_RUN
 
@@ -311,3 +313,72 @@ def test_whatever_is_in_a_checkpoint_its_problem_is_a_text(name: str, text: str,
     (folder / name).write_text(text)
     assert isinstance(problem_of(folder), str)
     assert newest_finite(finished_run) == finished_run / "checkpoint-2"
+
+
+def checkpoint(folder: Path) -> Path:
+    """Write the smallest whole checkpoint, of the step in its name."""
+    folder.mkdir(parents=True)
+    save_file({"weight": torch.ones(2)}, folder / "model.safetensors")
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        torch.save({}, folder / name)
+    state = TrainerState(global_step=step_of(folder), stateful_callbacks={"TrainerControl": {}})
+    state.save_to_json(str(folder / "trainer_state.json"))
+    return folder
+
+
+def found(folder: Path, wanted: str | Path) -> Checkpoint:
+    training = SimpleNamespace(resume_from_checkpoint=wanted, output_dir=folder)
+    return find_checkpoint(SimpleNamespace(resumes=True, training=training))  # type: ignore[arg-type]
+
+
+def test_checkpoints_are_in_the_order_of_their_steps(tmp_path: Path) -> None:
+    nine, ten, hundred = (checkpoint(tmp_path / f"checkpoint-{step}") for step in (9, 10, 100))
+    assert found(tmp_path, "last")[:3] == (hundred, {}, []) and newest_finite(tmp_path) == hundred
+    (hundred / "optimizer.pt").unlink()
+    assert newest_finite(tmp_path) == ten
+    last = found(tmp_path, "True")
+    assert (last.path, list(last.passed_over), last.newer) == (ten, [hundred], [hundred])
+    named = found(tmp_path, nine)
+    assert (named.path, named.passed_over, named.newer) == (nine, {}, [hundred, ten])
+
+
+def test_what_is_later_than_a_checkpoint_that_was_set_aside_is_found_in_the_folder(tmp_path: Path) -> None:
+    four = checkpoint(tmp_path / "run" / "checkpoint-4")
+    checkpoint(tmp_path / "run" / "checkpoint-3")
+    aside = checkpoint(tmp_path / "run" / "set_aside" / "checkpoint-4.2")
+    assert found(tmp_path / "run", aside)[:3] == (aside, {}, [four])
+    # One of elsewhere starts a new run, in which nothing is later.
+    elsewhere = checkpoint(tmp_path / "other" / "checkpoint-2")
+    assert found(tmp_path / "run", elsewhere).newer == []
+
+
+@pytest.mark.parametrize(
+    ("name", "step"), [("checkpoint-12", 12), ("checkpoint-4.2", 4), ("checkpoint-best", -1), ("notes", -1)]
+)
+def test_the_step_in_a_name(name: str, step: int) -> None:
+    assert step_of(Path("run-7", name)) == step
+
+
+@pytest.mark.parametrize(
+    ("n", "more"), [(1, ""), (5, ""), (6, " and 1 more files"), (9, " and 4 more files")]
+)
+def test_the_first_of_missing_weights_are_listed(n: int, more: str, tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "checkpoint-4")
+    names = {f"weight{number}": f"shard{number}.safetensors" for number in range(n)}
+    there = {"weight": "model.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names | there}))
+    listed = ", ".join(list(names.values())[:5])
+    assert problem_of(folder) == f"it has no {listed}{more}"
+    for name in names.values():
+        shutil.copyfile(folder / "model.safetensors", folder / name)
+    assert problem_of(folder) is None
+
+
+def test_a_checkpoint_of_several_processes_has_the_random_state_of_each(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "checkpoint-4")
+    record = {"settings": {}, "versions": {}, "data": [], "processes": 2}
+    (folder / "provenance.json").write_text(json.dumps(record))
+    for rank in (0, 1):
+        assert problem_of(folder) == f"it has no {', '.join(f'rng_state_{r}.pth' for r in range(rank, 2))}"
+        torch.save({}, folder / f"rng_state_{rank}.pth")
+    assert problem_of(folder) is None and found(tmp_path, "last").record == record

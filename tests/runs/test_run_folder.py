@@ -5,21 +5,24 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from spectrum_trl.errors import UserError
+from spectrum_trl.errors import Interrupted, UserError
 from spectrum_trl.runs.output_dir import LOCK
 from spectrum_trl.runs.run_folder import (
     CONFIGS,
     FILES,
     STAGED,
     STAGING,
+    explain_interrupt,
     finish_move,
     listed,
     remove_listed,
+    set_aside,
 )
 from tests.processes import run_recipe
 from tests.runs.conftest import TASKS, TINY_RUN
@@ -223,6 +226,37 @@ def test_a_run_into_the_current_folder_has_a_model_card_with_its_name(tmp_path: 
     done = run_recipe(recipe, *words, cwd=tmp_path / "mine")
     assert done.returncode == 0, done.stderr
     assert "\n# mine\n" in (tmp_path / "mine" / "README.md").read_text()
+
+
+def test_checkpoints_of_one_name_are_set_aside_beside_each_other(tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / "checkpoint-4").mkdir()
+        (tmp_path / "checkpoint-4" / "number").write_text(str(number))
+        set_aside([tmp_path / "checkpoint-4"], tmp_path)
+    names = ("checkpoint-4", "checkpoint-4.2", "checkpoint-4.3", "checkpoint-4.4")
+    assert contents(tmp_path) == {f"set_aside/{name}/number": b"%d" % n for n, name in enumerate(names)}
+
+
+@pytest.mark.parametrize(
+    ("begun", "checkpoints", "way"),
+    [
+        (False, [], "nothing was written yet"),
+        (True, [], "start over with `--overwrite true`"),
+        (True, ["checkpoint-2"], "continue from the newest checkpoint with `--resume_from_checkpoint last`"),
+    ],
+)
+def test_an_interrupted_run_says_what_is_left_of_it(
+    begun: bool, checkpoints: list[str], way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    for name in checkpoints:
+        (tmp_path / name).mkdir()
+    folder = SimpleNamespace(path=tmp_path, begun=begun, is_main=True)
+    with pytest.raises(Interrupted, match=way), explain_interrupt(folder):  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+    folder.is_main = False
+    with pytest.raises(KeyboardInterrupt), explain_interrupt(folder):  # type: ignore[arg-type]
+        raise KeyboardInterrupt
 
 
 def test_every_file_of_a_run_is_listed(finished_run: Path) -> None:
