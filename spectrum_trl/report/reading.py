@@ -139,7 +139,7 @@ def _why_apart(first: Evaluation, other: Evaluation) -> str:
 
 def _both(first: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of two evaluations, with both values where they differ."""
-    found = {}
+    found: dict[str, Any] = {}
     for name in dict.fromkeys([*first, *other]):
         own, its = first.get(name), other.get(name)
         if isinstance(own, Mapping) and isinstance(its, Mapping):
