@@ -35,6 +35,13 @@ EVALUATION_OF_COSTS := --dtype bfloat16 --metadata sequences=20,max_tokens=512
 REAL_TRAINING ?=
 REAL_EVALUATION ?=
 
+# Before anything is computed: make splits names at spaces, and without a folder steps would be kept in /.
+ifneq ($(filter real real-small,$(MAKECMDGOALS)),)
+$(foreach name,REAL REAL_SMALL SPECTRUM_MODELS,$(if $(word 2,$($(name))),$(error $(name): '$($(name))' holds a space; name a folder without)))
+$(foreach name,REAL REAL_SMALL MODELS,$(if $(strip $($(name))),,$(error $(name) is empty; set it, or leave it out)))
+$(foreach model,$(MODELS),$(if $(MODEL_OF_$(model)),,$(error MODELS: no model is named '$(model)'; name gemma3_270m, smollm2_135m or both)))
+endif
+
 .PHONY: real real-small
 real: $(MODELS:%=$(REAL)/%/report.html) ## tune real models, evaluate them and their starting points, write a page each
 
@@ -50,7 +57,7 @@ define tuned
 $(REAL)/$(1)/$(2).trained: | setup
 	$(BIN)/accelerate launch --quiet recipes/$(1).yaml --model_name_or_path $(MODEL_OF_$(1)) \
 	  --output_dir $(REAL)/$(1)/$(2) $(FLAGS_OF_$(2)) $(FLAGS_OF_$(2)_of_$(1)) $(REAL_TRAINING) \
-	  $$$$(ls $(REAL)/$(1)/$(2)/checkpoint-*/trainer_state.json >/dev/null 2>&1 \
+	  $$$$(find $(REAL)/$(1)/$(2)/checkpoint-* -name trainer_state.json -size +0 2>/dev/null | grep -q . \
 	    && echo --resume_from_checkpoint last || echo --overwrite true)
 	@touch $$@
 

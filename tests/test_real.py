@@ -55,6 +55,29 @@ def test_its_recipes_options_and_tasks_exist(target: str, tmp_path: Path) -> Non
     assert all((bundled("recipes") / Path(name).name).is_file() for name in names)
 
 
+@pytest.mark.parametrize(
+    "word", ["MODELS=smollm", "MODELS=", "REAL=", "REAL=/tmp/a b", "SPECTRUM_MODELS=/tmp/a b"]
+)
+def test_a_model_or_folder_that_cannot_be_is_refused_before_anything_runs(word: str) -> None:
+    done = subprocess.run(["make", "-n", "real", word], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and word.partition("=")[0] in done.stderr and "launch" not in done.stdout
+
+
+@pytest.mark.parametrize(("text", "expected"), [("{}", "last"), ("", "--overwrite"), (None, "--overwrite")])
+def test_a_checkpoint_that_was_cut_short_is_none(text: str | None, expected: str, tmp_path: Path) -> None:
+    (found,) = (
+        words
+        for words in commands("real", f"REAL={tmp_path}", "MODELS=smollm2_135m")
+        if "full" in str(words) and "launch" in words
+    )
+    if text is not None:
+        (tmp_path / "smollm2_135m" / "full" / "checkpoint-50").mkdir(parents=True)
+        (tmp_path / "smollm2_135m" / "full" / "checkpoint-50" / "trainer_state.json").write_text(text)
+    start = next(index for index, word in enumerate(found) if word.startswith("$("))
+    said = subprocess.run(["bash", "-c", f"echo {' '.join(found[start:])}"], capture_output=True, text=True)
+    assert expected in said.stdout
+
+
 @pytest.mark.nightly
 def test_killed_in_training_and_in_evaluation_it_ends_in_the_page(tmp_path: Path) -> None:
     folder = tmp_path / "real"

@@ -42,11 +42,10 @@ def evaluate(
     compares two of them.
     """
     options = _options(metadata, format=format, data_dir=data_dir)
+    arguments = _model_arguments(model_args, device=device, dtype=dtype)
     chosen = _tasks(tasks, include_path)
 
     # Slow imports, so only after the checks above.
-    from lm_eval.utils import simple_parse_args_string
-
     from spectrum_trl.console import console
     from spectrum_trl.errors import refuse
     from spectrum_trl.evaluation import evaluate
@@ -56,10 +55,9 @@ def evaluate(
 
     quiet_when_piped()
     refuse(f"--output: {problem}" for problem in folder_problems(output))
-    arguments = {"pretrained": model_path(model), **simple_parse_args_string(model_args)}
     setup = evaluate.Setup(
         backend=backend,
-        model=arguments | ({"device": device} if device else {}) | ({"dtype": dtype} if dtype else {}),
+        model={"pretrained": model_path(model), **arguments},
         options=options,
         output=output,
         limit=limit,
@@ -70,16 +68,19 @@ def evaluate(
 
 
 def _options(metadata: str, *, format: str | None, data_dir: Path | None) -> dict[str, Any]:
-    from lm_eval.utils import simple_parse_args_string
+    from spectrum_trl.evaluation.options import check_names, read_options, read_words
 
-    from spectrum_trl.evaluation.options import check_names, read_options
-
-    options: dict[str, Any] = simple_parse_args_string(metadata)
-    options |= {"format": format} if format else {}
-    options |= {"data_dir": str(data_dir)} if data_dir else {}
+    own = {"format": format or None, "data_dir": str(data_dir) if data_dir else None}
+    options = read_words(metadata, option="--metadata", beside=own)
     check_names(options)
     read_options(options)
     return options
+
+
+def _model_arguments(model_args: str, **own: str | None) -> dict[str, Any]:
+    from spectrum_trl.evaluation.options import read_words
+
+    return read_words(model_args, option="--model-args", beside=own)
 
 
 def _tasks(tasks: str, include_path: Sequence[Path]) -> list[str]:

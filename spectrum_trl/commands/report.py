@@ -54,7 +54,7 @@ def report(
         if str(file) != "-":
             check_writable(file)
     evaluations = read_evaluations([part for word in results for part in results_of(word)])
-    folders = {one.paired.file.resolve().parent for one in evaluations}
+    folders = {file.resolve().parent for one in evaluations for file in one.sources}
     refuse(
         f"{file} lies among the results that are read; name another file"
         for file in files

@@ -31,7 +31,7 @@ def select_tasks(data: DataArguments, *, split: Split = "train") -> dict[str, Ch
     Raises:
         UserError: With every unknown name and unmatched glob at once.
     """
-    catalogue = {name: task for name, task in all_tasks().items() if task.split in data.split}
+    catalogue = all_tasks()
     chosen: dict[str, Choice] = {}
     # The user's YAML file that declares each task, by task name.
     files: dict[str, str] = {}
@@ -51,7 +51,11 @@ def select_tasks(data: DataArguments, *, split: Split = "train") -> dict[str, Ch
             except UserError as error:
                 problems += error.problems
             continue
-        names = [name for name in matching(pattern) if name in catalogue]
+        # A task named in full is evaluated whatever its split.
+        own_name = {pattern} if split == "test" else set()
+        names = [
+            name for name in matching(pattern) if catalogue[name].split in data.split or name in own_name
+        ]
         if not names and (outside := sorted({all_tasks()[name].split for name in matching(pattern)})):
             problems.append(
                 f"tasks: {pattern!r} is in split {', '.join(outside)}; add it to `split` to train on it."
@@ -72,7 +76,7 @@ def _leave_out(pattern: str, options: TaskOptions, *, chosen: dict[str, Choice])
     if options != TaskOptions():
         yield f"tasks: {pattern!r} leaves tasks out, so it takes no options"
     if not names and (is_own(name) or matching(name)):
-        yield f"tasks: {pattern!r} leaves nothing out: put it after the name or glob that chooses the tasks"
+        yield f"tasks: {pattern!r} leaves nothing out, because nothing before it chooses such a task"
     yield from unknown_tasks([pattern])
 
 
@@ -84,12 +88,14 @@ def select_eval_tasks(data: DataArguments) -> dict[str, Choice]:
     """
     if not data.eval_tasks:
         return {}
-    named = [name for name in data.eval_tasks if name in all_tasks()]
-    globs = {name: options for name, options in data.eval_tasks.items() if name not in named}
-    rest = replace(data, tasks=globs, split=["test"], max_sequences=data.eval_max_sequences)
-    chosen = {name: Choice(all_tasks()[name], _capped(data.eval_tasks[name], data)) for name in named}
+    rest = replace(data, tasks=data.eval_tasks, split=["test"], max_sequences=data.eval_max_sequences)
+    refuse(
+        f"eval_tasks: {name}: weight has no effect on a loss; remove it"
+        for name, options in data.eval_tasks.items()
+        if options.weight != TaskOptions().weight
+    )
     try:
-        chosen |= select_tasks(rest, split="test")
+        chosen = select_tasks(rest, split="test")
     except UserError as error:
         hint = "; add it to `split` to train on it."
         refuse(
@@ -106,11 +112,6 @@ def select_eval_tasks(data: DataArguments) -> dict[str, Choice]:
         if name in trained and not (isinstance(task.build, Declared) and task.build.test_share)
     )
     return chosen
-
-
-def _capped(options: TaskOptions, data: DataArguments) -> TaskOptions:
-    most = options.max_sequences or data.eval_max_sequences
-    return options.model_copy(update={"max_sequences": most})
 
 
 def _twice(name: str, first: str, second: str) -> str:

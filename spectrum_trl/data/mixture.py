@@ -191,10 +191,8 @@ def build_mixture(
         )
     parts, counts = _encoded(found, encoder, data=data, assistant_only=assistant_only)
     if not parts:
-        reasons = sum((Counter(count.dropped) for count in counts), Counter())
-        lost = "; ".join(f"{reason}: {n}" for reason, n in reasons.items())
         raise UserError(
-            f"nothing to train on ({lost or 'no task and no file was given'}). "
+            f"nothing to train on ({_lost(counts) or 'no task and no file was given'}). "
             "Add tasks or train_files with a trained output."
         )
     mixture = Mixture(concatenate_datasets(list(parts.values())), counts, missing)
@@ -205,10 +203,17 @@ def build_mixture(
     held_out, counts = _encoded(found, encoder, data=data, assistant_only=assistant_only)
     if not held_out:
         raise UserError(
-            "eval_strategy: nothing is held out to evaluate on: no task or file has an individual among the "
-            f"{data.held_out_share:.0%} held out; raise held_out_share, or name eval_tasks"
+            f"eval_strategy: nothing is left of the {100 * data.held_out_share:g}% held out to evaluate on "
+            f"({_lost(counts) or 'no task was given'}); raise held_out_share, eval_max_sequences or "
+            "max_length, or name eval_tasks"
         )
     return mixture._replace(held_out=held_out, held_out_counts=counts)
+
+
+def _lost(counts: Iterable[TaskCounts]) -> str:
+    """Return why sequences were left out, and how many."""
+    reasons = sum((Counter(count.dropped) for count in counts), Counter())
+    return "; ".join(f"{reason}: {n:,}" for reason, n in reasons.items())
 
 
 def _encoded(

@@ -6,6 +6,7 @@ many seconds, so mistakes are reported at once.
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -83,6 +84,17 @@ class Options(BaseModel):
     revision: str = "main"
     max_length: int | None = Field(default=None, ge=1)
 
+    @field_validator(
+        *("seed", "sequences", "max_tokens", "outputs", "examples", "held_out_share", "samples"),
+        mode="before",
+    )
+    @classmethod
+    def _no_switch(cls, value: Any) -> Any:
+        """Reject true, which would count as 1."""
+        if isinstance(value, bool):
+            raise ValueError("expected a number")
+        return value
+
     @field_validator("elicit")
     @classmethod
     def _one_way(cls, elicit: str, others: ValidationInfo) -> str:
@@ -154,6 +166,26 @@ def read_options(metadata: Mapping[str, Any]) -> Options:
         UserError: With every wrong value at once.
     """
     return parsed(Options, dict(metadata), before="metadata: ")
+
+
+def read_words(text: str, *, option: str, beside: Mapping[str, Any]) -> dict[str, Any]:
+    """Read ``a=1,b=2`` from a command line, with what has options of its own.
+
+    Args:
+        text: The words.
+        option: Name of the option that they are given by, for messages.
+        beside: Values of other options; those that are None are not given.
+
+    Raises:
+        UserError: If a name is given twice: the last would silently count.
+    """
+    from lm_eval.utils import simple_parse_args_string
+
+    names = [part.partition("=")[0].strip() for part in text.split(",") if part.strip()]
+    own = {name: value for name, value in beside.items() if value is not None}
+    twice = [name for name, n in Counter([*names, *own]).items() if n > 1]
+    refuse(f"{option}: {name} is given twice; give it once" for name in twice)
+    return {**simple_parse_args_string(text), **own}
 
 
 def check_names(metadata: Mapping[str, Any]) -> None:

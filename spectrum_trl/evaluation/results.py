@@ -188,14 +188,14 @@ def read_results(folder: Path) -> Results:
             raise TypeError("higher_is_better holds true and false")
         written = {task: config.get("metadata") or {} for task, config in results.get("configs", {}).items()}
         formats = {task: str(known["format"]) for task, known in written.items() if "format" in known}
-        trained_on, share = results.get(TRAINED_ON), float(results.get(HELD_OUT_SHARE, 0.0))
+        trained_on, share = results.get(TRAINED_ON), _share(results.get(HELD_OUT_SHARE, 0.0))
+        known = None if trained_on is None else frozenset(_names(trained_on))
         held_out = {
-            task: float(known[HELD_OUT_SHARE])
-            for task, known in written.items()
-            if known.get(HELD_OUT_SHARE) is not None
+            task: _share(options[HELD_OUT_SHARE])
+            for task, options in written.items()
+            if options.get(HELD_OUT_SHARE) is not None
         }
-        answers = results.get(ANSWERS_TRAINED_ON, {}).items()
-        listed = {str(task): [str(name) for name in names] for task, names in answers}
+        listed = {str(task): _names(each) for task, each in results.get(ANSWERS_TRAINED_ON, {}).items()}
         configs = results.get("configs", {}).items()
         data_of = {task: name for task, config in configs if (name := _data_of(task, config))}
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
@@ -210,7 +210,6 @@ def read_results(folder: Path) -> Results:
             f"{file} has no samples beside it, which a comparison needs; evaluate again with --log_samples "
             "(`spectrum-trl eval` always saves them)"
         )
-    known = None if trained_on is None else frozenset(map(str, trained_on))
     return Results(file, directions, formats, rows, known, data_of, listed, share, held_out)
 
 
@@ -305,6 +304,18 @@ def _is_number(value: Any) -> bool:
 def _is_share(value: Value) -> bool:
     # Sums of probabilities round, and what was not finite is unknown.
     return math.isnan(value.mean) or 0 <= value.mean <= 1 + 1e-6
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not 0 <= float(value) <= 1:
+        raise ValueError(f"a {HELD_OUT_SHARE} of {value}, expected 0 to 1")
+    return float(value)
+
+
+def _names(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"{TRAINED_ON} and {ANSWERS_TRAINED_ON} list names of tasks")
+    return value
 
 
 def _is_name(task: str) -> bool:

@@ -22,11 +22,15 @@ from spectrum_trl.files import sha256_of
 from spectrum_trl.models.load import load_config, model_path
 from spectrum_trl.paths import EMBEDDED
 from spectrum_trl.strict.json import read_json
+from spectrum_trl.suite.task import EVALUATED
 
 logger = logging.getLogger(__name__)
 # Files that a multimodal model's processor needs besides the tokenizer.
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
 LICENCE_KEYS = ("license", "license_name", "license_link")
+# A run's record, and its key for what its starting model was trained on.
+RECORD = "provenance.json"
+BEFORE = "before"
 # The user's private keys, left out of the card.
 PRIVATE = ("hub_token", "output_dir", "overwrite", "resume_from_checkpoint", "data_dir")
 COLUMNS = ("sequences", "outputs", "trained_tokens")
@@ -223,15 +227,31 @@ class TrainingRecord(NamedTuple):
     held_out_share: float
 
 
+def whole_record(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's record, with the data that its starting model was trained on among its own."""
+    before = record.get(BEFORE)
+    if not before:
+        return record
+    settings = record.get("settings", {})
+    share = min(float(one.get("held_out_share") or 0) for one in (before, settings))
+    settings = settings | {"held_out_share": share}
+    return record | {"data": [*before["data"], *record["data"]], "settings": settings}
+
+
 def training_record(name: str) -> TrainingRecord | None:
     """Return what a model was trained on; None without a record, or, with a warning, for a damaged one."""
-    file = Path(model_path(name), "provenance.json")
+    file = Path(model_path(name), RECORD)
     if not os.path.isfile(file):
         return None
     try:
-        record = read_json(file)
-        counts = {str(count["task"]): dict(count) for count in record["data"]}
-        return TrainingRecord(counts, float(record.get("settings", {}).get("held_out_share") or 0))
+        record = whole_record(read_json(file))
+        # If a task was trained on twice, what left out its evaluated answers comes first, and is replaced.
+        data = sorted(record["data"], key=lambda count: EVALUATED not in (count.get("dropped") or {}))
+        counts = {str(count["task"]): dict(count) for count in data}
+        share = float(record.get("settings", {}).get("held_out_share") or 0)
+        if not 0 <= share < 1:
+            raise ValueError(f"a held_out_share of {share:g}")
+        return TrainingRecord(counts, share)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         if is_first_process():
             logger.warning(

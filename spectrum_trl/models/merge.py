@@ -20,6 +20,7 @@ from spectrum_trl.console import console
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.files import folder_problems, writing
 from spectrum_trl.models.folder import (
+    RECORD,
     copy_processor,
     generation_config,
     model_card,
@@ -77,6 +78,9 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None) -> torch.dt
             tokenizer.save_pretrained(folder)
             copy_processor(base, folder, revision=revision, config=merged.config)
             _write_card(run, folder, title=out.name, base=base, revision=revision)
+            if (run / RECORD).is_file():
+                # Evaluations read from it what the model was trained on.
+                shutil.copyfile(run / RECORD, folder / RECORD)
             # Replaces an empty folder, and fails if the folder has been filled in the meantime.
             folder.rename(out)
     except (OSError, SafetensorError) as error:
@@ -162,7 +166,7 @@ def _merged(base: PreTrainedModel, run: Path, adapter: PeftConfig) -> PreTrained
 
 def _write_card(run: Path, folder: Path, *, title: str, base: str, revision: str) -> None:
     """Write the model card if the folder has the records of a run."""
-    recipe, provenance = run / "recipe.yaml", run / "provenance.json"
+    recipe, provenance = run / "recipe.yaml", run / RECORD
     if not (recipe.is_file() and provenance.is_file()):
         return
     try:

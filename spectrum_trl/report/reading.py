@@ -65,6 +65,7 @@ class Evaluation(NamedTuple):
         file: The figures.
         paired: The values of single rows, for comparisons.
         samples: Task to what its samples show.
+        sources: The results files.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Evaluation(NamedTuple):
     file: File
     paired: Results
     samples: dict[str, Samples]
+    sources: tuple[Path, ...]
 
     def headlines_of(self) -> dict[str, Any]:
         """Return the figures as `spectrum_trl.evaluation.results.headlines` takes them."""
@@ -104,21 +106,48 @@ def read_evaluations(words: Sequence[str]) -> list[Evaluation]:
 
 def _joined(first: Evaluation, other: Evaluation) -> Evaluation:
     """Return both evaluations as one of all their tasks."""
-    if first.model != other.model or (twice := sorted(first.file.results.keys() & other.file.results)):
-        why = "of several models" if first.model != other.model else f"of {', '.join(twice[:3])}"
+    if why := _why_apart(first, other):
         raise UserError(
             f"{other.paired.file}: several results {why} are named {first.name!r}; give each a name, as in "
             f"before={other.paired.file.parent}"
         )
     parts = "results configs rows missing".split()
     file = {name: getattr(first.file, name) | getattr(other.file, name) for name in parts}
+    # What one lacked the data for, the other may have evaluated.
+    file["missing"] = {task: how for task, how in file["missing"].items() if task not in file["results"]}
+    file["config"] = _both(first.file.config or {}, other.file.config or {})
     parts = "higher_is_better formats rows data_of answers_trained_on held_out".split()
     paired = {name: getattr(first.paired, name) | getattr(other.paired, name) for name in parts}
     return first._replace(
         file=first.file.model_copy(update=file),
         paired=first.paired._replace(**paired),
         samples=first.samples | other.samples,
+        sources=first.sources + other.sources,
     )
+
+
+def _why_apart(first: Evaluation, other: Evaluation) -> str:
+    """Return what tells two evaluations apart that cannot be joined; empty if they can."""
+    if first.model != other.model:
+        return "of several models"
+    if twice := sorted(first.file.results.keys() & other.file.results):
+        return f"of {', '.join(twice[:3])}"
+    # A folder holds another model once it is trained again.
+    trained = [(one.paired.trained_on, one.paired.held_out_in_training) for one in (first, other)]
+    return "of a model that was trained on different data" if trained[0] != trained[1] else ""
+
+
+def _both(first: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of two evaluations, with both values where they differ."""
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys([*first, *other]):
+        own, its = first.get(name), other.get(name)
+        if isinstance(own, Mapping) and isinstance(its, Mapping):
+            found[name] = _both(own, its)
+        else:
+            values = ("none" if value is None else value for value in (own, its))
+            found[name] = own if own == its else " / ".join(map(str, values))
+    return found
 
 
 def _read(word: str) -> Evaluation:
@@ -134,7 +163,7 @@ def _read(word: str) -> Evaluation:
     file = parsed(File, raw, before=f"{paired.file}: ")
     model = file.model_name or ""
     samples = {task: _samples(samples_file(paired.file, task)) for task in paired.rows}
-    return Evaluation(given or _name(model, rest), model or rest, file, paired, samples)
+    return Evaluation(given or _name(model, rest), model or rest, file, paired, samples, (paired.file,))
 
 
 def _name(model: str, path: str) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
-from spectrum_trl.models.folder import fingerprints
+from spectrum_trl.models.folder import BEFORE, fingerprints, training_record
 from spectrum_trl.recipe.arguments import DataArguments, RunArguments
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.recipe.recipe_file import SECRETS
@@ -71,6 +71,15 @@ def model_of(recipe: Recipe) -> dict[str, str]:
     """Return the fingerprints of the starting model; empty for a new one."""
     name = recipe.model.model_name_or_path
     return fingerprints(name, revision=recipe.model.model_revision) if name else {}
+
+
+def before(recipe: Recipe) -> dict[str, Any]:
+    """Return what the starting model was trained on by its own record; empty for one without."""
+    name = recipe.model.model_name_or_path
+    found = training_record(str(name)) if name else None
+    if found is None:
+        return {}
+    return {BEFORE: {"data": list(found.counts.values()), "held_out_share": found.held_out_share}}
 
 
 def versions() -> dict[str, str]:

@@ -21,7 +21,7 @@ from spectrum_trl.files import write_json
 from spectrum_trl.recipe.read import Recipe, write_recipe
 from spectrum_trl.recipe.recipe_file import SECRETS
 from spectrum_trl.runs.checkpoints import RECORD, SET_ASIDE, Checkpoint, step_of
-from spectrum_trl.runs.resume import data_of, model_of, settings_of, versions
+from spectrum_trl.runs.resume import before, data_of, model_of, settings_of, versions
 from spectrum_trl.strict.json import read_json
 
 RECIPE, HISTORY, FILES = "recipe.yaml", "history.jsonl", "run_files.json"
@@ -59,6 +59,7 @@ class RunFolder:
             "processes": PartialState().num_processes,
             "versions": versions(),
             "model": model_of(self._recipe),
+            **before(self._recipe),
             **data_of(mixture),
         }
         settings = self._recipe.settings

@@ -135,6 +135,17 @@ def _recipe_problems(recipe: Recipe) -> Iterator[str]:
         yield "evaluate needs the whole model in one process; run `spectrum-trl tiny` later"
     if recipe.training.trust_remote_code:
         yield "trust_remote_code is not supported; use an architecture that transformers has"
+    training = recipe.training
+    strategies = (training.eval_strategy, training.save_strategy)
+    if (
+        training.load_best_model_at_end
+        and strategies == ("steps", "steps")
+        and training.eval_steps != training.save_steps
+    ):
+        yield (
+            f"load_best_model_at_end: with eval_steps {training.eval_steps:g} and save_steps "
+            f"{training.save_steps:g}, the best step may have no checkpoint; set both to the same number"
+        )
     yield from _lost_row_order(recipe)
 
 

@@ -1,6 +1,7 @@
 """Held-out loss while training: per trained token of each task, its curves, and the best step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -8,13 +9,15 @@ import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from rich.console import Console
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import SFTTrainer
 
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.files import write_atomic, writing
 from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.runs.checkpoints import problem_of, step_of
 from spectrum_trl.runs.run_folder import RunFolder
 
 PREFIX, MEAN = "eval_", "eval_loss"
@@ -119,14 +122,50 @@ def best_of(history: Sequence[dict[str, Any]], args: Any) -> Best | None:
     return Best(metric, best["step"], best[metric], found[-1][metric])
 
 
+def find_best(state: TrainerState, *, folder: Path, out: Console) -> None:
+    """Find the best checkpoint of a resumed run in its own folder, which may have been moved or copied.
+
+    Where it is gone or broken, the best step is the best from here on.
+    """
+    if state.best_global_step is None:
+        return
+    own = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}"
+    if (problem := problem_of(own)) is None:
+        state.best_model_checkpoint = str(own)
+        return
+    out.print(f"the best checkpoint so far, {own}, cannot be used: {problem}", markup=False, style="yellow")
+    state.best_model_checkpoint = state.best_metric = state.best_global_step = None
+
+
+def has_stopped(trainer: SFTTrainer) -> bool:
+    """Return whether a run has waited for a better loss as long as its recipe allows."""
+    waiting = _waiting(trainer)
+    return any(one.early_stopping_patience_counter >= one.early_stopping_patience for one in waiting)
+
+
+@contextmanager
+def keep_patience(trainer: SFTTrainer) -> Iterator[None]:
+    """Keep the recipe's patience where a checkpoint's is restored with how long the run has waited."""
+    own = [one.early_stopping_patience for one in _waiting(trainer)]
+    yield
+    for restored, patience in zip(_waiting(trainer), own, strict=True):
+        restored.early_stopping_patience = patience
+
+
+def _waiting(trainer: SFTTrainer) -> list[EarlyStoppingCallback]:
+    found = trainer.callback_handler.callbacks
+    return [one for one in found if isinstance(one, EarlyStoppingCallback)]
+
+
 def report(trainer: SFTTrainer, *, folder: RunFolder, out: Console) -> None:
     """Print and record the best step of a run that has ended, and draw its losses into its folder."""
     history, state = trainer.state.log_history, trainer.state
     best = best_of(history, trainer.args)
     if best is None or not folder.is_main:
         return
-    saved = state.best_global_step if trainer.args.load_best_model_at_end else None
-    saved = state.global_step if saved is None else saved
+    # Not the best step: its checkpoint may be gone, or was never written.
+    loaded = state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
+    saved = step_of(Path(loaded)) if loaded else state.global_step
     folder.add_to_record("held_out_loss", {**best._asdict(), "saved_step": saved})
     with writing(folder.path):
         draw(history, folder.path / PICTURE, best=best)

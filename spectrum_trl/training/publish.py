@@ -17,6 +17,7 @@ from spectrum_trl.evaluation.options import Options
 from spectrum_trl.evaluation.results import newest, samples_file
 from spectrum_trl.files import write_json
 from spectrum_trl.known_tasks import tasks
+from spectrum_trl.models.folder import whole_record
 from spectrum_trl.models.load import model_path
 from spectrum_trl.report.figures import rows_of
 from spectrum_trl.report.page import page_of
@@ -133,7 +134,7 @@ def _repo_problems(repo: str) -> Iterator[str]:
 
 def _record(run: Path) -> Any:
     try:
-        record = read_json(run / RECORD)
+        record = whole_record(read_json(run / RECORD))
         if not all(isinstance(one["task"], str) for one in record.get("data", ())):
             raise ValueError("data: expected a list of tasks")
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:

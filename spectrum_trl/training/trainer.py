@@ -59,14 +59,22 @@ class ResumableTrainer(SFTTrainer):
                 f"num_train_epochs: {self.args.num_train_epochs:g} is {max_steps} steps, but the run is "
                 f"already past step {state.global_step}; set {state.epoch:g} or more"
             )
+        out = console(quiet=not self.is_world_process_zero())
         if state.global_step == max_steps:
-            out = console(quiet=not self.is_world_process_zero())
             out.print(f"already at step {max_steps}, the last one: nothing is left to train")
+        elif held_out.has_stopped(self):
+            out.print(f"stopped early at step {state.global_step}: nothing is left to train")
+        if state.global_step and self.args.load_best_model_at_end:
+            held_out.find_best(state, folder=Path(str(self.args.output_dir)), out=out)
         # Else its log would count from 0 again.
         self._total_train_tokens = self._tokens_seen()
         # The checkpoint would otherwise override the steps between saves and logs.
         state.compute_steps(self.args, max_steps)
         return found
+
+    def _load_callback_state(self) -> None:
+        with held_out.keep_patience(self):
+            super()._load_callback_state()
 
     def _tokens_seen(self) -> int:
         if self.args.include_num_input_tokens_seen == "no":
@@ -88,8 +96,9 @@ class ResumableTrainer(SFTTrainer):
         # Trainer does not find the sampler once accelerate has wrapped it for several processes or skipping.
         elif isinstance(self._sampler, BatchRebalanceSampler):
             self._sampler.set_epoch(kwargs["epoch"])
-        # Trainer compares the number of steps only after a step, so it would train one too many.
-        if self.state.global_step < self.state.max_steps:
+        # Trainer compares the number of steps only after a step, so it would train one too many; it also goes
+        # on where a run had stopped early, but was killed before it was saved.
+        if self.state.global_step < self.state.max_steps and not held_out.has_stopped(self):
             super()._run_epoch(*args, **kwargs)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:

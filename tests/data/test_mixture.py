@@ -14,7 +14,7 @@ from spectrum_trl.data.conversations import weighted
 from spectrum_trl.data.encode import Encoder, encode
 from spectrum_trl.data.mixture import Mixture, build_mixture, messages_of_file
 from spectrum_trl.errors import MissingData, UserError
-from spectrum_trl.recipe.arguments import DataArguments, FileOptions
+from spectrum_trl.recipe.arguments import DataArguments, FileOptions, TaskOptions
 from tests.messages import named, naming
 
 TINY = DataArguments(
@@ -470,6 +470,40 @@ def test_nothing_to_evaluate_on_is_told_with_the_fix(
     data = DataArguments(train_files={lines: {}}, held_out_share=0.01)
     with pytest.raises(UserError, match=naming("eval_strategy", "1%", "held_out_share", "eval_tasks")):
         build_mixture(data, tokenizer=tiny_tokenizer, max_length=64, evaluates=True)
+
+
+def test_held_out_sequences_that_are_too_long_are_told(
+    tiny_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    def build(lengths: dict[int, int], max_length: int) -> Mixture:
+        rows = [f"{n},{'word ' * lengths.get(n, 1)}{n}" for n in range(8) for _ in range(2)]
+        (tmp_path / "a.csv").write_text("\n".join(["user,answer", *rows]))
+        keys = "{file: a.csv, group_by: user, output: answer, descriptions: [x]}"
+        (tmp_path / "own.yaml").write_text(f"task: own\nspectrum: {keys}\n")
+        data = DataArguments(tasks=[str(tmp_path / "own.yaml")], held_out_share=0.5)
+        return build_mixture(data, tokenizer=tiny_tokenizer, max_length=max_length, evaluates=True)
+
+    rows = build({}, 64).held_out["own"]["messages"]
+    held_out = {int(row[-1]["content"].split()[-1]) for row in rows}
+    assert 0 < len(held_out) < 8
+    with pytest.raises(UserError, match=naming("eval_strategy", "50%", "max_length")) as caught:
+        build(dict.fromkeys(held_out, 90), 64)
+    assert named(caught.value.problems[0], f": {len(held_out)}")
+
+
+def test_an_exclamation_mark_leaves_out_tasks_named_in_full_too() -> None:
+    given: list[tuple[list[str], list[str]]] = [
+        (["fli*", "zipfian", "!zipfian"], ["flight"]),
+        (["zipfian", "!zip*", "flight"], ["flight"]),
+        (["fli*", "!flight", "flight"], ["flight"]),
+    ]
+    for names, expected in given:
+        assert list(select_eval_tasks(DataArguments(tasks=["coinflip"], eval_tasks=names))) == expected
+    with pytest.raises(UserError, match=naming("tasks: '!flight'", "nothing before it")):
+        select_tasks(DataArguments(tasks=["*", "!flight"]))
+    weighted = {"flight": TaskOptions(weight=2.0)}
+    with pytest.raises(UserError, match=naming("eval_tasks: flight", "weight")):
+        select_eval_tasks(DataArguments(tasks=["coinflip"], eval_tasks=weighted))
 
 
 def test_tasks_to_evaluate_on_must_not_be_trained_on() -> None:

@@ -482,3 +482,26 @@ def test_individuals_that_training_held_out_are_set_apart_if_only_they_are_evalu
     assert splits_of([named])("spectrum_icl_gsm8k") == "trained on"
     everyone = known(tmp_path / "all", trained_on=[], values=losses)
     assert splits_of([read_results(everyone), read_results(tuned)])("spectrum_icl_gsm8k") == "trained on"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("trained_on", value) for value in ("gsm8k", {"gsm8k": 1}, 5, True, [1], [["a"]], [None])),
+        *(("held_out_share", value) for value in (-1, 5, True, None, [0.1], float("nan"), float("inf"))),
+        *(("answers_trained_on", {"a": value}) for value in ("abc", 5, None, [5])),
+        *(("of_task", value) for value in (-1, 5, True, [0.1], float("nan"))),
+    ],
+)
+def test_a_damaged_record_of_training_is_an_error_and_holds_nothing_out(
+    key: str, value: object, tmp_path: Path, losses: np.ndarray
+) -> None:
+    (file,) = write(tmp_path / "a", {"a": losses}).glob("results_*.json")
+    whole = json.loads(file.read_text())
+    if key == "of_task":
+        whole["configs"]["a"]["metadata"]["held_out_share"] = value
+    else:
+        whole |= {"trained_on": ["gsm8k"], key: value}
+    file.write_text(json.dumps(whole))
+    with pytest.raises(UserError, match="is not a results file"):
+        read_results(file)

@@ -11,7 +11,7 @@ import pytest
 from lm_eval.tasks import TaskManager
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.options import Options, read_options
+from spectrum_trl.evaluation.options import Options, read_options, read_words
 from spectrum_trl.evaluation.probe import format_of
 from spectrum_trl.paths import TINY_BASE, bundled
 from spectrum_trl.prompts import templates
@@ -30,6 +30,20 @@ def test_all_wrong_values_are_told_with_the_nearest() -> None:
         read_options({"format": "colom", "samples": 0, "seed": "x", "scoring": "with_ends"})
     assert len(caught.value.problems) == 4
     assert named(caught.value.problems[0], "metadata: format", '"spectrum", "colon"', '"colom"', "'colon'")
+
+
+@pytest.mark.parametrize("name", ["seed", "sequences", "max_tokens", "examples", "held_out_share", "samples"])
+def test_a_switch_is_no_number(name: str) -> None:
+    with pytest.raises(UserError, match=naming(f"metadata: {name}", "a number", "true")):
+        read_options({name: True})
+
+
+def test_what_is_given_twice_is_refused_instead_of_the_last_being_taken() -> None:
+    found = read_words("a=1,b=x,", option="--o", beside={"c": "2", "d": None})
+    assert found == {"a": 1, "b": "x", "c": "2"}
+    for text, beside in (("a=1,b=2, a=3", {}), ("a=1,a=1", {}), ("a=1", {"a": "2"})):
+        with pytest.raises(UserError, match=naming("--o: a ", "twice")):
+            read_words(text, option="--o", beside=beside)
 
 
 def test_without_a_named_model_prompts_cannot_be_written() -> None:

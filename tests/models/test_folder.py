@@ -1,11 +1,13 @@
 """Rounding to bfloat16 keeps small updates on average; a damaged record of training is no missing one."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from spectrum_trl.models.folder import rounded, training_record
+from spectrum_trl.suite.task import EVALUATED
 
 
 def noise(seed: int = 0) -> torch.Generator:
@@ -49,6 +51,19 @@ def test_other_types_are_converted_as_usual() -> None:
         ('{"data": [{"task": "cards", "n": 1}]}', ({"cards": {"task": "cards", "n": 1}}, 0.0)),
         ('{"data": [], "settings": {"held_out_share": 0.1}}', ({}, 0.1)),
         ('{"data": [], "settings": {"held_out_share": null}}', ({}, 0.0)),
+        # A model that was tuned twice: both data, and only whom both held out.
+        (
+            '{"data": [{"task": "a"}], "settings": {"held_out_share": 0.2}, '
+            '"before": {"data": [{"task": "b"}], "held_out_share": 0.1}}',
+            ({"a": {"task": "a"}, "b": {"task": "b"}}, 0.1),
+        ),
+        # Answers that one of two trainings left out were trained on in the other.
+        (
+            json.dumps(
+                {"data": [{"task": "a", "dropped": {EVALUATED: 3}}], "before": {"data": [{"task": "a"}]}}
+            ),
+            ({"a": {"task": "a"}}, 0.0),
+        ),
     ],
 )
 def test_a_record_of_training_is_read(tmp_path: Path, text: str, expected: object) -> None:
@@ -59,7 +74,8 @@ def test_a_record_of_training_is_read(tmp_path: Path, text: str, expected: objec
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "{}", '{"data": 5}', '{"data": ["a"]}', '{"data": [{}]}', '{"data": [], "settings": 1}']
-    + ['{"data": [], "settings": {"held_out_share": "much"}}', "\xff"],
+    + [f'{{"data": [], "settings": {{"held_out_share": {share}}}}}' for share in ('"much"', -1, 5, "true")]
+    + ["\xff"],
 )
 def test_a_damaged_record_of_training_counts_as_none_with_a_warning(
     tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture

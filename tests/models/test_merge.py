@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from spectrum_trl.commands.main import main
 from spectrum_trl.errors import UserError
+from spectrum_trl.models.folder import training_record
 from spectrum_trl.models.initialise import new_model, role_token_ids
 from spectrum_trl.models.load import load_model
 from spectrum_trl.models.merge import merge
@@ -220,6 +221,12 @@ def test_a_merged_model_ends_with_its_tokenizer(tmp_path: Path, tiny_run: Path, 
     config = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").config
     assert config.eos_token_id == tiny_tokenizer.eos_token_id
     assert config.pad_token_id == tiny_tokenizer.pad_token_id != config.eos_token_id
+
+
+def test_a_merged_model_says_what_it_was_trained_on(tmp_path: Path, tiny_run: Path) -> None:
+    merge(tiny_run, tmp_path / "merged")
+    found = training_record(str(tmp_path / "merged"))
+    assert found and found == training_record(str(tiny_run)) and found.counts
 
 
 def test_a_merged_model_of_damaged_records_has_no_card_and_says_so(

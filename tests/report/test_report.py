@@ -236,18 +236,45 @@ def test_machines_get_the_same_figures(tmp_path: Path) -> None:
             assert f"| {each.difference.mean:+.4f}" in text and each.verdict in text
 
 
-def test_evaluations_of_different_tasks_of_a_model_are_one_column(tmp_path: Path) -> None:
-    folders = {name: write(tmp_path / name) for name in ("all", "first", "second")}
-    for name in ("first", "second"):
-        (file,) = folders[name].glob("results_*.json")
-        whole = json.loads(file.read_text())
+def parts(tmp_path: Path, **of_second: object) -> list[Path]:
+    """Write the tasks of one evaluation as two, with further keys of the second."""
+    folders = [write(tmp_path / name) for name in ("first", "second")]
+    for folder in folders:
+        (file,) = folder.glob("results_*.json")
+        whole, first = json.loads(file.read_text()), folder.name == "first"
         for key in ("results", "configs"):
-            whole[key] = {
-                task: one for task, one in whole[key].items() if ("_icl_" in task) == (name == "first")
-            }
-        file.write_text(json.dumps(whole))
-    one, parts = ([f"x={folders[name]}" for name in names] for names in (["all"], ["first", "second"]))
-    assert sorted(page_of(read_evaluations(parts)).rows) == sorted(page_of(read_evaluations(one)).rows)
+            whole[key] = {task: one for task, one in whole[key].items() if ("_icl_" in task) == first}
+        file.write_text(json.dumps(whole | ({} if first else of_second)))
+    return folders
+
+
+def test_evaluations_of_different_tasks_of_a_model_are_one_column(tmp_path: Path) -> None:
+    config = {"dtype": "float32", "seed": 42, "limit": 2, "metadata": {"sequences": 20}}
+    missing = {"spectrum_icl_flight": {"files": "flight.csv", "how": "get it"}}
+    folders = parts(tmp_path, config=config, missing=missing)
+    whole = page_of(read_evaluations([f"x={write(tmp_path / 'all')}"]))
+    joined = page_of(read_evaluations([f"x={folder}" for folder in folders]))
+    assert sorted(joined.rows) == sorted(whole.rows)
+    # The settings of both, and nothing is missing that one of them has.
+    assert joined.models[0].settings == "dtype float32, seed 42, limit none / 2, sequences none / 20"
+    assert [task for task, *_ in joined.missing] == ["spectrum_dist_mpi"]
+
+
+def test_evaluations_of_a_model_before_and_after_further_training_are_not_joined(tmp_path: Path) -> None:
+    folders = parts(tmp_path, trained_on=["coinflip"])
+    for order in (folders, folders[::-1]):
+        with pytest.raises(UserError, match="trained on different data"):
+            read_evaluations([f"x={folder}" for folder in order])
+
+
+def test_no_results_that_are_read_are_overwritten(tmp_path: Path) -> None:
+    folders = parts(tmp_path)
+    files = [next(folder.glob("results_*.json")) for folder in folders]
+    before = [file.read_text() for file in files]
+    for file in files:
+        with pytest.raises(UserError, match="lies among the results"):
+            report([f"x={folder}" for folder in folders], output=tmp_path / "page.html", csv=file)
+    assert [file.read_text() for file in files] == before
 
 
 def test_mistakes_are_one_message_and_leave_nothing(tmp_path: Path) -> None:

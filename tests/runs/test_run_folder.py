@@ -12,6 +12,7 @@ from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from spectrum_trl.errors import Interrupted, UserError
+from spectrum_trl.models.folder import training_record
 from spectrum_trl.runs.output_dir import LOCK
 from spectrum_trl.runs.run_folder import (
     CONFIGS,
@@ -46,6 +47,24 @@ def test_overwriting_keeps_every_file_that_no_run_listed(finished_run: Path, tin
     assert {name: (finished_run / name).read_text() for name in mine} == mine
     assert (finished_run / "set_aside/checkpoint-2/note.txt").read_text() == "x"
     assert not list(finished_run.glob("checkpoint-*")) and (finished_run / "model.safetensors").is_file()
+
+
+def test_a_run_from_a_tuned_model_records_what_that_was_trained_on(
+    finished_run: Path, tmp_path: Path, tiny_run: Run
+) -> None:
+    trained = training_record(str(finished_run))
+    words = [
+        "--model_name_or_path",
+        str(finished_run),
+        "--copy_role_tokens_from",
+        "",
+        "--tasks",
+        "coinflip",
+    ]
+    done = tiny_run(tmp_path / "second", *words, "--max_steps", "1", "--save_strategy", "no")
+    assert done.returncode == 0, done.stderr
+    found = training_record(str(tmp_path / "second"))
+    assert trained and found and set(found.counts) == {*trained.counts, "coinflip"}
 
 
 def test_a_list_that_names_files_outside_its_folder_deletes_nothing(tmp_path: Path) -> None:

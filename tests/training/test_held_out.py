@@ -187,6 +187,42 @@ def test_early_stopping_ends_a_run_that_overfits_and_saves_its_best_step(tmp_pat
     assert all(torch.equal(again[name], expected[name]) for name in expected)
 
 
+@pytest.mark.slow
+def test_a_run_that_stopped_early_and_was_moved_keeps_its_best_step(tmp_path: Path) -> None:
+    # The loss falls, so the best step by the greatest loss is the first saved one.
+    words = [*EVERY_TWO, "--learning_rate", "1e-3", "--max_steps", "40", "--load_best_model_at_end", "true"]
+    words += ["--greater_is_better", "true"]
+    done = run(tmp_path / "first", *words, "--early_stopping_patience", "1")
+    assert done.returncode == 0, done.stderr
+    folder = (tmp_path / "first").rename(tmp_path / "moved")
+    best = load_file(folder / "checkpoint-2" / "model.safetensors")
+
+    def saved(patience: int) -> int:
+        (folder / "model.safetensors").unlink()
+        more = ["--early_stopping_patience", str(patience), "--resume_from_checkpoint", "last"]
+        done = run(folder, *words, *more)
+        assert done.returncode == 0, done.stderr
+        own = load_file(folder / "model.safetensors")
+        step = json.loads((folder / "provenance.json").read_text())["held_out_loss"]["saved_step"]
+        assert (step == 2) == all(torch.equal(own[name], best[name]) for name in best)
+        return step
+
+    # Killed before it was saved, a stopped run trains no further; with more patience it waits as much longer.
+    for patience, last in ((1, 4), (2, 6)):
+        assert saved(patience) == 2
+        assert not (folder / f"checkpoint-{last + 2}").exists() and (folder / f"checkpoint-{last}").exists()
+    # Without its best step, the record names the step whose weights are saved.
+    weights = folder / "checkpoint-2" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert saved(3) == 8
+
+
+def test_a_best_step_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    done = run(tmp_path / "run", *EVERY_TWO, "--save_steps", "4", "--load_best_model_at_end", "true")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert named(" ".join(done.stderr.split()), "load_best_model_at_end", "eval_steps 2", "save_steps 4")
+
+
 def test_a_metric_that_is_not_measured_is_refused_with_the_nearest_before_training(tmp_path: Path) -> None:
     done = run(tmp_path / "run", *EVERY_TWO, "--metric_for_best_model", "coinflop_loss")
     assert done.returncode == 2 and "Traceback" not in done.stderr
