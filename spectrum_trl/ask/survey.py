@@ -11,6 +11,7 @@ import pandas as pd
 
 from spectrum_trl.ask.questions import Question
 from spectrum_trl.ask.results import Probabilities
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.axis_tasks import lettered, shares
 from spectrum_trl.metrics.distributional import Comparison, compare_logs, uniform_guess
@@ -108,7 +109,11 @@ def read_table(table: pd.DataFrame, *, names: Mapping[str, str] | None = None) -
         except (ValueError, OverflowError) as error:
             problems.append(f"row {number}: {error}")
     if problems or not found:
-        more = [f"and {len(problems) - PROBLEMS_SHOWN} more rows"] if len(problems) > PROBLEMS_SHOWN else []
+        more = (
+            [f"and {counted(len(problems) - PROBLEMS_SHOWN, 'more row')}"]
+            if len(problems) > PROBLEMS_SHOWN
+            else []
+        )
         raise UserError(*(problems[:PROBLEMS_SHOWN] + more or ["the table has no row"]))
     return found
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from spectrum_trl.commands.model_options import Device, Dtype, Format, Model
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError, located
 
 PROBLEMS_SHOWN = 20
@@ -114,7 +115,10 @@ def _write(found: Any, output: Path) -> None:
             table.add_row(row.score, f"{row.model:.4g}", interval.replace("[", r"\["), uniform)
         out.print(table)
         first = found.scores.iloc[0]
-        out.print(f"{first.rows} rows of {first.questions} questions", highlight=False)
+        out.print(
+            f"{counted(int(first.rows), 'row')} of {counted(int(first.questions), 'question')}",
+            highlight=False,
+        )
     if low:
         out.print(
             f"{low} of {len(found.wide)} rows have a coverage below {LOWEST_COVERAGE}: their shares say "

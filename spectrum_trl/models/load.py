@@ -44,7 +44,13 @@ PROBES = (
 
 
 def model_path(name: str) -> str:
-    """Return where to load a model from: the absolute path of a folder, or a Hub id unchanged."""
+    """Return where to load a model from: the absolute path of a folder, or a Hub id unchanged.
+
+    Raises:
+        UserError: If the name is blank.
+    """
+    if not name.strip():
+        raise UserError("the name of the model is empty: give a folder, a Hub id or spectrum-trl/tiny-base")
     folder = os.path.expanduser(EMBEDDED.get(name, name))
     # peft stores this path in the adapter, which may later be loaded from another working directory.
     return os.path.abspath(folder) if os.path.isdir(folder) else name

@@ -8,6 +8,7 @@ from spectrum_trl.ask.candidates import checked_answers
 from spectrum_trl.ask.model import MAX_NEW_TOKENS, SpectrumModel
 from spectrum_trl.ask.questions import conversation
 from spectrum_trl.ask.samples import ending_of, seeds_of
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.prompts.scored import Prompts
@@ -133,13 +134,14 @@ class Reader:
         code, room = "context_length_exceeded", self.context - len(ids)
         if self.limits.prompt_tokens is not None and len(ids) > self.limits.prompt_tokens:
             raise RequestError(
-                f"the prompt has {len(ids)} tokens, but at most {self.limits.prompt_tokens} are accepted",
+                f"the prompt has {counted(len(ids), 'token')}, but at most "
+                f"{self.limits.prompt_tokens} are accepted",
                 code=code,
             )
         if room < (wanted or 1):
             raise RequestError(
-                f"the prompt has {len(ids)} tokens, and {wanted or 1} more are wanted, but the model's "
-                f"context is {self.context}",
+                f"the prompt has {counted(len(ids), 'token')}, and {wanted or 1} more are wanted, but the "
+                f"model's context is {self.context}",
                 code=code,
             )
         assert asked.seed is not None and asked.n is not None
