@@ -104,6 +104,8 @@ class ChatRequest(Common):
     logprobs: bool = False
     top_logprobs: int = Field(0, ge=0, le=20)
     answers: list[Any] | None = None
+    # pydantic's models have an attribute of that name.
+    json_schema: dict[str, Any] | None = Field(None, alias="schema")
 
 
 class CompletionRequest(Common):

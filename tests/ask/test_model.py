@@ -429,7 +429,7 @@ def test_a_model_that_is_none_or_a_name_is_told(random_model: PreTrainedModel, w
 
 @pytest.mark.parametrize("name", ["", " ", None])
 def test_an_empty_name_is_told(name: Any) -> None:
-    with pytest.raises(UserError, match=naming("tokenizer", "name", repr(name))):
+    with pytest.raises(UserError, match=naming("model", "name", repr(name))):
         SpectrumModel.from_pretrained(name, format="colon")
     with pytest.raises(UserError, match=naming("adapter", "name", "''")):
         SpectrumModel.from_pretrained(TINY_BASE_NAME, format="colon", adapter="")

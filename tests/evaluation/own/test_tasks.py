@@ -209,7 +209,7 @@ def test_mistakes_in_questions_are_named(tmp_path: Path, wrong: dict[str, Any], 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"shares": [1]}, "2 candidates.* 1 shares"),
+        ({"shares": [1]}, "2 candidates.* 1 share"),
         ({"shares": [0, 0]}, "above 0"),
         ({"shares": [1, -1]}, "1e\\+15"),
         ({"shares": [1, "1"]}, "1e\\+15"),
