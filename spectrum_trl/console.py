@@ -32,6 +32,11 @@ def console(*, quiet: bool = False, stderr: bool = False) -> Console:
     return Console(quiet=quiet, stderr=stderr, emoji=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and what it counts: ``1 row``, ``2,000 rows``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def is_first_process() -> bool:
     """Return whether this process reports for all of a launch, which needs no library to know."""
     # A shell may have left RANK behind, alone or with others; a launcher sets all of these.

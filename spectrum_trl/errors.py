@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from spectrum_trl.console import is_first_process, visible
+from spectrum_trl.console import counted, is_first_process, visible
 
 EXIT_CODE = 2
 # The exit code that shells give a program ended by Ctrl-C.
@@ -67,8 +67,12 @@ def located(place: str) -> Iterator[None]:
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` with the candidate closest in spelling, or ``""`` if none is close."""
-    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
+    """Return ``" Did you mean 'x'?"`` with the candidate closest in spelling, or ``""`` if none is close.
+
+    A candidate that is the name itself is no help: something else is wrong.
+    """
+    others = [one for one in candidates if one != name]
+    close = difflib.get_close_matches(name, others, n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
@@ -175,7 +179,7 @@ def _short(problem: str) -> str:
     left = len(problem) - LONGEST
     if left <= 0:
         return problem
-    return f"{problem[: LONGEST // 2]} [… {left:,} characters …] {problem[-LONGEST // 2 :]}"
+    return f"{problem[: LONGEST // 2]} [… {counted(left, 'character')} …] {problem[-LONGEST // 2 :]}"
 
 
 def _check_process() -> None:

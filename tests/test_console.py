@@ -2,8 +2,16 @@
 
 import pytest
 
-from spectrum_trl.console import is_first_process
+from spectrum_trl.console import counted, is_first_process
 from spectrum_trl.recipe.read import show_help
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (20_000, "20,000 rows")]
+)
+def test_one_thing_is_no_plural(number: int, said: str) -> None:
+    assert counted(number, "row") == said
+
 
 LEFT = {"RANK": "1", "WORLD_SIZE": "2"}
 LAUNCHER = LEFT | {"LOCAL_RANK": "1", "MASTER_ADDR": "localhost"}

@@ -41,7 +41,9 @@ def test_other_errors_are_not_the_users() -> None:
         _ = 1 / 0
 
 
-@pytest.mark.parametrize(("name", "hint"), [("spilt", " Did you mean 'split'?"), ("zzz", ""), ("", "")])
+@pytest.mark.parametrize(
+    ("name", "hint"), [("spilt", " Did you mean 'split'?"), ("zzz", ""), ("", ""), ("tasks", "")]
+)
 def test_a_hint_names_what_is_close_and_nothing_else(name: str, hint: str) -> None:
     assert nearest(name, ["split", "tasks"]) == hint
 

@@ -87,8 +87,10 @@ def answer_file(
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     part = _part(output, digest, share)
-    with writing(output), _alone(part, output):
+    # A run that is refused leaves no lock of its own, by which the others would be refused in turn.
+    with writing(output):
         _check_others(output, digest, fresh=fresh)
+    with writing(output), _alone(part, output):
         if _done(part).exists():
             _done(part).rename(part)
         if fresh:

@@ -1,7 +1,7 @@
 """A tuned model to ask: its probabilities, samples and distributions."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Unpack
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -12,7 +12,7 @@ from spectrum_trl.ask.questions import Example, Question, beginning, conversatio
 from spectrum_trl.ask.results import Probabilities, Sample, Score, Token, answered, warn_of_low_coverage
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.models.load import check_causal
-from spectrum_trl.prompts.formats import Format
+from spectrum_trl.prompts.formats import Format, check_format
 from spectrum_trl.prompts.scored import Prompts
 from spectrum_trl.prompts.templates import family_of, name_of
 from spectrum_trl.scoring.draw import FULL, Decoding
@@ -66,8 +66,8 @@ class SpectrumModel:
                 f"{name_of(tokenizer)} has no Spectrum template: it was not tuned with one; name a format: "
                 'format="colon" for a pretrained model, format="chat" for an instruct model'
             )
-        if format is not None and format not in get_args(Format):
-            raise UserError(f"format: expected {', '.join(get_args(Format))}, but it is {format!r}")
+        if format is not None:
+            check_format(format)
         self.model, self.tokenizer, self.given = model, tokenizer, list(given)
         self.prompts = Prompts(tokenizer, fmt=format or "spectrum")
         # What `update` has read.
@@ -182,7 +182,9 @@ class SpectrumModel:
         several = [question] if questions is None else self._several(questions, question)
         own = questions is not None and all(isinstance(one, list | tuple) for one in answers)
         if own and len(answers) != len(several):
-            raise UserError(f"answers: {len(answers)} lists for {len(several)} questions; give one for each")
+            raise UserError(
+                f"answers: give one list for each question, {len(several)} and not {len(answers)}"
+            )
         found = self.probabilities_of(answers if own else [answers] * len(several), several)
         warn_of_low_coverage([one.coverage for one in found])
         return answered(found, questions, columns=("answer", "probability", "normalised", "coverage"))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.prompts.messages import check, normalise
 from spectrum_trl.suite.task import Message, Role
@@ -71,8 +72,8 @@ def turns(examples: Sequence[Example]) -> list[Message]:
         if isinstance(example, tuple | list):
             if len(example) != 2:
                 raise UserError(
-                    f"examples: {example!r:.80} has {len(example)} parts; a pair is an input and its output. "
-                    "Give a list that is itself an output as JSON text"
+                    f"examples: {example!r:.80} has {counted(len(example), 'part')}; a pair is an input and "
+                    "its output. Give a list that is itself an output as JSON text"
                 )
             found.append(_message("input", example[0]))
             example = example[1]

@@ -9,6 +9,7 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from spectrum_trl.ask.questions import Question, as_text
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.strict.json import read_json, strict_json
 from spectrum_trl.suite.sequences.declared import columns_of
@@ -176,7 +177,11 @@ def _table(path: Path) -> Iterator[Row]:
                     yield Row(number, {}, f"line {reader.line_num}: it is not UTF-8")
                     continue
                 fits = len(cells) == len(header)
-                problem = None if fits else f"it has {len(cells)} cells, but the header has {len(header)}"
+                problem = (
+                    None
+                    if fits
+                    else f"it has {counted(len(cells), 'cell')}, but the header has {len(header)}"
+                )
                 yield Row(number, dict(zip(header, cells, strict=False)), problem)
 
 

@@ -139,26 +139,25 @@ def validator(schema: Schema) -> Callable[[str], Any]:
     return check
 
 
-def allowed_values(schema: Schema) -> list[Any]:
+def allowed_values(schema: Schema, *, most: int = MOST_VALUES) -> list[Any]:
     """Return every value that a schema allows.
 
     Args:
         schema: A JSON Schema, or a pydantic model, whose fields are enumerations, constants, booleans, null,
             integers between two bounds, and arrays and objects of these.
+        most: Number of joint values, at most.
 
     Raises:
-        UserError: If a field's values cannot be listed, or there are more than 10,000 joint values.
+        UserError: If a field's values cannot be listed, or there are more joint values.
     """
     whole = _adapter(schema).json_schema() if _is_type(schema) else cast(Mapping[str, Any], schema)
     _checker(whole)
     try:
-        values = list(itertools.islice(_values(whole, whole, "$"), MOST_VALUES + 1))
+        values = list(itertools.islice(_values(whole, whole, "$"), most + 1))
     except RecursionError:
         raise UserError("schema: it refers to itself, so its values cannot be listed") from None
-    if len(values) > MOST_VALUES:
-        raise UserError(
-            f"schema: it allows more than {MOST_VALUES:,} values; sample with sample_json instead"
-        )
+    if len(values) > most:
+        raise UserError(f"schema: it allows more than {most:,} values; sample instead")
     parse, unique = validator(schema), dict[str, Any]()
     for value in values:
         text = json.dumps(value)
@@ -241,7 +240,10 @@ def _arrays(schema: Mapping[str, Any], whole: Mapping[str, Any], path: str) -> I
     first: Sequence[Any] = schema.get("prefixItems", ())
     for length in range(schema.get("minItems", len(first)), schema.get("maxItems", len(first)) + 1):
         kinds = [first[n] if n < len(first) else schema.get("items", True) for n in range(length)]
-        parts = (list(_values(kind, whole, f"{path}[{n}]")) for n, kind in enumerate(kinds))
+        parts = (
+            list(itertools.islice(_values(kind, whole, f"{path}[{n}]"), MOST_VALUES + 1))
+            for n, kind in enumerate(kinds)
+        )
         yield from map(list, itertools.product(*parts))
 
 
@@ -268,5 +270,5 @@ def _resolved(reference: str, whole: Mapping[str, Any], path: str) -> Any:
 def _unbounded(path: str, kind: str) -> UserError:
     return UserError(
         f"schema: {path}: values of type {kind} cannot be listed; give an enum, or bounds of an integer, or "
-        "sample with sample_json instead"
+        "sample instead"
     )

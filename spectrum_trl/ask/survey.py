@@ -3,7 +3,7 @@
 import math
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from spectrum_trl.ask.questions import Question
 from spectrum_trl.ask.results import Probabilities
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.axis_tasks import lettered, shares
 from spectrum_trl.metrics.distributional import Comparison, compare_logs, uniform_guess
@@ -108,7 +109,11 @@ def read_table(table: pd.DataFrame, *, names: Mapping[str, str] | None = None) -
         except (ValueError, OverflowError) as error:
             problems.append(f"row {number}: {error}")
     if problems or not found:
-        more = [f"and {len(problems) - PROBLEMS_SHOWN} more rows"] if len(problems) > PROBLEMS_SHOWN else []
+        more = (
+            [f"and {counted(len(problems) - PROBLEMS_SHOWN, 'more row')}"]
+            if len(problems) > PROBLEMS_SHOWN
+            else []
+        )
         raise UserError(*(problems[:PROBLEMS_SHOWN] + more or ["the table has no row"]))
     return found
 
@@ -165,7 +170,6 @@ def survey(
     model: Model,
     description: str = DESCRIPTION,
     seed: int = 0,
-    answered: Callable[[int], object] = lambda number: None,
 ) -> Survey:
     """Ask a model every question for every group.
 
@@ -174,23 +178,42 @@ def survey(
         model: A `SpectrumModel`.
         description: Of the prompts; ``{group}`` stands for the group's name.
         seed: Of the intervals.
-        answered: Called with the number of questions answered since the last call.
 
     Raises:
-        UserError: If the description has no ``{group}``, or other braces.
+        UserError: If the description has no ``{group}``, or other braces, or the model cannot be asked.
     """
+    questions, found = checked_questions(asked, model=model, description=description), list[Probabilities]()
+    for start in range(0, len(asked), BLOCK):
+        block = slice(start, start + BLOCK)
+        found += answers(asked[block], questions[block], model=model)
+    return tables(asked, found, seed=seed)
+
+
+def checked_questions(asked: Sequence[Asked], *, model: Model, description: str) -> list[Question]:
+    """Return the questions to a model; arguments and errors as for `survey`."""
     questions = [_question(one, description) for one in asked]
     try:
         model.check_questions(questions)
     except UserError as error:
         # Rows are counted from 1.
         raise UserError(*(_ROW.sub(_in_row, problem) for problem in error.problems)) from error
-    found: list[Probabilities] = []
-    for start in range(0, len(asked), BLOCK):
-        block = asked[start : start + BLOCK]
-        letters = [tuple(string.ascii_uppercase[: len(one.options)]) for one in block]
-        found += model.probabilities_of(letters, questions[start : start + BLOCK])
-        answered(len(block))
+    return questions
+
+
+def answers(asked: Sequence[Asked], questions: Sequence[Question], *, model: Model) -> list[Probabilities]:
+    """Return the probabilities of the letters of each question's options."""
+    letters = [tuple(string.ascii_uppercase[: len(one.options)]) for one in asked]
+    return model.probabilities_of(letters, questions)
+
+
+def tables(asked: Sequence[Asked], found: Sequence[Probabilities], *, seed: int = 0) -> Survey:
+    """Return the results of a survey.
+
+    Args:
+        asked: Groups and questions.
+        found: For each the probabilities of its letters.
+        seed: Of the intervals.
+    """
     return Survey(_long(asked, found), _wide(asked, found), _scores(asked, found, seed=seed))
 
 

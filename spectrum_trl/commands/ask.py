@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spectrum_trl.commands.model_options import Adapter, Device, Dtype, Format, Model, Quantization
+from spectrum_trl.console import counted
 from spectrum_trl.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -239,4 +240,4 @@ def _ask_file(
             with whole.open(encoding="utf-8") as file_of_answers:
                 shutil.copyfileobj(file_of_answers, sys.stdout)
     if ended.failed:
-        raise UserError(f'{ended.failed} rows could not be answered: see "error" in their lines')
+        raise UserError(f'{counted(ended.failed, "row")} could not be answered: see "error" in their lines')

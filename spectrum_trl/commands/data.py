@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spectrum_trl.console import console, on_terminal, plain
+from spectrum_trl.console import console, counted, on_terminal, plain
 from spectrum_trl.errors import MissingData, UserError, ended_by_sigterm
 from spectrum_trl.paths import data_dir as data_folder
 
@@ -146,7 +146,7 @@ def show(
 
     dataset = load(task, data_dir=data_dir, seed=seed, paper=paper)
     if row >= len(dataset):
-        raise UserError(f"--row: {task} has {len(dataset)} sequences, numbered from 0")
+        raise UserError(f"--row: {task} has {counted(len(dataset), 'sequence')}, numbered from 0")
     print_sequence(dataset[row], of=len(dataset))
 
 

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from spectrum_trl.console import WIDTH, console, on_terminal, plain, visible
+from spectrum_trl.console import WIDTH, console, counted, on_terminal, plain, visible
 from spectrum_trl.errors import check_ended, refuse
 from spectrum_trl.files import folder_problems, remove_left, write_atomic, writing
 from spectrum_trl.suite.building.build import Built, build_suite
@@ -78,7 +78,8 @@ def fetch_with_progress(
         )
     for found in done:
         console().print(
-            f"{found.source}: {found.files} files fetched, {found.kept} already present", markup=False
+            f"{found.source}: {counted(found.files, 'file')} fetched, {found.kept} already present",
+            markup=False,
         )
 
 
@@ -93,7 +94,8 @@ def build_with_progress(names: Sequence[str], *, output: Path, **settings: Any) 
             record = built.record
             lost = ", ".join(f"{reason}: {n:,}" for reason, n in record["dropped"].items())
             out.print(
-                f"{built.task}: {record['sequences']:,} sequences, {record['outputs']:,} outputs"
+                f"{built.task}: {counted(record['sequences'], 'sequence')}, "
+                + counted(record["outputs"], "output")
                 + (f"; left out: {lost}" if lost else "")
                 + (" (built before)" if built.kept else ""),
                 markup=False,
@@ -101,7 +103,7 @@ def build_with_progress(names: Sequence[str], *, output: Path, **settings: Any) 
             )
 
         build_suite(names, output=output, progress=report, **settings)
-    out.print(f"{len(names)} tasks in {output}", markup=False)
+    out.print(f"{counted(len(names), 'task')} in {output}", markup=False)
 
 
 def _bars(*columns: ProgressColumn) -> Progress:
@@ -115,7 +117,7 @@ def print_sequence(row: dict[str, Any], *, of: int) -> None:
     out.print(
         f"{row['task']} ({row['split']}, {row['kind']}, {row['source']}): "
         f"sequence {visible(row['sequence_id'])}, "
-        f"{row['n_outputs']} outputs; {of:,} sequences",
+        f"{counted(row['n_outputs'], 'output')}; {counted(of, 'sequence')}",
         markup=False,
         highlight=False,
     )
@@ -144,7 +146,7 @@ def write_card(
             paper = task_stats(drawn, tokens=count)
         check_ended()
         rows.append(Row(task, stats, +dropped, paper))
-        console().print(f"{task.name}: {stats.sequences:,} sequences", markup=False, highlight=False)
+        console().print(f"{task.name}: {counted(stats.sequences, 'sequence')}", markup=False, highlight=False)
     missing = {
         task.name: status(task, data_dir=data_dir).how
         for task in suite_tasks().values()

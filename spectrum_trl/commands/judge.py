@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from spectrum_trl.console import counted
+
 
 def judge(
     model: Annotated[str, typer.Argument(help="A folder or Hub id, or the name at the endpoint.")],
@@ -41,12 +43,13 @@ def judge(
     found = agreement(settings, texts, folder=output)
     out = console()
     out.print(
-        f"{model} agrees with {found.accuracy:.1%} of {found.n} labels: {found.wrongly_valid} invalid texts "
-        f"judged valid, {found.wrongly_invalid} valid texts judged invalid",
+        f"{model} agrees with {found.accuracy:.1%} of {counted(found.n, 'label')}: "
+        f"{counted(found.wrongly_valid, 'invalid text')} judged valid, "
+        f"{counted(found.wrongly_invalid, 'valid text')} judged invalid",
         markup=False,
     )
     if found.unjudged:
         raise UserError(
-            f"{found.unjudged} of {len(texts)} texts have no verdict, because {endpoint or model} returned "
-            "none; run the same command again to judge only these"
+            f"no verdict on {found.unjudged} of {counted(len(texts), 'text')}, because "
+            f"{endpoint or model} returned none; run the same command again to judge only these"
         )

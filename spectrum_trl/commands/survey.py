@@ -1,12 +1,18 @@
 """``spectrum-trl survey``: ask survey questions for many groups, and score the shares of the answers."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spectrum_trl.commands.model_options import Device, Dtype, Format, Model
-from spectrum_trl.errors import UserError, located
+from spectrum_trl.console import counted
+from spectrum_trl.errors import Interrupted, UserError, located
+
+if TYPE_CHECKING:
+    from spectrum_trl.ask.results import Probabilities
+    from spectrum_trl.ask.survey import Asked, Survey
 
 PROBLEMS_SHOWN = 20
 
@@ -29,13 +35,15 @@ def survey(
     question: Annotated[str, typer.Option(help="Name of its column of questions.")] = "question",
     options: Annotated[str, typer.Option(help="Name of its column of options.")] = "options",
     shares: Annotated[str, typer.Option(help="Name of its column of true shares.")] = "shares",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do not go on with an interrupted run.")] = False,
     format: Format = None,
     dtype: Dtype = "auto",
     device: Device = "auto",
 ) -> None:
     """Ask a model survey questions for groups of people, and compare the shares with true ones.
 
-    Prints the scores of the distributional axis beside the uniform guess, which a model must beat.
+    Prints the scores of the distributional axis beside the uniform guess, which a model must beat. Run an
+    interrupted command again to go on where it was; its tables have the same bytes.
     """
     from spectrum_trl.files import folder_problems
 
@@ -53,7 +61,10 @@ def survey(
     surveys.check_description(text)
     with located(f"{table}: "):
         asked = surveys.read_table(_frame(table), names=names)
-    _write(_ask(model, asked, text, format=format, dtype=dtype, device=device), output)
+    settings = {"format": format, "dtype": dtype, "device": device}
+    found = _ask(model, asked, text, output=output, fresh=fresh, **settings)
+    if found is not None:
+        _write(found, output)
 
 
 def _frame(table: Path) -> Any:
@@ -69,19 +80,62 @@ def _frame(table: Path) -> Any:
     return pd.DataFrame([row.fields for row in rows])
 
 
-def _ask(model: str, asked: Any, description: str, **settings: Any) -> Any:
-    from tqdm import tqdm
-
+def _ask(
+    model: str, asked: Sequence["Asked"], description: str, *, output: Path, fresh: bool, **settings: Any
+) -> "Survey | None":
+    """Return the results, or None in a process that others finish after."""
+    from spectrum_trl.ask import survey as surveys
+    from spectrum_trl.ask.batch import answer_file, launched_share
     from spectrum_trl.ask.model import SpectrumModel
-    from spectrum_trl.ask.survey import survey as ask
-    from spectrum_trl.console import console, on_terminal
+    from spectrum_trl.ask.rows import Row
+    from spectrum_trl.console import console, is_first_process, on_terminal
+    from spectrum_trl.files import writing
+    from spectrum_trl.models.folder import fingerprints
     from spectrum_trl.progress import line_each_minute, quiet_when_piped
 
     quiet_when_piped()
     loaded = SpectrumModel.from_pretrained(model, **settings)
-    said = line_each_minute("answering", out=console(stderr=True))
-    with said, tqdm(total=len(asked), desc="questions", disable=not on_terminal()) as bar:
-        return ask(asked, model=loaded, description=description, answered=bar.update)
+    questions = surveys.checked_questions(asked, model=loaded, description=description)
+
+    def answer(rows: Sequence[Row]) -> list[dict[str, Any]]:
+        numbers = [row.number for row in rows]
+        those = [asked[n] for n in numbers], [questions[n] for n in numbers]
+        return [{"log_probabilities": one.log_probabilities} for one in surveys.answers(*those, model=loaded)]
+
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+    whole = output / ".answers.jsonl"
+    settings |= {"model": model, "weights": fingerprints(model), "questions": questions, "asked": asked}
+    try:
+        with line_each_minute("answering", out=console(stderr=True, quiet=not is_first_process())):
+            ended = answer_file(
+                (Row(number, {}) for number in range(len(asked))),
+                answer,
+                output=whole,
+                settings=settings,
+                share=launched_share(),
+                fresh=fresh,
+                shows_progress=is_first_process() and on_terminal(),
+            )
+    except KeyboardInterrupt:
+        raise Interrupted("repeat the same command to go on where it was") from None
+    return surveys.tables(asked, _answered(whole)) if ended.joined else None
+
+
+def _answered(file: Path) -> list["Probabilities"]:
+    """Return the answers in a file, and remove it."""
+    import json
+    import math
+    import string
+
+    from spectrum_trl.ask.results import Probabilities
+
+    with file.open(encoding="utf-8") as lines:
+        found = [json.loads(line)["log_probabilities"] for line in lines]
+    file.unlink()
+    # What is impossible is null in JSON.
+    logs = [tuple(-math.inf if p is None else p for p in one) for one in found]
+    return [Probabilities(tuple(string.ascii_uppercase[: len(one)]), one) for one in logs]
 
 
 def _write(found: Any, output: Path) -> None:
@@ -114,7 +168,10 @@ def _write(found: Any, output: Path) -> None:
             table.add_row(row.score, f"{row.model:.4g}", interval.replace("[", r"\["), uniform)
         out.print(table)
         first = found.scores.iloc[0]
-        out.print(f"{first.rows} rows of {first.questions} questions", highlight=False)
+        out.print(
+            f"{counted(int(first.rows), 'row')} of {counted(int(first.questions), 'question')}",
+            highlight=False,
+        )
     if low:
         out.print(
             f"{low} of {len(found.wide)} rows have a coverage below {LOWEST_COVERAGE}: their shares say "

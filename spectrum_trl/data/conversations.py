@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.strict.json import strict_json
@@ -40,7 +41,10 @@ def read_conversations(file: Path, *, tokenizer: PreTrainedTokenizerBase) -> lis
         if not found:
             conversations.append(conversation)
     if len(problems) > PROBLEMS_SHOWN:
-        problems = [*problems[:PROBLEMS_SHOWN], f"{file}: and {len(problems) - PROBLEMS_SHOWN} more problems"]
+        problems = [
+            *problems[:PROBLEMS_SHOWN],
+            f"{file}: and {counted(len(problems) - PROBLEMS_SHOWN, 'more problem')}",
+        ]
     refuse(problems)
     if not conversations:
         raise UserError(f"{file} is empty: expected one JSON object with messages per line")

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from transformers import PreTrainedTokenizerBase
 
-from spectrum_trl.console import visible
+from spectrum_trl.console import counted, visible
 from spectrum_trl.data.encode import TaskCounts
 from spectrum_trl.data.mixture import Mixture
 
@@ -53,7 +53,7 @@ def _shown(numbers: list[int]) -> list[str]:
 
 def missing_table(mixture: Mixture) -> Table:
     """Return a table of the tasks without data, and how to get it."""
-    table = Table(title=f"Missing: {len(mixture.missing)} tasks are left out")
+    table = Table(title=f"Missing, so left out: {counted(len(mixture.missing), 'task')}")
     table.add_column("task", overflow="fold")
     table.add_column("how to get it", overflow="fold")
     for task, how in mixture.missing.items():
@@ -87,7 +87,7 @@ def show(
     without = [visible(count.task) for count in mixture.held_out_counts if not count.sequences]
     for count in mixture.held_out_counts:
         if count.sequences:
-            said = f"{count.sequences:,} sequences, {count.trained_tokens:,} trained tokens"
+            said = f"{counted(count.sequences, 'sequence')}, {counted(count.trained_tokens, 'trained token')}"
             console.print(f"loss measured while training: {visible(count.task)}: {said}", markup=False)
     if without:
         console.print(f"no individual is held out of: {', '.join(without)}", markup=False)

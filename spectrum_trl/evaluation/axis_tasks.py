@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation import distributional_tasks as distributional
 from spectrum_trl.evaluation import diversity_tasks as diversity
 from spectrum_trl.prompts.messages import check
@@ -198,8 +199,15 @@ def read_prompts(file: Path) -> dict[str, Prompt]:
 
 
 def prompted(name: str, **answers: Any) -> DiversityTask:
-    """Return the task of a row of ``prompts.yaml``, given what is valid: attributes of `DiversityTask`."""
-    return DiversityTask(name=name, **dict(read_prompts(PROMPTS)[name]), **answers)
+    """Return the task of a row of ``prompts.yaml``, given what is valid: attributes of `DiversityTask`.
+
+    Raises:
+        UserError: If there is no such row.
+    """
+    rows = read_prompts(PROMPTS)
+    if name not in rows:
+        raise UserError(f"{PROMPTS} has no row {name!r}.{nearest(name, rows)}")
+    return DiversityTask(name=name, **dict(rows[name]), **answers)
 
 
 @cache

@@ -15,7 +15,7 @@ from lm_eval.api.task import Task
 from rich.console import Console
 from transformers import PreTrainedModel
 
-from spectrum_trl.console import is_first_process
+from spectrum_trl.console import counted, is_first_process
 from spectrum_trl.errors import Interrupted, UserError, first_line
 from spectrum_trl.evaluation import probe, saving, summary
 from spectrum_trl.evaluation.harness import FILLER, HarnessTask
@@ -211,7 +211,7 @@ def _details(task: Task) -> Iterator[str]:
         yield f"format {task.format}"
     metadata = task.config.metadata or {}
     if "k" in metadata:
-        yield f"{metadata['k']} examples"
+        yield f"{counted(metadata['k'], 'example')}"
     if left_out := metadata.get("left_out"):
         yield f"left out: {', '.join(f'{n:,} {reason}' for reason, n in left_out.items())}"
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spectrum_trl.console import spoken
+from spectrum_trl.console import counted, spoken
 from spectrum_trl.evaluation.options import Options
 from spectrum_trl.metrics.icl import AutomaticK, automatic_k
 from spectrum_trl.prompts.messages import check, normalise
@@ -129,8 +129,8 @@ def choose(task: Task, *, folder: Path, options: Options, prompts: Prompts) -> C
         ]
     found = _chosen(last, examples=options.examples)
     if found is None:
-        least = "three" if options.examples is None else options.examples + 1
-        dropped[f"fewer than {least} outputs within {max_tokens} tokens"] += len(usable)
+        least = "three outputs" if options.examples is None else counted(options.examples + 1, "output")
+        dropped[f"fewer than {least} within {max_tokens} tokens"] += len(usable)
         return Chosen([], 0, dropped)
     kept = [(usable[n][0], _cut(usable[n][1], found.k)) for n in found.kept.tolist()]
     if len(usable) > len(kept):

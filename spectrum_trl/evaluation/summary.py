@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
-from spectrum_trl.console import plain
+from spectrum_trl.console import counted, plain
 from spectrum_trl.evaluation.results import (
     ANSWERS_TRAINED_ON,
     LOW_COVERAGE,
@@ -125,7 +125,8 @@ def show_comparison(found: "Comparison", *, title: str, mark: Callable[[str], st
         out.print(f"{task}: formats differ, {formats[0]} and {formats[1]}", markup=False)
     for name, mean in found.means.items():
         left = f", {mean.left_out} left out: infinite, or a single row" if mean.left_out else ""
-        line = f"mean over {mean.tasks} tasks, {name}: {signed(mean.difference)}, p {mean.p:.4f}{left}"
+        of = f"mean over {counted(mean.tasks, 'task')}, {name}"
+        line = f"{of}: {signed(mean.difference)}, p {mean.p:.4f}{left}"
         out.print(line, markup=False)
     for lost in found.unpaired:
         out.print(f"not compared: {lost.task}, {lost.metric}: {lost.reason}", markup=False)

@@ -43,8 +43,14 @@ PROBES = (
 )
 
 
-def model_path(name: str) -> str:
-    """Return where to load a model from: the absolute path of a folder, or a Hub id unchanged."""
+def model_path(name: str, *, what: str = "model") -> str:
+    """Return where to load a model from: the absolute path of a folder, or a Hub id unchanged.
+
+    Raises:
+        UserError: If the name is blank.
+    """
+    if not (name or "").strip():
+        raise UserError(f"the name of the {what} is {name!r}: give a folder, a Hub id, or {TINY_BASE_NAME}")
     folder = os.path.expanduser(EMBEDDED.get(name, name))
     # peft stores this path in the adapter, which may later be loaded from another working directory.
     return os.path.abspath(folder) if os.path.isdir(folder) else name
@@ -140,7 +146,7 @@ def load_model(
         UserError: If it cannot be loaded.
     """
     if adapter is not None:
-        return _load_adapted(model_path(adapter), base=name, revision=revision, **settings)
+        return _load_adapted(model_path(adapter, what="adapter"), base=name, revision=revision, **settings)
     if os.path.isfile(os.path.join(model_path(name), ADAPTER_CONFIG_NAME)):
         return _load_adapted(model_path(name), **settings)
     with _load_errors("model", name):
@@ -331,10 +337,6 @@ def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
 @contextmanager
 def _load_errors(what: str, name: str) -> Iterator[None]:
     """Turn whatever the libraries raise for a broken folder or a missing repository into one message."""
-    if not (name or "").strip():
-        raise UserError(
-            f"cannot load the {what}: its name is {name!r}; give a folder, a Hub id, or {TINY_BASE_NAME}"
-        )
     try:
         yield
     except UserError:

@@ -25,6 +25,19 @@ CHAT_PROMPT = (
 )
 
 
+def check_format(fmt: object) -> None:
+    """Check the name of a format.
+
+    Raises:
+        UserError: If it is unknown.
+    """
+    if fmt not in get_args(Format):
+        known = ", ".join(get_args(Format))
+        raise UserError(
+            f"format: expected one of {known}, but it is {fmt!r:.80}.{nearest(str(fmt), get_args(Format))}"
+        )
+
+
 def render(
     messages: Messages,
     *,
@@ -52,9 +65,7 @@ def render(
         UserError: If the format is unknown, the tokenizer has no template for it, or the template rejects the
             messages (Gemma's own, for example, requires inputs and outputs to alternate).
     """
-    if fmt not in get_args(Format):
-        known = ", ".join(get_args(Format))
-        raise UserError(f"unknown format {fmt!r}, expected {known}.{nearest(fmt, get_args(Format))}")
+    check_format(fmt)
     if chat_prompt is not None and fmt != "chat":
         raise UserError(f"chat_prompt applies to format 'chat', not to {fmt!r}: leave it out")
     if not messages:

@@ -151,7 +151,9 @@ def find_recipe(path: str | Path) -> Path:
     except OSError as error:
         raise UserError(f"no recipe {path}: {error.strerror}") from error
     names = sorted(recipe.stem for recipe in bundled("recipes").glob("*.yaml"))
-    raise UserError(f"no recipe {path}.{nearest(file.stem, names)} Available: {', '.join(names)}.")
+    # A path may end in the name of a bundled recipe.
+    near = f" Did you mean {file.stem!r}?" if file.stem in names else nearest(file.stem, names)
+    raise UserError(f"no recipe {path}.{near} Available: {', '.join(names)}.")
 
 
 @cache

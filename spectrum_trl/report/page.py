@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.compare import Comparison, compare
 from spectrum_trl.evaluation.results import (
@@ -218,7 +219,7 @@ def _accuracy(
         )
         for first in range(0, len(rows), TALLEST):
             part = dict(list(rows.items())[first : first + TALLEST])
-            alt = f"Accuracy of {', '.join(names)} for each of {len(part)} tasks."
+            alt = f"Accuracy of {', '.join(names)} for each of {counted(len(part), 'task')}."
             title = f"{split}, continued" if first else split
             found.append(points(title, part, unit="accuracy", alt=alt, references=common, within=(0.0, 1.0)))
     return found
@@ -260,7 +261,7 @@ def _divergences(cells: Sequence[_Cell], names: Sequence[str]) -> list[Points]:
             for cell in own
         }
         if rows:
-            alt = f"{title}: {', '.join(names)} for each of {len(rows)} tasks."
+            alt = f"{title}: {', '.join(names)} for each of {counted(len(rows), 'task')}."
             found.append(points(title, rows, unit="nats", alt=alt, references=beside))
     return found
 
@@ -289,7 +290,10 @@ def _calibration(evaluations: Sequence[Evaluation], cells: Sequence[_Cell]) -> l
     for task, split in dict.fromkeys((cell.task, cell.split) for cell in _by_split(cells)):
         lines = {
             model: [
-                (one.probability, Figure(one.frequency, text=f"{one.n:,} tokens", of=f"{own.name}, {task}"))
+                (
+                    one.probability,
+                    Figure(one.frequency, text=f"{counted(one.n, 'token')}", of=f"{own.name}, {task}"),
+                )
                 for one in own.samples[task].curve
             ]
             for model, own in enumerate(evaluations)

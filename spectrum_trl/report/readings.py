@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from spectrum_trl.console import counted
 from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 from spectrum_trl.evaluation.summary import number
 from spectrum_trl.evaluation.verbalized import named
@@ -122,7 +123,7 @@ def _losses(messages: Sequence[Any], rows: Mapping[str, Mapping[str, Any]]) -> R
         if isinstance(turn, Mapping)
     ]
     if len(messages) > TURNS:
-        turns.append(("…", f"{len(messages) - TURNS} further turns"))
+        turns.append(("…", f"{counted(len(messages) - TURNS, 'further turn')}"))
     metrics = [
         name for name in ("loss", "accuracy", "loss_last") if any(name in row for row in rows.values())
     ]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from spectrum_trl.console import encoded, html_templates, visible
+from spectrum_trl.console import counted, encoded, html_templates, visible
 from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 from spectrum_trl.evaluation.summary import number, signed
 from spectrum_trl.files import write_atomic, writing
@@ -109,7 +109,7 @@ def summary_csv(page: Page) -> str:
 
 def low_rows(row: Row) -> str:
     """Return how many rows of a mean have low coverage."""
-    return f"low coverage in {row.low_rows:,} of {row.n:,} rows"
+    return f"low coverage in {row.low_rows:,} of {counted(row.n, 'row')}"
 
 
 def write(page: Page, *, output: Path, markdown: Path | None = None, table: Path | None = None) -> list[Path]:

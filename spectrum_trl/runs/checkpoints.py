@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.strict.json import read_json
@@ -100,7 +101,7 @@ def problem_of(checkpoint: Path) -> str | None:
     ranks = {f"rng_state_{rank}.pth" for rank in range(processes)} if processes > 1 else set()
     absent = sorted(name for name in shards | ranks if not (checkpoint / name).is_file())
     if absent:
-        more = f" and {len(absent) - SHOWN:,} more files" if len(absent) > SHOWN else ""
+        more = f" and {counted(len(absent) - SHOWN, 'more file')}" if len(absent) > SHOWN else ""
         return f"it has no {', '.join(absent[:SHOWN])}{more}"
     broken = sorted(file.name for file in checkpoint.iterdir() if file.is_file() and not _is_whole(file))
     if broken:

@@ -10,6 +10,7 @@ from typing import Any
 from accelerate import PartialState
 from rich.console import Console
 
+from spectrum_trl.console import counted
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.folder import BEFORE, fingerprints, training_record
@@ -187,8 +188,8 @@ def _data_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[An
 
     def hashes(record: dict[str, Any]) -> dict[str, str]:
         return {
-            f"data of {count['task']}": f"{count['sequences']:,} sequences, {count['tokens']:,} tokens, "
-            f"sha256 {count['sha256'][:12]}"
+            f"data of {count['task']}": f"{counted(count['sequences'], 'sequence')}, "
+            f"{counted(count['tokens'], 'token')}, sha256 {count['sha256'][:12]}"
             for count in record.get("data", ())
         }
 

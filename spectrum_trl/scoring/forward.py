@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError
 from spectrum_trl.scoring.tree import Ids
 
@@ -44,8 +45,8 @@ def check_lengths(model: PreTrainedModel, lengths: Sequence[int], *, limit: int 
     if limit is not None and longest > limit:
         number = sum(length > limit for length in lengths)
         raise UserError(
-            f"{number} of {len(lengths)} texts are too long: the longest has {longest} tokens, but the "
-            f"model's context is {limit}; leave out outputs or tasks, or use another model"
+            f"too long: {number} of {counted(len(lengths), 'text')}; the longest has {longest} tokens, but "
+            f"the model's context is {limit}; leave out outputs or tasks, or use another model"
         )
 
 

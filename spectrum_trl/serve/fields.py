@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from spectrum_trl.console import counted
 from spectrum_trl.serve.errors import RequestError
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.strict.schema import problems_of
@@ -103,6 +104,8 @@ class ChatRequest(Common):
     logprobs: bool = False
     top_logprobs: int = Field(0, ge=0, le=20)
     answers: list[Any] | None = None
+    # pydantic's models have an attribute of that name.
+    json_schema: dict[str, Any] | None = Field(None, alias="schema")
 
 
 class CompletionRequest(Common):
@@ -182,5 +185,5 @@ def _problems(error: ValidationError, given: Any, kind: type[Common]) -> Request
     places = [".".join(str(part)[:80] for part in one.path) for one in found]
     told = [f"{place}: {one.text}." for place, one in zip(places, found, strict=True)]
     if (more := error.error_count() - MOST_PROBLEMS) > 0:
-        told.append(f"{more} more problems")
+        told.append(f"{counted(more, 'more problem')}")
     return RequestError(" ".join(told), param=places[0])

@@ -54,6 +54,7 @@ class Job:
         strips: Whether white space around a text is no part of it.
         messages: The conversation, if probabilities of answers are wanted.
         answers: These answers, or None.
+        values: The values of a schema that these answers stand for, or None.
         answer_tokens: Number of their tokens.
         samples: The samples, filled by the worker.
         found: The probabilities of the answers, as JSON, set by the worker.
@@ -73,6 +74,7 @@ class Job:
     strips: bool = False
     messages: list[Message] = field(default_factory=list)
     answers: list[str] | None = None
+    values: list[Any] | None = None
     answer_tokens: int = 0
     samples: list[Sample] = field(default_factory=list)
     found: dict[str, Any] | None = None

@@ -13,6 +13,7 @@ class Limits(NamedTuple):
         n: Samples of a request.
         answers: Answers of a request whose probabilities are asked for.
         answer_tokens: Tokens of these answers together.
+        schema: Characters of a JSON Schema whose values are such answers.
         waiting: Requests waiting for the model.
         seconds: Time for a client to send its request.
     """
@@ -23,5 +24,6 @@ class Limits(NamedTuple):
     n: int = 128
     answers: int = 1000
     answer_tokens: int = 2**15
+    schema: int = 2**13
     waiting: int = 256
     seconds: float = 30.0

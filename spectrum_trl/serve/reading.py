@@ -8,6 +8,7 @@ from spectrum_trl.ask.candidates import checked_answers
 from spectrum_trl.ask.model import MAX_NEW_TOKENS, SpectrumModel
 from spectrum_trl.ask.questions import conversation
 from spectrum_trl.ask.samples import ending_of, seeds_of
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError
 from spectrum_trl.prompts.messages import check
 from spectrum_trl.prompts.scored import Prompts
@@ -18,6 +19,7 @@ from spectrum_trl.serve.errors import RequestError
 from spectrum_trl.serve.fields import ChatRequest, Common, CompletionRequest, read_fields
 from spectrum_trl.serve.jobs import Job
 from spectrum_trl.serve.limits import Limits
+from spectrum_trl.serve.schemas import listed
 from spectrum_trl.suite.task import Message
 
 
@@ -44,7 +46,10 @@ class Reader:
             RequestError: If it cannot be answered.
         """
         asked = read_fields(body, ChatRequest)
-        self._check(asked, least=0 if asked.answers is not None else 1)
+        if asked.answers is not None and asked.json_schema is not None:
+            raise RequestError("give either answers or schema", param="schema")
+        listed_answers = asked.answers is not None or asked.json_schema is not None
+        self._check(asked, least=0 if listed_answers else 1)
         if asked.max_tokens and asked.max_completion_tokens:
             raise RequestError("give either max_tokens or max_completion_tokens", param="max_tokens")
         if asked.top_logprobs and not asked.logprobs:
@@ -65,7 +70,9 @@ class Reader:
             ending=ending_of(self.prompts, stops=asked.stop),
         )
         job.strips, job.messages = self.prompts.fmt == "colon", messages
-        if asked.answers is not None:
+        if asked.json_schema is not None:
+            job.values = listed(asked.json_schema, limits=self.limits)
+        if listed_answers:
             job.answers = self._answers(asked, job)
         return asked, [job]
 
@@ -133,13 +140,14 @@ class Reader:
         code, room = "context_length_exceeded", self.context - len(ids)
         if self.limits.prompt_tokens is not None and len(ids) > self.limits.prompt_tokens:
             raise RequestError(
-                f"the prompt has {len(ids)} tokens, but at most {self.limits.prompt_tokens} are accepted",
+                f"the prompt has {counted(len(ids), 'token')}, but at most "
+                f"{self.limits.prompt_tokens} are accepted",
                 code=code,
             )
         if room < (wanted or 1):
             raise RequestError(
-                f"the prompt has {len(ids)} tokens, and {wanted or 1} more are wanted, but the model's "
-                f"context is {self.context}",
+                f"the prompt has {counted(len(ids), 'token')}, and {wanted or 1} more are wanted, but the "
+                f"model's context is {self.context}",
                 code=code,
             )
         assert asked.seed is not None and asked.n is not None
@@ -154,30 +162,29 @@ class Reader:
         )
 
     def _answers(self, asked: ChatRequest, job: Job) -> list[str]:
-        assert asked.answers is not None
+        given, name = (asked.answers, "answers") if job.values is None else (job.values, "schema")
+        assert given is not None
         if asked.stream:
-            raise RequestError("answers cannot be streamed: leave out stream", param="answers")
-        if not 1 <= len(asked.answers) <= self.limits.answers:
-            raise RequestError(f"answers: expected 1 to {self.limits.answers}", param="answers")
+            raise RequestError(f"{name}: its probabilities cannot be streamed: leave out stream", param=name)
+        if not 1 <= len(given) <= self.limits.answers:
+            raise RequestError(f"{name}: expected 1 to {self.limits.answers} answers", param=name)
         try:
-            answers = checked_answers(asked.answers, self.prompts)
+            answers = checked_answers(given, self.prompts)
         except UserError as error:
-            raise RequestError(
-                "; ".join(f"answers: {problem}" for problem in error.problems), param="answers"
-            ) from error
+            raise RequestError("; ".join(f"{name}: {one}" for one in error.problems), param=name) from error
         lengths = [len(self._ids(self.prompts.answer(answer))) for answer in answers]
         longest, job.answer_tokens = max(lengths), sum(lengths)
         if job.answer_tokens > self.limits.answer_tokens:
             raise RequestError(
-                f"answers: they have {job.answer_tokens:,} tokens together, but at most "
+                f"{name}: the answers have {job.answer_tokens:,} tokens together, but at most "
                 f"{self.limits.answer_tokens:,} are accepted: ask for fewer of them at a time",
-                param="answers",
+                param=name,
             )
         if len(job.prompt) + longest > self.context:
             raise RequestError(
-                f"answers: the longest has {longest} tokens, and the prompt {len(job.prompt)}, but the "
+                f"{name}: the longest answer has {longest} tokens, and the prompt {len(job.prompt)}, but the "
                 f"model's context is {self.context}",
-                param="answers",
+                param=name,
                 code="context_length_exceeded",
             )
         return answers

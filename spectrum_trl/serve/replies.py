@@ -66,8 +66,17 @@ def reply(head: Head, jobs: Sequence[Job]) -> dict[str, Any]:
             part = {"message": {"role": "assistant", "content": text, "refusal": None}}
         scores = _logprobs(head, job, sample, 0) if job.top is not None else None
         choices.append({"index": index, **part, "logprobs": scores, "finish_reason": sample.reason})
-    extension = {k: v for job in jobs if job.found is not None for k, v in job.found.items()}
+    extension = {k: v for job in jobs for k, v in _found(job).items()}
     return finite({**head.around(choices), "usage": usage(jobs), **extension})
+
+
+def _found(job: Job) -> dict[str, Any]:
+    """Return the probabilities of answers; those of a schema have values instead of texts."""
+    if job.found is None or job.values is None:
+        return job.found or {}
+    answers = zip(job.values, job.found["answers"], strict=True)
+    named = [{"value": value} | {k: v for k, v in one.items() if k != "answer"} for value, one in answers]
+    return job.found | {"answers": named}
 
 
 def usage(jobs: Sequence[Job]) -> dict[str, int]:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from spectrum_trl.console import console
 from spectrum_trl.errors import UserError
@@ -126,7 +125,6 @@ def protect(app: FastAPI, host: str, *, fix: str = "") -> None:
     if _is_loopback(host):
         own = [f"[{host}]" if ":" in host else host, *LOOPBACK]
         app.add_middleware(OwnPages, hosts=own)
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=own, www_redirect=False)
     else:
         message = f"warning: anybody who reaches this address can use the model{fix}"
         console(stderr=True).print(message, style="yellow")

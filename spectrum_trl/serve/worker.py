@@ -72,7 +72,7 @@ class Worker:
                 raise RequestError("the server is ending", status=503)
             if len(self._waiting) >= self.most_waiting:
                 raise RequestError(
-                    f"{self.most_waiting} requests are waiting already: try again later", status=429
+                    f"too many requests are waiting already, {self.most_waiting}: try again later", status=429
                 )
             self._waiting.append(job)
             self._changed.notify()

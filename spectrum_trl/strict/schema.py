@@ -142,4 +142,4 @@ def _keys(kind: type[BaseModel] | None, path: Sequence[Any]) -> list[str]:
         parts = getattr(annotation, "__args__", (annotation,))
         models = [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
         kind = models[0] if models else kind
-    return list(kind.model_fields) if kind else []
+    return [field.alias or name for name, field in kind.model_fields.items()] if kind else []

@@ -84,8 +84,8 @@ def _quantization(recipe: Recipe, *, out: Console) -> BitsAndBytesConfig | None:
         )
         if kept:
             out.print(
-                f"4-bit weights: {len(kept)} matrices are not quantized: on a CPU, bitsandbytes cannot "
-                "read rows whose width is not a multiple of 64"
+                f"4-bit weights: all but {len(kept)}, because on a CPU bitsandbytes cannot read "
+                "rows whose width is not a multiple of 64"
             )
     return quantization
 

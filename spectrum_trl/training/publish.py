@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.evaluation.options import Options
 from spectrum_trl.evaluation.results import newest, samples_file
@@ -172,7 +173,8 @@ def _evaluation(folder: Path, run: Path) -> Evaluation:
         raise UserError(f"{file} holds results of {evaluated}, not of {run}; name those of this run")
     if limit is not None:
         raise UserError(
-            f"{file} is of {limit} rows per task, which a card would not say; evaluate without --limit"
+            f"{file} is of {counted(limit, 'row')} per task, which a card would not say; evaluate "
+            "without --limit"
         )
     if smaller := [
         f"{key}={options[key]}"

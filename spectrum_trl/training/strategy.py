@@ -11,6 +11,7 @@ from rich.console import Console
 from transformers.integrations import is_fsdp_enabled
 from trl import SFTConfig, SFTTrainer
 
+from spectrum_trl.console import counted
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.fields import plain
@@ -87,8 +88,8 @@ def describe(trainer: SFTTrainer, mixture: Mixture, *, out: Console) -> None:
     # accelerate's even_batches repeats rows, because a rank without rows would leave the others waiting.
     if repeated := -in_all % (n * args.per_device_train_batch_size) if n > 1 else 0:
         out.print(
-            f"[bold]an epoch[/]: {in_all:,} rows, of which {repeated:,} are trained twice, so every process "
-            "has the same number"
+            f"[bold]an epoch[/]: {counted(in_all, 'row')}, {repeated:,} of them trained twice, so every "
+            "process has the same number"
         )
     *_, steps = trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())
     out.print(f"[bold]steps[/]: {steps:,}" + _never_saved(args, steps))
@@ -103,10 +104,13 @@ def _step(args: SFTConfig, mixture: Mixture, *, processes: int, in_all: int) -> 
     tokens = share * sum(count.tokens for count in mixture.counts)
     trained = share * sum(count.trained_tokens for count in mixture.counts)
     each = "1 process" if processes == 1 else f"{processes} processes"
-    shape = f"{each} x {args.per_device_train_batch_size} rows x {args.gradient_accumulation_steps}"
+    shape = (
+        f"{each} x {counted(args.per_device_train_batch_size, 'row')} x {args.gradient_accumulation_steps}"
+    )
     return (
-        f"{min(rows, in_all):,} rows ({shape} accumulated), on average {sequences:,.0f} sequences, "
-        f"{tokens:,.0f} tokens, {trained:,.0f} of them trained"
+        f"{counted(min(rows, in_all), 'row')} ({shape} accumulated), on average "
+        f"{counted(round(sequences), 'sequence')}, {counted(round(tokens), 'token')}, "
+        f"{trained:,.0f} of them trained"
     )
 
 

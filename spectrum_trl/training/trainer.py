@@ -22,7 +22,7 @@ from transformers import (
 from transformers.trainer_pt_utils import BatchRebalanceSampler, LengthGroupedSampler
 from trl import SFTTrainer
 
-from spectrum_trl.console import console, on_terminal
+from spectrum_trl.console import console, counted, on_terminal
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError, first_line
 from spectrum_trl.recipe.read import Recipe
@@ -56,8 +56,8 @@ class ResumableTrainer(SFTTrainer):
         # Only here is the number of steps in the epochs known.
         if state.global_step > max_steps:
             raise UserError(
-                f"num_train_epochs: {self.args.num_train_epochs:g} is {max_steps} steps, but the run is "
-                f"already past step {state.global_step}; set {state.epoch:g} or more"
+                f"num_train_epochs: {self.args.num_train_epochs:g} is {counted(max_steps, 'step')}, but the "
+                f"run is already past step {state.global_step}; set {state.epoch:g} or more"
             )
         out = console(quiet=not self.is_world_process_zero())
         if state.global_step == max_steps:

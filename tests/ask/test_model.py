@@ -338,7 +338,8 @@ MISTAKES: list[tuple[Callable[[SpectrumModel], Any], str]] = [
     (lambda m: m.probabilities(["a"], examples=[("a", "b", "c")]), "has 3 parts"),
     (lambda m: m.probabilities(["a"], examples=[{1, 2}]), "neither text nor JSON"),
     (lambda m: m.probabilities(["a"], examples=[float("nan")]), "neither text nor JSON"),
-    (lambda m: m.probabilities([["a"]], questions=[{}, {}]), "1 lists for 2 questions"),
+    (lambda m: m.probabilities([["a"]], questions=[{}, {}]), "one list for each question, 2 and not 1"),
+    (lambda m: SpectrumModel(m.model, m.tokenizer, format="coln"), "format: .*Did you mean 'colon'"),  # type: ignore[arg-type]
     (lambda m: m.sample(0, description="x"), "n: expected a whole number"),
     (lambda m: m.sample(seed=-1, description="x"), "seed: expected a whole number"),
     (lambda m: m.sample(temperature=0, description="x"), "temperature: expected a number above 0"),
@@ -428,7 +429,7 @@ def test_a_model_that_is_none_or_a_name_is_told(random_model: PreTrainedModel, w
 
 @pytest.mark.parametrize("name", ["", " ", None])
 def test_an_empty_name_is_told(name: Any) -> None:
-    with pytest.raises(UserError, match=naming("tokenizer", "name", repr(name))):
+    with pytest.raises(UserError, match=naming("model", "name", repr(name))):
         SpectrumModel.from_pretrained(name, format="colon")
     with pytest.raises(UserError, match=naming("adapter", "name", "''")):
         SpectrumModel.from_pretrained(TINY_BASE_NAME, format="colon", adapter="")

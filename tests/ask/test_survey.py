@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from spectrum_trl import SpectrumModel
-from spectrum_trl.ask.survey import DESCRIPTION, check_description, read_table, survey
+from spectrum_trl.ask.batch import BLOCK
+from spectrum_trl.ask.survey import DESCRIPTION, answers, check_description, read_table, survey
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 from spectrum_trl.metrics.distributional import compare
@@ -129,6 +130,41 @@ def test_the_command_writes_tables_and_prints_scores_beside_the_uniform_guess(
     assert len(pd.read_csv(tmp_path / "out" / "wide.csv")) == 150
     scores = pd.read_csv(tmp_path / "out" / "scores.csv").set_index("score")
     assert (scores.low < scores.model).all() and (scores.model < scores.high).all()
+
+
+def test_an_interrupted_survey_goes_on_where_it_was_and_ends_with_the_same_bytes(
+    run_here: Callable[..., CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        {"group": f"L{n % 5}", "question": f"Is {n} even?", "options": "yes|no", "shares": [n % 3 + 1, 2]}
+        for n in range(2 * BLOCK + 3)
+    ]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def run(name: str, *more: str) -> CompletedProcess[str]:
+        words = ["survey", TINY_BASE_NAME, tmp_path / "t.jsonl", "--format", "spectrum"]
+        return run_here(*words, "-o", tmp_path / name, *more)
+
+    assert run("whole").returncode == 0
+    blocks = list[int]()
+
+    def noted(asked: Any, questions: Any, *, model: Any) -> Any:
+        blocks.append(len(asked))
+        if len(blocks) == 2:
+            raise KeyboardInterrupt
+        return answers(asked, questions, model=model)
+
+    monkeypatch.setattr("spectrum_trl.ask.survey.answers", noted)
+    stopped = run("killed")
+    assert stopped.returncode == 130 and "repeat the same command" in stopped.stderr
+    other = run("killed", "--description", "Of {group}.")
+    assert other.returncode == 2 and "--fresh" in other.stderr
+    assert run("killed").returncode == 0 and blocks == [BLOCK, BLOCK, BLOCK, 3]
+    names = sorted(path.name for path in (tmp_path / "whole").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "killed").iterdir())
+    assert {"long.csv", "wide.csv", "scores.csv"} <= set(names)
+    for name in names:
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_values_of_numpy_are_read_and_a_row_that_cannot_be_asked_is_named_before_any_is(

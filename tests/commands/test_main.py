@@ -72,6 +72,7 @@ def test_a_recipe_for_gpus_can_be_looked_at_without_one_and_without_bitsandbytes
     [
         (("trian", "demo"), "trian"),
         (("preview", "dmo"), "Did you mean 'demo'"),
+        (("preview", "nowhere/demo.yaml"), "Did you mean 'demo'"),
         (("train", "demo", "--learning_rte", "1"), "Did you mean 'learning_rate'"),
         (("data", "status", "--data-dir", "nowhere"), "is not a folder"),
         (("tiny", "./nowhere"), "cannot load the tokenizer"),
@@ -79,6 +80,9 @@ def test_a_recipe_for_gpus_can_be_looked_at_without_one_and_without_bitsandbytes
         (("tiny", "spectrum-trl/tiny-base", "--output", "nowhere/x.json"), "nowhere;"),
         (("tiny", "spectrum-trl/tiny-base", "--output", "."), ". is a folder; name a file"),
         (("tiny", "spectrum-trl/tiny-base", "--output", LONG), "too long"),
+        (("eval", "", "--tasks", "spectrum_dist_states"), "the name of the model is ''"),
+        (("ask", " ", "--description", "x"), "the name of the model is ' '"),
+        (("serve", ""), "the name of the model is ''"),
         (("tiny", f"/{LONG}"), "cannot load the tokenizer"),
         (("merge", LONG, "x"), "is not a folder"),
         (("merge", ".", LONG), "too long"),

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spectrum_trl.evaluation.axis_tasks import PROMPTS, NeedsData, diversity_tasks, read_prompts
+from spectrum_trl.errors import UserError
+from spectrum_trl.evaluation.axis_tasks import PROMPTS, NeedsData, diversity_tasks, prompted, read_prompts
 from spectrum_trl.suite.source import Source
 
 FILMS = NeedsData(
@@ -33,6 +34,11 @@ def test_why_a_fetch_failed_is_reported(tmp_path: Path, monkeypatch: pytest.Monk
     )
     found = FILMS.absent(tmp_path)
     assert found is not None and found.how == "no network"
+
+
+def test_a_misspelt_prompt_is_told_the_nearest() -> None:
+    with pytest.raises(UserError, match="no row 'weekdays_ful'. Did you mean 'weekdays_full'?"):
+        prompted("weekdays_ful")
 
 
 def test_every_prompt_has_its_task() -> None:

@@ -204,7 +204,7 @@ def test_a_task_that_fails_does_not_take_the_others_with_it(tmp_path: Path) -> N
     file = own(tmp_path, CHEESES.replace("{list: [Brie, Gouda]}", "{function: 'broken:valid'}"))
     done = evaluate(tmp_path / "out", "--tasks", f"{file},spectrum_dist_states")
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "cheeses: the validator fails on" in " ".join(done.stderr.split())
+    assert "cheeses: validator: it fails on" in " ".join(done.stderr.split())
     results = json.loads(next((tmp_path / "out").glob("*/results_*.json")).read_text())
     assert list(results["results"]) == ["spectrum_dist_states"]
 

@@ -161,6 +161,21 @@ def test_probabilities_of_answers_are_those_of_the_model(client: openai.OpenAI, 
     assert len(chat(client, n=2, extra_body={"answers": ["red"]}).choices) == 2
 
 
+def test_a_schema_lists_its_values(client: openai.OpenAI, model: SpectrumModel) -> None:
+    colour = {"type": "string", "enum": ["red", "blue"]}
+    fields = {"colour": colour, "sure": {"type": "boolean"}}
+    schema = {"type": "object", "properties": fields, "required": list(fields)}
+    expected = model.probabilities_json(schema, messages=MESSAGES)
+    found = chat(client, n=0, extra_body={"schema": schema})
+    assert found.choices == [] and found.coverage == pytest.approx(expected.coverage, abs=1e-6)
+    assert [one["value"] for one in found.answers] == list(expected.values) and len(expected.values) == 4
+    for name in ("probability", "normalised"):
+        known = expected.found.probabilities if name == "probability" else expected.found.normalised
+        assert [one[name] for one in found.answers] == pytest.approx(known, abs=1e-6)
+    (alone,) = chat(client, extra_body={"schema": {"const": 3}}).answers
+    assert alone["value"] == 3 and alone["normalised"] == 1
+
+
 def test_requests_at_the_same_time_get_what_they_get_alone(client: openai.OpenAI) -> None:
     asked = [
         {
@@ -226,6 +241,21 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"extra_body": {"answers": ["a", "a"]}}, 400, "are the same"),
     ({"extra_body": {"answers": ["<|im_end|>"]}}, 400, "control token"),
     ({"extra_body": {"answers": ["a"]}, "stream": True}, 400, "cannot be streamed"),
+    ({"extra_body": {"schema": "a"}}, 400, "schema: expected"),
+    ({"extra_body": {"schma": {"const": 1}}}, 400, "Did you mean 'schema'"),
+    ({"extra_body": {"schema": {}}}, 400, "cannot be listed"),
+    ({"extra_body": {"schema": {"type": "strin"}}}, 400, "schema: $.type"),
+    ({"extra_body": {"schema": {"enum": []}}}, 400, "schema: "),
+    ({"extra_body": {"schema": {"enum": ["1", 1]}}}, 400, "schema: answers 1 and 2 are the same"),
+    ({"extra_body": {"schema": {"enum": list("abcdef")}}}, 400, "schema: it allows more than 5 values"),
+    ({"extra_body": {"schema": {"type": "integer", "minimum": 0, "maximum": 1e300}}}, 400, "more than 5"),
+    ({"extra_body": {"schema": {"const": 1, "$ref": "http://127.0.0.1/a"}}}, 400, "'$ref' is not supported"),
+    ({"extra_body": {"schema": {"anyOf": [{"enum": ["a"], "pattern": "(a+)+b"}]}}}, 400, "'pattern'"),
+    ({"extra_body": {"schema": {"type": "array", "maxItems": 10**9}}}, 400, "'maxItems' is not supported"),
+    ({"extra_body": {"schema": {"properties": {"a": {"type": "array", "items": 1}}}}}, 400, "$.a: 'items'"),
+    ({"extra_body": {"schema": {"const": "a" * 9000}}}, 400, "schema: it has more than 8,192 characters"),
+    ({"extra_body": {"schema": {"const": 1}, "answers": ["a"]}}, 400, "either answers or schema"),
+    ({"extra_body": {"schema": {"const": 1}}, "stream": True}, 400, "schema: its probabilities cannot"),
 ]
 
 
@@ -233,7 +263,7 @@ def test_many_thousand_mistakes_are_told_at_once(url: str) -> None:
     body = {"messages": [], **{f"name{n}": n for n in range(40_000)}}
     began = time.monotonic()
     found = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60)
-    assert found.status_code == 400 and "39991 more problems" in found.json()["error"]["message"]
+    assert found.status_code == 400 and "39,991 more problems" in found.json()["error"]["message"]
     assert time.monotonic() - began < 5
 
 

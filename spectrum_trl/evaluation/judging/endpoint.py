@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from spectrum_trl.console import console
+from spectrum_trl.console import console, counted
 from spectrum_trl.errors import UserError
 from spectrum_trl.strict.json import strict_json
 
@@ -129,7 +129,7 @@ def ask(settings: JudgeSettings, *, system: str, user: str) -> str:
             )
         wait = next(waits, None)
         if wait is None:
-            raise NoAnswer(f"{endpoint} did not answer in {settings.attempts} attempts: {reason}")
+            raise NoAnswer(f"{endpoint} did not answer in {counted(settings.attempts, 'attempt')}: {reason}")
         wait = min(LONGEST_WAIT_SECONDS, wait) if asked_to_wait is None else asked_to_wait
         if wait > SILENT_SECONDS:
             console(stderr=True).print(

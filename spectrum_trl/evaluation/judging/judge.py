@@ -157,7 +157,7 @@ def _is_valid(valid: Valid, text: str) -> bool:
         raise
     # A user's own function may raise anything, or call sys.exit.
     except (Exception, SystemExit) as error:
-        raise UserError(f"the validator fails on {text[:80]!r}: {error!r}"[:500]) from error
+        raise UserError(f"validator: it fails on {text[:80]!r}: {error!r}"[:500]) from error
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ from lm_eval.api.task import Task as HarnessTask
 from lm_eval.tasks import TaskManager
 from pydantic import BaseModel, ConfigDict, Field
 
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError, located, refuse
 from spectrum_trl.evaluation.axis_tasks import DistributionalTask, DiversityTask, Item, shares
 from spectrum_trl.evaluation.judging.judge import Judge, verdicts
@@ -223,7 +224,9 @@ def _item(own: OwnDistributional, row: Mapping[str, Any], number: int) -> Item:
     candidates, numbers = _list(row["candidates"]), _list(row["shares"])
     problems = [*_candidate_problems(candidates), *_share_problems(numbers)]
     if not problems and len(candidates or ()) != len(numbers or ()):
-        problems.append(f"{len(candidates or ())} candidates, but {len(numbers or ())} shares")
+        problems.append(
+            f"{counted(len(candidates or ()), 'candidate')}, but {counted(len(numbers or ()), 'share')}"
+        )
     values = {name: text(value) for name, value in row.items()}
     asked = own.input.format_map(values).strip()
     if not asked:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from spectrum_trl.console import counted
 from spectrum_trl.suite.task import Message, SampleSequence, Task
 
 # An estimate without a tokenizer: four bytes per token, and five tokens for the markup of a turn.
@@ -107,10 +108,11 @@ def card(rows: Iterable[Row], *, missing: Mapping[str, str], seed: int, tokens: 
         tokens: How tokens were counted.
     """
     every = list(rows)
+    sources = {row.task.source.name for row in every}
     lines = [
         TITLE,
         "",
-        f"{len(every)} tasks of {len({row.task.source.name for row in every})} sources, seed {seed}. Tokens: "
+        f"{counted(len(every), 'task')} of {counted(len(sources), 'source')}, seed {seed}. Tokens: "
         f"{tokens}. Entropy is that of all output texts of a task, in nats. Paper: sequences and outputs "
         "with the paper's sampling, if that differs from the default.",
         "",

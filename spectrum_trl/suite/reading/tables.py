@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.strict.json import strict_json
 from spectrum_trl.suite.reading.files import (
@@ -161,8 +162,8 @@ def _csv_records(
                         continue
                     if len(cells) > len(present) or not header:
                         raise UserError(
-                            f"{path}, line {line} has {len(cells)} columns, expected {len(present)} "
-                            f"({names_of(present)}): fetch it again"
+                            f"{path}, line {line} has {counted(len(cells), 'column')}, expected "
+                            f"{len(present)} ({names_of(present)}): fetch it again"
                         )
                     cells += [""] * (len(present) - len(cells))
                 yield {column: cells[place] for column, place in places.items()}

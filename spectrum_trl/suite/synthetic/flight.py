@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 
+from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError
 from spectrum_trl.suite.sequences.builders import Sequences, description_message, pair
 from spectrum_trl.suite.sequences.generators import count_labels, finite, generator
@@ -118,7 +119,8 @@ def predictive(outputs: Sequence[str], *, inputs: Sequence[str]) -> Distribution
     count_labels(outputs, labels=CHOICES)
     if len(inputs) != len(outputs) + 1:
         raise UserError(
-            f"{len(inputs)} inputs and {len(outputs)} choices: append one more input, for the next choice"
+            f"{counted(len(inputs), 'input')} and {len(outputs)} choices: append one more input, for the "
+            "next choice"
         )
     chosen = choices(np.stack([read(given) for given in inputs]), weights=weight_vectors())
     seen = np.array([int(text) - 1 for text in outputs], dtype=np.int64)

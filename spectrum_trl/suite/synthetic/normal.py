@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import scipy
 
+from spectrum_trl.console import counted
 from spectrum_trl.errors import refuse
 from spectrum_trl.suite.randomness import sequence_length
 from spectrum_trl.suite.sequences.generators import Draw, drawn
@@ -51,7 +52,7 @@ def predictive(outputs: Sequence[str], *, mean: float, sd: float, decimals: int)
         UserError: If an output is not a number with that many decimals.
     """
     refuse(
-        f"output {place} is {text!r}: expected a number with {decimals} decimals"
+        f"output {place} is {text!r}: expected a number with {counted(decimals, 'decimal')}"
         for place, text in enumerate(outputs, start=1)
         if _value(text, decimals=decimals) is None
     )

@@ -149,6 +149,25 @@ def test_mistakes_in_a_prompt_are_named(tmp_path: Path, wrong: dict[str, Any], s
     assert all(problem.startswith(str(tmp_path / "mine.yaml")) for problem in caught.value.problems)
 
 
+def test_what_a_validator_of_ones_own_raises_has_its_key_and_no_hint_is_the_name_given(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "checks.py").write_text("def valid(text):\n    return 1 / 0\n")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
+    for validator, said in (
+        ({"function": "checks:valid"}, "spectrum.validator: it fails on 'red': ZeroDivisionError"),
+        (
+            {"file": "latin.txt"},
+            f"spectrum.validator.file: {tmp_path}/latin.txt cannot be read: it is not UTF-8.",
+        ),
+    ):
+        wrong = {"description": "A colour", "examples": ["red"], "validator": validator}
+        with pytest.raises(UserError) as caught:
+            own_diversity(wrong, file=str(tmp_path / "mine.yaml"), name="mine")
+        (problem,) = caught.value.problems
+        assert problem.startswith(f"{tmp_path}/mine.yaml: {said}") and "Did you mean" not in problem
+
+
 def test_all_mistakes_of_a_prompt_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         own_diversity({"descripton": "x", "max_new_tokens": "y"}, file="mine.yaml", name="mine")
@@ -190,7 +209,7 @@ def test_mistakes_in_questions_are_named(tmp_path: Path, wrong: dict[str, Any], 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"shares": [1]}, "2 candidates.* 1 shares"),
+        ({"shares": [1]}, "2 candidates.* 1 share"),
         ({"shares": [0, 0]}, "above 0"),
         ({"shares": [1, -1]}, "1e\\+15"),
         ({"shares": [1, "1"]}, "1e\\+15"),
