@@ -124,14 +124,14 @@ def _ask(
 
 def _answered(file: Path) -> list["Probabilities"]:
     """Return the answers in a file, and remove it."""
-    import json
     import math
     import string
 
     from spectrum_trl.ask.results import Probabilities
+    from spectrum_trl.strict.json import strict_json
 
     with file.open(encoding="utf-8") as lines:
-        found = [json.loads(line)["log_probabilities"] for line in lines]
+        found = [strict_json(line)["log_probabilities"] for line in lines]
     file.unlink()
     # What is impossible is null in JSON.
     logs = [tuple(-math.inf if p is None else p for p in one) for one in found]

@@ -62,9 +62,9 @@ def test_a_table_is_answered_row_by_row(run_here: Run, tmp_path: Path) -> None:
     words += ["--description", "In the urn: {n} {colour} balls.", "--answers", "red,blue"]
     done = run_here(*words, "-o", tmp_path / "out.jsonl")
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert done.returncode == 2 and named(done.stderr, 1, "rows")
+    assert done.returncode == 2 and named(done.stderr, 1, "row")
     assert [one["row"] for one in found] == [1, 2, 3]
-    assert "1 cells" in found[1]["error"] and found[0]["coverage"] > 0
+    assert "1 cell," in found[1]["error"] and found[0]["coverage"] > 0
     for output in ([], ["-o", "-"]):
         assert run_here(*words, *output).stdout == (tmp_path / "out.jsonl").read_text()
 

@@ -85,7 +85,7 @@ def test_a_damaged_record_of_training_counts_as_none_with_a_warning(
     assert f"{tmp_path / 'provenance.json'} is damaged" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["", "organisation/model", "a\0b", "a" * 1000])
+@pytest.mark.parametrize("name", ["organisation/model", "a\0b", "a" * 1000])
 def test_no_record_of_training_is_no_warning(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

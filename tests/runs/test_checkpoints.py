@@ -359,9 +359,7 @@ def test_the_step_in_a_name(name: str, step: int) -> None:
     assert step_of(Path("run-7", name)) == step
 
 
-@pytest.mark.parametrize(
-    ("n", "more"), [(1, ""), (5, ""), (6, " and 1 more files"), (9, " and 4 more files")]
-)
+@pytest.mark.parametrize(("n", "more"), [(1, ""), (5, ""), (6, " and 1 more file"), (9, " and 4 more files")])
 def test_the_first_of_missing_weights_are_listed(n: int, more: str, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "checkpoint-4")
     names = {f"weight{number}": f"shard{number}.safetensors" for number in range(n)}

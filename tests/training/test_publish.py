@@ -96,7 +96,7 @@ def test_figures_of_the_card_have_what_they_mean(run: Path, target: Path, tmp_pa
     assert shares.dataset_split == "held out" and shares.metric_args["baseline"] == "uniform guess"
     assert shares.metric_args["baseline_value"] == 0.5
     assert "\n### Steerability, trained on\n" in card.text
-    assert "| js_divergence | org/model | 30 | 0.2534 | 0.2414 to 0.2655 | uniform guess 0.5000" in card.text
+    assert "| js_divergence | 30 | 0.2534 [0.2414, 0.2655] skill 0.49 | uniform guess 0.5000 |" in card.text
 
 
 @pytest.mark.slow

@@ -119,8 +119,8 @@ def predictive(outputs: Sequence[str], *, inputs: Sequence[str]) -> Distribution
     count_labels(outputs, labels=CHOICES)
     if len(inputs) != len(outputs) + 1:
         raise UserError(
-            f"{counted(len(inputs), 'input')} and {len(outputs)} choices: append one more input, for the "
-            "next choice"
+            f"{counted(len(inputs), 'input')} and {counted(len(outputs), 'choice')}: append one more "
+            "input, for the next choice"
         )
     chosen = choices(np.stack([read(given) for given in inputs]), weights=weight_vectors())
     seen = np.array([int(text) - 1 for text in outputs], dtype=np.int64)

@@ -114,7 +114,7 @@ def test_the_order_of_the_choices_seen_does_not_matter(order):
 
 def test_mistakes_are_named():
     _, inputs, outputs = next(people(1))
-    with pytest.raises(UserError, match=naming("1 inputs", "1 choices")):
+    with pytest.raises(UserError, match=naming("1 input", "1 choice")):
         predictive(outputs[:1], inputs=inputs[:1])
     with pytest.raises(UserError, match="'4' cannot be drawn"):
         predictive(["4"], inputs=inputs[:2])
