@@ -86,16 +86,24 @@ def test_the_demos_table_has_the_figures_of_the_recorded_run() -> None:
 
 
 def test_the_readmes_table_has_the_figures_of_the_real_run() -> None:
-    page, head = ROOT / "docs" / "results.md", "|  | n | pretrained"
+    page, head = ROOT / "docs" / "results.md", "|  | n | chat model"
     rows = _table(page, head)
     assert _table(ROOT / "README.md", head) == rows and len(rows) == 6
+    _compare(rows, page.parent / "results" / "smollm2_135m.csv", columns=("start_chat", "full"))
+    rows = _table(page, "|  | n | pretrained")
+    _compare(rows, page.parent / "results" / "gemma3_270m.csv", columns=("start_colon", "full"))
+
+
+def _compare(rows: list[list[str]], table: Path, *, columns: tuple[str, str]) -> None:
     recorded: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for row in _recorded(page.parent / "results" / "gemma3_270m.csv"):
-        recorded.setdefault((row["task"], row["metric"]), []).append(row)
+    for row in _recorded(table):
+        if row["model"] in columns:
+            recorded.setdefault((row["task"], row["metric"]), []).append(row)
     known = [
-        [one["n"], *(_value(each["value"]) for each in (one, other)), _value(one["baseline_value"])]
+        [one["n"], *(_value(each["value"]) for each in (one, other)), _value(other["baseline_value"])]
         for one, other in recorded.values()
     ]
+    assert known
     for _, n, *cells in rows:
         assert [n, *(re.findall(r"—|\d+\.\d{4}", cell)[0] for cell in cells)] in known
 
