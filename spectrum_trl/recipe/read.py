@@ -324,6 +324,14 @@ def _evaluation_contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, 
             "early_stopping_patience",
             "needs `load_best_model_at_end: true`, or the last and worse weights would be saved; add that",
         )
+    in_steps = settings["eval_strategy"] == settings.get("save_strategy", "steps") == "steps"
+    evaluated, saved = settings.get("eval_steps"), settings.get("save_steps")
+    if settings.get("load_best_model_at_end") and in_steps and (evaluated is None or evaluated != saved):
+        yield (
+            "load_best_model_at_end",
+            "the best step may have no checkpoint, and the last weights would be saved; set `save_steps` and "
+            "`eval_steps` to the same number, or `save_strategy: best`",
+        )
 
 
 def _layout_contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:

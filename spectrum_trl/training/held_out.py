@@ -15,6 +15,7 @@ from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.files import write_atomic, writing
 from spectrum_trl.recipe.read import Recipe
+from spectrum_trl.runs.checkpoints import step_of
 from spectrum_trl.runs.run_folder import RunFolder
 
 PREFIX, MEAN = "eval_", "eval_loss"
@@ -125,8 +126,9 @@ def report(trainer: SFTTrainer, *, folder: RunFolder, out: Console) -> None:
     best = best_of(history, trainer.args)
     if best is None or not folder.is_main:
         return
-    saved = state.best_global_step if trainer.args.load_best_model_at_end else None
-    saved = state.global_step if saved is None else saved
+    # Not `best_global_step`: its checkpoint may have been deleted, and then the last weights are saved.
+    loaded = state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
+    saved = step_of(Path(loaded)) if loaded else state.global_step
     folder.add_to_record("held_out_loss", {**best._asdict(), "saved_step": saved})
     with writing(folder.path):
         draw(history, folder.path / PICTURE, best=best)

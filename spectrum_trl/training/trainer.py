@@ -11,6 +11,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import (
+    EarlyStoppingCallback,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PrinterCallback,
@@ -42,9 +43,9 @@ class ResumableTrainer(SFTTrainer):
 
     No argument of transformers 5.23 does this: a checkpoint's learning rate overrides the recipe's
     (https://github.com/huggingface/transformers/issues/9099, "expected behaviour"), and a run resumed at its
-    last step trains one more. With ``group_by_length``, moreover, its rows depend not on the epoch but on the
-    random numbers drawn so far, which differ in a resumed run and across ranks
-    (https://github.com/huggingface/transformers/issues/40691 is about a similar difference).
+    last step trains one more, as does one that early stopping ended. With ``group_by_length``, moreover, its
+    rows depend not on the epoch but on the random numbers drawn so far, which differ in a resumed run and
+    across ranks (https://github.com/huggingface/transformers/issues/40691 is about a similar one).
     """
 
     _losses = torch.zeros(())
@@ -62,11 +63,33 @@ class ResumableTrainer(SFTTrainer):
         if state.global_step == max_steps:
             out = console(quiet=not self.is_world_process_zero())
             out.print(f"already at step {max_steps}, the last one: nothing is left to train")
+        elif self._has_waited():
+            out = console(quiet=not self.is_world_process_zero())
+            out.print(
+                f"early stopping ended this run at step {state.global_step}: nothing is left to train; a "
+                "larger early_stopping_patience continues it"
+            )
         # Else its log would count from 0 again.
         self._total_train_tokens = self._tokens_seen()
         # The checkpoint would otherwise override the steps between saves and logs.
         state.compute_steps(self.args, max_steps)
         return found
+
+    def _early_stopping(self) -> list[EarlyStoppingCallback]:
+        return [one for one in self.callback_handler.callbacks if isinstance(one, EarlyStoppingCallback)]
+
+    def _has_waited(self) -> bool:
+        return any(
+            one.early_stopping_patience_counter >= one.early_stopping_patience
+            for one in self._early_stopping()
+        )
+
+    def _load_callback_state(self) -> None:
+        own = [one.early_stopping_patience for one in self._early_stopping()]
+        super()._load_callback_state()
+        # A checkpoint would otherwise override the recipe's patience.
+        for restored, patience in zip(self._early_stopping(), own, strict=True):
+            restored.early_stopping_patience = patience
 
     def _tokens_seen(self) -> int:
         if self.args.include_num_input_tokens_seen == "no":
@@ -88,8 +111,8 @@ class ResumableTrainer(SFTTrainer):
         # Trainer does not find the sampler once accelerate has wrapped it for several processes or skipping.
         elif isinstance(self._sampler, BatchRebalanceSampler):
             self._sampler.set_epoch(kwargs["epoch"])
-        # Trainer compares the number of steps only after a step, so it would train one too many.
-        if self.state.global_step < self.state.max_steps:
+        # Trainer compares steps and patience only after a step or an evaluation, so it would train too many.
+        if self.state.global_step < self.state.max_steps and not self._has_waited():
             super()._run_epoch(*args, **kwargs)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:

@@ -88,6 +88,11 @@ WRONG = [
         "2\neval_strategy: steps\neval_steps: 5\nheld_out_share: 0.1",
         "`load_best_model_at_end: true`",
     ),
+    (
+        "load_best_model_at_end",
+        "true\neval_strategy: steps\neval_steps: 5\nsave_steps: 10\nheld_out_share: 0.1",
+        "set `save_steps` and `eval_steps` to the same number",
+    ),
     ("held_out_share", "10", "less than or equal to 0.5"),
     ("hub_model_id", "me/mine", "hf upload"),
     ("lora_r", "99999999999", "less than or equal to 65536"),
