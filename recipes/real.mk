@@ -35,6 +35,9 @@ EVALUATION_OF_COSTS := --dtype bfloat16 --metadata sequences=20,max_tokens=512
 REAL_TRAINING ?=
 REAL_EVALUATION ?=
 
+# make would take each word for a file.
+$(foreach folder,REAL REAL_SMALL,$(if $(word 2,$($(folder))),$(error $(folder)=$($(folder)): name a folder without spaces)))
+
 .PHONY: real real-small
 real: $(MODELS:%=$(REAL)/%/report.html) ## tune real models, evaluate them and their starting points, write a page each
 
@@ -48,7 +51,7 @@ real-small: ## the same in minutes, too small to show anything but that it runs
 # A folder is a checkpoint once its last file is there; a run without one starts again.
 define tuned
 $(REAL)/$(1)/$(2).trained: | setup
-	$(BIN)/accelerate launch --quiet recipes/$(1).yaml --model_name_or_path $(MODEL_OF_$(1)) \
+	$(BIN)/accelerate launch --quiet recipes/$(1).yaml --model_name_or_path '$(MODEL_OF_$(1))' \
 	  --output_dir $(REAL)/$(1)/$(2) $(FLAGS_OF_$(2)) $(FLAGS_OF_$(2)_of_$(1)) $(REAL_TRAINING) \
 	  $$$$(ls $(REAL)/$(1)/$(2)/checkpoint-*/trainer_state.json >/dev/null 2>&1 \
 	    && echo --resume_from_checkpoint last || echo --overwrite true)
@@ -64,9 +67,9 @@ endef
 
 define started
 $(REAL)/$(1)/start_$(2).evaluated: | setup
-	$(BIN)/spectrum-trl eval $(MODEL_OF_$(1)) --format $(2) --tasks '$(or $(EVALUATED_$(2)),$(EVALUATED))' $(EVALUATION) $(REAL_EVALUATION) \
+	$(BIN)/spectrum-trl eval '$(MODEL_OF_$(1))' --format $(2) --tasks '$(or $(EVALUATED_$(2)),$(EVALUATED))' $(EVALUATION) $(REAL_EVALUATION) \
 	  --output $(REAL)/$(1)/results_start_$(2)
-	$(if $(EVALUATED_$(2)),,$(BIN)/spectrum-trl eval $(MODEL_OF_$(1)) --format $(2) --tasks '$(COSTS)' \
+	$(if $(EVALUATED_$(2)),,$(BIN)/spectrum-trl eval '$(MODEL_OF_$(1))' --format $(2) --tasks '$(COSTS)' \
 	  $(EVALUATION_OF_COSTS) $(REAL_EVALUATION) --output $(REAL)/$(1)/costs_start_$(2))
 	@mkdir -p $$(@D) && touch $$@
 endef

@@ -55,6 +55,15 @@ def test_its_recipes_options_and_tasks_exist(target: str, tmp_path: Path) -> Non
     assert all((bundled("recipes") / Path(name).name).is_file() for name in names)
 
 
+def test_models_may_be_in_a_folder_with_spaces_and_results_may_not() -> None:
+    found = commands("real", "SPECTRUM_MODELS=/my models")
+    begun = [words[words.index("--model_name_or_path") + 1] for words in found if "launch" in words]
+    begun += [words[words.index("eval") + 1] for words in found if "--format" in words]
+    assert set(begun) == {"/my models/gemma-3-270m", "/my models/smollm2-135m-instruct"}
+    done = subprocess.run(["make", "-n", "real", "REAL=my results"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "REAL=my results" in done.stderr
+
+
 @pytest.mark.nightly
 def test_killed_in_training_and_in_evaluation_it_ends_in_the_page(tmp_path: Path) -> None:
     folder = tmp_path / "real"
