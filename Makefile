@@ -28,7 +28,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(wildcard tasks/*/*)
 	@touch $@
 
 demo: setup ## Spectrum-tune the tiny base model on the CPU, and compare it with its siblings in one table
-	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/demo.yaml --output_dir $(RUN) --overwrite true $(ARGS)
+	HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/demo.yaml --output_dir '$(RUN)' --overwrite true $(ARGS)
 
 demo-seeds: setup ## repeat the demo with two other seeds for training, data and order
 	for seed in 1 2; do HF_HUB_OFFLINE=1 $(BIN)/accelerate launch recipes/demo.yaml --seed $$seed --mixture_seed $$seed \
@@ -43,19 +43,19 @@ leaks: setup ## search the training data of the embedded models and the demo for
 	$(BIN)/python -m tests.tiny.leaks
 
 preview: setup ## show the training data of RECIPE, with trained tokens coloured
-	$(BIN)/spectrum-trl preview $(RECIPE) $(ARGS)
+	$(BIN)/spectrum-trl preview '$(RECIPE)' $(ARGS)
 
 train: setup ## train from RECIPE, e.g. make train RECIPE=recipes/lora.yaml ARGS='--max_steps 100'
-	$(BIN)/accelerate launch --quiet $(RECIPE) $(ARGS)
+	$(BIN)/accelerate launch --quiet '$(RECIPE)' $(ARGS)
 
 eval: setup ## evaluate MODEL on the three axes, e.g. make eval MODEL=runs/demo ARGS='--tasks spectrum_dist'
-	$(BIN)/spectrum-trl eval $(MODEL) $(ARGS)
+	$(BIN)/spectrum-trl eval '$(MODEL)' $(ARGS)
 
 # Capabilities that tuning may cost: stock lm-eval tasks, or its tinyBenchmarks (100 items each) with QUICK=1.
 CAPABILITY := mmlu,gpqa_main_zeroshot,hellaswag,winogrande,arc_challenge,drop,truthfulqa_mc2,ifeval
 eval-capability: $(VENV)/.capability ## evaluate MODEL on stock benchmarks (QUICK=1: 100 items each)
 	$(if $(QUICK),$(BIN)/pip install --quiet git+https://github.com/felipemaiapolo/tinyBenchmarks)
-	$(BIN)/lm_eval --model hf --model_args pretrained=$(MODEL:spectrum-trl/tiny-%=spectrum_trl/tiny/%_model) --tasks $(if $(QUICK),tinyBenchmarks,$(CAPABILITY)) --output_path runs/capability $(ARGS)
+	$(BIN)/lm_eval --model hf --model_args 'pretrained=$(MODEL:spectrum-trl/tiny-%=spectrum_trl/tiny/%_model)' --tasks $(if $(QUICK),tinyBenchmarks,$(CAPABILITY)) --output_path runs/capability $(ARGS)
 
 $(VENV)/.capability: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[capability]'
@@ -70,7 +70,7 @@ data: setup ## manage the Suite's data, e.g. make data ARGS='fetch polis'
 	$(BIN)/spectrum-trl data $(or $(ARGS),status)
 
 report: setup ## print the table and plot the curves of RUN again
-	$(BIN)/spectrum-trl report $(RUN)
+	$(BIN)/spectrum-trl report '$(RUN)'
 
 # One thread, because sums depend on the number of threads, and half a million parameters hardly use a second.
 # The other two make sums independent of memory alignment and of instructions beyond AVX2, so the weights have

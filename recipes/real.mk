@@ -37,7 +37,7 @@ REAL_EVALUATION ?=
 
 # Before anything is computed: make splits names at spaces, and without a folder steps would be kept in /.
 ifneq ($(filter real real-small,$(MAKECMDGOALS)),)
-$(foreach name,REAL REAL_SMALL SPECTRUM_MODELS,$(if $(word 2,$($(name))),$(error $(name): '$($(name))' holds a space; name a folder without)))
+$(foreach name,REAL REAL_SMALL,$(if $(word 2,$($(name))),$(error $(name): '$($(name))' holds a space; name a folder without)))
 $(foreach name,REAL REAL_SMALL MODELS,$(if $(strip $($(name))),,$(error $(name) is empty; set it, or leave it out)))
 $(foreach model,$(MODELS),$(if $(MODEL_OF_$(model)),,$(error MODELS: no model is named '$(model)'; name gemma3_270m, smollm2_135m or both)))
 endif
@@ -55,7 +55,7 @@ real-small: ## the same in minutes, too small to show anything but that it runs
 # A folder is a checkpoint once its last file is there; a run without one starts again.
 define tuned
 $(REAL)/$(1)/$(2).trained: | setup
-	$(BIN)/accelerate launch --quiet recipes/$(1).yaml --model_name_or_path $(MODEL_OF_$(1)) \
+	$(BIN)/accelerate launch --quiet recipes/$(1).yaml --model_name_or_path '$(MODEL_OF_$(1))' \
 	  --output_dir $(REAL)/$(1)/$(2) $(FLAGS_OF_$(2)) $(FLAGS_OF_$(2)_of_$(1)) $(REAL_TRAINING) \
 	  $$$$(find $(REAL)/$(1)/$(2)/checkpoint-* -name trainer_state.json -size +0 2>/dev/null | grep -q . \
 	    && echo --resume_from_checkpoint last || echo --overwrite true)
@@ -71,9 +71,9 @@ endef
 
 define started
 $(REAL)/$(1)/start_$(2).evaluated: | setup
-	$(BIN)/spectrum-trl eval $(MODEL_OF_$(1)) --format $(2) --tasks '$(or $(EVALUATED_$(2)),$(EVALUATED))' $(EVALUATION) $(REAL_EVALUATION) \
+	$(BIN)/spectrum-trl eval '$(MODEL_OF_$(1))' --format $(2) --tasks '$(or $(EVALUATED_$(2)),$(EVALUATED))' $(EVALUATION) $(REAL_EVALUATION) \
 	  --output $(REAL)/$(1)/results_start_$(2)
-	$(if $(EVALUATED_$(2)),,$(BIN)/spectrum-trl eval $(MODEL_OF_$(1)) --format $(2) --tasks '$(COSTS)' \
+	$(if $(EVALUATED_$(2)),,$(BIN)/spectrum-trl eval '$(MODEL_OF_$(1))' --format $(2) --tasks '$(COSTS)' \
 	  $(EVALUATION_OF_COSTS) $(REAL_EVALUATION) --output $(REAL)/$(1)/costs_start_$(2))
 	@mkdir -p $$(@D) && touch $$@
 endef

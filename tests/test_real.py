@@ -55,9 +55,7 @@ def test_its_recipes_options_and_tasks_exist(target: str, tmp_path: Path) -> Non
     assert all((bundled("recipes") / Path(name).name).is_file() for name in names)
 
 
-@pytest.mark.parametrize(
-    "word", ["MODELS=smollm", "MODELS=", "REAL=", "REAL=/tmp/a b", "SPECTRUM_MODELS=/tmp/a b"]
-)
+@pytest.mark.parametrize("word", ["MODELS=smollm", "MODELS=", "REAL=", "REAL=/tmp/a b"])
 def test_a_model_or_folder_that_cannot_be_is_refused_before_anything_runs(word: str) -> None:
     done = subprocess.run(["make", "-n", "real", word], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and word.partition("=")[0] in done.stderr and "launch" not in done.stdout
@@ -76,6 +74,13 @@ def test_a_checkpoint_that_was_cut_short_is_none(text: str | None, expected: str
     start = next(index for index, word in enumerate(found) if word.startswith("$("))
     said = subprocess.run(["bash", "-c", f"echo {' '.join(found[start:])}"], capture_output=True, text=True)
     assert expected in said.stdout
+
+
+def test_models_may_be_in_a_folder_with_spaces_and_results_may_not() -> None:
+    found = commands("real", "SPECTRUM_MODELS=/my models")
+    begun = [words[words.index("--model_name_or_path") + 1] for words in found if "launch" in words]
+    begun += [words[words.index("eval") + 1] for words in found if "--format" in words]
+    assert set(begun) == {"/my models/gemma-3-270m", "/my models/smollm2-135m-instruct"}
 
 
 @pytest.mark.nightly

@@ -34,7 +34,7 @@ MAY_CHANGE = frozenset(
     "log_on_each_node use_cpu ddp_timeout ddp_backend skip_memory_metrics local_rank trackio_space_id "
     "trackio_bucket_id trackio_static_space_id dataloader_num_workers dataloader_pin_memory "
     "dataloader_persistent_workers dataloader_prefetch_factor dataset_num_proc do_train do_eval "
-    "do_predict".split()
+    "do_predict per_device_eval_batch_size".split()
 )
 MAY_CHANGE_PREFIXES = ("logging_", "save_", "hub_", "push_to_hub", "eval_")
 OWN_DEFAULTS = {
@@ -185,12 +185,17 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
 
 def _data_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Any]]:
     """Return the tasks whose data differ, each with the old and the new number of sequences and hash."""
+    kinds = {"data": "data"}
+    # The best loss so far cannot be compared with losses of other data. Evaluations may begin or end.
+    if "held_out" in old and "held_out" in new:
+        kinds["held_out"] = "held-out data"
 
     def hashes(record: dict[str, Any]) -> dict[str, str]:
         return {
-            f"data of {count['task']}": f"{counted(count['sequences'], 'sequence')}, "
+            f"{what} of {count['task']}": f"{counted(count['sequences'], 'sequence')}, "
             f"{counted(count['tokens'], 'token')}, sha256 {count['sha256'][:12]}"
-            for count in record.get("data", ())
+            for key, what in kinds.items()
+            for count in record.get(key, ())
         }
 
     return _differing(hashes(old), hashes(new))

@@ -63,12 +63,12 @@ def test_only_what_no_training_step_depends_on_may_change() -> None:
     own = recipe("--max_steps", "8")
     last = Checkpoint(Path("checkpoint-8"), {}, [], start_of(own))
     assert check_settings(own, last) == {} == check_settings(own, NONE)
-    longer = recipe("--max_steps", "9", "--logging_steps", "3", "--dataloader_num_workers", "1")
+    longer = recipe("--max_steps", "9", "--logging_steps", "3", "--per_device_eval_batch_size", "1")
     changes = check_settings(longer, last)
     assert changes["max_steps"] == [8, 9] and changes.keys() == {
         "max_steps",
         "logging_steps",
-        "dataloader_num_workers",
+        "per_device_eval_batch_size",
     }
     other = ("--max_steps", "9", "--seed", "5")
     with pytest.raises(UserError) as told:
@@ -99,3 +99,16 @@ def test_data_are_compared_by_task_numbers_and_hash() -> None:
     }
     with pytest.raises(UserError, match="data of coins was '1,200 seq"):
         check_data(recipe(), last, data("cd" * 32))
+
+
+def test_held_out_data_are_compared_only_with_those_of_an_earlier_evaluation() -> None:
+    def evaluated(sha256: str) -> Any:
+        held_out = [TaskCounts("coins", sequences=20, tokens=600, sha256=sha256)]
+        return SimpleNamespace(**{**vars(data()), "held_out_counts": held_out})
+
+    last = Checkpoint(Path("checkpoint-8"), {}, [], data_of(evaluated("ab" * 32)))
+    assert check_data(recipe(), last, evaluated("ab" * 32)) == {} == check_data(recipe(), last, data())
+    before = last._replace(record=data_of(data()))
+    assert check_data(recipe(), before, evaluated("cd" * 32)) == {}
+    with pytest.raises(UserError, match="held-out data of coins was '20 sequences"):
+        check_data(recipe(), last, evaluated("cd" * 32))
