@@ -127,6 +127,9 @@ class ResumableTrainer(SFTTrainer):
             raise diverged(self, f"the loss is {float(loss):g}, its gradient norm {float(norm or 0):g}")
         return norm
 
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Write nothing: with each checkpoint TRL would write its own card over that of a finished run."""
+
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         trained = [
             weight for weight in cast(torch.nn.Module, self.model).parameters() if weight.requires_grad

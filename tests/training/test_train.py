@@ -105,6 +105,18 @@ def test_an_interrupted_run_resumes_from_its_last_checkpoint(tmp_path: Path) -> 
     assert [entry["step"] for entry in state["log_history"] if "loss" in entry] == [1, 2, 3]
 
 
+def test_a_checkpoint_leaves_the_card_of_the_finished_model_as_it_is(tmp_path: Path) -> None:
+    words = [*SMALL, "--output_dir", str(tmp_path / "x"), "--save_strategy", "steps", "--save_steps", "1"]
+    assert run_recipe(DEMO, *words).returncode == 0
+    card = (tmp_path / "x" / "README.md").read_bytes()
+    # The first of the new steps is saved, then the run ends with an error.
+    broken = ["--max_steps", "9", "--learning_rate", "1e30", "--resume_from_checkpoint", "last"]
+    done = run_recipe(DEMO, *words, *broken, "--resume_despite_changes", "true")
+    assert done.returncode == 2 and "diverged" in done.stderr, done.stderr
+    assert (tmp_path / "x" / "checkpoint-3").is_dir()
+    assert (tmp_path / "x" / "README.md").read_bytes() == card
+
+
 def test_copied_role_tokens_that_an_adapter_would_lose_are_refused(tmp_path: Path) -> None:
     words = ["--lora_modules_to_save", "embed_tokens", "--output_dir", str(tmp_path / "x")]
     done = run_recipe("recipes/lora.yaml", *words, "--use_cpu", "true", "--bf16", "false")
