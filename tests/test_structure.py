@@ -102,12 +102,12 @@ def test_training_waits_for_plots_only_where_it_draws_them() -> None:
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    asked = [*project["dependencies"], *extras["quant"], *extras["serve"], *extras["app"]]
+    asked = [*project["dependencies"], *extras["quant"], *extras["serve"], *extras["app"], *extras["wandb"]]
     declared = {canonicalize_name(Requirement(text).name) for text in asked}
     own = {"spectrum_trl", *sys.stdlib_module_names}
     modules = {name.split(".")[0] for file in MODULES for name in imported(file, "")} - own
     of = packages_distributions()
     needed = {canonicalize_name(of[module][0]) for module in modules if module in of}
     # pytest-like tools of the environment are nobody's import here; bitsandbytes is looked up by name.
-    assert needed <= declared and declared - needed <= {"bitsandbytes"}, needed ^ declared
+    assert needed <= declared and declared - needed <= {"bitsandbytes", "wandb"}, needed ^ declared
     assert set(extras) == {"quant", "wandb", "capability", "serve", "app", "dev"}

@@ -19,6 +19,7 @@ from spectrum_trl.files import write_atomic, writing
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import problem_of, step_of
 from spectrum_trl.runs.run_folder import RunFolder
+from spectrum_trl.training.tracking import add_curves
 
 PREFIX, MEAN = "eval_", "eval_loss"
 PICTURE = "loss.png"
@@ -157,7 +158,7 @@ def _waiting(trainer: SFTTrainer) -> list[EarlyStoppingCallback]:
     return [one for one in found if isinstance(one, EarlyStoppingCallback)]
 
 
-def report(trainer: SFTTrainer, *, folder: RunFolder, out: Console) -> None:
+def report(trainer: SFTTrainer, *, recipe: Recipe, folder: RunFolder, out: Console) -> None:
     """Print and record the best step of a run that has ended, and draw its losses into its folder."""
     history, state = trainer.state.log_history, trainer.state
     best = best_of(history, trainer.args)
@@ -170,6 +171,7 @@ def report(trainer: SFTTrainer, *, folder: RunFolder, out: Console) -> None:
     with writing(folder.path):
         draw(history, folder.path / PICTURE, best=best)
     folder.list_files([folder.path / PICTURE])
+    add_curves(recipe, folder.path / PICTURE, best=best._asdict())
     out.print(
         f"best step: {best.step:,}, with {best.metric} {best.value:.4f} ({best.last:.4f} in the last "
         f"evaluation); the weights of step {saved:,} are saved; curves: {folder.path / PICTURE}",

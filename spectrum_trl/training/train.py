@@ -70,7 +70,7 @@ def train(recipe: Recipe) -> None:
 
         save_run(trainer, folder=folder, recipe=recipe, mixture=mixture, tokenizer=tokenizer)
         out.print(f"saved to {folder.path}", markup=False)
-        held_out.report(trainer, folder=folder, out=out)
+        held_out.report(trainer, recipe=recipe, folder=folder, out=out)
         trained = cast(PreTrainedModel, trainer.model)
         evaluate_run(recipe, trained, tokenizer, folder=folder, out=out, trained=True)
         show_results(recipe, folder=folder, out=out)

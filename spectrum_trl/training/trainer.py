@@ -28,7 +28,7 @@ from spectrum_trl.errors import UserError, first_line
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import way_back
 from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
-from spectrum_trl.training import held_out
+from spectrum_trl.training import held_out, tracking
 from spectrum_trl.training.model import adapter_config, train_in_single_precision
 from spectrum_trl.training.output_layer import score_labelled_positions
 from spectrum_trl.training.strategy import check_sharding
@@ -231,7 +231,7 @@ def make_trainer(
             eval_dataset=mixture.held_out or None,
             processing_class=tokenizer,
             peft_config=adapter_config(recipe, model=model),
-            callbacks=[KeepRunFolder(folder), *held_out.callbacks(recipe)],
+            callbacks=[KeepRunFolder(folder), *held_out.callbacks(recipe), *tracking.callbacks(recipe)],
         )
     except (ValueError, ImportError) as error:
         # Contradictions that TRL and peft find between their own fields.

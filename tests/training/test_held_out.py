@@ -266,12 +266,13 @@ def test_the_record_names_the_weights_that_are_saved(
         log_history=history, best_global_step=20, best_model_checkpoint=loaded, global_step=30
     )
     args = SimpleNamespace(metric_for_best_model="loss", greater_is_better=False, load_best_model_at_end=True)
+    recipe = cast(Any, SimpleNamespace(training=SimpleNamespace(report_to=[])))
     record: dict[str, Any] = {}
     folder = SimpleNamespace(
         is_main=True, path=tmp_path, add_to_record=record.__setitem__, list_files=lambda _: None
     )
     trainer = cast(Any, SimpleNamespace(state=state, args=args))
-    held_out.report(trainer, folder=cast(Any, folder), out=Console(quiet=True))
+    held_out.report(trainer, recipe=recipe, folder=cast(Any, folder), out=Console(quiet=True))
     assert (record["held_out_loss"]["step"], record["held_out_loss"]["saved_step"]) == (20, saved)
 
 

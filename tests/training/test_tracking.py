@@ -1,0 +1,42 @@
+"""Weights & Biases gets the recipe, the picture of the losses and the best step, without a network."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT
+
+
+@pytest.mark.slow
+def test_an_offline_run_holds_the_recipe_the_curves_and_the_best_step(tmp_path: Path) -> None:
+    pytest.importorskip("wandb", reason="wandb is not installed: pip install 'spectrum-trl[wandb]'")
+    words = [
+        "--tasks",
+        '{"tiny_range": {"max_sequences": 20}}',
+        "--held_out_share",
+        "0.2",
+        "--evaluate",
+        "none",
+    ]
+    words += ["--eval_tasks", "coinflip", "--eval_max_sequences", "2", "--eval_strategy", "steps"]
+    words += ["--eval_steps", "2", "--max_steps", "4", "--report_to", "wandb"]
+    # Weights & Biases writes its file when an interpreter ends, which no forked process does.
+    folder = {
+        "WANDB_MODE": "offline",
+        "WANDB_DIR": str(tmp_path),
+        "WANDB_SILENT": "true",
+        "HF_HUB_OFFLINE": "1",
+    }
+    command = [sys.executable, "recipes/demo.yaml", *words, "--output_dir", str(tmp_path / "run")]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **folder}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (tracked,) = tmp_path.glob("wandb/offline-run-*")
+    assert list(tracked.glob("files/media/images/held-out loss*.png"))
+    best = json.loads((tmp_path / "run" / "provenance.json").read_text())["held_out_loss"]
+    content = next(tracked.glob("*.wandb")).read_bytes()
+    wanted = [b"held_out_share", b"mixture_seed", b"best/step", json.dumps(best["value"]).encode()[:8]]
+    assert [one for one in wanted if one not in content] == []
