@@ -12,7 +12,7 @@ from spectrum_trl.runs.resume import settings_of
 
 def callbacks(recipe: Recipe) -> list[TrainerCallback]:
     """Return the callback that adds a recipe's settings, if it reports to Weights & Biases."""
-    return [_Settings(recipe)] if "wandb" in recipe.training.report_to else []
+    return [_Settings(recipe)] if "wandb" in (recipe.training.report_to or ()) else []
 
 
 class _Settings(TrainerCallback):
@@ -31,7 +31,7 @@ class _Settings(TrainerCallback):
 
 def add_curves(recipe: Recipe, picture: Path, *, best: Mapping[str, Any]) -> None:
     """Add the picture of the losses and the best step to a run that is still open."""
-    if "wandb" not in recipe.training.report_to:
+    if "wandb" not in (recipe.training.report_to or ()):
         return
     import wandb
 

@@ -182,7 +182,7 @@ def test_bad_input_is_one_clear_message_exit_2_and_nothing_written(
             ["--model_name_or_path", "nowhere/at-all", "--copy_role_tokens_from", ""],
             "cannot load the tokenizer",
         ),
-        (["--report_to", "wandb"], "wandb"),
+        (["--report_to", "flyte"], "flyte"),
         (
             ["--new_model", '{"model_type": "qwen3"}', "--copy_role_tokens_from", "spectrum-trl/tiny-base"],
             "cannot be combined with new_model",
