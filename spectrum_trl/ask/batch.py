@@ -18,9 +18,10 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from spectrum_trl.ask.rows import Row
-from spectrum_trl.console import LAUNCHED
-from spectrum_trl.errors import UserError
+from spectrum_trl.console import LAUNCHED, console, is_first_process, on_terminal
+from spectrum_trl.errors import Interrupted, UserError
 from spectrum_trl.files import finite, write_atomic, writing
+from spectrum_trl.progress import line_each_minute
 from spectrum_trl.strict.json import strict_json
 
 BLOCK = 128
@@ -58,6 +59,32 @@ def launched_share() -> Share:
     if not all(name in os.environ for name in LAUNCHED):
         return Share()
     return Share(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+
+
+def answer_launched(
+    rows: Iterator[Row], answer: Answering, *, output: Path, settings: dict[str, Any], fresh: bool
+) -> Answered:
+    """Answer the share of a process that a launcher may have numbered, and show how far it is.
+
+    Arguments and errors as for `answer_file`.
+
+    Raises:
+        Interrupted: After Ctrl-C, with the way on.
+    """
+    first = is_first_process()
+    try:
+        with line_each_minute("answering", out=console(stderr=True, quiet=not first)):
+            return answer_file(
+                rows,
+                answer,
+                output=output,
+                settings=settings,
+                share=launched_share(),
+                fresh=fresh,
+                shows_progress=first and on_terminal(),
+            )
+    except KeyboardInterrupt:
+        raise Interrupted("repeat the same command to go on where it was") from None
 
 
 def answer_file(

@@ -12,7 +12,7 @@ import typer
 
 from spectrum_trl.commands.model_options import Adapter, Device, Dtype, Format, Model, Quantization
 from spectrum_trl.console import counted
-from spectrum_trl.errors import Interrupted, UserError
+from spectrum_trl.errors import UserError
 
 if TYPE_CHECKING:
     from spectrum_trl.ask.asking import Wanted
@@ -199,12 +199,10 @@ def _ask_file(
     import tempfile
 
     from spectrum_trl.ask.asking import ask_rows, check_wanted
-    from spectrum_trl.ask.batch import answer_file, launched_share
+    from spectrum_trl.ask.batch import answer_launched
     from spectrum_trl.ask.rows import Row, read_rows
-    from spectrum_trl.console import console, is_first_process, on_terminal
     from spectrum_trl.files import sha256_of
     from spectrum_trl.models.folder import fingerprints
-    from spectrum_trl.progress import line_each_minute
 
     check_wanted(model, wanted)
 
@@ -223,19 +221,7 @@ def _ask_file(
             "questions": sha256_of(questions),
             "options": [*templates, *wanted],
         }
-        try:
-            with line_each_minute("answering", out=console(stderr=True, quiet=not is_first_process())):
-                ended = answer_file(
-                    read_rows(questions),
-                    answer,
-                    output=whole,
-                    settings=settings,
-                    share=launched_share(),
-                    fresh=fresh,
-                    shows_progress=is_first_process() and on_terminal(),
-                )
-        except KeyboardInterrupt:
-            raise Interrupted("repeat the same command to go on where it was") from None
+        ended = answer_launched(read_rows(questions), answer, output=whole, settings=settings, fresh=fresh)
         if output is None:
             with whole.open(encoding="utf-8") as file_of_answers:
                 shutil.copyfileobj(file_of_answers, sys.stdout)

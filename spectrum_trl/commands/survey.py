@@ -8,7 +8,7 @@ import typer
 
 from spectrum_trl.commands.model_options import Device, Dtype, Format, Model
 from spectrum_trl.console import counted
-from spectrum_trl.errors import Interrupted, UserError, located
+from spectrum_trl.errors import UserError, located
 
 if TYPE_CHECKING:
     from spectrum_trl.ask.results import Probabilities
@@ -85,13 +85,12 @@ def _ask(
 ) -> "Survey | None":
     """Return the results, or None in a process that others finish after."""
     from spectrum_trl.ask import survey as surveys
-    from spectrum_trl.ask.batch import answer_file, launched_share
+    from spectrum_trl.ask.batch import answer_launched
     from spectrum_trl.ask.model import SpectrumModel
     from spectrum_trl.ask.rows import Row
-    from spectrum_trl.console import console, is_first_process, on_terminal
     from spectrum_trl.files import writing
     from spectrum_trl.models.folder import fingerprints
-    from spectrum_trl.progress import line_each_minute, quiet_when_piped
+    from spectrum_trl.progress import quiet_when_piped
 
     quiet_when_piped()
     loaded = SpectrumModel.from_pretrained(model, **settings)
@@ -106,19 +105,8 @@ def _ask(
         output.mkdir(parents=True, exist_ok=True)
     whole = output / ".answers.jsonl"
     settings |= {"model": model, "weights": fingerprints(model), "questions": questions, "asked": asked}
-    try:
-        with line_each_minute("answering", out=console(stderr=True, quiet=not is_first_process())):
-            ended = answer_file(
-                (Row(number, {}) for number in range(len(asked))),
-                answer,
-                output=whole,
-                settings=settings,
-                share=launched_share(),
-                fresh=fresh,
-                shows_progress=is_first_process() and on_terminal(),
-            )
-    except KeyboardInterrupt:
-        raise Interrupted("repeat the same command to go on where it was") from None
+    rows = (Row(number, {}) for number in range(len(asked)))
+    ended = answer_launched(rows, answer, output=whole, settings=settings, fresh=fresh)
     return surveys.tables(asked, _answered(whole)) if ended.joined else None
 
 
