@@ -154,6 +154,8 @@ class RunArguments:
             ``model_name_or_path``, it must name that model's sibling too.
         initialise_role_tokens: What the role tokens of a base checkpoint without a sibling start as. With
             ``line_breaks``, the one that begins a turn starts as an empty line, the others as a line break.
+        trained_embeddings: Rows of the embedding and output layer to train, of those that are trained at all.
+            ``role_tokens`` leaves every other row as it was, so less is forgotten.
         save_dtype: Number type of the saved weights; null for the base checkpoint's. Weights trained in
             float32 are rounded stochastically to bfloat16, which preserves small updates on average.
         evaluate: What to measure before and after training. ``tiny``: the model and its instruct sibling
@@ -172,6 +174,7 @@ class RunArguments:
     new_vocab_tasks: list[str] | None = None
     copy_role_tokens_from: str | None = None
     initialise_role_tokens: Literal["none", "line_breaks"] = "none"
+    trained_embeddings: Literal["all", "role_tokens"] = "all"
     save_dtype: Literal["float32", "bfloat16", "float16"] | None = None
     evaluate: Literal["none", "tiny"] = "none"
     early_stopping_patience: int | None = None

@@ -336,6 +336,7 @@ def _layout_contradictions(settings: dict[str, Any]) -> Iterator[tuple[str, str]
         "evaluate": "none",
         "copy_role_tokens_from": None,
         "initialise_role_tokens": "none",
+        "trained_embeddings": "all",
         "eos_token": None,
     }
     for name, default in of_spectrum.items():

@@ -68,6 +68,19 @@ def check_all(recipe: Recipe, *, environment: bool = True) -> None:
     refuse(dict.fromkeys(problems))
 
 
+def _role_tokens_alone(recipe: Recipe, *, whole: bool) -> Iterator[str]:
+    """Yield what prevents training only the role tokens' rows of the embedding and output layer."""
+    field = "trained_embeddings: role_tokens"
+    if recipe.run.new_model:
+        yield f"{field} would leave the embeddings of new_model untrained; remove it"
+    if recipe.model.use_peft and not whole:
+        yield f"{field} needs trained embeddings; add `lora_modules_to_save: [embed_tokens, lm_head]`"
+    if recipe.training.weight_decay:
+        yield f"{field} needs `weight_decay: 0.0`, because decay changes rows that have no gradient"
+    if recipe.training.fsdp or recipe.training.deepspeed:
+        yield f"{field} needs whole embeddings on each process; remove it, or fsdp or deepspeed"
+
+
 def _check_packing(recipe: Recipe) -> None:
     """Check packing with the attention that the recipe names; a model's default is known only later."""
     named = recipe.model.attn_implementation
@@ -131,6 +144,8 @@ def _recipe_problems(recipe: Recipe) -> Iterator[str]:
             f"{fills[0]} changes embeddings that a LoRA adapter does not include; add "
             "`lora_modules_to_save: [embed_tokens, lm_head]`"
         )
+    if recipe.run.trained_embeddings == "role_tokens":
+        yield from _role_tokens_alone(recipe, whole=whole)
     if recipe.training.fsdp and recipe.run.evaluate != "none":
         yield "evaluate needs the whole model in one process; run `spectrum-trl tiny` later"
     if recipe.training.trust_remote_code:

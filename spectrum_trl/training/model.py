@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from peft import LoraConfig
@@ -143,6 +144,20 @@ def train_in_single_precision(model: torch.nn.Module) -> None:
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+
+
+def train_rows(model: torch.nn.Module, *, rows: list[int]) -> None:
+    """Let no other rows of the embedding and output layer learn; ``rows`` are token ids.
+
+    peft's ``trainable_token_indices`` would train and save those rows alone, but TRL 1.16 rejects any adapter
+    on the output layer, to which a tied embedding belongs, since its loss reads the layer's own weights.
+    """
+    base: Any = getattr(model, "get_base_model", lambda: model)()
+    weights = {layer.weight for layer in (base.get_input_embeddings(), base.get_output_embeddings())}
+    for weight in weights:
+        learns = torch.zeros(len(weight), 1, dtype=torch.bool, device=weight.device)
+        learns[rows] = True
+        weight.register_hook(lambda gradient, learns=learns: gradient * learns)
 
 
 def other_modalities(model: PreTrainedModel) -> list[str]:

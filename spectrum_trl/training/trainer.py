@@ -25,11 +25,14 @@ from trl import SFTTrainer
 from spectrum_trl.console import console, counted, on_terminal
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError, first_line
+from spectrum_trl.models.initialise import role_token_ids
+from spectrum_trl.prompts import templates
+from spectrum_trl.prompts.families import Family
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.checkpoints import way_back
 from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
 from spectrum_trl.training import held_out, tracking
-from spectrum_trl.training.model import adapter_config, train_in_single_precision
+from spectrum_trl.training.model import adapter_config, train_in_single_precision, train_rows
 from spectrum_trl.training.output_layer import score_labelled_positions
 from spectrum_trl.training.strategy import check_sharding
 
@@ -240,6 +243,9 @@ def make_trainer(
     score_labelled_positions(trainer)
     if recipe.model.use_peft:
         train_in_single_precision(cast(PreTrainedModel, trainer.model))
+    if recipe.run.trained_embeddings == "role_tokens":
+        family = cast(Family, templates.family_of(tokenizer))
+        train_rows(cast(PreTrainedModel, trainer.model), rows=role_token_ids(tokenizer, family=family.name))
     _lines_when_piped(trainer)
     return trainer
 

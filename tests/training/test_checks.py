@@ -36,6 +36,13 @@ ON_A_CPU = ["--use_cpu", "true", "--bf16", "false"]
             ["--copy_role_tokens_from", "", "--initialise_role_tokens", "line_breaks", "--use_peft", "true"],
             "initialise_role_tokens changes embeddings that a LoRA adapter does not include",
         ),
+        ("demo", ["--trained_embeddings", "role_tokens", "--weight_decay", "0.1"], "`weight_decay: 0.0`"),
+        ("full_ft", ["--trained_embeddings", "role_tokens"], "whole embeddings on each process"),
+        (
+            "lora",
+            ["--trained_embeddings", "role_tokens", "--lora_modules_to_save", "[]"],
+            "needs trained embeddings; add `lora_modules_to_save",
+        ),
     ],
 )
 def test_fields_that_exclude_each_other_are_refused(

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import get_peft_model
 from transformers import PreTrainedModel
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.recipe.read import Recipe, read_recipe
 from spectrum_trl.training.checks import check_recipe
-from spectrum_trl.training.model import adapter_config, other_modalities
+from spectrum_trl.training.model import adapter_config, other_modalities, train_rows
 from tests.small_models import built
 
 ON_A_CPU = ["--use_cpu", "true", "--bf16", "false"]
@@ -91,3 +92,24 @@ def test_tied_layers_stay_tied_where_they_are_trained_whole(
 def test_without_peft_there_is_no_adapter(tmp_path: Path, random_model: PreTrainedModel) -> None:
     recipe = read_recipe("recipes/demo.yaml", overrides=["--output_dir", str(tmp_path / "x")])
     assert adapter_config(recipe, model=random_model) is None
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("adapted", [True, False])
+def test_other_rows_than_those_of_role_tokens_get_no_gradient(
+    tmp_path: Path, world_tokenizer, tied: bool, adapted: bool
+) -> None:
+    model: torch.nn.Module = built(world_tokenizer, tie_word_embeddings=tied)
+    if adapted:
+        model = get_peft_model(model, adapter_config(lora(folder=tmp_path), model=model))
+    train_rows(model, rows=[7, 9])
+    model(input_ids=torch.tensor([[7, 8, 10]]), labels=torch.tensor([[7, 8, 10]])).loss.backward()
+    found = {
+        name: set(weight.grad.abs().sum(-1).nonzero()[:, 0].tolist())
+        for name, weight in model.named_parameters()
+        if weight.grad is not None and ("embed_tokens" in name or "lm_head" in name)
+    }
+    assert len(found) == (1 if tied else 2)
+    # The input holds token 7 alone of the two; the output layer scores both.
+    assert sorted(found.values(), key=len) == ([{7, 9}] if tied else [{7}, {7, 9}])
+    assert any(weight.grad is not None for name, weight in model.named_parameters() if "q_proj" in name)

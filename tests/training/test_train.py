@@ -270,3 +270,18 @@ def test_a_tiny_model_is_small_and_comes_from_its_recipe(
     expected = template_source(template) if template else None
     assert (own.read_text() if own.is_file() else None) == expected
     assert read_recipe(folder / "recipe.yaml").settings == read_recipe(recipe).settings
+
+
+def test_other_embeddings_than_those_of_role_tokens_stay_as_they_were(tmp_path: Path) -> None:
+    words = [*SMALL, "--copy_role_tokens_from", "", "--trained_embeddings", "role_tokens"]
+    out = tmp_path / "x"
+    done = run_recipe(DEMO, *words, "--save_dtype", "float32", "--output_dir", out)
+    assert done.returncode == 0, done.stderr
+    before, after = (load_file(folder / "model.safetensors") for folder in (TINY_BASE, out))
+    changed = {
+        name: (after[name] != before[name].float()).any(-1).nonzero()[:, 0].tolist()
+        for name in ("model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight")
+    }
+    roles = AutoTokenizer.from_pretrained(out).convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
+    assert changed["model.embed_tokens.weight"] == sorted(roles)
+    assert len(changed["model.layers.0.self_attn.q_proj.weight"]) > 10
