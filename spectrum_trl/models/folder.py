@@ -108,6 +108,7 @@ def model_card(
     settings: Mapping[str, Any],
     counts: Sequence[Mapping[str, Any]],
     is_adapter: bool,
+    share: float = 1.0,
 ) -> ModelCard:
     """Return the card of a trained model.
 
@@ -118,6 +119,7 @@ def model_card(
         settings: The recipe's keys and values.
         counts: For each task, its ``task``, ``sequences``, ``outputs`` and ``trained_tokens``.
         is_adapter: Whether the folder holds an adapter rather than a whole model.
+        share: How far on the way from the base model to the tuned weights the model lies. In (0, 1].
     """
     layout = str(settings.get("layout", "spectrum"))
     base, licence = _base(base_model, revision=revision) if base_model else (None, {})
@@ -138,6 +140,7 @@ def model_card(
         title=title,
         layout=layout,
         is_adapter=is_adapter,
+        share=share,
         origin=_origin(base_model, base=base, is_adapter=is_adapter),
         counts=[_cells(count) for count in counts],
         recipe=yaml.safe_dump(json.loads(json.dumps(own, default=str)), sort_keys=False, allow_unicode=True),

@@ -14,8 +14,9 @@ from huggingface_hub import ModelCard
 from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from typer.testing import CliRunner
 
-from spectrum_trl.commands.main import main
+from spectrum_trl.commands.main import app, main
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.folder import training_record
 from spectrum_trl.models.initialise import new_model, role_token_ids
@@ -23,6 +24,7 @@ from spectrum_trl.models.load import load_model
 from spectrum_trl.models.merge import merge
 from spectrum_trl.paths import TINY_BASE
 from spectrum_trl.recipe.read import read_recipe
+from tests.messages import named
 from tests.models.published import publish
 from tests.processes import ROOT, run_command, run_recipe
 from tests.small_models import CONFIG
@@ -214,6 +216,49 @@ def test_an_adapter_on_one_of_two_tied_layers_is_not_merged_into_both(
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     return lora(Path("spectrum-trl/tiny-base"), folder / "run")
+
+
+@torch.no_grad()
+def test_part_of_the_way_keeps_role_tokens_and_is_the_same_for_an_adapter_and_a_whole_model(
+    tmp_path: Path, tiny_run: Path, tiny_tokenizer
+) -> None:
+    merge(tiny_run, tmp_path / "tuned")
+    shutil.copy(tiny_run / "recipe.yaml", tmp_path / "tuned")
+    for run, out in ((tiny_run, "from_adapter"), (tmp_path / "tuned", "from_whole")):
+        merge(run, tmp_path / out, share=0.25)
+    base = load_model("spectrum-trl/tiny-base").state_dict()
+    tuned, adapter, whole = (
+        load_file(tmp_path / name / "model.safetensors") for name in ("tuned", "from_adapter", "from_whole")
+    )
+    roles = role_token_ids(tiny_tokenizer, family="chatml")
+    assert tuned.keys() == adapter.keys() == whole.keys()
+    for name, weight in tuned.items():
+        expected = 0.75 * base[name] + 0.25 * weight
+        if name == "model.embed_tokens.weight":
+            assert not torch.equal(expected[roles], weight[roles])
+            expected[roles] = weight[roles]
+        for found in (adapter[name], whole[name]):
+            assert torch.allclose(found, expected, atol=1e-7), name
+    assert "0.25 of the way" in (tmp_path / "from_adapter" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("share", ["0", "1.5", "nan", "-0.1"])
+def test_a_share_beyond_its_range_is_refused(share: str, tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["merge", str(tmp_path), str(tmp_path / "out"), "--share", share])
+    assert isinstance(found.exception, UserError) and named(str(found.exception), "--share", share)
+
+
+def test_a_whole_model_without_a_known_start_is_not_merged(tmp_path: Path, tiny_run: Path) -> None:
+    merge(tiny_run, tmp_path / "tuned")
+    with pytest.raises(UserError, match=r"has no recipe\.yaml that names a base model"):
+        merge(tmp_path / "tuned", tmp_path / "out", share=0.5)
+    other = read_recipe(tiny_run / "recipe.yaml").path.read_text()
+    (tmp_path / "tuned" / "recipe.yaml").write_text(
+        other.replace("spectrum-trl/tiny-base", "spectrum-trl/no")
+    )
+    with pytest.raises(UserError, match=r"model_name_or_path in .*recipe\.yaml"):
+        merge(tmp_path / "tuned", tmp_path / "out", share=0.5)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_merged_model_ends_with_its_tokenizer(tmp_path: Path, tiny_run: Path, tiny_tokenizer) -> None:
