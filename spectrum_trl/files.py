@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from filelock import FileLock, Timeout
 
 from spectrum_trl.errors import UserError, refuse
 
@@ -107,6 +109,48 @@ def check_writable(file: Path) -> None:
         if not target.parent.is_dir():
             raise UserError(f"{file} cannot be written: there is no folder {target.parent}; create it first")
     refuse(folder_problems(target.parent))
+
+
+def check_new_folder(out: Path) -> None:
+    """Check that a folder to be written by `new_folder` is empty or does not exist, and can be created.
+
+    Raises:
+        UserError: If not.
+    """
+    with writing(out):
+        taken = out.is_symlink() or out.is_file() or (out.is_dir() and any(out.iterdir()))
+    if taken or out.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise UserError(f"{out} is not an empty folder; name a new one")
+    # It is written beside ``out`` first, then renamed.
+    refuse(f"{out}: {problem}" for problem in folder_problems(out.parent))
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill, which becomes ``out`` when the block ends without an error.
+
+    It lies beside ``out`` and is cleared of whatever a killed process left in it.
+
+    Raises:
+        UserError: If another process is writing to ``out``.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    side = out.parent / f".{out.name}.unfinished"
+    side.mkdir(exist_ok=True)
+    lock = FileLock(side / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"{out} is being written by another process; wait for it to finish") from error
+    try:
+        shutil.rmtree(side / "folder", ignore_errors=True)
+        (side / "folder").mkdir()
+        yield side / "folder"
+        # Replaces an empty folder, and fails if the folder has been filled in the meantime.
+        (side / "folder").rename(out)
+    finally:
+        shutil.rmtree(side, ignore_errors=True)
+        lock.release()
 
 
 def folder_problems(folder: Path) -> Iterator[str]:

@@ -19,6 +19,7 @@ from spectrum_trl.commands.serve import serve
 from spectrum_trl.commands.survey import survey
 from spectrum_trl.commands.tiny import tiny
 from spectrum_trl.commands.train import train
+from spectrum_trl.commands.transfer_tokens import transfer_tokens
 from spectrum_trl.console import quiet_libraries
 from spectrum_trl.errors import ended_early, user_errors
 
@@ -57,6 +58,7 @@ app.command()(judge)
 app.command()(tiny)
 app.command()(report)
 app.command()(merge)
+app.command()(transfer_tokens)
 app.command()(push)
 
 

@@ -15,9 +15,9 @@ from transformers import (
 )
 
 from spectrum_trl.errors import UserError, located
-from spectrum_trl.models.load import load_config, load_model, load_tokenizer
+from spectrum_trl.models.load import load_config
+from spectrum_trl.models.role_rows import check_shared_rows, role_token_ids, sibling_rows
 from spectrum_trl.models.weights import has_tied_head
-from spectrum_trl.prompts.families import families
 
 QWEN_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
@@ -77,15 +77,6 @@ def new_model(config: dict[str, Any], *, vocab_size: int, seed: int) -> PreTrain
     return AutoModelForCausalLM.from_config(model_config)
 
 
-def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[int]:
-    """Return the ids of a family's turn tokens, for example ``<|im_start|>`` and ``<|im_end|>``."""
-    header = tokenizer.apply_chat_template(
-        [{"role": "output", "content": ""}], tokenize=True, return_dict=False
-    )
-    control = set(cast(list[int], tokenizer.convert_tokens_to_ids(list(families()[family].turn_tokens))))
-    return sorted({token for token in cast(list[int], header) if token in control})
-
-
 @torch.no_grad()
 def initialise_role_tokens(
     model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, family: str
@@ -140,19 +131,10 @@ def copy_role_tokens(
     """
     ids = role_token_ids(tokenizer, family=family)
     tokens = list(tokenizer.convert_ids_to_tokens(ids))
-    sibling_tokenizer = load_tokenizer(sibling)
-    absent = [token for token in tokens if token not in sibling_tokenizer.get_vocab()]
-    if absent:
-        raise UserError(f"copy_role_tokens_from: {sibling} has no token {', '.join(absent)}")
-    model_of_sibling = load_model(sibling, dtype="auto")
-    sibling_ids = sibling_tokenizer.convert_tokens_to_ids(tokens)
+    rows = sibling_rows(sibling, tokens=tokens)
+    if has_tied_head(model):
+        check_shared_rows(rows, sibling=sibling)
     layers = ("get_input_embeddings", "get_output_embeddings")
-    rows = [getattr(model_of_sibling, layer)().weight[sibling_ids] for layer in layers]
-    if has_tied_head(model) and not torch.equal(*rows):
-        raise UserError(
-            f"copy_role_tokens_from: the output layer and the embedding of {sibling} differ, but are one "
-            "matrix in the model; name a sibling whose layers are tied too"
-        )
     for layer, copied in zip(layers, rows, strict=True):
         weight = getattr(model, layer)().weight
         weight[ids] = copied.to(weight)

@@ -2,13 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 import torch
-from filelock import FileLock, Timeout
 from peft import PeftConfig, PeftModel, PeftType, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import CONFIG_NAME as ADAPTER_CONFIG
@@ -17,8 +14,8 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from spectrum_trl.console import console
-from spectrum_trl.errors import UserError, refuse
-from spectrum_trl.files import folder_problems, writing
+from spectrum_trl.errors import UserError
+from spectrum_trl.files import check_new_folder, new_folder
 from spectrum_trl.models.folder import (
     RECORD,
     copy_processor,
@@ -28,8 +25,8 @@ from spectrum_trl.models.folder import (
     set_dtype,
     set_special_tokens,
 )
-from spectrum_trl.models.initialise import role_token_ids
 from spectrum_trl.models.load import checkpoint_dtype, load_model, load_tokenizer
+from spectrum_trl.models.role_rows import role_token_ids
 from spectrum_trl.models.weights import check_weights, shared_layers
 from spectrum_trl.prompts.templates import family_of
 from spectrum_trl.recipe.recipe_file import read_recipe_file
@@ -56,7 +53,7 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None, share: floa
     Raises:
         UserError: If there is nothing to merge, the base model cannot be loaded, or ``out`` is in use.
     """
-    _check_free(out)
+    check_new_folder(out)
     adapter = None if share < 1 and (run / "config.json").is_file() else _read_adapter(run)
     named_in, base, revision = _base_of(run, adapter)
     tokenizer = load_tokenizer(str(run))
@@ -86,7 +83,7 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None, share: floa
     check_weights(merged, name=f"{run}, merged into {str(dtype).removeprefix('torch.')},")
     set_dtype(merged.config, dtype)
     try:
-        with _side_folder(out) as folder:
+        with new_folder(out) as folder:
             merged.save_pretrained(folder)
             merged.config.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
@@ -95,44 +92,9 @@ def merge(run: Path, out: Path, *, dtype: torch.dtype | None = None, share: floa
             if (run / RECORD).is_file():
                 # Evaluations read from it what the model was trained on.
                 shutil.copyfile(run / RECORD, folder / RECORD)
-            # Replaces an empty folder, and fails if the folder has been filled in the meantime.
-            folder.rename(out)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{out} cannot be written: {error}") from error
     return dtype
-
-
-@contextmanager
-def _side_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``out`` to fill, cleared of whatever a killed merge left in it.
-
-    Raises:
-        UserError: If another merge is writing to ``out``.
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    side = out.parent / f".{out.name}.merging"
-    side.mkdir(exist_ok=True)
-    lock = FileLock(side / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(f"{out} is being written by another merge; wait for it to finish") from error
-    try:
-        shutil.rmtree(side / "model", ignore_errors=True)
-        (side / "model").mkdir()
-        yield side / "model"
-    finally:
-        shutil.rmtree(side, ignore_errors=True)
-        lock.release()
-
-
-def _check_free(out: Path) -> None:
-    with writing(out):
-        taken = out.is_symlink() or out.is_file() or (out.is_dir() and any(out.iterdir()))
-    if taken or out.resolve() in (Path.cwd(), *Path.cwd().parents):
-        raise UserError(f"{out} is not an empty folder; name a new one")
-    # The model is written beside ``out`` first, then renamed.
-    refuse(f"{out}: {problem}" for problem in folder_problems(out.parent))
 
 
 def _read_adapter(run: Path) -> PeftConfig:

@@ -25,7 +25,7 @@ from trl import SFTTrainer
 from spectrum_trl.console import console, counted, on_terminal
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.errors import UserError, first_line
-from spectrum_trl.models.initialise import role_token_ids
+from spectrum_trl.models.role_rows import role_token_ids
 from spectrum_trl.prompts import templates
 from spectrum_trl.prompts.families import Family
 from spectrum_trl.recipe.read import Recipe

@@ -17,9 +17,9 @@ from spectrum_trl.models.initialise import (
     initialise_role_tokens,
     new_model,
     new_tokenizer,
-    role_token_ids,
 )
 from spectrum_trl.models.load import load_model, load_tokenizer
+from spectrum_trl.models.role_rows import role_token_ids
 from spectrum_trl.prompts import templates
 from spectrum_trl.prompts.families import Family, families
 from tests.messages import naming

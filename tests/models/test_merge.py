@@ -19,9 +19,10 @@ from typer.testing import CliRunner
 from spectrum_trl.commands.main import app, main
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.folder import training_record
-from spectrum_trl.models.initialise import new_model, role_token_ids
+from spectrum_trl.models.initialise import new_model
 from spectrum_trl.models.load import load_model
 from spectrum_trl.models.merge import merge
+from spectrum_trl.models.role_rows import role_token_ids
 from spectrum_trl.paths import TINY_BASE
 from spectrum_trl.recipe.read import read_recipe
 from tests.messages import named
@@ -387,7 +388,7 @@ def test_only_an_empty_folder_of_its_own_is_written_to(
 
 
 def test_what_a_killed_merge_left_does_not_stay(tmp_path: Path, tiny_run: Path) -> None:
-    half = tmp_path / ".merged.merging" / "model"
+    half = tmp_path / ".merged.unfinished" / "folder"
     half.mkdir(parents=True)
     (half / "model-00001-of-00002.safetensors").write_bytes(b"half")
     (half.parent / "lock").touch()
@@ -397,10 +398,10 @@ def test_what_a_killed_merge_left_does_not_stay(tmp_path: Path, tiny_run: Path) 
 
 
 def test_two_merges_do_not_write_to_one_folder(tmp_path: Path, tiny_run: Path) -> None:
-    (tmp_path / ".merged.merging").mkdir()
+    (tmp_path / ".merged.unfinished").mkdir()
     with (
-        FileLock(tmp_path / ".merged.merging" / "lock"),
-        pytest.raises(UserError, match="by another merge"),
+        FileLock(tmp_path / ".merged.unfinished" / "lock"),
+        pytest.raises(UserError, match="by another process"),
     ):
         merge(tiny_run, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
