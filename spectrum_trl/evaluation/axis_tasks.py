@@ -103,15 +103,12 @@ class DistributionalTask(NeedsData):
     summary: str = ""
     ordered: bool = False
 
-    def items(self, data_dir: Path, *, seed: int, most: int, dropped: Counter[str]) -> list[Item]:
-        """Return the items in their own order, a random choice of them if there are more than ``most``.
-
-        Items whose texts contain a control token of a model family are left out and counted.
+    def items(self, data_dir: Path, *, seed: int, dropped: Counter[str]) -> list[Item]:
+        """Return all items, without those whose texts contain a control token of a model family.
 
         Args:
             data_dir: Folder of the real data.
-            seed: Seed of the choice, and of randomly generated items.
-            most: Maximum number of items.
+            seed: Seed of randomly generated items.
             dropped: Updated with the reasons and counts of rows left out.
         """
         every = []
@@ -121,11 +118,15 @@ class DistributionalTask(NeedsData):
                 dropped[CONTROL] += 1
             else:
                 every.append(item)
-        if len(every) <= most:
-            return every
+        return every
+
+    def choose(self, items: Sequence[Item], *, seed: int, most: int) -> list[Item]:
+        """Return a random choice of at most ``most`` items, in their own order."""
+        if len(items) <= most:
+            return [*items]
         rng = stream(seed, task=self.name, purpose="items")
-        picked = rng.choice(len(every), size=most, replace=False)
-        return [every[n] for n in sorted(picked.tolist())]
+        picked = rng.choice(len(items), size=most, replace=False)
+        return [items[n] for n in sorted(picked.tolist())]
 
 
 def shares(counts: Sequence[float]) -> tuple[float, ...]:

@@ -69,7 +69,8 @@ class Distributional(HarnessTask):
         task: DistributionalTask = self.defined(distributional_tasks(), own_distributional)
         if absent := task.absent(folder):
             return absent
-        items, dropped = _built(task, folder, seed, self.options.sequences)
+        self.every, dropped = _built(task, folder, seed)
+        items = task.choose(self.every, seed=seed, most=self.options.sequences)
         self.config.metadata["left_out"] = dict(dropped)
         logger.info("%s: %d items; left out: %s", self.config.task, len(items), dict(dropped) or "none")
         return [item._asdict() for item in items]
@@ -196,12 +197,15 @@ class Distributional(HarnessTask):
 
     @cached_property
     def _sums(self) -> dict[tuple[Any, ...], NDArray[np.float64]]:
-        """Sums of shares over the questions of each group with the same answers, and over each cluster."""
+        """Sums of shares over the questions of each group with the same answers, and over each cluster.
+
+        Of all questions, because few of them, such as those evaluated, would make a poor baseline.
+        """
         found: dict[tuple[Any, ...], NDArray[np.float64]] = {}
-        for row in self.dataset["test"]:
-            key = (row["group"], *row["candidates"])
-            for each in (key, (key, row["cluster"])):
-                found[each] = found.get(each, np.zeros(len(row["target"]))) + row["target"]
+        for item in self.every:
+            key = (item.group, *item.candidates)
+            for each in (key, (key, item.cluster)):
+                found[each] = found.get(each, np.zeros(len(item.target))) + item.target
         return found
 
     def _ordinal(self, row: dict[str, Any], observed: ArrayLike) -> dict[str, Any]:
@@ -255,8 +259,6 @@ def _simbench(rows: list[aggregates.Row]) -> float | None:
 
 
 @cache
-def _built(
-    task: DistributionalTask, folder: Path, seed: int, most: int
-) -> tuple[Sequence[Item], Counter[str]]:
+def _built(task: DistributionalTask, folder: Path, seed: int) -> tuple[Sequence[Item], Counter[str]]:
     dropped: Counter[str] = Counter()
-    return task.items(folder, seed=seed, most=most, dropped=dropped), dropped
+    return task.items(folder, seed=seed, dropped=dropped), dropped

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from datasets import Dataset
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.axis_tasks import distributional_tasks
+from spectrum_trl.evaluation.axis_tasks import Item, distributional_tasks
 from spectrum_trl.evaluation.options import read_options
 from spectrum_trl.evaluation.verbalized import draw_answer, read_shares
 from spectrum_trl.metrics.distributional import (
@@ -76,8 +75,8 @@ def test_every_state_is_scored_whole(random_model, world_tokenizer) -> None:
 def test_targets_sum_to_one_and_are_reproducible(name: str) -> None:
     task = distributional_tasks()[name]
     dropped: Any = {}
-    items = task.items(Path(), seed=42, most=1000, dropped=dropped)
-    assert items == task.items(Path(), seed=42, most=1000, dropped=dropped)
+    items = task.items(Path(), seed=42, dropped=dropped)
+    assert items == task.items(Path(), seed=42, dropped=dropped)
     for item in items:
         assert sum(item.target) == pytest.approx(1) and len(item.candidates) == len(set(item.candidates))
 
@@ -195,6 +194,22 @@ def test_real_shares_stand_beside_the_uniform_guess_the_marginal_and_their_own_n
     assert all(row["ordinal_distance"] == row["uniform_ordinal_distance"] for row in rows)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected", "known"),
+    [("global_oqa", 0.0682, 39), ("nytimes", 0.0408, 40), ("rotten_tomatoes", 0.0469, 40)],
+)
+def test_the_marginal_is_of_all_questions_however_few_are_evaluated(
+    name: str, expected: float, known: int, suite_data: Path, world_tokenizer
+) -> None:
+    options = {"sequences": 40, "max_length": 4096, "data_dir": str(suite_data)}
+    task = load(f"spectrum_dist_{name}", world_tokenizer, **options)
+    scored = [task.score(row, [(-1.0,)] * len(row["candidates"])) for row in task.eval_docs]
+    found = [row["marginal_js_divergence"][0] for row in scored if row["marginal_js_divergence"]]
+    # Of the 40 of GlobalOpinionQA, no two are of the same country with the same answers.
+    assert (len(scored), len(found)) == (40, known)
+    assert np.mean(found) == pytest.approx(expected, abs=5e-5)
+
+
 def test_the_marginal_is_that_of_other_clusters_of_the_group_with_the_same_answers(world_tokenizer) -> None:
     task = load("spectrum_dist_urn", world_tokenizer)
     rows = [
@@ -208,7 +223,7 @@ def test_the_marginal_is_that_of_other_clusters_of_the_group_with_the_same_answe
             ("h", "5", ["a", "b"], [0.5, 0.5]),
         )
     ]
-    task.dataset = {"test": Dataset.from_list(rows)}
+    task.every = [Item(**row) for row in rows]
     found = [task.score(row, [(-1.0,)] * 2).get("marginal_js_divergence") for row in rows]
     sums = ([1.7, 0.3], [1.7, 0.3], [1.8, 1.2], [2.1, 0.9])
     for row, mean, one in zip(rows, sums, found, strict=False):

@@ -30,7 +30,7 @@ def built(folder: Path, rows: list[dict[str, Any]]) -> tuple[list[Item], Counter
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_parquet(path)
     dropped: Counter[str] = Counter()
-    return TASKS[0].items(folder, seed=0, most=1000, dropped=dropped), dropped
+    return TASKS[0].items(folder, seed=0, dropped=dropped), dropped
 
 
 def test_the_first_usable_rating_of_each_participant_counts(tmp_path: Path) -> None:
@@ -73,4 +73,4 @@ def test_a_file_of_another_kind_is_one_clear_error(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("not parquet")
     with pytest.raises(UserError, match=naming(path, "not valid")):
-        TASKS[0].items(tmp_path, seed=0, most=1, dropped=Counter())
+        TASKS[0].items(tmp_path, seed=0, dropped=Counter())

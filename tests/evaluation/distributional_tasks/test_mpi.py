@@ -37,7 +37,7 @@ def test_answers_are_counted_and_others_left_out(inventory: Path) -> None:
     lines = [",".join(COLUMNS), *(",".join(person) for person in people)]
     (inventory / ANSWERS).write_text("\n".join(lines))
     dropped: Counter[str] = Counter()
-    items = TASKS[0].items(inventory, seed=0, most=1000, dropped=dropped)
+    items = TASKS[0].items(inventory, seed=0, dropped=dropped)
     assert len(items) == 120
     assert items[0].target == pytest.approx((1 / 3, 0, 0, 0, 0, 2 / 3))
     assert items[1].target == pytest.approx((1 / 3, 1 / 3, 0, 0, 0, 1 / 3))
@@ -50,7 +50,7 @@ def test_answers_are_counted_and_others_left_out(inventory: Path) -> None:
 def test_what_does_not_fit_is_named(inventory: Path, tmp_path: Path) -> None:
     path = inventory / QUESTIONS
     with pytest.raises(MissingData, match="mpi_human_resp"):
-        TASKS[0].items(inventory, seed=0, most=1000, dropped=Counter())
+        TASKS[0].items(inventory, seed=0, dropped=Counter())
     path.write_text("text\tlabel\nA\tO\n")
     with pytest.raises(UserError, match=naming("column", "'label_ocean'", "text, label")):
         statements(path)

@@ -83,7 +83,7 @@ def test_a_table_of_answers(tmp_path: Path, uniform_model, world_tokenizer) -> N
 
 def items(folder: Path, own: Any) -> list[Any]:
     task = own_distributional(own, file=str(folder / "mine.yaml"))
-    return task.items(Path(), seed=0, most=100, dropped=Counter())
+    return task.items(Path(), seed=0, dropped=Counter())
 
 
 def test_texts_name_columns_and_rows_their_groups(tmp_path: Path) -> None:
