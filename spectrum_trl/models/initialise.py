@@ -78,37 +78,39 @@ def new_model(config: dict[str, Any], *, vocab_size: int, seed: int) -> PreTrain
 
 
 def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[int]:
-    """Return the ids of a family's turn tokens, for example ``<|im_start|>`` and ``<|im_end|>``."""
-    header = tokenizer.apply_chat_template(
+    """Return the ids of a family's turn tokens in order, such as ``<|im_start|>`` and ``<|im_end|>``."""
+    turn = tokenizer.apply_chat_template(
         [{"role": "output", "content": ""}], tokenize=True, return_dict=False
     )
     control = set(cast(list[int], tokenizer.convert_tokens_to_ids(list(families()[family].turn_tokens))))
-    return sorted({token for token in cast(list[int], header) if token in control})
+    return list(dict.fromkeys(token for token in cast(list[int], turn) if token in control))
 
 
 @torch.no_grad()
 def initialise_role_tokens(
     model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, family: str
 ) -> list[str]:
-    """Replace the turn tokens' rows of the embedding and output layer by those of line breaks, and name them.
+    """Set the turn tokens' rows of the embedding and output layer to those of line breaks.
 
     A pretrained model never trained its turn tokens. The one that begins a turn gets the row of an empty
     line, the others that of a line break, with which such a model ends an answer; so ends of turns are likely
-    from the first step. Rows are means where a line break is several tokens. The model is changed in place.
+    from the first step. Where a line break is several tokens, the row is their mean.
+
+    Returns:
+        The turn tokens of the model, which is changed in place.
     """
     ids = role_token_ids(tokenizer, family=family)
-    header = cast(
-        list[int], tokenizer.apply_chat_template([{"role": "output", "content": ""}], return_dict=False)
-    )
-    first = next(token for token in header if token in ids)
-    breaks = {token: tokenizer.encode("\n", add_special_tokens=False) for token in ids}
-    breaks[first] = tokenizer.encode("\n\n", add_special_tokens=False)
-    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
-        weight = cast(torch.Tensor, layer.weight)
-        rows = {token: weight[alike].float().mean(0) for token, alike in breaks.items()}
-        for token, row in rows.items():
-            weight[token] = row.to(weight)
+    line, empty = (tokenizer.encode(text, add_special_tokens=False) for text in ("\n", "\n\n"))
+    for weight in _token_matrices(model):
+        rows = [weight[breaks].float().mean(0) for breaks in (empty, *[line] * (len(ids) - 1))]
+        weight[ids] = torch.stack(rows).to(weight)
     return list(tokenizer.convert_ids_to_tokens(ids))
+
+
+def _token_matrices(model: PreTrainedModel) -> list[torch.Tensor]:
+    """Return the weights of the embedding and of the output layer, which may be the same."""
+    layers = (model.get_input_embeddings(), model.get_output_embeddings())
+    return [cast(torch.Tensor, layer.weight) for layer in layers]
 
 
 def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
@@ -131,9 +133,12 @@ def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
 def copy_role_tokens(
     model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, family: str, sibling: str
 ) -> list[str]:
-    """Copy the turn tokens' rows of the embedding and output layer from an instruct sibling, and name them.
+    """Copy the turn tokens' rows of the embedding and output layer from an instruct sibling.
 
-    It has the architecture and size of the model, which is changed in place.
+    It has the architecture and size of the model.
+
+    Returns:
+        The turn tokens of the model, which is changed in place.
 
     Raises:
         UserError: If the sibling lacks a token, or its layers are untied where the model's are tied.
@@ -144,16 +149,13 @@ def copy_role_tokens(
     absent = [token for token in tokens if token not in sibling_tokenizer.get_vocab()]
     if absent:
         raise UserError(f"copy_role_tokens_from: {sibling} has no token {', '.join(absent)}")
-    model_of_sibling = load_model(sibling, dtype="auto")
     sibling_ids = sibling_tokenizer.convert_tokens_to_ids(tokens)
-    layers = ("get_input_embeddings", "get_output_embeddings")
-    rows = [getattr(model_of_sibling, layer)().weight[sibling_ids] for layer in layers]
+    rows = [weight[sibling_ids] for weight in _token_matrices(load_model(sibling, dtype="auto"))]
     if has_tied_head(model) and not torch.equal(*rows):
         raise UserError(
             f"copy_role_tokens_from: the output layer and the embedding of {sibling} differ, but are one "
             "matrix in the model; name a sibling whose layers are tied too"
         )
-    for layer, copied in zip(layers, rows, strict=True):
-        weight = getattr(model, layer)().weight
+    for weight, copied in zip(_token_matrices(model), rows, strict=True):
         weight[ids] = copied.to(weight)
     return tokens
