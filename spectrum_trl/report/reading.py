@@ -76,7 +76,7 @@ class Evaluation(NamedTuple):
     sources: tuple[Path, ...]
 
     def headlines_of(self) -> dict[str, Any]:
-        """Return the figures as `spectrum_trl.evaluation.results.headlines` takes them."""
+        """Return the figures as `spectrum_trl.evaluation.headlines.headlines` takes them."""
         answers = {ANSWERS_TRAINED_ON: self.paired.answers_trained_on}
         return {"results": self.file.results, "n-samples": self.file.rows} | answers
 
