@@ -66,7 +66,7 @@ def share_right(log_probabilities: ArrayLike, *, right: int) -> float:
 
 
 class Guesses(NamedTuple):
-    """What needs no model, for outputs that are known to be among some labels, each of shape (outputs,).
+    """Baselines that need no model, for outputs among known labels; each of shape (outputs,).
 
     Attributes:
         uniform_loss: Loss of the uniform guess in nats, ``ln n_labels``.

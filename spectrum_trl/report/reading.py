@@ -31,7 +31,7 @@ LONGEST_NAME = 60
 
 
 class Samples(NamedTuple):
-    """What the samples of one task show.
+    """A summary of the samples of one task.
 
     Attributes:
         rows: The first rows by the index and the hash of their document.

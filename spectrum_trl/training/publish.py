@@ -41,7 +41,7 @@ UNKNOWN = "unknown"
 
 
 class Staged(NamedTuple):
-    """What will be published.
+    """The files and figures to publish.
 
     Attributes:
         files: Name and size in bytes of each file.
