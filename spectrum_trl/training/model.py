@@ -29,7 +29,7 @@ from spectrum_trl.training.strategy import receives_weights
 def starting_model(
     recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str, out: Console
 ) -> PreTrainedModel:
-    """Load or initialise the model, copying role tokens if the recipe names a sibling.
+    """Load or initialise the model, and set its role tokens as the recipe says.
 
     The tokenizer has the Spectrum template of the family. The model is checked against it, and against the
     recipe's adapter, optimizer and packing.
@@ -55,25 +55,30 @@ def starting_model(
         check_vocabulary(model, tokenizer)
         for name in other_modalities(model):
             model.base_model.get_submodule(name).requires_grad_(False)
-    sibling = recipe.run.copy_role_tokens_from
-    if sibling and not receives_weights():
-        copied = copy_role_tokens(model, tokenizer=tokenizer, family=family, sibling=sibling)
-        out.print(f"role tokens: {', '.join(copied)} copied from {sibling}", markup=False)
-    elif recipe.run.initialise_role_tokens == "line_breaks":
-        if not receives_weights():
-            begun = initialise_role_tokens(model, tokenizer=tokenizer, family=family)
-            out.print(f"role tokens: {', '.join(begun)} start as line breaks", markup=False)
-    elif "copy_role_tokens_from" in recipe.settings:
-        out.print(
-            "role tokens: the model's own embeddings; for a base checkpoint, which never trained them, name "
-            "its instruct sibling with --copy_role_tokens_from, or set --initialise_role_tokens line_breaks"
-        )
+    if not receives_weights():
+        _set_role_tokens(recipe, model=model, tokenizer=tokenizer, family=family, out=out)
     model.generation_config = generation_config(tokenizer)
     check_lora_targets(arguments, model=model)
     check_optimizer(recipe.training, model=model)
     config = model.config.get_text_config()
     check_packing(recipe.training, config=config, attention=str(config._attn_implementation))
     return model
+
+
+def _set_role_tokens(
+    recipe: Recipe, *, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, family: str, out: Console
+) -> None:
+    if sibling := recipe.run.copy_role_tokens_from:
+        copied = copy_role_tokens(model, tokenizer=tokenizer, family=family, sibling=sibling)
+        out.print(f"role tokens: {', '.join(copied)} copied from {sibling}", markup=False)
+    elif recipe.run.initialise_role_tokens == "line_breaks":
+        tokens = initialise_role_tokens(model, tokenizer=tokenizer, family=family)
+        out.print(f"role tokens: {', '.join(tokens)} start as line breaks", markup=False)
+    elif "copy_role_tokens_from" in recipe.settings:
+        out.print(
+            "role tokens: the model's own embeddings; for a base checkpoint, which never trained them, name "
+            "its instruct sibling with --copy_role_tokens_from, or set --initialise_role_tokens line_breaks"
+        )
 
 
 def _quantization(recipe: Recipe, *, out: Console) -> BitsAndBytesConfig | None:
