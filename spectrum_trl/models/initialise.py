@@ -16,7 +16,7 @@ from transformers import (
 
 from spectrum_trl.errors import UserError, located
 from spectrum_trl.models.load import load_config, load_model, load_tokenizer
-from spectrum_trl.models.weights import has_tied_head
+from spectrum_trl.models.weights import has_tied_head, token_matrices
 from spectrum_trl.prompts.families import families
 
 QWEN_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -101,16 +101,10 @@ def initialise_role_tokens(
     """
     ids = role_token_ids(tokenizer, family=family)
     line, empty = (tokenizer.encode(text, add_special_tokens=False) for text in ("\n", "\n\n"))
-    for weight in _token_matrices(model):
+    for weight in token_matrices(model):
         rows = [weight[breaks].float().mean(0) for breaks in (empty, *[line] * (len(ids) - 1))]
         weight[ids] = torch.stack(rows).to(weight)
     return list(tokenizer.convert_ids_to_tokens(ids))
-
-
-def _token_matrices(model: PreTrainedModel) -> list[torch.Tensor]:
-    """Return the weights of the embedding and of the output layer, which may be the same."""
-    layers = (model.get_input_embeddings(), model.get_output_embeddings())
-    return [cast(torch.Tensor, layer.weight) for layer in layers]
 
 
 def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
@@ -150,12 +144,12 @@ def copy_role_tokens(
     if absent:
         raise UserError(f"copy_role_tokens_from: {sibling} has no token {', '.join(absent)}")
     sibling_ids = sibling_tokenizer.convert_tokens_to_ids(tokens)
-    rows = [weight[sibling_ids] for weight in _token_matrices(load_model(sibling, dtype="auto"))]
+    rows = [weight[sibling_ids] for weight in token_matrices(load_model(sibling, dtype="auto"))]
     if has_tied_head(model) and not torch.equal(*rows):
         raise UserError(
             f"copy_role_tokens_from: the output layer and the embedding of {sibling} differ, but are one "
             "matrix in the model; name a sibling whose layers are tied too"
         )
-    for weight, copied in zip(_token_matrices(model), rows, strict=True):
+    for weight, copied in zip(token_matrices(model), rows, strict=True):
         weight[ids] = copied.to(weight)
     return tokens
