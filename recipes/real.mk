@@ -1,6 +1,7 @@
 # The proof on real models: `make real`. Of each model, the starting point and three tuned columns are evaluated on
-# what none of them was trained on, and stand on one page, runs/real/MODEL/report.html. Every step is kept in runs/real;
-# run the same command again after it was stopped, however it ended, and it goes on from there.
+# what none of them was trained on, and shown on one page, runs/real/MODEL/report.html. Every step is kept in runs/real:
+# the same command resumes, however it was stopped. A further model is a recipe, a MODEL_OF_ and a FORMATS_OF_; a further
+# column is a name in TUNED with its FLAGS_OF_.
 #
 # Hardware: a CPU with 2 cores and 16 GB. Expected time: hours; `make real-small` is minutes, on SmolLM2 alone.
 # Data: whatever `spectrum-trl data status` shows as present. Models: folders below $SPECTRUM_MODELS, else from the Hub.
@@ -17,18 +18,18 @@ FLAGS_OF_all_tokens := --assistant_only_loss false
 FLAGS_OF_lora := --use_peft true --lora_r 16 --lora_alpha 32 --lora_target_modules all-linear --learning_rate 2e-4
 # The new role tokens are in the embedding, which is trained whole.
 FLAGS_OF_lora_of_gemma3_270m := --lora_modules_to_save embed_tokens,lm_head
-# Tasks that no column is trained on, individuals that training holds out, and what tuning costs, which is evaluated
-# whole, because nobody in it has a name to hold out. Not polis_comment: comments are also inputs of polis_vote.
+# Training tasks whose held-out individuals are evaluated. Not polis_comment: comments are also inputs of polis_vote.
 INDIVIDUALS := polis_vote popquorn_individual generativesocialchoice_validation \
   generativesocialchoice_freetext lewidi_csc_sarcasm_detection_individual lewidi_mp_irony_detection_individual
 comma := ,
 blank := $() $()
+# What tuning costs is evaluated whole: no column is trained on it.
 COSTS := plain_text$(comma)spectrum_icl_gsm8k_answer_from_question$(comma)spectrum_icl_jeopardy_answer_prediction
 ROWS := spectrum_icl_heldout$(comma)spectrum_dist$(comma)spectrum_div
 EVALUATED := $(ROWS)$(comma)$(subst $(blank),$(comma),$(INDIVIDUALS:%=spectrum_icl_%))
 # Shares and lists of answers can be asked for in words.
 EVALUATED_verbalized := spectrum_dist$(comma)spectrum_div
-# Of held-out tasks, too, only this share of individuals is evaluated, to save time.
+# The share that the recipes hold out. Of held-out tasks, too, no more is evaluated, to save time.
 EVALUATION := --dtype bfloat16 --metadata held_out_share=0.1,sequences=40,max_tokens=512,samples=50
 EVALUATION_OF_COSTS := --dtype bfloat16 --metadata sequences=20,max_tokens=512
 # Added to every training and every evaluation.
@@ -39,7 +40,8 @@ REAL_EVALUATION ?=
 ifneq ($(filter real real-small,$(MAKECMDGOALS)),)
 $(foreach name,REAL REAL_SMALL,$(if $(word 2,$($(name))),$(error $(name): '$($(name))' holds a space; name a folder without)))
 $(foreach name,REAL REAL_SMALL MODELS,$(if $(strip $($(name))),,$(error $(name) is empty; set it, or leave it out)))
-$(foreach model,$(MODELS),$(if $(MODEL_OF_$(model)),,$(error MODELS: no model is named '$(model)'; name gemma3_270m, smollm2_135m or both)))
+KNOWN := $(sort $(patsubst MODEL_OF_%,%,$(filter MODEL_OF_%,$(.VARIABLES))))
+$(foreach model,$(MODELS),$(if $(MODEL_OF_$(model)),,$(error MODELS: no model is named '$(model)'; name some of: $(KNOWN))))
 endif
 
 .PHONY: real real-small

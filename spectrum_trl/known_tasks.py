@@ -25,8 +25,8 @@ def matching(pattern: str) -> list[str]:
     return [name for name in names if pattern.startswith(TINY_PREFIX) or not name.startswith(TINY_PREFIX)]
 
 
-# Before a name or glob: leave out what matches, of what stands before it.
-LEFT_OUT = "!"
+# Before a name or glob: leaves out what it matches among the tasks listed before it.
+EXCLUDE = "!"
 
 
 def unknown_tasks(patterns: Iterable[str], *, key: str = "tasks") -> Iterator[str]:
@@ -36,7 +36,7 @@ def unknown_tasks(patterns: Iterable[str], *, key: str = "tasks") -> Iterator[st
         patterns: The names and globs.
         key: The recipe's key that has them, for the messages.
     """
-    for pattern in (given.removeprefix(LEFT_OUT) for given in patterns):
+    for pattern in (given.removeprefix(EXCLUDE) for given in patterns):
         if not is_own(pattern) and not matching(pattern):
             yield (
                 f"{key}: no task is named {pattern[:60]!r}.{nearest(pattern, tasks())} "

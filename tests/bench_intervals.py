@@ -15,14 +15,14 @@ from spectrum_trl.metrics.intervals import (
     FEWEST_BOUNDED,
     FEWEST_BOUNDED_RELATED,
     FEWEST_UNEQUAL,
-    LEAST_WORTH,
-    LEAST_WORTH_RELATED,
+    LEAST_SHARE,
+    LEAST_SHARE_RELATED,
     LEVEL,
     clustered_ends,
+    effective_number,
     mean_interval,
     ratio_interval,
     stratified_interval,
-    worth_of,
 )
 
 Floats = NDArray[np.float64]
@@ -60,13 +60,13 @@ def clusters(rng: np.random.Generator, n: int, *, values: str, sizes: str) -> tu
 
 def coverage(n: int, *, values: str, sizes: str, trials: int) -> tuple[float, float]:
     """Return how often the interval of n clusters covers the mean, and their effective number."""
-    rng, held, worth = np.random.default_rng(n), 0, 0.0
+    rng, held, effective = np.random.default_rng(n), 0, 0.0
     for trial in range(trials):
         sums, counts = clusters(rng, n, values=values, sizes=sizes)
         low, high = clustered_ends(sums, counts, seed=trial)
         held += low <= VALUES[values][1] <= high
-        worth += worth_of(counts)
-    return held / trials, worth / trials
+        effective += effective_number(counts)
+    return held / trials, effective / trials
 
 
 def share_coverage(n: int, *, rate: float, trials: int) -> float:
@@ -181,8 +181,8 @@ From half as many cases or fewer; `none` if fewer than half of these have an int
 a few large clusters with large values can decide the mean; most cases do not contain them, and nothing in
 the data reveals this: intervals from 80 to 320 clusters of lognormal sizes (sigma 1) covered the mean of
 lognormal values in 80% to 90%, even if the correlation is too weak to detect. So there is no interval if the
-effective number of clusters is below {LEAST_WORTH} of their number; or, if sizes and values correlate
-(Spearman, p < {LEVEL}), below {LEAST_WORTH_RELATED} of it. Bounded values, such as shares, have no long tail:
+effective number of clusters is below {LEAST_SHARE} of their number; or, if sizes and values correlate
+(Spearman, p < {LEVEL}), below {LEAST_SHARE_RELATED} of it. Bounded values, such as shares, have no long tail:
 they need effectively {FEWEST_BOUNDED} clusters, or, if sizes correlate with them,
 {FEWEST_BOUNDED_RELATED} and two thirds of their number. Zeros and ones in clusters of unequal sizes are
 not exact shares either: with ones four times as large as zeros, exact intervals covered a rate of 0.05 in
@@ -201,8 +201,8 @@ def tables(trials: int) -> Iterator[str]:
         yield f"\n### Clusters of size: {sizes}\n\n| clusters | effective | {' | '.join(VALUES)} |"
         yield f"|{'---:|' * (len(VALUES) + 2)}"
         for n in NUMBERS:
-            worth = worth_of(SIZES[sizes](np.random.default_rng(0), 100_000)) / 100_000 * n
-            few = worth < (FEWEST if sizes == "equal" else max(FEWEST_UNEQUAL, LEAST_WORTH * n))
+            effective = effective_number(SIZES[sizes](np.random.default_rng(0), 100_000)) / 100_000 * n
+            few = effective < (FEWEST if sizes == "equal" else max(FEWEST_UNEQUAL, LEAST_SHARE * n))
             found = [
                 coverage(n, values=name, sizes=sizes, trials=trials // 5 if few else trials)
                 for name in VALUES

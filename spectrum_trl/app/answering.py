@@ -44,7 +44,7 @@ class Step(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a model answers.
+    """The answer of a model.
 
     Attributes:
         name: The model's name.

@@ -1,4 +1,4 @@
-"""What a visitor has entered, and links that hold it."""
+"""The input of a visitor, and links that hold it."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain

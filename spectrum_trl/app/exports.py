@@ -1,4 +1,4 @@
-"""What a page shows, to keep: as JSON, as CSV, and as the Python that makes it."""
+"""Export a page as JSON, as CSV, and as the Python code that reproduces it."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What a page shows as HTML; its template escapes every text."""
+"""The figures of a page as HTML; its template escapes every text."""
 
 import base64
 from collections import Counter

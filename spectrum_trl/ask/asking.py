@@ -1,4 +1,4 @@
-"""What is asked of each question, and the answer as JSON and as rows of a table."""
+"""Ask questions, and return the answers as JSON and as rows of a table."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Wanted(NamedTuple):
-    """What is asked of each question: one of the first four, or else the likeliest answers.
+    """The request for each question: one of the first four, or else the likeliest answers.
 
     Attributes:
         answers: Probabilities of these.

@@ -20,7 +20,7 @@ Example = Any
 
 
 class Question(TypedDict, total=False):
-    """What a model is asked: either ``messages``, or any of the others.
+    """A question to a model: either ``messages``, or any of the others.
 
     Attributes:
         messages: Messages with the roles ``description``, ``input`` and ``output``.

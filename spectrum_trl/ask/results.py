@@ -1,4 +1,4 @@
-"""What a model answers: samples, tokens, probabilities, distributions, scores."""
+"""Answers of a model: samples, tokens, probabilities, distributions, scores."""
 
 import logging
 import math

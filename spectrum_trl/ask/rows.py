@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 
 class Templates(NamedTuple):
-    """What all rows share; ``{column}`` stands for the row's value.
+    """Templates for all rows; ``{column}`` stands for the row's value.
 
     Attributes:
         description: Of every question, or None for the row's own.

@@ -21,7 +21,7 @@ from spectrum_trl.suite.sequences.declared import columns_of
 
 
 class Model(Protocol):
-    """What a survey needs of a `SpectrumModel`."""
+    """The part of a `SpectrumModel` that a survey needs."""
 
     def check_questions(self, questions: Sequence[Question]) -> None:
         """Check questions before any is answered."""

@@ -23,7 +23,9 @@ def compare(
     from spectrum_trl.console import console
     from spectrum_trl.evaluation import compare as comparing
     from spectrum_trl.evaluation import summary
-    from spectrum_trl.evaluation.results import COMPARED, marks_of, read_results, splits_of
+    from spectrum_trl.evaluation.headlines import COMPARED
+    from spectrum_trl.evaluation.results import read_results
+    from spectrum_trl.evaluation.splits import marks_of, splits_of
     from spectrum_trl.files import check_writable, write_json, writing
 
     if output:

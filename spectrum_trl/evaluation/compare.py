@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from statsmodels.stats.multitest import multipletests
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.results import COMPARED, LOWEST_COVERAGE, Results, Value, is_of_shares
+from spectrum_trl.evaluation.headlines import COMPARED, is_of_shares
+from spectrum_trl.evaluation.results import LOWEST_COVERAGE, Results, Value
 from spectrum_trl.metrics.intervals import (
     Interval,
     clustered_ends,
@@ -153,20 +154,20 @@ def compare(
             f"{first.file} and {second.file} have no row of {', '.join(metrics)} in common: evaluate both on "
             "the same tasks, data and seed"
         )
-    hollow = [is_of_shares(one.metric) and _is_hollow(one.task, first, second) for one in pairs]
+    low = [is_of_shares(one.metric) and _has_low_coverage(one.task, first, second) for one in pairs]
     chances = _corrected(
-        [float("nan") if no else _p(one.changes()) for one, no in zip(pairs, hollow, strict=True)]
+        [float("nan") if is_low else _p(one.changes()) for one, is_low in zip(pairs, low, strict=True)]
     )
     higher = first.higher_is_better
     tasks = [
-        _difference(one, p=p, higher=higher.get(one.task, {}).get(one.metric), hollow=no)
-        for one, p, no in zip(pairs, chances, hollow, strict=True)
+        _difference(one, p=p, higher=higher.get(one.task, {}).get(one.metric), low_coverage=is_low)
+        for one, p, is_low in zip(pairs, chances, low, strict=True)
     ]
-    solid = [one for one, no in zip(pairs, hollow, strict=True) if not no]
-    groups = sorted({group(one.task) for one in solid})
+    meaningful = [one for one, is_low in zip(pairs, low, strict=True) if not is_low]
+    groups = sorted({group(one.task) for one in meaningful})
     means = {
         f"{metric} ({name})" if name else metric: _mean(
-            [one for one in solid if one.metric == metric and group(one.task) == name]
+            [one for one in meaningful if one.metric == metric and group(one.task) == name]
         )
         for metric in metrics
         for name in groups
@@ -231,7 +232,7 @@ def _corrected(raw: list[float]) -> list[float]:
     return [float(p) for p in corrected]
 
 
-def _is_hollow(task: str, *sides: Results) -> bool:
+def _has_low_coverage(task: str, *sides: Results) -> bool:
     """Return whether a task's candidates together have almost no probability in one side's common rows."""
     covered = [side.rows.get(task, {}).get("coverage", {}) for side in sides]
     common = set.intersection(*(set(values) for values in covered)) or set().union(*covered)
@@ -245,13 +246,13 @@ def _is_hollow(task: str, *sides: Results) -> bool:
     return False
 
 
-def _difference(pairs: _Pairs, *, p: float, higher: bool | None, hollow: bool) -> Difference:
+def _difference(pairs: _Pairs, *, p: float, higher: bool | None, low_coverage: bool) -> Difference:
     changes = pairs.changes()
     first, second = (float(total) for total in pairs.sums.sum(axis=0) / pairs.counts.sum())
     interval = Interval(second - first, float("nan"), float("nan"))
     if np.isfinite(changes).all():
         interval = ratio_interval(changes, pairs.counts, seed=SEED)
-    verdict = "low coverage" if hollow else "not tested" if np.isnan(p) else "not significant"
+    verdict = "low coverage" if low_coverage else "not tested" if np.isnan(p) else "not significant"
     if p < LEVEL and not _holds_zero(interval, changes, pairs.counts):
         better = (interval.mean > 0) == higher
         verdict = "changed" if higher is None else "improved" if better else "fell"

@@ -17,8 +17,9 @@ from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.axis_tasks import DistributionalTask, Item, distributional_tasks
 from spectrum_trl.evaluation.harness import FULL, HarnessTask, Missing, logger
+from spectrum_trl.evaluation.headlines import SIMBENCH
 from spectrum_trl.evaluation.own.tasks import own_distributional
-from spectrum_trl.evaluation.results import LOW_COVERAGE, SIMBENCH
+from spectrum_trl.evaluation.results import LOW_COVERAGE
 from spectrum_trl.evaluation.verbalized import ask_for_shares, named, read_shares
 from spectrum_trl.metrics.distributional import (
     Comparison,

@@ -21,13 +21,9 @@ from spectrum_trl.evaluation import probe, saving, summary
 from spectrum_trl.evaluation.harness import FILLER, HarnessTask
 from spectrum_trl.evaluation.options import read_options, task_manager
 from spectrum_trl.evaluation.own import tasks as own
-from spectrum_trl.evaluation.results import (
-    ANSWERS_TRAINED_ON,
-    HELD_OUT_SHARE,
-    TRAINED_ON,
-    answers_in,
-)
+from spectrum_trl.evaluation.results import ANSWERS_TRAINED_ON, HELD_OUT_SHARE, TRAINED_ON
 from spectrum_trl.evaluation.saving import ResultsFolder, strict
+from spectrum_trl.evaluation.splits import answers_in
 from spectrum_trl.models.folder import training_record
 from spectrum_trl.models.load import is_adapter
 from spectrum_trl.models.weights import check_weights, evaluation_device, evaluation_dtype

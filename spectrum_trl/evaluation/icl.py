@@ -19,7 +19,7 @@ from spectrum_trl.evaluation.own.tasks import own_icl
 from spectrum_trl.evaluation.results import HELD_OUT_SHARE, LOW_COVERAGE
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.metrics.calibration import calibration_error, calibration_error_by_chance
-from spectrum_trl.metrics.icl import Guesses, guesses, share_right, unigram_losses
+from spectrum_trl.metrics.icl import LabelBaselines, label_baselines, share_right, unigram_losses
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.building.cache import missing
 from spectrum_trl.suite.fetching.status import ensure, status
@@ -53,7 +53,10 @@ METRICS = {
 }
 UNIGRAM = "unigram_loss"
 # What needs no model: of tasks with few labels, and of all others.
-BASELINES = {name: Metric(None, (0.0, np.inf)) for name in (*Guesses._fields, UNIGRAM)}
+BASELINES = {
+    **{name: Metric(None, (0.0, np.inf)) for name in (*LabelBaselines._fields, UNIGRAM)},
+    "majority_accuracy": Metric(None),
+}
 
 
 class Scored(NamedTuple):
@@ -200,7 +203,7 @@ class Icl(HarnessTask):
     def _baselines(self, row: dict[str, Any], chosen: list[int]) -> dict[str, Any]:
         outputs, found = _outputs(row["messages"]), dict[str, Any]()
         if self._is_closed:
-            found = guesses(outputs, n_labels=len(self._texts))._asdict()
+            found = label_baselines(outputs, n_labels=len(self._texts))._asdict()
         else:
             tokenizer, texts = self.prompts.tokenizer, map(self.prompts.answer, outputs)
             ids = tokenizer([*texts], add_special_tokens=False)["input_ids"]

@@ -1,15 +1,14 @@
-"""Read lm-eval's results: the headline metrics of tasks, and the values of single rows behind them."""
+"""Read lm-eval's results: what was evaluated, of which model, and the values of single rows."""
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spectrum_trl.errors import UserError
-from spectrum_trl.known_tasks import tasks
 from spectrum_trl.strict.json import read_json, strict_json
-from spectrum_trl.suite.task import EVALUATED, OWN
+from spectrum_trl.suite.task import OWN
 
 COVERAGE = "coverage"
 # Of one row; sums over rows stay finite.
@@ -26,17 +25,6 @@ ANSWERS_TRAINED_ON = "answers_trained_on"
 # Key of a results file: the share of individuals held out in that training; of a task's metadata: the share
 # of those that were evaluated.
 HELD_OUT_SHARE = "held_out_share"
-HELD_OUT, TRAINED, OWN_TASKS = "held out", "trained on", "own tasks"
-HELD_OUT_INDIVIDUALS = "held-out individuals"
-SPLITS = (HELD_OUT, HELD_OUT_INDIVIDUALS, TRAINED, OWN_TASKS)
-SIMBENCH = "simbench_score"
-# For lm-eval's own tasks: the standard error of a metric, and the number of rows.
-STDERR, ROWS = "_stderr", "rows"
-# Metrics of shares among the candidates, or among a task's labels.
-OF_SHARES = (
-    *("js_divergence", "kl_divergence", "reverse_kl", "cross_entropy", "total_variation", "mode_match"),
-    *("loss_restricted", "accuracy_restricted", "ordinal_distance", "excess_total_variation", SIMBENCH),
-)
 
 
 class Value(NamedTuple):
@@ -78,81 +66,6 @@ class Results(NamedTuple):
     answers_trained_on: dict[str, list[str]] = {}
     held_out_in_training: float = 0.0
     held_out: dict[str, float] = {}
-
-
-def answers_in(trained: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return the evaluated tasks whose answers a model's training tasks list, with the names of these.
-
-    Args:
-        trained: The counts of each task that the model was trained on, by name.
-    """
-    found: dict[str, list[str]] = {}
-    for name, count in sorted(trained.items()):
-        dropped = count.get("dropped")
-        if name in tasks() and not (isinstance(dropped, dict) and EVALUATED in dropped):
-            for evaluated in {each for covered in tasks()[name].covers.values() for each in covered}:
-                found.setdefault(evaluated, []).append(name)
-    return dict(sorted(found.items()))
-
-
-def said_of_answers(names: Iterable[str]) -> str:
-    """Return that these training tasks list the answers of an evaluation; empty if there are none."""
-    listed = ", ".join(names)
-    return f"answers in the training data: {listed}" if listed else ""
-
-
-def marks_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
-    """Return a function that says how any of the models was trained on a task; empty if it was not."""
-    every = list(evaluations)
-    split = splits_of(every)
-
-    def mark(task: str) -> str:
-        listed = {name for one in every for name in one.answers_trained_on.get(task, ())}
-        known = split(task)
-        return said_of_answers(sorted(listed)) or known * (known in (TRAINED, HELD_OUT_INDIVIDUALS))
-
-    return mark
-
-
-def splits_of(evaluations: Iterable[Results]) -> Callable[[str], str]:
-    """Return a function that says of a task whether any of the models was trained on its data or answers.
-
-    Tasks of one real source share rows, so training on one is training on all. Where nothing is known of any
-    model's training, the Suite's training tasks count as trained on. A task whose evaluated individuals every
-    model's training held out is set apart, unless another task that it was trained on has their outputs.
-
-    Returns:
-        From a task's name to one of ``SPLITS``.
-    """
-    every = list(evaluations)
-    known = [one for one in every if one.trained_on is not None]
-    train = {name for name, task in tasks().items() if task.split == "train"}
-    data = {task: name for one in every for task, name in one.data_of.items()}
-    listed = {task for one in every for task in one.answers_trained_on}
-    names = {name for one in known for name in one.trained_on or () if name in tasks()}
-    repeated = {each for name in names for each in tasks()[name].repeats}
-
-    def split(task: str) -> str:
-        if data.get(task) == OWN:
-            return OWN_TASKS
-        if task in listed or data.get(task) in repeated:
-            return TRAINED
-        source = _source(data.get(task))
-        trained = [one for one in known if source in map(_source, one.trained_on or ())]
-        if not (trained if known else data.get(task) in train):
-            return HELD_OUT
-        # Everyone is evaluated where no share is named.
-        share = max(one.held_out.get(task, 1.0) for one in every if task in one.rows)
-        unseen = trained and all(share <= one.held_out_in_training for one in trained)
-        return HELD_OUT_INDIVIDUALS if unseen else TRAINED
-
-    return split
-
-
-def _source(task: str | None) -> Any:
-    """Return what tasks on the same rows share: their real source. Generated tasks share none."""
-    found = tasks().get(task or "")
-    return task if found is None or found.synthetic else found.source
 
 
 def _data_of(task: str, config: Mapping[str, Any]) -> str | None:
@@ -325,66 +238,3 @@ def _is_name(task: str) -> bool:
 
 def _said(error: Exception) -> str:
     return str(error) if type(error) is ValueError else repr(error)
-
-
-class Headline(NamedTuple):
-    """A headline metric of one axis.
-
-    Attributes:
-        metric: Its name.
-        counted_by: The figure that counts its sequences, items or samples.
-        beside: Metrics shown with it.
-    """
-
-    metric: str
-    counted_by: str
-    beside: tuple[str, ...]
-
-
-HEADLINES = (
-    Headline(
-        "loss",
-        "sequences",
-        ("counting_loss", "uniform_loss", "unigram_loss", "regret", "accuracy", "majority_accuracy")
-        + ("calibration_error", "calibration_error_by_chance"),
-    ),
-    Headline(
-        "loss_restricted",
-        "sequences",
-        ("counting_loss", "uniform_loss", "accuracy_restricted", "majority_accuracy", "coverage"),
-    ),
-    Headline(
-        "js_divergence",
-        "items",
-        ("uniform_js_divergence", "marginal_js_divergence", "floor_js_divergence", SIMBENCH)
-        + ("excess_total_variation", "ordinal_distance", "coverage", "mode_match", "parsed"),
-    ),
-    Headline("log_loss", "items", ("uniform_log_loss", "coverage")),
-    Headline("yield_count", "samples", ("exact_yield", "share_valid", "share_unique", "parsed")),
-)
-# Validity with diversity, and coverage with shares: one alone does not show which of the two changed.
-COMPARED = (*(one.metric for one in HEADLINES), "coverage", "share_valid")
-
-
-def is_of_shares(metric: str) -> bool:
-    """Return whether a metric is meaningless if coverage is low."""
-    return metric.partition("[")[0] in OF_SHARES
-
-
-def headlines(results: dict[str, Any]) -> Iterator[tuple[str, Headline, dict[str, Any]]]:
-    """Yield task, headline and all figures of each task that has them.
-
-    Where answers of a task were trained on, `ANSWERS_TRAINED_ON` is among the figures.
-    """
-    for name, figures in results.get("results", {}).items():
-        # lm-eval appends the filter to a metric's name after a comma; `none` is dropped.
-        plain = {key.removesuffix(",none"): value for key, value in figures.items() if "," in key}
-        if said := said_of_answers(results.get(ANSWERS_TRAINED_ON, {}).get(name, ())):
-            plain[ANSWERS_TRAINED_ON] = said
-        found = [headline for headline in HEADLINES if headline.metric in plain]
-        if not found and (others := [key for key in plain if not key.partition(",")[0].endswith(STDERR)]):
-            # One of lm-eval's own tasks: its first metric is the headline.
-            plain[ROWS] = results.get("n-samples", {}).get(name, {}).get("effective")
-            found = [Headline(others[0], ROWS, tuple(others[1:]))]
-        for headline in found:
-            yield name, headline, plain

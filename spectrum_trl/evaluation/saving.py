@@ -114,7 +114,7 @@ def identity(backend: str, model: Mapping[str, Any]) -> str:
         {**model, "device": device},
         [importlib.metadata.version(name) for name in PACKAGES],
     ]
-    return short_hash(parts + [_held(name, revision=revision) for name in names])
+    return short_hash(parts + [_fingerprint(name, revision=revision) for name in names])
 
 
 def key(task: Task, *, options: Mapping[str, Any], limit: int | None, model: str) -> str:
@@ -127,8 +127,8 @@ def key(task: Task, *, options: Mapping[str, Any], limit: int | None, model: str
     config = task.config.to_dict(keep_callable=False) if hasattr(task.config, "to_dict") else {}
     parts = [model, dict(options), limit, own, config, list(task.eval_docs)]
     files = [*_files(own, beside), *getattr(task, "files_beside_rows", ())]
-    held = [f"{file.name} {sha256_of(file)}" for file in files]
-    return short_hash([*parts, held, list(_judges(own))])
+    hashes = [f"{file.name} {sha256_of(file)}" for file in files]
+    return short_hash([*parts, hashes, list(_judges(own))])
 
 
 def read(file: Path) -> dict[str, Any] | None:
@@ -191,9 +191,10 @@ def _judges(value: Any) -> Iterator[list[Any]]:
         yield from _judges(part)
         if name == "judge" and isinstance(part, Mapping) and part.get("model") and not part.get("endpoint"):
             judge, revision = str(part["model"]), str(part.get("revision") or "main")
-            yield [_held(one, revision=revision) for one in {judge: 0, base_of(judge, revision=revision): 0}]
+            names = dict.fromkeys((judge, base_of(judge, revision=revision)))
+            yield [_fingerprint(one, revision=revision) for one in names]
 
 
-def _held(name: str, *, revision: str) -> list[Any]:
+def _fingerprint(name: str, *, revision: str) -> list[Any]:
     """Return fingerprints of a model's folder, or its commit on the Hub."""
     return [fingerprints(name, revision=revision), *contents(name, *SMALL_FILES)]

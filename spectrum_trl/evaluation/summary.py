@@ -8,15 +8,8 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from spectrum_trl.console import counted, plain
-from spectrum_trl.evaluation.results import (
-    ANSWERS_TRAINED_ON,
-    LOW_COVERAGE,
-    LOWEST_COVERAGE,
-    STDERR,
-    Headline,
-    headlines,
-    is_of_shares,
-)
+from spectrum_trl.evaluation.headlines import STDERR, Headline, has_low_coverage, headlines
+from spectrum_trl.evaluation.results import ANSWERS_TRAINED_ON, LOWEST_COVERAGE
 from spectrum_trl.metrics.intervals import Interval
 
 if TYPE_CHECKING:
@@ -39,7 +32,7 @@ def show(results: dict[str, Any], *, out: Console) -> None:
         table.add_column(column, justify="right" if column in ("n", "value") else "left", overflow="fold")
     low = False
     for name, headline, figures in headlines(results):
-        marked = is_hollow(headline, figures)
+        marked = has_low_coverage(headline.metric, figures)
         low |= marked
         table.add_row(
             plain(name),
@@ -64,7 +57,7 @@ def show(results: dict[str, Any], *, out: Console) -> None:
 def lines(results: dict[str, Any]) -> Iterator[str]:
     """Yield one line for each headline of a task that has just finished."""
     for _, headline, figures in headlines(results):
-        marked = " (low coverage)" if is_hollow(headline, figures) else ""
+        marked = " (low coverage)" if has_low_coverage(headline.metric, figures) else ""
         beside = "".join(f", {text}" for text in _beside(headline, figures))
         yield f"{headline.metric} {number(figures[headline.metric])}{marked}{beside}"
 
@@ -74,11 +67,6 @@ def number(value: float | None) -> str:
     if value is None or math.isnan(value):
         return "—"
     return f"{value:.1e}" if 0 < abs(value) < SMALL else f"{value:.4f}"
-
-
-def is_hollow(headline: Headline, figures: dict[str, Any]) -> bool:
-    """Return whether a headline is meaningless because coverage is low."""
-    return is_of_shares(headline.metric) and bool(figures.get(LOW_COVERAGE))
 
 
 def interval_text(headline: Headline, figures: dict[str, Any]) -> str:
@@ -105,7 +93,7 @@ def show_comparison(found: "Comparison", *, title: str, mark: Callable[[str], st
     Args:
         found: The comparison.
         title: Title of the table.
-        mark: Says how a model was trained on a task, see `results.marks_of`.
+        mark: Says how a model was trained on a task, see `splits.marks_of`.
         out: Where to print.
     """
     table = Table(title=f"{plain(title)}, differences with 95% intervals")

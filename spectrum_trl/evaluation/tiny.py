@@ -40,7 +40,7 @@ QUESTION = "Generate."
 
 
 class Tiny(HarnessTask):
-    """What the three kinds of tasks share: items, wording, and the two endings of an output in plain text."""
+    """The common part of the three kinds of tasks: items, wording, two endings of an output in plain text."""
 
     @property
     def items(self) -> Any:

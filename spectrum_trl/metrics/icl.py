@@ -65,8 +65,8 @@ def share_right(log_probabilities: ArrayLike, *, right: int) -> float:
     return float(likeliest[right] / likeliest.sum())
 
 
-class Guesses(NamedTuple):
-    """What needs no model, for outputs that are known to be among some labels, each of shape (outputs,).
+class LabelBaselines(NamedTuple):
+    """Baselines that need no model, for outputs among known labels; each of shape (outputs,).
 
     Attributes:
         uniform_loss: Loss of the uniform guess in nats, ``ln n_labels``.
@@ -79,7 +79,7 @@ class Guesses(NamedTuple):
     majority_accuracy: NDArray[np.float64]
 
 
-def guesses(outputs: Sequence[str], *, n_labels: int) -> Guesses:
+def label_baselines(outputs: Sequence[str], *, n_labels: int) -> LabelBaselines:
     """Return the baselines of each output given those before it.
 
     They know the labels beforehand, and nothing of inputs and descriptions.
@@ -100,7 +100,7 @@ def guesses(outputs: Sequence[str], *, n_labels: int) -> Guesses:
         often = sum(count == most for count in seen.values()) if n else n_labels
         accuracy.append((seen[output] == most) / often)
         seen[output] += 1
-    return Guesses(np.full(len(outputs), np.log(n_labels)), np.array(loss), np.array(accuracy, float))
+    return LabelBaselines(np.full(len(outputs), np.log(n_labels)), np.array(loss), np.array(accuracy, float))
 
 
 def unigram_losses(outputs: Sequence[Sequence[int]], *, vocabulary: int) -> NDArray[np.float64]:

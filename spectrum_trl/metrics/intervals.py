@@ -17,11 +17,11 @@ BATCH = 500
 FEWEST = 20
 # The effective number needed of clusters of unequal sizes, and the share of their number: otherwise a few
 # large clusters decide the mean, and if sizes correlate with values, they are rarely sampled.
-FEWEST_UNEQUAL, LEAST_WORTH = 50, 0.75
+FEWEST_UNEQUAL, LEAST_SHARE = 50, 0.75
 # The share if sizes visibly correlate with values, and the significance level of Spearman's test for that.
-LEAST_WORTH_RELATED, LEVEL = 0.9, 0.05
+LEAST_SHARE_RELATED, LEVEL = 0.9, 0.05
 # The same of bounded values, which have no long tail, and of those whose sizes correlate, with its share.
-FEWEST_BOUNDED, FEWEST_BOUNDED_RELATED, LEAST_WORTH_BOUNDED = 30, 40, 2 / 3
+FEWEST_BOUNDED, FEWEST_BOUNDED_RELATED, LEAST_SHARE_BOUNDED = 30, 40, 2 / 3
 # If most values are equal, such as accuracies near 1 or differences of models, this many must differ.
 FEWEST_OTHERS = 10
 # Equal values may differ by this much through rounding, relative to the largest.
@@ -106,13 +106,13 @@ def ratio_interval(
     totals, sizes = np.asarray(sums, dtype=np.float64), np.asarray(counts, dtype=np.float64)
     if totals.ndim != 1 or not totals.size or not np.isfinite(totals).all():
         raise ValueError(f"values have shape {totals.shape}, expected (n,), n > 0, all finite")
-    mean, ratios, worth = float(totals.sum() / sizes.sum()), totals / sizes, worth_of(sizes)
+    mean, ratios, effective = float(totals.sum() / sizes.sum()), totals / sizes, effective_number(sizes)
     alike = np.ptp(sizes) == 0
     # Differences of shares may all be 0 or 1 too, but -1 is also possible.
     if alike and within == (0, 1) and np.isin(ratios, (0, 1)).all():
         return Interval(mean, *clopper_pearson(ratios.sum(), ratios.size, confidence=CONFIDENCE))
     fewest = FEWEST if alike else _fewest(sizes, ratios, bounded=bool(np.isfinite(within).all()))
-    if worth < fewest - 1e-9 or ratios.size - _most_equal(ratios) < FEWEST_OTHERS:
+    if effective < fewest - 1e-9 or ratios.size - _most_equal(ratios) < FEWEST_OTHERS:
         return Interval(mean, float("nan"), float("nan"))
     low, high = clustered_ends(totals, sizes, seed=seed)
     if within == (0, 1):
@@ -126,9 +126,9 @@ def _fewest(sizes: NDArray[np.float64], ratios: NDArray[np.float64], *, bounded:
     """Return the effective number needed of clusters of unequal sizes."""
     related = np.ptp(ratios) > 0 and scipy.stats.spearmanr(sizes, ratios).pvalue < LEVEL
     if bounded:
-        share = max(FEWEST_BOUNDED_RELATED, LEAST_WORTH_BOUNDED * ratios.size)
+        share = max(FEWEST_BOUNDED_RELATED, LEAST_SHARE_BOUNDED * ratios.size)
         return share if related else FEWEST_BOUNDED
-    return max(FEWEST_UNEQUAL, (LEAST_WORTH_RELATED if related else LEAST_WORTH) * ratios.size)
+    return max(FEWEST_UNEQUAL, (LEAST_SHARE_RELATED if related else LEAST_SHARE) * ratios.size)
 
 
 def _most_equal(values: NDArray[np.float64]) -> int:
@@ -137,7 +137,7 @@ def _most_equal(values: NDArray[np.float64]) -> int:
     return int((reached - below).max())
 
 
-def worth_of(counts: ArrayLike) -> float:
+def effective_number(counts: ArrayLike) -> float:
     """Return the effective number of clusters, as if all had equal size: (sum n)^2 / sum n^2.
 
     Args:
@@ -180,13 +180,13 @@ def clustered_ends(
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    student = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, max(worth_of(sizes) - 1, 1)))
+    student = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, max(effective_number(sizes) - 1, 1)))
     low, high = min(float(found.low), -student), max(float(found.high), student)
     return float(mean - high * error), float(mean - low * error)
 
 
 def _clustered_share(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float, float]:
-    (share, error), clusters = _ratio(sums, counts, axis=-1), worth_of(counts)
+    (share, error), clusters = _ratio(sums, counts, axis=-1), effective_number(counts)
     of_trials, of_clusters = (
         float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, max(n - 1, 1))) for n in (counts.sum(), clusters)
     )

@@ -1,4 +1,4 @@
-"""What a model folder holds: weights, generation settings, processor and card; and its fingerprints."""
+"""The files of a model folder: weights, generation settings, processor and card; and its fingerprints."""
 
 import json
 import logging
@@ -219,7 +219,7 @@ def contents(name: str, *patterns: str) -> tuple[str, ...]:
 
 
 class TrainingRecord(NamedTuple):
-    """What the record of a run says about the data of its model.
+    """The training data of a model, from the record of its run.
 
     Attributes:
         counts: Name of each task that was trained on, to its counts.

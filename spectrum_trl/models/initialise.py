@@ -1,7 +1,7 @@
 """Begin a model: a small one from scratch, or role tokens, which a base checkpoint leaves untrained."""
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import torch
 from accelerate.utils import set_seed
@@ -17,7 +17,7 @@ from transformers import (
 from spectrum_trl.errors import UserError, located
 from spectrum_trl.models.load import load_config
 from spectrum_trl.models.role_rows import check_shared_rows, role_token_ids, sibling_rows
-from spectrum_trl.models.weights import has_tied_head
+from spectrum_trl.models.weights import has_tied_head, token_matrices
 
 QWEN_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
@@ -81,24 +81,20 @@ def new_model(config: dict[str, Any], *, vocab_size: int, seed: int) -> PreTrain
 def initialise_role_tokens(
     model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, family: str
 ) -> list[str]:
-    """Replace the turn tokens' rows of the embedding and output layer by those of line breaks, and name them.
+    """Set the turn tokens' rows of the embedding and output layer to those of line breaks.
 
     A pretrained model never trained its turn tokens. The one that begins a turn gets the row of an empty
     line, the others that of a line break, with which such a model ends an answer; so ends of turns are likely
-    from the first step. Rows are means where a line break is several tokens. The model is changed in place.
+    from the first step. Where a line break is several tokens, the row is their mean.
+
+    Returns:
+        The turn tokens of the model, which is changed in place.
     """
     ids = role_token_ids(tokenizer, family=family)
-    header = cast(
-        list[int], tokenizer.apply_chat_template([{"role": "output", "content": ""}], return_dict=False)
-    )
-    first = next(token for token in header if token in ids)
-    breaks = {token: tokenizer.encode("\n", add_special_tokens=False) for token in ids}
-    breaks[first] = tokenizer.encode("\n\n", add_special_tokens=False)
-    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
-        weight = cast(torch.Tensor, layer.weight)
-        rows = {token: weight[alike].float().mean(0) for token, alike in breaks.items()}
-        for token, row in rows.items():
-            weight[token] = row.to(weight)
+    line, empty = (tokenizer.encode(text, add_special_tokens=False) for text in ("\n", "\n\n"))
+    for weight in token_matrices(model):
+        rows = [weight[breaks].float().mean(0) for breaks in (empty, *[line] * (len(ids) - 1))]
+        weight[ids] = torch.stack(rows).to(weight)
     return list(tokenizer.convert_ids_to_tokens(ids))
 
 
@@ -122,9 +118,12 @@ def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:
 def copy_role_tokens(
     model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, family: str, sibling: str
 ) -> list[str]:
-    """Copy the turn tokens' rows of the embedding and output layer from an instruct sibling, and name them.
+    """Copy the turn tokens' rows of the embedding and output layer from an instruct sibling.
 
-    It has the architecture and size of the model, which is changed in place.
+    It has the architecture and size of the model.
+
+    Returns:
+        The turn tokens of the model, which is changed in place.
 
     Raises:
         UserError: If the sibling lacks a token, or its layers are untied where the model's are tied.
@@ -134,8 +133,6 @@ def copy_role_tokens(
     rows = sibling_rows(sibling, tokens=tokens)
     if has_tied_head(model):
         check_shared_rows(rows, sibling=sibling)
-    layers = ("get_input_embeddings", "get_output_embeddings")
-    for layer, copied in zip(layers, rows, strict=True):
-        weight = getattr(model, layer)().weight
+    for weight, copied in zip(token_matrices(model), rows, strict=True):
         weight[ids] = copied.to(weight)
     return tokens

@@ -27,7 +27,7 @@ from spectrum_trl.models.folder import (
 )
 from spectrum_trl.models.load import checkpoint_dtype, load_model, load_tokenizer
 from spectrum_trl.models.role_rows import role_token_ids
-from spectrum_trl.models.weights import check_weights, shared_layers
+from spectrum_trl.models.weights import check_weights, shared_layers, token_matrices
 from spectrum_trl.prompts.templates import family_of
 from spectrum_trl.recipe.recipe_file import read_recipe_file
 from spectrum_trl.strict.json import read_json
@@ -140,8 +140,7 @@ def _approach(
     """Move weights in place to ``share`` of the way from a start, but for the role tokens' rows."""
     family = family_of(tokenizer)
     roles = role_token_ids(tokenizer, family=family.name) if family else []
-    layers = (tuned.get_input_embeddings(), tuned.get_output_embeddings())
-    embeddings = [cast(torch.Tensor, layer.weight) for layer in layers]
+    embeddings = token_matrices(tuned)
     rows = [weight[roles].clone() for weight in embeddings]
     begun = start.state_dict()
     for name, weight in tuned.named_parameters():

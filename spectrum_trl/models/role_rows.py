@@ -31,12 +31,12 @@ RECORD = "role_tokens.json"
 
 
 def role_token_ids(tokenizer: PreTrainedTokenizerBase, *, family: str) -> list[int]:
-    """Return the ids of a family's turn tokens, for example ``<|im_start|>`` and ``<|im_end|>``."""
-    header = tokenizer.apply_chat_template(
+    """Return the ids of a family's turn tokens in order, such as ``<|im_start|>`` and ``<|im_end|>``."""
+    turn = tokenizer.apply_chat_template(
         [{"role": "output", "content": ""}], tokenize=True, return_dict=False
     )
     control = set(cast(list[int], tokenizer.convert_tokens_to_ids(list(families()[family].turn_tokens))))
-    return sorted({token for token in cast(list[int], header) if token in control})
+    return list(dict.fromkeys(token for token in cast(list[int], turn) if token in control))
 
 
 class Matrix(NamedTuple):

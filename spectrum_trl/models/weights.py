@@ -1,5 +1,7 @@
 """A model's weights: whether finite, which layers share them, and where and in which type it is evaluated."""
 
+from typing import cast
+
 import torch
 from transformers import PreTrainedModel
 
@@ -57,6 +59,12 @@ def has_tied_head(model: PreTrainedModel) -> bool:
     """Return whether a model's output layer is tied to its input embedding; as for `shared_layers`."""
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     return head is not None and getattr(head, "weight", None) is getattr(embedding, "weight", None)
+
+
+def token_matrices(model: PreTrainedModel) -> list[torch.Tensor]:
+    """Return the weights of a model's embedding and of its output layer, which may be one matrix."""
+    layers = (model.get_input_embeddings(), model.get_output_embeddings())
+    return [cast(torch.Tensor, layer.weight) for layer in layers]
 
 
 def named_by(names: list[str], layer: str) -> bool:

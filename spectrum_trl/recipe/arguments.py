@@ -111,7 +111,7 @@ class DataArguments:
             individuals and sequences that pass the filters, ``paper`` the paper's numbers.
         data_dir: Folder of the real data sets; null for $SPECTRUM_DATA. Or a folder that ``spectrum-trl data
             build`` wrote; without the environment variable, the cache folder.
-        leave_out_evaluated: Leave out lists of the very answers that diversity is evaluated on. They are
+        leave_out_evaluated: Leave out lists of the exact answers that diversity is evaluated on. They are
             counted as dropped; otherwise figures of such an evaluation say that its answers were trained on.
         ignore_missing: Train without missing data sets instead of stopping. What is missing is printed.
     """
@@ -152,7 +152,7 @@ class RunArguments:
         copy_role_tokens_from: Instruct sibling to copy role token embeddings from. They replace the untrained
             ones of a base checkpoint; an empty string copies nothing. If the command line sets another
             ``model_name_or_path``, it must name that model's sibling too.
-        initialise_role_tokens: What the role tokens of a base checkpoint without a sibling start as. With
+        initialise_role_tokens: How to initialise the role tokens of a base checkpoint without a sibling. With
             ``line_breaks``, the one that begins a turn starts as an empty line, the others as a line break.
         trained_embeddings: Rows of the embedding and output layer to train, of those that are trained at all.
             ``role_tokens`` leaves every other row as it was, so less is forgotten.
@@ -160,8 +160,8 @@ class RunArguments:
             float32 are rounded stochastically to bfloat16, which preserves small updates on average.
         evaluate: What to measure before and after training. ``tiny``: the model and its instruct sibling
             before, and the model after training, on the tiny world's held-out distributions.
-        early_stopping_patience: Evaluations without a better held-out loss after which training ends. Null
-            for never; needs ``load_best_model_at_end``.
+        early_stopping_patience: Number of evaluations without a better held-out loss after which training
+            ends. Null for never; needs ``load_best_model_at_end``.
         recorded: Recorded result of all-token tuning to show beside the others. A file among the bundled
             recipes.
         resume_despite_changes: Resume although settings, versions or data differ. The differences are

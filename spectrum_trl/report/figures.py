@@ -7,17 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spectrum_trl.evaluation.results import (
-    ANSWERS_TRAINED_ON,
-    LOWEST_COVERAGE,
-    SPLITS,
-    Headline,
-    Value,
-    headlines,
-    is_of_shares,
-    splits_of,
-)
-from spectrum_trl.evaluation.summary import interval_text, is_hollow
+from spectrum_trl.evaluation.headlines import Headline, has_low_coverage, headlines, is_of_shares
+from spectrum_trl.evaluation.results import ANSWERS_TRAINED_ON, LOWEST_COVERAGE, Value
+from spectrum_trl.evaluation.splits import SPLITS, splits_of
+from spectrum_trl.evaluation.summary import interval_text
 from spectrum_trl.metrics.intervals import Interval, mean_interval, ratio_values, stratified_interval
 from spectrum_trl.report.reading import Evaluation
 
@@ -82,7 +75,7 @@ class Row(NamedTuple):
         reference: The baseline's value; NaN if there is none.
         skill: The share of the way from the baseline to the best possible value, 1 at most; of a yield, its
             ratio to an exact sampler's; NaN if it is not known or coverage is low.
-        hollow: Whether coverage is too low for the value to mean anything.
+        low_coverage: Whether coverage is too low for the value to mean anything.
         low_rows: Number of rows of low coverage among those whose shares the value averages.
         beside: Further metrics with their values.
         answers: Which training tasks of the model list the task's answers, in words; empty if none does.
@@ -100,7 +93,7 @@ class Row(NamedTuple):
     baseline: str
     reference: float
     skill: float
-    hollow: bool
+    low_coverage: bool
     low_rows: int
     beside: dict[str, float]
     answers: str = ""
@@ -155,7 +148,8 @@ def rows_of(evaluations: Sequence[Evaluation]) -> list[Row]:
 
 
 def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any], *, split: str) -> Row:
-    metric, hollow = headline.metric, is_hollow(headline, figures)
+    metric = headline.metric
+    low_coverage = has_low_coverage(metric, figures)
     value = number_of(figures, metric)
     baseline, reference, skill = against(metric, value, figures)
     rows = one.paired.rows.get(task, {})
@@ -181,8 +175,8 @@ def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]
         spread=interval_text(headline, known),
         baseline=baseline,
         reference=reference,
-        skill=math.nan if hollow else skill,
-        hollow=hollow,
+        skill=math.nan if low_coverage else skill,
+        low_coverage=low_coverage,
         low_rows=sum(value.mean < LOWEST_COVERAGE for value in coverages.values()),
         beside=beside,
         answers=str(figures.get(ANSWERS_TRAINED_ON, "")),
@@ -238,7 +232,7 @@ def means_of(rows: Sequence[Row], evaluations: Sequence[Evaluation]) -> list[Mea
             task
             for task in names
             if all(
-                (cell := cells.get((group, metric, task, one.name))) and not cell.hollow
+                (cell := cells.get((group, metric, task, one.name))) and not cell.low_coverage
                 for one in evaluations
             )
         ]

@@ -9,25 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 from spectrum_trl.console import counted
 from spectrum_trl.errors import UserError, nearest
 from spectrum_trl.evaluation.compare import Comparison, compare
-from spectrum_trl.evaluation.results import (
-    ANSWERS_TRAINED_ON,
-    LOW_COVERAGE,
-    SPLITS,
-    headlines,
-    is_of_shares,
-    marks_of,
-    splits_of,
-)
+from spectrum_trl.evaluation.headlines import has_low_coverage, headlines
+from spectrum_trl.evaluation.results import ANSWERS_TRAINED_ON
+from spectrum_trl.evaluation.splits import SPLITS, marks_of, splits_of
 from spectrum_trl.evaluation.summary import number
-from spectrum_trl.report.figures import (
-    Group,
-    Mean,
-    Row,
-    floor_of,
-    means_of,
-    number_of,
-    rows_of,
-)
+from spectrum_trl.report.figures import Group, Mean, Row, floor_of, means_of, number_of, rows_of
 from spectrum_trl.report.pictures import Curves, Figure, Points, calibration, curves, points, validity
 from spectrum_trl.report.reading import Evaluation
 from spectrum_trl.report.readings import TaskReadings, readings_of
@@ -110,11 +96,11 @@ class _Cell(NamedTuple):
     split: str
     figures: dict[str, Any]
 
-    def figure(self, metric: str, *, of: str, hollow: bool = False) -> Figure:
+    def figure(self, metric: str, *, of: str, low_coverage: bool = False) -> Figure:
         value, low, high = (number_of(self.figures, f"{metric}{end}") for end in ("", "_low", "_high"))
         ends = "" if math.isnan(low) or math.isnan(high) else f" ({number(low)} to {number(high)})"
-        said = f"{number(value)}{ends}{', low coverage' * hollow}"
-        return Figure(value, low, high, hollow, said, f"{of}, {self.task}, {metric}")
+        said = f"{number(value)}{ends}{', low coverage' * low_coverage}"
+        return Figure(value, low, high, low_coverage, said, f"{of}, {self.task}, {metric}")
 
 
 def page_of(evaluations: Sequence[Evaluation], *, pairs: Sequence[Pair] = ()) -> Page:
@@ -267,8 +253,8 @@ def _divergences(cells: Sequence[_Cell], names: Sequence[str]) -> list[Points]:
 
 
 def _shares(cell: _Cell, *, metric: str, names: Sequence[str]) -> Figure:
-    hollow = is_of_shares(metric) and bool(cell.figures.get(LOW_COVERAGE))
-    return cell.figure(metric, of=names[cell.model], hollow=hollow)
+    low_coverage = has_low_coverage(metric, cell.figures)
+    return cell.figure(metric, of=names[cell.model], low_coverage=low_coverage)
 
 
 def _validity(cells: Sequence[_Cell], names: Sequence[str]) -> list[Curves]:

@@ -30,7 +30,7 @@ class Mark(NamedTuple):
         y: Its place.
         low: The place where its interval begins, on the axis of figures; None if there is none.
         high: The place where it ends.
-        hollow: Whether coverage is low.
+        hollow: Whether it is drawn hollow, because coverage is low.
         text: What it says when it is pointed at.
     """
 
@@ -114,7 +114,7 @@ class Figure(NamedTuple):
         value: The figure.
         low: The lower end of its interval; NaN if there is none.
         high: The upper end.
-        hollow: Whether coverage is low.
+        low_coverage: Whether coverage is low.
         text: The figure and its interval as text.
         of: What has it.
     """
@@ -122,7 +122,7 @@ class Figure(NamedTuple):
     value: float
     low: float = math.nan
     high: float = math.nan
-    hollow: bool = False
+    low_coverage: bool = False
     text: str = ""
     of: str = ""
 
@@ -249,7 +249,7 @@ def _mark(model: int, one: Figure, scale: Scale, *, x: float | None = None, y: f
     low, high = (scale.at(one.low), scale.at(one.high)) if bounded else (None, None)
     at = scale.at(one.value)
     here = (at, y) if x is None else (x, at)
-    return Mark(model, *here, low, high, one.hollow, f"{one.of}: {one.text}")
+    return Mark(model, *here, low, high, one.low_coverage, f"{one.of}: {one.text}")
 
 
 def _short(name: str) -> str:

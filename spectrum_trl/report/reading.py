@@ -31,7 +31,7 @@ LONGEST_NAME = 60
 
 
 class Samples(NamedTuple):
-    """What the samples of one task show.
+    """A summary of the samples of one task.
 
     Attributes:
         rows: The first rows by the index and the hash of their document.
@@ -76,7 +76,7 @@ class Evaluation(NamedTuple):
     sources: tuple[Path, ...]
 
     def headlines_of(self) -> dict[str, Any]:
-        """Return the figures as `spectrum_trl.evaluation.results.headlines` takes them."""
+        """Return the figures as `spectrum_trl.evaluation.headlines.headlines` takes them."""
         answers = {ANSWERS_TRAINED_ON: self.paired.answers_trained_on}
         return {"results": self.file.results, "n-samples": self.file.rows} | answers
 

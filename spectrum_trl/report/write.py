@@ -66,7 +66,7 @@ def _value(row: Row) -> str:
         parts.append(f"[{number(row.low)}, {number(row.high)}]")
     if not math.isnan(row.skill):
         parts.append(f"skill {row.skill:.2f}")
-    notes = ["low coverage"] * row.hollow or [low_rows(row)] * (row.low_rows > 0)
+    notes = ["low coverage"] * row.low_coverage or [low_rows(row)] * (row.low_rows > 0)
     return " ".join(parts + [f"({note})" for note in (*notes, _literal(row.answers)) if note])
 
 
@@ -101,7 +101,7 @@ def summary_csv(page: Page) -> str:
     for row in page.rows:
         figures = [_plain(value) for value in (row.value, row.low, row.high)]
         against = [row.baseline, _plain(row.reference), _plain(row.skill)]
-        against += [str(row.hollow).lower(), str(row.low_rows), visible(row.answers)]
+        against += [str(row.low_coverage).lower(), str(row.low_rows), visible(row.answers)]
         names = [visible(text) for text in (row.task, row.metric, row.model)]
         writer.writerow([row.group.axis, row.group.split, *names, row.n, *figures, *against])
     return out.getvalue()

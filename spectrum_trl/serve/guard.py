@@ -1,4 +1,4 @@
-"""What happens to every request before it is read: its key is checked, and it is counted."""
+"""Check the key of every request, and count it, before it is read."""
 
 import hmac
 import time

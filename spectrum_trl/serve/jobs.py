@@ -42,7 +42,7 @@ class Sample:
 
 @dataclass
 class Job:
-    """What a request wants from the model.
+    """The work that a request asks of the model.
 
     Attributes:
         prompt: Token ids, at least one.

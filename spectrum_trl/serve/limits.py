@@ -1,4 +1,4 @@
-"""What a server accepts."""
+"""Limits on the requests that a server accepts."""
 
 from typing import NamedTuple
 

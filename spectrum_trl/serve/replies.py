@@ -22,7 +22,7 @@ _BYTES = {letter: byte for byte, letter in bytes_to_unicode().items()}
 
 
 class Head(NamedTuple):
-    """What all pieces of an answer share.
+    """The part that all pieces of an answer share.
 
     Attributes:
         asked: The request.

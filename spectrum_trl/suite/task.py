@@ -31,7 +31,7 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class Data:
-    """What a task is built from.
+    """The inputs from which a task is built.
 
     Attributes:
         folder: Folder of the real data; synthetic tasks ignore it.

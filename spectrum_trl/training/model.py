@@ -21,7 +21,7 @@ from spectrum_trl.models.load import (
     load_model,
     load_without_weights,
 )
-from spectrum_trl.models.weights import named_by, shared_layers
+from spectrum_trl.models.weights import named_by, shared_layers, token_matrices
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.checks import check_lora_targets, check_optimizer, check_packing
 from spectrum_trl.training.strategy import receives_weights
@@ -30,7 +30,7 @@ from spectrum_trl.training.strategy import receives_weights
 def starting_model(
     recipe: Recipe, *, tokenizer: PreTrainedTokenizerBase, family: str, out: Console
 ) -> PreTrainedModel:
-    """Load or initialise the model, copying role tokens if the recipe names a sibling.
+    """Load or initialise the model, and set its role tokens as the recipe says.
 
     The tokenizer has the Spectrum template of the family. The model is checked against it, and against the
     recipe's adapter, optimizer and packing.
@@ -56,25 +56,30 @@ def starting_model(
         check_vocabulary(model, tokenizer)
         for name in other_modalities(model):
             model.base_model.get_submodule(name).requires_grad_(False)
-    sibling = recipe.run.copy_role_tokens_from
-    if sibling and not receives_weights():
-        copied = copy_role_tokens(model, tokenizer=tokenizer, family=family, sibling=sibling)
-        out.print(f"role tokens: {', '.join(copied)} copied from {sibling}", markup=False)
-    elif recipe.run.initialise_role_tokens == "line_breaks":
-        if not receives_weights():
-            begun = initialise_role_tokens(model, tokenizer=tokenizer, family=family)
-            out.print(f"role tokens: {', '.join(begun)} start as line breaks", markup=False)
-    elif "copy_role_tokens_from" in recipe.settings:
-        out.print(
-            "role tokens: the model's own embeddings; for a base checkpoint, which never trained them, name "
-            "its instruct sibling with --copy_role_tokens_from, or set --initialise_role_tokens line_breaks"
-        )
+    if not receives_weights():
+        _set_role_tokens(recipe, model=model, tokenizer=tokenizer, family=family, out=out)
     model.generation_config = generation_config(tokenizer)
     check_lora_targets(arguments, model=model)
     check_optimizer(recipe.training, model=model)
     config = model.config.get_text_config()
     check_packing(recipe.training, config=config, attention=str(config._attn_implementation))
     return model
+
+
+def _set_role_tokens(
+    recipe: Recipe, *, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, family: str, out: Console
+) -> None:
+    if sibling := recipe.run.copy_role_tokens_from:
+        copied = copy_role_tokens(model, tokenizer=tokenizer, family=family, sibling=sibling)
+        out.print(f"role tokens: {', '.join(copied)} copied from {sibling}", markup=False)
+    elif recipe.run.initialise_role_tokens == "line_breaks":
+        tokens = initialise_role_tokens(model, tokenizer=tokenizer, family=family)
+        out.print(f"role tokens: {', '.join(tokens)} start as line breaks", markup=False)
+    elif "copy_role_tokens_from" in recipe.settings:
+        out.print(
+            "role tokens: the model's own embeddings; for a base checkpoint, which never trained them, name "
+            "its instruct sibling with --copy_role_tokens_from, or set --initialise_role_tokens line_breaks"
+        )
 
 
 def _quantization(recipe: Recipe, *, out: Console) -> BitsAndBytesConfig | None:
@@ -153,8 +158,7 @@ def train_rows(model: torch.nn.Module, *, rows: list[int]) -> None:
     on the output layer, to which a tied embedding belongs, since its loss reads the layer's own weights.
     """
     base: Any = getattr(model, "get_base_model", lambda: model)()
-    weights = {layer.weight for layer in (base.get_input_embeddings(), base.get_output_embeddings())}
-    for weight in weights:
+    for weight in set(token_matrices(base)):
         learns = torch.zeros(len(weight), 1, dtype=torch.bool, device=weight.device)
         learns[rows] = True
         weight.register_hook(lambda gradient, learns=learns: gradient * learns)

@@ -41,7 +41,7 @@ UNKNOWN = "unknown"
 
 
 class Staged(NamedTuple):
-    """What will be published.
+    """The files and figures to publish.
 
     Attributes:
         files: Name and size in bytes of each file.
@@ -195,7 +195,7 @@ def _evaluation(folder: Path, run: Path) -> Evaluation:
 def _figures(evaluation: Evaluation, left_out: list[str]) -> Iterator[EvalResult]:
     """Yield the headlines of an evaluation as the card has them."""
     for row in rows_of([evaluation]):
-        if row.hollow or math.isnan(row.value):
+        if row.low_coverage or math.isnan(row.value):
             left_out.append(f"{row.task}: {row.metric}")
             continue
         known = {"low": row.low, "high": row.high, "baseline": row.baseline, "baseline_value": row.reference}

@@ -1,4 +1,4 @@
-"""What Weights & Biases shows beside transformers' own: the recipe, the held-out curves and the best step."""
+"""Additions to transformers' tracking in Weights & Biases: recipe, held-out curves and best step."""
 
 from collections.abc import Mapping
 from pathlib import Path

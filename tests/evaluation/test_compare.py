@@ -10,7 +10,8 @@ from scipy.stats import binom
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.compare import compare
-from spectrum_trl.evaluation.results import Results, Value, read_results, splits_of
+from spectrum_trl.evaluation.results import Results, Value, read_results
+from spectrum_trl.evaluation.splits import splits_of
 from spectrum_trl.metrics.intervals import mean_interval
 from tests.messages import naming
 from tests.processes import printed, run_command

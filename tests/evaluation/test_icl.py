@@ -330,3 +330,9 @@ def test_an_output_competes_with_each_other_label_as_it_is_written(
     # Labels that are equally likely share the credit, each counted once.
     total, n = found["accuracy_restricted"]
     assert total / n == pytest.approx(1 / len(labels))
+
+
+def test_the_interval_of_the_majority_baseline_ends_at_1(coinflip) -> None:
+    rows = [[10.0, 10]] * 18 + [[9.0, 10], [9.5, 10]] * 5 + [[8.0, 10], [0.0, 10]]
+    found = coinflip[0].aggregation()
+    assert found["majority_accuracy"](rows) < found["majority_accuracy_high"](rows) <= 1

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from spectrum_trl.console import console, plain
 from spectrum_trl.evaluation import compare, distributional, summary
-from spectrum_trl.evaluation.results import is_of_shares
+from spectrum_trl.evaluation.headlines import is_of_shares
 from spectrum_trl.metrics.intervals import Interval
 from tests.messages import named
 
@@ -75,6 +75,6 @@ def test_a_loss_among_labels_is_shown_with_its_coverage_and_marked_where_that_is
 
 @pytest.mark.parametrize("name", [*distributional.METRICS, *distributional.ORDINAL, *distributional.DRAWN])
 def test_metrics_of_shares_are_marked_where_coverage_is_low(name: str) -> None:
-    """A new one goes into `results.OF_SHARES`, too; these two are proper whatever the coverage."""
+    """A new one goes into `headlines.OF_SHARES`, too; these two are proper whatever the coverage."""
     proper = name in ("coverage", "log_loss") or name.startswith("uniform")
     assert is_of_shares(name) != proper

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from spectrum_trl.metrics.icl import automatic_k, guesses, share_right, unigram_losses
+from spectrum_trl.metrics.icl import automatic_k, label_baselines, share_right, unigram_losses
 from spectrum_trl.scoring.forward import pick
 from tests.oracles import OutputScores, mean_by_number, number_outputs, per_output
 
@@ -124,15 +124,15 @@ def test_credit_depends_on_no_order_and_sums_to_one(logs: list[float], random: A
     assert [share_right(mixed, right=place) for place in range(len(logs))] == [shares[k] for k in order]
 
 
-def test_guesses_are_those_of_counting_by_hand() -> None:
-    found = guesses(["a", "a", "b", "a", "c"], n_labels=3)
+def test_label_baselines_are_those_of_counting_by_hand() -> None:
+    found = label_baselines(["a", "a", "b", "a", "c"], n_labels=3)
     assert found.uniform_loss == pytest.approx([math.log(3)] * 5)
     assert np.exp(-found.counting_loss) == pytest.approx([1 / 3, 2 / 4, 1 / 5, 3 / 6, 1 / 7])
     assert found.majority_accuracy == pytest.approx([1 / 3, 1, 0, 1, 0])
     # Of two labels that came equally often, one is taken at random.
-    assert guesses(["a", "b", "a"], n_labels=2).majority_accuracy[2] == 0.5
+    assert label_baselines(["a", "b", "a"], n_labels=2).majority_accuracy[2] == 0.5
     with pytest.raises(ValueError, match="3 different outputs"):
-        guesses(["a", "b", "c"], n_labels=2)
+        label_baselines(["a", "b", "c"], n_labels=2)
 
 
 @given(st.lists(st.sampled_from("abcd"), max_size=12), st.integers(4, 9))
@@ -140,7 +140,7 @@ def test_counting_is_a_distribution_and_the_mean_of_all_multinomials(outputs: li
     # By Laplace's rule the sequence has the probability that a uniformly drawn multinomial gives it.
     counts = np.array([outputs.count(label) for label in set(outputs)])
     expected = gammaln(k) + gammaln(counts + 1).sum() - gammaln(len(outputs) + k)
-    assert -guesses(outputs, n_labels=k).counting_loss.sum() == pytest.approx(expected)
+    assert -label_baselines(outputs, n_labels=k).counting_loss.sum() == pytest.approx(expected)
 
 
 def test_unigram_losses_are_those_of_counting_tokens_by_hand() -> None:

@@ -11,14 +11,14 @@ from spectrum_trl.metrics import intervals
 from spectrum_trl.metrics.intervals import (
     FEWEST,
     FEWEST_UNEQUAL,
-    LEAST_WORTH,
+    LEAST_SHARE,
     by_cluster,
     clopper_pearson,
+    effective_number,
     mean_interval,
     ratio_interval,
     ratio_values,
     stratified_interval,
-    worth_of,
 )
 from tests import bench_intervals
 
@@ -46,8 +46,8 @@ def test_values_that_are_all_equal_say_nothing_of_their_spread(value: float) -> 
 
 
 def test_clusters_of_unequal_sizes_are_worth_fewer() -> None:
-    assert worth_of([3, 3, 3, 3]) == pytest.approx(4)
-    assert worth_of([1, 9]) == pytest.approx(100 / 82)
+    assert effective_number([3, 3, 3, 3]) == pytest.approx(4)
+    assert effective_number([1, 9]) == pytest.approx(100 / 82)
     sums = np.random.default_rng(0).exponential(size=FEWEST)
     assert math.isfinite(ratio_interval(sums, np.ones(FEWEST), seed=0).low)
     for n, there in ((FEWEST_UNEQUAL, False), (FEWEST_UNEQUAL + 3, True)):
@@ -188,10 +188,10 @@ def test_shares_of_none_or_all_are_not_certain(size: int) -> None:
 def test_the_fewest_clusters_with_an_interval_are_enough(
     values: str, sizes: str, n: int, trials: int
 ) -> None:
-    held, worth = bench_intervals.coverage(n, values=values, sizes=sizes, trials=trials)
+    held, effective = bench_intervals.coverage(n, values=values, sizes=sizes, trials=trials)
     # 92% of the document, less what so many trials are off by in one of a hundred cases.
     least = scipy.stats.binom.ppf(0.01, trials, 0.92) / trials
-    assert worth >= (FEWEST if sizes == "equal" else FEWEST_UNEQUAL) and held >= least
+    assert effective >= (FEWEST if sizes == "equal" else FEWEST_UNEQUAL) and held >= least
 
 
 @TRIALS
@@ -213,8 +213,8 @@ def test_the_documented_coverage_supports_the_fewest() -> None:
         equal = table.startswith("equal")
         given = [
             held
-            for n, worth, *held in rows
-            if worth >= (FEWEST if equal else max(FEWEST_UNEQUAL, LEAST_WORTH * n))
+            for n, effective, *held in rows
+            if effective >= (FEWEST if equal else max(FEWEST_UNEQUAL, LEAST_SHARE * n))
         ]
         assert min(map(min, given), default=100) >= 92 and (given or not equal)
 
@@ -250,7 +250,9 @@ def test_shares_of_clusters_have_the_degrees_of_freedom_of_clusters_and_trials()
     share, n = hits.sum() / sizes.sum(), 45
     without = (hits.sum() - hits) / (sizes.sum() - sizes)
     variance = (n - 1) / n * ((without - share) ** 2).sum()
-    of_trials, of_clusters = (scipy.stats.t.ppf(0.975, df) for df in (sizes.sum() - 1, worth_of(sizes) - 1))
+    of_trials, of_clusters = (
+        scipy.stats.t.ppf(0.975, df) for df in (sizes.sum() - 1, effective_number(sizes) - 1)
+    )
     trials = share * (1 - share) / variance * (of_trials / of_clusters) ** 2
     expected = (
         scipy.stats.beta.ppf(0.025, share * trials, trials - share * trials + 1),

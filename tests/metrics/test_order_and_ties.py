@@ -94,7 +94,7 @@ SWEPT: dict[Callable[..., Any], tuple[st.SearchStrategy[list[Any]], Call]] = {
     diversity.expected_unique: (PROBABILITIES, lambda rows: diversity.expected_unique(rows, n=10)),
     intervals.mean_interval: (NUMBERS, lambda rows: intervals.mean_interval(rows, seed=0)),
     intervals.ratio_interval: (CLUSTERS, lambda rows: intervals.ratio_interval(*columns(rows), seed=0)),
-    intervals.worth_of: (NUMBERS.map(lambda rows: [n + 1 for n in rows]), intervals.worth_of),
+    intervals.effective_number: (NUMBERS.map(lambda rows: [n + 1 for n in rows]), intervals.effective_number),
     intervals.stratified_interval: (
         st.lists(NUMBERS, min_size=2, max_size=4),
         lambda rows: intervals.stratified_interval(rows, seed=0),
@@ -115,7 +115,7 @@ IN_ORDER = {
     distributional.ordinal_distance,
     diversity.clean,
     diversity.clean_as_published,
-    icl.guesses,
+    icl.label_baselines,
     icl.unigram_losses,
     intervals.by_cluster,
     intervals.clustered_ends,

@@ -58,16 +58,7 @@ def test_the_seed_decides_the_weights() -> None:
 
 
 def config(*, tied: bool, hidden: int = 16) -> dict[str, object]:
-    return {
-        "model_type": "qwen3",
-        "hidden_size": hidden,
-        "num_hidden_layers": 1,
-        "intermediate_size": 16,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
-        "head_dim": 8,
-        "tie_word_embeddings": tied,
-    }
+    return CONFIG | {"hidden_size": hidden, "tie_word_embeddings": tied}
 
 
 @pytest.fixture

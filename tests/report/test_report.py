@@ -11,7 +11,7 @@ import pytest
 
 from spectrum_trl.commands.report import report
 from spectrum_trl.errors import UserError
-from spectrum_trl.evaluation.results import HELD_OUT, OWN_TASKS, TRAINED
+from spectrum_trl.evaluation.splits import HELD_OUT, OWN_TASKS, TRAINED
 from spectrum_trl.report.figures import Mean, Row, against
 from spectrum_trl.report.page import Page, page_of
 from spectrum_trl.report.reading import read_evaluations
@@ -91,9 +91,9 @@ def test_skill_is_the_share_of_the_way_from_the_baseline_to_the_best(tmp_path: P
 
 def test_low_coverage_is_marked_and_has_no_skill(tmp_path: Path) -> None:
     found = page(tmp_path, low=1.0)
-    assert row(found, "spectrum_dist_urn", "js_divergence", "tuned").hollow
+    assert row(found, "spectrum_dist_urn", "js_divergence", "tuned").low_coverage
     assert str(row(found, "spectrum_dist_urn", "js_divergence", "tuned").skill) == "nan"
-    assert not row(found, "spectrum_dist_urn", "log_loss", "tuned").hollow
+    assert not row(found, "spectrum_dist_urn", "log_loss", "tuned").low_coverage
     # Nor is it part of a mean.
     assert not any(one.metric == "js_divergence" for one in found.means)
     assert "low coverage" in page_html(found) and "(low coverage)" in summary_markdown(found)
@@ -110,7 +110,7 @@ def test_rows_of_low_coverage_within_a_mean_are_told(tmp_path: Path) -> None:
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = page_of(read_evaluations([str(folder)]))
     divergence = row(found, "spectrum_dist_urn", "js_divergence", "org/model")
-    assert (divergence.low_rows, divergence.hollow) == (7, False)
+    assert (divergence.low_rows, divergence.low_coverage) == (7, False)
     for text in (page_html(found), summary_markdown(found)):
         assert len(re.findall(naming("7 of 30"), text)) == 1 and named(text, "low coverage", "7 of 30")
     rows = list(csv.DictReader(summary_csv(found).splitlines()))

@@ -5,24 +5,18 @@ import random
 import shutil
 from pathlib import Path
 from subprocess import CompletedProcess
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 from safetensors.torch import load_file
-from transformers import EarlyStoppingCallback, TrainerControl, TrainerState
-from trl import SFTTrainer
 
 from spectrum_trl.data.mixture import build_mixture
 from spectrum_trl.models.load import load_model, load_tokenizer
 from spectrum_trl.paths import TINY_BASE
 from spectrum_trl.prompts import templates
 from spectrum_trl.recipe.arguments import DataArguments
-from spectrum_trl.training import held_out
-from spectrum_trl.training.trainer import ResumableTrainer
 from tests.messages import named
 from tests.processes import run_processes, run_recipe
 
@@ -227,53 +221,6 @@ def test_a_best_step_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path / "run", *EVERY_TWO, "--save_steps", "4", "--load_best_model_at_end", "true")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert named(" ".join(done.stderr.split()), "load_best_model_at_end", "eval_steps 2", "save_steps 4")
-
-
-@pytest.mark.parametrize(("patience", "trains"), [(1, False), (2, False), (3, True)])
-def test_a_run_that_early_stopping_ended_trains_on_only_with_more_patience(
-    patience: int, trains: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waited = EarlyStoppingCallback(2)
-    waited.early_stopping_patience_counter = 2
-    epochs: list[None] = []
-    monkeypatch.setattr(SFTTrainer, "_run_epoch", lambda self, **_: epochs.append(None))
-    trainer = ResumableTrainer.__new__(ResumableTrainer)
-    trainer.args = cast(Any, SimpleNamespace(restore_callback_states_from_checkpoint=True))
-    trainer.control = TrainerControl()
-    trainer.state = TrainerState(global_step=30, max_steps=400)
-    trainer.state.stateful_callbacks = {"EarlyStoppingCallback": waited.state()}
-    own: list[Any] = [EarlyStoppingCallback(patience)]
-    handler = SimpleNamespace(
-        callbacks=own, remove_callback=lambda kind: own.clear(), add_callback=lambda one: own.append(one)
-    )
-    trainer.callback_handler = cast(Any, handler)
-    trainer._load_callback_state()
-    assert [(one.early_stopping_patience, one.early_stopping_patience_counter) for one in own] == [
-        (patience, 2)
-    ]
-    trainer._run_epoch(epoch=0)
-    assert bool(epochs) == trains
-
-
-@pytest.mark.parametrize(("loaded", "saved"), [("runs/a/checkpoint-10", 10), (None, 30)])
-def test_the_record_names_the_weights_that_are_saved(
-    loaded: str | None, saved: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(held_out, "draw", lambda *_, **__: None)
-    history = [{"step": 10, "eval_loss": 2.0}, {"step": 20, "eval_loss": 1.0}, {"step": 30, "eval_loss": 3.0}]
-    # The checkpoint of the best step, 20, has been deleted.
-    state = SimpleNamespace(
-        log_history=history, best_global_step=20, best_model_checkpoint=loaded, global_step=30
-    )
-    args = SimpleNamespace(metric_for_best_model="loss", greater_is_better=False, load_best_model_at_end=True)
-    recipe = cast(Any, SimpleNamespace(training=SimpleNamespace(report_to=[])))
-    record: dict[str, Any] = {}
-    folder = SimpleNamespace(
-        is_main=True, path=tmp_path, add_to_record=record.__setitem__, list_files=lambda _: None
-    )
-    trainer = cast(Any, SimpleNamespace(state=state, args=args))
-    held_out.report(trainer, recipe=recipe, folder=cast(Any, folder), out=Console(quiet=True))
-    assert (record["held_out_loss"]["step"], record["held_out_loss"]["saved_step"]) == (20, saved)
 
 
 def test_a_metric_that_is_not_measured_is_refused_with_the_nearest_before_training(tmp_path: Path) -> None:

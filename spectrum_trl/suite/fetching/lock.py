@@ -1,4 +1,4 @@
-"""What is remembered in a data folder: a lock file, and marks of unfinished downloads.
+"""The records of a data folder: a lock file, and marks of unfinished downloads.
 
 The lock file holds origins and checksums of fetched files, and accepted terms. A mark lies in a folder that
 may lack some of its files.
