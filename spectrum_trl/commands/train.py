@@ -42,7 +42,7 @@ def train(context: typer.Context, recipe: RecipeName) -> None:
     arguments = launch_command_parser().parse_args(words)
     if arguments.config_file and not Path(arguments.config_file).is_file():
         raise UserError(f"--config_file: {arguments.config_file} does not exist; name an accelerate config")
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, _pass_on)
     try:
         launch_command(arguments)
@@ -52,7 +52,8 @@ def train(context: typer.Context, recipe: RecipeName) -> None:
         sys.exit(SIGNALLED + error.sigval)
     except ChildFailedError as error:
         codes = {failure.exitcode for failure in error.failures.values()}
-        sys.exit(EXIT_CODE if EXIT_CODE in codes else 1)
+        known = (EXIT_CODE, *(SIGNALLED + number for number in (signal.SIGTERM, signal.SIGUSR1)))
+        sys.exit(next((code for code in known if code in codes), 1))
 
 
 def split_words(words: list[str]) -> tuple[list[str], list[str]]:

@@ -15,6 +15,8 @@ from spectrum_trl.strict.json import read_json
 
 STATE, RECORD = "trainer_state.json", "provenance.json"
 SET_ASIDE = "set_aside"
+# A finished run has one of them, beside its model.
+FINISHED = ("config.json", "adapter_config.json")
 # Number of missing files listed in a message.
 SHOWN = 5
 # One of each group must exist; FSDP writes the later names.
@@ -49,6 +51,8 @@ NONE = Checkpoint(None, {}, [], {})
 def find_checkpoint(recipe: Recipe) -> Checkpoint:
     """Resolve ``resume_from_checkpoint``: a path, or ``last`` or ``true`` for the newest complete checkpoint.
 
+    With ``auto``, too, but an unfinished run that has none yet starts again.
+
     Raises:
         UserError: If there is none, it is broken, or it does not belong to the run in the output folder.
     """
@@ -56,7 +60,7 @@ def find_checkpoint(recipe: Recipe) -> Checkpoint:
         return NONE
     wanted, folder = str(recipe.training.resume_from_checkpoint), Path(str(recipe.training.output_dir))
     numbered = sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=step_of, reverse=True)
-    if wanted.lower() not in ("last", "true"):
+    if wanted.lower() not in ("last", "true", "auto"):
         return _named(Path(wanted), folder, numbered)
     passed_over: dict[Path, str] = {}
     for checkpoint in numbered:
@@ -65,6 +69,8 @@ def find_checkpoint(recipe: Recipe) -> Checkpoint:
             newer = numbered[: numbered.index(checkpoint)]
             return Checkpoint(checkpoint, passed_over, newer, _record(checkpoint))
         passed_over[checkpoint] = problem
+    if wanted.lower() == "auto" and not any((folder / name).is_file() for name in FINISHED):
+        return Checkpoint(None, passed_over, numbered, {})
     raise UserError(
         f"resume_from_checkpoint: {folder} holds no complete checkpoint; drop the option to start over"
         + (", and add `--overwrite true`" if (folder / RECORD).is_file() else ""),

@@ -34,6 +34,7 @@ from spectrum_trl.runs.run_folder import KeepRunFolder, RunFolder
 from spectrum_trl.training import held_out, tracking
 from spectrum_trl.training.model import adapter_config, train_in_single_precision, train_rows
 from spectrum_trl.training.output_layer import score_labelled_positions
+from spectrum_trl.training.preemption import StopOnSignal
 from spectrum_trl.training.strategy import check_sharding
 
 # Options that transformers sets in an optimizer's groups from the recipe; the rest is optimizer state.
@@ -234,7 +235,13 @@ def make_trainer(
             eval_dataset=mixture.held_out or None,
             processing_class=tokenizer,
             peft_config=adapter_config(recipe, model=model),
-            callbacks=[KeepRunFolder(folder), *held_out.callbacks(recipe), *tracking.callbacks(recipe)],
+            callbacks=[
+                KeepRunFolder(folder),
+                *held_out.callbacks(recipe),
+                *tracking.callbacks(recipe),
+                # The last, because it ends the run when the others have seen its checkpoint.
+                StopOnSignal(),
+            ],
         )
     except (ValueError, ImportError) as error:
         # Contradictions that TRL and peft find between their own fields.

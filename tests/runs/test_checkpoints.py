@@ -380,3 +380,19 @@ def test_a_checkpoint_of_several_processes_has_the_random_state_of_each(tmp_path
         assert problem_of(folder) == f"it has no {', '.join(f'rng_state_{r}.pth' for r in range(rank, 2))}"
         torch.save({}, folder / f"rng_state_{rank}.pth")
     assert problem_of(folder) is None and found(tmp_path, "last").record == record
+
+
+def test_auto_starts_a_run_continues_it_and_keeps_a_finished_one(
+    tmp_path: Path, finished_run: Path, tiny_run: Run
+) -> None:
+    auto = ("--resume_from_checkpoint", "auto")
+    started = tiny_run(tmp_path / "new", *auto)
+    assert started.returncode == 0 and (tmp_path / "new" / "model.safetensors").is_file(), started.stderr
+    continued = tiny_run(finished_run, *auto, "--max_steps", "5")
+    assert continued.returncode == 0 and "step 5/5" in continued.stdout and "step 4/5" not in continued.stdout
+    before = (finished_run / "model.safetensors").read_bytes()
+    for checkpoint in finished_run.glob("checkpoint-*"):
+        (checkpoint / "optimizer.pt").unlink()
+    refused = tiny_run(finished_run, *auto)
+    assert refused.returncode == 2 and "no complete checkpoint" in refused.stderr
+    assert (finished_run / "model.safetensors").read_bytes() == before
