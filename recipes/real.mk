@@ -54,16 +54,25 @@ real-small: ## the same in minutes, too small to show anything but that it runs
 	  EVALUATION='--metadata held_out_share=0.1,sequences=2,max_tokens=256,samples=2' \
 	  EVALUATION_OF_COSTS='--metadata sequences=2,max_tokens=256' REAL_EVALUATION='--limit 2'
 
-# A folder is a checkpoint once its last file is there; a run without one starts again.
+# What a step was made with; one whose recipe or options have changed is made again, and training refuses to go on
+# with other settings than it began with.
+define noted
+$(REAL)/$(1)/$(2).options: export OPTIONS = $(3)
+$(REAL)/$(1)/$(2).options: FORCE
+	@mkdir -p $$(@D); printf '%s\n' "$$$$OPTIONS" | cmp -s - $$@ || printf '%s\n' "$$$$OPTIONS" > $$@
+endef
+.PHONY: FORCE
+
 define tuned
-$(REAL)/$(1)/$(2).trained: | setup
+$(call noted,$(1),$(2),$(FLAGS_OF_$(2)) $(FLAGS_OF_$(2)_of_$(1)) $(REAL_TRAINING))
+
+$(REAL)/$(1)/$(2).trained: recipes/$(1).yaml $(REAL)/$(1)/$(2).options | setup
 	$(BIN)/accelerate launch --quiet recipes/$(1).yaml --model_name_or_path '$(MODEL_OF_$(1))' \
 	  --output_dir $(REAL)/$(1)/$(2) $(FLAGS_OF_$(2)) $(FLAGS_OF_$(2)_of_$(1)) $(REAL_TRAINING) \
-	  $$$$(find $(REAL)/$(1)/$(2)/checkpoint-* -name trainer_state.json -size +0 2>/dev/null | grep -q . \
-	    && echo --resume_from_checkpoint last || echo --overwrite true)
+	  --resume_from_checkpoint auto
 	@touch $$@
 
-$(REAL)/$(1)/$(2).evaluated: $(REAL)/$(1)/$(2).trained
+$(REAL)/$(1)/$(2).evaluated: $(REAL)/$(1)/$(2).trained $(REAL)/$(1)/evaluation.options
 	$(BIN)/spectrum-trl eval $(REAL)/$(1)/$(2) --tasks '$(EVALUATED)' $(EVALUATION) $(REAL_EVALUATION) \
 	  --output $(REAL)/$(1)/results_$(2)
 	$(BIN)/spectrum-trl eval $(REAL)/$(1)/$(2) --tasks '$(COSTS)' $(EVALUATION_OF_COSTS) $(REAL_EVALUATION) \
@@ -72,7 +81,7 @@ $(REAL)/$(1)/$(2).evaluated: $(REAL)/$(1)/$(2).trained
 endef
 
 define started
-$(REAL)/$(1)/start_$(2).evaluated: | setup
+$(REAL)/$(1)/start_$(2).evaluated: $(REAL)/$(1)/evaluation.options | setup
 	$(BIN)/spectrum-trl eval '$(MODEL_OF_$(1))' --format $(2) --tasks '$(or $(EVALUATED_$(2)),$(EVALUATED))' $(EVALUATION) $(REAL_EVALUATION) \
 	  --output $(REAL)/$(1)/results_start_$(2)
 	$(if $(EVALUATED_$(2)),,$(BIN)/spectrum-trl eval '$(MODEL_OF_$(1))' --format $(2) --tasks '$(COSTS)' \
@@ -81,6 +90,8 @@ $(REAL)/$(1)/start_$(2).evaluated: | setup
 endef
 
 define paged
+$(call noted,$(1),evaluation,$(EVALUATED) $(EVALUATION) $(EVALUATION_OF_COSTS) $(REAL_EVALUATION))
+
 $(REAL)/$(1)/report.html: $(FORMATS_OF_$(1):%=$(REAL)/$(1)/start_%.evaluated) $(TUNED:%=$(REAL)/$(1)/%.evaluated)
 	$(BIN)/spectrum-trl report \
 	  $(foreach format,$(FORMATS_OF_$(1)),$(foreach part,results $(if $(EVALUATED_$(format)),,costs),start_$(format)=$(REAL)/$(1)/$(part)_start_$(format))) \

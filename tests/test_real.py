@@ -15,6 +15,8 @@ from spectrum_trl.recipe.read import read_recipe
 from tests.real_models import real_model
 
 ROOT = Path(__file__).parents[1]
+# Instead of a command: says its words, and writes the page that they name.
+SAYS = '#!/bin/sh\necho "$*"\nwhile [ $# -gt 1 ]; do [ "$1" = -o ] && touch "$2"; shift; done; true\n'
 MODELS = {"real": {"gemma3_270m", "smollm2_135m"}, "real-small": {"smollm2_135m"}}
 
 
@@ -39,8 +41,7 @@ def test_its_recipes_options_and_tasks_exist(target: str, tmp_path: Path) -> Non
     columns, shares = Counter[str](), set()
     for words in trained:
         recipe = next(word for word in words if word.startswith("recipes/"))
-        end = next(index for index, word in enumerate(words) if word.startswith("$("))
-        options = words[words.index(recipe) + 1 : end]
+        options = words[words.index(recipe) + 1 :]
         parsed = read_recipe(recipe, overrides=[*options, "--output_dir", str(tmp_path / "x")])
         assert parsed.data.leave_out_evaluated
         columns[Path(recipe).stem] += 1
@@ -65,19 +66,35 @@ def test_a_model_or_folder_that_cannot_be_is_refused_before_anything_runs(word: 
     assert done.returncode == 2 and word.partition("=")[0] in done.stderr and "launch" not in done.stdout
 
 
-@pytest.mark.parametrize(("text", "expected"), [("{}", "last"), ("", "--overwrite"), (None, "--overwrite")])
-def test_a_checkpoint_that_was_cut_short_is_none(text: str | None, expected: str, tmp_path: Path) -> None:
-    (found,) = (
-        words
-        for words in commands("real", f"REAL={tmp_path}", "MODELS=smollm2_135m")
-        if "full" in str(words) and "launch" in words
+@pytest.mark.parametrize(
+    ("changed", "again"),
+    [
+        ([], []),
+        (["REAL_TRAINING=--seed 1"], ["launch", "eval", "report"]),
+        (["REAL_EVALUATION=--limit 3"], ["eval", "report"]),
+        (["-W", "recipes/smollm2_135m.yaml"], ["launch", "eval", "report"]),
+    ],
+)
+def test_a_step_is_made_again_when_its_recipe_or_options_have_changed(
+    changed: list[str], again: list[str], tmp_path: Path
+) -> None:
+    small = ["make", "-o", "setup", "real", f"REAL={tmp_path}", "MODELS=smollm2_135m"]
+    (tmp_path / "bin").mkdir()
+    for word in ("accelerate", "spectrum-trl"):
+        (tmp_path / "bin" / word).write_text(SAYS)
+        (tmp_path / "bin" / word).chmod(0o755)
+    small.append(f"BIN={tmp_path / 'bin'}")
+    first, second, third = (
+        subprocess.run([*small, *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for words in ([], changed, changed)
     )
-    if text is not None:
-        (tmp_path / "smollm2_135m" / "full" / "checkpoint-50").mkdir(parents=True)
-        (tmp_path / "smollm2_135m" / "full" / "checkpoint-50" / "trainer_state.json").write_text(text)
-    start = next(index for index, word in enumerate(found) if word.startswith("$("))
-    said = subprocess.run(["bash", "-c", f"echo {' '.join(found[start:])}"], capture_output=True, text=True)
-    assert expected in said.stdout
+    assert all(word in first for word in ("launch", "eval", "report")), first
+    verbs = [
+        line.split()[0] for line in second.splitlines() if line.split()[0] in ("launch", "eval", "report")
+    ]
+    assert list(dict.fromkeys(verbs)) == again
+    # -W says that a file is new each time.
+    assert (third == second) == (changed[:1] in ([], ["-W"]))
 
 
 def test_models_may_be_in_a_folder_with_spaces() -> None:
