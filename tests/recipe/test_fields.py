@@ -1,11 +1,13 @@
 """Values out of range are refused before anything is read or written, with their place."""
 
+import ast
 import os
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+import spectrum_trl
 from spectrum_trl.errors import UserError
 from spectrum_trl.recipe.arguments import DataArguments, RunArguments
 from spectrum_trl.recipe.fields import RANGES, TYPES, known_fields
@@ -219,3 +221,14 @@ def test_every_number_of_our_own_has_a_range() -> None:
         for item in fields(section):
             if {int, float} & known_fields()[item.name].kinds:
                 assert item.name in RANGES or item.name in TYPES, item.name
+
+
+def test_every_field_of_ours_is_read_somewhere() -> None:
+    read = {
+        node.attr
+        for file in Path(spectrum_trl.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+    }
+    ours = {one.name for kind in (DataArguments, RunArguments) for one in fields(kind)}
+    assert len(ours) > 20 and ours <= read, ours - read

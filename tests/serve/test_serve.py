@@ -53,6 +53,13 @@ def chat(client: openai.OpenAI, **changes: Any) -> Any:
     )
 
 
+def test_the_code_of_the_documentation_runs(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/serving.md").read_text(), re.DOTALL)
+    exec(code.replace("http://127.0.0.1:8000", url))
+    samples, asked = capsys.readouterr().out.splitlines()
+    assert len(eval(samples)) == 8 and asked.count("'probability'") == 2
+
+
 def test_the_model_is_listed(client: openai.OpenAI) -> None:
     assert [one.id for one in client.models.list()] == ["tiny"]
     assert client.models.retrieve("tiny").object == "model"
