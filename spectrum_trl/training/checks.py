@@ -23,6 +23,7 @@ from spectrum_trl.models.load import checkpoint_dtype, for_cpu, is_adapter, load
 from spectrum_trl.models.weights import named_by, shared_layers
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.demo_evaluation import check_recorded
+from spectrum_trl.training.tracking import login_problem
 
 ALL_LINEAR = "all-linear"
 # These read sequence boundaries from position ids (flash) or from the mask that transformers makes of them;
@@ -183,6 +184,8 @@ def _check_packages(recipe: Recipe) -> None:
         if tracker not in ("none", "all") and tracker not in get_available_reporting_integrations():
             extra = "'spectrum-trl[wandb]'" if tracker == "wandb" else tracker
             problems.append(f"report_to: {tracker} is not installed; run `pip install {extra}`")
+        elif tracker == "wandb" and (problem := login_problem()):
+            problems.append(f"report_to: {problem}")
     if recipe.model.load_in_4bit and find_spec("bitsandbytes") is None:
         problems.append(
             "load_in_4bit: bitsandbytes is not installed; run `pip install 'spectrum-trl[quant]'`"

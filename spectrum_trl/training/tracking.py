@@ -10,6 +10,18 @@ from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.runs.resume import settings_of
 
 
+def login_problem() -> str | None:
+    """Return why Weights & Biases would take nothing, or None; on a terminal it asks for the key."""
+    import wandb
+
+    try:
+        wandb.login()
+    # Whatever is wrong with its settings, pydantic says.
+    except (wandb.Error, ValueError) as error:
+        return f"wandb: {' '.join(str(error).split())} Or set WANDB_MODE=offline"
+    return None
+
+
 def callbacks(recipe: Recipe) -> list[TrainerCallback]:
     """Return the callback that adds a recipe's settings, if it reports to Weights & Biases."""
     return [_Settings(recipe)] if "wandb" in (recipe.training.report_to or ()) else []

@@ -13,7 +13,6 @@ from tests.processes import ROOT
 
 @pytest.mark.slow
 def test_an_offline_run_holds_the_recipe_the_curves_and_the_best_step(tmp_path: Path) -> None:
-    pytest.importorskip("wandb", reason="wandb is not installed: pip install 'spectrum-trl[wandb]'")
     words = [
         "--tasks",
         '{"tiny_range": {"max_sequences": 20}}',
@@ -40,3 +39,16 @@ def test_an_offline_run_holds_the_recipe_the_curves_and_the_best_step(tmp_path: 
     content = next(tracked.glob("*.wandb")).read_bytes()
     wanted = [b"held_out_share", b"mixture_seed", b"best/step", json.dumps(best["value"]).encode()[:8]]
     assert [one for one in wanted if one not in content] == []
+
+
+@pytest.mark.parametrize(("mode", "told"), [("online", "No API key"), ("offlin", "mode"), ("offline", None)])
+def test_a_missing_key_is_found_before_anything_is_loaded(mode: str, told: str | None) -> None:
+    code = "from spectrum_trl.training.tracking import login_problem; print(login_problem())"
+    given = {name: value for name, value in os.environ.items() if name != "WANDB_API_KEY"}
+    given |= {"WANDB_MODE": mode, "WANDB_SILENT": "true", "NETRC": os.devnull}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=given, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    said = done.stdout.strip().splitlines()[-1]
+    assert done.returncode == 0, done.stderr
+    assert (said == "None") if told is None else (told in said and "WANDB_MODE=offline" in said)
