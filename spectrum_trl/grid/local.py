@@ -65,7 +65,7 @@ def _run(
             if slot not in running and waiting:
                 job = waiting.pop(0)
                 work = work_of(job, {**grid.environment, **devices})
-                work.start(own_group=True)
+                work.start()
                 running[slot] = job, work
         ended = [slot for slot, (_, work) in running.items() if work.ended()]
         for slot in ended:

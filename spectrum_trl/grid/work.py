@@ -15,8 +15,9 @@ import psutil
 
 from spectrum_trl.grid.states import LOG, RECORD, Record, write
 
-# Between SIGTERM and SIGKILL; less than SLURM waits after its signal (submitit's signal_delay_s, 90 seconds).
-GRACE_SECONDS = 60.0
+# Until SIGKILL: less than SLURM waits after its signal before the limit (submitit's signal_delay_s, 90
+# seconds), and after SIGTERM (its KillWait, 30 seconds).
+GRACE_SECONDS, SHORT_GRACE_SECONDS = 60.0, 25.0
 LOOK_SECONDS = 0.2
 
 
@@ -39,12 +40,8 @@ class Work:
         self._log: IO[bytes] | None = None
         self.record = Record(state="stopped", started=0)
 
-    def start(self, *, own_group: bool = False) -> None:
-        """Start the command.
-
-        Args:
-            own_group: Whether Ctrl-C at the terminal is kept from it.
-        """
+    def start(self) -> None:
+        """Start the command, which signals of a terminal or of SLURM reach only through this object."""
         words = list(self.words)
         if self.run:
             from spectrum_trl.grid.training import words_to_go_on
@@ -60,7 +57,7 @@ class Work:
             stdout=self._log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PATH": path, **self.environment},
-            process_group=0 if own_group else None,
+            process_group=0,
         )
         born = 0.0
         with suppress(psutil.Error):
@@ -107,6 +104,8 @@ class Work:
         Raises:
             RuntimeError: If it fails, so that SLURM counts the job as failed.
         """
+        # submitit ignores it; SLURM sends it to jobs that it cancels or preempts.
+        before = signal.signal(signal.SIGTERM, self._terminated)
         self.start()
         try:
             while not self.ended():
@@ -118,8 +117,14 @@ class Work:
             elif self.record.state == "requeued" and not isinstance(error, SystemExit):
                 self._write(state="ended", reason=str(error))
             raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
         if self.record.code:
             raise RuntimeError(f"exit code {self.record.code}: {self.folder / LOG}")
+
+    def _terminated(self, number: int, frame: object) -> None:
+        self.stop(signal.SIGTERM, grace=SHORT_GRACE_SECONDS, state="requeued", reason="ended by SLURM")
+        sys.exit(128 + number)
 
     def checkpoint(self) -> Any:
         """End the command before SLURM does, and return the job for submitit to requeue."""
