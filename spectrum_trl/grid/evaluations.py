@@ -1,5 +1,6 @@
 """Jobs of ``spectrum-trl eval``, and whether an evaluation in the grid's folder already has their results."""
 
+import json
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -129,8 +130,11 @@ def _words(asked: _Asked, metadata: dict[str, Any]) -> tuple[str, ...]:
         for each in value if isinstance(value, list) else [value]:
             words += [f"--{name.replace('_', '-')}", str(each)]
     if metadata:
-        # lm-eval reads `true` and `false` in lower case, too.
-        words += ["--metadata", ",".join(f"{name}={value}" for name, value in metadata.items())]
+        texts = [
+            f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+            for name, value in metadata.items()
+        ]
+        words += ["--metadata", ",".join(texts)]
     return tuple(words)
 
 

@@ -8,17 +8,21 @@ from pathlib import Path
 
 from rich.console import Console
 
+from spectrum_trl.console import counted
 from spectrum_trl.errors import Interrupted, ended_by_sigterm
 from spectrum_trl.grid.evaluations import Wanted
 from spectrum_trl.grid.job import Job
 from spectrum_trl.grid.read import Grid
 from spectrum_trl.grid.states import Seen, State, look
 from spectrum_trl.grid.table import Show, shown
-from spectrum_trl.grid.work import LOOK_SECONDS, Work
+from spectrum_trl.grid.work import LOOK_SECONDS, Work, end
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 # Looking at all results takes longer than at a process.
 SHOW_SECONDS = 1.0
+# What ends jobs, each with the seconds that it has for it. What a shell starts in the background ignores the
+# first.
+STEPS = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 
 
 def run(grid: Grid, jobs: Sequence[Job], *, parallel: int, out: Console) -> None:
@@ -39,13 +43,26 @@ def run(grid: Grid, jobs: Sequence[Job], *, parallel: int, out: Console) -> None
         with ended_by_sigterm(), shown(grid.jobs, out=out) as show:
             _run(grid, list(jobs), slots=slots, running=running, show=show)
     except BaseException as error:
-        for _, work in running.values():
-            work.stop(signal.SIGINT, state="stopped", reason="ended with the grid")
+        _end([work for _, work in running.values()], out=out)
         if not isinstance(error, KeyboardInterrupt):
             raise
         raise Interrupted(
             "the jobs that ran were ended, others are as they were; run the same command to go on"
         ) from None
+
+
+def _end(works: Sequence[Work], *, out: Console) -> None:
+    if not works:
+        return
+    # A second Ctrl-C would leave processes behind.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        out.print(f"ending {counted(len(works), 'job')}", highlight=False)
+        end(works, *STEPS)
+    finally:
+        for work in works:
+            work.write(state="stopped", ended=time.time(), reason="ended with the grid")
+        signal.signal(signal.SIGINT, before)
 
 
 def _run(

@@ -1,12 +1,13 @@
 """SLURM's queue: which jobs it still has, and how others ended."""
 
 import getpass
+import re
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 
 from spectrum_trl.errors import UserError
 
-# States in which SLURM has not done with a job.
 NO_ANSWER = "it left the queue without a result"
 
 
@@ -28,14 +29,9 @@ class Queue:
         return {line[0]: line[1] for line in lines if len(line) == 2}
 
     def why(self, job: str) -> str:
-        """Return how a job ended that has left the queue, by SLURM's accounting, which a cluster may lack."""
+        """Return how a job ended that has left the queue."""
         if job not in self._ended:
-            words = ["sacct", "--noheader", "--allocations", "--parsable2", "--format=State", f"--jobs={job}"]
-            try:
-                lines = asked(words).split("\n")
-            except UserError:
-                lines = []
-            self._ended[job] = lines[0].strip() or NO_ANSWER if lines else NO_ANSWER
+            self._ended[job] = _accounted(job) or _remembered(job) or NO_ANSWER
         return self._ended[job]
 
     def cancel(self, jobs: Sequence[str]) -> None:
@@ -45,6 +41,21 @@ class Queue:
             UserError: If SLURM refuses.
         """
         asked(["scancel", *jobs])
+
+
+def _accounted(job: str) -> str:
+    """Return how a job ended by SLURM's accounting, which a cluster may lack."""
+    words = ["sacct", "--noheader", "--allocations", "--parsable2", "--format=State", f"--jobs={job}"]
+    with suppress(UserError):
+        return asked(words).partition("\n")[0].strip()
+    return ""
+
+
+def _remembered(job: str) -> str:
+    """Return how a job ended by SLURM's controller, which forgets it after minutes."""
+    with suppress(UserError):
+        return "".join(re.findall(r"JobState=(\w+)", asked(["scontrol", "show", "job", job]))[:1])
+    return ""
 
 
 def asked(words: Sequence[str]) -> str:

@@ -63,7 +63,7 @@ class Work:
         with suppress(psutil.Error):
             born = psutil.Process(self._child.pid).create_time()
         place = {"host": socket.gethostname(), "pid": self._child.pid, "born": born, "slurm": slurm_id()}
-        self._write(state="running", started=time.time(), **place)
+        self.write(state="running", started=time.time(), **place)
 
     def ended(self) -> bool:
         """Return whether the command has ended; record how."""
@@ -71,7 +71,7 @@ class Work:
         code = self._child.poll()
         if code is None:
             return False
-        self._write(state="ended", ended=time.time(), code=code)
+        self.write(state="ended", ended=time.time(), code=code)
         return True
 
     def stop(self, number: signal.Signals, *, grace: float = GRACE_SECONDS, **record: Any) -> None:
@@ -82,21 +82,8 @@ class Work:
             grace: Seconds until it is killed.
             **record: Fields of the record.
         """
-        assert self._child is not None
-        tree = []
-        with suppress(psutil.Error):
-            root = psutil.Process(self._child.pid)
-            tree = [root, *root.children(recursive=True)]
-        for process in tree:
-            with suppress(psutil.Error):
-                process.send_signal(number)
-        # Popen's own wait would fail in a signal's handler that came while it waits.
-        _, alive = psutil.wait_procs(tree, timeout=grace)
-        for process in alive:
-            with suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(alive, timeout=grace)
-        self._write(ended=time.time(), **record)
+        end([self], (number, grace), (signal.SIGKILL, grace))
+        self.write(ended=time.time(), **record)
 
     def __call__(self) -> None:
         """Run the command to its end.
@@ -115,7 +102,7 @@ class Work:
             if self.record.state == "running":
                 self.stop(signal.SIGTERM, state="ended", reason=str(error) or type(error).__name__)
             elif self.record.state == "requeued" and not isinstance(error, SystemExit):
-                self._write(state="ended", reason=str(error))
+                self.write(state="ended", reason=str(error))
             raise
         finally:
             signal.signal(signal.SIGTERM, before)
@@ -135,11 +122,32 @@ class Work:
             Work(self.words, folder=self.folder, run=self.run, environment=self.environment)
         )
 
-    def _write(self, **changes: Any) -> None:
+    def write(self, **changes: Any) -> None:
+        """Change the record, and write it."""
         self.record = self.record.model_copy(update=changes)
         write(self.record, self.folder / RECORD)
         if self.record.state != "running" and self._log:
             self._log.close()
+
+
+def end(works: Sequence[Work], *steps: tuple[signal.Signals, float]) -> None:
+    """End commands with all processes that they started.
+
+    Args:
+        works: Those that run.
+        *steps: Signals, each with the seconds after which what still runs gets the next.
+    """
+    tree: list[psutil.Process] = []
+    for work in works:
+        with suppress(psutil.Error):
+            root = psutil.Process(work.record.pid)
+            tree += [root, *root.children(recursive=True)]
+    for number, seconds in steps:
+        for process in tree:
+            with suppress(psutil.Error):
+                process.send_signal(number)
+        # Popen's own wait would fail in a signal's handler that came while it waits.
+        _, tree = psutil.wait_procs(tree, timeout=seconds)
 
 
 def slurm_id() -> str | None:

@@ -166,13 +166,14 @@ def sacct(*words: str) -> None:
     print(read(task_file(task))["state"])
 
 
-def scancel(*tasks: str) -> None:
-    for task in tasks:
+def scancel(*words: str) -> None:
+    for task in (word for word in words if not word.startswith("--")):
         known = read(task_file(task))
-        update(task, state="CANCELLED by 1000")
-        if known["state"] == "RUNNING":
-            for one in psutil.Process(known["pid"]).children():
-                one.terminate()
+        step = psutil.Process(known["pid"]).children() if known["state"] == "RUNNING" else []
+        if "--signal=USR2" not in words:
+            update(task, state="CANCELLED by 1000")
+        for one in step:
+            one.send_signal(signal.SIGUSR2 if "--signal=USR2" in words else signal.SIGTERM)
 
 
 def scontrol(verb: str, task: str) -> None:

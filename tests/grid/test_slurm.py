@@ -1,10 +1,11 @@
 """Jobs in SLURM: a scheduler of the tests' own that runs, fails, preempts and times them out."""
 
 import os
+import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import submitit
 
@@ -30,7 +31,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_jobs_are_done_failed_preempted_and_timed_out_and_the_failed_retried(
     fake: dict[str, str],
     tmp_path: Path,
-    results_of: Callable[[int], Path],
+    results: list[Path],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     output, mended = tmp_path / "grid", tmp_path / "mended"
@@ -38,9 +39,9 @@ def test_jobs_are_done_failed_preempted_and_timed_out_and_the_failed_retried(
     once = f"{{ test -e {tmp_path}/NAME || {{ touch {tmp_path}/NAME; exec sleep 60; }}; }}"
     unlucky = f"{{ test -e {mended} || {{ echo error: no luck; exit 3; }}; }}"
     jobs = [
-        copying(output, "bad", results_of(1), seed=1, first=unlucky),
-        copying(output, "preempted", results_of(2), seed=2, first=once.replace("NAME", "preempted")),
-        copying(output, "killed", results_of(3), seed=3, first=once.replace("NAME", "killed")),
+        copying(output, "bad", results[0], seed=1, first=unlucky),
+        copying(output, "preempted", results[1], seed=2, first=once.replace("NAME", "preempted")),
+        copying(output, "killed", results[2], seed=3, first=once.replace("NAME", "killed")),
         job(output, "late", f"test -e {mended} || exec sleep 60", seed=4),
     ]
     grid = grid_of(output, jobs, time=60, array_parallelism=3)
@@ -90,17 +91,18 @@ def test_ctrl_c_leaves_jobs_which_another_command_sees_and_cancels(
 
 
 def test_submitits_local_executor_runs_and_requeues_what_it_signals(
-    tmp_path: Path, results_of: Callable[[int], Path]
+    tmp_path: Path, results: list[Path]
 ) -> None:
     output = tmp_path / "grid"
     mark = tmp_path / "started"
     first = f"{{ test -e {mark} || {{ touch {mark}; exec sleep 60; }}; }}"
-    jobs = [copying(output, "one", results_of(1), seed=1, first=first)]
+    jobs = [copying(output, "one", results[0], seed=1, first=first)]
     work = slurm.work_of(jobs[0], {})
     sent = submitit.LocalExecutor(folder=tmp_path / "submitit").submit(work)
     while not mark.exists():
         time.sleep(PAUSE)
-    sent._interrupt(timeout=False)
+    # The job itself is a child of submitit's controller, which starts it again.
+    psutil.Process(int(sent.job_id)).children()[0].send_signal(signal.SIGUSR2)
     assert sent.result() is None
     seen = look(jobs, output=output)
     assert seen["one"].state == State.DONE
