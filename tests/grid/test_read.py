@@ -15,9 +15,10 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.options import read_options, read_words
 from spectrum_trl.grid import evaluations
 from spectrum_trl.grid.job import command_line
-from spectrum_trl.grid.read import read_grid
+from spectrum_trl.grid.read import FOLDER, read_grid
 from spectrum_trl.paths import bundled
 from spectrum_trl.recipe.read import read_recipe
+from tests.processes import ROOT
 
 GRIDS = sorted((bundled("recipes") / "grids").glob("*.yaml"))
 
@@ -166,3 +167,14 @@ def test_lists_and_numbers_of_a_recipe_come_back_from_its_command(written: Calla
 def test_an_unknown_grid_is_named_with_the_nearest() -> None:
     with pytest.raises(UserError, match="Did you mean 'steerability'"):
         read_grid(Path("sterability"))
+
+
+def test_the_page_counts_the_jobs_of_its_example_and_of_the_papers_grids(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "grids.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (number,) = re.findall(r"this file has (\d+)", page)
+    (tmp_path / "my_grid.yaml").write_text(example)
+    grid = read_grid(tmp_path / "my_grid.yaml")
+    assert len(grid.jobs) == int(number) and grid.output == FOLDER / "my_grid"
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", page, re.MULTILINE))
+    assert rows == {file.stem: str(len(read_grid(file).jobs)) for file in GRIDS}
