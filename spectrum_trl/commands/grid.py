@@ -63,9 +63,10 @@ def grid(
         out.print(table(found.jobs, seen))
     else:
         out.print(counts(seen), highlight=False)
-    _show_report(found, seen, report=report)
-    if local or slurm:
-        refuse(_problems(found, seen, file))
+    problems = _problems(found, seen) if local or slurm else []
+    if not _show_report(found, seen, report=report) and report:
+        problems.append(f"--report: no evaluation of {found.file} is done yet")
+    refuse(problems)
 
 
 def _run(
@@ -84,7 +85,8 @@ def _run(
     sent = [one.slurm for job in grid.jobs if (one := submission(job))]
     queue = Queue() if slurm or cancel or sent else None
     if cancel and queue:
-        queue.cancel([job for job in sent if job in queue.active()] or ["--quiet"])
+        active = queue.active()
+        queue.cancel([job for job in sent if job in active])
     if not (local or slurm):
         return look(grid.jobs, output=grid.output, queue=queue)
     executor = cluster.executor(grid) if slurm else None
@@ -100,7 +102,7 @@ def _run(
     with lock:
         jobs = _chosen(grid.jobs, look(grid.jobs, output=grid.output, queue=queue), retry=retry)
         if local:
-            here.run(grid, jobs, parallel=local, out=console())
+            here.run(grid, jobs, parallel=local, out=console(), queue=queue)
         elif jobs:
             cluster.submit(grid, jobs, executor=executor)
     if slurm and queue:
@@ -120,28 +122,27 @@ def _chosen(jobs: "Sequence[Job]", seen: "Mapping[str, Seen]", *, retry: str | N
     ]
 
 
-def _show_report(grid: "Grid", seen: "Mapping[str, Seen]", *, report: Path | None) -> None:
+def _show_report(grid: "Grid", seen: "Mapping[str, Seen]", *, report: Path | None) -> bool:
+    """Write a report of what is done, or print its command; return whether anything is."""
     import shlex
 
     from spectrum_trl.console import console
-    from spectrum_trl.errors import UserError
     from spectrum_trl.grid.evaluations import Wanted
     from spectrum_trl.grid.states import State
 
     done = [job for job in grid.jobs if seen[job.name].state == State.DONE and isinstance(job.wanted, Wanted)]
     words = [f"{job.label}={job.output}" for job in done]
-    if report:
-        if not words:
-            raise UserError(f"--report: no evaluation of {grid.file} is done yet")
+    if words and report:
         from spectrum_trl.commands.report import report as write_report
 
         write_report(words, output=report)
     elif words:
         command = shlex.join(["spectrum-trl", "report", *words, "-o", str(grid.output / "report.html")])
         console().print(command, markup=False, highlight=False, soft_wrap=True)
+    return bool(words)
 
 
-def _problems(grid: "Grid", seen: "Mapping[str, Seen]", file: Path) -> "list[str]":
+def _problems(grid: "Grid", seen: "Mapping[str, Seen]") -> "list[str]":
     from spectrum_trl.grid.states import LOG, State
 
     failed = [job for job in grid.jobs if seen[job.name].state == State.FAILED]

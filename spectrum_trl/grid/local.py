@@ -12,10 +12,11 @@ from spectrum_trl.console import counted
 from spectrum_trl.errors import Interrupted, ended_by_sigterm
 from spectrum_trl.grid.evaluations import Wanted
 from spectrum_trl.grid.job import Job
+from spectrum_trl.grid.queue import Queue
 from spectrum_trl.grid.read import Grid
 from spectrum_trl.grid.states import Seen, State, look
 from spectrum_trl.grid.table import Show, shown
-from spectrum_trl.grid.work import LOOK_SECONDS, Work, end
+from spectrum_trl.grid.work import GRACE_SECONDS, LOOK_SECONDS, Work, end
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 # Looking at all results takes longer than at a process.
@@ -25,7 +26,7 @@ SHOW_SECONDS = 1.0
 STEPS = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 
 
-def run(grid: Grid, jobs: Sequence[Job], *, parallel: int, out: Console) -> None:
+def run(grid: Grid, jobs: Sequence[Job], *, parallel: int, out: Console, queue: Queue | None = None) -> None:
     """Run jobs until all have ended.
 
     Args:
@@ -33,6 +34,7 @@ def run(grid: Grid, jobs: Sequence[Job], *, parallel: int, out: Console) -> None
         jobs: Those of its jobs that are to run.
         parallel: How many at a time.
         out: Console for their states.
+        queue: SLURM's queue, if other jobs were submitted to it.
 
     Raises:
         Interrupted: On Ctrl-C, which ends those that run.
@@ -41,7 +43,7 @@ def run(grid: Grid, jobs: Sequence[Job], *, parallel: int, out: Console) -> None
     slots = pinned(parallel)
     try:
         with ended_by_sigterm(), shown(grid.jobs, out=out) as show:
-            _run(grid, list(jobs), slots=slots, running=running, show=show)
+            _run(grid, list(jobs), slots=slots, running=running, show=show, queue=queue)
     except BaseException as error:
         _end([work for _, work in running.values()], out=out)
         if not isinstance(error, KeyboardInterrupt):
@@ -72,8 +74,9 @@ def _run(
     slots: Sequence[dict[str, str]],
     running: dict[int, tuple[Job, Work]],
     show: Show,
+    queue: Queue | None,
 ) -> None:
-    seen = look(grid.jobs, output=grid.output)
+    seen = dict(look(grid.jobs, output=grid.output, queue=queue))
     for job in waiting:
         seen[job.name] = Seen(State.WAITING)
     looked = 0.0
@@ -97,10 +100,10 @@ def _run(
             time.sleep(LOOK_SECONDS)
 
 
-def work_of(job: Job, environment: dict[str, str]) -> Work:
+def work_of(job: Job, environment: dict[str, str], *, grace: float = GRACE_SECONDS) -> Work:
     """Return what runs a job; a run of a recipe is resumed."""
     run = None if isinstance(job.wanted, Wanted) else job.output.absolute()
-    return Work(job.words, folder=job.folder.absolute(), run=run, environment=environment)
+    return Work(job.words, folder=job.folder.absolute(), run=run, environment=environment, grace=grace)
 
 
 def pinned(parallel: int, *, devices: Callable[[], list[str]] | None = None) -> list[dict[str, str]]:

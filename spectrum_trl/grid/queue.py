@@ -40,7 +40,8 @@ class Queue:
         Raises:
             UserError: If SLURM refuses.
         """
-        asked(["scancel", *jobs])
+        if jobs:
+            asked(["scancel", *jobs])
 
 
 def _accounted(job: str) -> str:

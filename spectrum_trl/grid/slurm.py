@@ -18,6 +18,8 @@ from spectrum_trl.grid.table import shown
 FOLDER = "slurm"
 TIMEOUTS = "max_num_timeout"
 WATCH_SECONDS = 10.0
+# How long before its end SLURM says so, by submitit's default; what of it is kept for requeuing the job.
+SIGNAL_SECONDS, RESERVED_SECONDS, LEAST_SECONDS = 90.0, 30.0, 5.0
 
 
 def executor(grid: Grid) -> Any:
@@ -63,17 +65,17 @@ def submit(grid: Grid, jobs: Sequence[Job], *, executor: Any) -> None:
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     _folder(grid).mkdir(parents=True, exist_ok=True)
-    started = time.time()
+    grace = max(float(grid.slurm.get("signal_delay_s", SIGNAL_SECONDS)) - RESERVED_SECONDS, LEAST_SECONDS)
     for job in jobs:
         # Of an earlier try.
         (job.folder / RECORD).unlink(missing_ok=True)
     try:
         with executor.batch():
-            sent = [executor.submit(work_of(job, grid.environment)) for job in jobs]
+            sent = [executor.submit(work_of(job, grid.environment, grace=grace)) for job in jobs]
     except (FailedJobError, FailedSubmissionError, OSError) as error:
         raise UserError(f"SLURM refuses the jobs: {' '.join(str(error).split())}") from error
     for job, one in zip(jobs, sent, strict=True):
-        write(Submission(slurm=one.job_id, time=started), job.folder / SUBMITTED)
+        write(Submission(slurm=one.job_id), job.folder / SUBMITTED)
 
 
 def watch(grid: Grid, *, queue: Queue, out: Console, seconds: float = WATCH_SECONDS) -> dict[str, Seen]:

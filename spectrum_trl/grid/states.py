@@ -79,10 +79,9 @@ class Record(BaseModel):
 
 
 class Submission(BaseModel):
-    """When a job was submitted to SLURM, and its id there."""
+    """The id in SLURM of a job that was submitted; its record of an earlier try was removed."""
 
     slurm: str
-    time: float
 
 
 def write(found: BaseModel, file: Path) -> None:
@@ -123,9 +122,7 @@ def _seen(job: Job, done: Found | None, *, active: Mapping[str, str], queue: Que
     if done and not (failed and record and done.time <= (record.ended or 0)):
         lack = f"no data for {counted(len(done.missing), 'task')}" if done.missing else ""
         return Seen(State.DONE, lack, ran, missing=bool(done.missing))
-    if submitted and (
-        record is None or record.state in ("running", "requeued") or record.started < submitted.time
-    ):
+    if submitted and (record is None or (record.slurm and record.state in ("running", "requeued"))):
         # Without a last word of its own it was ended from outside.
         return Seen(State.FAILED, f"SLURM {submitted.slurm}: {_why(submitted, queue)}", ran)
     if record is None:

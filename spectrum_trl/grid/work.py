@@ -15,8 +15,7 @@ import psutil
 
 from spectrum_trl.grid.states import LOG, RECORD, Record, write
 
-# Until SIGKILL: less than SLURM waits after its signal before the limit (submitit's signal_delay_s, 90
-# seconds), and after SIGTERM (its KillWait, 30 seconds).
+# Until SIGKILL; the second after SIGTERM, when SLURM itself waits for 30 seconds (KillWait).
 GRACE_SECONDS, SHORT_GRACE_SECONDS = 60.0, 25.0
 LOOK_SECONDS = 0.2
 
@@ -25,7 +24,13 @@ class Work:
     """One job's command; called, it runs to its end, as submitit expects."""
 
     def __init__(
-        self, words: Sequence[str], *, folder: Path, run: Path | None, environment: Mapping[str, str]
+        self,
+        words: Sequence[str],
+        *,
+        folder: Path,
+        run: Path | None,
+        environment: Mapping[str, str],
+        grace: float = GRACE_SECONDS,
     ) -> None:
         """Store the job.
 
@@ -34,8 +39,10 @@ class Work:
             folder: Folder of its log and record.
             run: Folder of the run that it trains, to be resumed; None for other commands.
             environment: Variables on top of those of this process.
+            grace: Seconds in which it can save what it has when SLURM is about to end it.
         """
         self.words, self.folder, self.run, self.environment = tuple(words), folder, run, dict(environment)
+        self.grace = grace
         self._child: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self.record = Record(state="stopped", started=0)
@@ -117,10 +124,11 @@ class Work:
         """End the command before SLURM does, and return the job for submitit to requeue."""
         from submitit.helpers import DelayedSubmission
 
-        self.stop(signal.SIGTERM, state="requeued", reason="ended by SLURM, and requeued")
-        return DelayedSubmission(
-            Work(self.words, folder=self.folder, run=self.run, environment=self.environment)
+        self.stop(signal.SIGTERM, grace=self.grace, state="requeued", reason="ended by SLURM, and requeued")
+        again = Work(
+            self.words, folder=self.folder, run=self.run, environment=self.environment, grace=self.grace
         )
+        return DelayedSubmission(again)
 
     def write(self, **changes: Any) -> None:
         """Change the record, and write it."""

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,8 +57,10 @@ def test_a_grid_runs_here_goes_on_where_it_was_and_ends_in_a_report(file: Path, 
         (["--local", "1", "--report", "no/such/folder.html"], "there is no folder"),
     ],
 )
-def test_options_that_make_no_sense_together_are_refused(words: list[str], said: str, file: Path) -> None:
-    done = run_command("grid", file, *words)
+def test_options_that_make_no_sense_together_are_refused(
+    words: list[str], said: str, file: Path, run_here: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    done = run_here("grid", file, *words)
     assert done.returncode == 2 and said in done.stderr and not (file.parent / "out").exists()
 
 
