@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
     written = tmp_path / "small.yaml"
     slurm = {"time": 10, "array_parallelism": 2, "cpus_per_task": 1}
     values = {"command": "eval", "matrix": MATRIX, "environment": ENVIRONMENT, "slurm": slurm}
-    written.write_text(yaml.safe_dump(values | {"output": str(tmp_path / "out")}))
+    written.write_text(yaml.safe_dump(values | {"output": str(tmp_path / "out")}, sort_keys=False))
     return written
 
 
@@ -81,7 +81,7 @@ def test_slurm_runs_a_grid_with_a_preempted_and_a_failed_job(
 ) -> None:
     page, values = tmp_path / "report.html", yaml.safe_load(file.read_text())
     values["matrix"]["include"] = [MORE]
-    file.write_text(yaml.safe_dump(values))
+    file.write_text(yaml.safe_dump(values, sort_keys=False))
     with ThreadPoolExecutor() as pool:
         running = pool.submit(run_command, "grid", file, "--slurm", "--report", page, **slurm)
         preempted = preempt(tmp_path / "out", environment=slurm)
