@@ -28,7 +28,7 @@ FLOORS = [
         "recipe",
     ),
     *("models", "scoring", "tiny", "known_tasks", "evaluation", "ask", "serve", "app", "report"),
-    *("data", "runs", "training", "launch", "commands", "__main__"),
+    *("data", "runs", "training", "launch", "grid", "commands", "__main__"),
 ]
 MODULES = sorted(file for file in PACKAGE.rglob("*.py"))
 
@@ -103,6 +103,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     asked = [*project["dependencies"], *extras["quant"], *extras["serve"], *extras["app"], *extras["wandb"]]
+    asked += extras["slurm"]
     declared = {canonicalize_name(Requirement(text).name) for text in asked}
     own = {"spectrum_trl", *sys.stdlib_module_names}
     modules = {name.split(".")[0] for file in MODULES for name in imported(file, "")} - own
@@ -110,4 +111,4 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     needed = {canonicalize_name(of[module][0]) for module in modules if module in of}
     # pytest-like tools of the environment are nobody's import here; bitsandbytes is looked up by name.
     assert needed <= declared and declared - needed <= {"bitsandbytes", "wandb"}, needed ^ declared
-    assert set(extras) == {"quant", "wandb", "capability", "serve", "app", "dev"}
+    assert set(extras) == {"quant", "wandb", "capability", "slurm", "serve", "app", "dev"}

@@ -10,6 +10,7 @@ from spectrum_trl.commands.ask import ask
 from spectrum_trl.commands.compare import compare
 from spectrum_trl.commands.data import app as data
 from spectrum_trl.commands.eval import evaluate
+from spectrum_trl.commands.grid import grid
 from spectrum_trl.commands.judge import judge
 from spectrum_trl.commands.merge import merge
 from spectrum_trl.commands.preview import preview
@@ -53,6 +54,7 @@ app.command()(ask)
 app.command()(survey)
 app.command()(serve)
 app.command(name="app")(playground)
+app.command()(grid)
 app.command()(compare)
 app.command()(judge)
 app.command()(tiny)

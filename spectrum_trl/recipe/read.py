@@ -121,6 +121,25 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
     """
     if set(HELP) & {str(path), *overrides}:
         show_help()
+    file, settings, source = read_settings(path, overrides=overrides)
+    sections = _sections(settings, source)
+    return Recipe(file, {name: plain(value) for name, value in settings.items()}, *sections)
+
+
+class Settings(NamedTuple):
+    """The keys that a recipe and its options set, whose values are each valid, and where each comes from."""
+
+    file: Path
+    values: dict[str, Any]
+    source: "_Source"
+
+
+def read_settings(path: str | Path, *, overrides: Sequence[str] = ()) -> Settings:
+    """Read and check what a recipe sets, without asking whether this machine can run it.
+
+    Raises:
+        UserError: With every problem at once.
+    """
     file = find_recipe(path)
     parsed = read_recipe_file(file)
     flags, problems = read_words(overrides)
@@ -139,9 +158,7 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
             source.of(name) + f": {problem}" for name, problem in _between_fields(settings, parsed, flags)
         ]
     refuse(problems)
-    sections = _sections(settings, source)
-    settings = {name: plain(value) for name, value in settings.items()}
-    return Recipe(file, settings, *sections)
+    return Settings(file, settings, source)
 
 
 def show_help() -> None:

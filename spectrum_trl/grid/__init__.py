@@ -1,0 +1,1 @@
+"""Grids: many evaluations or runs from one file, on this machine or through SLURM."""
