@@ -100,7 +100,10 @@ class Comparison(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """The common rows by cluster: the sums of both sides, shape (clusters, 2), and counts."""
+    """The common rows by cluster: the sums of both sides, shape (clusters, 2), and counts.
+
+    ``rare_long`` says whether rare long outputs decide the mean, so that it has no reliable interval.
+    """
 
     task: str
     metric: str
@@ -108,6 +111,7 @@ class _Pairs(NamedTuple):
     counts: NDArray[np.float64]
     n: int
     left_out: int
+    rare_long: bool
 
     def changes(self) -> NDArray[np.float64]:
         with np.errstate(invalid="ignore"):
@@ -143,7 +147,8 @@ def compare(
         for metric in metrics:
             ours, theirs = (side.rows.get(task, {}).get(metric, {}) for side in (first, second))
             if ours.keys() & theirs.keys():
-                pairs.append(_paired(task, metric, ours, theirs))
+                rare_long = any(side.has_rare_long(task, metric) for side in (first, second))
+                pairs.append(_paired(task, metric, ours, theirs, rare_long=rare_long))
             elif ours or theirs:
                 reason = (
                     "no row in common" if ours and theirs else f"only in the {'first' if ours else 'second'}"
@@ -191,7 +196,12 @@ def as_json(found: Comparison) -> dict[str, Any]:
 
 
 def _paired(
-    task: str, metric: str, ours: Mapping[tuple[int, str], Value], theirs: Mapping[tuple[int, str], Value]
+    task: str,
+    metric: str,
+    ours: Mapping[tuple[int, str], Value],
+    theirs: Mapping[tuple[int, str], Value],
+    *,
+    rare_long: bool,
 ) -> _Pairs:
     common = sorted(ours.keys() & theirs.keys())
     clusters: dict[Any, NDArray[np.float64]] = {}
@@ -204,7 +214,7 @@ def _paired(
         clusters[name] = clusters.get(name, np.zeros(3)) + row
     table = np.array(list(clusters.values()))
     left_out = len(ours.keys() | theirs.keys()) - len(common)
-    return _Pairs(task, metric, table[:, :2], table[:, 2], len(common), left_out)
+    return _Pairs(task, metric, table[:, :2], table[:, 2], len(common), left_out, rare_long)
 
 
 def _p(changes: NDArray[np.float64]) -> float:
@@ -250,7 +260,7 @@ def _difference(pairs: _Pairs, *, p: float, higher: bool | None, low_coverage: b
     changes = pairs.changes()
     first, second = (float(total) for total in pairs.sums.sum(axis=0) / pairs.counts.sum())
     interval = Interval(second - first, float("nan"), float("nan"))
-    if np.isfinite(changes).all():
+    if np.isfinite(changes).all() and not pairs.rare_long:
         interval = ratio_interval(changes, pairs.counts, seed=SEED)
     verdict = "low coverage" if low_coverage else "not tested" if np.isnan(p) else "not significant"
     if p < LEVEL and not _holds_zero(interval, changes, pairs.counts):
@@ -281,5 +291,7 @@ def _mean(pairs: list[_Pairs]) -> Mean | None:
         interval = stratified_interval(strata, seed=SEED)
     else:
         interval = mean_interval([float(one.changes()[0] / one.counts[0]) for one in used], seed=SEED)
+    if any(one.rare_long for one in used):
+        interval = interval._replace(low=float("nan"), high=float("nan"))
     signed = np.concatenate([one.changes() / one.counts.sum() for one in used])
     return Mean(interval, _p(signed), len(used), len(pairs) - len(used))

@@ -4,7 +4,7 @@ Source: Spectrum Tuning (arXiv 2510.06084), distributional alignment.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,8 @@ ROOM = 8
 PARSED = {"parsed": Metric(True)}
 UNIFORM = {f"uniform_{name}": metric for name, metric in METRICS.items() if name != "coverage"}
 # What a perfect model reaches, and what answering every question alike reaches.
-REFERENCES = {name: METRICS["js_divergence"] for name in ("floor_js_divergence", "marginal_js_divergence")}
+FLOOR = {"floor_js_divergence": METRICS["js_divergence"]}
+MARGINAL = {f"marginal_{name}": METRICS[name] for name in ("js_divergence", "log_loss")}
 ORDINAL = {"ordinal_distance": Metric(False), "uniform_ordinal_distance": Metric(None)}
 # Nobody reads a table of more groups than this; the samples name each row's group.
 MOST_GROUPS = 12
@@ -154,7 +155,7 @@ class Distributional(HarnessTask):
             value = [float(getattr(guess, name.removeprefix("uniform_"))), 1, row["cluster"]]
             found |= aggregates.with_interval(name, value)
         found[SIMBENCH] = [comparison.total_variation, guess.total_variation]
-        return found | self._references(row, n_drawn) | self._ordinal(row, observed)
+        return found | _floor(row, n_drawn) | self._marginal(row, chosen) | self._ordinal(row, observed)
 
     def _compared(
         self, row: dict[str, Any], answers: Sequence[Any]
@@ -180,14 +181,23 @@ class Distributional(HarnessTask):
             return METRICS
         return {name: one for name, one in METRICS.items() if name not in OF_PROBABILITIES} | DRAWN
 
-    def _references(self, row: dict[str, Any], n_drawn: int | None) -> dict[str, Any]:
-        """Return the divergences of a perfect model and of the other questions' mean shares."""
+    def _marginal(self, row: dict[str, Any], chosen: Callable[..., Comparison]) -> dict[str, Any]:
+        """Return the divergence and the loss of answering as the group does on average."""
+        if not self._has_marginal:
+            return _known(dict.fromkeys(MARGINAL), row)
+        guess = np.full(len(row["target"]), 1 / len(row["target"]))
         others = self._others(row)
-        # The noise of two counts adds up, nearly.
-        noise = [noise_floor(row["target"], n=n) for n in (row.get("n_answers"), n_drawn) if n]
-        floor = sum(noise) if noise else None
-        marginal = None if others is None else compare(row["target"], others).js_divergence
-        return _known(dict(zip(REFERENCES, (floor, marginal), strict=True)), row)
+        # So that the mean is over the same items as a model's.
+        divergence = chosen(row["target"], guess if others is None else others / others.sum()).js_divergence
+        # An answer that no other question has would be impossible, so the guess counts as one more question.
+        smoothed = guess if others is None else (others + guess) / (others.sum() + 1)
+        return _known(
+            dict(zip(MARGINAL, (divergence, chosen(row["target"], smoothed).log_loss), strict=True)), row
+        )
+
+    @cached_property
+    def _has_marginal(self) -> bool:
+        return any(self._others(item._asdict()) is not None for item in self.every)
 
     def _others(self, row: dict[str, Any]) -> NDArray[np.float64] | None:
         """Return the sum of shares over the group's questions with the same answers but this one."""
@@ -236,7 +246,7 @@ class Distributional(HarnessTask):
         groups = [] if self.missing else self._groups
         of_groups = {f"js_divergence[{group}]": METRICS["js_divergence"] for group in groups}
         counts = dict.fromkeys(("items", *(f"items[{group}]" for group in groups)), aggregates.total)
-        metrics = self._metrics | PARSED | UNIFORM | REFERENCES | ORDINAL | of_groups
+        metrics = self._metrics | PARSED | UNIFORM | FLOOR | MARGINAL | ORDINAL | of_groups
         means = {LOW_COVERAGE: aggregates.is_low, SIMBENCH: _simbench}
         return aggregates.aggregations(metrics) | counts | means
 
@@ -251,6 +261,13 @@ def _known(values: dict[str, float | None], row: dict[str, Any]) -> dict[str, An
     for name, value in values.items():
         found |= aggregates.with_interval(name, None if value is None else [value, 1, row["cluster"]])
     return found
+
+
+def _floor(row: dict[str, Any], n_drawn: int | None) -> dict[str, Any]:
+    """Return the divergence of a perfect model."""
+    # The noise of two counts adds up, nearly.
+    noise = [noise_floor(row["target"], n=n) for n in (row.get("n_answers"), n_drawn) if n]
+    return _known(dict.fromkeys(FLOOR, sum(noise) if noise else None), row)
 
 
 def _simbench(rows: list[aggregates.Row]) -> float | None:

@@ -14,6 +14,8 @@ OF_SHARES = (
     *("js_divergence", "kl_divergence", "reverse_kl", "cross_entropy", "total_variation", "mode_match"),
     *("loss_restricted", "accuracy_restricted", "ordinal_distance", "excess_total_variation", SIMBENCH),
 )
+# Baselines of losses of a task with few labels.
+LABEL_LOSSES = ("counting_loss", "marginal_loss", "marginal_counting_loss", "uniform_loss")
 
 
 class Headline(NamedTuple):
@@ -34,13 +36,13 @@ HEADLINES = (
     Headline(
         "loss",
         "sequences",
-        ("counting_loss", "uniform_loss", "unigram_loss", "regret", "accuracy", "majority_accuracy")
+        (*LABEL_LOSSES, "unigram_loss", "regret", "accuracy", "majority_accuracy")
         + ("calibration_error", "calibration_error_by_chance"),
     ),
     Headline(
         "loss_restricted",
         "sequences",
-        ("counting_loss", "uniform_loss", "accuracy_restricted", "majority_accuracy", "coverage"),
+        (*LABEL_LOSSES, "accuracy_restricted", "majority_accuracy", "coverage"),
     ),
     Headline(
         "js_divergence",
@@ -48,7 +50,7 @@ HEADLINES = (
         ("uniform_js_divergence", "marginal_js_divergence", "floor_js_divergence", SIMBENCH)
         + ("excess_total_variation", "ordinal_distance", "coverage", "mode_match", "parsed"),
     ),
-    Headline("log_loss", "items", ("uniform_log_loss", "coverage")),
+    Headline("log_loss", "items", ("uniform_log_loss", "marginal_log_loss", "coverage")),
     Headline("yield_count", "samples", ("exact_yield", "share_valid", "share_unique", "parsed")),
 )
 # Validity with diversity, and coverage with shares: one alone does not show which of the two changed.

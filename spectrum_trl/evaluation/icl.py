@@ -14,12 +14,21 @@ from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation import aggregates
 from spectrum_trl.evaluation.aggregates import Metric
 from spectrum_trl.evaluation.harness import HarnessTask, Missing, logger
-from spectrum_trl.evaluation.icl_sequences import choose
+from spectrum_trl.evaluation.icl_sequences import choose, output_lengths
 from spectrum_trl.evaluation.own.tasks import own_icl
-from spectrum_trl.evaluation.results import HELD_OUT_SHARE, LOW_COVERAGE
+from spectrum_trl.evaluation.population import Population, outputs_of, population
+from spectrum_trl.evaluation.results import HELD_OUT_SHARE, LOW_COVERAGE, RARE_LONG
 from spectrum_trl.known_tasks import tasks
 from spectrum_trl.metrics.calibration import calibration_error, calibration_error_by_chance
-from spectrum_trl.metrics.icl import LabelBaselines, label_baselines, share_right, unigram_losses
+from spectrum_trl.metrics.icl import (
+    LabelBaselines,
+    MarginalBaselines,
+    label_baselines,
+    marginal_baselines,
+    share_right,
+    unigram_losses,
+)
+from spectrum_trl.metrics.intervals import has_rare_far
 from spectrum_trl.paths import data_dir
 from spectrum_trl.suite.building.cache import missing
 from spectrum_trl.suite.fetching.status import ensure, status
@@ -54,7 +63,9 @@ METRICS = {
 UNIGRAM = "unigram_loss"
 # What needs no model: of tasks with few labels, and of all others.
 BASELINES = {
-    **{name: Metric(None, (0.0, np.inf)) for name in (*LabelBaselines._fields, UNIGRAM)},
+    **dict.fromkeys(
+        (*LabelBaselines._fields, *MarginalBaselines._fields, UNIGRAM), Metric(None, (0.0, np.inf))
+    ),
     "majority_accuracy": Metric(None),
 }
 
@@ -102,6 +113,35 @@ class Icl(HarnessTask):
             dict(chosen.dropped) or "none",
         )
         return [{"id": sequence_id, "messages": messages} for sequence_id, messages in chosen.sequences]
+
+    def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Build the rows, and record whose answers are the marginal baseline, and rare long outputs."""
+        super().download(dataset_kwargs, **kwargs)
+        if not self.missing:
+            if self._is_closed:
+                self.config.metadata["marginal"] = self._population.said
+            if self._has_rare_long:
+                self.config.metadata[RARE_LONG] = True
+
+    @cached_property
+    def _has_rare_long(self) -> bool:
+        """Whether rare long outputs decide the mean losses, so that no interval of these is reliable."""
+        if self.missing or self._task.synthetic:
+            return False
+        folder, k = data_dir(self.options.data_dir), self.config.metadata["k"]
+        lengths = output_lengths(self._task, folder=folder, options=self.options, k=k)
+        return has_rare_far(lengths, n=len(self.dataset["test"]))
+
+    @cached_property
+    def _population(self) -> Population:
+        options = self.options
+        return population(
+            self._task,
+            self.dataset["test"].to_list(),
+            folder=data_dir(options.data_dir),
+            seed=options.seed,
+            held_out_share=options.held_out_share,
+        )
 
     @cached_property
     def _task(self) -> Task:
@@ -185,12 +225,12 @@ class Icl(HarnessTask):
         rows, build = self.dataset["test"]["messages"], self._task.build
         labels = set(build.labels.values()) if isinstance(build, Declared) else set()
         # Like outputs, without leading white space.
-        return {label.lstrip() for label in labels} | {text for row in rows for text in _outputs(row)}
+        return {label.lstrip() for label in labels} | {text for row in rows for text in outputs_of(row)}
 
     @cached_property
     def _is_closed(self) -> bool:
         """Whether all sequences share few labels: declared ones, or outputs that come in most of them."""
-        rows = [_outputs(messages) for messages in self.dataset["test"]["messages"]]
+        rows = [outputs_of(messages) for messages in self.dataset["test"]["messages"]]
         n_labels, build = len(self._texts), self._task.build
         if n_labels > MOST_LABELS:
             return False
@@ -201,9 +241,12 @@ class Icl(HarnessTask):
         return sum(map(len, rows)) >= OFTEN * n_labels and float(np.mean(shared)) >= SHARED
 
     def _baselines(self, row: dict[str, Any], chosen: list[int]) -> dict[str, Any]:
-        outputs, found = _outputs(row["messages"]), dict[str, Any]()
+        outputs, found = outputs_of(row["messages"]), dict[str, Any]()
         if self._is_closed:
             found = label_baselines(outputs, n_labels=len(self._texts))._asdict()
+            if everyone := self._population.answers:
+                others, n_labels = self._population.others(row["id"]), len(self._texts.union(everyone))
+                found |= marginal_baselines(outputs, others=others, n_labels=n_labels)._asdict()
         else:
             tokenizer, texts = self.prompts.tokenizer, map(self.prompts.answer, outputs)
             ids = tokenizer([*texts], add_special_tokens=False)["input_ids"]
@@ -232,6 +275,9 @@ class Icl(HarnessTask):
         """Return means over outputs, with intervals clustered by sequence."""
         counts = ("sequences", "outputs", *(f"sequences_at_{k}" for k in CURVE))
         found = aggregates.aggregations(METRICS | BASELINES) | dict.fromkeys(counts, aggregates.total)
+        if self._has_rare_long:
+            losses = (name for name, one in (METRICS | BASELINES).items() if np.isinf(one.within[1]))
+            found |= {f"{name}_{end}": _no_end for name in losses for end in ("low", "high")}
         return found | {
             "calibration_error": _calibration_error,
             "calibration_error_by_chance": _calibration_error_by_chance,
@@ -243,8 +289,8 @@ class Icl(HarnessTask):
         return aggregates.directions(METRICS)
 
 
-def _outputs(messages: Sequence[Message]) -> list[str]:
-    return [message["content"] for message in messages if message["role"] == "output"]
+def _no_end(rows: list[aggregates.Row]) -> None:
+    """Return nothing in place of the end of an unreliable interval."""
 
 
 def _sum(values: Any, chosen: list[int]) -> list[float] | None:

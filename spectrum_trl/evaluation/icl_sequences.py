@@ -138,6 +138,22 @@ def choose(task: Task, *, folder: Path, options: Options, prompts: Prompts) -> C
     return Chosen(kept, found.k, dropped)
 
 
+def output_lengths(task: Task, *, folder: Path, options: Options, k: int) -> list[float]:
+    """Return the mean length of outputs, in tokens of four bytes, of each sequence that reaches output k.
+
+    Of those that training keeps, too: how lengths differ is better seen in all than in the evaluated ones.
+    """
+    built = built_sequences(task, data_dir=folder, seed=options.seed, dropped=Counter())
+    found = []
+    for sequence in built:
+        if _last_within(_bytes(sequence.messages), options.max_tokens) >= k:
+            kept = _cut(sequence.messages, k)
+            texts = [message["content"] for message in kept if message["role"] == "output"]
+            # The end of a turn is a token, too.
+            found.append(1 + sum(len(text.encode()) for text in texts) / BYTES_PER_TOKEN / len(texts))
+    return found
+
+
 def _chosen(last: list[int], *, examples: int | None) -> AutomaticK | None:
     """Return the number of examples and the sequences that reach it; None if none does."""
     if examples is None:

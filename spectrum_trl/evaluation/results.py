@@ -25,6 +25,8 @@ ANSWERS_TRAINED_ON = "answers_trained_on"
 # Key of a results file: the share of individuals held out in that training; of a task's metadata: the share
 # of those that were evaluated.
 HELD_OUT_SHARE = "held_out_share"
+# Of a task's metadata: whether rare long outputs decide its mean losses, so that these have no interval.
+RARE_LONG = "rare_long_outputs"
 
 
 class Value(NamedTuple):
@@ -55,6 +57,7 @@ class Results(NamedTuple):
         held_out_in_training: Share of individuals in [0, 1] that the model's training held out.
         held_out: Task to the share of individuals in [0, 1] that were evaluated, where these are individuals
             to hold out of training.
+        rare_long: Tasks whose mean losses are decided by rare long outputs.
     """
 
     file: Path
@@ -66,6 +69,11 @@ class Results(NamedTuple):
     answers_trained_on: dict[str, list[str]] = {}
     held_out_in_training: float = 0.0
     held_out: dict[str, float] = {}
+    rare_long: frozenset[str] = frozenset()
+
+    def has_rare_long(self, task: str, metric: str) -> bool:
+        """Return whether a mean is decided by rare long outputs, so that no interval of it is reliable."""
+        return task in self.rare_long and metric.startswith(("loss", "regret"))
 
 
 def _data_of(task: str, config: Mapping[str, Any]) -> str | None:
@@ -108,6 +116,7 @@ def read_results(folder: Path) -> Results:
             for task, options in written.items()
             if options.get(HELD_OUT_SHARE) is not None
         }
+        rare_long = frozenset(task for task, options in written.items() if options.get(RARE_LONG) is True)
         listed = {str(task): _names(each) for task, each in results.get(ANSWERS_TRAINED_ON, {}).items()}
         configs = results.get("configs", {}).items()
         data_of = {task: name for task, config in configs if (name := _data_of(task, config))}
@@ -123,7 +132,7 @@ def read_results(folder: Path) -> Results:
             f"{file} has no samples beside it, which a comparison needs; evaluate again with --log_samples "
             "(`spectrum-trl eval` always saves them)"
         )
-    return Results(file, directions, formats, rows, known, data_of, listed, share, held_out)
+    return Results(file, directions, formats, rows, known, data_of, listed, share, held_out, rare_long)
 
 
 def samples_file(results: Path, task: str) -> Path:

@@ -4,7 +4,7 @@ Source: Spectrum Tuning (arXiv 2510.06084), in-context steerability.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -101,6 +101,43 @@ def label_baselines(outputs: Sequence[str], *, n_labels: int) -> LabelBaselines:
         accuracy.append((seen[output] == most) / often)
         seen[output] += 1
     return LabelBaselines(np.full(len(outputs), np.log(n_labels)), np.array(loss), np.array(accuracy, float))
+
+
+class MarginalBaselines(NamedTuple):
+    """Baselines from others' answers, for outputs among known labels; each of shape (outputs,), in nats.
+
+    Attributes:
+        marginal_loss: Loss of the shares of the others' answers, whatever came before.
+        marginal_counting_loss: Loss of counting the outputs before, with as much added to all labels together
+            as in ``counting_loss``, but by these shares.
+    """
+
+    marginal_loss: NDArray[np.float64]
+    marginal_counting_loss: NDArray[np.float64]
+
+
+def marginal_baselines(
+    outputs: Sequence[str], *, others: Mapping[str, int], n_labels: int
+) -> MarginalBaselines:
+    """Return the baselines of each output given the answers of others, with one added to each label.
+
+    Args:
+        outputs: The labels of a sequence, in order.
+        others: Label to how often others gave it.
+        n_labels: Number of labels that may come, at least the number of different labels of all.
+
+    Raises:
+        ValueError: If more labels came than there are.
+    """
+    if n_labels < len({*outputs, *others}):
+        raise ValueError(f"{len({*outputs, *others})} different labels came, but there are {n_labels}")
+    total, seen = sum(others.values()) + n_labels, Counter[str]()
+    shares = np.array([(others.get(output, 0) + 1) / total for output in outputs])
+    counted = []
+    for n, (output, share) in enumerate(zip(outputs, shares, strict=True)):
+        counted.append(-np.log((seen[output] + n_labels * share) / (n + n_labels)))
+        seen[output] += 1
+    return MarginalBaselines(-np.log(shares), np.array(counted, float))
 
 
 def unigram_losses(outputs: Sequence[Sequence[int]], *, vocabulary: int) -> NDArray[np.float64]:

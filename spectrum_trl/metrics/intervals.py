@@ -24,6 +24,8 @@ LEAST_SHARE_RELATED, LEVEL = 0.9, 0.05
 FEWEST_BOUNDED, FEWEST_BOUNDED_RELATED, LEAST_SHARE_BOUNDED = 30, 40, 2 / 3
 # If most values are equal, such as accuracies near 1 or differences of models, this many must differ.
 FEWEST_OTHERS = 10
+# Sizes further from the commonest one than this share of their standard deviation, if that exceeds the mean.
+FAR = 0.1
 # Equal values may differ by this much through rounding, relative to the largest.
 ROUNDING = 1e-12
 
@@ -129,6 +131,23 @@ def _fewest(sizes: NDArray[np.float64], ratios: NDArray[np.float64], *, bounded:
         share = max(FEWEST_BOUNDED_RELATED, LEAST_SHARE_BOUNDED * ratios.size)
         return share if related else FEWEST_BOUNDED
     return max(FEWEST_UNEQUAL, (LEAST_SHARE_RELATED if related else LEAST_SHARE) * ratios.size)
+
+
+def has_rare_far(sizes: ArrayLike, *, n: int) -> bool:
+    """Return whether a mean over n draws is decided by large values so rare that fewer than ten are expected.
+
+    If most outputs are short ratings and one in thirty is a long text, the texts decide the mean loss, but
+    two in five samples of 29 have none, and nothing in their losses shows it. The sizes of all do.
+
+    Args:
+        sizes: Shape (all,), positive, of the whole population, such as lengths: values grow with them.
+        n: Number of values that were drawn from it.
+    """
+    data = np.asarray(sizes, dtype=np.float64)
+    if data.size < 2 or data.std() <= data.mean():
+        return False
+    below, reached = places(data, rounding=FAR * data.std())
+    return bool(n * (1 - (reached - below).max() / data.size) < FEWEST_OTHERS)
 
 
 def _most_equal(values: NDArray[np.float64]) -> int:

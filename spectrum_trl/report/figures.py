@@ -30,11 +30,22 @@ BESIDE = {
     "log_loss": (SKILL, "coverage"),
     "yield_count": (SKILL, "share_valid", "share_unique"),
 }
-# They stand in a column of their own.
-BASELINES = (
-    *("uniform_js_divergence", "uniform_log_loss", "exact_yield"),
-    *("counting_loss", "uniform_loss", "unigram_loss"),
-)
+# What each headline is measured against: of several, the best. They stand in a column of their own.
+UNIFORM, MARGINAL, EXACT = "uniform guess", "marginal", "exact sampler"
+_LABELS = {
+    "counting": "counting_loss",
+    MARGINAL: "marginal_loss",
+    "counting from marginal": "marginal_counting_loss",
+    UNIFORM: "uniform_loss",
+}
+BASELINES = {
+    "loss": {**_LABELS, "unigram": "unigram_loss"},
+    "loss_restricted": _LABELS,
+    "js_divergence": {UNIFORM: "uniform_js_divergence", MARGINAL: "marginal_js_divergence"},
+    "log_loss": {UNIFORM: "uniform_log_loss", MARGINAL: "marginal_log_loss"},
+    "yield_count": {EXACT: "exact_yield"},
+}
+_OF_BASELINES = {key for names in BASELINES.values() for key in names.values()}
 # A baseline as close to the best possible value as this leaves nothing to gain.
 CLOSE = 1e-9
 # Share of the samples from which on the skill of a yield is given.
@@ -71,8 +82,7 @@ class Row(NamedTuple):
         low: The lower end of its 95% interval; NaN if it has none.
         high: The upper end.
         spread: The interval, or what is known in its place, as text.
-        baseline: What it is measured against; empty if nothing is known.
-        reference: The baseline's value; NaN if there is none.
+        baselines: What it is measured against, by name, the best first.
         skill: The share of the way from the baseline to the best possible value, 1 at most; of a yield, its
             ratio to an exact sampler's; NaN if it is not known or coverage is low.
         low_coverage: Whether coverage is too low for the value to mean anything.
@@ -90,13 +100,22 @@ class Row(NamedTuple):
     low: float
     high: float
     spread: str
-    baseline: str
-    reference: float
+    baselines: dict[str, float]
     skill: float
     low_coverage: bool
     low_rows: int
     beside: dict[str, float]
     answers: str = ""
+
+    @property
+    def baseline(self) -> str:
+        """The best baseline; empty if none is known."""
+        return next(iter(self.baselines), "")
+
+    @property
+    def reference(self) -> float:
+        """The best baseline's value; NaN if none is known."""
+        return next(iter(self.baselines.values()), math.nan)
 
 
 class Mean(NamedTuple):
@@ -151,14 +170,15 @@ def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]
     metric = headline.metric
     low_coverage = has_low_coverage(metric, figures)
     value = number_of(figures, metric)
-    baseline, reference, skill = against(metric, value, figures)
+    baselines = baselines_of(metric, figures)
+    skill = skill_of(metric, value, baselines, figures)
     rows = one.paired.rows.get(task, {})
     values, coverages = rows.get(metric, {}), rows.get("coverage", {}) if is_of_shares(metric) else {}
     count = number_of(figures, headline.counted_by)
-    names = [name for name in headline.beside if name in figures and name not in BASELINES]
+    names = [name for name in headline.beside if name in figures and name not in _OF_BASELINES]
     beside = {name: number_of(figures, name) for name in names}
     known = {name: number for name in figures if not math.isnan(number := number_of(figures, name))}
-    if metric in AXES and f"{metric}_low" not in figures:
+    if metric in AXES and f"{metric}_low" not in figures and not one.paired.has_rare_long(task, metric):
         # Results of a demo run have values of rows alone.
         interval = _interval(values)
         if not math.isnan(interval.low):
@@ -173,8 +193,7 @@ def _row(one: Evaluation, task: str, headline: Headline, figures: dict[str, Any]
         low=number_of(known, f"{metric}_low"),
         high=number_of(known, f"{metric}_high"),
         spread=interval_text(headline, known),
-        baseline=baseline,
-        reference=reference,
+        baselines=baselines,
         skill=math.nan if low_coverage else skill,
         low_coverage=low_coverage,
         low_rows=sum(value.mean < LOWEST_COVERAGE for value in coverages.values()),
@@ -196,27 +215,24 @@ def floor_of(metric: str, figures: Mapping[str, Any]) -> float:
     return number_of(figures, "uniform_cross_entropy") - number_of(figures, "uniform_kl_divergence")
 
 
-def against(metric: str, value: float, figures: Mapping[str, Any]) -> tuple[str, float, float]:
-    """Return a headline's baseline, its value, and the skill."""
+def baselines_of(metric: str, figures: Mapping[str, Any]) -> dict[str, float]:
+    """Return the known baselines of a headline by name, the best first."""
+    values = {name: number_of(figures, key) for name, key in BASELINES.get(metric, {}).items()}
+    known = ((name, value) for name, value in values.items() if not math.isnan(value))
+    return dict(sorted(known, key=lambda pair: pair[1]))
+
+
+def skill_of(metric: str, value: float, baselines: Mapping[str, float], figures: Mapping[str, Any]) -> float:
+    """Return the share of the way from the best baseline to the best possible value; NaN if unknown."""
     if metric in ("js_divergence", "log_loss"):
-        guess = number_of(figures, f"uniform_{metric}")
-        best = floor_of(metric, figures)
-        skill = (guess - value) / (guess - best) if guess - best > CLOSE else math.nan
-        return ("uniform guess", guess, skill) if not math.isnan(guess) else ("", math.nan, math.nan)
-    if metric in ("loss", "loss_restricted"):
-        # With inputs, counting can be the worse of the two. No skill: what is best is seldom known.
-        guesses = {"counting": "counting_loss", "uniform guess": "uniform_loss"}
-        guesses |= {"unigram": "unigram_loss"} if metric == "loss" else {}
-        values = {name: number_of(figures, key) for name, key in guesses.items()}
-        found = [(value, name) for name, value in values.items() if not math.isnan(value)]
-        least, name = min(found, default=(math.nan, ""))
-        return name, least, math.nan
-    if metric == "yield_count" and "exact_yield" in figures:
-        exact, valid = number_of(figures, "exact_yield"), number_of(figures, "share_valid")
+        least, best = min(baselines.values(), default=math.nan), floor_of(metric, figures)
+        return (least - value) / (least - best) if least - best > CLOSE else math.nan
+    if metric == "yield_count" and EXACT in baselines:
         # It draws as many as were valid: beside few of them, repeating one is perfect.
-        known = exact > CLOSE and valid >= FEWEST_VALID
-        return "exact sampler", exact, value / exact if known else math.nan
-    return "", math.nan, math.nan
+        known = baselines[EXACT] > CLOSE and number_of(figures, "share_valid") >= FEWEST_VALID
+        return value / baselines[EXACT] if known else math.nan
+    # Of outputs, what is best is seldom known.
+    return math.nan
 
 
 def means_of(rows: Sequence[Row], evaluations: Sequence[Evaluation]) -> list[Mean]:
@@ -260,6 +276,8 @@ def _mean(rows: Sequence[Row], one: Evaluation, *, metric: str) -> Interval | No
     if len(rows) == 1:
         known = metric == rows[0].metric
         return Interval(mean, rows[0].low if known else math.nan, rows[0].high if known else math.nan)
+    if any(one.paired.has_rare_long(row.task, metric) for row in rows):
+        return Interval(mean, math.nan, math.nan)
     clusters = [_clusters(one.paired.rows.get(row.task, {}).get(metric, {})) for row in rows]
     if all(len(each) > 1 and np.isfinite(each).all() for each in clusters):
         return stratified_interval(clusters, seed=0)._replace(mean=mean)

@@ -13,7 +13,16 @@ from spectrum_trl.evaluation.headlines import has_low_coverage, headlines
 from spectrum_trl.evaluation.results import ANSWERS_TRAINED_ON
 from spectrum_trl.evaluation.splits import SPLITS, marks_of, splits_of
 from spectrum_trl.evaluation.summary import number
-from spectrum_trl.report.figures import Group, Mean, Row, floor_of, means_of, number_of, rows_of
+from spectrum_trl.report.figures import (
+    Group,
+    Mean,
+    Row,
+    baselines_of,
+    floor_of,
+    means_of,
+    number_of,
+    rows_of,
+)
 from spectrum_trl.report.pictures import Curves, Figure, Points, calibration, curves, points, validity
 from spectrum_trl.report.reading import Evaluation
 from spectrum_trl.report.readings import TaskReadings, readings_of
@@ -242,7 +251,7 @@ def _divergences(cells: Sequence[_Cell], names: Sequence[str]) -> list[Points]:
         beside = {
             cell.task: {
                 "floor": floor_of(metric, cell.figures),
-                "uniform guess": number_of(cell.figures, f"uniform_{metric}"),
+                **baselines_of(metric, cell.figures),
             }
             for cell in own
         }

@@ -28,6 +28,7 @@ KEPT = 2
 ROUNDING = 1e-3
 # A longer name would leave no room for figures.
 LONGEST_NAME = 60
+MARGINAL = "marginal_js_divergence"
 
 
 class Samples(NamedTuple):
@@ -78,7 +79,17 @@ class Evaluation(NamedTuple):
     def headlines_of(self) -> dict[str, Any]:
         """Return the figures as `spectrum_trl.evaluation.headlines.headlines` takes them."""
         answers = {ANSWERS_TRAINED_ON: self.paired.answers_trained_on}
-        return {"results": self.file.results, "n-samples": self.file.rows} | answers
+        results = {
+            task: {key: value for key, value in figures.items() if not self._is_of_fewer(task, key)}
+            for task, figures in self.file.results.items()
+        }
+        return {"results": results, "n-samples": self.file.rows} | answers
+
+    def _is_of_fewer(self, task: str, key: str) -> bool:
+        """Return whether a figure is a marginal over fewer items than a model's, as in earlier results."""
+        rows = self.paired.rows.get(task, {})
+        known = rows.get(MARGINAL, {}) if key.partition(",")[0] == MARGINAL else {}
+        return 0 < len(known) < len(rows.get("js_divergence", {}))
 
 
 def read_evaluations(words: Sequence[str]) -> list[Evaluation]:
@@ -116,7 +127,7 @@ def _joined(first: Evaluation, other: Evaluation) -> Evaluation:
     # What one lacked the data for, the other may have evaluated.
     file["missing"] = {task: how for task, how in file["missing"].items() if task not in file["results"]}
     file["config"] = _both(first.file.config or {}, other.file.config or {})
-    parts = "higher_is_better formats rows data_of answers_trained_on held_out".split()
+    parts = "higher_is_better formats rows data_of answers_trained_on held_out rare_long".split()
     paired = {name: getattr(first.paired, name) | getattr(other.paired, name) for name in parts}
     return first._replace(
         file=first.file.model_copy(update=file),

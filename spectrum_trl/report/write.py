@@ -13,20 +13,23 @@ from spectrum_trl.console import counted, encoded, html_templates, visible
 from spectrum_trl.evaluation.results import LOWEST_COVERAGE
 from spectrum_trl.evaluation.summary import number, signed
 from spectrum_trl.files import write_atomic, writing
-from spectrum_trl.report.figures import Row
+from spectrum_trl.report.figures import BASELINES, Row
 from spectrum_trl.report.page import Difference, Page
 
 TEMPLATE = "page.html.jinja"
+# Each baseline has a column; ``baseline`` names the best one.
+NAMES = tuple(dict.fromkeys(name for names in BASELINES.values() for name in names))
 COLUMNS = (
     *("axis", "split", "task", "metric", "model", "n", "value", "low", "high"),
     *("baseline", "baseline_value", "skill", "low_coverage", "low_coverage_rows", "answers"),
+    *(name.replace(" ", "_") for name in NAMES),
 )
 
 
 def page_html(page: Page) -> str:
     """Return a report as one HTML page that needs nothing beside it."""
     environment = html_templates("spectrum_trl.report")
-    environment.filters |= {"number": number, "signed": signed, "low_rows": low_rows}
+    environment.filters |= {"number": number, "signed": signed, "low_rows": low_rows, "baselines": baselines}
     environment.globals |= {"isnan": math.isnan, "lowest": LOWEST_COVERAGE}
     return environment.get_template(TEMPLATE).render(page=page)
 
@@ -41,7 +44,7 @@ def summary_markdown(page: Page) -> str:
         parts += [f"## {group.title}", "", _cells(head), _cells(aligned)]
         for (task, metric), found in _by_task(rows).items():
             values = [_value(found[model.name]) if model.name in found else "—" for model in page.models]
-            against = [f"{row.baseline} {number(row.reference)}" for row in found.values() if row.baseline]
+            against = [", ".join(baselines(row)) for row in found.values() if row.baselines]
             n = " / ".join(dict.fromkeys(f"{row.n:,}" for row in found.values()))
             cells = [_literal(task), _literal(metric), n, *values, " / ".join(dict.fromkeys(against)) or "—"]
             parts.append(_cells(cells))
@@ -102,9 +105,15 @@ def summary_csv(page: Page) -> str:
         figures = [_plain(value) for value in (row.value, row.low, row.high)]
         against = [row.baseline, _plain(row.reference), _plain(row.skill)]
         against += [str(row.low_coverage).lower(), str(row.low_rows), visible(row.answers)]
+        against += [_plain(row.baselines.get(name, math.nan)) for name in NAMES]
         names = [visible(text) for text in (row.task, row.metric, row.model)]
         writer.writerow([row.group.axis, row.group.split, *names, row.n, *figures, *against])
     return out.getvalue()
+
+
+def baselines(row: Row) -> list[str]:
+    """Return the baselines of a headline with their values, the best first."""
+    return [f"{name} {number(value)}" for name, value in row.baselines.items()]
 
 
 def low_rows(row: Row) -> str:

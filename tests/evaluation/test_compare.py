@@ -139,6 +139,19 @@ def test_means_may_be_of_groups_of_tasks_alone() -> None:
     assert {one.tasks for one in found.means.values()} == {2}
 
 
+def test_differences_that_rare_long_outputs_decide_have_no_interval() -> None:
+    rng = np.random.default_rng(0)
+    names = ("few_texts", "ratings", "others")
+    first, second = (
+        results("loss", {name: [*map(Value, rng.exponential(size=60))] for name in names}) for _ in range(2)
+    )
+    marked = [one._replace(rare_long=frozenset({"few_texts"})) for one in (first, second)]
+    found = {one.task: np.isnan(one.difference.low) for one in compare(*marked).tasks}
+    assert found == {"few_texts": True, "ratings": False, "others": False}
+    assert np.isnan(compare(*marked).means["loss"].difference.low)
+    assert np.isfinite(compare(first, second).means["loss"].difference.low)
+
+
 def test_what_only_one_side_has_is_listed() -> None:
     rows = [Value(1.0)] * 3
     found = compare(results("loss", {"a": rows, "b": rows}), results("loss", {"a": rows, "c": rows}))

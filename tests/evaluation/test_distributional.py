@@ -195,19 +195,24 @@ def test_real_shares_stand_beside_the_uniform_guess_the_marginal_and_their_own_n
 
 
 @pytest.mark.parametrize(
-    ("name", "expected", "known"),
-    [("global_oqa", 0.0682, 39), ("nytimes", 0.0408, 40), ("rotten_tomatoes", 0.0469, 40)],
+    ("name", "expected", "loss"),
+    [
+        ("global_oqa", 0.0667, 1.0939),
+        ("nytimes", 0.0408, 1.3384),
+        ("rotten_tomatoes", 0.0469, 0.6675),
+        ("urn", 0.0418, 1.3068),
+    ],
 )
 def test_the_marginal_is_of_all_questions_however_few_are_evaluated(
-    name: str, expected: float, known: int, suite_data: Path, world_tokenizer
+    name: str, expected: float, loss: float, suite_data: Path, world_tokenizer
 ) -> None:
     options = {"sequences": 40, "max_length": 4096, "data_dir": str(suite_data)}
     task = load(f"spectrum_dist_{name}", world_tokenizer, **options)
     scored = [task.score(row, [(-1.0,)] * len(row["candidates"])) for row in task.eval_docs]
-    found = [row["marginal_js_divergence"][0] for row in scored if row["marginal_js_divergence"]]
-    # Of the 40 of GlobalOpinionQA, no two are of the same country with the same answers.
-    assert (len(scored), len(found)) == (40, known)
-    assert np.mean(found) == pytest.approx(expected, abs=5e-5)
+    # One item of GlobalOpinionQA and 32 urns have no other question with their answers, and count as uniform.
+    found = [row["marginal_js_divergence"][0] for row in scored]
+    assert len(found) == 40 and np.mean(found) == pytest.approx(expected, abs=5e-5)
+    assert np.mean([row["marginal_log_loss"][0] for row in scored]) == pytest.approx(loss, abs=1e-4)
 
 
 def test_the_marginal_is_that_of_other_clusters_of_the_group_with_the_same_answers(world_tokenizer) -> None:
@@ -224,11 +229,22 @@ def test_the_marginal_is_that_of_other_clusters_of_the_group_with_the_same_answe
         )
     ]
     task.every = [Item(**row) for row in rows]
-    found = [task.score(row, [(-1.0,)] * 2).get("marginal_js_divergence") for row in rows]
+    found = [task.score(row, [(-1.0,)] * 2) for row in rows]
     sums = ([1.7, 0.3], [1.7, 0.3], [1.8, 1.2], [2.1, 0.9])
-    for row, mean, one in zip(rows, sums, found, strict=False):
-        assert one[0] == pytest.approx(compare(row["target"], mean).js_divergence)
-    assert found[4:] == [None, None]
+    for row, others, one in zip(rows, sums, found, strict=False):
+        expected = compare(row["target"], others).js_divergence
+        assert one["marginal_js_divergence"][0] == pytest.approx(expected)
+        # The uniform guess is one more question: no answer is impossible.
+        smoothed = (np.array(others) + 0.5) / (sum(others) + 1)
+        assert one["marginal_log_loss"][0] == pytest.approx(-np.dot(row["target"], np.log(smoothed)))
+    # Those without others are uniform, so all means are over the same items.
+    for one in found[4:]:
+        for name in ("js_divergence", "log_loss"):
+            assert one[f"marginal_{name}"] == one[f"uniform_{name}"]
+    task.every = [Item(**row) for row in rows[3:]]
+    del task._sums, task._has_marginal
+    alone = task.score(rows[3], [(-1.0,)] * 2)
+    assert alone["marginal_js_divergence"] is alone["marginal_log_loss"] is None
 
 
 def test_drawn_answers_are_counted_and_stand_beside_an_exact_sampler_of_as_many(world_tokenizer) -> None:

@@ -336,3 +336,23 @@ def test_the_interval_of_the_majority_baseline_ends_at_1(coinflip) -> None:
     rows = [[10.0, 10]] * 18 + [[9.0, 10], [9.5, 10]] * 5 + [[8.0, 10], [0.0, 10]]
     found = coinflip[0].aggregation()
     assert found["majority_accuracy"](rows) < found["majority_accuracy_high"](rows) <= 1
+
+
+@pytest.mark.parametrize("share", [0.04, 0.5])
+def test_losses_that_rare_long_outputs_decide_have_no_interval(
+    share: float, world_tokenizer, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    long = rng.random(100) < share
+    texts = ["word " * int(rng.integers(20, 60)) if each else "a" for each in long for _ in range(3)]
+    lines = [f"p{n // 3},{n},{text}" for n, text in enumerate(texts)]
+    (tmp_path / "a.csv").write_text("\n".join(["user,item,answer", *lines]))
+    keys = "{file: a.csv, group_by: user, input: item, output: answer, descriptions: [x]}"
+    text = f"task: mine\nclass: !function spectrum_trl.evaluation.icl.Icl\nspectrum: {keys}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    task = load(str(tmp_path / "mine.yaml"), world_tokenizer, sequences=30, max_length=1 << 20)
+    rows, rare = [[float(n), 1] for n in range(30)], share < 0.1
+    ends = task.aggregation()["loss_low"](rows), task.aggregation()["loss_last_high"](rows)
+    assert [end is None for end in ends] == [rare] * 2
+    assert task.aggregation()["accuracy_low"]([[n % 2, 1] for n in range(30)]) is not None
+    assert task.config.metadata.get("rare_long_outputs", False) == rare

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from spectrum_trl.metrics.icl import automatic_k, label_baselines, share_right, unigram_losses
+from spectrum_trl.metrics.icl import (
+    automatic_k,
+    label_baselines,
+    marginal_baselines,
+    share_right,
+    unigram_losses,
+)
 from spectrum_trl.scoring.forward import pick
 from tests.oracles import OutputScores, mean_by_number, number_outputs, per_output
 
@@ -141,6 +147,23 @@ def test_counting_is_a_distribution_and_the_mean_of_all_multinomials(outputs: li
     counts = np.array([outputs.count(label) for label in set(outputs)])
     expected = gammaln(k) + gammaln(counts + 1).sum() - gammaln(len(outputs) + k)
     assert -label_baselines(outputs, n_labels=k).counting_loss.sum() == pytest.approx(expected)
+
+
+def test_marginal_baselines_are_those_of_the_others_counted_by_hand() -> None:
+    found = marginal_baselines(["a", "a", "b"], others={"a": 1, "c": 5}, n_labels=3)
+    # One is added to each label: 2 and 1 and 6 of 9.
+    assert np.exp(-found.marginal_loss) == pytest.approx([2 / 9, 2 / 9, 1 / 9])
+    # Three are added to the earlier outputs, by these shares.
+    assert np.exp(-found.marginal_counting_loss) == pytest.approx([2 / 9, (1 + 2 / 3) / 4, (0 + 1 / 3) / 5])
+    with pytest.raises(ValueError, match="3 different labels"):
+        marginal_baselines(["a", "b"], others={"c": 1}, n_labels=2)
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=12), st.integers(4, 9))
+def test_counting_from_the_marginal_of_nobody_is_counting(outputs: list[str], k: int) -> None:
+    found, plain = marginal_baselines(outputs, others={}, n_labels=k), label_baselines(outputs, n_labels=k)
+    assert found.marginal_loss == pytest.approx(plain.uniform_loss)
+    assert found.marginal_counting_loss == pytest.approx(plain.counting_loss)
 
 
 def test_unigram_losses_are_those_of_counting_tokens_by_hand() -> None:

@@ -15,6 +15,7 @@ from spectrum_trl.metrics.intervals import (
     by_cluster,
     clopper_pearson,
     effective_number,
+    has_rare_far,
     mean_interval,
     ratio_interval,
     ratio_values,
@@ -79,6 +80,13 @@ DRAWS = {
         lambda rng: np.where(rng.random(100) < 0.1, rng.exponential(5, 100), rng.exponential(0.2, 100)),
         0.68,
     ),
+}
+VALUES_OF_LENGTHS = {
+    "equal": lambda rng: np.ones(500),
+    "one or two": lambda rng: 1.25 + 0.25 * (rng.random(500) < 0.03),
+    "normal": lambda rng: rng.normal(10, 2, 500),
+    "exponential": lambda rng: 1 + rng.exponential(30, 500),
+    "lognormal": lambda rng: 1 + rng.lognormal(3, 1, 500),
 }
 TRIALS = pytest.mark.parametrize("trials", [100, pytest.param(500, marks=pytest.mark.nightly)])
 
@@ -319,3 +327,41 @@ def test_the_mean_of_a_ratios_values_is_the_ratio(rows: list[tuple[float, int]])
     # Each value but the mean is linear in its cluster's own excess over the common ratio.
     excess = sums - counts * sums.sum() / counts.sum()
     assert (values - values.mean()) * counts.mean() == pytest.approx(excess, abs=1e-9)
+
+
+def ratings_and_texts(rng: np.random.Generator, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return lengths and losses of 20,000 people: short ratings, and this share of long texts."""
+    long = rng.random(20_000) < share
+    texts = rng.lognormal(4.5, 0.6, long.size)
+    losses = np.where(long, texts, rng.normal(0.5, 0.15, long.size).clip(0.05))
+    return np.where(long, 1 + texts * rng.uniform(0.2, 0.5, long.size), 1.25), losses
+
+
+@TRIALS
+@pytest.mark.parametrize(
+    ("share", "n", "given"),
+    [
+        *((0.03, 29, False), (0.05, 29, False), (0.1, 29, False), (0.1, 60, False)),
+        *((0.2, 60, True), (0.5, 29, True)),
+    ],
+)
+def test_means_of_few_long_texts_among_ratings_have_an_interval_that_holds_or_none(
+    share: float, n: int, given: bool, trials: int
+) -> None:
+    rng, held = np.random.default_rng(0), 0
+    lengths, losses = ratings_and_texts(rng, share)
+    assert has_rare_far(lengths, n=n) != given
+    for trial in range(trials):
+        _, low, high = mean_interval(rng.choice(losses, n), seed=trial)
+        held += low <= losses.mean() <= high
+    if given:
+        assert held >= scipy.stats.binom.ppf(0.01, trials, 0.92)
+    elif share < 0.1:
+        # The values alone do not show it: many samples hold no text.
+        assert held < scipy.stats.binom.ppf(0.01, trials, 0.92)
+
+
+@pytest.mark.parametrize("values", VALUES_OF_LENGTHS)
+def test_lengths_without_rare_long_ones_withhold_nothing(values: str) -> None:
+    lengths = VALUES_OF_LENGTHS[values](np.random.default_rng(0))
+    assert not has_rare_far(lengths, n=FEWEST)

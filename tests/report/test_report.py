@@ -12,7 +12,7 @@ import pytest
 from spectrum_trl.commands.report import report
 from spectrum_trl.errors import UserError
 from spectrum_trl.evaluation.splits import HELD_OUT, OWN_TASKS, TRAINED
-from spectrum_trl.report.figures import Mean, Row, against
+from spectrum_trl.report.figures import Mean, Row, baselines_of
 from spectrum_trl.report.page import Page, page_of
 from spectrum_trl.report.reading import read_evaluations
 from spectrum_trl.report.scales import scale_for
@@ -82,11 +82,61 @@ def test_skill_is_the_share_of_the_way_from_the_baseline_to_the_best(tmp_path: P
     assert (loss.baseline, loss.reference - loss.value) == ("counting", pytest.approx(0.5))
     assert math.isnan(loss.skill)
     open_ended = {"loss": 3.0, "counting_loss": None, "uniform_loss": None, "unigram_loss": 4.0}
-    assert against("loss", 3.0, open_ended)[:2] == ("unigram", 4.0)
-    assert against("loss", 3.0, {"loss": 3.0})[0] == ""
+    assert baselines_of("loss", open_ended) == {"unigram": 4.0}
+    assert baselines_of("loss", {"loss": 3.0}) == {}
     assert mean(found, "skill by js_divergence").values[0] == pytest.approx(
         (divergence.skill, float("nan"), float("nan")), nan_ok=True
     )
+
+
+def with_marginals(folder: Path, *, items: int) -> Page:
+    """Return the page of an evaluation in which answering alike beats the uniform guess."""
+    file = next(write(folder).glob("results_*"))
+    results = json.loads(file.read_text())
+    urn, coin = (results["results"][name] for name in ("spectrum_dist_urn", "spectrum_icl_coinflip"))
+    urn |= {"marginal_js_divergence,none": 0.4, "marginal_log_loss,none": 1.8}
+    coin |= {"marginal_loss,none": 0.2, "marginal_counting_loss,none": 0.3}
+    file.write_text(json.dumps(results))
+    samples = next(folder.glob("samples_spectrum_dist_urn_*"))
+    lines = [json.loads(line) for line in samples.read_text().splitlines()]
+    for number, line in enumerate(lines):
+        line["metrics"].append("marginal_js_divergence")
+        line["marginal_js_divergence"] = [0.4, 1, str(number)] if number < items else None
+    samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return page_of(read_evaluations([f"tuned={folder}"]))
+
+
+def test_skill_is_measured_from_the_best_baseline_and_all_stand_beside_it(tmp_path: Path) -> None:
+    found = with_marginals(tmp_path / "a", items=30)
+    divergence, loss, own = (
+        row(found, task, metric, "tuned")
+        for task, metric in (
+            ("spectrum_dist_urn", "js_divergence"),
+            ("spectrum_dist_urn", "log_loss"),
+            ("spectrum_icl_coinflip", "loss"),
+        )
+    )
+    assert list(divergence.baselines.items()) == [("marginal", 0.4), ("uniform guess", 0.5)]
+    assert divergence.skill == pytest.approx((0.4 - divergence.value) / 0.4)
+    assert loss.skill == pytest.approx((1.8 - 1.5) / (1.8 - 1.0))
+    assert [*own.baselines] == ["marginal", "counting from marginal", "counting", "uniform guess"]
+    assert "marginal 0.4000, uniform guess 0.5000 |" in summary_markdown(found)
+    (line,) = [
+        one
+        for one in csv.DictReader(summary_csv(found).splitlines())
+        if (one["task"], one["metric"]) == ("spectrum_dist_urn", "js_divergence")
+    ]
+    assert (line["baseline"], line["baseline_value"]) == ("marginal", "0.4")
+    assert (line["uniform_guess"], line["marginal"], line["counting"]) == ("0.5", "0.4", "")
+    assert "marginal 0.4000<br>uniform guess 0.5000" in page_html(found)
+    assert len(found.divergences[0].lines[0].references) == 3
+
+
+def test_a_marginal_over_fewer_items_is_no_baseline(tmp_path: Path) -> None:
+    found = with_marginals(tmp_path / "a", items=8)
+    divergence = row(found, "spectrum_dist_urn", "js_divergence", "tuned")
+    assert divergence.baselines == {"uniform guess": 0.5}
+    assert len(found.divergences[0].lines[0].references) == 2
 
 
 def test_low_coverage_is_marked_and_has_no_skill(tmp_path: Path) -> None:
