@@ -26,6 +26,7 @@ def report(
     ] = None,
     markdown: Annotated[Path | None, typer.Option(help="Markdown file for the summary.")] = None,
     csv: Annotated[Path | None, typer.Option(help="CSV file for the summary.")] = None,
+    wandb: Annotated[str | None, typer.Option(help="Project in Weights & Biases to log to, too.")] = None,
 ) -> None:
     """Show any number of evaluations on one page, which needs no network; models are columns in your order.
 
@@ -33,7 +34,7 @@ def report(
     """
     from spectrum_trl.tiny.scores import is_run, results_of
 
-    if len(results) == 1 and not (output or pair or markdown or csv) and is_run(Path(results[0])):
+    if len(results) == 1 and not (output or pair or markdown or csv or wandb) and is_run(Path(results[0])):
         from spectrum_trl.tiny.report import report_run
 
         report_run(Path(results[0]))
@@ -50,6 +51,8 @@ def report(
     files = [file for file in (output, markdown, csv) if file]
     if len({file.resolve() for file in files}) < len(files):
         raise UserError("--output, --markdown and --csv name the same file; give each its own")
+    if wandb is not None and (str(output) == "-" or not wandb.strip()):
+        raise UserError("--wandb takes a project's name, and the page as a file; name one with --output")
     for file in files:
         if str(file) != "-":
             check_writable(file)
@@ -63,6 +66,10 @@ def report(
     page = page_of(evaluations, pairs=pairs)
     for file in write(page, output=output, markdown=markdown, table=csv):
         console(stderr=Path("-") in files).print(f"written: {file}", markup=False)
+    if wandb:
+        from spectrum_trl.report.tracking import log
+
+        log(evaluations, page, html=output, project=wandb)
 
 
 def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
