@@ -99,6 +99,10 @@ SWEPT: dict[Callable[..., Any], tuple[st.SearchStrategy[list[Any]], Call]] = {
         st.lists(NUMBERS, min_size=2, max_size=4),
         lambda rows: intervals.stratified_interval(rows, seed=0),
     ),
+    intervals.has_rare_far: (
+        NUMBERS.map(lambda rows: [n + 1 for n in rows]),
+        lambda rows: float(intervals.has_rare_far(rows, n=20)),
+    ),
     icl.share_right: (
         st.lists(st.tuples(st.sampled_from([-2.0, -1.0, -0.5]), st.just(False)), min_size=1, max_size=8),
         # The right label is one of them, wherever it stands.
@@ -116,6 +120,7 @@ IN_ORDER = {
     diversity.clean,
     diversity.clean_as_published,
     icl.label_baselines,
+    icl.marginal_baselines,
     icl.unigram_losses,
     intervals.by_cluster,
     intervals.clustered_ends,
