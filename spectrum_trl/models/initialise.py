@@ -91,11 +91,17 @@ def initialise_role_tokens(
         The turn tokens of the model, which is changed in place.
     """
     ids = role_token_ids(tokenizer, family=family)
-    line, empty = (tokenizer.encode(text, add_special_tokens=False) for text in ("\n", "\n\n"))
+    line, empty = (_tokens_after_text(text, tokenizer=tokenizer) for text in ("\n", "\n\n"))
     for weight in token_matrices(model):
         rows = [weight[breaks].float().mean(0) for breaks in (empty, *[line] * (len(ids) - 1))]
         weight[ids] = torch.stack(rows).to(weight)
     return list(tokenizer.convert_ids_to_tokens(ids))
+
+
+def _tokens_after_text(text: str, *, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return a text's tokens inside a document: at its beginning, some tokenizers add a space."""
+    before, whole = (tokenizer.encode(each, add_special_tokens=False) for each in ("a", f"a{text}"))
+    return whole[len(before) :]
 
 
 def check_sibling(sibling: str, *, model: str, revision: str = "main") -> None:

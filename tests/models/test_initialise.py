@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import normalizers
 
 from spectrum_trl.errors import UserError
 from spectrum_trl.models.initialise import (
@@ -141,6 +142,19 @@ def test_turn_tokens_start_as_line_breaks(family: Family, tied: bool, byte_token
         assert all(torch.equal(layer.weight[token], old[line]) for token in ids[1:])
         others = [index for index in range(len(old)) if index not in ids]
         assert torch.equal(layer.weight[others], old[others])
+
+
+def test_a_space_that_a_tokenizer_adds_at_the_beginning_is_no_part_of_a_line_break(byte_tokenizer) -> None:
+    (family, *_) = families().values()
+    tokenizer = byte_tokenizer([*family.control_tokens, "<s>", "<pad>"], bos_token="<s>", pad_token="<pad>")
+    tokenizer.backend_tokenizer.normalizer = normalizers.Prepend(" ")
+    templates.install(tokenizer)
+    model = new_model(config(tied=True), vocab_size=len(tokenizer), seed=0)
+    before = model.get_input_embeddings().weight.detach().clone()
+    assert len(tokenizer.encode("\n", add_special_tokens=False)) == 2
+    tokens = initialise_role_tokens(model, tokenizer=tokenizer, family=family.name)
+    rows = model.get_input_embeddings().weight[tokenizer.convert_tokens_to_ids(tokens)]
+    assert all(torch.allclose(row, before[tokenizer.convert_tokens_to_ids("Ċ")]) for row in rows)
 
 
 @pytest.mark.slow
