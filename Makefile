@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export GOMP_SPINCOUNT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all test-nightly test-vllm bench bench-train bench-data bench-eval bench-intervals bench-start bench-ask bench-serve
+.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all test-nightly faults fuzz test-vllm bench bench-train bench-data bench-eval bench-intervals bench-start bench-ask bench-serve
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -98,6 +98,19 @@ test-all: setup ## run every test but the nightly ones, as CI does
 
 test-nightly: setup ## run the longer versions of tests that CI runs in short
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m nightly $(ARGS)
+
+# Tests by their names.
+FAULTS := kill or interrupted or full_disk or broken or signal or stopped_by
+SIZE ?= ci
+ROUNDS ?= $(if $(filter nightly,$(SIZE)),20,1)
+
+faults: setup ## stop, kill and damage every long job, and list what was tried; SIZE=nightly for more
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -rA --show-capture=no \
+	  -k '$(FAULTS)' -m '$(if $(filter nightly,$(SIZE)),,not nightly)' $(ARGS)
+
+fuzz: setup ## try made-up inputs, other ones each time, and print how many; SIZE=nightly for 20 rounds
+	for round in $$(seq $(ROUNDS)); do HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal \
+	  -m 'hypothesis or fuzz' --hypothesis-show-statistics $(ARGS) || exit 1; done
 
 test-vllm: setup ## serve a saved model by vLLM for CPUs, installed into an environment of its own, and compare
 	# Text needs no images, sound or video, whose packages must fit torch to the digit.

@@ -16,6 +16,7 @@ from spectrum_trl.paths import TINY_BASE_NAME
 from spectrum_trl.serve.limits import Limits
 from tests.serve.live import served
 
+pytestmark = pytest.mark.fuzz
 REQUESTS = 1000
 MESSAGE = {"role": "user", "content": "In the urn: 3 red balls."}
 VALID: dict[str, dict[str, Any]] = {
