@@ -50,8 +50,8 @@ WITH_EVALUATION: dict[str, Any] = {
     "eval_packing": False,
 }
 OF_EVALUATION = (
-    *("eval_on_start", "eval_steps", "eval_delay", "eval_tasks", "load_best_model_at_end"),
-    *("metric_for_best_model", "greater_is_better", "early_stopping_patience"),
+    *("eval_on_start", "eval_steps", "eval_delay", "eval_tasks", "eval_max_sequences"),
+    *("load_best_model_at_end", "metric_for_best_model", "greater_is_better", "early_stopping_patience"),
 )
 NO_UPLOAD = (
     "would upload checkpoints but never the trained model; remove it, and upload the folder "

@@ -83,6 +83,7 @@ WRONG = [
     ("eval_packing", "true", "held-out sequences are not packed"),
     ("eval_steps", "5", "`eval_strategy: steps`"),
     ("eval_tasks", "[flight]", "`eval_strategy: steps`"),
+    ("eval_max_sequences", "5", "`eval_strategy: steps`"),
     ("eval_tasks", "{flight: {max_sequences: 0}}", "greater than or equal to 1"),
     ("early_stopping_patience", "0", "greater than or equal to 1"),
     (
