@@ -19,8 +19,8 @@ from spectrum_trl.files import write_json
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.strict.json import read_json
 
-# Steps: one on the largest rows, one to warm up, and those whose time counts.
-STEPS, TIMED = 5, 3
+# Steps: one that creates the optimizer's state, one on the largest rows, and one whose time counts.
+STEPS, TIMED = 3, 1
 # More rows in a step need no more memory and are no faster.
 MOST_ACCUMULATED = 2
 
@@ -54,7 +54,7 @@ def measure(
     words: Sequence[str],
     timeout: float,
 ) -> Measured:
-    """Train a few steps in a child process, first on the largest rows and then on others.
+    """Train a few steps in a child process, one of them on the largest rows.
 
     Args:
         recipe: The recipe.
@@ -77,7 +77,9 @@ def measure(
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
         except subprocess.TimeoutExpired:
-            raise UserError(f"the measured steps took longer than {timeout:.0f} s: use --no-measure") from None
+            raise UserError(
+                f"the measured steps took longer than {timeout:.0f} s: use --no-measure"
+            ) from None
         if done.returncode:
             raise UserError(f"the measured steps failed ({_reason(done)}); use --no-measure to go on without")
         return Measured(**read_json(place / "result.json"))
@@ -96,7 +98,7 @@ def accumulated(recipe: Recipe) -> int:
 
 
 def _chosen(recipe: Recipe, mixture: Mixture, rows: Rows) -> np.ndarray:
-    """Return the sequences to train on: the longest, then random ones; packed, they are only random."""
+    """Return the sequences to train on, the longest in the second step; packed, all are random."""
     training = recipe.training
     step = training.per_device_train_batch_size * accumulated(recipe)
     rng, size = np.random.default_rng(0), len(mixture.dataset)
@@ -106,7 +108,7 @@ def _chosen(recipe: Recipe, mixture: Mixture, rows: Rows) -> np.ndarray:
         return rng.permutation(size)[: step * STEPS * per_row]
     longest = np.argsort(-rows.tokens, kind="stable")[:step]
     others = rng.choice(size, step * (STEPS - 1), replace=size < step * (STEPS - 1))
-    return np.concatenate([longest, others])
+    return np.concatenate([others[:step], longest, others[step:]])
 
 
 def trial_settings(recipe: Recipe, folder: Path) -> None:
