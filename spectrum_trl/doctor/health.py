@@ -190,7 +190,7 @@ def _disk() -> Iterator[Finding]:
         "models": Path(constants.HF_HUB_CACHE),
         "output": Path("runs").absolute(),
     }
-    seen = {}
+    seen: dict[int, tuple[Path, list[str]]] = {}
     for name, place in places.items():
         there = next(folder for folder in (place, *place.parents) if folder.exists())
         seen.setdefault(there.stat().st_dev, (there, []))[1].append(name)

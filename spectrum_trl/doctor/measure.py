@@ -1,10 +1,8 @@
 """Train a recipe for a few steps in a process of its own, to measure its peak memory and its speed."""
 
-import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,13 +120,3 @@ def trial_settings(recipe: Recipe, folder: Path) -> None:
     training.report_to, training.resume_from_checkpoint = [], None
     training.logging_steps, training.disable_tqdm = STEPS, True
     recipe.run.early_stopping_patience, recipe.run.overwrite = None, True
-
-
-def seconds(started: float) -> float:
-    """Return the time since ``started``."""
-    return time.perf_counter() - started
-
-
-def written(result: Measured, folder: Path) -> None:
-    """Write a result for the parent process."""
-    (folder / "result.json").write_text(json.dumps(result._asdict()), encoding="utf-8")

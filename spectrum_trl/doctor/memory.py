@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from trl.kernels.chunked_logprob import TOKEN_CHUNK_SIZE, ChunkedLogProbFunction
 
 from spectrum_trl.doctor.live import Live
-from spectrum_trl.doctor.plan import Batch, optimizer_bytes, planned_model
+from spectrum_trl.doctor.plan import Batch, FourBit, optimizer_bytes, planned_model
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.model import train_rows
 from spectrum_trl.training.output_layer import SCALED, _LogProbs
@@ -74,8 +74,7 @@ def estimate(recipe: Recipe, batch: Batch, *, processes: int, libraries: int, vo
         found |= run_passes(recipe, model, batch)
         if processes > 1:
             found[BUCKETS] = gradients
-        stepping = found[WEIGHTS] + gradients + found.get(BUCKETS, 0)
-        if stepping > sum(found.get(name, 0) for name in IN_PASSES):
+        if found[WEIGHTS] + gradients > sum(found.get(name, 0) for name in IN_PASSES):
             found |= {GRADIENTS: gradients, ACTIVATIONS: 0, LOGITS: 0, WORKING: 0}
     order = (WEIGHTS, GRADIENTS, OPTIMIZER, ACTIVATIONS, LOGITS, WORKING, GATHERED, BUCKETS, LIBRARIES)
     parts = {name: found[name] for name in order if found.get(name)}
@@ -88,17 +87,15 @@ def _bytes(weights: Any) -> int:
 
 def _count(model: torch.nn.Module) -> int:
     """Return the number of parameters, of which 4-bit layers hold two in a byte."""
-    layers = [layer for layer in model.modules() if hasattr(layer, "compute")]
-    packed = sum(layer.weight.numel() for layer in layers)  # type: ignore[union-attr,operator,misc]
-    size = sum(layer.in_features * layer.out_features for layer in layers)  # type: ignore[union-attr,operator,misc]
-    return sum(weight.numel() for weight in model.parameters()) - packed + size
+    layers = [layer for layer in model.modules() if isinstance(layer, FourBit)]
+    hidden = sum(layer.in_features * layer.out_features - layer.weight.numel() for layer in layers)
+    return sum(weight.numel() for weight in model.parameters()) + hidden
 
 
 def _gathered(model: Any, training: Any) -> int:
     """Return the bytes of whole weights and gradients that FSDP holds: the outer layers and two blocks."""
     size = 2 if training.bf16 or training.fp16 else 4
-    blocks = {id(weight): 0 for weight in ()}
-    largest, inside = 0, set(blocks)
+    largest, inside = 0, set[int]()
     names = set(getattr(model, "_no_split_modules", None) or ())
     for layer in model.modules():
         if type(layer).__name__ in names:
@@ -124,8 +121,7 @@ def run_passes(recipe: Recipe, model: Any, batch: Batch, *, without: bool = Fals
     base = getattr(model, "get_base_model", lambda: model)()
     with ExitStack() as stack:
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-        model.to_empty(device="cpu")
-        base.tie_weights()
+        _materialise(model)
         if without and half:
             model.to(half)
         _prepare(recipe, model)
@@ -151,6 +147,19 @@ def run_passes(recipe: Recipe, model: Any, batch: Batch, *, without: bool = Fals
         loss.backward()
     # Of what autograd saved for the backward pass, fewer are left while gradients grow.
     return live.peak
+
+
+def _materialise(model: torch.nn.Module) -> None:
+    """Move a model from the meta device to tensors of the same sizes, shared as before."""
+    new: dict[torch.Tensor, torch.Tensor] = {}
+    for module in model.modules():
+        for name, old in list(module.named_parameters(recurse=False)):
+            if old not in new:
+                empty = torch.empty_like(old, device="cpu")
+                new[old] = torch.nn.Parameter(empty, requires_grad=old.requires_grad)
+            setattr(module, name, new[old])
+        for name, old in list(module.named_buffers(recurse=False)):
+            setattr(module, name, torch.empty_like(old, device="cpu"))
 
 
 def _prepare(recipe: Recipe, model: Any) -> None:

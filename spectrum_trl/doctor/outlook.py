@@ -13,6 +13,7 @@ from spectrum_trl.doctor.health import machine_memory
 from spectrum_trl.doctor.memory import Memory, estimate
 from spectrum_trl.doctor.plan import Batch, Rows, largest_batch, rows_of
 from spectrum_trl.errors import UserError
+from spectrum_trl.recipe.fields import plain
 from spectrum_trl.recipe.read import Recipe, read_recipe
 from spectrum_trl.training.checks import ROLE_TOKENS, check_recipe
 
@@ -220,8 +221,7 @@ def _one_row(recipe: Recipe) -> tuple[str, ...] | None:
 
 def _eight_bits(recipe: Recipe) -> tuple[str, ...] | None:
     training = recipe.training
-    own = str(getattr(training.optim, "value", training.optim))
-    usable = find_spec("bitsandbytes") and own.startswith("adamw_torch") and not training.fsdp
+    usable = find_spec("bitsandbytes") and plain(training.optim).startswith("adamw_torch") and not training.fsdp
     return ("--optim", "adamw_8bit") if usable else None
 
 

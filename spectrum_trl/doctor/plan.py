@@ -13,6 +13,7 @@ from trl import SFTConfig, get_quantization_config, pack_dataset
 from spectrum_trl.data.mixture import Mixture
 from spectrum_trl.models.initialise import new_model
 from spectrum_trl.models.load import BLOCK, checkpoint_dtype, for_cpu, model_without_memory
+from spectrum_trl.recipe.fields import plain
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.model import adapter_config, other_modalities, train_in_single_precision
 
@@ -70,7 +71,7 @@ def largest_batch(rows: Rows, training: SFTConfig) -> Batch:
     length, trained = int(rows.tokens[longest[0]]), int(rows.trained[longest].sum())
     if training.packing:
         return Batch(1, int(rows.tokens[longest].sum()), trained)
-    multiple = training.pad_to_multiple_of or 1
+    multiple = int(training.pad_to_multiple_of or 1)
     return Batch(len(longest), -(-length // multiple) * multiple, trained)
 
 
@@ -117,14 +118,13 @@ def planned_model(recipe: Recipe, *, vocab_size: int) -> Any:
     quantization = get_quantization_config(arguments)
     if recipe.run.new_model:
         with torch.device("meta"):
-            config = cast(dict[str, Any], recipe.run.new_model)
-            model = new_model(config, vocab_size=vocab_size, seed=recipe.training.seed)
+            model = new_model(recipe.run.new_model, vocab_size=vocab_size, seed=recipe.training.seed)
     else:
         model = model_without_memory(name, revision=revision)
         dtype = arguments.dtype
         if dtype in (None, "auto"):
             dtype = str(checkpoint_dtype(name, revision=revision) or torch.float32).removeprefix("torch.")
-        model = model.to(getattr(torch, cast(str, dtype)))
+        model = model.to(getattr(torch, dtype))
     for part in other_modalities(model):
         model.base_model.get_submodule(part).requires_grad_(False)
     # Flash attention needs a GPU; sdpa keeps tensors of the same sizes.
@@ -165,10 +165,10 @@ def optimizer_bytes(model: torch.nn.Module, training: SFTConfig) -> tuple[float,
     optimizer, settings = Trainer.get_optimizer_cls_and_kwargs(training, cast(PreTrainedModel, model))
     if {"params", "model", "optimizer_dict"} & settings.keys():
         size = sum(8 * weight.numel() for weight in trained)
-        return size, f"{training.optim} selects its weights by itself; counted as AdamW on all of them"
+        return size, f"{plain(training.optim)} selects its weights by itself; counted as AdamW on all of them"
     # bitsandbytes keeps the states of embeddings in 32 bits: transformers asks it to.
     embeddings = [layer.weight for layer in model.modules() if isinstance(layer, torch.nn.Embedding)]
-    whole = {id(weight) for weight in embeddings} if "8bit" in str(training.optim) else set()
+    whole = {id(weight) for weight in embeddings} if "8bit" in plain(training.optim) else set()
     total = 0.0
     for dtype in {weight.dtype for weight in trained}:
         each, fixed = _state(optimizer, settings, dtype=dtype)

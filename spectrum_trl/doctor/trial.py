@@ -13,8 +13,9 @@ from transformers import TrainerCallback
 
 from spectrum_trl.console import console, quiet_libraries
 from spectrum_trl.data.mixture import Mixture
-from spectrum_trl.doctor.measure import STEPS, TIMED, Measured, trial_settings, written
+from spectrum_trl.doctor.measure import STEPS, TIMED, Measured, trial_settings
 from spectrum_trl.errors import user_errors
+from spectrum_trl.files import write_json
 from spectrum_trl.models.load import load_tokenizer
 from spectrum_trl.progress import quiet_when_piped
 from spectrum_trl.prompts import templates
@@ -84,7 +85,7 @@ def main() -> None:
     quiet_when_piped()
     folder = Path(sys.argv[1])
     with user_errors():
-        written(trial(folder), folder)
+        write_json(trial(folder)._asdict(), folder / "result.json")
 
 
 if __name__ == "__main__":
