@@ -64,9 +64,7 @@ def main(
             write_json(known, output)
         estimated, peak = known[key]
         error = estimated / peak - 1
-        line = LINE.format(
-            model=model, kind=kind, fill=fill, estimated=estimated, measured=peak, error=error
-        )
+        line = LINE.format(model=model, kind=kind, fill=fill, estimated=estimated, measured=peak, error=error)
         print(line, flush=True)
 
 

@@ -10,6 +10,7 @@ from trl.kernels.chunked_logprob import TOKEN_CHUNK_SIZE, ChunkedLogProbFunction
 
 from spectrum_trl.doctor.live import Live
 from spectrum_trl.doctor.plan import Batch, FourBit, optimizer_bytes, planned_model
+from spectrum_trl.models.load import checkpoint_dtype
 from spectrum_trl.recipe.read import Recipe
 from spectrum_trl.training.model import train_rows
 from spectrum_trl.training.output_layer import SCALED, _LogProbs
@@ -19,7 +20,10 @@ COLUMNS = 32_768
 WEIGHTS, GRADIENTS, OPTIMIZER = "weights", "gradients", "optimizer state"
 ACTIVATIONS, LOGITS, WORKING = "activations", "output layer", "backward pass"
 GATHERED, BUCKETS = "gathered from other devices", "buckets for the exchange of gradients"
-LIBRARIES = "libraries and data"
+LIBRARIES, HEAP, LOADING = "libraries and data", "held by the allocator", "left from loading"
+# A CPU's allocator keeps freed memory between blocks in use. This share of what the passes hold is calibrated
+# on measured peaks (docs/doctor.md).
+HEAP_SHARE = 0.15
 IN_PASSES = (WEIGHTS, GRADIENTS, ACTIVATIONS, LOGITS, WORKING)
 
 
@@ -76,13 +80,28 @@ def estimate(recipe: Recipe, batch: Batch, *, processes: int, libraries: int, vo
             found[BUCKETS] = gradients
         if found[WEIGHTS] + gradients > sum(found.get(name, 0) for name in IN_PASSES):
             found |= {GRADIENTS: gradients, ACTIVATIONS: 0, LOGITS: 0, WORKING: 0}
-    order = (WEIGHTS, GRADIENTS, OPTIMIZER, ACTIVATIONS, LOGITS, WORKING, GATHERED, BUCKETS, LIBRARIES)
+    if training.use_cpu:
+        found[HEAP] = int(HEAP_SHARE * sum(found.get(name, 0) for name in IN_PASSES[2:]))
+        found[LOADING] = _left_from_loading(recipe, model)
+    order = (*IN_PASSES[:2], OPTIMIZER, *IN_PASSES[2:], GATHERED, BUCKETS, HEAP, LOADING, LIBRARIES)
     parts = {name: found[name] for name in order if found.get(name)}
     return Memory(parts, sum(w.numel() for w in trained), _count(model), [note] if note else [])
 
 
 def _bytes(weights: Any) -> int:
     return sum(weight.numel() * weight.element_size() for weight in weights)
+
+
+def _left_from_loading(recipe: Recipe, model: torch.nn.Module) -> int:
+    """Return the bytes that a quantized model leaves in use on a CPU: its file, and its weights as read.
+
+    The layers that are not quantized stay in the mapped file, and threads that load weights keep their heaps.
+    """
+    if not (recipe.model.load_in_4bit or recipe.model.load_in_8bit):
+        return 0
+    name, revision = str(recipe.model.model_name_or_path), recipe.model.model_revision
+    dtype = checkpoint_dtype(name, revision=revision) or torch.float32
+    return 2 * dtype.itemsize * _count(model)
 
 
 def _count(model: torch.nn.Module) -> int:

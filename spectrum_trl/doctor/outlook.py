@@ -221,7 +221,9 @@ def _one_row(recipe: Recipe) -> tuple[str, ...] | None:
 
 def _eight_bits(recipe: Recipe) -> tuple[str, ...] | None:
     training = recipe.training
-    usable = find_spec("bitsandbytes") and plain(training.optim).startswith("adamw_torch") and not training.fsdp
+    usable = (
+        find_spec("bitsandbytes") and plain(training.optim).startswith("adamw_torch") and not training.fsdp
+    )
     return ("--optim", "adamw_8bit") if usable else None
 
 
