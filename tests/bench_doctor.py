@@ -1,4 +1,4 @@
-"""Compare doctor's estimates with measured peaks of real models (``make bench-doctor``): a table in Markdown."""
+"""Compare doctor's estimates with measured peaks of real models (``make bench-doctor``)."""
 
 import json
 import os
@@ -21,6 +21,7 @@ KINDS = {
 # Gemma's role tokens are untrained, so its embedding is trained whole.
 WHOLE = {"gemma-3-270m": " --lora_modules_to_save embed_tokens,lm_head"}
 PACKED = "--packing true --train_sampling_strategy random --per_device_train_batch_size 1 --max_length 512"
+FOLDER = Path(os.environ.get("SPECTRUM_MODELS", "~/.cache/spectrum-models"))
 LINE = "| {model} | {kind} | {fill} | {estimated:.2f} | {measured:.2f} | {error:+.0%} |"
 
 
@@ -44,9 +45,7 @@ def measured(words: list[str]) -> dict[str, Any]:
 
 
 def main(
-    models: Annotated[Path, typer.Option(help="Folder of the models.")] = Path(
-        os.environ.get("SPECTRUM_MODELS", "~/.cache/spectrum-models")
-    ),
+    models: Annotated[Path, typer.Option(help="Folder of the models.")] = FOLDER,
     rows: Annotated[int, typer.Option(min=1, help="Rows of a batch that is not packed.")] = 4,
     length: Annotated[int, typer.Option(min=64, help="Tokens of such a row.")] = 192,
     output: Annotated[Path, typer.Option(help="JSON file; cases that it has are not measured again.")] = Path(

@@ -23,7 +23,8 @@ BATCH = Batch(rows=3, length=64, trained=50)
 
 
 def recipe_of(words: str = "", *, folder: Path, name: str = TINY_BASE_NAME) -> Recipe:
-    overrides = f"--model_name_or_path {name} --recorded= --copy_role_tokens_from= --evaluate none --output_dir {folder}/run {words}"
+    fixed = "--recorded= --copy_role_tokens_from= --evaluate none"
+    overrides = f"--model_name_or_path {name} {fixed} --output_dir {folder}/run {words}"
     return read_recipe("demo", overrides=overrides.split())
 
 

@@ -43,6 +43,7 @@ def test_steps_and_tokens_follow_from_the_rows(
     assert (found.steps, found.tokens, found.trained_tokens) == (steps, tokens, 0.4 * tokens)
 
 
+@pytest.mark.slow
 def test_time_and_cost_follow_from_a_known_speed() -> None:
     words = ("--tokens-per-second", "100", "--price", "2", "--processes", "2", "--memory", "8", "--json")
     found = json.loads(doctor("demo", *words, *SMALL).stdout)
@@ -50,6 +51,7 @@ def test_time_and_cost_follow_from_a_known_speed() -> None:
     assert found["cost"] == pytest.approx(found["hours"] * 2 * 2) and found["measured"] is None
 
 
+@pytest.mark.slow
 def test_what_cannot_fit_is_refused_with_changes_that_need_less_and_less() -> None:
     done = doctor("demo", "--memory", "0.1", "--json", *SMALL, code=2)
     found = json.loads(done.stdout)
