@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export GOMP_SPINCOUNT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all test-nightly faults fuzz test-vllm bench bench-train bench-data bench-eval bench-intervals bench-start bench-ask bench-serve
+.PHONY: help setup demo demo-seeds demo-all-tokens leaks preview train eval eval-capability tasks data report base check test test-all test-nightly faults fuzz test-vllm bench bench-train bench-data bench-eval bench-intervals bench-start bench-ask bench-serve bench-doctor
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -135,6 +135,9 @@ bench-intervals: setup ## simulate the coverage of intervals, and write docs/int
 
 bench-serve: setup ## compare the server's throughput with 32 clients and with one
 	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench_serve $(ARGS)
+
+bench-doctor: setup ## compare doctor's estimates of memory with measured peaks of the real models
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench_doctor $(ARGS)
 
 bench-start: setup ## time errors for misspelt names, lists, and the start of preview and eval
 	$(BIN)/python -m tests.bench_start $(ARGS)

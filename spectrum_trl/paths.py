@@ -12,10 +12,13 @@ TINY_BASE, TINY_INSTRUCT = PACKAGE / "tiny" / "base_model", PACKAGE / "tiny" / "
 EMBEDDED = {TINY_BASE_NAME: TINY_BASE, TINY_INSTRUCT_NAME: TINY_INSTRUCT}
 
 
-def bundled(folder: str) -> Path:
-    """Return the path of ``chat_templates``, ``recipes`` or ``tasks``, of an installed wheel or the clone."""
-    installed = PACKAGE / "_bundled" / folder
-    return installed if installed.is_dir() else PACKAGE.parent / folder
+def bundled(name: str) -> Path:
+    """Return the path of ``chat_templates``, ``recipes``, ``tasks`` or ``constraints.txt``.
+
+    They lie in the package of an installed wheel, or in the clone.
+    """
+    installed = PACKAGE / "_bundled" / name
+    return installed if installed.exists() else PACKAGE.parent / name
 
 
 def cache_folder() -> Path:

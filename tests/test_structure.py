@@ -28,7 +28,7 @@ FLOORS = [
         "recipe",
     ),
     *("models", "scoring", "tiny", "known_tasks", "evaluation", "ask", "serve", "app", "report"),
-    *("data", "runs", "training", "launch", "grid", "commands", "__main__"),
+    *("data", "runs", "training", "doctor", "launch", "grid", "commands", "__main__"),
 ]
 MODULES = sorted(file for file in PACKAGE.rglob("*.py"))
 

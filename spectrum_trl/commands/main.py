@@ -9,6 +9,7 @@ from spectrum_trl.commands.app import app as playground
 from spectrum_trl.commands.ask import ask
 from spectrum_trl.commands.compare import compare
 from spectrum_trl.commands.data import app as data
+from spectrum_trl.commands.doctor import doctor
 from spectrum_trl.commands.eval import evaluate
 from spectrum_trl.commands.grid import grid
 from spectrum_trl.commands.judge import judge
@@ -48,6 +49,7 @@ WITH_FIELDS = {"allow_extra_args": True, "ignore_unknown_options": True}
 # No --help from typer: `train --help` lists the recipe's fields.
 app.command(context_settings={**WITH_FIELDS, "help_option_names": []})(train)
 app.command(context_settings=WITH_FIELDS)(preview)
+app.command(context_settings=WITH_FIELDS)(doctor)
 app.add_typer(data, name="data")
 app.command(name="eval")(evaluate)
 app.command()(ask)
