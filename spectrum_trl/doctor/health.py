@@ -62,7 +62,7 @@ def findings() -> list[Finding]:
         "data": _data,
         "Hub": _hub,
     }
-    found = []
+    found: list[Finding] = []
     for name, check in checks.items():
         try:
             found += check()
@@ -117,7 +117,7 @@ def _devices() -> Iterator[Finding]:
         built = "" if torch.version.cuda is None else f", though torch is built for CUDA {torch.version.cuda}"
         fix = "recipes for GPUs need one; `recipes/*_cpu.yaml` and those that say so in their header do not"
         yield Finding("GPU", f"none that torch can use{built}", "note", fix)
-    half = torch.cpu.get_capabilities().get("avx512_bf16", False)  # type: ignore[attr-defined]
+    half = torch.cpu.get_capabilities().get("avx512_bf16", False)
     yield Finding(
         "CPU",
         f"{counted(os.cpu_count() or 1, 'core')}, {counted(torch.get_num_threads(), 'thread')} used, "

@@ -170,15 +170,15 @@ def run_passes(recipe: Recipe, model: Any, batch: Batch, *, without: bool = Fals
 
 def _materialise(model: torch.nn.Module) -> None:
     """Move a model from the meta device to tensors of the same sizes, shared as before."""
-    new: dict[torch.Tensor, torch.Tensor] = {}
+    new: dict[torch.nn.Parameter, torch.nn.Parameter] = {}
     for module in model.modules():
         for name, old in list(module.named_parameters(recurse=False)):
             if old not in new:
                 empty = torch.empty_like(old, device="cpu")
                 new[old] = torch.nn.Parameter(empty, requires_grad=old.requires_grad)
             setattr(module, name, new[old])
-        for name, old in list(module.named_buffers(recurse=False)):
-            setattr(module, name, torch.empty_like(old, device="cpu"))
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            setattr(module, name, torch.empty_like(buffer, device="cpu"))
 
 
 def _prepare(recipe: Recipe, model: Any) -> None:
