@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
@@ -17,6 +18,7 @@ from spectrum_trl.models.role_rows import RECORD, role_token_ids, transfer
 from spectrum_trl.prompts import templates
 from tests.messages import named
 from tests.models.published import publish
+from tests.processes import run_recipe
 from tests.small_models import CONFIG
 
 LAYERS = ("get_input_embeddings", "get_output_embeddings")
@@ -102,3 +104,26 @@ def test_what_does_not_belong_together_is_refused_and_nothing_is_written(
         assert isinstance(found.exception, UserError), (sibling, found.exception)
         assert named(str(found.exception), *things), found.exception
     assert {path.name for path in tmp_path.iterdir()} == {"base", "wide", "apart", "other", "without"}
+
+
+def test_lora_from_such_a_folder_trains_no_embedding(tmp_path: Path, world_tokenizer) -> None:
+    base = save(tmp_path / "base", world_tokenizer, tied=True, seed=0)
+    transfer(base, save(tmp_path / "sibling", world_tokenizer, tied=True, seed=1), tmp_path / "out")
+    words = [
+        "--model_name_or_path",
+        tmp_path / "out",
+        "--copy_role_tokens_from",
+        "",
+        "--lora_modules_to_save",
+        "[]",
+    ]
+    words += ["--tasks", "coinflip", "--max_sequences", "6", "--max_length", "128", "--save_strategy", "no"]
+    words += ["--use_cpu", "true", "--bf16", "false", "--dtype", "float32", "--max_steps", "1"]
+    words += ["--gradient_accumulation_steps", "1", "--output_dir", tmp_path / "run"]
+    done = run_recipe("recipes/lora.yaml", *words)
+    assert done.returncode == 0, done.stderr
+    assert all("lora_" in name for name in load_file(tmp_path / "run" / "adapter_model.safetensors"))
+    ids = world_tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
+    loaded = load_model(str(tmp_path / "run")).get_input_embeddings().weight[ids]
+    sibling = load_model(str(tmp_path / "sibling")).get_input_embeddings().weight[ids]
+    assert torch.equal(loaded, sibling)
