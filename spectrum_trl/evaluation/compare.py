@@ -1,4 +1,4 @@
-"""Compare two evaluations row by row: which tasks improved, fell or did not change."""
+"""Compare two evaluations row by row: which tasks improved, worsened or stayed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ class Difference(NamedTuple):
         second: Mean of the second.
         difference: Second minus first, row by row, with its interval.
         p: p-value, Holm-corrected over all tasks; NaN for a single cluster or infinite values.
-        verdict: ``improved``, ``fell``, ``changed`` for a metric without a direction, ``not significant``,
+        verdict: ``improved``, ``worsened``, ``changed`` for a metric without a direction, ``not significant``,
             ``low coverage`` for shares of candidates that have almost no probability under a model, or ``not
             tested`` if p is NaN.
     """
@@ -265,7 +265,7 @@ def _difference(pairs: _Pairs, *, p: float, higher: bool | None, low_coverage: b
     verdict = "low coverage" if low_coverage else "not tested" if np.isnan(p) else "not significant"
     if p < LEVEL and not _holds_zero(interval, changes, pairs.counts):
         better = (interval.mean > 0) == higher
-        verdict = "changed" if higher is None else "improved" if better else "fell"
+        verdict = "changed" if higher is None else "improved" if better else "worsened"
     found = (pairs.task, pairs.metric, pairs.n, len(changes), pairs.left_out)
     return Difference(*found, first, second, interval, p, verdict)
 

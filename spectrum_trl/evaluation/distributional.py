@@ -64,6 +64,8 @@ class Distributional(HarnessTask):
     """One data set of questions whose distribution of answers is known."""
 
     VERBALIZES = True
+    # All items of the data set; none where other items say nothing about one.
+    every: Sequence[Item] = ()
 
     def rows(self) -> list[dict[str, Any]] | Missing:
         """Return one row per question and group."""

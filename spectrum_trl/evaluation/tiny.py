@@ -98,8 +98,8 @@ class TinyUrn(Tiny, Distributional):
 class TinySequences(Tiny, Icl):
     """Learning hidden parameters from samples."""
 
-    # Each sequence has labels of its own.
-    _is_closed = False
+    # Each sequence has labels of its own, and all are short.
+    _is_closed = _has_rare_long = False
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per sequence."""

@@ -62,7 +62,7 @@ def test_paired_differences_show_what_two_means_would_hide(tmp_path: Path, losse
     assert {one.task: one.verdict for one in found.tasks} == {
         "better": "improved",
         "same": "not significant",
-        "worse": "fell",
+        "worse": "worsened",
     }
     (better, *_) = found.tasks
     assert better.n == 60 and better.left_out == 0
@@ -219,7 +219,7 @@ def test_a_piped_table_has_names_and_figures_in_one_piece(tmp_path: Path, losses
     first, second = write(tmp_path / "a", {name: losses}), write(tmp_path / "b", {name: 2 * losses + 1})
     (row,) = (text for text in run_command("compare", first, second).stdout.splitlines() if name in text)
     interval = mean_interval(losses + 1, seed=0)
-    assert f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]" in row and "fell" in row
+    assert f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]" in row and "worsened" in row
 
 
 def test_other_formats_are_told(tmp_path: Path, losses: np.ndarray) -> None:
@@ -354,7 +354,7 @@ def test_what_its_own_interval_holds_is_no_difference(seeds: range) -> None:
         )
         (one,) = compare(zero, after, metrics=["loss"]).tasks
         inside = one.difference.low <= 0 <= one.difference.high
-        assert not (inside and one.verdict in ("improved", "fell"))
+        assert not (inside and one.verdict in ("improved", "worsened"))
         tested += one.p < 0.05 and inside
     assert tested >= 3
 

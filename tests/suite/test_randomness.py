@@ -14,6 +14,7 @@ MAKERS = ("default_rng", "Random", "RandomState", "SeedSequence")
 # Where a seed alone makes a stream, and nothing else of that seed is drawn beside it.
 ALONE = {
     "data/preview.py": "shows rows, which nothing depends on",
+    "doctor/measure.py": "chooses rows to time, on which nothing depends",
     "evaluation/compare.py": "resamples differences",
     "metrics/intervals.py": "resamples values",
     "suite/randomness.py": "makes the named ones",
