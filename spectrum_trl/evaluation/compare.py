@@ -41,8 +41,8 @@ class Difference(NamedTuple):
         difference: Second minus first, row by row, with its interval.
         p: p-value, Holm-corrected over all tasks; NaN for a single cluster or infinite values.
         verdict: ``improved``, ``worsened``, ``changed`` for a metric without a direction,
-            ``not significant``, ``low coverage`` for shares of candidates that have almost no probability under a model, or ``not
-            tested`` if p is NaN.
+            ``not significant``, ``low coverage`` for shares of candidates that have almost no probability
+            under a model, or ``not tested`` if p is NaN.
     """
 
     task: str
