@@ -63,7 +63,14 @@ def test_the_copied_model_is_the_one_that_training_would_start_from(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("family", "tied"), [("qwen3", True), ("llama3_1", False), ("gemma3", True)])
+@pytest.mark.parametrize(
+    ("family", "tied"),
+    [
+        pytest.param("qwen3", True, marks=pytest.mark.nightly),
+        ("llama3_1", False),
+        pytest.param("gemma3", True, marks=pytest.mark.nightly),
+    ],
+)
 def test_published_shapes_are_read(tmp_path: Path, tokenizer_folder, family: str, tied: bool) -> None:
     for name, seed in (("base", 0), ("sibling", 1)):
         publish(

@@ -41,8 +41,9 @@ def test_an_offline_run_holds_the_recipe_the_curves_and_the_best_step(tmp_path: 
     assert [one for one in wanted if one not in content] == []
 
 
-@pytest.mark.parametrize(("mode", "told"), [("online", "No API key"), ("offlin", "mode"), ("offline", None)])
-def test_a_missing_key_is_found_before_anything_is_loaded(mode: str, told: str | None) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "told"), [("online", "No API key"), ("offlin", "mode")])
+def test_a_missing_key_is_found_before_anything_is_loaded(mode: str, told: str) -> None:
     code = "from spectrum_trl.training.tracking import login_problem; print(login_problem())"
     given = {name: value for name, value in os.environ.items() if name != "WANDB_API_KEY"}
     given |= {"WANDB_MODE": mode, "WANDB_SILENT": "true", "NETRC": os.devnull}
@@ -51,4 +52,4 @@ def test_a_missing_key_is_found_before_anything_is_loaded(mode: str, told: str |
     )
     said = done.stdout.strip().splitlines()[-1]
     assert done.returncode == 0, done.stderr
-    assert (said == "None") if told is None else (told in said and "WANDB_MODE=offline" in said)
+    assert told in said and "WANDB_MODE=offline" in said
