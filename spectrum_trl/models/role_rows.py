@@ -73,7 +73,7 @@ def embedding_matrices(name: str, *, revision: str = "main") -> list[Matrix]:
     found = []
     for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
         # Files may hold it under another prefix than the class has.
-        ending = ".".join([*layers[id(layer)].split(".")[-1:], "weight"])
+        ending = f"{layers[id(layer)].rpartition('.')[2]}.weight"
         if matrix := _matrix(name, ending, revision=revision):
             found.append(matrix)
         elif not found:

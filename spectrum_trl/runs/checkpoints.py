@@ -15,8 +15,8 @@ from spectrum_trl.strict.json import read_json
 
 STATE, RECORD = "trainer_state.json", "provenance.json"
 SET_ASIDE = "set_aside"
-# A finished run has one of them, beside its model.
-FINISHED = ("config.json", "adapter_config.json")
+# No library loads a folder without one of these, so a run removes them first and writes them last.
+CONFIGS = ("config.json", "adapter_config.json")
 # Number of missing files listed in a message.
 SHOWN = 5
 # One of each group must exist; FSDP writes the later names.
@@ -69,7 +69,7 @@ def find_checkpoint(recipe: Recipe) -> Checkpoint:
             newer = numbered[: numbered.index(checkpoint)]
             return Checkpoint(checkpoint, passed_over, newer, _record(checkpoint))
         passed_over[checkpoint] = problem
-    if wanted.lower() == "auto" and not any((folder / name).is_file() for name in FINISHED):
+    if wanted.lower() == "auto" and not any((folder / name).is_file() for name in CONFIGS):
         return Checkpoint(None, passed_over, numbered, {})
     raise UserError(
         f"resume_from_checkpoint: {folder} holds no complete checkpoint; drop the option to start over"

@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 
 from spectrum_trl.errors import UserError, refuse
 from spectrum_trl.recipe.read import Recipe
-from spectrum_trl.runs.checkpoints import RECORD
-from spectrum_trl.runs.run_folder import CONFIGS, FILES, HISTORY, RECIPE, listed
+from spectrum_trl.runs.checkpoints import CONFIGS, RECORD
+from spectrum_trl.runs.run_folder import FILES, HISTORY, RECIPE, listed
 
 LOCK = ".spectrum-trl.lock"
 FULL_DISK: tuple[int, ...] = (errno.ENOSPC, errno.EDQUOT)

@@ -20,14 +20,12 @@ from spectrum_trl.errors import Interrupted, UserError
 from spectrum_trl.files import write_json
 from spectrum_trl.recipe.read import Recipe, write_recipe
 from spectrum_trl.recipe.recipe_file import SECRETS
-from spectrum_trl.runs.checkpoints import RECORD, SET_ASIDE, Checkpoint, step_of
+from spectrum_trl.runs.checkpoints import CONFIGS, RECORD, SET_ASIDE, Checkpoint, step_of
 from spectrum_trl.runs.resume import before, data_of, model_of, settings_of, versions
 from spectrum_trl.strict.json import read_json
 
 RECIPE, HISTORY, FILES = "recipe.yaml", "history.jsonl", "run_files.json"
 STAGING, STAGED = ".saving", ".saved"
-# No library loads a folder without one of these, so they are removed first and written last.
-CONFIGS = ("config.json", "adapter_config.json")
 # Options of one start, left out of the saved recipe, which can be run again or resumed.
 STARTS = ("overwrite", "resume_from_checkpoint", "resume_despite_changes")
 
